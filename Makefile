@@ -1,0 +1,102 @@
+# configsvc: what people run. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first interpreter that is new enough; `make setup PYTHON=…` names another.
+PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo $$candidate; break; fi; done)
+
+POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
+PYTEST_ARGUMENTS ?=
+PYTEST = $(BIN)/pytest -n 2 $(PYTEST_ARGUMENTS)
+
+.PHONY: help
+help: ## print this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r target text; \
+		do printf '  %-18s %s\n' "$$target" "$$text"; done
+
+.PHONY: setup
+setup: $(STAMP) ## make .venv and install the locked packages into it
+	@:
+
+# The stamp is written last, so an install that stops half-way is done again. The umask is set because the embedded
+# PostgreSQL, when root starts it, runs as another user that must be able to read the virtual environment.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "configsvc needs Python 3.11 or newer with the venv module (Debian: apt install python3-venv);" \
+			"name one with: make setup PYTHON=/path/to/python3" >&2; exit 1; fi
+	@rm -f $@
+	umask 022; $(PYTHON) -m venv $(VENV)
+	umask 022; $(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements-dev.lock
+	umask 022; $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: run
+run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
+	@exec $(BIN)/configsvc serve
+
+.PHONY: demo
+demo: setup ## load configurations into the running service and watch them change
+	@exec $(BIN)/configsvc demo
+
+.PHONY: psql
+psql: setup ## open psql on the database of `make run`
+	@exec $(BIN)/python scripts/psql.py
+
+.PHONY: test
+test: setup ## run the whole test suite against the embedded PostgreSQL 18
+	@$(PYTEST)
+
+.PHONY: test-postgres18
+test-postgres18: setup ## run the test suite against PostgreSQL 18 (the embedded one)
+	@env -u CONFIGSVC_TEST_POSTGRES_BIN $(PYTEST)
+
+.PHONY: test-postgres15
+test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGRES15_BIN
+	@if [ ! -x "$(POSTGRES15_BIN)/initdb" ]; then \
+		echo "no PostgreSQL 15 in $(POSTGRES15_BIN): install postgresql-15 or set POSTGRES15_BIN" >&2; exit 1; fi
+	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
+
+.PHONY: check
+check: setup ## check format, lint, types, layers, protos, generated code and SQL
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
+
+.PHONY: format
+format: setup ## rewrite Python and proto files in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only --quiet .
+	@if [ -d protos ]; then $(BIN)/buf format --write; fi
+
+.PHONY: proto
+proto: setup ## generate the Python code of protos/ into generated/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/proto.sh
+
+# uv.lock would write the addresses of package registries into the tree; these files hold names and hashes alone.
+LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGUMENTS)
+
+.PHONY: lock
+lock: setup ## remake the lock files (LOCK_ARGUMENTS=--upgrade for the newest of everything)
+	@$(LOCK) --output-file requirements.lock pyproject.toml
+	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	@echo "locked; \`make setup\` installs what changed"
+
+.PHONY: build
+build: setup ## build the source distribution and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/uv build --no-config --quiet
+	@ls dist
+
+.PHONY: clean
+clean: ## remove what was built and installed (the data in .configsvc/ stays)
+	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

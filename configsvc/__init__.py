@@ -1,0 +1,1 @@
+"""A configuration service: versioned JSON over gRPC, kept in PostgreSQL, watched without loss."""

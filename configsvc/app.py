@@ -1,0 +1,188 @@
+"""The composition root: settings to a running service, and its orderly end."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from configsvc.applications import Applications
+from configsvc.configurations import Configurations
+from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.embedded import embedded_postgres
+from configsvc.feed import Feed
+from configsvc.housekeeping import keep_house
+from configsvc.rpc.application_service import ApplicationServicer
+from configsvc.rpc.configuration_service import ConfigurationServicer
+from configsvc.rpc.server import AddressInUseError, Server, build_server
+from configsvc.rpc.server_service import ServerServicer
+from configsvc.settings import Settings
+from configsvc.storage.database import Database, open_database
+from configsvc.storage.migrations import migrate, pending
+from configsvc.watch import Watches
+from configsvc.writes import Writes
+
+log = structlog.get_logger()
+
+# How long a database that is just starting is waited for.
+DATABASE_LIMIT_SECONDS = 30.0
+DATABASE_RETRY_SECONDS = 0.5
+
+
+class StartError(Exception):
+    """The service cannot start; the text tells the operator what to do."""
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raises StartError if the service would be open to the network without being told so."""
+    if not settings.insecure and not _is_loopback(settings.listen):
+        raise StartError(
+            f"{settings.listen} is not a loopback address, and there is no authentication: anyone who reaches it could read and "
+            "change everything. Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return address.startswith("unix:") or host in {"localhost", "::1"} or host.startswith("127.")
+
+
+@asynccontextmanager
+async def database_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the database that the settings name, or of the embedded one, started for as long as it is needed."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value()
+    else:
+        async with embedded_postgres(settings.data_dir) as url:
+            yield url
+
+
+async def prepare_database(url: str, *, apply: bool) -> None:
+    """Waits for the database and brings it to the newest form, or makes sure that it is. Raises StartError."""
+    try:
+        async with asyncio.timeout(DATABASE_LIMIT_SECONDS):
+            missing = await _patiently_migrated(url, apply=apply)
+    except TimeoutError as error:
+        raise StartError(f"the database {shown_url(url)} does not answer") from error
+    if missing and not apply:
+        raise StartError(f"the database lacks migrations ({', '.join(missing)}): run configsvc migrate")
+    log.info("database is ready", database=shown_url(url), migrated=list(missing))
+
+
+async def _patiently_migrated(url: str, *, apply: bool) -> tuple[str, ...]:
+    while True:
+        try:
+            return await (migrate(url) if apply else pending(url))
+        except DatabaseUnavailableError as error:
+            log.warning("waiting for the database", database=shown_url(url), error=str(error.__cause__))
+            await asyncio.sleep(DATABASE_RETRY_SECONDS)
+
+
+def shown_url(url: str) -> str:
+    """The URL without its user's password."""
+    parts = urlsplit(url)
+    if parts.password:
+        parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
+    return parts.geturl()
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; a second one ends it without grace.
+
+    Raises StartError, CancelledError if it was told to stop before it served, or the error of a background task.
+    """
+    check_exposure(settings)
+    _on_signals(_this_task().cancel)
+    async with database_url(settings) as url:
+        await prepare_database(url, apply=settings.migrate)
+        async with open_database(url) as database:
+            await _serve_on(settings, url, database)
+
+
+def _this_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _on_signals(callback: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, callback)
+
+
+async def _serve_on(settings: Settings, url: str, database: Database) -> None:
+    feed = Feed(url)
+    writes = Writes(database)
+    server = _server(settings.listen, database, feed, writes)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        background = [
+            tasks.create_task(feed.run(), name="feed"),
+            tasks.create_task(keep_house(database), name="housekeeping"),
+            tasks.create_task(_show_health(server, feed, settings, url), name="health"),
+        ]
+        await server.start()
+        _on_signals(stop.set)
+        await stop.wait()
+        _on_signals(_this_task().cancel)
+        log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
+        background.pop().cancel()
+        await server.set_serving(False)
+        await feed.stop()
+        await server.stop(settings.shutdown_grace_seconds)
+        await writes.drain()
+        for task in background:
+            task.cancel()
+    log.info("stopped")
+
+
+def _server(address: str, database: Database, feed: Feed, writes: Writes) -> Server:
+    servicers = {
+        "ApplicationService": ApplicationServicer(Applications(database, writes)),
+        "ConfigurationService": ConfigurationServicer(
+            Configurations(database, writes), Watches(database, feed)
+        ),
+        "ServerService": ServerServicer(feed, version("configsvc")),
+    }
+    try:
+        return build_server(servicers, address)
+    except AddressInUseError as error:
+        raise StartError(str(error)) from error
+
+
+async def _show_health(server: Server, feed: Feed, settings: Settings, url: str) -> None:
+    """Serves while the database is there."""
+    await feed.wait_live()
+    await server.set_serving(True)
+    log.info(
+        "ready",
+        listen=_bound_address(settings.listen, server.port),
+        database=shown_url(url),
+        try_this=_try_this(settings.listen, server.port),
+    )
+    while True:
+        await feed.wait_away()
+        await server.set_serving(False)
+        log.warning("not serving: the database is away")
+        await feed.wait_live()
+        await server.set_serving(True)
+        log.info("serving again")
+
+
+def _bound_address(listen: str, port: int) -> str:
+    return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _try_this(listen: str, port: int) -> str:
+    beside = Path(sys.executable).with_name("grpcurl")
+    command = os.path.relpath(beside) if beside.exists() else "grpcurl"
+    if listen.startswith("unix:"):
+        return f"{command} -plaintext -unix {listen.removeprefix('unix:')} list"
+    return f"{command} -plaintext localhost:{port} list"

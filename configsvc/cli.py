@@ -1,0 +1,125 @@
+"""The command line: `configsvc serve` and `configsvc migrate`."""
+
+import asyncio
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from pydantic import ValidationError
+
+from configsvc.app import StartError, database_url, prepare_database, serve
+from configsvc.embedded import EmbeddedPostgresError
+from configsvc.logs import configure_logs
+from configsvc.settings import Settings
+
+app = typer.Typer(
+    help="A configuration service: versioned JSON over gRPC, kept in PostgreSQL, watched without loss.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="postgresql://… of a server to use instead of the embedded one. [env: CONFIGSVC_DATABASE_URL]"),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the embedded PostgreSQL keeps its data; default .configsvc. [env: CONFIGSVC_DATA_DIR]"),
+]
+LogLevel = Annotated[
+    str | None, typer.Option(help="debug, info, warning or error; default info. [env: CONFIGSVC_LOG_LEVEL]")
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(help="json, console, or auto: console on a terminal, json in a pipe. [env: CONFIGSVC_LOG_FORMAT]"),
+]
+
+
+@app.command("serve")
+def serve_command(
+    listen: Annotated[
+        str | None, typer.Option(help="host:port or unix:path; default 127.0.0.1:50051. [env: CONFIGSVC_LISTEN]")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Listen beyond this machine without authentication. [env: CONFIGSVC_INSECURE]"),
+    ] = None,
+    migrate: Annotated[
+        bool | None, typer.Option(help="Bring the database to the newest form first. [env: CONFIGSVC_MIGRATE]")
+    ] = None,
+    shutdown_grace_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="How long calls under way may take after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
+        ),
+    ] = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    settings = _settings(
+        listen=listen,
+        database_url=database_url,
+        data_dir=data_dir,
+        insecure=insecure,
+        migrate=migrate,
+        shutdown_grace_seconds=shutdown_grace_seconds,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    _run(serve(settings))
+
+
+@app.command("migrate")
+def migrate_command(
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Bring the database to the newest form, and end."""
+    settings = _settings(database_url=database_url, data_dir=data_dir, log_level=log_level, log_format=log_format)
+    _run(_migrate(settings))
+
+
+async def _migrate(settings: Settings) -> None:
+    async with database_url(settings) as url:
+        await prepare_database(url, apply=True)
+
+
+@app.command("version")
+def version_command() -> None:
+    """Print the version."""
+    typer.echo(installed_version("configsvc"))
+
+
+def _settings(**flags: Any) -> Settings:
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = "_".join(str(part) for part in fault["loc"])
+            typer.echo(f"configsvc: setting {name}: {fault['msg']}", err=True)
+        raise typer.Exit(2) from None
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _run(main: Any) -> None:
+    try:
+        uvloop.run(main)
+    except (StartError, EmbeddedPostgresError) as error:
+        typer.echo(f"configsvc: {error}", err=True)
+        raise typer.Exit(1) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(0) from None
+
+
+def main() -> None:
+    """The entry point."""
+    app()

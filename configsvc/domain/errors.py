@@ -1,0 +1,145 @@
+"""Every error that a caller may see. `configsvc.rpc.errors` translates them to gRPC, in one table."""
+
+from dataclasses import dataclass
+
+MAX_VIOLATIONS = 100
+
+
+class ConfigsvcError(Exception):
+    """The root of all errors that callers see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One fault of a request; field is its path in the request, with a JSON Pointer appended for faults inside a config."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(ConfigsvcError):
+    """The request can never succeed as it is."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
+        self.violations = violations
+
+
+class ResourceError(ConfigsvcError):
+    """An error about one resource, named as the caller named it."""
+
+    verb: str
+
+    def __init__(self, resource_type: str, resource_name: str) -> None:
+        super().__init__(f"{resource_type} {resource_name} {self.verb}")
+        self.resource_type = resource_type
+        self.resource_name = resource_name
+
+
+class ResourceNotFoundError(ResourceError):
+    """There is no such resource."""
+
+    verb = "does not exist"
+
+
+class ResourceExistsError(ResourceError):
+    """Another resource has that name."""
+
+    verb = "exists already"
+
+
+class ApplicationNotEmptyError(ResourceError):
+    """An application with configurations is deleted only by force."""
+
+    verb = "has configurations: delete them first, or set force"
+
+
+class VersionMismatchError(ConfigsvcError):
+    """expected_version is not the current version."""
+
+    def __init__(self, *, expected: int, current: int) -> None:
+        super().__init__(f"expected version {expected}, but the current version is {current}")
+        self.current = current
+
+
+class RequestIdReusedError(ConfigsvcError):
+    """The request_id was used with another request."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"request_id {request_id} was used with another request in the last 24 hours")
+
+
+class RevisionUnknownError(ConfigsvcError):
+    """The history has not reached the revision."""
+
+    def __init__(self, *, revision: int, head: int) -> None:
+        super().__init__(f"revision {revision} is not reached yet: the last commit is revision {head}")
+        self.head = head
+
+
+class EpochChangedError(ConfigsvcError):
+    """The database's history is another one than the caller's."""
+
+    def __init__(self, *, expected: str, current: str) -> None:
+        super().__init__(f"the revisions of epoch {expected} mean nothing in epoch {current}: start anew")
+        self.current = current
+
+
+class FilterTooSlowError(ConfigsvcError):
+    """The database gave up on a filter."""
+
+    def __init__(self) -> None:
+        super().__init__("the filter took too long: narrow it by application, name_prefix or contains")
+
+
+class ResponseTooLargeError(ConfigsvcError):
+    """The answer would not fit into one message."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"the answer would be larger than {limit} bytes: ask for fewer")
+
+
+class WriteConflictError(ConfigsvcError):
+    """Another transaction held what this one needs for too long, or the two could not be put in order."""
+
+    def __init__(self) -> None:
+        super().__init__("another transaction is in the way; nothing was changed: try again")
+
+
+class DatabaseUnavailableError(ConfigsvcError):
+    """The database does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the database does not answer; a write may have happened: repeat it with the same request_id")
+
+
+class ShuttingDownError(ConfigsvcError):
+    """The server is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping: connect again")
+
+
+class Violations:
+    """Gathers the faults of one request, so that its caller learns of all at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Notes a fault; those over MAX_VIOLATIONS are dropped."""
+        if len(self._found) < MAX_VIOLATIONS:
+            self._found.append(Violation(field=field, description=description))
+
+    def extend(self, other: "Violations") -> None:
+        """Takes over the faults that another gathered."""
+        for violation in other._found:
+            self.add(violation.field, violation.description)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def check(self) -> None:
+        """Raises InvalidRequestError if there is any fault."""
+        if self._found:
+            raise InvalidRequestError(tuple(self._found))

@@ -1,0 +1,172 @@
+"""Resources, the commits that change them, and what callers ask for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from configsvc.domain.content import JsonObject
+
+Resource = TypeVar("Resource")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """The owner of configurations. revision is 0 before its commit."""
+
+    id: str
+    name: str
+    comments: str
+    version: int
+    revision: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A named JSON object of an application. config is None where it was not asked for; revision is 0 before its commit."""
+
+    id: str
+    application_id: str
+    application: str
+    name: str
+    comments: str
+    config: JsonObject | None
+    version: int
+    revision: int
+    create_time: datetime
+    update_time: datetime
+    created_by: str
+    updated_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdRef:
+    """Names a resource by its id."""
+
+    id: str
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRef:
+    """Names an application by its name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRef:
+    """Names a configuration by its application's name and its own."""
+
+    application: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.application}:{self.name}"
+
+
+ApplicationRef = IdRef | NameRef
+ConfigurationRef = IdRef | KeyRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationUpdate:
+    """The new values of an application; None leaves a field as it is."""
+
+    name: str | None
+    comments: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationUpdate:
+    """The new values of a configuration; None leaves a field as it is. At most one of config and merge_patch is set."""
+
+    name: str | None
+    comments: str | None
+    config: JsonObject | None
+    merge_patch: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationFilter:
+    """Chooses configurations for a list; None and the empty prefix choose all."""
+
+    application: ApplicationRef | None
+    name_prefix: str
+    contains: JsonObject | None
+    json_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteContext:
+    """Who changes something, why, and how to recognise the call when it comes again.
+
+    fingerprint is a digest of everything that the call asks for, but for its request_id.
+    """
+
+    actor: str
+    reason: str
+    request_id: str
+    fingerprint: bytes
+    validate_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a write left behind: a version of a resource, which for a deletion is the last one."""
+
+    resource_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Resource]):
+    """A page of a list that is read at one revision. last_key is where the next page goes on; None on the last page."""
+
+    resources: tuple[Resource, ...]
+    revision: int
+    last_key: tuple[str, ...] | None
+
+
+class Operation(StrEnum):
+    """What a commit did to a resource."""
+
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationChange:
+    """One row of the log: what a commit did to one configuration, which is shown as it is afterwards.
+
+    content_bytes is the size of its config as JSON text. Of a deleted configuration, the names are the last ones and config is None.
+    """
+
+    operation: Operation
+    configuration: Configuration
+    content_bytes: int
+    previous_version: int
+    previous_application: str
+    previous_name: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What one commit did to configurations; changes is empty when it changed only other resources."""
+
+    revision: int
+    changes: tuple[ConfigurationChange, ...]
+
+    @property
+    def content_bytes(self) -> int:
+        return sum(change.content_bytes for change in self.changes)

@@ -1,0 +1,68 @@
+"""The rules for what callers name: names, ids, request ids, and the texts that go with them."""
+
+import re
+from uuid import UUID
+
+from configsvc.domain.errors import Violations
+
+MAX_NAME_LENGTH = 256
+MAX_COMMENTS_LENGTH = 1024
+MAX_REASON_LENGTH = 1024
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
+_NAME_CHARACTERS = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+
+
+def check_name(name: str, field: str, violations: Violations) -> None:
+    """Adds the fault of a name, if it has one."""
+    fault = _name_fault(name)
+    if fault:
+        violations.add(field, fault)
+
+
+def _name_fault(name: str) -> str | None:
+    if not name:
+        return "is required"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"has {len(name)} characters: at most {MAX_NAME_LENGTH} are allowed"
+    if not _NAME.fullmatch(name):
+        return "must begin with a letter or digit and hold only A-Z a-z 0-9 . _ - /"
+    if any(segment in {"", ".", ".."} for segment in name.split("/")):
+        return 'must not have an empty, "." or ".." segment'
+    return None
+
+
+def check_name_prefix(prefix: str, field: str, violations: Violations) -> None:
+    """Adds the fault of a name_prefix, if no name can begin with it."""
+    if len(prefix) > MAX_NAME_LENGTH:
+        violations.add(field, f"has {len(prefix)} characters: at most {MAX_NAME_LENGTH} are allowed")
+    elif not _NAME_CHARACTERS.fullmatch(prefix):
+        violations.add(field, "holds a character that no name has: A-Z a-z 0-9 . _ - / are allowed")
+
+
+def check_id(value: str, field: str, violations: Violations) -> None:
+    """Adds a fault unless the value is a ULID in its canonical form."""
+    if not _ULID.fullmatch(value):
+        violations.add(field, "is not a ULID: 26 characters of Crockford's base 32, in capitals, are expected")
+
+
+def check_request_id(value: str, field: str, violations: Violations) -> None:
+    """Adds a fault unless the value is empty, a UUID or a ULID."""
+    if value and not _ULID.fullmatch(value) and not _is_uuid(value):
+        violations.add(field, "is neither a UUID nor a ULID")
+
+
+def _is_uuid(value: str) -> bool:
+    try:
+        return str(UUID(value)) == value.lower()
+    except ValueError:
+        return False
+
+
+def check_text(text: str, field: str, limit: int, violations: Violations) -> None:
+    """Adds the faults of a text for people: too long, or with a character that PostgreSQL cannot store."""
+    if len(text) > limit:
+        violations.add(field, f"has {len(text)} characters: at most {limit} are allowed")
+    if "\0" in text:
+        violations.add(field, "holds the character U+0000")

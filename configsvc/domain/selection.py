@@ -1,0 +1,83 @@
+"""Which changes a watcher sees, and as what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationChange, IdRef, NameRef, Operation
+
+
+class EventType(StrEnum):
+    """What a watcher is told of a configuration."""
+
+    EXISTING = "EXISTING"
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Chooses configurations: all that is set must hold. Empty keys stand for any name."""
+
+    application: ApplicationRef | None
+    name_prefix: str
+    keys: frozenset[str]
+
+    def selects(self, *, application_id: str, application: str, name: str) -> bool:
+        """Whether a configuration with these names is chosen."""
+        match self.application:
+            case IdRef(id=wanted) if wanted != application_id:
+                return False
+            case NameRef(name=wanted) if wanted != application:
+                return False
+            case _:
+                return name.startswith(self.name_prefix) and (not self.keys or name in self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What one watch follows: the union of its selectors, or everything if there are none."""
+
+    selectors: tuple[Selector, ...]
+
+    def selects(self, *, application_id: str, application: str, name: str) -> bool:
+        """Whether a configuration with these names is followed."""
+        return not self.selectors or any(
+            selector.selects(application_id=application_id, application=application, name=name)
+            for selector in self.selectors
+        )
+
+    def first_selector_of(self, configuration: Configuration) -> int:
+        """The position of the first selector that chooses the configuration, so that a snapshot sends it once.
+
+        Raises StopIteration if none does.
+        """
+        return next(
+            position
+            for position, selector in enumerate(self.selectors)
+            if selector.selects(
+                application_id=configuration.application_id,
+                application=configuration.application,
+                name=configuration.name,
+            )
+        )
+
+    def event_type(self, change: ConfigurationChange) -> EventType | None:
+        """What the change is to this watch: a rename may move a configuration in or out of it. None: nothing."""
+        after = change.configuration
+        was_followed = change.operation is not Operation.CREATED and self.selects(
+            application_id=after.application_id, application=change.previous_application, name=change.previous_name
+        )
+        is_followed = change.operation is not Operation.DELETED and self.selects(
+            application_id=after.application_id, application=after.application, name=after.name
+        )
+        if is_followed:
+            return EventType.UPDATED if was_followed else EventType.CREATED
+        return EventType.DELETED if was_followed else None
+
+
+def picked(selection: Selection, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
+    """The changes that the watch sees, by their positions, in order."""
+    typed = ((position, selection.event_type(change)) for position, change in enumerate(changes))
+    return tuple((position, event_type) for position, event_type in typed if event_type is not None)

@@ -1,0 +1,155 @@
+"""Processes: running PostgreSQL's programs, and finding and ending its server."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+from configsvc.embedded.account import Account
+from configsvc.embedded.errors import EmbeddedPostgresError
+
+# Seconds between two looks at a process that is not a child and so can't be waited for.
+POLL = 0.02
+
+# A process id that the kernel never gives.
+NO_PROCESS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postmaster:
+    """A live server: its process, the folder of its socket and the state it reports."""
+
+    process: psutil.Process
+    socket_folder: Path
+    state: str
+
+
+def running_postmaster(data: Path) -> Postmaster | None:
+    """The live server of a data folder.
+
+    A pid file proves nothing: a crash or a reboot leaves it behind, and its number may be another program's by now.
+    """
+    lines = _pid_file(data)
+    process = _process(lines)
+    if process is None or not _serves(process, data):
+        return None
+    line = dict(enumerate(lines))
+    return Postmaster(process=process, socket_folder=Path(line.get(4, "")), state=line.get(7, "").strip())
+
+
+def disown_pid(data: Path) -> None:
+    """Makes PostgreSQL ignore a pid file whose number belongs to another program by now.
+
+    The file stays, with a number that nobody has: from its other lines PostgreSQL learns whether backends of a
+    killed server are still alive, and refuses to start beside them.
+    """
+    lines = _pid_file(data)
+    process = _process(lines)
+    if not lines or not lines[0].strip().isdigit():
+        # Empty after a power failure, say: PostgreSQL would refuse to start.
+        (data / "postmaster.pid").unlink(missing_ok=True)
+    elif process is not None and not _serves(process, data):
+        (data / "postmaster.pid").write_text("\n".join([str(NO_PROCESS), *lines[1:], ""]))
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _process(lines: Sequence[str]) -> psutil.Process | None:
+    try:
+        return psutil.Process(int(lines[0]))
+    except (IndexError, ValueError, psutil.Error):
+        return None
+
+
+def _serves(process: psutil.Process, data: Path) -> bool:
+    # The command line, not the working folder: root in a container may not read the latter of another user's process.
+    try:
+        arguments = process.cmdline()
+    except psutil.Error:
+        return False
+    return alive(process) and ("-D", str(data)) in pairwise(arguments)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that has ended and was not yet reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def ended(process: psutil.Process, limit: float) -> bool:
+    """Waits at most `limit` seconds for a process to end."""
+    try:
+        async with asyncio.timeout(limit):
+            while alive(process):  # noqa: ASYNC110 - other processes set no Event
+                await asyncio.sleep(POLL)
+    except TimeoutError:
+        return False
+    return True
+
+
+def send(process: psutil.Process, number: signal.Signals) -> None:
+    """Signals a process, if it is still there."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+async def run(command: Sequence[str], *, account: Account | None, limit: float) -> str:
+    """Runs a program to its end and returns what it printed.
+
+    It gets a session of its own, so that the terminal's Ctrl-C doesn't reach it. A cancellation kills it and its
+    children. Raises EmbeddedPostgresError when it fails or takes longer than `limit` seconds.
+    """
+    # A file, not a pipe: under uvloop the server inherits the pipe, and its end would never come.
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            *(account.command(command) if account else command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,
+        )
+        await _finish(process, command[0], limit)
+        output.seek(0)
+        text = output.read().decode(errors="replace").strip()
+    if process.returncode != 0:
+        raise EmbeddedPostgresError(f"{Path(command[0]).name} failed: {text}")
+    return text
+
+
+async def _finish(process: asyncio.subprocess.Process, program: str, limit: float) -> None:
+    try:
+        async with asyncio.timeout(limit):
+            await process.wait()
+    except TimeoutError as error:
+        raise EmbeddedPostgresError(f"{program} took longer than {limit:.0f} s") from error
+    finally:
+        await _kill(process)
+
+
+def _environment() -> dict[str, str]:
+    # PGPORT, PGDATA and the like are meant for another server.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,1 @@
+"""gRPC: thin servicers, one table from domain errors to status, the server."""

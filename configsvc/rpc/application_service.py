@@ -1,0 +1,83 @@
+"""ApplicationService: requests to use cases, answers to messages."""
+
+from configapi.v1.application_pb2 import Application
+from configapi.v1.application_service_pb2 import (
+    CreateApplicationRequest,
+    DeleteApplicationRequest,
+    DeleteApplicationResponse,
+    GetApplicationRequest,
+    ListApplicationsRequest,
+    ListApplicationsResponse,
+    UpdateApplicationRequest,
+)
+
+from configsvc.applications import Applications
+from configsvc.domain.errors import Violations
+from configsvc.rpc.calls import Caller
+from configsvc.wire import requests
+from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.resources import application_message
+
+
+class ApplicationServicer:
+    """Its methods are named for the RPCs that they answer."""
+
+    def __init__(self, applications: Applications) -> None:
+        self._applications = applications
+
+    async def CreateApplication(self, request: CreateApplicationRequest, caller: Caller) -> Application:
+        violations = Violations()
+        name = requests.new_name(request.name, "name", violations)
+        comments = requests.comments(request.comments, "comments", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        return application_message(await self._applications.create(name, comments, context))
+
+    async def GetApplication(self, request: GetApplicationRequest, caller: Caller) -> Application:
+        violations = Violations()
+        ref = requests.application_ref(request, "", violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        violations.check()
+        return application_message(await self._applications.get(ref, min_revision=min_revision))
+
+    async def ListApplications(self, request: ListApplicationsRequest, caller: Caller) -> ListApplicationsResponse:
+        violations = Violations()
+        name_prefix = requests.name_prefix(request.name_prefix, "name_prefix", violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        limit = requests.page_size(request.page_size, violations)
+        token = parsed_page_token(request, names=1, violations=violations)
+        violations.check()
+        page = await self._applications.list_page(
+            name_prefix=name_prefix,
+            min_revision=min_revision,
+            revision=token.revision if token else None,
+            after=token.after[0] if token else None,
+            limit=limit,
+        )
+        return ListApplicationsResponse(
+            applications=[application_message(application) for application in page.resources],
+            next_page_token=page_token(request, revision=page.revision, application_id=None, after=page.last_key),
+            revision=page.revision,
+        )
+
+    async def UpdateApplication(self, request: UpdateApplicationRequest, caller: Caller) -> Application:
+        violations = Violations()
+        ref = requests.application_ref(request, "", violations)
+        update = requests.application_update(request, violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        return application_message(
+            await self._applications.update(ref, update, expected_version=expected_version, context=context)
+        )
+
+    async def DeleteApplication(self, request: DeleteApplicationRequest, caller: Caller) -> DeleteApplicationResponse:
+        violations = Violations()
+        ref = requests.application_ref(request, "", violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        revision = await self._applications.delete(
+            ref, force=request.force, expected_version=expected_version, context=context
+        )
+        return DeleteApplicationResponse(revision=revision)

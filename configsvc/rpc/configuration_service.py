@@ -1,0 +1,149 @@
+"""ConfigurationService: requests to use cases, answers to messages."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    BatchGetConfigurationsRequest,
+    BatchGetConfigurationsResponse,
+    CreateConfigurationRequest,
+    DeleteConfigurationRequest,
+    DeleteConfigurationResponse,
+    GetConfigurationRequest,
+    ListConfigurationsRequest,
+    ListConfigurationsResponse,
+    UpdateConfigurationRequest,
+    WatchConfigurationsRequest,
+)
+
+from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
+from configsvc.domain.errors import ResponseTooLargeError, Violations
+from configsvc.domain.models import Configuration as DomainConfiguration
+from configsvc.domain.models import Page
+from configsvc.rpc.calls import Caller
+from configsvc.watch import Watches
+from configsvc.wire import requests
+from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.resources import configuration_message, configuration_ref_message
+from configsvc.wire.watches import WatchEncoder, watch_request
+
+
+class ConfigurationServicer:
+    """Its methods are named for the RPCs that they answer."""
+
+    def __init__(self, configurations: Configurations, watches: Watches) -> None:
+        self._configurations = configurations
+        self._watches = watches
+        self._encoder = WatchEncoder()
+
+    async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
+        violations = Violations()
+        if not request.HasField("application"):
+            violations.add("application", "is required")
+        application = requests.application_ref(request.application, "application", violations)
+        name = requests.new_name(request.name, "name", violations)
+        comments = requests.comments(request.comments, "comments", violations)
+        config = requests.required_config(request, violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        return configuration_message(
+            await self._configurations.create(
+                application, name=name, comments=comments, config=config, context=context
+            )
+        )
+
+    async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        violations.check()
+        return configuration_message(await self._configurations.get(ref, min_revision=min_revision))
+
+    async def BatchGetConfigurations(
+        self, request: BatchGetConfigurationsRequest, caller: Caller
+    ) -> BatchGetConfigurationsResponse:
+        violations = Violations()
+        refs = requests.configuration_refs(request, violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        with_config = requests.wants_config(request.view, violations)
+        violations.check()
+        batch = await self._configurations.get_many(refs, min_revision=min_revision, with_config=with_config)
+        response = BatchGetConfigurationsResponse(
+            configurations=[configuration_message(configuration) for configuration in batch.configurations],
+            not_found=[configuration_ref_message(ref) for ref in batch.not_found],
+            revision=batch.revision,
+        )
+        if response.ByteSize() > MAX_RESPONSE_BYTES:
+            raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
+        return response
+
+    async def ListConfigurations(
+        self, request: ListConfigurationsRequest, caller: Caller
+    ) -> ListConfigurationsResponse:
+        violations = Violations()
+        chosen = requests.configuration_filter(request, violations)
+        with_config = requests.wants_config(request.view, violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        limit = requests.page_size(request.page_size, violations)
+        token = parsed_page_token(request, names=2, violations=violations)
+        violations.check()
+        position = None
+        if token:
+            after = (token.after[0], token.after[1])
+            position = ListPosition(revision=token.revision, application_id=token.application_id, after=after)
+        page, application_id = await self._configurations.list_page(
+            chosen, min_revision=min_revision, position=position, limit=limit, with_config=with_config
+        )
+        shown, last_key = _fitting(page)
+        return ListConfigurationsResponse(
+            configurations=shown,
+            next_page_token=page_token(
+                request, revision=page.revision, application_id=application_id, after=last_key
+            ),
+            revision=page.revision,
+        )
+
+    async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        update = requests.configuration_update(request, violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        return configuration_message(
+            await self._configurations.update(ref, update, expected_version=expected_version, context=context)
+        )
+
+    async def DeleteConfiguration(
+        self, request: DeleteConfigurationRequest, caller: Caller
+    ) -> DeleteConfigurationResponse:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        revision = await self._configurations.delete(ref, expected_version=expected_version, context=context)
+        return DeleteConfigurationResponse(revision=revision)
+
+    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller) -> AsyncGenerator[bytes]:
+        violations = Violations()
+        wanted = watch_request(request, violations)
+        violations.check()
+        async with aclosing(self._watches.watch(wanted)) as messages:
+            async for epoch, message in messages:
+                for encoded in self._encoder.encoded(epoch, message, with_config=wanted.with_config):
+                    yield encoded
+
+
+def _fitting(page: Page[DomainConfiguration]) -> tuple[list[Configuration], tuple[str, ...] | None]:
+    """The configurations of a page that fit into one response, at least one, and the key after which the next page begins."""
+    shown: list[Configuration] = []
+    size = 0
+    for configuration in page.resources:
+        message = configuration_message(configuration)
+        size += message.ByteSize()
+        if shown and size > MAX_RESPONSE_BYTES:
+            return shown, (shown[-1].application, shown[-1].name)
+        shown.append(message)
+    return shown, page.last_key

@@ -1,0 +1,172 @@
+"""Domain errors as google.rpc.Status: one table."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from configapi.v1.error_reason_pb2 import ErrorReason
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status
+
+from configsvc.domain import errors
+
+DOMAIN = "configsvc"
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What callers are told of one kind of error; metadata are the attributes of the error that ErrorInfo carries."""
+
+    code: grpc.StatusCode
+    reason: ErrorReason.ValueType
+    metadata: Callable[[Any], dict[str, str]] = lambda _: {}
+    details: Callable[[Any], Iterable[Message]] = lambda _: ()
+
+
+def _bad_request(error: errors.InvalidRequestError) -> Iterable[Message]:
+    yield BadRequest(
+        field_violations=[
+            BadRequest.FieldViolation(field=violation.field, description=violation.description)
+            for violation in error.violations
+        ]
+    )
+
+
+def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
+    yield ResourceInfo(
+        resource_type=error.resource_type, resource_name=error.resource_name, description=str(error)
+    )
+
+
+def _not_empty(error: errors.ApplicationNotEmptyError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("APPLICATION_NOT_EMPTY", error.resource_name, error)
+
+
+def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
+    yield _precondition("REQUEST_ID_REUSED", "request_id", error)
+
+
+def _precondition(kind: str, subject: str, error: Exception) -> PreconditionFailure:
+    violation = PreconditionFailure.Violation(type=kind, subject=subject, description=str(error))
+    return PreconditionFailure(violations=[violation])
+
+
+def _quota(subject: str) -> Callable[[Exception], Iterable[Message]]:
+    def details(error: Exception) -> Iterable[Message]:
+        yield QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=str(error))])
+
+    return details
+
+
+def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
+    return lambda _: [RetryInfo(retry_delay=Duration(seconds=seconds))]
+
+
+_NOT_FOUND = Translation(
+    code=grpc.StatusCode.NOT_FOUND, reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND, details=_resource_info
+)
+
+TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
+    errors.InvalidRequestError: Translation(
+        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_REQUEST, details=_bad_request
+    ),
+    errors.ResourceNotFoundError: _NOT_FOUND,
+    errors.ResourceExistsError: Translation(
+        code=grpc.StatusCode.ALREADY_EXISTS, reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS, details=_resource_info
+    ),
+    errors.ApplicationNotEmptyError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_APPLICATION_NOT_EMPTY,
+        details=_not_empty,
+    ),
+    errors.VersionMismatchError: Translation(
+        code=grpc.StatusCode.ABORTED,
+        reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
+        metadata=lambda error: {"current_version": str(error.current)},
+    ),
+    errors.RequestIdReusedError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED, details=_reused
+    ),
+    errors.RevisionUnknownError: Translation(
+        code=grpc.StatusCode.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
+        metadata=lambda error: {"head_revision": str(error.head)},
+    ),
+    errors.EpochChangedError: Translation(
+        code=grpc.StatusCode.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,
+        metadata=lambda error: {"current_epoch": error.current},
+    ),
+    errors.FilterTooSlowError: Translation(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_FILTER_TOO_SLOW,
+        details=_quota("filter"),
+    ),
+    errors.ResponseTooLargeError: Translation(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE,
+        details=_quota("response"),
+    ),
+    errors.WriteConflictError: Translation(
+        code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
+    ),
+    errors.DatabaseUnavailableError: Translation(
+        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
+    ),
+    errors.ShuttingDownError: Translation(
+        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How a call ends that fails."""
+
+    code: grpc.StatusCode
+    message: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def failure_of(error: errors.ConfigsvcError) -> Failure:
+    """The failure that tells a caller of the error."""
+    translation = TRANSLATIONS[type(error)]
+    info = _error_info(translation.reason, translation.metadata(error))
+    return _failure(translation.code, str(error), [info, *translation.details(error)])
+
+
+def internal_failure(error_id: str) -> Failure:
+    """The failure that tells a caller nothing but what to quote."""
+    info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
+    return _failure(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info])
+
+
+def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
+    name = ErrorReason.Name(reason).removeprefix("ERROR_REASON_")
+    return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
+
+
+def _failure(code: grpc.StatusCode, message: str, details: Iterable[Message]) -> Failure:
+    status = Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
+    return Failure(
+        code=code, message=message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),)
+    )
+
+
+def _packed(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed

@@ -1,0 +1,146 @@
+"""The gRPC server: our services, health and reflection on one address."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+from configsvc.rpc.calls import InFlight, stream_handler, unary_handler
+
+log = structlog.get_logger()
+
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
+    configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
+)
+
+# A health watcher that does not read would otherwise hold up the status for all others.
+HEALTH_LIMIT_SECONDS = 2.0
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    # Two servers must not share a port without knowing it.
+    ("grpc.so_reuseport", 0),
+    # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Clients may ping every 10 s, with or without a call.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", -1),
+)
+
+
+class AddressInUseError(Exception):
+    """The server cannot listen there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that is bound to its port and not yet started."""
+
+    grpc_server: grpc.aio.Server
+    health_servicer: health.aio.HealthServicer
+    in_flight: InFlight
+    port: int
+
+    async def start(self) -> None:
+        """Begins to answer, as NOT_SERVING."""
+        await self.set_serving(False)
+        await self.grpc_server.start()
+
+    async def set_serving(self, serving: bool) -> None:
+        """Sets the health of the server and of each service."""
+        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+        for service in ("", *(service.full_name for service in SERVICES)):
+            try:
+                async with asyncio.timeout(HEALTH_LIMIT_SECONDS):
+                    await self.health_servicer.set(service, status)
+            except TimeoutError:
+                log.warning("a health watcher does not read", service=service)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuses new calls, and returns when those under way are done or, after the grace, cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.grpc_server.stop(grace_seconds))
+            try:
+                async with asyncio.timeout(grace_seconds):
+                    await self.in_flight.wait_idle()
+            except TimeoutError:
+                log.warning("calls were cut off", grace_seconds=grace_seconds)
+            # Health and reflection streams never end by themselves.
+            await self.grpc_server.stop(0)
+
+
+def build_server(servicers: Mapping[str, object], address: str) -> Server:
+    """A server for servicers by the names of their services. Raises AddressInUseError."""
+    grpc_server = grpc.aio.server(options=OPTIONS)
+    in_flight = InFlight()
+    for service in SERVICES:
+        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], in_flight),))
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
+    _add_reflection(grpc_server)
+    try:
+        port = grpc_server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise AddressInUseError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, port=port)
+
+
+def _handlers(service: ServiceDescriptor, servicer: object, in_flight: InFlight) -> grpc.GenericRpcHandler:
+    handlers = {method.name: _handler(method, servicer, in_flight) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> grpc.RpcMethodHandler:
+    request_class = message_factory.GetMessageClass(method.input_type)
+    name = f"{method.containing_service.name}/{method.name}"
+    implementation = getattr(servicer, method.name)
+    # No deserializer and no serializer: grpcio answers a request that it cannot parse with INTERNAL.
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(stream_handler(name, request_class, implementation, in_flight))
+    return grpc.unary_unary_rpc_method_handler(unary_handler(name, request_class, implementation, in_flight))
+
+
+REFLECTION_V1 = "grpc.reflection.v1"
+REFLECTION_V1ALPHA = "grpc.reflection.v1alpha"
+
+
+def _add_reflection(grpc_server: grpc.aio.Server) -> None:
+    names = (
+        *(service.full_name for service in SERVICES),
+        health.SERVICE_NAME,
+        f"{REFLECTION_V1}.ServerReflection",
+        f"{REFLECTION_V1ALPHA}.ServerReflection",
+    )
+    _describe_reflection_v1()
+    servicer = reflection.aio.ReflectionServicer(names)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, grpc_server)
+    # The package has v1alpha only. In v1 the messages are the same on the wire.
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    grpc_server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(f"{REFLECTION_V1}.ServerReflection", {"ServerReflectionInfo": handler}),)
+    )
+
+
+def _describe_reflection_v1() -> None:
+    """Makes v1 describable: the file of v1alpha under the other name."""
+    file = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(file)
+    renamed = text_format.MessageToString(file).replace("reflection.v1alpha", "reflection.v1").replace("/v1alpha/", "/v1/")
+    descriptor_pool.Default().Add(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()))

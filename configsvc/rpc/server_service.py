@@ -1,0 +1,26 @@
+"""ServerService: what a process says of itself."""
+
+from google.protobuf.duration_pb2 import Duration
+
+from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
+from configsvc.feed import Feed
+from configsvc.rpc.calls import Caller
+
+
+class ServerServicer:
+    """Its methods are named for the RPCs that they answer."""
+
+    def __init__(self, feed: Feed, version: str) -> None:
+        self._feed = feed
+        self._version = version
+
+    async def GetServerStatus(self, request: GetServerStatusRequest, caller: Caller) -> GetServerStatusResponse:
+        lag = Duration()
+        lag.FromNanoseconds(round(self._feed.lag_seconds * 1e9))
+        return GetServerStatusResponse(
+            version=self._version,
+            epoch=self._feed.history.epoch,
+            revision=self._feed.revision,
+            live=self._feed.live,
+            feed_lag=lag,
+        )

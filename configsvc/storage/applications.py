@@ -1,0 +1,118 @@
+"""Rows of applications."""
+
+from typing import TYPE_CHECKING
+
+from asyncpg import UniqueViolationError
+
+from configsvc.domain.errors import ResourceExistsError
+from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Page, WriteContext, Written
+from configsvc.storage.log import check_head
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+_SQL = queries("applications")
+
+
+def _application(row: "Record") -> Application:
+    return Application(
+        id=row["id"],
+        name=row["name"],
+        comments=row["comments"],
+        version=row["version"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )
+
+
+def _id_and_name(ref: ApplicationRef) -> tuple[str | None, str | None]:
+    match ref:
+        case IdRef(id=application_id):
+            return application_id, None
+        case NameRef(name=name):
+            return None, name
+
+
+async def insert(
+    connection: "Connection", application_id: str, name: str, comments: str, context: WriteContext
+) -> Written:
+    """Raises ResourceExistsError."""
+    version = await connection.fetchval(
+        _SQL["insert"], application_id, name, comments, context.actor, context.reason, context.request_id
+    )
+    if version is None:
+        raise ResourceExistsError("application", name)
+    return Written(resource_id=application_id, version=version)
+
+
+async def update(
+    connection: "Connection", application_id: str, name: str, comments: str, context: WriteContext
+) -> Written:
+    """Writes new values, at least one of which must differ. Raises ResourceExistsError."""
+    try:
+        version = await connection.fetchval(
+            _SQL["update"], application_id, name, comments, context.actor, context.reason, context.request_id
+        )
+    except UniqueViolationError as error:
+        raise ResourceExistsError("application", name) from error
+    return Written(resource_id=application_id, version=version)
+
+
+async def delete(connection: "Connection", application_id: str) -> Written:
+    """Deletes an application without configurations."""
+    version = await connection.fetchval(_SQL["delete"], application_id)
+    return Written(resource_id=application_id, version=version)
+
+
+async def delete_configurations(connection: "Connection", application_name: str) -> None:
+    """Deletes all configurations of an application."""
+    await connection.execute(_SQL["delete_configurations"], application_name)
+
+
+async def has_configurations(connection: "Connection", application_name: str) -> bool:
+    """Whether the application owns any configuration."""
+    return await connection.fetchval(_SQL["has_configurations"], application_name)
+
+
+async def get(connection: "Connection", ref: ApplicationRef) -> Application | None:
+    """The application as it is now."""
+    row = await connection.fetchrow(_SQL["get"], *_id_and_name(ref))
+    return _application(row) if row else None
+
+
+async def lock(connection: "Connection", ref: ApplicationRef) -> Application | None:
+    """The application as it is now, without its revision; nobody else changes it until the end of the transaction."""
+    row = await connection.fetchrow(_SQL["lock"], *_id_and_name(ref))
+    return _application(row) if row else None
+
+
+async def share(connection: "Connection", ref: ApplicationRef) -> tuple[str, str] | None:
+    """The id and name of the application, which keep until the end of the transaction."""
+    row = await connection.fetchrow(_SQL["share"], *_id_and_name(ref))
+    return (row["id"], row["name"]) if row else None
+
+
+async def get_version(connection: "Connection", written: Written) -> Application:
+    """The application as a write left it."""
+    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    assert row is not None
+    return _application(row)
+
+
+async def page(
+    connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
+) -> Page[Application]:
+    """At most limit applications as of the revision (None: now), in the order of their names. Raises RevisionUnknownError."""
+    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
+    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
+    found = tuple(_application(row) for row in rows if row["id"] is not None)
+    shown = found[:limit]
+    return Page(
+        resources=shown,
+        revision=rows[0]["shown_revision"],
+        last_key=(shown[-1].name,) if len(found) > limit else None,
+    )

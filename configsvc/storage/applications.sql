@@ -1,0 +1,88 @@
+-- name: insert
+INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (name) DO NOTHING
+RETURNING version;
+
+-- name: update
+UPDATE applications
+SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6
+WHERE id = $1
+RETURNING version;
+
+-- name: delete
+DELETE FROM applications WHERE id = $1
+RETURNING version + 1;
+
+-- name: delete_configurations
+DELETE FROM configurations WHERE application = $1;
+
+-- name: has_configurations
+SELECT EXISTS (SELECT FROM configurations WHERE application = $1);
+
+-- name: get
+SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
+FROM applications AS a
+JOIN commits ON commits.id = a.commit_id
+WHERE a.id = $1 OR a.name = $2;
+
+-- name: lock
+-- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
+SELECT id, name, comments, version, 0::bigint AS revision, create_time, update_time
+FROM applications
+WHERE id = $1 OR name = $2
+FOR UPDATE;
+
+-- name: share
+-- Keeps the application, and its name, until the end of the transaction.
+SELECT id, name FROM applications WHERE id = $1 OR name = $2
+FOR KEY SHARE;
+
+-- name: get_version
+-- Also within the transaction that made the version: its revision is 0 until the commit.
+SELECT
+    r.resource_id AS id, r.name, r.comments, r.version, coalesce(commits.revision, 0) AS revision, r.create_time,
+    r.time AS update_time
+FROM change_records AS r
+LEFT JOIN commits ON commits.id = r.commit_id
+WHERE r.resource_id = $1 AND r.version = $2;
+
+-- name: list
+-- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log.
+WITH shown AS MATERIALIZED (
+    SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
+), touched AS MATERIALIZED (
+    SELECT DISTINCT changes.resource_id
+    FROM shown, changes
+    WHERE changes.revision > shown.revision AND changes.kind = 'APPLICATION'
+), present AS (
+    SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
+    FROM applications AS a
+    JOIN commits ON commits.id = a.commit_id
+    WHERE starts_with(a.name, $2) AND ($3::text IS NULL OR a.name > $3)
+        AND a.id NOT IN (SELECT resource_id FROM touched)
+    ORDER BY a.name
+    LIMIT $4
+), past AS (
+    SELECT
+        latest.resource_id, latest.name, latest.comments, latest.version, latest.revision, latest.create_time, latest.time
+    FROM touched
+    CROSS JOIN LATERAL (
+        SELECT changes.*
+        FROM shown, changes
+        WHERE changes.resource_id = touched.resource_id AND changes.revision <= shown.revision
+        ORDER BY changes.version DESC
+        LIMIT 1
+    ) AS latest
+    WHERE latest.operation <> 'DELETED' AND starts_with(latest.name, $2) AND ($3::text IS NULL OR latest.name > $3)
+), page AS (
+    SELECT * FROM present
+    UNION ALL
+    SELECT * FROM past
+    ORDER BY name
+    LIMIT $4
+)
+SELECT shown.revision AS shown_revision, shown.head AS head_revision, page.*
+FROM shown
+LEFT JOIN page ON true
+ORDER BY page.name;

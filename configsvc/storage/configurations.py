@@ -1,0 +1,225 @@
+"""Rows of configurations."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.content import JsonObject, encode_json
+from configsvc.domain.errors import (
+    FilterTooSlowError,
+    InvalidRequestError,
+    ResourceExistsError,
+    ResponseTooLargeError,
+    Violation,
+)
+from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef, Page, WriteContext, Written
+from configsvc.storage.log import check_head
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+_SQL = queries("configurations")
+
+
+def _configuration(row: "Record") -> Configuration:
+    return Configuration(
+        id=row["id"],
+        application_id=row["application_id"],
+        application=row["application"],
+        name=row["name"],
+        comments=row["comments"],
+        config=row["config"],
+        version=row["version"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        created_by=row["created_by"],
+        updated_by=row["updated_by"],
+    )
+
+
+def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | None]:
+    match ref:
+        case IdRef(id=configuration_id):
+            return configuration_id, None, None
+        case KeyRef(application=application, name=name):
+            return None, application, name
+
+
+async def insert(
+    connection: "Connection",
+    configuration_id: str,
+    *,
+    application_id: str,
+    application: str,
+    name: str,
+    comments: str,
+    config: JsonObject,
+    context: WriteContext,
+) -> Written:
+    """Raises ResourceExistsError or InvalidRequestError."""
+    try:
+        version = await connection.fetchval(
+            _SQL["insert"],
+            configuration_id,
+            application_id,
+            application,
+            name,
+            comments,
+            encode_json(config),
+            context.actor,
+            context.reason,
+            context.request_id,
+        )
+    except asyncpg.CheckViolationError as error:
+        raise _too_large_as_stored() from error
+    if version is None:
+        raise ResourceExistsError("configuration", f"{application}:{name}")
+    return Written(resource_id=configuration_id, version=version)
+
+
+async def update(
+    connection: "Connection",
+    current: Configuration,
+    *,
+    name: str,
+    comments: str,
+    config: JsonObject,
+    context: WriteContext,
+) -> Written:
+    """Writes new values, at least one of which must differ. Raises ResourceExistsError or InvalidRequestError."""
+    try:
+        version = await connection.fetchval(
+            _SQL["update"],
+            current.id,
+            name,
+            comments,
+            encode_json(config),
+            context.actor,
+            context.reason,
+            context.request_id,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise ResourceExistsError("configuration", f"{current.application}:{name}") from error
+    except asyncpg.CheckViolationError as error:
+        raise _too_large_as_stored() from error
+    return Written(resource_id=current.id, version=version)
+
+
+def _too_large_as_stored() -> InvalidRequestError:
+    # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL, like 1e-300.
+    description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
+    return InvalidRequestError((Violation(field="config", description=description),))
+
+
+async def delete(connection: "Connection", configuration_id: str) -> Written:
+    """Deletes a configuration that exists."""
+    version = await connection.fetchval(_SQL["delete"], configuration_id)
+    return Written(resource_id=configuration_id, version=version)
+
+
+async def get(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
+    """The configuration as it is now."""
+    row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
+    return _configuration(row) if row else None
+
+
+async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
+    """The configuration as it is now, without its revision; nobody else changes it until the end of the transaction."""
+    row = await connection.fetchrow(_SQL["lock"], *_id_and_key(ref))
+    return _configuration(row) if row else None
+
+
+async def get_version(connection: "Connection", written: Written) -> Configuration:
+    """The configuration as a write left it."""
+    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    assert row is not None
+    return _configuration(row)
+
+
+async def get_many(
+    connection: "Connection", refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
+) -> tuple[tuple[Configuration, ...], int]:
+    """Those of the refs that exist, in any order, and the revision that they show. Raises ResponseTooLargeError."""
+    ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
+    keys = [ref for ref in refs if isinstance(ref, KeyRef)]
+    applications, names = [key.application for key in keys], [key.name for key in keys]
+    rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
+    if with_config and rows[0]["total_bytes"] > limit_bytes:
+        raise ResponseTooLargeError(limit=limit_bytes)
+    return tuple(_configuration(row) for row in rows if row["id"] is not None), rows[0]["shown_revision"]
+
+
+async def check_json_path(connection: "Connection", json_path: str) -> None:
+    """Raises InvalidRequestError unless the text is a SQL/JSON path predicate in lax mode."""
+    try:
+        row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
+    except (asyncpg.PostgresSyntaxError, asyncpg.DataError, asyncpg.FeatureNotSupportedError) as error:
+        raise _bad_json_path(f"is not a SQL/JSON path: {error}") from error
+    assert row is not None
+    if row["path"].startswith("strict"):
+        raise _bad_json_path("must be in lax mode")
+    if row["answers"] not in ([True], [False], [None]):
+        raise _bad_json_path("must be a predicate, such as $.replicas > 3 or exists($.tls)")
+
+
+def _bad_json_path(description: str) -> InvalidRequestError:
+    return InvalidRequestError((Violation(field="json_path", description=description),))
+
+
+async def page(
+    connection: "Connection",
+    *,
+    revision: int | None,
+    application_id: str | None = None,
+    application: str | None = None,
+    name_prefix: str = "",
+    names: Sequence[str] | None = None,
+    contains: JsonObject | None = None,
+    json_path: str | None = None,
+    after: tuple[str, str] | None,
+    limit: int,
+    with_config: bool,
+    limit_bytes: int,
+) -> Page[Configuration]:
+    """Configurations as of the revision (None: now), in the order of application and name.
+
+    At most limit of them, and limit_bytes of config as JSON text, which only a first one alone may exceed. Raises
+    RevisionUnknownError or FilterTooSlowError.
+    """
+    after_application, after_name = after or (None, None)
+    try:
+        rows = await connection.fetch(
+            _SQL["list"],
+            revision,
+            application_id,
+            application,
+            name_prefix,
+            names,
+            None if contains is None else encode_json(contains),
+            json_path,
+            after_application,
+            after_name,
+            limit + 1,
+            with_config,
+            limit_bytes,
+        )
+    except asyncpg.QueryCanceledError as error:
+        raise FilterTooSlowError from error
+    return _page(rows, limit)
+
+
+def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
+    first = rows[0]
+    check_head(first["shown_revision"], first["head_revision"])
+    shown = tuple(_configuration(row) for row in rows[:limit] if row["id"] is not None)
+    goes_on = bool(shown) and first["rows_found"] > len(shown)
+    return Page(
+        resources=shown,
+        revision=first["shown_revision"],
+        last_key=(shown[-1].application, shown[-1].name) if goes_on else None,
+    )

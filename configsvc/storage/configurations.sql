@@ -1,0 +1,140 @@
+-- name: insert
+INSERT INTO configurations (
+    id, application_id, application, name, comments, config, updated_by, update_reason, update_request_id
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (application, name) DO NOTHING
+RETURNING version;
+
+-- name: update
+UPDATE configurations
+SET name = $2, comments = $3, config = $4, updated_by = $5, update_reason = $6, update_request_id = $7
+WHERE id = $1
+RETURNING version;
+
+-- name: delete
+DELETE FROM configurations WHERE id = $1
+RETURNING version + 1;
+
+-- name: lock
+-- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
+SELECT
+    id, application_id, application, name, comments, config, version, 0::bigint AS revision,
+    create_time, update_time, created_by, updated_by
+FROM configurations
+WHERE id = $1 OR (application = $2 AND name = $3)
+FOR UPDATE;
+
+-- name: get
+SELECT
+    c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,
+    c.create_time, c.update_time, c.created_by, c.updated_by
+FROM configurations AS c
+JOIN commits ON commits.id = c.commit_id
+WHERE c.id = $1 OR (c.application = $2 AND c.name = $3);
+
+-- name: get_version
+-- Also within the transaction that made the version: its revision is 0 until the commit.
+SELECT
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.version,
+    coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+FROM change_records AS r
+LEFT JOIN commits ON commits.id = r.commit_id
+WHERE r.resource_id = $1 AND r.version = $2;
+
+-- name: batch_get
+-- $1 ids, $2 and $3 the applications and names of keys, side by side; configs are left out while $4 is false or once they are more than $5 bytes.
+WITH wanted AS (
+    SELECT c.id, c.config_bytes
+    FROM configurations AS c
+    WHERE c.id = ANY ($1::text[])
+    UNION
+    SELECT c.id, c.config_bytes
+    FROM unnest($2::text[], $3::text[]) AS key (application, name)
+    JOIN configurations AS c ON c.application = key.application AND c.name = key.name
+), total AS MATERIALIZED (
+    SELECT coalesce(sum(config_bytes), 0) AS bytes FROM wanted
+), found AS (
+    SELECT
+        c.id, c.application_id, c.application, c.name, c.comments,
+        CASE WHEN $4 AND total.bytes <= $5 THEN c.config END AS config,
+        c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+    FROM total, wanted
+    JOIN configurations AS c ON c.id = wanted.id
+    JOIN commits ON commits.id = c.commit_id
+)
+SELECT revision_counter.revision AS shown_revision, total.bytes AS total_bytes, found.*
+FROM revision_counter
+CROSS JOIN total
+LEFT JOIN found ON true;
+
+-- name: explain_json_path
+-- A predicate has one answer for every document; what it finds in an empty one shows whether the path is one.
+SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, silent => true) AS answers;
+
+-- name: list
+-- The configurations as they were at revision $1, or now: those untouched since then as they are, the others from the log.
+-- $2, $3: the application's id and name. $4: name prefix. $5: names. $6: contains. $7: json path. $8, $9: the key to go on after.
+-- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed.
+WITH shown AS MATERIALIZED (
+    SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
+), touched AS MATERIALIZED (
+    SELECT DISTINCT changes.resource_id
+    FROM shown, changes
+    WHERE changes.revision > shown.revision AND changes.kind = 'CONFIGURATION'
+), present AS (
+    SELECT
+        c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.version, commits.revision,
+        c.create_time, c.update_time, c.created_by, c.updated_by
+    FROM configurations AS c
+    JOIN commits ON commits.id = c.commit_id
+    WHERE ($2::text IS NULL OR c.application = (SELECT name FROM applications WHERE id = $2))
+        AND ($3::text IS NULL OR c.application = $3)
+        AND ($4 = '' OR starts_with(c.name, $4))
+        AND ($5::text[] IS NULL OR c.name = ANY ($5))
+        AND ($6::jsonb IS NULL OR c.config @> $6)
+        AND ($7::jsonpath IS NULL OR c.config @@ $7)
+        AND ($8::text IS NULL OR (c.application, c.name) > ($8, $9))
+        AND c.id NOT IN (SELECT resource_id FROM touched)
+    ORDER BY c.application, c.name
+    LIMIT $10
+), past AS (
+    SELECT
+        latest.resource_id, latest.application_id, latest.application, latest.name, latest.comments, latest.content,
+        latest.content_bytes, latest.version, latest.revision, latest.create_time, latest.time, latest.created_by, latest.actor
+    FROM touched
+    CROSS JOIN LATERAL (
+        SELECT changes.*
+        FROM shown, changes
+        WHERE changes.resource_id = touched.resource_id AND changes.revision <= shown.revision
+        ORDER BY changes.version DESC
+        LIMIT 1
+    ) AS latest
+    WHERE latest.operation <> 'DELETED'
+        AND ($2::text IS NULL OR latest.application_id = $2)
+        AND ($3::text IS NULL OR latest.application = $3)
+        AND ($4 = '' OR starts_with(latest.name, $4))
+        AND ($5::text[] IS NULL OR latest.name = ANY ($5))
+        AND ($6::jsonb IS NULL OR latest.content @> $6)
+        AND ($7::jsonpath IS NULL OR latest.content @@ $7)
+        AND ($8::text IS NULL OR (latest.application, latest.name) > ($8, $9))
+), page AS (
+    SELECT * FROM present
+    UNION ALL
+    SELECT * FROM past
+    ORDER BY application, name
+    LIMIT $10
+), measured AS (
+    SELECT
+        page.*,
+        count(*) OVER () AS rows_found,
+        sum(page.config_bytes) OVER (ORDER BY page.application, page.name) - page.config_bytes AS bytes_before
+    FROM page
+)
+SELECT
+    shown.revision AS shown_revision, shown.head AS head_revision,
+    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config, m.version, m.revision,
+    m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found
+FROM shown
+LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.config_bytes <= $12
+ORDER BY m.application, m.name;

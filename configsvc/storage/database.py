@@ -1,0 +1,144 @@
+"""Connections to PostgreSQL, by what they are for, so that one kind of work cannot starve another."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_SECONDS = 3.0
+ACQUIRE_TIMEOUT_SECONDS = 5.0
+COMMAND_TIMEOUT_SECONDS = 10.0
+STATEMENT_TIMEOUT = "5s"
+LOCK_TIMEOUT = "2s"
+
+COMMON_SETTINGS = {
+    "application_name": "configsvc",
+    "jit": "off",
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "client_connection_check_interval": "5s",
+    "statement_timeout": STATEMENT_TIMEOUT,
+    "idle_in_transaction_session_timeout": "30s",
+}
+# A list leaves most of its filters out; only a plan made for the values at hand knows which index serves the rest.
+READ_SETTINGS = COMMON_SETTINGS | {"plan_cache_mode": "force_custom_plan", "default_transaction_read_only": "on"}
+WRITE_SETTINGS = COMMON_SETTINGS | {
+    "synchronous_commit": "on",
+    "lock_timeout": LOCK_TIMEOUT,
+    "default_transaction_isolation": "read committed",
+    "configsvc.writer": "service",
+}
+
+_CONFLICTS = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    TimeoutError,
+    OSError,
+)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns failures of the connection and of the order of transactions into the errors of the domain."""
+    try:
+        yield
+    except _CONFLICTS as error:
+        raise WriteConflictError from error
+    except _AWAY as error:
+        raise DatabaseUnavailableError from error
+
+
+async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Reads jsonb as Python values; what is written is JSON text already."""
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """The pools of one process. watches is for snapshots and for watchers that are behind."""
+
+    reads: "Pool"
+    writes: "Pool"
+    watches: "Pool"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator["Connection"]:
+        """A connection that answers callers. Raises DatabaseUnavailableError."""
+        with translated_errors():
+            async with self.reads.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def catch_up(self) -> AsyncIterator["Connection"]:
+        """A connection that feeds watches; waits as long as it takes, for watches are many. Raises DatabaseUnavailableError."""
+        with translated_errors():
+            async with self.watches.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator["Connection"]:
+        """A connection for one write transaction. Raises DatabaseUnavailableError or WriteConflictError."""
+        with translated_errors():
+            async with self.writes.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+                yield connection
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Opens the pools; connections are made when they are needed, so that a database that is away does not keep the process from starting."""
+    async with (
+        _pool(url, READ_SETTINGS, size=6) as reads,
+        _pool(url, WRITE_SETTINGS, size=6) as writes,
+        _pool(url, READ_SETTINGS, size=4) as watches,
+    ):
+        yield Database(reads=reads, writes=writes, watches=watches)
+
+
+@asynccontextmanager
+async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncIterator["Pool"]:
+    pool: Any = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        init=prepare_connection,
+        server_settings=settings,
+    )
+    await pool
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def _close(pool: "Pool") -> None:
+    try:
+        await pool.close()
+    finally:
+        pool.terminate()

@@ -1,0 +1,91 @@
+"""The one connection of a process that hears of commits. It never opens a transaction: PostgreSQL would hold its notifications back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.models import Commit
+from configsvc.storage import log
+from configsvc.storage.database import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_SETTINGS,
+    prepare_connection,
+    translated_errors,
+)
+
+if TYPE_CHECKING:
+    AnyConnection = asyncpg.Connection[asyncpg.Record]
+
+# A connection that does not answer within this time counts as lost.
+ROUND_TRIP_LIMIT_SECONDS = 2.0
+
+
+class Listener:
+    """Reads the log, and knows when to. All methods raise DatabaseUnavailableError."""
+
+    def __init__(self, connection: "AnyConnection") -> None:
+        self._connection = connection
+        self._bell = asyncio.Event()
+
+    def _ring(self, *_: object) -> None:
+        self._bell.set()
+
+    async def start(self) -> None:
+        """Listens, and proves with a notification of its own that it hears: behind some poolers nothing ever arrives."""
+        self._connection.add_termination_listener(self._ring)
+        with translated_errors():
+            await self._connection.add_listener(log.CHANNEL, self._ring)
+            async with asyncio.timeout(ROUND_TRIP_LIMIT_SECONDS):
+                await self._connection.execute("SELECT pg_notify($1, '')", log.CHANNEL)
+                await self._bell.wait()
+
+    async def wait_for_bell(self, limit_seconds: float) -> None:
+        """Returns when something was committed since the last call, or after the limit: a bell may be lost."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            pass
+        self._bell.clear()
+        if self._connection.is_closed():
+            raise DatabaseUnavailableError
+
+    async def epoch(self) -> str:
+        """See `configsvc.storage.log.epoch`."""
+        with translated_errors():
+            return await log.epoch(self._connection)
+
+    async def head(self) -> int:
+        """The revision of the last commit."""
+        with translated_errors():
+            return await log.head(self._connection)
+
+    async def commits_after(self, revision: int, *, limit_bytes: int, limit: int) -> tuple[Commit, ...]:
+        """See `configsvc.storage.log.commits_after`."""
+        with translated_errors():
+            return await log.commits_after(self._connection, revision, limit_bytes=limit_bytes, limit=limit)
+
+
+@asynccontextmanager
+async def open_listener(url: str) -> AsyncIterator[Listener]:
+    """A connection of its own, which hears of every commit from now on. Raises DatabaseUnavailableError."""
+    with translated_errors():
+        connection = await asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=ROUND_TRIP_LIMIT_SECONDS,
+            server_settings=READ_SETTINGS | {"application_name": "configsvc feed"},
+        )
+    try:
+        with translated_errors():
+            await prepare_connection(connection)
+        listener = Listener(connection)
+        await listener.start()
+        yield listener
+    finally:
+        # A polite close would wait for an answer that a lost connection never gives.
+        connection.terminate()

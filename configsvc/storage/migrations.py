@@ -1,0 +1,70 @@
+"""Brings a database to the newest form, from the files of `migrations/`, which a wheel carries inside the package."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+
+import configsvc
+from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, translated_errors
+
+if TYPE_CHECKING:
+    AnyConnection = asyncpg.Connection[asyncpg.Record]
+
+log = structlog.get_logger()
+
+# Any number will do, as long as all processes take the same.
+_ADVISORY_LOCK = 4_846_237_815_902_211
+_LOCK_LIMIT_SECONDS = 120
+
+
+def _folder() -> Path:
+    package = Path(configsvc.__file__).parent
+    packaged = package / "migrations"
+    return packaged if packaged.is_dir() else package.parent / "migrations"
+
+
+async def migrate(url: str) -> tuple[str, ...]:
+    """Applies what is missing, one process at a time; the names of what it applied.
+
+    Raises DatabaseUnavailableError if the database does not answer.
+    """
+    with translated_errors():
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+        try:
+            async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
+                await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+            return await _apply_missing(connection)
+        finally:
+            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def _apply_missing(connection: "AnyConnection") -> tuple[str, ...]:
+    missing = await _missing(connection)
+    if missing:
+        # Imported late: its SQL parser takes longer to load than the rest of a start.
+        from pogo_core.util.migrate import apply  # noqa: PLC0415
+
+        await apply(connection, _folder(), schema_name="public")
+    return missing
+
+
+async def _missing(connection: "AnyConnection") -> tuple[str, ...]:
+    names = sorted(path.stem for path in _folder().glob("*.sql"))
+    if await connection.fetchval("SELECT to_regclass('public._pogo_migration') IS NULL"):
+        return tuple(names)
+    rows = await connection.fetch("SELECT migration_id FROM public._pogo_migration")
+    applied = {row["migration_id"] for row in rows}
+    return tuple(name for name in names if name not in applied)
+
+
+async def pending(url: str) -> tuple[str, ...]:
+    """The names of the migrations that the database lacks. Raises DatabaseUnavailableError."""
+    with translated_errors():
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+        try:
+            return await _missing(connection)
+        finally:
+            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)

@@ -1,0 +1,58 @@
+"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, not secret and not signed, for it
+grants nothing that the caller could not ask for in other ways."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from configapi.v1.application_service_pb2 import ListApplicationsRequest
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from configsvc.domain.errors import Violations
+from configsvc.wire.fingerprints import fingerprint
+
+AnyList = ListApplicationsRequest | ListConfigurationsRequest
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]
+_Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+
+
+class PageToken(BaseModel):
+    """The revision that all pages show, the id of the filter's application, and the names after which the next page begins."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    revision: Annotated[int, Field(ge=0, lt=2**63)]
+    application_id: _Id | None
+    after: list[_Name]
+    request: str
+
+
+def page_token(request: AnyList, *, revision: int, application_id: str | None, after: tuple[str, ...] | None) -> str:
+    """The token of the page that follows; empty if there is none."""
+    if after is None:
+        return ""
+    token = PageToken(
+        revision=revision, application_id=application_id, after=list(after), request=_request_digest(request)
+    )
+    return base64.urlsafe_b64encode(token.model_dump_json().encode()).decode()
+
+
+def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -> PageToken | None:
+    """The token that the request carries, which must hold as many names; None on the first page."""
+    if not request.page_token:
+        return None
+    try:
+        token = PageToken.model_validate_json(base64.b64decode(request.page_token, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, ValidationError):
+        violations.add("page_token", "is not a page token of this service")
+        return None
+    if token.request != _request_digest(request) or len(token.after) != names:
+        violations.add("page_token", "belongs to another request: only page_size may differ between the pages of a list")
+        return None
+    return token
+
+
+def _request_digest(request: AnyList) -> str:
+    return fingerprint(request, without=("page_token", "page_size")).hex()[:32]

@@ -1,0 +1,164 @@
+"""Watches: the request, and messages encoded once for all the streams that get the same."""
+
+from collections.abc import Iterable, Iterator
+
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationEvent,
+    ConfigurationSelector,
+    WatchConfigurationsRequest,
+    WatchConfigurationsResponse,
+)
+
+from configsvc.domain.errors import Violations
+from configsvc.domain.models import ConfigurationChange
+from configsvc.domain.names import check_name
+from configsvc.domain.selection import EventType, Selection, Selector
+from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
+from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
+from configsvc.wire.resources import configuration_message
+
+MAX_SELECTORS = 100
+MAX_SELECTOR_KEYS = 1000
+MAX_EPOCH_LENGTH = 100
+DEFAULT_PROGRESS_SECONDS = 10.0
+LEAST_PROGRESS_SECONDS = 0.1
+MOST_PROGRESS_SECONDS = 3600.0
+MESSAGE_LIMIT_BYTES = 1024 * 1024
+# Enough for the watches that are up to date; one that is behind encodes for itself.
+REMEMBERED_COMMITS = 256
+
+_EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
+
+
+def watch_request(request: WatchConfigurationsRequest, violations: Violations) -> WatchRequest:
+    """What the caller wants to watch."""
+    if len(request.selectors) > MAX_SELECTORS:
+        violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
+    if len(request.epoch) > MAX_EPOCH_LENGTH:
+        violations.add("epoch", "is not an epoch that this service ever named")
+    after = None
+    if request.HasField("after_revision"):
+        after = non_negative(request.after_revision, "after_revision", violations)
+    return WatchRequest(
+        selection=Selection(
+            selectors=tuple(
+                _selector(selector, f"selectors[{index}]", violations)
+                for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
+            )
+        ),
+        after_revision=after,
+        epoch=request.epoch,
+        progress_interval_seconds=_progress_interval(request, violations),
+        with_config=wants_config(request.view, violations),
+    )
+
+
+def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
+    application = None
+    if message.HasField("application"):
+        application = application_ref(message.application, f"{field}.application", violations)
+    if len(message.keys) > MAX_SELECTOR_KEYS:
+        violations.add(f"{field}.keys", f"has {len(message.keys)} items: at most {MAX_SELECTOR_KEYS} are allowed")
+    for index, key in enumerate(message.keys[:MAX_SELECTOR_KEYS]):
+        check_name(key, f"{field}.keys[{index}]", violations)
+    return Selector(
+        application=application,
+        name_prefix=name_prefix(message.name_prefix, f"{field}.name_prefix", violations),
+        keys=frozenset(message.keys),
+    )
+
+
+def _progress_interval(request: WatchConfigurationsRequest, violations: Violations) -> float:
+    if not request.HasField("progress_interval"):
+        return DEFAULT_PROGRESS_SECONDS
+    seconds = request.progress_interval.seconds + request.progress_interval.nanos / 1e9
+    if not LEAST_PROGRESS_SECONDS <= seconds <= MOST_PROGRESS_SECONDS:
+        violations.add("progress_interval", f"is {seconds:g} s: must be between 0.1 s and 3600 s")
+    return seconds
+
+
+class WatchEncoder:
+    """Makes the bytes of watch messages; those of recent commits are made once and given to every stream."""
+
+    def __init__(self) -> None:
+        self._remembered: dict[tuple[object, ...], tuple[bytes, ...]] = {}
+
+    def encoded(self, epoch: str, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
+        """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
+        match message:
+            case CommitMessage():
+                return self._commit(epoch, message, with_config=with_config)
+            case ExistingMessage():
+                return _existing(epoch, message)
+            case ProgressMessage(revision=revision, synced=synced):
+                response = WatchConfigurationsResponse(revision=revision, epoch=epoch, synced=synced)
+                return (response.SerializeToString(),)
+
+    def _commit(self, epoch: str, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
+        key = (epoch, message.commit.revision, message.events, with_config)
+        encoded = self._remembered.get(key)
+        if encoded is None:
+            encoded = _encoded_commit(epoch, message, with_config=with_config)
+            self._remembered[key] = encoded
+            if len(self._remembered) > REMEMBERED_COMMITS:
+                del self._remembered[next(iter(self._remembered))]
+        return encoded
+
+
+def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
+    events = (
+        ConfigurationEvent(
+            type=ConfigurationEvent.TYPE_EXISTING,
+            configuration=configuration_message(configuration, with_config=configuration.config is not None),
+        )
+        for configuration in message.configurations
+    )
+    return tuple(
+        WatchConfigurationsResponse(
+            revision=message.revision, epoch=epoch, events=part, more=True
+        ).SerializeToString()
+        for part in _parts(events)
+    )
+
+
+def _encoded_commit(epoch: str, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
+    events = (
+        _event(message.commit.changes[position], event_type, with_config=with_config)
+        for position, event_type in message.events
+    )
+    parts = list(_parts(events))
+    return tuple(
+        WatchConfigurationsResponse(
+            revision=message.commit.revision, epoch=epoch, events=part, more=number < len(parts)
+        ).SerializeToString()
+        for number, part in enumerate(parts, start=1)
+    )
+
+
+def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:
+    deleted = event_type is EventType.DELETED
+    configuration = configuration_message(change.configuration, with_config=with_config and not deleted)
+    if deleted:
+        configuration.application = change.previous_application
+        configuration.name = change.previous_name
+    return ConfigurationEvent(
+        type=_EVENT_TYPES[event_type],
+        configuration=configuration,
+        previous_version=change.previous_version,
+        actor=change.actor,
+        reason=change.reason,
+    )
+
+
+def _parts(events: Iterable[ConfigurationEvent]) -> Iterator[list[ConfigurationEvent]]:
+    part: list[ConfigurationEvent] = []
+    size = 0
+    for event in events:
+        event_bytes = event.ByteSize()
+        if part and size + event_bytes > MESSAGE_LIMIT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += event_bytes
+    if part:
+        yield part

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Compares protos/ with the latest release tag (v…), or with the last commit where nothing was released yet.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! git rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
+    echo "skipped: no git history to compare with"
+    exit 0
+fi
+base=$(git describe --tags --match 'v[0-9]*' --abbrev=0 2>/dev/null || echo HEAD)
+if ! git cat-file -e "$base:protos" 2>/dev/null; then
+    echo "skipped: $base has no protos/"
+    exit 0
+fi
+
+echo "compared with $base"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# An archive of the tree, since buf's own git input would clone: that fails in worktrees and shallow clones.
+git archive "$base" protos buf.yaml | tar -x -C "$folder"
+.venv/bin/buf breaking --against "$folder"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Everything that can be said without running the service. All steps run, so that one run shows every fault.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+failed=()
+
+step() {
+    local name=$1
+    shift
+    echo "--- $name"
+    "$@" || failed+=("$name")
+}
+
+step "ruff format" ruff format --check --quiet .
+step "ruff lint" ruff check --quiet .
+step "types" basedpyright
+step "layers" lint-imports --no-cache --no-logo
+step "buf lint" buf lint
+step "buf format" buf format --diff --exit-code
+step "buf breaking" scripts/breaking.sh
+step "generated code" scripts/generated-fresh.sh
+step "SQL" scripts/lint-sql.sh
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'check failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
+echo "check passed"

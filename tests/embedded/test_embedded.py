@@ -1,0 +1,330 @@
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from configsvc.embedded import EmbeddedPostgresError, embedded_postgres
+from configsvc.embedded.account import choose_account
+from configsvc.embedded.process import running_postmaster
+from tests.postgres import PARAMETERS, test_binaries
+
+ROOT = Path(__file__).parents[2]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another user")
+
+
+def server(folder: Path, **parameters: str) -> AbstractAsyncContextManager[str]:
+    return embedded_postgres(folder, binaries=test_binaries(), parameters={**PARAMETERS, **parameters})
+
+
+def processes(folder: Path) -> list[str]:
+    """The command lines of all processes that name a folder."""
+    found: list[str] = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if str(folder) in line and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(line)
+    return found
+
+
+def server_pid(folder: Path) -> int:
+    postmaster = running_postmaster(folder / "postgres")
+    assert postmaster
+    return postmaster.process.pid
+
+
+async def query(url: str, statement: str) -> object:
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=10)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close(timeout=10)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - processes set no Event
+            await asyncio.sleep(0.001)
+
+
+@contextmanager
+def owner(folder: Path, interpreter: str = sys.executable, **options: object) -> Generator[subprocess.Popen[str]]:
+    """Another process that uses the server of a folder; it is up when this is entered."""
+    process = subprocess.Popen(
+        [interpreter, "-m", "tests.embedded.owner", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **{"cwd": ROOT, **options},  # type: ignore[call-overload]
+    )
+    with process:
+        try:
+            assert process.stdout
+            lines = iter(process.stdout.readline, "")
+            assert any(line.startswith("postgresql://") for line in lines), "the owner did not start"
+            yield process
+        finally:
+            process.kill()
+
+
+def leave(process: subprocess.Popen[str]) -> int:
+    """Lets an owner end by itself."""
+    assert process.stdin
+    process.stdin.close()
+    return process.wait(timeout=30)
+
+
+@asynccontextmanager
+async def stopped_cluster(folder: Path) -> AsyncGenerator[list[str]]:
+    """A cluster that ran before, and the lines of the pid file that it had."""
+    async with server(folder):
+        lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
+    yield lines
+
+
+async def test_it_yields_the_url_of_a_database_named_configsvc(tmp_path: Path) -> None:
+    async with server(tmp_path) as url:
+        assert await query(url, "SELECT current_database() || ' ' || current_user") == "configsvc configsvc"
+        assert await query(url, "SHOW server_encoding") == "UTF8"
+        assert await query(url, "SHOW listen_addresses") == ""
+
+
+async def test_it_leaves_no_process(tmp_path: Path) -> None:
+    async with server(tmp_path):
+        assert processes(tmp_path)
+    assert processes(tmp_path) == []
+
+
+async def test_a_failing_user_leaves_no_process(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with server(tmp_path):
+            raise ZeroDivisionError
+    assert processes(tmp_path) == []
+
+
+async def test_data_survives_a_restart(tmp_path: Path) -> None:
+    async with server(tmp_path) as url:
+        await query(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    async with server(tmp_path) as url:
+        assert await query(url, "SELECT answer FROM kept") == 42
+
+
+async def test_two_users_share_one_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
+    async with server(tmp_path) as first:
+        pid = server_pid(tmp_path)
+        async with server(tmp_path) as second:
+            assert second == first
+            assert server_pid(tmp_path) == pid
+        assert await query(first, "SELECT 1") == 1
+    assert processes(tmp_path) == []
+
+
+async def test_two_users_that_start_at_once_share_one_server(tmp_path: Path) -> None:
+    async def use(inside: asyncio.Barrier) -> int:
+        async with server(tmp_path) as url:
+            await query(url, "SELECT 1")
+            async with inside:
+                return server_pid(tmp_path)
+
+    inside = asyncio.Barrier(3)
+    pids = await asyncio.gather(*(use(inside) for _ in range(3)))
+    assert len(set(pids)) == 1
+    assert processes(tmp_path) == []
+
+
+async def test_the_server_outlives_the_process_that_started_it_for_the_others(tmp_path: Path) -> None:
+    with owner(tmp_path) as first, owner(tmp_path) as second:
+        pid = server_pid(tmp_path)
+        assert leave(first) == 0
+        assert server_pid(tmp_path) == pid
+        assert leave(second) == 0
+    assert processes(tmp_path) == []
+
+
+async def test_after_the_owner_was_killed_the_next_start_joins_and_stops_the_server(tmp_path: Path) -> None:
+    with owner(tmp_path) as process:
+        pid = server_pid(tmp_path)
+        process.kill()
+        process.wait(timeout=10)
+    assert server_pid(tmp_path) == pid
+    async with server(tmp_path) as url:
+        assert server_pid(tmp_path) == pid
+        assert await query(url, "SELECT 1") == 1
+    assert processes(tmp_path) == []
+
+
+async def test_a_killed_server_recovers_at_the_next_start(tmp_path: Path) -> None:
+    with owner(tmp_path) as process:
+        process.kill()
+        process.wait(timeout=10)
+    async with server(tmp_path) as url:
+        await query(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        postmaster = running_postmaster(tmp_path / "postgres")
+        assert postmaster
+        postmaster.process.kill()
+        await until(lambda: running_postmaster(tmp_path / "postgres") is None)
+    async with server(tmp_path) as url:
+        assert await query(url, "SELECT answer FROM kept") == 42
+    assert processes(tmp_path) == []
+
+
+async def test_a_pid_file_whose_number_is_another_programs_is_not_believed(tmp_path: Path) -> None:
+    async with stopped_cluster(tmp_path) as lines:
+        account = choose_account(tmp_path / "postgres")
+        # The same user as the server's: PostgreSQL itself would take it for a server that runs.
+        command = ["/bin/cat"]
+        with subprocess.Popen(account.command(command) if account else command, stdin=subprocess.PIPE) as other:
+            await until(lambda: psutil.Process(other.pid).cmdline() == command)
+            (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join([str(other.pid), *lines[1:], ""]))
+            (tmp_path / "socket").mkdir(mode=0o700, exist_ok=True)
+            if account:
+                account.own(tmp_path / "socket")
+            (tmp_path / "socket" / ".s.PGSQL.5432.lock").write_text("\n".join([str(other.pid), *lines[1:5], ""]))
+            async with server(tmp_path) as url:
+                assert await query(url, "SELECT 1") == 1
+            assert other.poll() is None
+            other.kill()
+
+
+@pytest.mark.parametrize("content", ["", "999999999\n", "not a number\n"])
+async def test_a_broken_pid_file_is_not_believed(tmp_path: Path, content: str) -> None:
+    async with stopped_cluster(tmp_path):
+        (tmp_path / "postgres" / "postmaster.pid").write_text(content)
+        async with server(tmp_path) as url:
+            assert await query(url, "SELECT 1") == 1
+
+
+async def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
+    folder = tmp_path / ("long " * 30)
+    async with server(folder) as url:
+        assert await query(url, "SELECT 1") == 1
+        postmaster = running_postmaster(folder.resolve() / "postgres")
+        assert postmaster
+        assert postmaster.socket_folder.parent == Path(tempfile.gettempdir()).resolve()
+        assert stat.S_IMODE(postmaster.socket_folder.stat().st_mode) == 0o700
+    assert not postmaster.socket_folder.exists()
+
+
+async def test_a_path_of_odd_characters_works(tmp_path: Path) -> None:
+    async with server(tmp_path / "a 'b', c é%20 &d;e?f=g") as url:
+        assert await query(url, "SELECT 1") == 1
+    assert processes(tmp_path) == []
+
+
+@pytest.mark.parametrize("character", ['"', "$", "`", "\\", "\n"])
+async def test_a_path_that_a_shell_would_read_is_refused(tmp_path: Path, character: str) -> None:
+    with pytest.raises(EmbeddedPostgresError, match="character"):
+        async with server(tmp_path / f"a{character}b"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "reached", ["postgres.new", "postgres.new/PG_VERSION", "postgres.log", "postgres/postmaster.pid"]
+)
+async def test_a_cancellation_during_the_start_stops_everything(tmp_path: Path, reached: str) -> None:
+    async def use() -> None:
+        async with server(tmp_path):
+            await asyncio.get_running_loop().create_future()
+
+    user = asyncio.create_task(use())
+    await until((tmp_path / reached).exists)
+    user.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await user
+    assert processes(tmp_path) == []
+    async with server(tmp_path) as url:
+        assert await query(url, "SELECT 1") == 1
+
+
+async def test_the_terminals_interrupt_does_not_reach_the_server(tmp_path: Path) -> None:
+    with owner(tmp_path, start_new_session=True) as process:
+        pid = server_pid(tmp_path)
+        assert os.getsid(pid) != os.getsid(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        # The owner itself takes the interrupt as a cancellation and stops the server, as its last user.
+        assert process.stdin
+        process.stdin.close()
+        process.wait(timeout=30)
+    assert processes(tmp_path) == []
+
+
+async def test_data_of_another_major_version_is_refused_with_a_clear_error(tmp_path: Path) -> None:
+    async with stopped_cluster(tmp_path):
+        (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+        with pytest.raises(EmbeddedPostgresError, match="was made by PostgreSQL 9"):
+            async with server(tmp_path):
+                pass
+
+
+async def test_a_server_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedPostgresError, match="invalid value for parameter"):
+        async with server(tmp_path, shared_buffers="plenty"):
+            pass
+    assert processes(tmp_path) == []
+
+
+async def test_a_folder_that_holds_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "letter").write_text("dear reader")
+    with pytest.raises(EmbeddedPostgresError, match="can't be prepared"):
+        async with server(tmp_path):
+            pass
+    assert [path.name for path in (tmp_path / "postgres").iterdir()] == ["letter"]
+
+
+@as_root
+async def test_root_opens_nothing_but_the_way_to_the_data(tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir(mode=0o700)
+    async with server(outer / "inner"):
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (outer, outer / "inner")}
+        assert modes == {outer: 0o701, outer / "inner": 0o701}
+        for path in (outer / "inner").iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def interpreter_for(identity: Mapping[str, object], environment: Mapping[str, str]) -> str | None:
+    """A Python that another user may run: this one may be in a closed folder."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        try:
+            command = [candidate, "-c", "import configsvc.embedded, asyncpg"]
+            subprocess.run(command, check=True, capture_output=True, cwd="/", env=environment, **identity)  # type: ignore[call-overload]
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return candidate
+    return None
+
+
+@as_root
+async def test_an_ordinary_user_starts_and_stops_it_too() -> None:
+    nobody = pwd.getpwnam("nobody")
+    identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    # Not in tmp_path, whose parents are closed to other users.
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    try:
+        interpreter = interpreter_for(identity, environment)
+        if interpreter is None:
+            pytest.skip("no interpreter is open to ordinary users")
+        with owner(folder, interpreter, cwd="/", env=environment, **identity) as process:
+            assert psutil.Process(server_pid(folder)).uids().real == nobody.pw_uid
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert leave(process) == 0
+        assert processes(folder) == []
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,83 @@
+"""A PostgreSQL for the tests: a server for each worker, a migrated template, a clone of it for each test."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from configsvc.embedded import embedded_postgres
+
+Result = TypeVar("Result")
+
+# Nothing here outlives the test run, so nothing has to reach the disk.
+PARAMETERS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+def test_binaries() -> Path | None:
+    """The PostgreSQL to test against: None for the embedded one."""
+    folder = os.environ.get("CONFIGSVC_TEST_POSTGRES_BIN")
+    return Path(folder) if folder else None
+
+
+@contextmanager
+def running_server(folder: Path) -> Generator[str]:
+    """Yields the URL of a server in a folder. It is kept by a loop of its own, so that any test's loop may use it."""
+    started, stop = Event(), Event()
+    url = ""
+
+    async def keep() -> None:
+        nonlocal url
+        async with embedded_postgres(folder, binaries=test_binaries(), parameters=PARAMETERS) as url:
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        keeper = threads.submit(asyncio.run, keep())
+        keeper.add_done_callback(lambda _: started.set())
+        started.wait()
+        try:
+            if keeper.done():
+                keeper.result()
+            yield url
+        finally:
+            stop.set()
+            keeper.result()
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def execute(url: str, statement: str) -> None:
+    """Runs one statement on a connection of its own."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close(timeout=10)
+
+
+@asynccontextmanager
+async def cloned_database(server: str, template: str) -> AsyncGenerator[str]:
+    """Yields the URL of a copy of a database, and drops the copy with whatever is still connected to it."""
+    name = f"test_{uuid.uuid4().hex}"
+    await execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    try:
+        yield with_database(server, name)
+    finally:
+        await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run(work: Coroutine[None, None, Result]) -> Result:
+    """Runs async work for a fixture of the session, which has no loop."""
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        return threads.submit(asyncio.run, work).result()
