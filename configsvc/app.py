@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -43,8 +43,9 @@ def check_exposure(settings: Settings) -> None:
     """Raises StartError if the service would be open to the network without being told so."""
     if not settings.insecure and not _is_loopback(settings.listen):
         raise StartError(
-            f"{settings.listen} is not a loopback address, and there is no authentication: anyone who reaches it could read and "
-            "change everything. Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
+            f"{settings.listen} is not a loopback address, and there is no authentication: anyone who reaches it "
+            "could read and change everything. Listen on 127.0.0.1, or accept that with --insecure "
+            "(CONFIGSVC_INSECURE=true)"
         )
 
 
@@ -54,7 +55,7 @@ def _is_loopback(address: str) -> bool:
 
 
 @asynccontextmanager
-async def database_url(settings: Settings) -> AsyncIterator[str]:
+async def database_url(settings: Settings) -> AsyncGenerator[str]:
     """The URL of the database that the settings name, or of the embedded one, started for as long as it is needed."""
     if settings.database_url:
         yield settings.database_url.get_secret_value()
@@ -98,17 +99,23 @@ async def serve(settings: Settings) -> None:
     Raises StartError, CancelledError if it was told to stop before it served, or the error of a background task.
     """
     check_exposure(settings)
-    _on_signals(_this_task().cancel)
+    this_task = asyncio.current_task()
+    assert this_task is not None
+    _on_signals(this_task.cancel)
     async with database_url(settings) as url:
         await prepare_database(url, apply=settings.migrate)
-        async with open_database(url) as database:
-            await _serve_on(settings, url, database)
+        stop = asyncio.Event()
 
+        def first_signal() -> None:
+            stop.set()
+            _on_signals(this_task.cancel)
 
-def _this_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
+        def started(_: Server) -> None:
+            _on_signals(first_signal)
+
+        await run_service(
+            url, settings.listen, grace_seconds=settings.shutdown_grace_seconds, stop=stop, started=started
+        )
 
 
 def _on_signals(callback: Callable[[], object]) -> None:
@@ -117,38 +124,39 @@ def _on_signals(callback: Callable[[], object]) -> None:
         loop.add_signal_handler(number, callback)
 
 
-async def _serve_on(settings: Settings, url: str, database: Database) -> None:
-    feed = Feed(url)
-    writes = Writes(database)
-    server = _server(settings.listen, database, feed, writes)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(feed.run(), name="feed"),
-            tasks.create_task(keep_house(database), name="housekeeping"),
-            tasks.create_task(_show_health(server, feed, settings, url), name="health"),
-        ]
-        await server.start()
-        _on_signals(stop.set)
-        await stop.wait()
-        _on_signals(_this_task().cancel)
-        log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
-        background.pop().cancel()
-        await server.set_serving(False)
-        await feed.stop()
-        await server.stop(settings.shutdown_grace_seconds)
-        await writes.drain()
-        for task in background:
-            task.cancel()
+async def run_service(
+    url: str, listen: str, *, grace_seconds: float, stop: asyncio.Event, started: Callable[[Server], None]
+) -> None:
+    """Serves a migrated database until stop is set, then drains. started is called once the port is open.
+
+    Raises StartError, or the error of a background task.
+    """
+    async with open_database(url) as database:
+        feed = Feed(url)
+        writes = Writes(database)
+        server = _server(listen, database, feed, writes)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(feed.run(), name="feed")
+            keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
+            showing_health = tasks.create_task(_show_health(server, feed, listen, url), name="health")
+            await server.start()
+            started(server)
+            await stop.wait()
+            log.info("stopping", grace_seconds=grace_seconds)
+            showing_health.cancel()
+            await server.set_serving(False)
+            await feed.stop()
+            await server.stop(grace_seconds)
+            await writes.drain()
+            keeping_house.cancel()
+            following.cancel()
     log.info("stopped")
 
 
 def _server(address: str, database: Database, feed: Feed, writes: Writes) -> Server:
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes)),
-        "ConfigurationService": ConfigurationServicer(
-            Configurations(database, writes), Watches(database, feed)
-        ),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, writes), Watches(database, feed)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     try:
@@ -157,15 +165,15 @@ def _server(address: str, database: Database, feed: Feed, writes: Writes) -> Ser
         raise StartError(str(error)) from error
 
 
-async def _show_health(server: Server, feed: Feed, settings: Settings, url: str) -> None:
+async def _show_health(server: Server, feed: Feed, listen: str, url: str) -> None:
     """Serves while the database is there."""
     await feed.wait_live()
     await server.set_serving(True)
     log.info(
         "ready",
-        listen=_bound_address(settings.listen, server.port),
+        listen=_bound_address(listen, server.port),
         database=shown_url(url),
-        try_this=_try_this(settings.listen, server.port),
+        try_this=_try_this(listen, server.port),
     )
     while True:
         await feed.wait_away()

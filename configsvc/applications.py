@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class Applications:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and RequestIdReusedError too."""
+    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
+    RequestIdReusedError too.
+    """
 
     def __init__(self, database: "Database", writes: Writes) -> None:
         self._database = database

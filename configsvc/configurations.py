@@ -12,11 +12,11 @@ from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
     ConfigurationFilter,
+    ConfigurationQuery,
     ConfigurationRef,
     ConfigurationUpdate,
     IdRef,
     KeyRef,
-    IdRef,
     Page,
     WriteContext,
     Written,
@@ -50,7 +50,9 @@ class Batch:
 
 
 class Configurations:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and RequestIdReusedError too."""
+    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
+    RequestIdReusedError too.
+    """
 
     def __init__(self, database: "Database", writes: Writes) -> None:
         self._database = database
@@ -87,9 +89,7 @@ class Configurations:
             raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
-    async def get_many(
-        self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool
-    ) -> Batch:
+    async def get_many(self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool) -> Batch:
         """Many at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
@@ -124,8 +124,7 @@ class Configurations:
             application_id = (
                 position.application_id if position else await _application_id(connection, chosen.application)
             )
-            page = await configurations.page(
-                connection,
+            query = ConfigurationQuery(
                 revision=position.revision if position else None,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
@@ -136,7 +135,7 @@ class Configurations:
                 with_config=with_config,
                 limit_bytes=MAX_RESPONSE_BYTES,
             )
-            return page, application_id
+            return await configurations.page(connection, query), application_id
 
     async def update(
         self, ref: ConfigurationRef, update: ConfigurationUpdate, *, expected_version: int, context: WriteContext

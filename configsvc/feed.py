@@ -1,4 +1,6 @@
-"""The feed: one task of each process that reads the log in order, keeps what is recent, and wakes who waits for more."""
+"""The feed: one task of each process that reads the log in order, keeps what is recent, and wakes who waits for
+more.
+"""
 
 import asyncio
 import random
@@ -28,7 +30,9 @@ WAKE_SLICE = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """What revisions count in. Two with one epoch are still two: a database can be restored to an earlier state of the same timeline."""
+    """What revisions count in. Two with one epoch are still two: a database can be restored to an earlier state of
+    the same timeline.
+    """
 
     epoch: str
 
@@ -87,7 +91,9 @@ class Feed:
         return [self._ring[-place] for place in range(missing, 0, -1)]
 
     async def wait_beyond(self, revision: int, limit_seconds: float) -> bool:
-        """Whether there is more than the revision, at once or within the limit. Raises ShuttingDownError once stopped."""
+        """Whether there is more than the revision, at once or within the limit. Raises ShuttingDownError once
+        stopped.
+        """
         if self._revision <= revision and not self._stopped:
             await self._wait(limit_seconds)
         if self._stopped:
@@ -157,9 +163,7 @@ class Feed:
             await listener.wait_for_bell(POLL_SECONDS)
 
     async def _read_to_the_end(self, listener: Listener) -> None:
-        while commits := await listener.commits_after(
-            self._revision, limit_bytes=READ_LIMIT_BYTES, limit=READ_LIMIT
-        ):
+        while commits := await listener.commits_after(self._revision, limit_bytes=READ_LIMIT_BYTES, limit=READ_LIMIT):
             for commit in commits:
                 self._append(commit)
             await self._wake()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.domain.models import Commit, Configuration, IdRef, NameRef, Page
+from configsvc.domain.models import Commit, Configuration, ConfigurationQuery, IdRef, NameRef, Page
 from configsvc.domain.selection import EventType, Selection, Selector, picked
 from configsvc.feed import READ_LIMIT, READ_LIMIT_BYTES, Feed, History
 from configsvc.storage import configurations, log
@@ -114,19 +114,19 @@ class Watches:
         self, request: WatchRequest, selector: Selector, revision: int, after: tuple[str, ...]
     ) -> Page[Configuration]:
         application = selector.application
+        query = ConfigurationQuery(
+            revision=revision,
+            application_id=application.id if isinstance(application, IdRef) else None,
+            application=application.name if isinstance(application, NameRef) else None,
+            name_prefix=selector.name_prefix,
+            names=tuple(sorted(selector.keys)) or None,
+            after=(after[0], after[1]),
+            limit=SNAPSHOT_LIMIT,
+            with_config=request.with_config,
+            limit_bytes=SNAPSHOT_LIMIT_BYTES,
+        )
         async with self._database.catch_up() as connection:
-            return await configurations.page(
-                connection,
-                revision=revision,
-                application_id=application.id if isinstance(application, IdRef) else None,
-                application=application.name if isinstance(application, NameRef) else None,
-                name_prefix=selector.name_prefix,
-                names=sorted(selector.keys) or None,
-                after=(after[0], after[1]),
-                limit=SNAPSHOT_LIMIT,
-                with_config=request.with_config,
-                limit_bytes=SNAPSHOT_LIMIT_BYTES,
-            )
+            return await configurations.page(connection, query)
 
     async def _follow(
         self, request: WatchRequest, history: History, cursor: int, *, synced_at: int
@@ -170,4 +170,3 @@ class Watches:
             except DatabaseUnavailableError:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
                 await self._feed.wait_live()
-

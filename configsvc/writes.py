@@ -1,7 +1,7 @@
 """How every change is made: in one transaction, once for each request_id, to its end even if the caller goes away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,7 +28,8 @@ class Writes:
     async def run(self, context: WriteContext, change: Change, load: Load[Answer]) -> Answer:
         """Makes the change, unless a call with its request_id did already, and loads what it left behind.
 
-        A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its outcome would be unknown. Raises what
+        A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its outcome would be
+        unknown. Raises what
         change raises, RequestIdReusedError, WriteConflictError or DatabaseUnavailableError.
         """
         task = asyncio.create_task(self._run(context, change, load))
@@ -67,7 +68,7 @@ class Writes:
 
 
 @asynccontextmanager
-async def _transaction(connection: "Connection", *, keep: bool) -> AsyncIterator[None]:
+async def _transaction(connection: "Connection", *, keep: bool) -> AsyncGenerator[None]:
     transaction = connection.transaction()
     await transaction.start()
     try:

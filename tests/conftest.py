@@ -1,16 +1,17 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from tests.postgres import cloned_database, execute, run, running_server, with_database
+from tests.postgres import cloned_database, execute, run, running_server, server_folder, with_database
+from tests.service import Service, running_service
 
 TEMPLATE = "template_migrated"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Generator[str]:
     """The URL of this worker's PostgreSQL server, on a database that no test uses."""
-    with running_server(tmp_path_factory.mktemp("postgres")) as url:
+    with server_folder() as folder, running_server(folder) as url:
         yield url
 
 
@@ -26,7 +27,14 @@ def template_database(postgres_server: str) -> str:
 
 
 @pytest.fixture
-async def database_url(postgres_server: str, template_database: str) -> AsyncIterator[str]:
+async def database_url(postgres_server: str, template_database: str) -> AsyncGenerator[str]:
     """The URL of a migrated, empty database of this test alone."""
     async with cloned_database(postgres_server, template_database) as url:
         yield url
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncGenerator[Service]:
+    """The service, running on this test's database."""
+    async with running_service(database_url) as running:
+        yield running

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,17 @@ def test_binaries() -> Path | None:
     """The PostgreSQL to test against: None for the embedded one."""
     folder = os.environ.get("CONFIGSVC_TEST_POSTGRES_BIN")
     return Path(folder) if folder else None
+
+
+@contextmanager
+def server_folder() -> Generator[Path]:
+    """Yields an empty folder for a server's data.
+
+    Not pytest's tmp_path: every start of pytest closes that folder's root to other users, in the midst of another
+    run's initdb, which runs as another user when root tests.
+    """
+    with tempfile.TemporaryDirectory(prefix="configsvc-test-") as folder:
+        yield Path(folder).resolve()
 
 
 @contextmanager

@@ -20,7 +20,9 @@ def encode_json(value: JsonValue) -> str:
 
 
 def canonical_content(content: JsonObject, field: str, violations: Violations) -> JsonObject:
-    """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value that cannot be kept."""
+    """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value
+    that cannot be kept.
+    """
     return _canonical_object(content, field, 1, violations)
 
 

@@ -11,7 +11,9 @@ class ConfigsvcError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One fault of a request; field is its path in the request, with a JSON Pointer appended for faults inside a config."""
+    """One fault of a request; field is its path in the request, with a JSON Pointer appended for faults inside a
+    config.
+    """
 
     field: str
     description: str
@@ -133,8 +135,13 @@ class Violations:
 
     def extend(self, other: "Violations") -> None:
         """Takes over the faults that another gathered."""
-        for violation in other._found:
+        for violation in other.found:
             self.add(violation.field, violation.description)
+
+    @property
+    def found(self) -> tuple[Violation, ...]:
+        """The faults, in the order of their discovery."""
+        return tuple(self._found)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -142,4 +149,4 @@ class Violations:
     def check(self) -> None:
         """Raises InvalidRequestError if there is any fault."""
         if self._found:
-            raise InvalidRequestError(tuple(self._found))
+            raise InvalidRequestError(self.found)

@@ -25,7 +25,9 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """A named JSON object of an application. config is None where it was not asked for; revision is 0 before its commit."""
+    """A named JSON object of an application. config is None where it was not asked for; revision is 0 before its
+    commit.
+    """
 
     id: str
     application_id: str
@@ -105,6 +107,27 @@ class ConfigurationFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationQuery:
+    """A page of configurations as of a revision (None: now), in the order of application and name.
+
+    Filters that are not set choose all. after is the key of the page before's last one. The page holds at most limit
+    configurations, and limit_bytes of config as JSON text, which only a first one alone may exceed.
+    """
+
+    revision: int | None
+    after: tuple[str, str] | None
+    limit: int
+    limit_bytes: int
+    with_config: bool
+    application_id: str | None = None
+    application: str | None = None
+    name_prefix: str = ""
+    names: tuple[str, ...] | None = None
+    contains: JsonObject | None = None
+    json_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteContext:
     """Who changes something, why, and how to recognise the call when it comes again.
 
@@ -147,7 +170,8 @@ class Operation(StrEnum):
 class ConfigurationChange:
     """One row of the log: what a commit did to one configuration, which is shown as it is afterwards.
 
-    content_bytes is the size of its config as JSON text. Of a deleted configuration, the names are the last ones and config is None.
+    content_bytes is the size of its config as JSON text. Of a deleted configuration, the names are the last ones and
+    config is None.
     """
 
     operation: Operation

@@ -10,7 +10,6 @@ from configapi.v1.application_service_pb2 import (
     ListApplicationsResponse,
     UpdateApplicationRequest,
 )
-
 from configsvc.applications import Applications
 from configsvc.domain.errors import Violations
 from configsvc.rpc.calls import Caller

@@ -16,7 +16,6 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
-
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import Configuration as DomainConfiguration
@@ -48,9 +47,7 @@ class ConfigurationServicer:
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
         return configuration_message(
-            await self._configurations.create(
-                application, name=name, comments=comments, config=config, context=context
-            )
+            await self._configurations.create(application, name=name, comments=comments, config=config, context=context)
         )
 
     async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
@@ -98,9 +95,7 @@ class ConfigurationServicer:
         shown, last_key = _fitting(page)
         return ListConfigurationsResponse(
             configurations=shown,
-            next_page_token=page_token(
-                request, revision=page.revision, application_id=application_id, after=last_key
-            ),
+            next_page_token=page_token(request, revision=page.revision, application_id=application_id, after=last_key),
             revision=page.revision,
         )
 
@@ -137,7 +132,9 @@ class ConfigurationServicer:
 
 
 def _fitting(page: Page[DomainConfiguration]) -> tuple[list[Configuration], tuple[str, ...] | None]:
-    """The configurations of a page that fit into one response, at least one, and the key after which the next page begins."""
+    """The configurations of a page that fit into one response, at least one, and the key after which the next page
+    begins.
+    """
     shown: list[Configuration] = []
     size = 0
     for configuration in page.resources:

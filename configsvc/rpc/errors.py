@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from configapi.v1.error_reason_pb2 import ErrorReason
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -19,6 +18,7 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 
+from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
@@ -45,9 +45,7 @@ def _bad_request(error: errors.InvalidRequestError) -> Iterable[Message]:
 
 
 def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
-    yield ResourceInfo(
-        resource_type=error.resource_type, resource_name=error.resource_name, description=str(error)
-    )
+    yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource_name, description=str(error))
 
 
 def _not_empty(error: errors.ApplicationNotEmptyError) -> Iterable[Message]:
@@ -161,9 +159,7 @@ def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> Erro
 
 def _failure(code: grpc.StatusCode, message: str, details: Iterable[Message]) -> Failure:
     status = Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
-    return Failure(
-        code=code, message=message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),)
-    )
+    return Failure(code=code, message=message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
 
 
 def _packed(detail: Message) -> AnyMessage:

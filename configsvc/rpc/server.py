@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
-from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
 from configsvc.rpc.calls import InFlight, stream_handler, unary_handler
+from configsvc.rpc.reflection import add_reflection
 
 log = structlog.get_logger()
+
+# The package carries no types.
+_health: Any = health
+_health_grpc: Any = health_pb2_grpc
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
@@ -50,7 +55,7 @@ class Server:
     """A server that is bound to its port and not yet started."""
 
     grpc_server: grpc.aio.Server
-    health_servicer: health.aio.HealthServicer
+    health_servicer: Any
     in_flight: InFlight
     port: int
 
@@ -88,13 +93,16 @@ def build_server(servicers: Mapping[str, object], address: str) -> Server:
     in_flight = InFlight()
     for service in SERVICES:
         grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], in_flight),))
-    health_servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
-    _add_reflection(grpc_server)
+    health_servicer = _health.aio.HealthServicer()
+    _health_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
+    names = [service.full_name for service in SERVICES]
+    add_reflection(grpc_server, [*names, health.SERVICE_NAME])
     try:
         port = grpc_server.add_insecure_port(address)
     except RuntimeError as error:
-        raise AddressInUseError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+        raise AddressInUseError(
+            f"cannot listen on {address}: it is in use, or not an address of this machine"
+        ) from error
     return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, port=port)
 
 
@@ -103,7 +111,7 @@ def _handlers(service: ServiceDescriptor, servicer: object, in_flight: InFlight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> grpc.RpcMethodHandler:
+def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> grpc.RpcMethodHandler[bytes, bytes]:
     request_class = message_factory.GetMessageClass(method.input_type)
     name = f"{method.containing_service.name}/{method.name}"
     implementation = getattr(servicer, method.name)
@@ -111,36 +119,3 @@ def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) ->
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(name, request_class, implementation, in_flight))
     return grpc.unary_unary_rpc_method_handler(unary_handler(name, request_class, implementation, in_flight))
-
-
-REFLECTION_V1 = "grpc.reflection.v1"
-REFLECTION_V1ALPHA = "grpc.reflection.v1alpha"
-
-
-def _add_reflection(grpc_server: grpc.aio.Server) -> None:
-    names = (
-        *(service.full_name for service in SERVICES),
-        health.SERVICE_NAME,
-        f"{REFLECTION_V1}.ServerReflection",
-        f"{REFLECTION_V1ALPHA}.ServerReflection",
-    )
-    _describe_reflection_v1()
-    servicer = reflection.aio.ReflectionServicer(names)
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, grpc_server)
-    # The package has v1alpha only. In v1 the messages are the same on the wire.
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    grpc_server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(f"{REFLECTION_V1}.ServerReflection", {"ServerReflectionInfo": handler}),)
-    )
-
-
-def _describe_reflection_v1() -> None:
-    """Makes v1 describable: the file of v1alpha under the other name."""
-    file = descriptor_pb2.FileDescriptorProto()
-    reflection_pb2.DESCRIPTOR.CopyToProto(file)
-    renamed = text_format.MessageToString(file).replace("reflection.v1alpha", "reflection.v1").replace("/v1alpha/", "/v1/")
-    descriptor_pool.Default().Add(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()))

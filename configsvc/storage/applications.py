@@ -106,7 +106,9 @@ async def get_version(connection: "Connection", written: Written) -> Application
 async def page(
     connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), in the order of their names. Raises RevisionUnknownError."""
+    """At most limit applications as of the revision (None: now), in the order of their names. Raises
+    RevisionUnknownError.
+    """
     rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
     found = tuple(_application(row) for row in rows if row["id"] is not None)

@@ -13,7 +13,16 @@ from configsvc.domain.errors import (
     ResponseTooLargeError,
     Violation,
 )
-from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef, Page, WriteContext, Written
+from configsvc.domain.models import (
+    Configuration,
+    ConfigurationQuery,
+    ConfigurationRef,
+    IdRef,
+    KeyRef,
+    Page,
+    WriteContext,
+    Written,
+)
 from configsvc.storage.log import check_head
 from configsvc.storage.queries import queries
 
@@ -171,46 +180,28 @@ def _bad_json_path(description: str) -> InvalidRequestError:
     return InvalidRequestError((Violation(field="json_path", description=description),))
 
 
-async def page(
-    connection: "Connection",
-    *,
-    revision: int | None,
-    application_id: str | None = None,
-    application: str | None = None,
-    name_prefix: str = "",
-    names: Sequence[str] | None = None,
-    contains: JsonObject | None = None,
-    json_path: str | None = None,
-    after: tuple[str, str] | None,
-    limit: int,
-    with_config: bool,
-    limit_bytes: int,
-) -> Page[Configuration]:
-    """Configurations as of the revision (None: now), in the order of application and name.
-
-    At most limit of them, and limit_bytes of config as JSON text, which only a first one alone may exceed. Raises
-    RevisionUnknownError or FilterTooSlowError.
-    """
-    after_application, after_name = after or (None, None)
+async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Configuration]:
+    """The page that the query asks for. Raises RevisionUnknownError or FilterTooSlowError."""
+    after_application, after_name = query.after or (None, None)
     try:
         rows = await connection.fetch(
             _SQL["list"],
-            revision,
-            application_id,
-            application,
-            name_prefix,
-            names,
-            None if contains is None else encode_json(contains),
-            json_path,
+            query.revision,
+            query.application_id,
+            query.application,
+            query.name_prefix,
+            query.names,
+            None if query.contains is None else encode_json(query.contains),
+            query.json_path,
             after_application,
             after_name,
-            limit + 1,
-            with_config,
-            limit_bytes,
+            query.limit + 1,
+            query.with_config,
+            query.limit_bytes,
         )
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error
-    return _page(rows, limit)
+    return _page(rows, query.limit)
 
 
 def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, by what they are for, so that one kind of work cannot starve another."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ _AWAY = (
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
+def translated_errors() -> Generator[None]:
     """Turns failures of the connection and of the order of transactions into the errors of the domain."""
     try:
         yield
@@ -87,21 +87,23 @@ class Database:
     watches: "Pool"
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator["Connection"]:
+    async def read(self) -> AsyncGenerator["Connection"]:
         """A connection that answers callers. Raises DatabaseUnavailableError."""
         with translated_errors():
             async with self.reads.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                 yield connection
 
     @asynccontextmanager
-    async def catch_up(self) -> AsyncIterator["Connection"]:
-        """A connection that feeds watches; waits as long as it takes, for watches are many. Raises DatabaseUnavailableError."""
+    async def catch_up(self) -> AsyncGenerator["Connection"]:
+        """A connection that feeds watches; waits as long as it takes, for watches are many. Raises
+        DatabaseUnavailableError.
+        """
         with translated_errors():
             async with self.watches.acquire() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator["Connection"]:
+    async def write(self) -> AsyncGenerator["Connection"]:
         """A connection for one write transaction. Raises DatabaseUnavailableError or WriteConflictError."""
         with translated_errors():
             async with self.writes.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
@@ -109,8 +111,10 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
-    """Opens the pools; connections are made when they are needed, so that a database that is away does not keep the process from starting."""
+async def open_database(url: str) -> AsyncGenerator[Database]:
+    """Opens the pools; connections are made when they are needed, so that a database that is away does not keep the
+    process from starting.
+    """
     async with (
         _pool(url, READ_SETTINGS, size=6) as reads,
         _pool(url, WRITE_SETTINGS, size=6) as writes,
@@ -120,7 +124,7 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncIterator["Pool"]:
+async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncGenerator["Pool"]:
     pool: Any = asyncpg.create_pool(
         url,
         min_size=0,

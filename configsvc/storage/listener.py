@@ -1,7 +1,9 @@
-"""The one connection of a process that hears of commits. It never opens a transaction: PostgreSQL would hold its notifications back."""
+"""The one connection of a process that hears of commits. It never opens a transaction: PostgreSQL would hold its
+notifications back.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,9 @@ class Listener:
         self._bell.set()
 
     async def start(self) -> None:
-        """Listens, and proves with a notification of its own that it hears: behind some poolers nothing ever arrives."""
+        """Listens, and proves with a notification of its own that it hears: behind some poolers nothing ever
+        arrives.
+        """
         self._connection.add_termination_listener(self._ring)
         with translated_errors():
             await self._connection.add_listener(log.CHANNEL, self._ring)
@@ -71,7 +75,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def open_listener(url: str) -> AsyncIterator[Listener]:
+async def open_listener(url: str) -> AsyncGenerator[Listener]:
     """A connection of its own, which hears of every commit from now on. Raises DatabaseUnavailableError."""
     with translated_errors():
         connection = await asyncpg.connect(

@@ -59,10 +59,10 @@ async def explain_deletion(connection: "Connection", context: WriteContext) -> N
     await connection.execute(_SQL["explain_deletion"], encode_json({"*": dict(explanation)}))
 
 
-async def commits_after(
-    connection: "Connection", revision: int, *, limit_bytes: int, limit: int
-) -> tuple[Commit, ...]:
-    """The commits after the revision, in order, each whole; at most limit, and limit_bytes of content unless the first has more."""
+async def commits_after(connection: "Connection", revision: int, *, limit_bytes: int, limit: int) -> tuple[Commit, ...]:
+    """The commits after the revision, in order, each whole; at most limit, and limit_bytes of content unless the
+    first has more.
+    """
     rows = await connection.fetch(_SQL["commits"], revision, limit_bytes, limit)
     return tuple(_commits(rows))
 

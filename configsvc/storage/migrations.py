@@ -1,11 +1,11 @@
 """Brings a database to the newest form, from the files of `migrations/`, which a wheel carries inside the package."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
-import structlog
 
 import configsvc
 from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, translated_errors
@@ -13,7 +13,8 @@ from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, translated_error
 if TYPE_CHECKING:
     AnyConnection = asyncpg.Connection[asyncpg.Record]
 
-log = structlog.get_logger()
+# The caller logs what was applied.
+_silent = logging.Logger("configsvc.migrations", logging.CRITICAL)
 
 # Any number will do, as long as all processes take the same.
 _ADVISORY_LOCK = 4_846_237_815_902_211
@@ -47,7 +48,7 @@ async def _apply_missing(connection: "AnyConnection") -> tuple[str, ...]:
         # Imported late: its SQL parser takes longer to load than the rest of a start.
         from pogo_core.util.migrate import apply  # noqa: PLC0415
 
-        await apply(connection, _folder(), schema_name="public")
+        await apply(connection, _folder(), schema_name="public", logger=_silent)
     return missing
 
 

@@ -26,23 +26,18 @@ def _object(struct: Struct, field: str, violations: Violations) -> JsonObject:
 
 
 def _json(value: "Value", field: str, violations: Violations) -> JsonValue:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return value.string_value
-        case "number_value":
-            return value.number_value
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return _object(value.struct_value, field, violations)
-        case "list_value":
-            items = enumerate(value.list_value.values)
-            return [_json(item, f"{field}/{index}", violations) for index, item in items]
-        case "null_value":
-            return None
-        case None:
-            violations.add(field, "has no value: a google.protobuf.Value must set one of its kinds")
-            return None
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _object(value.struct_value, field, violations)
+    if kind == "list_value":
+        items = enumerate(value.list_value.values)
+        return [_json(item, f"{field}/{index}", violations) for index, item in items]
+    if kind is None:
+        violations.add(field, "has no value: a google.protobuf.Value must set one of its kinds")
+    if kind is None or kind == "null_value":
+        return None
+    scalar: str | float | bool = getattr(value, kind)
+    return scalar
 
 
 def struct_of(content: JsonObject) -> Struct:

@@ -1,14 +1,16 @@
-"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, not secret and not signed, for it
-grants nothing that the caller could not ask for in other ways."""
+"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, not secret and not
+signed, for it
+grants nothing that the caller could not ask for in other ways.
+"""
 
 import base64
 import binascii
 from typing import Annotated
 
-from configapi.v1.application_service_pb2 import ListApplicationsRequest
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from configapi.v1.application_service_pb2 import ListApplicationsRequest
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
@@ -19,7 +21,9 @@ _Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 
 
 class PageToken(BaseModel):
-    """The revision that all pages show, the id of the filter's application, and the names after which the next page begins."""
+    """The revision that all pages show, the id of the filter's application, and the names after which the next page
+    begins.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -49,7 +53,9 @@ def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -
         violations.add("page_token", "is not a page token of this service")
         return None
     if token.request != _request_digest(request) or len(token.after) != names:
-        violations.add("page_token", "belongs to another request: only page_size may differ between the pages of a list")
+        violations.add(
+            "page_token", "belongs to another request: only page_size may differ between the pages of a list"
+        )
         return None
     return token
 

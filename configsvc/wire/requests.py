@@ -1,6 +1,10 @@
-"""What requests say, checked: each function adds the faults it finds, and answers with something that is used only when there are none."""
+"""What requests say, checked: each function adds the faults it finds, and answers with something that is used only
+when there are none.
+"""
 
 from collections.abc import Collection
+
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from configapi.v1.application_pb2 import ApplicationRef as ApplicationRefMessage
 from configapi.v1.application_service_pb2 import (
@@ -19,8 +23,6 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsRequest,
     UpdateConfigurationRequest,
 )
-from google.protobuf.field_mask_pb2 import FieldMask
-
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -98,9 +100,7 @@ def configuration_refs(request: BatchGetConfigurationsRequest, violations: Viola
     """The configurations that a batch names."""
     if not 1 <= len(request.refs) <= MAX_BATCH:
         violations.add("refs", f"has {len(request.refs)} items: must have between 1 and {MAX_BATCH}")
-    return [
-        configuration_ref(ref, f"refs[{index}]", violations) for index, ref in enumerate(request.refs[:MAX_BATCH])
-    ]
+    return [configuration_ref(ref, f"refs[{index}]", violations) for index, ref in enumerate(request.refs[:MAX_BATCH])]
 
 
 def _path(parent: str, child: str) -> str:

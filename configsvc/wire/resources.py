@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from configapi.v1.application_pb2 import Application as ApplicationMessage
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from configsvc.domain.models import Application, Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.wire.content import struct_of
 

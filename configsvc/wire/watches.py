@@ -8,7 +8,6 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
-
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
@@ -114,9 +113,7 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
         for configuration in message.configurations
     )
     return tuple(
-        WatchConfigurationsResponse(
-            revision=message.revision, epoch=epoch, events=part, more=True
-        ).SerializeToString()
+        WatchConfigurationsResponse(revision=message.revision, epoch=epoch, events=part, more=True).SerializeToString()
         for part in _parts(events)
     )
 

@@ -96,120 +96,120 @@ async def stopped_cluster(folder: Path) -> AsyncGenerator[list[str]]:
     yield lines
 
 
-async def test_it_yields_the_url_of_a_database_named_configsvc(tmp_path: Path) -> None:
-    async with server(tmp_path) as url:
+async def test_it_yields_the_url_of_a_database_named_configsvc(data_dir: Path) -> None:
+    async with server(data_dir) as url:
         assert await query(url, "SELECT current_database() || ' ' || current_user") == "configsvc configsvc"
         assert await query(url, "SHOW server_encoding") == "UTF8"
         assert await query(url, "SHOW listen_addresses") == ""
 
 
-async def test_it_leaves_no_process(tmp_path: Path) -> None:
-    async with server(tmp_path):
-        assert processes(tmp_path)
-    assert processes(tmp_path) == []
+async def test_it_leaves_no_process(data_dir: Path) -> None:
+    async with server(data_dir):
+        assert processes(data_dir)
+    assert processes(data_dir) == []
 
 
-async def test_a_failing_user_leaves_no_process(tmp_path: Path) -> None:
+async def test_a_failing_user_leaves_no_process(data_dir: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with server(tmp_path):
+        async with server(data_dir):
             raise ZeroDivisionError
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_data_survives_a_restart(tmp_path: Path) -> None:
-    async with server(tmp_path) as url:
+async def test_data_survives_a_restart(data_dir: Path) -> None:
+    async with server(data_dir) as url:
         await query(url, "CREATE TABLE kept AS SELECT 42 AS answer")
-    async with server(tmp_path) as url:
+    async with server(data_dir) as url:
         assert await query(url, "SELECT answer FROM kept") == 42
 
 
-async def test_two_users_share_one_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
-    async with server(tmp_path) as first:
-        pid = server_pid(tmp_path)
-        async with server(tmp_path) as second:
+async def test_two_users_share_one_server_and_the_last_one_stops_it(data_dir: Path) -> None:
+    async with server(data_dir) as first:
+        pid = server_pid(data_dir)
+        async with server(data_dir) as second:
             assert second == first
-            assert server_pid(tmp_path) == pid
+            assert server_pid(data_dir) == pid
         assert await query(first, "SELECT 1") == 1
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_two_users_that_start_at_once_share_one_server(tmp_path: Path) -> None:
+async def test_two_users_that_start_at_once_share_one_server(data_dir: Path) -> None:
     async def use(inside: asyncio.Barrier) -> int:
-        async with server(tmp_path) as url:
+        async with server(data_dir) as url:
             await query(url, "SELECT 1")
             async with inside:
-                return server_pid(tmp_path)
+                return server_pid(data_dir)
 
     inside = asyncio.Barrier(3)
     pids = await asyncio.gather(*(use(inside) for _ in range(3)))
     assert len(set(pids)) == 1
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_the_server_outlives_the_process_that_started_it_for_the_others(tmp_path: Path) -> None:
-    with owner(tmp_path) as first, owner(tmp_path) as second:
-        pid = server_pid(tmp_path)
+async def test_the_server_outlives_the_process_that_started_it_for_the_others(data_dir: Path) -> None:
+    with owner(data_dir) as first, owner(data_dir) as second:
+        pid = server_pid(data_dir)
         assert leave(first) == 0
-        assert server_pid(tmp_path) == pid
+        assert server_pid(data_dir) == pid
         assert leave(second) == 0
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_after_the_owner_was_killed_the_next_start_joins_and_stops_the_server(tmp_path: Path) -> None:
-    with owner(tmp_path) as process:
-        pid = server_pid(tmp_path)
+async def test_after_the_owner_was_killed_the_next_start_joins_and_stops_the_server(data_dir: Path) -> None:
+    with owner(data_dir) as process:
+        pid = server_pid(data_dir)
         process.kill()
         process.wait(timeout=10)
-    assert server_pid(tmp_path) == pid
-    async with server(tmp_path) as url:
-        assert server_pid(tmp_path) == pid
+    assert server_pid(data_dir) == pid
+    async with server(data_dir) as url:
+        assert server_pid(data_dir) == pid
         assert await query(url, "SELECT 1") == 1
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_a_killed_server_recovers_at_the_next_start(tmp_path: Path) -> None:
-    with owner(tmp_path) as process:
+async def test_a_killed_server_recovers_at_the_next_start(data_dir: Path) -> None:
+    with owner(data_dir) as process:
         process.kill()
         process.wait(timeout=10)
-    async with server(tmp_path) as url:
+    async with server(data_dir) as url:
         await query(url, "CREATE TABLE kept AS SELECT 42 AS answer")
-        postmaster = running_postmaster(tmp_path / "postgres")
+        postmaster = running_postmaster(data_dir / "postgres")
         assert postmaster
         postmaster.process.kill()
-        await until(lambda: running_postmaster(tmp_path / "postgres") is None)
-    async with server(tmp_path) as url:
+        await until(lambda: running_postmaster(data_dir / "postgres") is None)
+    async with server(data_dir) as url:
         assert await query(url, "SELECT answer FROM kept") == 42
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_a_pid_file_whose_number_is_another_programs_is_not_believed(tmp_path: Path) -> None:
-    async with stopped_cluster(tmp_path) as lines:
-        account = choose_account(tmp_path / "postgres")
+async def test_a_pid_file_whose_number_is_another_programs_is_not_believed(data_dir: Path) -> None:
+    async with stopped_cluster(data_dir) as lines:
+        account = choose_account(data_dir / "postgres")
         # The same user as the server's: PostgreSQL itself would take it for a server that runs.
         command = ["/bin/cat"]
         with subprocess.Popen(account.command(command) if account else command, stdin=subprocess.PIPE) as other:
             await until(lambda: psutil.Process(other.pid).cmdline() == command)
-            (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join([str(other.pid), *lines[1:], ""]))
-            (tmp_path / "socket").mkdir(mode=0o700, exist_ok=True)
+            (data_dir / "postgres" / "postmaster.pid").write_text("\n".join([str(other.pid), *lines[1:], ""]))
+            (data_dir / "socket").mkdir(mode=0o700, exist_ok=True)
             if account:
-                account.own(tmp_path / "socket")
-            (tmp_path / "socket" / ".s.PGSQL.5432.lock").write_text("\n".join([str(other.pid), *lines[1:5], ""]))
-            async with server(tmp_path) as url:
+                account.own(data_dir / "socket")
+            (data_dir / "socket" / ".s.PGSQL.5432.lock").write_text("\n".join([str(other.pid), *lines[1:5], ""]))
+            async with server(data_dir) as url:
                 assert await query(url, "SELECT 1") == 1
             assert other.poll() is None
             other.kill()
 
 
 @pytest.mark.parametrize("content", ["", "999999999\n", "not a number\n"])
-async def test_a_broken_pid_file_is_not_believed(tmp_path: Path, content: str) -> None:
-    async with stopped_cluster(tmp_path):
-        (tmp_path / "postgres" / "postmaster.pid").write_text(content)
-        async with server(tmp_path) as url:
+async def test_a_broken_pid_file_is_not_believed(data_dir: Path, content: str) -> None:
+    async with stopped_cluster(data_dir):
+        (data_dir / "postgres" / "postmaster.pid").write_text(content)
+        async with server(data_dir) as url:
             assert await query(url, "SELECT 1") == 1
 
 
-async def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
-    folder = tmp_path / ("long " * 30)
+async def test_a_path_too_long_for_a_socket_works(data_dir: Path) -> None:
+    folder = data_dir / ("long " * 30)
     async with server(folder) as url:
         assert await query(url, "SELECT 1") == 1
         postmaster = running_postmaster(folder.resolve() / "postgres")
@@ -219,76 +219,76 @@ async def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
     assert not postmaster.socket_folder.exists()
 
 
-async def test_a_path_of_odd_characters_works(tmp_path: Path) -> None:
-    async with server(tmp_path / "a 'b', c é%20 &d;e?f=g") as url:
+async def test_a_path_of_odd_characters_works(data_dir: Path) -> None:
+    async with server(data_dir / "a 'b', c é%20 &d;e?f=g") as url:
         assert await query(url, "SELECT 1") == 1
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
 @pytest.mark.parametrize("character", ['"', "$", "`", "\\", "\n"])
-async def test_a_path_that_a_shell_would_read_is_refused(tmp_path: Path, character: str) -> None:
+async def test_a_path_that_a_shell_would_read_is_refused(data_dir: Path, character: str) -> None:
     with pytest.raises(EmbeddedPostgresError, match="character"):
-        async with server(tmp_path / f"a{character}b"):
+        async with server(data_dir / f"a{character}b"):
             pass
 
 
 @pytest.mark.parametrize(
     "reached", ["postgres.new", "postgres.new/PG_VERSION", "postgres.log", "postgres/postmaster.pid"]
 )
-async def test_a_cancellation_during_the_start_stops_everything(tmp_path: Path, reached: str) -> None:
+async def test_a_cancellation_during_the_start_stops_everything(data_dir: Path, reached: str) -> None:
     async def use() -> None:
-        async with server(tmp_path):
+        async with server(data_dir):
             await asyncio.get_running_loop().create_future()
 
     user = asyncio.create_task(use())
-    await until((tmp_path / reached).exists)
+    await until((data_dir / reached).exists)
     user.cancel()
     with pytest.raises(asyncio.CancelledError):
         await user
-    assert processes(tmp_path) == []
-    async with server(tmp_path) as url:
+    assert processes(data_dir) == []
+    async with server(data_dir) as url:
         assert await query(url, "SELECT 1") == 1
 
 
-async def test_the_terminals_interrupt_does_not_reach_the_server(tmp_path: Path) -> None:
-    with owner(tmp_path, start_new_session=True) as process:
-        pid = server_pid(tmp_path)
+async def test_the_terminals_interrupt_does_not_reach_the_server(data_dir: Path) -> None:
+    with owner(data_dir, start_new_session=True) as process:
+        pid = server_pid(data_dir)
         assert os.getsid(pid) != os.getsid(process.pid)
         os.killpg(process.pid, signal.SIGINT)
         # The owner itself takes the interrupt as a cancellation and stops the server, as its last user.
         assert process.stdin
         process.stdin.close()
         process.wait(timeout=30)
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_data_of_another_major_version_is_refused_with_a_clear_error(tmp_path: Path) -> None:
-    async with stopped_cluster(tmp_path):
-        (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+async def test_data_of_another_major_version_is_refused_with_a_clear_error(data_dir: Path) -> None:
+    async with stopped_cluster(data_dir):
+        (data_dir / "postgres" / "PG_VERSION").write_text("9\n")
         with pytest.raises(EmbeddedPostgresError, match="was made by PostgreSQL 9"):
-            async with server(tmp_path):
+            async with server(data_dir):
                 pass
 
 
-async def test_a_server_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_start_shows_the_end_of_its_log(data_dir: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match="invalid value for parameter"):
-        async with server(tmp_path, shared_buffers="plenty"):
+        async with server(data_dir, shared_buffers="plenty"):
             pass
-    assert processes(tmp_path) == []
+    assert processes(data_dir) == []
 
 
-async def test_a_folder_that_holds_something_else_is_refused_and_kept(tmp_path: Path) -> None:
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "letter").write_text("dear reader")
+async def test_a_folder_that_holds_something_else_is_refused_and_kept(data_dir: Path) -> None:
+    (data_dir / "postgres").mkdir()
+    (data_dir / "postgres" / "letter").write_text("dear reader")
     with pytest.raises(EmbeddedPostgresError, match="can't be prepared"):
-        async with server(tmp_path):
+        async with server(data_dir):
             pass
-    assert [path.name for path in (tmp_path / "postgres").iterdir()] == ["letter"]
+    assert [path.name for path in (data_dir / "postgres").iterdir()] == ["letter"]
 
 
 @as_root
-async def test_root_opens_nothing_but_the_way_to_the_data(tmp_path: Path) -> None:
-    outer = tmp_path / "outer"
+async def test_root_opens_nothing_but_the_way_to_the_data(data_dir: Path) -> None:
+    outer = data_dir / "outer"
     outer.mkdir(mode=0o700)
     async with server(outer / "inner"):
         modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (outer, outer / "inner")}
@@ -313,7 +313,7 @@ def interpreter_for(identity: Mapping[str, object], environment: Mapping[str, st
 async def test_an_ordinary_user_starts_and_stops_it_too() -> None:
     nobody = pwd.getpwnam("nobody")
     identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    # Not in tmp_path, whose parents are closed to other users.
+    # Not data_dir, which is root's.
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

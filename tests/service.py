@@ -1,0 +1,116 @@
+"""A running service for a test: the real one, on a port of its own, over a database of its own."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
+from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from configsvc.app import run_service
+from configsvc.domain.content import JsonObject
+from configsvc.rpc.server import Server
+
+if TYPE_CHECKING:
+    from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
+    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+    from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
+
+LIMIT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Stubs for a running service; stop ends it, as SIGTERM would."""
+
+    address: str
+    channel: grpc.aio.Channel
+    applications: "ApplicationServiceAsyncStub"
+    configurations: "ConfigurationServiceAsyncStub"
+    server: "ServerServiceAsyncStub"
+    health: HealthStub
+    stop: asyncio.Event
+
+
+@asynccontextmanager
+async def running_service(database_url: str, *, grace_seconds: float = 5.0) -> AsyncGenerator[Service]:
+    """Serves a migrated database, in a task of its own, and waits until it is SERVING."""
+    stop = asyncio.Event()
+    bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        run_service(database_url, "127.0.0.1:0", grace_seconds=grace_seconds, stop=stop, started=bound.set_result)
+    )
+    serving.add_done_callback(lambda task: bound.done() or bound.cancel())
+    try:
+        server = await bound
+        async with connected(f"127.0.0.1:{server.port}", stop) as service:
+            await wait_for_health(service, HealthCheckResponse.SERVING)
+            yield service
+    finally:
+        stop.set()
+        await serving
+
+
+@asynccontextmanager
+async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service]:
+    """Stubs on a channel of their own, which shares no connection with another."""
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        yield Service(
+            address=address,
+            channel=channel,
+            applications=ApplicationServiceStub(channel),
+            configurations=ConfigurationServiceStub(channel),
+            server=ServerServiceStub(channel),
+            health=HealthStub(channel),
+            stop=stop,
+        )
+
+
+async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingStatus.ValueType) -> None:
+    """Returns when the server says that it is so."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        async for response in service.health.Watch(HealthCheckRequest(service="")):
+            if response.status == wanted:
+                return
+
+
+def struct(content: JsonObject) -> Struct:
+    """A Struct with the content."""
+    message = Struct()
+    message.update(content)
+    return message
+
+
+def status_of(error: grpc.aio.AioRpcError) -> Status:
+    """The google.rpc.Status that came with an error."""
+    details = dict(error.trailing_metadata() or ())
+    return Status.FromString(details["grpc-status-details-bin"])
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """The reason of the error's ErrorInfo."""
+    return error_info_of(error).reason
+
+
+def error_info_of(error: grpc.aio.AioRpcError) -> ErrorInfo:
+    """The ErrorInfo of an error, which every error of the service has."""
+    info = ErrorInfo()
+    assert any(detail.Unpack(info) for detail in status_of(error).details)
+    return info
+
+
+def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """The field violations of an error: description by field."""
+    bad_request = BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status_of(error).details)
+    return {violation.field: violation.description for violation in bad_request.field_violations}
