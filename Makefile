@@ -45,7 +45,7 @@ run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
 
 .PHONY: demo
 demo: setup ## load configurations into the running service and watch them change
-	@exec $(BIN)/configsvc demo
+	@exec $(BIN)/python -m demo $(DEMO_ARGUMENTS)
 
 .PHONY: psql
 psql: setup ## open psql on the database of `make run`

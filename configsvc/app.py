@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -86,11 +87,11 @@ async def _patiently_migrated(url: str, *, apply: bool) -> tuple[str, ...]:
 
 
 def shown_url(url: str) -> str:
-    """The URL without its user's password."""
+    """The URL without passwords, wherever it carries them."""
     parts = urlsplit(url)
     if parts.password:
         parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
-    return parts.geturl()
+    return parts._replace(query=re.sub(r"(password=)[^&]*", r"\1***", parts.query)).geturl()
 
 
 async def serve(settings: Settings) -> None:

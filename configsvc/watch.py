@@ -66,31 +66,32 @@ class Watches:
         self._database = database
         self._feed = feed
 
-    async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[str, WatchMessage]]:
-        """The messages of one watch, each with the epoch of its revision; it never ends by itself.
+    async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[History, WatchMessage]]:
+        """The messages of one watch, each with the history that its revision belongs to; it never ends by itself.
 
         Raises EpochChangedError, RevisionUnknownError, DatabaseUnavailableError or ShuttingDownError.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
-        history, revision = self._feed.history, self._feed.revision
+        history = self._feed.history
+        if request.after_revision is not None and request.epoch:
+            self._feed.check_epoch(request.epoch)
+        # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
+        head = await self._head()
+        self._feed.check_history(history)
         if request.after_revision is None:
-            async for message in self._snapshot(request, history, revision):
-                yield history.epoch, message
-            cursor = revision
+            async for message in self._snapshot(request, history, head):
+                yield history, message
+            cursor = head
         else:
+            log.check_head(request.after_revision, head)
             cursor = request.after_revision
-            await self._check_resumable(request.epoch, cursor)
-        async for message in self._follow(request, history, cursor, synced_at=max(cursor, revision)):
-            yield history.epoch, message
+        async for message in self._follow(request, history, cursor, synced_at=head):
+            yield history, message
 
-    async def _check_resumable(self, epoch: str, revision: int) -> None:
-        if epoch:
-            self._feed.check_epoch(epoch)
-        if revision > self._feed.revision:
-            # Another process may be ahead of this one's feed, but not of the database.
-            async with self._database.catch_up() as connection:
-                await log.require_revision(connection, revision)
+    async def _head(self) -> int:
+        async with self._database.catch_up() as connection:
+            return await log.head(connection)
 
     async def _snapshot(
         self, request: WatchRequest, history: History, revision: int

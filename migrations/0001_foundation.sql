@@ -89,7 +89,9 @@ CREATE TABLE configurations (
     CONSTRAINT configuration_comments_fit CHECK (length(comments) <= 1024),
     CONSTRAINT configuration_is_object CHECK (jsonb_typeof(config) = 'object'),
     CONSTRAINT configuration_fits CHECK (config_bytes <= 1048576),
-    CONSTRAINT configuration_is_shallow CHECK (NOT config @? 'strict $.**{33}'),
+    CONSTRAINT configuration_is_shallow CHECK (
+        NOT config @? 'strict $.**{32} ? (@.type() == "object" || @.type() == "array")'
+    ),
     CONSTRAINT configuration_numbers_are_exact CHECK (
         NOT config @? 'strict $.** ? (@.type() == "number" && (@ > 9007199254740991 || @ < -9007199254740991))'
     )
@@ -109,6 +111,7 @@ CREATE TABLE change_records (
     application_id text COLLATE "C",
     application text COLLATE "C",
     name text COLLATE "C" NOT NULL,
+    previous_application_id text COLLATE "C",
     previous_application text COLLATE "C",
     previous_name text COLLATE "C" NOT NULL,
     comments text NOT NULL,
@@ -142,18 +145,16 @@ CREATE TABLE requests (
 
 CREATE INDEX requests_create_time ON requests (create_time);
 
--- The id of this transaction's commit. It lives in a transaction-local setting, which a rolled-back savepoint takes back together with
--- the changes made under it.
-CREATE FUNCTION current_commit_id() RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+-- Gives this transaction the id of its commit, at the first statement that may change something. It lives in a transaction-local
+-- setting, which a rolled-back savepoint takes back together with the changes made under it.
+CREATE FUNCTION begin_commit() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
-DECLARE
-    setting text := current_setting('configsvc.commit_id', true);
 BEGIN
-    IF setting IS NULL OR setting = '' THEN
-        setting := set_config('configsvc.commit_id', nextval('commit_ids')::text, true);
+    IF coalesce(current_setting('configsvc.commit_id', true), '') = '' THEN
+        PERFORM set_config('configsvc.commit_id', nextval('commit_ids')::text, true);
     END IF;
-    RETURN setting::bigint;
+    RETURN NULL;
 END
 $$;
 
@@ -196,7 +197,7 @@ EXECUTE FUNCTION assign_revision();
 -- The service vouches for the columns updated_by, update_reason and update_request_id of the rows it writes; whoever else writes is
 -- recorded as the database role.
 CREATE FUNCTION stamp_application() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -220,17 +221,21 @@ BEGIN
         NEW.created_by := NEW.updated_by;
     END IF;
     NEW.update_time := now();
-    NEW.commit_id := current_commit_id();
+    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
     RETURN NEW;
 END
 $$;
+
+CREATE TRIGGER begin_commit
+BEFORE INSERT OR UPDATE OR DELETE ON applications
+FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
 
 CREATE TRIGGER stamp
 BEFORE INSERT OR UPDATE ON applications
 FOR EACH ROW EXECUTE FUNCTION stamp_application();
 
 CREATE FUNCTION stamp_configuration() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -248,6 +253,12 @@ BEGIN
         NEW.updated_by := 'database:' || session_user;
         NEW.update_reason := '';
         NEW.update_request_id := '';
+    ELSIF TG_OP = 'UPDATE' AND NEW.application <> OLD.application THEN
+        -- The foreign key carried a new name over: whoever renamed the application made this change too.
+        SELECT updated_by, update_reason, update_request_id
+        INTO STRICT NEW.updated_by, NEW.update_reason, NEW.update_request_id
+        FROM applications
+        WHERE id = NEW.application_id;
     END IF;
     IF TG_OP = 'INSERT' THEN
         IF NEW.application_id IS NULL THEN
@@ -261,10 +272,14 @@ BEGIN
         NEW.created_by := NEW.updated_by;
     END IF;
     NEW.update_time := now();
-    NEW.commit_id := current_commit_id();
+    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
     RETURN NEW;
 END
 $$;
+
+CREATE TRIGGER begin_commit
+BEFORE INSERT OR UPDATE OR DELETE ON configurations
+FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
 
 CREATE TRIGGER stamp
 BEFORE INSERT OR UPDATE ON configurations
@@ -283,7 +298,7 @@ CREATE FUNCTION log_applications() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_commit_id();
+    this_commit bigint := current_setting('configsvc.commit_id');
     first_ordinal integer;
 BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -291,7 +306,7 @@ BEGIN
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'DELETED', id,
-            version + 1, version, NULL, NULL, name, NULL, name, comments, NULL, 0, create_time, created_by, now(),
+            version + 1, version, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0, create_time, created_by, now(),
             coalesce(deletion_context(id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(id, 'reason'), ''),
             coalesce(deletion_context(id, 'request_id'), '')
@@ -301,16 +316,16 @@ BEGIN
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'CREATED', id,
-            version, version - 1, NULL, NULL, name, NULL, name, comments, NULL, 0, create_time, created_by, update_time,
-            updated_by, update_reason, update_request_id
+            version, version - 1, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0, create_time, created_by,
+            update_time, updated_by, update_reason, update_request_id
         FROM new_rows;
     ELSE
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id), 'APPLICATION', 'UPDATED', n.id,
-            n.version, o.version, NULL, NULL, n.name, NULL, o.name, n.comments, NULL, 0, n.create_time, n.created_by,
-            n.update_time, n.updated_by, n.update_reason, n.update_request_id
+            n.version, o.version, NULL, NULL, n.name, NULL, NULL, o.name, n.comments, NULL, 0, n.create_time,
+            n.created_by, n.update_time, n.updated_by, n.update_reason, n.update_request_id
         FROM new_rows AS n
         JOIN old_rows AS o ON o.id = n.id;
     END IF;
@@ -334,7 +349,7 @@ CREATE FUNCTION log_configurations() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_commit_id();
+    this_commit bigint := current_setting('configsvc.commit_id');
     first_ordinal integer;
 BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -342,8 +357,8 @@ BEGIN
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'CONFIGURATION', 'DELETED', id,
-            version + 1, version, application_id, application, name, application, name, comments, NULL, 0,
-            create_time, created_by, now(),
+            version + 1, version, application_id, application, name, application_id, application, name, comments, NULL,
+            0, create_time, created_by, now(),
             coalesce(deletion_context(id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(id, 'reason'), ''),
             coalesce(deletion_context(id, 'request_id'), '')
@@ -353,16 +368,17 @@ BEGIN
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'CONFIGURATION', 'CREATED', id,
-            version, version - 1, application_id, application, name, application, name, comments, config, config_bytes,
-            create_time, created_by, update_time, updated_by, update_reason, update_request_id
+            version, version - 1, application_id, application, name, application_id, application, name, comments,
+            config, config_bytes, create_time, created_by, update_time, updated_by, update_reason, update_request_id
         FROM new_rows;
     ELSE
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id), 'CONFIGURATION', 'UPDATED', n.id,
-            n.version, o.version, n.application_id, n.application, n.name, o.application, o.name, n.comments, n.config,
-            n.config_bytes, n.create_time, n.created_by, n.update_time, n.updated_by, n.update_reason, n.update_request_id
+            n.version, o.version, n.application_id, n.application, n.name, o.application_id, o.application, o.name,
+            n.comments, n.config, n.config_bytes, n.create_time, n.created_by, n.update_time, n.updated_by,
+            n.update_reason, n.update_request_id
         FROM new_rows AS n
         JOIN old_rows AS o ON o.id = n.id;
     END IF;
@@ -402,5 +418,5 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 DROP VIEW changes;
 DROP TABLE configurations, applications, change_records, commits, requests, revision_counter CASCADE;
 DROP SEQUENCE commit_ids;
-DROP FUNCTION is_name, generate_ulid, current_commit_id, advance_ordinal, assign_revision, stamp_application,
+DROP FUNCTION is_name, generate_ulid, begin_commit, advance_ordinal, assign_revision, stamp_application,
 stamp_configuration, deletion_context, log_applications, log_configurations, refuse_truncate;

@@ -1,9 +1,21 @@
 from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.postgres import cloned_database, execute, run, running_server, server_folder, with_database
+from tests.postgres import (
+    cloned_database,
+    execute,
+    plain_connection,
+    run,
+    running_server,
+    server_folder,
+    with_database,
+)
 from tests.service import Service, running_service
+
+if TYPE_CHECKING:
+    import asyncpg
 
 TEMPLATE = "template_migrated"
 
@@ -31,6 +43,13 @@ async def database_url(postgres_server: str, template_database: str) -> AsyncGen
     """The URL of a migrated, empty database of this test alone."""
     async with cloned_database(postgres_server, template_database) as url:
         yield url
+
+
+@pytest.fixture
+async def psql(database_url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+    """A session like one of psql, on this test's database."""
+    async with plain_connection(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture

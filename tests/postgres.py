@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 PARAMETERS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
 
-def test_binaries() -> Path | None:
+def chosen_binaries() -> Path | None:
     """The PostgreSQL to test against: None for the embedded one."""
     folder = os.environ.get("CONFIGSVC_TEST_POSTGRES_BIN")
     return Path(folder) if folder else None
@@ -47,7 +47,7 @@ def running_server(folder: Path) -> Generator[str]:
 
     async def keep() -> None:
         nonlocal url
-        async with embedded_postgres(folder, binaries=test_binaries(), parameters=PARAMETERS) as url:
+        async with embedded_postgres(folder, binaries=chosen_binaries(), parameters=PARAMETERS) as url:
             started.set()
             await asyncio.to_thread(stop.wait)
 
@@ -93,3 +93,14 @@ def run(work: Coroutine[None, None, Result]) -> Result:
     """Runs async work for a fixture of the session, which has no loop."""
     with ThreadPoolExecutor(max_workers=1) as threads:
         return threads.submit(asyncio.run, work).result()
+
+
+@asynccontextmanager
+async def plain_connection(url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection as psql has it, without the settings of the service."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    try:
+        yield connection
+    finally:
+        # The test may have cut it off.
+        connection.terminate()

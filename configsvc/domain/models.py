@@ -178,6 +178,7 @@ class ConfigurationChange:
     configuration: Configuration
     content_bytes: int
     previous_version: int
+    previous_application_id: str
     previous_application: str
     previous_name: str
     actor: str

@@ -64,10 +64,12 @@ class Selection:
         )
 
     def event_type(self, change: ConfigurationChange) -> EventType | None:
-        """What the change is to this watch: a rename may move a configuration in or out of it. None: nothing."""
+        """What the change is to this watch: a rename or a move may bring one in or out of it. None: nothing."""
         after = change.configuration
         was_followed = change.operation is not Operation.CREATED and self.selects(
-            application_id=after.application_id, application=change.previous_application, name=change.previous_name
+            application_id=change.previous_application_id,
+            application=change.previous_application,
+            name=change.previous_name,
         )
         is_followed = change.operation is not Operation.DELETED and self.selects(
             application_id=after.application_id, application=after.application, name=after.name

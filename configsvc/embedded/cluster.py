@@ -198,7 +198,8 @@ class Cluster:
 
     def _socket_folder(self) -> Path:
         folder = self.data_dir / "socket"
-        if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > SOCKET_PATH_LIMIT:
+        # A comma would make the URL's host a list of hosts.
+        if "," in str(folder) or len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > SOCKET_PATH_LIMIT:
             digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
             folder = Path(tempfile.gettempdir()).resolve() / f"configsvc-{digest}"
         if not folder.exists():

@@ -150,7 +150,7 @@ async def _fail(error: BaseException, record: _Record, context: Context) -> None
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
         record.end("INTERNAL", error=type(error).__name__)
-        log.error("internal error", call_id=record.call_id, stack=_places(error))
+        log.error("internal error", call_id=record.call_id, places=_places(error))
         await _abort(context, internal_failure(record.call_id))
     else:
         record.end("CANCELLED")

@@ -126,8 +126,8 @@ class ConfigurationServicer:
         wanted = watch_request(request, violations)
         violations.check()
         async with aclosing(self._watches.watch(wanted)) as messages:
-            async for epoch, message in messages:
-                for encoded in self._encoder.encoded(epoch, message, with_config=wanted.with_config):
+            async for history, message in messages:
+                for encoded in self._encoder.encoded(history, message, with_config=wanted.with_config):
                     yield encoded
 
 

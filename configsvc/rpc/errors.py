@@ -23,6 +23,9 @@ from configsvc.domain import errors
 
 DOMAIN = "configsvc"
 DETAILS_KEY = "grpc-status-details-bin"
+# A status travels in the trailers, and many clients refuse trailers of more than 8 KiB: they would see another error instead.
+MAX_TEXT_BYTES = 300
+MAX_VIOLATIONS_BYTES = 4900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +39,19 @@ class Translation:
 
 
 def _bad_request(error: errors.InvalidRequestError) -> Iterable[Message]:
-    yield BadRequest(
-        field_violations=[
-            BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations
-        ]
-    )
+    bad_request = BadRequest()
+    for violation in error.violations:
+        field = _shortened(violation.field, MAX_TEXT_BYTES)
+        bad_request.field_violations.add(field=field, description=_shortened(violation.description, MAX_TEXT_BYTES))
+        if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES:
+            del bad_request.field_violations[-1]
+            break
+    yield bad_request
+
+
+def _shortened(text: str, limit: int) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
@@ -157,7 +167,8 @@ def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> Erro
     return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
 
 
-def _failure(code: grpc.StatusCode, message: str, details: Iterable[Message]) -> Failure:
+def _failure(code: grpc.StatusCode, text: str, details: Iterable[Message]) -> Failure:
+    message = _shortened(text, MAX_TEXT_BYTES)
     status = Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
     return Failure(code=code, message=message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
 

@@ -111,7 +111,7 @@ def _handlers(service: ServiceDescriptor, servicer: object, in_flight: InFlight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> "grpc.RpcMethodHandler[bytes, bytes]":
     request_class = message_factory.GetMessageClass(method.input_type)
     name = f"{method.containing_service.name}/{method.name}"
     implementation = getattr(servicer, method.name)

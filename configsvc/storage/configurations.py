@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 
 _SQL = queries("configurations")
 
+# The last one is a variable, for which there are no values.
+_JSON_PATH_FAULTS = (
+    asyncpg.PostgresSyntaxError,
+    asyncpg.DataError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.UndefinedObjectError,
+)
+
 
 def _configuration(row: "Record") -> Configuration:
     return Configuration(
@@ -167,7 +175,7 @@ async def check_json_path(connection: "Connection", json_path: str) -> None:
     """Raises InvalidRequestError unless the text is a SQL/JSON path predicate in lax mode."""
     try:
         row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
-    except (asyncpg.PostgresSyntaxError, asyncpg.DataError, asyncpg.FeatureNotSupportedError) as error:
+    except _JSON_PATH_FAULTS as error:
         raise _bad_json_path(f"is not a SQL/JSON path: {error}") from error
     assert row is not None
     if row["path"].startswith("strict"):
@@ -181,7 +189,7 @@ def _bad_json_path(description: str) -> InvalidRequestError:
 
 
 async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Configuration]:
-    """The page that the query asks for. Raises RevisionUnknownError or FilterTooSlowError."""
+    """The page that the query asks for. Raises RevisionUnknownError, FilterTooSlowError or InvalidRequestError."""
     after_application, after_name = query.after or (None, None)
     try:
         rows = await connection.fetch(
@@ -201,6 +209,9 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
         )
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error
+    except asyncpg.FeatureNotSupportedError as error:
+        # Some paths are at fault only with what they find, such as times with and without a zone.
+        raise _bad_json_path(f"cannot be evaluated: {error}") from error
     return _page(rows, query.limit)
 
 

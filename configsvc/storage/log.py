@@ -91,6 +91,7 @@ def _change(row: "Record") -> ConfigurationChange:
         ),
         content_bytes=row["content_bytes"],
         previous_version=row["previous_version"],
+        previous_application_id=row["previous_application_id"],
         previous_application=row["previous_application"],
         previous_name=row["previous_name"],
         actor=row["updated_by"],

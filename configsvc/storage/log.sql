@@ -27,7 +27,7 @@ WITH next_commits AS (
 SELECT
     m.revision, r.operation, r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config,
     r.content_bytes, r.version, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by, r.previous_version,
-    r.previous_application, r.previous_name, r.reason
+    r.previous_application_id, r.previous_application, r.previous_name, r.reason
 FROM measured AS m
 LEFT JOIN change_records AS r ON r.commit_id = m.id AND r.kind = 'CONFIGURATION'
 WHERE m.bytes <= $2 OR m.revision = $1 + 1

@@ -1,10 +1,10 @@
-"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, not secret and not
-signed, for it
-grants nothing that the caller could not ask for in other ways.
+"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, which notices what was
+altered. It is not secret and not signed, for it grants nothing that the caller could not ask for in other ways.
 """
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,16 +30,15 @@ class PageToken(BaseModel):
     revision: Annotated[int, Field(ge=0, lt=2**63)]
     application_id: _Id | None
     after: list[_Name]
-    request: str
+    digest: str
 
 
 def page_token(request: AnyList, *, revision: int, application_id: str | None, after: tuple[str, ...] | None) -> str:
     """The token of the page that follows; empty if there is none."""
     if after is None:
         return ""
-    token = PageToken(
-        revision=revision, application_id=application_id, after=list(after), request=_request_digest(request)
-    )
+    digest = _digest(request, revision, application_id, after)
+    token = PageToken(revision=revision, application_id=application_id, after=list(after), digest=digest)
     return base64.urlsafe_b64encode(token.model_dump_json().encode()).decode()
 
 
@@ -52,7 +51,8 @@ def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -
     except (binascii.Error, ValueError, ValidationError):
         violations.add("page_token", "is not a page token of this service")
         return None
-    if token.request != _request_digest(request) or len(token.after) != names:
+    digest = _digest(request, token.revision, token.application_id, token.after)
+    if token.digest != digest or len(token.after) != names:
         violations.add(
             "page_token", "belongs to another request: only page_size may differ between the pages of a list"
         )
@@ -60,5 +60,6 @@ def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -
     return token
 
 
-def _request_digest(request: AnyList) -> str:
-    return fingerprint(request, without=("page_token", "page_size")).hex()[:32]
+def _digest(request: AnyList, revision: int, application_id: str | None, after: Iterable[str]) -> str:
+    salt = f"{revision} {application_id} {' '.join(after)}"
+    return fingerprint(request, without=("page_token", "page_size"), salt=salt).hex()[:32]

@@ -12,6 +12,7 @@ from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
 from configsvc.domain.selection import EventType, Selection, Selector
+from configsvc.feed import History
 from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
@@ -82,22 +83,23 @@ class WatchEncoder:
     def __init__(self) -> None:
         self._remembered: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
-    def encoded(self, epoch: str, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
+    def encoded(self, history: History, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
         match message:
             case CommitMessage():
-                return self._commit(epoch, message, with_config=with_config)
+                return self._commit(history, message, with_config=with_config)
             case ExistingMessage():
-                return _existing(epoch, message)
+                return _existing(history.epoch, message)
             case ProgressMessage(revision=revision, synced=synced):
-                response = WatchConfigurationsResponse(revision=revision, epoch=epoch, synced=synced)
+                response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
                 return (response.SerializeToString(),)
 
-    def _commit(self, epoch: str, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
-        key = (epoch, message.commit.revision, message.events, with_config)
+    def _commit(self, history: History, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
+        # Not by the epoch: after a restore, the same revision of the same epoch can be another commit.
+        key = (history, message.commit.revision, message.events, with_config)
         encoded = self._remembered.get(key)
         if encoded is None:
-            encoded = _encoded_commit(epoch, message, with_config=with_config)
+            encoded = _encoded_commit(history.epoch, message, with_config=with_config)
             self._remembered[key] = encoded
             if len(self._remembered) > REMEMBERED_COMMITS:
                 del self._remembered[next(iter(self._remembered))]
@@ -136,6 +138,7 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
     deleted = event_type is EventType.DELETED
     configuration = configuration_message(change.configuration, with_config=with_config and not deleted)
     if deleted:
+        configuration.application_id = change.previous_application_id
         configuration.application = change.previous_application
         configuration.name = change.previous_name
     return ConfigurationEvent(

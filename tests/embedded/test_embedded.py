@@ -18,14 +18,14 @@ import pytest
 from configsvc.embedded import EmbeddedPostgresError, embedded_postgres
 from configsvc.embedded.account import choose_account
 from configsvc.embedded.process import running_postmaster
-from tests.postgres import PARAMETERS, test_binaries
+from tests.postgres import PARAMETERS, chosen_binaries
 
 ROOT = Path(__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another user")
 
 
 def server(folder: Path, **parameters: str) -> AbstractAsyncContextManager[str]:
-    return embedded_postgres(folder, binaries=test_binaries(), parameters={**PARAMETERS, **parameters})
+    return embedded_postgres(folder, binaries=chosen_binaries(), parameters={**PARAMETERS, **parameters})
 
 
 def processes(folder: Path) -> list[str]:

@@ -1,0 +1,207 @@
+"""Loads configurations into a running service, changes some, and shows what a watcher saw of it."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+from rich.console import Console
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
+from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from demo.files import Item, default_folder, find
+from demo.report import make_console, progress_bar, show_counts, show_events, show_latency, show_skipped
+from demo.watcher import Watcher
+from demo.writer import CALL_LIMIT_SECONDS, CONCURRENCY, Writer
+
+if TYPE_CHECKING:
+    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+
+FIRST_CALL_LIMIT_SECONDS = 5.0
+ARRIVAL_LIMIT_SECONDS = 15.0
+PATCHED = 5
+PAGE_SIZE = 200
+# Others may write while the list is read; then the two are compared again.
+COMPARISONS = 10
+
+Fault = TypeVar("Fault", bound=Exception)
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    address: str
+    folder: Path
+    limit: int | None
+    rows: int
+
+
+def parsed_options(arguments: Sequence[str]) -> Options:
+    """The options of the command line; exits on a fault or --help."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument(
+        "--address",
+        default=os.environ.get("CONFIGSVC_LISTEN") or "localhost:50051",
+        help="where the service listens (default: CONFIGSVC_LISTEN, or localhost:50051)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=default_folder(),
+        help="a folder of configurations, one subfolder for each application (default: %(default)s)",
+    )
+    parser.add_argument("--limit", type=int, help="read so many files at the most (default: all)")
+    parser.add_argument("--rows", type=int, default=20, help="show so many events of the load (default: %(default)s)")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+async def run(options: Options, console: Console) -> None:
+    """Runs the demo. Raises DemoError or AioRpcError, the latter perhaps in a group."""
+    items = _read_files(options, console)
+    async with grpc.aio.insecure_channel(options.address) as channel:
+        await _greet(channel, options.address, console)
+        configurations = ConfigurationServiceStub(channel)
+        watcher = Watcher(configurations)
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watcher.run())
+            await watcher.synced()
+            console.print(f"The watch begins with {len(watcher.view)} configurations at revision {watcher.revision}.")
+            await _write_and_show(Writer(channel), watcher, items, options.rows, console)
+            await _compare(watcher, configurations, console)
+            watching.cancel()
+
+
+def _read_files(options: Options, console: Console) -> tuple[Item, ...]:
+    if not options.folder.is_dir():
+        raise DemoError(f"there is no folder {options.folder}")
+    with console.status(f"reading {options.folder}"):
+        found = find(options.folder, options.limit)
+    console.print(f"Read {len(found.items)} configurations from {options.folder}.", soft_wrap=True)
+    show_skipped(console, found.skipped)
+    if not found.items:
+        raise DemoError("there is nothing to load")
+    return found.items
+
+
+async def _greet(channel: grpc.aio.Channel, address: str, console: Console) -> None:
+    try:
+        status = await ServerServiceStub(channel).GetServerStatus(
+            GetServerStatusRequest(), timeout=FIRST_CALL_LIMIT_SECONDS
+        )
+    except grpc.aio.AioRpcError as error:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise DemoError(f"nothing answers at {address}: start it with make run") from error
+        raise DemoError(f"what answers at {address} is not configsvc: {error.details()}") from error
+    console.print(f"configsvc {status.version} at {address}, epoch {status.epoch}, revision {status.revision}.")
+
+
+async def _write_and_show(writer: Writer, watcher: Watcher, items: Sequence[Item], rows: int, console: Console) -> None:
+    loaded = await _load(writer, items, console)
+    await _arrival(watcher, writer.last_revision)
+    show_events(console, "What the watcher saw of the load", watcher.changes, writer.sent, rows=rows)
+    seen = len(watcher.changes)
+    await _change(writer, loaded)
+    await _arrival(watcher, writer.last_revision)
+    load, changes = watcher.changes[:seen], watcher.changes[seen:]
+    show_events(console, "What it saw of the changes", changes, writer.sent, rows=len(changes))
+    console.print("\nSummary")
+    show_counts(console, watcher.changes)
+    show_latency(console, load, writer.sent, writes=f"load, {CONCURRENCY} writes at a time")
+    show_latency(console, changes, writer.sent, writes="changes, one at a time")
+
+
+async def _load(writer: Writer, items: Sequence[Item], console: Console) -> list[Configuration]:
+    for application in dict.fromkeys(item.application for item in items):
+        await writer.ensure_application(application)
+    began = time.monotonic()
+    with progress_bar(console) as progress:
+        bar = progress.add_task("loading", total=len(items))
+        loaded = await writer.load(items, done=lambda: progress.advance(bar))
+    console.print(f"Loaded {len(loaded)} in {time.monotonic() - began:.2f} s.")
+    show_skipped(console, writer.refused)
+    if not loaded:
+        raise DemoError("the service took none of them")
+    return loaded
+
+
+async def _change(writer: Writer, loaded: Sequence[Configuration]) -> None:
+    for configuration in loaded[:PATCHED]:
+        await writer.patch(configuration)
+    await writer.rename(loaded[len(loaded) // 2])
+    await writer.delete(loaded[-1])
+
+
+async def _arrival(watcher: Watcher, revision: int) -> None:
+    try:
+        async with asyncio.timeout(ARRIVAL_LIMIT_SECONDS):
+            await watcher.reached(revision)
+    except TimeoutError:
+        raise DemoError(f"the watcher did not get to revision {revision}: it is at {watcher.revision}") from None
+
+
+async def _compare(watcher: Watcher, configurations: "ConfigurationServiceAsyncStub", console: Console) -> None:
+    """Holds the watcher's view against the list, at the same revision. Raises DemoError if they differ."""
+    for _ in range(COMPARISONS):
+        listed, revision = await _list_all(configurations)
+        await _arrival(watcher, revision)
+        if watcher.revision == revision:
+            break
+    else:
+        raise DemoError("others write all the time: the list and the watcher never show the same revision")
+    console.print(f"  revision  {revision}")
+    if listed != watcher.view:
+        raise DemoError(f"what the watcher replayed is not what ListConfigurations shows at revision {revision}")
+    console.print(f"  check     the watcher's replayed view equals ListConfigurations: {len(listed)} configurations")
+
+
+async def _list_all(configurations: "ConfigurationServiceAsyncStub") -> tuple[dict[str, Configuration], int]:
+    listed: dict[str, Configuration] = {}
+    request = ListConfigurationsRequest(page_size=PAGE_SIZE)
+    while True:
+        page = await configurations.ListConfigurations(request, timeout=CALL_LIMIT_SECONDS)
+        listed.update((configuration.id, configuration) for configuration in page.configurations)
+        if not page.next_page_token:
+            return listed, page.revision
+        request.page_token = page.next_page_token
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the demo and returns its exit code."""
+    options = parsed_options(arguments)
+    faults: list[str] = []
+    try:
+        asyncio.run(run(options, make_console()))
+    except* KeyboardInterrupt:
+        faults.append("interrupted")
+    except* DemoError as group:
+        faults += map(str, _leaves(group))
+    except* grpc.aio.AioRpcError as group:
+        faults += (f"the service answered {error.code().name}: {error.details()}" for error in _leaves(group))
+    for fault in faults:
+        Console(stderr=True, soft_wrap=True).print(f"demo: {fault}", markup=False, highlight=False)
+    return 1 if faults else 0
+
+
+def _leaves(group: BaseExceptionGroup[Fault]) -> list[Fault]:
+    leaves: list[Fault] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

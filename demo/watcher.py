@@ -1,0 +1,83 @@
+"""A watch that keeps what it saw, and replays it into a view of its own."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from google.protobuf.duration_pb2 import Duration
+
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationEvent,
+    WatchConfigurationsRequest,
+    WatchConfigurationsResponse,
+)
+
+if TYPE_CHECKING:
+    from configapi.v1.configuration_pb2 import Configuration
+    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+
+# Bookmarks tell the watcher of commits that changed no configuration.
+PROGRESS_INTERVAL = Duration(nanos=200_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One event, when it arrived (by the monotonic clock) and of which commit."""
+
+    revision: int
+    arrived: float
+    event: ConfigurationEvent
+
+
+class Watcher:
+    """Watches all configurations."""
+
+    def __init__(self, configurations: "ConfigurationServiceAsyncStub") -> None:
+        self._configurations = configurations
+        self._progress = asyncio.Condition()
+        self._incomplete: list[Sighting] = []
+        self._synced = False
+        self.revision = 0
+        self.view: dict[str, Configuration] = {}
+        self.changes: list[Sighting] = []
+
+    async def run(self) -> None:
+        """Watches until it is cancelled. Raises AioRpcError."""
+        async for message in self._configurations.WatchConfigurations(
+            WatchConfigurationsRequest(progress_interval=PROGRESS_INTERVAL)
+        ):
+            self._receive(message, time.monotonic())
+            async with self._progress:
+                self._progress.notify_all()
+
+    async def synced(self) -> None:
+        """Returns when the snapshot is there."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._synced)
+
+    async def reached(self, revision: int) -> None:
+        """Returns when everything up to the revision has arrived."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.revision >= revision)
+
+    def _receive(self, message: WatchConfigurationsResponse, arrived: float) -> None:
+        self._incomplete += (
+            Sighting(revision=message.revision, arrived=arrived, event=event) for event in message.events
+        )
+        # The parts of one commit, or of the snapshot, are applied together.
+        if not message.more:
+            for sighting in self._incomplete:
+                self._apply(sighting)
+            self._incomplete.clear()
+            self.revision = message.revision
+            self._synced = self._synced or message.synced
+
+    def _apply(self, sighting: Sighting) -> None:
+        event = sighting.event
+        if event.type == ConfigurationEvent.TYPE_DELETED:
+            self.view.pop(event.configuration.id, None)
+        else:
+            self.view[event.configuration.id] = event.configuration
+        if event.type != ConfigurationEvent.TYPE_EXISTING:
+            self.changes.append(sighting)

@@ -1,0 +1,159 @@
+"""The writes of the demo, each remembered with the moment just before it was sent."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.application_service_pb2 import CreateApplicationRequest
+from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
+from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
+from configapi.v1.configuration_service_pb2 import (
+    CreateConfigurationRequest,
+    DeleteConfigurationRequest,
+    UpdateConfigurationRequest,
+)
+from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from demo.files import Item
+
+CALL_LIMIT_SECONDS = 15.0
+CONCURRENCY = 16
+RENAMED_SUFFIX = ".renamed"
+
+
+class _HasRevision(Protocol):
+    @property
+    def revision(self) -> int: ...
+
+
+Answer = TypeVar("Answer", bound=_HasRevision)
+
+
+class Writer:
+    """Changes configurations.
+
+    sent holds the moment of each write by its revision and the configuration's id: what identifies its event, too.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._applications = ApplicationServiceStub(channel)
+        self._configurations = ConfigurationServiceStub(channel)
+        self.sent: dict[tuple[int, str], float] = {}
+        self.refused: Counter[str] = Counter()
+        self.last_revision = 0
+
+    async def load(self, items: Iterable[Item], done: Callable[[], object]) -> list[Configuration]:
+        """Creates or updates all, a bounded number at a time. done is called after each."""
+        loaded: list[Configuration] = []
+        # All loaders take from the same iterator, so each item is loaded once.
+        remaining = iter(items)
+
+        async def loader() -> None:
+            for item in remaining:
+                async with self._refusals():
+                    loaded.append(await self._put(item))
+                done()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CONCURRENCY):
+                tasks.create_task(loader())
+        return sorted(loaded, key=lambda configuration: (configuration.application, configuration.name))
+
+    @asynccontextmanager
+    async def _refusals(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            self.refused[f"the service says: {error.details()}"] += 1
+
+    async def ensure_application(self, name: str) -> None:
+        """Creates an application unless it exists."""
+        request = CreateApplicationRequest(name=name, reason="demo")
+        try:
+            await self._applications.CreateApplication(request, timeout=CALL_LIMIT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise
+
+    async def _put(self, item: Item) -> Configuration:
+        try:
+            return await self._create(item)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise
+        return await self._replace(item)
+
+    async def _create(self, item: Item) -> Configuration:
+        request = CreateConfigurationRequest(
+            application=ApplicationRef(name=item.application),
+            name=item.name,
+            config=_struct(item.content),
+            reason="demo: load",
+        )
+        return await self._timed(self._configurations.CreateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+
+    async def _replace(self, item: Item) -> Configuration:
+        request = UpdateConfigurationRequest(
+            key=ConfigurationKey(application=item.application, name=item.name),
+            configuration=Configuration(config=_struct(item.content)),
+            reason="demo: load again",
+        )
+        return await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+
+    async def patch(self, configuration: Configuration) -> None:
+        """Adds a member to the content, and changes nothing else of it."""
+        request = UpdateConfigurationRequest(
+            id=configuration.id,
+            merge_patch=_struct({"changed-by-demo": datetime.now(UTC).isoformat()}),
+            reason="demo: merge_patch",
+        )
+        await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+
+    async def rename(self, configuration: Configuration) -> None:
+        """Gives it another name, which an earlier run may have left taken."""
+        new_name = configuration.name + RENAMED_SUFFIX
+        await self._delete_if_there(ConfigurationKey(application=configuration.application, name=new_name))
+        request = UpdateConfigurationRequest(
+            id=configuration.id, configuration=Configuration(name=new_name), reason="demo: rename"
+        )
+        await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+
+    async def delete(self, configuration: Configuration) -> None:
+        """Deletes it."""
+        request = DeleteConfigurationRequest(id=configuration.id, reason="demo: delete")
+        call = self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        await self._timed(call, configuration.id)
+
+    async def _delete_if_there(self, key: ConfigurationKey) -> None:
+        request = DeleteConfigurationRequest(key=key, reason="demo: left by an earlier run")
+        try:
+            await self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+
+    async def _timed(self, call: Awaitable[Answer], resource_id: str | None = None) -> Answer:
+        # A call of grpc.aio is sent at the next turn of the event loop, which is after this.
+        moment = time.monotonic()
+        answer = await call
+        self.last_revision = max(self.last_revision, answer.revision)
+        written = answer.id if isinstance(answer, Configuration) else resource_id
+        assert written is not None
+        # A write that changed nothing answers with the revision of an earlier one.
+        self.sent.setdefault((answer.revision, written), moment)
+        return answer
+
+
+def _struct(content: dict[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(content)
+    return struct

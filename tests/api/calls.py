@@ -1,0 +1,115 @@
+"""Short ways to call the service, and to say how a call must end."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+
+from configapi.v1.application_pb2 import Application, ApplicationRef
+from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
+from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey, ConfigurationRef
+from configapi.v1.configuration_service_pb2 import (
+    CreateConfigurationRequest,
+    GetConfigurationRequest,
+    ListConfigurationsRequest,
+    ListConfigurationsResponse,
+    UpdateConfigurationRequest,
+)
+from configsvc.domain.content import JsonObject
+from tests.service import Service, error_info_of, reason_of, struct, violations_of
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+Caught = pytest.ExceptionInfo[grpc.aio.AioRpcError]
+
+SHOP = ApplicationRef(name="shop")
+
+
+async def create_application(service: Service, name: str = "shop", **fields: Any) -> Application:
+    return await service.applications.CreateApplication(CreateApplicationRequest(name=name, **fields))
+
+
+def creation(name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any) -> CreateConfigurationRequest:
+    return CreateConfigurationRequest(
+        application=ApplicationRef(name=application), name=name, config=struct(config or {}), **fields
+    )
+
+
+async def create(
+    service: Service, name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any
+) -> Configuration:
+    return await service.configurations.CreateConfiguration(creation(name, config, application, **fields))
+
+
+def key(name: str, application: str = "shop") -> ConfigurationKey:
+    return ConfigurationKey(application=application, name=name)
+
+
+def key_ref(name: str, application: str = "shop") -> ConfigurationRef:
+    return ConfigurationRef(key=key(name, application))
+
+
+async def get(service: Service, name: str, application: str = "shop") -> Configuration:
+    return await service.configurations.GetConfiguration(GetConfigurationRequest(key=key(name, application)))
+
+
+async def update(service: Service, name: str, **fields: Any) -> Configuration:
+    return await service.configurations.UpdateConfiguration(UpdateConfigurationRequest(key=key(name), **fields))
+
+
+async def patch(service: Service, name: str, merge_patch: JsonObject, **fields: Any) -> Configuration:
+    return await update(service, name, merge_patch=struct(merge_patch), **fields)
+
+
+async def pages(service: Service, **fields: Any) -> list[ListConfigurationsResponse]:
+    """All pages of a list."""
+    found: list[ListConfigurationsResponse] = []
+    token = ""
+    while not found or token:
+        request = ListConfigurationsRequest(page_token=token, **fields)
+        found.append(await service.configurations.ListConfigurations(request))
+        token = found[-1].next_page_token
+    return found
+
+
+async def names(service: Service, **fields: Any) -> list[str]:
+    """The names of all configurations that a list shows."""
+    return [configuration.name for page in await pages(service, **fields) for configuration in page.configurations]
+
+
+async def head(service: Service) -> int:
+    """The revision of the database's last commit."""
+    response = await service.applications.ListApplications(ListApplicationsRequest(page_size=1))
+    return response.revision
+
+
+def content(config: Struct) -> Any:
+    """The JSON of a Struct, with every number as a float."""
+    return MessageToDict(config)
+
+
+@contextmanager
+def failing(code: grpc.StatusCode, reason: str) -> Iterator[Caught]:
+    """The calls under it fail so."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield caught
+    assert (caught.value.code(), reason_of(caught.value)) == (code, reason)
+    assert error_info_of(caught.value).domain == "configsvc"
+
+
+@asynccontextmanager
+async def refused(service: Service, *fields: str) -> AsyncIterator[Caught]:
+    """The call under it is an INVALID_ARGUMENT that names the fields, and changes nothing."""
+    before = await head(service)
+    with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
+        yield caught
+    assert sorted(violations_of(caught.value)) == sorted(fields)
+    assert await head(service) == before

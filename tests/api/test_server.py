@@ -1,0 +1,163 @@
+"""What is served: every method, reflection, health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from tests.api.calls import create, create_application, failing, get, head
+from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.watch.proxy import Proxy, proxied
+
+OURS = ("configapi.v1.ApplicationService", "configapi.v1.ConfigurationService", "configapi.v1.ServerService")
+
+
+async def reflect(service: Service, version: str, *requests: ServerReflectionRequest) -> list[ServerReflectionResponse]:
+    """What reflection answers to each request."""
+    call = service.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=ServerReflectionRequest.SerializeToString,
+        response_deserializer=ServerReflectionResponse.FromString,
+    )(iter(requests))
+    return [response async for response in call]
+
+
+async def status_in_health(service: Service, name: str) -> int:
+    return (await service.health.Check(HealthCheckRequest(service=name))).status
+
+
+async def methods_of(service: Service, name: str) -> list[str]:
+    """The paths of a service's methods, as reflection describes them."""
+    (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=name))
+    files = [FileDescriptorProto.FromString(data) for data in response.file_descriptor_response.file_descriptor_proto]
+    return [
+        f"/{name}/{method.name}"
+        for file in files
+        for described in file.service
+        if f"{file.package}.{described.name}" == name
+        for method in described.method
+    ]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_names_every_service(service: Service, version: str) -> None:
+    (response,) = await reflect(service, version, ServerReflectionRequest(list_services=""))
+    found = {one.name for one in response.list_services_response.service}
+    assert found == {
+        *OURS,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    described = await reflect(
+        service, version, *(ServerReflectionRequest(file_containing_symbol=name) for name in sorted(found))
+    )
+    assert all(one.file_descriptor_response.file_descriptor_proto for one in described)
+
+
+async def test_every_method_of_the_protos_is_served(service: Service) -> None:
+    methods = [method for name in OURS for method in await methods_of(service, name)]
+    assert len(methods) == 13
+    for method in methods:
+        # Empty bytes are an empty request, which no method but one can take; all of them answer it.
+        call = service.channel.unary_stream(method)(b"")
+        try:
+            async for _ in call:
+                break
+            code = StatusCode.OK
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+        expected = (
+            StatusCode.OK
+            if method.endswith(("/GetServerStatus", "/ListApplications", "/ListConfigurations", "/WatchConfigurations"))
+            else StatusCode.INVALID_ARGUMENT
+        )
+        assert (method, code) == (method, expected)
+
+
+async def test_an_unknown_method_is_unimplemented(service: Service) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.channel.unary_unary("/configapi.v1.ApplicationService/Nope")(b"")
+    assert caught.value.code() == StatusCode.UNIMPLEMENTED
+
+
+async def test_the_server_tells_its_status(service: Service) -> None:
+    created = await create_application(service, "shop")
+    status = await service.server.GetServerStatus(GetServerStatusRequest())
+    assert status.version
+    assert status.live
+    async for _ in service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=0)):
+        break
+    status = await service.server.GetServerStatus(GetServerStatusRequest())
+    assert status.revision == created.revision
+    system, _, timeline = status.epoch.partition("-")
+    assert system.isdecimal()
+    assert timeline.isdecimal()
+
+
+async def test_health_is_overall_and_for_each_service(service: Service) -> None:
+    for name in ("", *OURS):
+        assert await status_in_health(service, name) == HealthCheckResponse.SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await status_in_health(service, "nowhere")
+    assert caught.value.code() == StatusCode.NOT_FOUND
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[tuple[Proxy, Service]]:
+    """A service that reaches its database through a proxy."""
+    async with proxied(database_url) as (proxy, url), running_service(url) as service:
+        yield proxy, service
+
+
+async def test_health_follows_the_database(proxy: tuple[Proxy, Service]) -> None:
+    cable, service = proxy
+    await create_application(service, "shop")
+    await cable.cut()
+    await wait_for_health(service, HealthCheckResponse.NOT_SERVING)
+    for name in OURS:
+        await wait_for_status(service, name, HealthCheckResponse.NOT_SERVING)
+    for call in (get(service, "web"), create(service, "web"), head(service)):
+        with failing(StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"):
+            await call
+    assert not (await service.server.GetServerStatus(GetServerStatusRequest())).live
+    cable.restore()
+    await wait_for_health(service, HealthCheckResponse.SERVING)
+    for name in OURS:
+        await wait_for_status(service, name, HealthCheckResponse.SERVING)
+    assert (await create(service, "web")).version == 1
+
+
+async def wait_for_status(service: Service, name: str, wanted: int) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        async for response in service.health.Watch(HealthCheckRequest(service=name)):
+            if response.status == wanted:
+                return
+
+
+async def test_a_call_on_a_lost_connection_is_unavailable_and_the_next_one_works(proxy: tuple[Proxy, Service]) -> None:
+    cable, service = proxy
+    await create_application(service, "shop")
+    await create(service, "web")
+    await cable.drop()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            try:
+                assert (await get(service, "web")).version == 1
+            except grpc.aio.AioRpcError as error:
+                assert error.code() == StatusCode.UNAVAILABLE  # noqa: PT017
+            else:
+                return
+
+
+async def test_a_request_larger_than_4_mib_is_refused(service: Service) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.configurations.ListConfigurations(ListConfigurationsRequest(name_prefix="x" * 5 * 1024 * 1024))
+    assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED

@@ -1,0 +1,145 @@
+import asyncio
+import inspect
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configsvc.app import run_service
+from configsvc.cli import serve_command
+from configsvc.settings import Settings
+from tests.service import Service
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Psql = asyncpg.Connection[asyncpg.Record]
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+LIMIT_SECONDS = 30.0
+
+
+def block(language: str) -> str:
+    """The one block of code in the language."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return found
+
+
+@asynccontextmanager
+async def process(*command: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A process, ended with all that it started."""
+    started = await asyncio.create_subprocess_exec(
+        *command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            yield started
+    finally:
+        if started.returncode is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            await started.wait()
+
+
+async def line_with(wanted: str, running: asyncio.subprocess.Process) -> str:
+    """The next line of the output that holds the text."""
+    assert running.stdout is not None
+    while line := (await running.stdout.readline()).decode():
+        if wanted in line:
+            return line
+    raise AssertionError(f"the output ended without {wanted}")
+
+
+def grpcurl_commands(service: Service) -> list[str]:
+    text = block("sh").replace("localhost:50051", service.address)
+    text = text.replace(".venv/bin/grpcurl", str(Path(sys.executable).with_name("grpcurl")))
+    return text.strip().split("\n\n")
+
+
+async def output_of(command: str) -> str:
+    async with process("bash", "-c", command) as running:
+        output, _ = await running.communicate()
+    assert running.returncode == 0
+    return output.decode()
+
+
+async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
+    assert '"name": "shop"' in await output_of(create_application)
+    assert '"replicas": 3' in await output_of(create_configuration)
+    assert '"replicas": 3' in await output_of(get)
+    async with process("bash", "-c", watch) as watching:
+        await line_with('"synced": true', watching)
+        patched = await output_of(patch)
+        assert '"replicas": 5' in patched
+        assert "tls" not in patched
+        await line_with("TYPE_UPDATED", watching)
+        await line_with('"reason": "more load"', watching)
+
+
+@asynccontextmanager
+async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
+    """The service at an address that can be used again."""
+    stop, started = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(
+        run_service(database_url, listen, grace_seconds=1.0, stop=stop, started=lambda _: started.set())
+    )
+    try:
+        await started.wait()
+        yield
+    finally:
+        stop.set()
+        await serving
+
+
+async def test_its_python_program_follows_and_resumes(database_url: str, psql: "Psql", tmp_path: Path) -> None:
+    program, listen = tmp_path / "follow.py", f"unix:{tmp_path}/socket"
+    program.write_text(block("python").replace("localhost:50051", listen), encoding="utf-8")
+    async with process(sys.executable, str(program)) as following:
+        async with served(database_url, listen):
+            assert await line_with("[", following) == "0 []\n"
+            await psql.execute("INSERT INTO applications (name) VALUES ('shop')")
+            await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
+            assert await line_with("web", following) == "2 ['web']\n"
+        await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'db', '{}')")
+        async with served(database_url, listen):
+            assert await line_with("[", following) == "3 ['db', 'web']\n"
+
+
+async def test_its_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
+    for command in grpcurl_commands(service)[:2]:
+        await output_of(command)
+    watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
+    messages = aiter(watch)
+    assert (await anext(messages)).synced
+    await psql.execute(block("sql"))
+    (event,) = (await anext(messages)).events
+    watch.cancel()
+    assert event.configuration.config["replicas"] == 7
+    assert event.actor.startswith("database:")
+
+
+def test_its_table_of_settings_is_complete_and_true() -> None:
+    rows = re.findall(r"^\| `(CONFIGSVC_\w+)` \| `--([a-z-]+)` \| (?:`(.*)`)? ?\| \S.*\|$", README, re.MULTILINE)
+    fields = Settings.model_fields
+    assert [row[0] for row in rows] == [f"CONFIGSVC_{name.upper()}" for name in fields]
+    assert {row[1].replace("-", "_") for row in rows} == set(inspect.signature(serve_command).parameters)
+    assert [row[2] for row in rows] == [shown(field.default) for field in fields.values()]
+
+
+def shown(default: object) -> str:
+    """A default as the table writes it."""
+    match default:
+        case None:
+            return ""
+        case bool():
+            return str(default).lower()
+        case float():
+            return f"{default:g}"
+        case _:
+            return str(default)

@@ -1,0 +1,85 @@
+"""What a session of psql can see of the log."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from tests.postgres import plain_connection
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    Session = asyncpg.Connection[Record]
+else:
+    Session = asyncpg.Connection
+
+CHANNEL = "configsvc_changes"
+LIMIT_SECONDS = 30.0
+
+
+async def changes(session: Session) -> list["Record"]:
+    """The whole log."""
+    return await session.fetch("SELECT * FROM changes ORDER BY revision, ordinal")
+
+
+async def changes_after(session: Session, revision: int) -> list["Record"]:
+    """The log after a revision."""
+    return [change for change in await changes(session) if change["revision"] > revision]
+
+
+async def head(session: Session) -> int:
+    """The revision of the last commit."""
+    return await session.fetchval("SELECT revision FROM revision_counter")
+
+
+async def revisions(session: Session) -> list[int]:
+    """The revisions of all commits."""
+    rows = await session.fetch("SELECT revision FROM commits ORDER BY revision")
+    return [row["revision"] for row in rows]
+
+
+async def application(session: Session, name: str = "shop") -> str:
+    """The id of a new application."""
+    return await session.fetchval("INSERT INTO applications (name) VALUES ($1) RETURNING id", name)
+
+
+async def configuration(session: Session, name: str, config: str = "{}", application: str = "shop") -> str:
+    """The id of a new configuration."""
+    return await session.fetchval(
+        "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3) RETURNING id",
+        application,
+        name,
+        config,
+    )
+
+
+class Bell:
+    """What is notified, in order."""
+
+    def __init__(self) -> None:
+        self._heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def ring(self, connection: object, process: int, channel: str, payload: object) -> None:
+        self._heard.put_nowait(str(payload))
+
+    async def next(self) -> str:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await self._heard.get()
+
+    @property
+    def silent(self) -> bool:
+        return self._heard.empty()
+
+
+@asynccontextmanager
+async def listening(url: str) -> AsyncGenerator[Bell]:
+    """Hears what the channel of the log says."""
+    bell = Bell()
+    async with plain_connection(url) as connection:
+        callback: Any = bell.ring
+        await connection.add_listener(CHANNEL, callback)
+        yield bell
+        await connection.remove_listener(CHANNEL, callback)

@@ -1,0 +1,109 @@
+"""The program as a process of its own."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.service import Service, connected
+
+CONFIGSVC = (str(Path(sys.executable).with_name("configsvc")),)
+LIMIT_SECONDS = 45.0
+
+
+class Program:
+    """A running `configsvc`, and what it has printed so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._changed = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stderr
+        async for line in self.process.stderr:
+            self.lines.append(line.decode().rstrip("\n"))
+            self._changed.set()
+        self._changed.set()
+
+    @property
+    def text(self) -> str:
+        """What was printed, as one text."""
+        return "\n".join(self.lines)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The lines of the log that tell of such an event."""
+        entries = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [entry for entry in entries if entry["event"] == name]
+
+    async def wait_for(self, name: str) -> dict[str, Any]:
+        """The first line of the log that tells of such an event."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not self.events(name):
+                assert not self._reading.done(), self.text
+                self._changed.clear()
+                await self._changed.wait()
+        return self.events(name)[0]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        """Waits for the end."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await self._reading
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def program(
+    folder: Path, *arguments: str, command: tuple[str, ...] = CONFIGSVC, **settings: str
+) -> AsyncGenerator[Program]:
+    """Runs it in a folder without a .env file, with CONFIGSVC_* variables of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *arguments,
+        cwd=folder,
+        env={**_environment(), **{f"CONFIGSVC_{name.upper()}": value for name, value in settings.items()}},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Program(process)
+    try:
+        yield running
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await running.exit_code()
+
+
+def _environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("CONFIGSVC_")}
+
+
+@asynccontextmanager
+async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGenerator[tuple[Program, Service]]:
+    """`configsvc serve` on a port of its own, ready, and stubs for it."""
+    async with program(
+        folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url
+    ) as running:
+        ready = await running.wait_for("ready")
+        async with connected(ready["listen"], asyncio.Event()) as service:
+            yield running, service
+
+
+async def output(*arguments: str) -> tuple[int, str]:
+    """The exit code and the output of a command that ends by itself."""
+    process = await asyncio.create_subprocess_exec(
+        *CONFIGSVC, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment()
+    )
+    async with asyncio.timeout(LIMIT_SECONDS):
+        out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode()

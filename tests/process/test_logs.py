@@ -1,0 +1,98 @@
+"""Logs: JSON in a pipe, one line a call, and never contents."""
+
+import json
+import signal
+import uuid
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from tests.api.calls import create, create_application, get, patch, update
+from tests.process.running import Program, serving
+from tests.service import struct
+
+MARKER = "xyzzyMARKER"
+
+
+async def end(running: Program) -> None:
+    running.signal(signal.SIGTERM)
+    assert await running.exit_code() == 0
+
+
+async def test_every_call_is_one_line_of_json(tmp_path: Path, database_url: str) -> None:
+    request_id = str(uuid.uuid4())
+    async with serving(tmp_path, database_url) as (running, service):
+        await create_application(service, "shop", request_id=request_id)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await get(service, "web")
+        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
+        await watch.read()
+        watch.cancel()
+        await end(running)
+    calls = running.events("call")
+    assert [(call["method"], call["code"], call["request_id"]) for call in calls] == [
+        ("ApplicationService/CreateApplication", "OK", request_id),
+        ("ConfigurationService/GetConfiguration", "NOT_FOUND", ""),
+        ("ConfigurationService/WatchConfigurations", "CANCELLED", ""),
+    ]
+    assert {call["caller"] for call in calls} == {"anonymous"}
+    assert all(call["duration_ms"] > 0 for call in calls)
+    assert len({call["call_id"] for call in calls}) == 3
+    for line in running.lines:
+        assert {"event", "level", "timestamp"} <= json.loads(line).keys()
+
+
+async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str) -> None:
+    database = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
+    secret = {MARKER: [MARKER, {"a": f"{MARKER}\0"}]}
+    good = {MARKER: MARKER}
+    async with serving(tmp_path, database_url) as (running, service):
+        await create_application(service, "shop", comments=MARKER, reason=MARKER)
+        await create(service, "web", good, comments=MARKER, reason=MARKER)
+        await patch(service, "web", {"a": MARKER}, reason=MARKER)
+        listed = service.configurations.ListConfigurations
+        await listed(ListConfigurationsRequest(contains=struct(good), json_path=f'$.a == "{MARKER}"'))
+        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
+        await watch.read()
+        await database.execute("ALTER TABLE configurations ADD CONSTRAINT refuses CHECK (name <> 'never')")
+        too_large = {f"{MARKER}{number}": [1e-300] * 30 for number in range(150)}
+        for call in (
+            create(service, "web", good),
+            create(service, "bad", secret, comments=f"{MARKER}\0", reason=f"{MARKER}\0"),
+            create(service, "large", too_large),
+            create(service, "never", good, comments=MARKER),
+            update(service, "web", configuration=Configuration(name=f"{MARKER} {MARKER}")),
+            listed(ListConfigurationsRequest(json_path=f'$.a = "{MARKER}"')),
+            listed(ListConfigurationsRequest(page_token=MARKER)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        await database.execute("ALTER TABLE change_records DROP COLUMN comments CASCADE")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await create(service, "api", good, comments=MARKER)
+        assert caught.value.code() == grpc.StatusCode.INTERNAL
+        assert MARKER not in str(caught.value)
+        watch.cancel()
+        await end(running)
+    await database.close(timeout=10)
+    (internal,) = running.events("internal error")
+    assert internal["call_id"] in str(caught.value.details())
+    assert MARKER not in running.text
+
+
+@pytest.mark.parametrize("form", ["user", "query"])
+async def test_the_password_of_the_database_is_never_in_the_logs(tmp_path: Path, database_url: str, form: str) -> None:
+    with_password = {
+        "user": database_url.replace("@/", ":hunter2@/"),
+        "query": f"{database_url}&password=hunter2",
+    }
+    assert "hunter2" in with_password[form]
+    async with serving(tmp_path, with_password[form]) as (running, service):
+        await create_application(service, "shop")
+        await end(running)
+    assert "***" in (await running.wait_for("ready"))["database"]
+    assert "hunter2" not in running.text

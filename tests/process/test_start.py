@@ -1,0 +1,113 @@
+"""How the program starts, or says why it does not."""
+
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.calls import create_application
+from tests.postgres import execute, with_database
+from tests.process.running import output, program, serving
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """The URL of a database without any table."""
+    name = f"empty_{uuid.uuid4().hex}"
+    await execute(postgres_server, f"CREATE DATABASE {name}")
+    try:
+        yield with_database(postgres_server, name)
+    finally:
+        await execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_the_ready_line_says_where_it_listens_and_what_to_try(tmp_path: Path, database_url: str) -> None:
+    async with serving(tmp_path, database_url) as (running, service):
+        ready = await running.wait_for("ready")
+        await create_application(service, "shop")
+    host, _, port = ready["listen"].partition(":")
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+    assert ready["database"].startswith("postgresql://")
+    assert ready["try_this"].endswith(f"grpcurl -plaintext localhost:{port} list")
+
+
+async def test_serve_migrates_an_empty_database(tmp_path: Path, empty_database_url: str) -> None:
+    async with serving(tmp_path, empty_database_url) as (_, service):
+        assert (await create_application(service, "shop")).revision == 1
+
+
+async def test_serve_without_migration_refuses_an_empty_database(tmp_path: Path, empty_database_url: str) -> None:
+    async with program(tmp_path, "serve", "--no-migrate", database_url=empty_database_url) as running:
+        assert await running.exit_code() == 1
+    assert "run configsvc migrate" in running.lines[-1]
+
+
+async def test_migrate_prepares_a_database_and_ends(tmp_path: Path, empty_database_url: str) -> None:
+    for _ in range(2):
+        async with program(tmp_path, "migrate", database_url=empty_database_url) as running:
+            assert await running.exit_code() == 0
+    async with serving(tmp_path, empty_database_url, "--no-migrate") as (_, service):
+        assert (await create_application(service, "shop")).revision == 1
+
+
+async def test_an_address_in_use_is_a_clear_error(tmp_path: Path, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with program(tmp_path, "serve", "--listen", address, database_url=database_url) as running:
+            assert await running.exit_code() == 1
+    assert f"configsvc: cannot listen on {address}: it is in use" in running.lines[-1]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "example.com:50051", "50051", ":50051"])
+async def test_an_address_that_others_reach_is_refused(tmp_path: Path, database_url: str, address: str) -> None:
+    async with program(tmp_path, "serve", listen=address, database_url=database_url) as running:
+        assert await running.exit_code() == 1
+    assert "--insecure" in running.lines[-1]
+
+
+async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -> None:
+    arguments = ("serve", "--listen", "0.0.0.0:0", "--insecure")
+    async with program(tmp_path, *arguments, database_url=database_url) as running:
+        assert (await running.wait_for("ready"))["listen"].startswith("0.0.0.0:")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("log_level", "loud"), ("shutdown_grace_seconds", "soon"), ("shutdown_grace_seconds", "-1"), ("migrate", "maybe")],
+)
+async def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    async with program(tmp_path, "serve", **{name: value}) as running:
+        assert await running.exit_code() == 2
+    assert running.lines[-1].startswith(f"configsvc: setting {name}: ")
+
+
+async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
+    shortened = "import configsvc.app; configsvc.app.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
+    url = "postgresql://configsvc:hunter2@127.0.0.1:1/configsvc?sslpassword=hunter2"
+    command = (sys.executable, "-c", shortened)
+    async with program(tmp_path, "serve", command=command, database_url=url) as running:
+        assert await running.exit_code() == 1
+    assert running.events("waiting for the database")
+    assert running.lines[-1].startswith("configsvc: the database postgresql://configsvc:***@127.0.0.1:1/configsvc")
+    assert running.lines[-1].endswith("does not answer")
+    assert "hunter2" not in running.text
+    assert "Traceback" not in running.text
+
+
+async def test_help_names_the_commands_and_settings() -> None:
+    code, text = await output("--help")
+    assert code == 0
+    assert "serve" in text
+    assert "migrate" in text
+    code, text = await output("serve", "--help")
+    assert code == 0
+    for flag in ("--listen", "--database-url", "--data-dir", "--insecure", "--shutdown-grace"):
+        assert flag in text
+
+
+async def test_the_version_is_told() -> None:
+    code, text = await output("version")
+    assert (code, text.count(".")) == (0, 2)

@@ -1,0 +1,93 @@
+"""Short ways to change what is watched."""
+
+from configapi.v1.application_pb2 import Application, ApplicationRef
+from configapi.v1.application_service_pb2 import CreateApplicationRequest
+from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationSelector,
+    CreateConfigurationRequest,
+    DeleteConfigurationRequest,
+    UpdateConfigurationRequest,
+    WatchConfigurationsRequest,
+)
+from configsvc.domain.content import JsonObject
+from tests.log.reading import Session
+from tests.service import Service, struct
+
+
+async def create_application(service: Service, name: str = "shop") -> Application:
+    return await service.applications.CreateApplication(CreateApplicationRequest(name=name))
+
+
+async def create(
+    service: Service, name: str, config: JsonObject | None = None, *, application: str = "shop", reason: str = ""
+) -> Configuration:
+    return await service.configurations.CreateConfiguration(
+        CreateConfigurationRequest(
+            application=ApplicationRef(name=application), name=name, config=struct(config or {}), reason=reason
+        )
+    )
+
+
+async def patch(
+    service: Service, name: str, merge_patch: JsonObject, *, application: str = "shop", reason: str = ""
+) -> Configuration:
+    return await service.configurations.UpdateConfiguration(
+        UpdateConfigurationRequest(
+            key=ConfigurationKey(application=application, name=name), merge_patch=struct(merge_patch), reason=reason
+        )
+    )
+
+
+async def rename(service: Service, name: str, new_name: str, *, application: str = "shop") -> Configuration:
+    return await service.configurations.UpdateConfiguration(
+        UpdateConfigurationRequest(
+            key=ConfigurationKey(application=application, name=name), configuration=Configuration(name=new_name)
+        )
+    )
+
+
+async def delete(service: Service, name: str, *, application: str = "shop", reason: str = "") -> int:
+    response = await service.configurations.DeleteConfiguration(
+        DeleteConfigurationRequest(key=ConfigurationKey(application=application, name=name), reason=reason)
+    )
+    return response.revision
+
+
+async def fill(session: Session, count: int, *, application: str = "shop", prefix: str = "c", size: int = 1) -> None:
+    """Many configurations in one commit, each with a text of the size."""
+    await session.execute(
+        """INSERT INTO configurations (application, name, config)
+        SELECT $1, $2 || lpad(number::text, 5, '0'), jsonb_build_object('text', repeat('x', $3), 'number', number)
+        FROM generate_series(1, $4) AS number""",
+        application,
+        prefix,
+        size,
+        count,
+    )
+
+
+async def commit_one_by_one(session: Session, count: int, *, application: str = "shop", prefix: str = "n") -> None:
+    """Many configurations, each in a commit of its own."""
+    for number in range(count):
+        await session.execute(
+            "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3)",
+            application,
+            f"{prefix}{number:05}",
+            f'{{"number": {number}}}',
+        )
+
+
+def watching(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
+    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision)
+
+
+def selector(
+    application: str | None = None, *, prefix: str = "", keys: tuple[str, ...] = (), application_id: str | None = None
+) -> ConfigurationSelector:
+    chosen = ConfigurationSelector(name_prefix=prefix, keys=keys)
+    if application is not None:
+        chosen.application.name = application
+    if application_id is not None:
+        chosen.application.id = application_id
+    return chosen

@@ -1,0 +1,149 @@
+"""What the log says, read past the service: the yardstick for every watch."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector
+from configsvc.domain.content import JsonObject
+from tests.postgres import plain_connection
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+_CHANGES = """
+SELECT revision, ordinal, operation, resource_id, application_id, application, name, comments, content, version,
+    previous_version, actor, reason
+FROM changes
+WHERE kind = 'CONFIGURATION'
+ORDER BY revision, ordinal
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row of the log: a configuration as a commit left it."""
+
+    revision: int
+    operation: str
+    id: str
+    application_id: str
+    application: str
+    name: str
+    comments: str
+    config: JsonObject | None
+    version: int
+    previous_version: int
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """An event that the log asks for. A deleted configuration goes by the names that the watcher knew it by."""
+
+    type: ConfigurationEvent.Type.ValueType
+    application_id: str
+    application: str
+    name: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All changes of configurations, in order, up to the head."""
+
+    changes: tuple[Change, ...]
+    head: int
+
+    def state_at(self, revision: int) -> dict[str, Change]:
+        """The configurations that exist at the revision, by id."""
+        state: dict[str, Change] = {}
+        for change in self.changes:
+            if change.revision > revision:
+                break
+            if change.operation == "DELETED":
+                del state[change.id]
+            else:
+                state[change.id] = change
+        return state
+
+    def expected(self, selectors: Sequence[ConfigurationSelector], after: int, up_to: int) -> list[Expected]:
+        """The events of a watch between two revisions. What was before a change is taken from the change before it."""
+        return [
+            event
+            for event in _events(self.changes, selectors)
+            if event is not None and after < event.change.revision <= up_to
+        ]
+
+
+def selected(change: Change, selectors: Sequence[ConfigurationSelector]) -> bool:
+    """Whether a watch with these selectors follows the configuration as the change left it."""
+    return not selectors or any(_matches(change, selector) for selector in selectors)
+
+
+def _matches(change: Change, selector: ConfigurationSelector) -> bool:
+    owners = {"id": change.application_id, "name": change.application}
+    which = selector.application.WhichOneof("ref")
+    return (
+        (which is None or getattr(selector.application, which) == owners[which])
+        and change.name[: len(selector.name_prefix)] == selector.name_prefix
+        and (not selector.keys or change.name in list(selector.keys))
+    )
+
+
+def _events(changes: Sequence[Change], selectors: Sequence[ConfigurationSelector]) -> Iterator[Expected | None]:
+    last: dict[str, Change] = {}
+    for change in changes:
+        before = None if change.operation == "CREATED" else last[change.id]
+        last[change.id] = change
+        yield _event(before, change, selectors)
+
+
+def _event(before: Change | None, change: Change, selectors: Sequence[ConfigurationSelector]) -> Expected | None:
+    was = before is not None and selected(before, selectors)
+    is_now = change.operation != "DELETED" and selected(change, selectors)
+    if is_now:
+        event_type = ConfigurationEvent.TYPE_UPDATED if was else ConfigurationEvent.TYPE_CREATED
+        return _expected(event_type, change, known_by=change)
+    if was:
+        assert before is not None
+        return _expected(ConfigurationEvent.TYPE_DELETED, change, known_by=before)
+    return None
+
+
+def _expected(event_type: ConfigurationEvent.Type.ValueType, change: Change, *, known_by: Change) -> Expected:
+    return Expected(
+        type=event_type,
+        application_id=known_by.application_id,
+        application=known_by.application,
+        name=known_by.name,
+        change=change,
+    )
+
+
+async def read_history(url: str) -> History:
+    """The log of a database."""
+    async with plain_connection(url) as connection, connection.transaction(isolation="repeatable_read"):
+        head = await connection.fetchval("SELECT revision FROM revision_counter")
+        rows = await connection.fetch(_CHANGES)
+    return History(changes=tuple(_change(row) for row in rows), head=head)
+
+
+def _change(row: "Record") -> Change:
+    fields: Mapping[str, object] = row
+    return Change(
+        revision=row["revision"],
+        operation=row["operation"],
+        id=row["resource_id"],
+        application_id=row["application_id"],
+        application=row["application"],
+        name=row["name"],
+        comments=row["comments"],
+        config=None if fields["content"] is None else json.loads(row["content"]),
+        version=row["version"],
+        previous_version=row["previous_version"],
+        actor=row["actor"],
+        reason=row["reason"],
+    )

@@ -1,0 +1,226 @@
+"""A recorder that keeps every message of a watch, and the view that a client would build from them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationEvent,
+    WatchConfigurationsRequest,
+    WatchConfigurationsResponse,
+)
+from tests.service import Service
+
+LIMIT_SECONDS = 30.0
+
+View = dict[str, Configuration]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The messages that a client applies together: all with `more`, and the one without that ends them."""
+
+    messages: tuple[WatchConfigurationsResponse, ...]
+
+    @property
+    def revision(self) -> int:
+        return self.messages[-1].revision
+
+    @property
+    def events(self) -> tuple[ConfigurationEvent, ...]:
+        return tuple(event for message in self.messages for event in message.events)
+
+    @property
+    def synced(self) -> bool:
+        return self.messages[-1].synced
+
+
+@dataclass(slots=True, kw_only=True)
+class Recording:
+    """Every message of one watch, in order."""
+
+    request: WatchConfigurationsRequest
+    messages: list[WatchConfigurationsResponse] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[Step]:
+        """What can be applied; messages whose commit or snapshot is not complete yet are left out."""
+        return list(_steps(self.messages))
+
+    @property
+    def synced(self) -> bool:
+        return any(message.synced for message in self.messages)
+
+    @property
+    def events(self) -> list[ConfigurationEvent]:
+        return [event for message in self.messages for event in message.events]
+
+    @property
+    def bookmarks(self) -> list[WatchConfigurationsResponse]:
+        return [message for message in self.messages if is_bookmark(message)]
+
+    @property
+    def revision(self) -> int:
+        """Where the watch can be resumed; -1 while it cannot."""
+        steps = self.steps
+        if steps:
+            return steps[-1].revision
+        return self.request.after_revision if self.request.HasField("after_revision") else -1
+
+    @property
+    def epoch(self) -> str:
+        return self.messages[-1].epoch
+
+    def view(self) -> View:
+        """The configurations that a client knows at `revision`, by id, if the watch began with a snapshot or at 0."""
+        return replayed({}, self.steps)
+
+
+def is_bookmark(message: WatchConfigurationsResponse) -> bool:
+    """Whether the message says only how far the watch has come."""
+    return not message.events and not message.synced and not message.more
+
+
+def replayed(view: View, steps: Sequence[Step]) -> View:
+    """The view after the steps. A client would break on events that do not fit it, and so does this."""
+    view = dict(view)
+    for step in steps:
+        for event in step.events:
+            _apply(view, event)
+    return view
+
+
+def _apply(view: View, event: ConfigurationEvent) -> None:
+    configuration = event.configuration
+    known = configuration.id in view
+    if event.type == ConfigurationEvent.TYPE_DELETED:
+        assert known, f"{configuration.id} is deleted and was not known"
+        del view[configuration.id]
+    else:
+        assert known == (event.type == ConfigurationEvent.TYPE_UPDATED), f"wrong type of event: {event}"
+        view[configuration.id] = configuration
+
+
+def _steps(messages: Sequence[WatchConfigurationsResponse]) -> Iterator[Step]:
+    together: list[WatchConfigurationsResponse] = []
+    for message in messages:
+        together.append(message)
+        if not message.more:
+            yield Step(messages=tuple(together))
+            together = []
+
+
+class Recorder:
+    """Reads a watch into a recording, in a task of its own, and knows what to wait for."""
+
+    def __init__(self, service: Service, request: WatchConfigurationsRequest) -> None:
+        self.recording = Recording(request=request)
+        self.error: grpc.aio.AioRpcError | None = None
+        self._heard = asyncio.Condition()
+        self._call = service.configurations.WatchConfigurations(request)
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            async for message in self._call:
+                self.recording.messages.append(message)
+                await self._tell()
+        except grpc.aio.AioRpcError as error:
+            self.error = error
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._heard:
+            self._heard.notify_all()
+
+    @property
+    def open(self) -> bool:
+        """Whether the stream goes on."""
+        return not self._reading.done()
+
+    async def until(self, condition: Callable[[Recording], bool]) -> Recording:
+        """Returns when the condition holds. Fails when the watch ends before, or after a limit."""
+
+        def decided() -> bool:
+            return self._ended() or condition(self.recording)
+
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS), self._heard:
+                await self._heard.wait_for(decided)
+        except TimeoutError:
+            raise AssertionError(f"not so within {LIMIT_SECONDS} s: {summary(self.recording)}") from None
+        assert condition(self.recording), f"the watch ended with {self.error!r}: {summary(self.recording)}"
+        return self.recording
+
+    def _ended(self) -> bool:
+        return self.error is not None or self._reading.done()
+
+    async def until_synced(self) -> Recording:
+        return await self.until(lambda recording: recording.synced)
+
+    async def until_revision(self, revision: int) -> Recording:
+        """Returns when everything up to the revision was delivered."""
+        return await self.until(lambda recording: recording.revision >= revision and recording.synced)
+
+    async def until_error(self) -> grpc.aio.AioRpcError:
+        """The error that ends the watch."""
+        async with asyncio.timeout(LIMIT_SECONDS), self._heard:
+            await self._heard.wait_for(self._ended)
+        assert self.error is not None, "the watch ended with OK"
+        return self.error
+
+    async def close(self) -> Recording:
+        """Ends the watch, as a client that goes away; what came until then is kept."""
+        self._call.cancel()
+        await asyncio.wait([self._reading])
+        if not self._reading.cancelled():
+            self._reading.result()
+        return self.recording
+
+
+def summary(recording: Recording) -> str:
+    """A recording in a few lines, for the report of a failure."""
+    shown = [
+        f"{message.revision}: {len(message.events)} events{' synced' * message.synced}{' more' * message.more}"
+        for message in recording.messages[-20:]
+    ]
+    return f"{len(recording.messages)} messages, the last of them: {'; '.join(shown)}"
+
+
+@asynccontextmanager
+async def recorded(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[Recorder]:
+    """Records a watch; without a request, one of everything."""
+    recorder = Recorder(service, request or WatchConfigurationsRequest())
+    try:
+        yield recorder
+    finally:
+        await recorder.close()
+
+
+class SlowReader:
+    """Reads a watch message by message, when it is told to."""
+
+    def __init__(self, service: Service, request: WatchConfigurationsRequest) -> None:
+        self.recording = Recording(request=request)
+        self.call = service.configurations.WatchConfigurations(request)
+
+    async def next(self) -> WatchConfigurationsResponse:
+        """The next message. Fails when the watch has ended."""
+        message = await self.call.read()
+        assert isinstance(message, WatchConfigurationsResponse), "the watch ended"
+        self.recording.messages.append(message)
+        return message
+
+
+@asynccontextmanager
+async def slowly(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[SlowReader]:
+    """A watch that is read only as fast as the test reads it."""
+    reader = SlowReader(service, request or WatchConfigurationsRequest())
+    try:
+        yield reader
+    finally:
+        reader.call.cancel()

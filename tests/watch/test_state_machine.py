@@ -1,0 +1,382 @@
+"""Random operations against a model: every watcher's replayed view is what ListConfigurations shows at the same revision."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from configapi.v1.application_pb2 import Application, ApplicationRef
+from configapi.v1.application_service_pb2 import (
+    CreateApplicationRequest,
+    DeleteApplicationRequest,
+    UpdateApplicationRequest,
+)
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationSelector,
+    ListConfigurationsRequest,
+    UpdateConfigurationRequest,
+    WatchConfigurationsRequest,
+)
+from configsvc.domain.content import JsonObject, encode_json, merge_patch
+from configsvc.wire.content import struct_of
+from tests.log.reading import Session, head
+from tests.postgres import cloned_database, plain_connection
+from tests.service import Service, running_service, struct
+from tests.watch.changing import create, delete, patch, rename, selector
+from tests.watch.history import History, read_history
+from tests.watch.recording import LIMIT_SECONDS, Recorder, Recording, View, recorded, replayed
+from tests.watch.validators import resumable, validate
+
+EXAMPLES = 18
+STEPS = 30
+MAX_WATCHERS = 5
+
+APPLICATIONS = ("shop", "bank", "zoo")
+NAMES = ("web", "web/a", "web/b", "db", "cache")
+
+Answer = TypeVar("Answer")
+
+applications = st.sampled_from(APPLICATIONS)
+names = st.sampled_from(NAMES)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(["", "ü", 'a"b']))
+configs = st.dictionaries(
+    st.sampled_from("abc"),
+    st.one_of(scalars, st.lists(scalars, max_size=2), st.dictionaries(st.sampled_from("xy"), scalars, max_size=2)),
+    max_size=3,
+)
+# One operation of a session in SQL: what it does, to which configuration, with what.
+statements = st.lists(
+    st.tuples(st.sampled_from(["insert", "update", "rename", "delete"]), applications, names, names, configs),
+    min_size=1,
+    max_size=5,
+)
+selectors = st.lists(
+    st.builds(
+        lambda owner, prefix, keys: selector(owner, prefix=prefix, keys=tuple(keys)),
+        st.one_of(st.none(), applications),
+        st.sampled_from(["", "web", "web/", "d"]),
+        st.lists(names, max_size=2),
+    ),
+    max_size=2,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """What the model knows of a configuration."""
+
+    config: JsonObject
+    version: int
+
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Model:
+    """The configurations by application and name, as they must be."""
+
+    state: dict[str, dict[str, Known]] = field(default_factory=dict)
+
+    def find(self, owner: str, name: str) -> Known | None:
+        return self.state.get(owner, {}).get(name)
+
+    def shown(self) -> dict[Key, Known]:
+        return {(owner, name): known for owner, all_of in self.state.items() for name, known in all_of.items()}
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """An open watch, what was recorded of it before it was resumed, and what its view was then."""
+
+    recorder: Recorder
+    closing: AsyncExitStack
+    earlier: list[Recording]
+    # What a watch begins with when it begins in the middle of the history.
+    base: View
+
+    @property
+    def view(self) -> View:
+        return replayed(self.base, self.recorder.recording.steps)
+
+
+class Loop:
+    """An event loop in a thread of its own, which rules that are not async can use."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(2 * LIMIT_SECONDS)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class Machine(RuleBasedStateMachine):
+    server: ClassVar[str]
+    template: ClassVar[str]
+    loop: ClassVar[Loop]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.watchers: list[Watcher] = []
+        self.stack = AsyncExitStack()
+        self.loop.run(self._open())
+
+    async def _open(self) -> None:
+        self.url = await self.stack.enter_async_context(cloned_database(self.server, self.template))
+        self.service: Service = await self.stack.enter_async_context(running_service(self.url))
+        self.psql: Session = await self.stack.enter_async_context(plain_connection(self.url))
+
+    def teardown(self) -> None:
+        try:
+            self.loop.run(self._check())
+        finally:
+            self.loop.run(self._close())
+
+    async def _close(self) -> None:
+        for watcher in self.watchers:
+            await watcher.closing.aclose()
+        await self.stack.aclose()
+
+    # --- what is done ---------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        self.create_application("shop")
+
+    @rule(owner=applications)
+    def create_application(self, owner: str) -> None:
+        if owner not in self.model.state:
+            request = CreateApplicationRequest(name=owner)
+            self.loop.run(self._answer(self.service.applications.CreateApplication(request)))
+            self.model.state[owner] = {}
+
+    @rule(owner=applications, new=applications)
+    def rename_application(self, owner: str, new: str) -> None:
+        if owner in self.model.state and new not in self.model.state:
+            request = UpdateApplicationRequest(name=owner, application=Application(name=new), reason="renamed")
+            self.loop.run(self._answer(self.service.applications.UpdateApplication(request)))
+            self.model.state[new] = self.model.state.pop(owner)
+            for known in self.model.state[new].values():
+                known.version += 1
+
+    @rule(owner=applications)
+    def delete_application(self, owner: str) -> None:
+        if owner in self.model.state:
+            request = DeleteApplicationRequest(name=owner, force=True)
+            self.loop.run(self._answer(self.service.applications.DeleteApplication(request)))
+            del self.model.state[owner]
+
+    @rule(owner=applications, name=names, config=configs)
+    def create_configuration(self, owner: str, name: str, config: JsonObject) -> None:
+        if owner in self.model.state and not self.model.find(owner, name):
+            self.loop.run(create(self.service, name, config, application=owner))
+            self.model.state[owner][name] = Known(config=config, version=1)
+
+    @rule(owner=applications, name=names, config=configs)
+    def replace_configuration(self, owner: str, name: str, config: JsonObject) -> None:
+        known = self.model.find(owner, name)
+        if known:
+            request = UpdateConfigurationRequest(configuration=Configuration(config=struct(config)))
+            request.key.application, request.key.name = owner, name
+            self.loop.run(self._answer(self.service.configurations.UpdateConfiguration(request)))
+            self._set(known, config)
+
+    @rule(owner=applications, name=names, change=configs)
+    def patch_configuration(self, owner: str, name: str, change: JsonObject) -> None:
+        known = self.model.find(owner, name)
+        if known:
+            answer = self.loop.run(patch(self.service, name, change, application=owner))
+            self._set(known, merge_patch(known.config, change))
+            assert answer.version == known.version
+
+    @rule(owner=applications, name=names, new=names)
+    def rename_configuration(self, owner: str, name: str, new: str) -> None:
+        known = self.model.find(owner, name)
+        if known and not self.model.find(owner, new):
+            self.loop.run(rename(self.service, name, new, application=owner))
+            self._rename(owner, name, new)
+
+    @rule(owner=applications, name=names)
+    def delete_configuration(self, owner: str, name: str) -> None:
+        if self.model.find(owner, name):
+            self.loop.run(delete(self.service, name, application=owner))
+            del self.model.state[owner][name]
+
+    @rule(work=statements, keep=st.booleans())
+    def change_in_sql(self, work: list[tuple[str, str, str, str, JsonObject]], keep: bool) -> None:
+        self.loop.run(self._transaction(work, keep))
+
+    async def _transaction(self, work: list[tuple[str, str, str, str, JsonObject]], keep: bool) -> None:
+        transaction = self.psql.transaction()
+        await transaction.start()
+        before = {owner: {name: Known(config=known.config, version=known.version) for name, known in all_of.items()}
+                  for owner, all_of in self.model.state.items()}
+        for what, owner, name, new, config in work:
+            if owner in self.model.state:
+                await self._statement(what, owner, name, new, config)
+        if keep:
+            await transaction.commit()
+        else:
+            await transaction.rollback()
+            self.model.state = before
+
+    async def _statement(self, what: str, owner: str, name: str, new: str, config: JsonObject) -> None:
+        known = self.model.find(owner, name)
+        text = encode_json(config)
+        if what == "insert" and not known:
+            await self.psql.execute(
+                "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3)", owner, name, text
+            )
+            self.model.state[owner][name] = Known(config=config, version=1)
+        elif what == "update":
+            await self.psql.execute("UPDATE configurations SET config = $2 WHERE application = $1", owner, text)
+            for other in self.model.state[owner].values():
+                self._set(other, config)
+        elif what == "rename" and known and not self.model.find(owner, new):
+            await self.psql.execute(
+                "UPDATE configurations SET name = $3 WHERE application = $1 AND name = $2", owner, name, new
+            )
+            self._rename(owner, name, new)
+        elif what == "delete" and known:
+            await self.psql.execute("DELETE FROM configurations WHERE application = $1 AND name = $2", owner, name)
+            del self.model.state[owner][name]
+
+    def _set(self, known: Known, config: JsonObject) -> None:
+        if struct_of(known.config) != struct_of(config):
+            known.config = config
+            known.version += 1
+
+    def _rename(self, owner: str, name: str, new: str) -> None:
+        all_of = self.model.state[owner]
+        all_of[new] = all_of.pop(name)
+        all_of[new].version += 1
+
+    # --- who watches ----------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.watchers) < MAX_WATCHERS)
+    @rule(chosen=selectors, after=st.one_of(st.none(), st.integers(0, 40)))
+    def watch(self, chosen: list[ConfigurationSelector], after: int | None) -> None:
+        self.watchers.append(self.loop.run(self._watch(chosen, after)))
+
+    async def _watch(self, chosen: list[ConfigurationSelector], after: int | None) -> Watcher:
+        base: View = {}
+        if after is not None:
+            history = await read_history(self.url)
+            after = min(after, history.head)
+            base = known_at(history, chosen, after)
+        return await self._opened(chosen, after, base, [])
+
+    async def _opened(
+        self, chosen: list[ConfigurationSelector], after: int | None, base: View, earlier: list[Recording]
+    ) -> Watcher:
+        closing = AsyncExitStack()
+        request = WatchConfigurationsRequest(
+            selectors=chosen, after_revision=after, progress_interval=Duration(nanos=100_000_000)
+        )
+        recorder = await closing.enter_async_context(recorded(self.service, request))
+        return Watcher(recorder=recorder, closing=closing, earlier=earlier, base=base)
+
+    @precondition(lambda self: self.watchers)
+    @rule(which=st.integers(0, MAX_WATCHERS - 1))
+    def resume(self, which: int) -> None:
+        place = which % len(self.watchers)
+        self.watchers[place] = self.loop.run(self._resumed(self.watchers[place]))
+
+    async def _resumed(self, watcher: Watcher) -> Watcher:
+        """The same watch, ended wherever it is and opened anew where it can be resumed."""
+        await watcher.recorder.until(lambda recording: recording.revision >= 0)
+        await watcher.closing.aclose()
+        ended = watcher.recorder.recording
+        chosen = list(ended.request.selectors)
+        return await self._opened(chosen, ended.revision, watcher.view, [*watcher.earlier, ended])
+
+    # --- what must hold -------------------------------------------------------------------------
+
+    @rule()
+    def check(self) -> None:
+        self.loop.run(self._check())
+
+    async def _check(self) -> None:
+        last = await head(self.psql)
+        everything = await self._listed(ListConfigurationsRequest(), last)
+        assert {
+            (known.application, known.name): (known.version, known.config) for known in everything.values()
+        } == {key: (known.version, struct_of(known.config)) for key, known in self.model.shown().items()}
+        history = await read_history(self.url)
+        for watcher in self.watchers:
+            recording = await watcher.recorder.until_revision(last)
+            assert watcher.view == await self._chosen(list(recording.request.selectors), last)
+            validate(recording, history)
+            sequence = [*watcher.earlier, recording]
+            for first, second in zip(sequence, sequence[1:], strict=False):
+                resumable(first, second, history)
+
+    async def _chosen(self, chosen: list[ConfigurationSelector], revision: int) -> View:
+        """What ListConfigurations shows of a selection."""
+        view: View = {}
+        for each in chosen or [ConfigurationSelector()]:
+            if each.application.name and each.application.name not in self.model.state:
+                continue
+            request = ListConfigurationsRequest(name_prefix=each.name_prefix, page_size=3)
+            if each.application.name:
+                request.application.CopyFrom(ApplicationRef(name=each.application.name))
+            found = await self._listed(request, revision)
+            view |= {known.id: known for known in found.values() if not each.keys or known.name in list(each.keys)}
+        return view
+
+    async def _listed(self, request: ListConfigurationsRequest, revision: int) -> View:
+        view: View = {}
+        while True:
+            page = await self.service.configurations.ListConfigurations(request)
+            assert page.revision == revision
+            view |= {known.id: known for known in page.configurations}
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return view
+
+    async def _answer(self, call: Awaitable[Answer]) -> Answer:
+        return await call
+
+
+def known_at(history: History, chosen: list[ConfigurationSelector], revision: int) -> View:
+    """What a watcher of a selection knows at a revision, told by its events."""
+    view: View = {}
+    for event in history.expected(chosen, 0, revision):
+        change = event.change
+        view.pop(change.id, None)
+        if event.type != event_deleted():
+            view[change.id] = Configuration(id=change.id)
+    return view
+
+
+def event_deleted() -> int:
+    from configapi.v1.configuration_service_pb2 import ConfigurationEvent  # noqa: PLC0415
+
+    return ConfigurationEvent.TYPE_DELETED
+
+
+@contextlib.contextmanager
+def running_loop() -> Iterator[Loop]:
+    loop = Loop()
+    try:
+        yield loop
+    finally:
+        loop.close()
