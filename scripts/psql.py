@@ -5,19 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from configsvc.embedded import embedded_postgres, packaged_binaries
+from configsvc.settings import Settings
 
 
 async def main() -> int:
     """Runs psql with the arguments of this script and returns its exit code."""
     program = shutil.which("psql", path=f"{packaged_binaries()}{os.pathsep}{os.environ.get('PATH', '')}")
     assert program, "psql comes with the embedded PostgreSQL"
-    url = os.environ.get("CONFIGSVC_DATABASE_URL")
-    if url:
-        os.execv(program, [program, url, *sys.argv[1:]])
-    async with embedded_postgres(Path(os.environ.get("CONFIGSVC_DATA_DIR", ".configsvc"))) as url:
+    settings = Settings()
+    if settings.database_url:
+        os.execv(program, [program, settings.database_url.get_secret_value(), *sys.argv[1:]])
+    async with embedded_postgres(settings.data_dir) as url:
         # psql has the terminal to itself: Ctrl-C ends its query, not this script.
         return await asyncio.to_thread(subprocess.call, [program, url, *sys.argv[1:]])
 

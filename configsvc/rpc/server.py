@@ -115,7 +115,7 @@ def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) ->
     request_class = message_factory.GetMessageClass(method.input_type)
     name = f"{method.containing_service.name}/{method.name}"
     implementation = getattr(servicer, method.name)
-    # No deserializer and no serializer: grpcio answers a request that it cannot parse with INTERNAL.
+    # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(name, request_class, implementation, in_flight))
     return grpc.unary_unary_rpc_method_handler(unary_handler(name, request_class, implementation, in_flight))

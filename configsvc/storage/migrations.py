@@ -37,6 +37,8 @@ async def migrate(url: str) -> tuple[str, ...]:
         try:
             async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
                 await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+            # A migration that waits for a table holds up all who come after it.
+            await connection.execute("SET lock_timeout = '10s'")
             return await _apply_missing(connection)
         finally:
             await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)

@@ -25,7 +25,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: BadRequest lists every fault. Correct them and call again."""
+    """INVALID_ARGUMENT: BadRequest lists the faults, all of them as long as they fit into 4,900 bytes. Correct them and call again."""
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 2
     """NOT_FOUND: ResourceInfo names what does not exist."""
     ERROR_REASON_RESOURCE_EXISTS: _ErrorReason.ValueType  # 3
@@ -59,7 +59,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: BadRequest lists every fault. Correct them and call again."""
+"""INVALID_ARGUMENT: BadRequest lists the faults, all of them as long as they fit into 4,900 bytes. Correct them and call again."""
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 2
 """NOT_FOUND: ResourceInfo names what does not exist."""
 ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 3
