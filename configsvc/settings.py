@@ -1,10 +1,23 @@
 """Settings: flags, then CONFIGSVC_* variables, then a .env file, then the defaults."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
+_DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
+
+
+def _checked_database_url(url: SecretStr) -> SecretStr:
+    # Said here without a word of the URL: what looks like its port or path may be a part of an unescaped password.
+    if url and not _DATABASE_URL.fullmatch(url.get_secret_value()):
+        raise ValueError(
+            "is not like postgresql://user:password@host:port/database; in a password, / ? # are written as %2F %3F %23"
+        )
+    return url
 
 
 class Settings(BaseSettings):
@@ -13,7 +26,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
 
     listen: str = "127.0.0.1:50051"
-    database_url: SecretStr | None = None
+    database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     data_dir: Path = Path(".configsvc")
     insecure: bool = False
     migrate: bool = True

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.struct_pb2 import Struct
@@ -37,7 +37,8 @@ class Service:
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     server: "ServerServiceAsyncStub"
-    health: HealthStub
+    # Its package has no types.
+    health: Any
     stop: asyncio.Event
 
 
@@ -93,8 +94,9 @@ def struct(content: JsonObject) -> Struct:
 
 def status_of(error: grpc.aio.AioRpcError) -> Status:
     """The google.rpc.Status that came with an error."""
-    details = dict(error.trailing_metadata() or ())
-    return Status.FromString(details["grpc-status-details-bin"])
+    details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    return Status.FromString(details)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:

@@ -38,8 +38,6 @@ class ConfigurationServicer:
 
     async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
-        if not request.HasField("application"):
-            violations.add("application", "is required")
         application = requests.application_ref(request.application, "application", violations)
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)

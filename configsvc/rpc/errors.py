@@ -23,7 +23,7 @@ from configsvc.domain import errors
 
 DOMAIN = "configsvc"
 DETAILS_KEY = "grpc-status-details-bin"
-# A status travels in the trailers, and many clients refuse trailers of more than 8 KiB: they would see another error instead.
+# A status travels in the trailers, and many clients refuse those of more than 8 KiB: they would see another error.
 MAX_TEXT_BYTES = 300
 MAX_VIOLATIONS_BYTES = 4900
 

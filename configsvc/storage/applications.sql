@@ -52,9 +52,10 @@ WHERE r.resource_id = $1 AND r.version = $2;
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
 ), touched AS MATERIALIZED (
+    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
     SELECT DISTINCT changes.resource_id
-    FROM shown, changes
-    WHERE changes.revision > shown.revision AND changes.kind = 'APPLICATION'
+    FROM changes
+    WHERE changes.revision > $1 AND changes.kind = 'APPLICATION'
 ), present AS (
     SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
     FROM applications AS a

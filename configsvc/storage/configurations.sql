@@ -79,9 +79,10 @@ SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, si
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
 ), touched AS MATERIALIZED (
+    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
     SELECT DISTINCT changes.resource_id
-    FROM shown, changes
-    WHERE changes.revision > shown.revision AND changes.kind = 'CONFIGURATION'
+    FROM changes
+    WHERE changes.revision > $1 AND changes.kind = 'CONFIGURATION'
 ), present AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.version, commits.revision,

@@ -1,4 +1,4 @@
-"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, which notices what was
+"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, which shows if it was
 altered. It is not secret and not signed, for it grants nothing that the caller could not ask for in other ways.
 """
 

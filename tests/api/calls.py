@@ -1,6 +1,6 @@
 """Short ways to call the service, and to say how a call must end."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
+from google.rpc.error_details_pb2 import BadRequest
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
@@ -21,7 +22,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configsvc.domain.content import JsonObject
-from tests.service import Service, error_info_of, reason_of, struct, violations_of
+from tests.service import Service, error_info_of, reason_of, status_of, struct
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -37,7 +38,9 @@ async def create_application(service: Service, name: str = "shop", **fields: Any
     return await service.applications.CreateApplication(CreateApplicationRequest(name=name, **fields))
 
 
-def creation(name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any) -> CreateConfigurationRequest:
+def creation(
+    name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any
+) -> CreateConfigurationRequest:
     return CreateConfigurationRequest(
         application=ApplicationRef(name=application), name=name, config=struct(config or {}), **fields
     )
@@ -96,8 +99,15 @@ def content(config: Struct) -> Any:
     return MessageToDict(config)
 
 
+def fields_at_fault(error: grpc.aio.AioRpcError) -> list[str]:
+    """The fields that the BadRequest of an error names, each as often as it does."""
+    bad_request = BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status_of(error).details)
+    return [violation.field for violation in bad_request.field_violations]
+
+
 @contextmanager
-def failing(code: grpc.StatusCode, reason: str) -> Iterator[Caught]:
+def failing(code: grpc.StatusCode, reason: str) -> Generator[Caught]:
     """The calls under it fail so."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield caught
@@ -106,10 +116,10 @@ def failing(code: grpc.StatusCode, reason: str) -> Iterator[Caught]:
 
 
 @asynccontextmanager
-async def refused(service: Service, *fields: str) -> AsyncIterator[Caught]:
+async def refused(service: Service, *fields: str) -> AsyncGenerator[Caught]:
     """The call under it is an INVALID_ARGUMENT that names the fields, and changes nothing."""
     before = await head(service)
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         yield caught
-    assert sorted(violations_of(caught.value)) == sorted(fields)
+    assert sorted(fields_at_fault(caught.value)) == sorted(fields)
     assert await head(service) == before

@@ -1,6 +1,8 @@
 import asyncio
 
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
+from google.rpc.error_details_pb2 import PreconditionFailure, ResourceInfo
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -12,7 +14,6 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest, GetConfigurationRequest
-from google.rpc.error_details_pb2 import PreconditionFailure, ResourceInfo
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, refused
 from tests.service import Service, error_info_of, status_of
 
@@ -155,7 +156,7 @@ async def test_an_empty_application_is_deleted_without_force(service: Service) -
 async def test_a_configuration_of_an_application_that_does_not_exist_is_not_found(service: Service) -> None:
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await create(service, "web", application="nowhere")
-    request = CreateConfigurationRequest(application=ApplicationRef(id="0" * 26), name="web", config={})
+    request = CreateConfigurationRequest(application=ApplicationRef(id="0" * 26), name="web", config=Struct())
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await service.configurations.CreateConfiguration(request)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):

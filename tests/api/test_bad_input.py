@@ -108,7 +108,25 @@ def number_struct(value: float) -> Struct:
 # Names, ids and texts
 
 LONG = "x" * 257
-BAD_NAMES = ["", LONG, "..", ".", "a/../b", "a/./b", "a//b", "/a", "a/", ".hidden", "-a", "_a", "a b", "ä", "a\0", "a\n", "ａ"]
+BAD_NAMES = [
+    "",
+    LONG,
+    "..",
+    ".",
+    "a/../b",
+    "a/./b",
+    "a//b",
+    "/a",
+    "a/",
+    ".hidden",
+    "-a",
+    "_a",
+    "a b",
+    "ä",
+    "a\0",
+    "a\n",
+    "ａ",
+]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -117,7 +135,10 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
     for request, fields in (
         (CreateApplicationRequest(name=name), ["name"]),
         (GetApplicationRequest(name=name), ["name"]),
-        (UpdateApplicationRequest(name="shop", application=Application(name=name), update_mask=star), ["application.name"]),
+        (
+            UpdateApplicationRequest(name="shop", application=Application(name=name), update_mask=star),
+            ["application.name"],
+        ),
         (DeleteApplicationRequest(name=name), ["name"]),
         (creation(name), ["name"]),
         (creation("api", application=name), ["application.name"]),
@@ -144,7 +165,16 @@ async def test_the_longest_name_is_fine(shop: Service) -> None:
 
 
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-BAD_IDS = ["", ULID.lower(), ULID[:-1], ULID + "0", "8" + ULID[1:], ULID.replace("A", "U", 1), ULID[:-1] + "\0", str(uuid.UUID(int=1))]
+BAD_IDS = [
+    "",
+    ULID.lower(),
+    ULID[:-1],
+    ULID + "0",
+    "8" + ULID[1:],
+    ULID.replace("A", "U", 1),
+    ULID[:-1] + "\0",
+    str(uuid.UUID(int=1)),
+]
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
@@ -157,7 +187,7 @@ async def test_a_bad_id_is_refused(shop: Service, bad: str) -> None:
         (UpdateConfigurationRequest(id=bad, merge_patch=struct({"a": 1})), "id"),
         (DeleteConfigurationRequest(id=bad), "id"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=bad)]), "refs[0].id"),
-        (CreateConfigurationRequest(application=ApplicationRef(id=bad), name="api", config={}), "application.id"),
+        (CreateConfigurationRequest(application=ApplicationRef(id=bad), name="api", config=Struct()), "application.id"),
         (ListConfigurationsRequest(application=ApplicationRef(id=bad)), "application.id"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef(id=bad))]),
@@ -168,7 +198,9 @@ async def test_a_bad_id_is_refused(shop: Service, bad: str) -> None:
             await send(shop, request)
 
 
-@pytest.mark.parametrize("bad", ["x", "0", ULID.lower(), "{" + str(uuid.UUID(int=1)) + "}", uuid.UUID(int=1).hex, "a\0"])
+@pytest.mark.parametrize(
+    "bad", ["x", "0", ULID.lower(), "{" + str(uuid.UUID(int=1)) + "}", uuid.UUID(int=1).hex, "a\0"]
+)
 async def test_a_bad_request_id_is_refused(shop: Service, bad: str) -> None:
     for request in (
         CreateApplicationRequest(name="bank", request_id=bad),
@@ -222,7 +254,10 @@ async def test_a_number_that_is_not_exact_is_refused(shop: Service, number: floa
     bad = number_struct(number)
     for request, field in (
         (CreateConfigurationRequest(application=SHOP, name="api", config=bad), "config/a/0"),
-        (UpdateConfigurationRequest(key=key("web"), configuration=Configuration(config=bad)), "configuration.config/a/0"),
+        (
+            UpdateConfigurationRequest(key=key("web"), configuration=Configuration(config=bad)),
+            "configuration.config/a/0",
+        ),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/0"),
         (ListConfigurationsRequest(contains=bad), "contains/a/0"),
     ):
@@ -392,8 +427,8 @@ async def test_an_empty_oneof_is_refused(shop: Service) -> None:
         (GetApplicationRequest(), "ref"),
         (UpdateApplicationRequest(application=Application(comments="c")), "ref"),
         (DeleteApplicationRequest(), "ref"),
-        (CreateConfigurationRequest(name="api", config={}), "application"),
-        (CreateConfigurationRequest(application=ApplicationRef(), name="api", config={}), "application"),
+        (CreateConfigurationRequest(name="api", config=Struct()), "application"),
+        (CreateConfigurationRequest(application=ApplicationRef(), name="api", config=Struct()), "application"),
         (GetConfigurationRequest(), "ref"),
         (UpdateConfigurationRequest(configuration=comments), "ref"),
         (DeleteConfigurationRequest(), "ref"),
@@ -507,12 +542,17 @@ async def test_at_most_100_faults_are_listed(shop: Service) -> None:
 @pytest.mark.parametrize("length", [100, 10_000, 100_000])
 async def test_an_answer_about_long_names_still_arrives(shop: Service, length: int) -> None:
     """A status travels in the trailers, of which many clients take 8 KiB."""
-    config: JsonObject = {f"{number:03}" + "k\0" * (length // 2): math.nan for number in range(min(100, 200_000 // length))}
+    config: JsonObject = {
+        f"{number:03}" + "k\0" * (length // 2): math.nan for number in range(min(100, 200_000 // length))
+    }
     before = await head(shop)
     for request in (
         creation("api", config),
         UpdateConfigurationRequest(
-            key=key("web"), update_mask=FieldMask(paths=[f"{number:03}" + "ä" * length for number in range(100)][: 1_000_000 // length])
+            key=key("web"),
+            update_mask=FieldMask(
+                paths=[f"{number:03}" + "ä" * length for number in range(100)][: 1_000_000 // length]
+            ),
         ),
     ):
         with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:

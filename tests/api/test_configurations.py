@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
@@ -78,7 +79,7 @@ async def test_a_configuration_is_created_and_got_by_id_and_by_key(shop: Service
 async def test_an_application_may_be_named_by_its_id(service: Service) -> None:
     application = await create_application(service, "shop")
     ref = ApplicationRef(id=application.id)
-    request = CreateConfigurationRequest(application=ref, name="web", config={})
+    request = CreateConfigurationRequest(application=ref, name="web", config=Struct())
     created = await service.configurations.CreateConfiguration(request)
     assert (created.application_id, created.application) == (application.id, "shop")
     assert await names(service, application=ref) == ["web"]
@@ -122,7 +123,7 @@ async def test_an_empty_config_is_one(shop: Service) -> None:
     assert (await get(shop, "web")).HasField("config")
     replaced = await update(shop, "web", configuration=Configuration(config=struct({"a": 1})))
     assert content(replaced.config) == {"a": 1}
-    emptied = await update(shop, "web", configuration=Configuration(config={}))
+    emptied = await update(shop, "web", configuration=Configuration(config=Struct()))
     assert (content(emptied.config), emptied.version) == ({}, 3)
 
 
@@ -147,7 +148,9 @@ async def test_an_empty_config_is_one(shop: Service) -> None:
         (4503599627370495.5, "4503599627370495.5"),
     ],
 )
-async def test_a_number_comes_back_exactly(shop: Service, database: Connection, number: float, text: str | None) -> None:
+async def test_a_number_comes_back_exactly(
+    shop: Service, database: Connection, number: float, text: str | None
+) -> None:
     await create(shop, "web", {"n": number})
     assert (await get(shop, "web")).config.fields["n"].number_value == number
     shown = await stored(database, "web")
@@ -162,7 +165,7 @@ async def test_keys_and_strings_may_be_any_unicode(shop: Service) -> None:
         "日本": {"🦊/~0": "\u200b\ufeff", "": "empty key"},
         "e\u0301": 1,
         "é": 2,
-        "\u0001\u001f\"\\": "\uffff\U0010ffff",
+        '\u0001\u001f"\\': "\uffff\U0010ffff",
     }
     created = await create(shop, "web", odd)
     assert content(created.config) == odd
@@ -170,7 +173,14 @@ async def test_keys_and_strings_may_be_any_unicode(shop: Service) -> None:
 
 
 async def test_every_kind_of_value_comes_back(shop: Service) -> None:
-    every: JsonObject = {"s": "", "b": True, "f": False, "n": None, "l": [1, [], {}, None, "x", [False]], "o": {"o": {}}}
+    every: JsonObject = {
+        "s": "",
+        "b": True,
+        "f": False,
+        "n": None,
+        "l": [1, [], {}, None, "x", [False]],
+        "o": {"o": {}},
+    }
     created = await create(shop, "web", every)
     assert content(created.config) == every
     assert content((await get(shop, "web")).config) == every
@@ -226,9 +236,7 @@ async def test_a_merge_patch_follows_rfc_7396(
 async def test_a_merge_patch_goes_with_a_mask_of_other_fields(shop: Service) -> None:
     await create(shop, "web", {"a": 1})
     new = Configuration(comments="new", name="www")
-    updated = await patch(
-        shop, "web", {"b": 2}, configuration=new, update_mask=FieldMask(paths=["comments", "name"])
-    )
+    updated = await patch(shop, "web", {"b": 2}, configuration=new, update_mask=FieldMask(paths=["comments", "name"]))
     assert (updated.name, updated.comments, content(updated.config)) == ("www", "new", {"a": 1, "b": 2})
     assert updated.version == 2
 

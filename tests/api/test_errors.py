@@ -9,8 +9,8 @@ from pathlib import Path
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from configapi.v1.error_reason_pb2 import ErrorReason
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.rpc.errors import TRANSLATIONS
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch

@@ -6,14 +6,14 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
-from configapi.v1.application_service_pb2 import UpdateApplicationRequest
+from configapi.v1.application_service_pb2 import ListApplicationsRequest, UpdateApplicationRequest
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configuration
 from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
 )
-from configsvc.domain.content import JsonObject
+from configsvc.domain.content import JsonObject, JsonValue
 from configsvc.storage import database as connections
 from tests.api.calls import (
     SHOP,
@@ -209,6 +209,16 @@ async def test_a_page_token_of_another_request_is_refused(shop: Service) -> None
     assert len((await list_page(shop, page_token=token)).configurations) == 2
 
 
+async def test_a_page_token_of_another_list_is_refused(shop: Service) -> None:
+    await create_application(shop, "bank")
+    other = await shop.applications.ListApplications(ListApplicationsRequest(page_size=1))
+    async with refused(shop, "page_token"):
+        await list_page(shop, page_token=other.next_page_token)
+    token = await token_of(shop)
+    async with refused(shop, "page_token"):
+        await shop.applications.ListApplications(ListApplicationsRequest(page_token=token))
+
+
 async def test_a_page_token_that_is_garbage_is_refused(shop: Service) -> None:
     token = await token_of(shop)
     for garbage in ("x", "ключ", "AAAA", token[:-4], token + token, "e30=", "W10=", "bnVsbA==", token[:-8] + "!" * 8):
@@ -362,7 +372,7 @@ async def test_a_filter_that_takes_too_long_is_resource_exhausted(
     monkeypatch.setattr(connections, "READ_SETTINGS", connections.READ_SETTINGS | {"statement_timeout": "300ms"})
     async with running_service(database_url) as service:
         await create_application(service, "shop")
-        await create(service, "web", {"a": [1] * 20_000})
+        await create(service, "web", {"a": list[JsonValue]([1] * 20_000)})
         slow = "exists($.a[*] ? (exists($.a[*] ? (@ == 2))))"
         with failing(StatusCode.RESOURCE_EXHAUSTED, "FILTER_TOO_SLOW"):
             await list_page(service, json_path=slow)

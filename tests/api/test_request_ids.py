@@ -38,7 +38,9 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
 
 
 async def age(database: Connection, request_id: str, by: timedelta) -> None:
-    await database.execute("UPDATE requests SET create_time = now() - $2::interval WHERE request_id = $1", request_id, by)
+    await database.execute(
+        "UPDATE requests SET create_time = now() - $2::interval WHERE request_id = $1", request_id, by
+    )
 
 
 async def test_the_same_call_again_returns_the_first_answer(shop: Service) -> None:

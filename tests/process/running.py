@@ -41,10 +41,10 @@ class Program:
         entries = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [entry for entry in entries if entry["event"] == name]
 
-    async def wait_for(self, name: str) -> dict[str, Any]:
-        """The first line of the log that tells of such an event."""
+    async def wait_for(self, name: str, *, times: int = 1) -> dict[str, Any]:
+        """The first line of the log that tells of such an event, once there are as many."""
         async with asyncio.timeout(LIMIT_SECONDS):
-            while not self.events(name):
+            while len(self.events(name)) < times:
                 assert not self._reading.done(), self.text
                 self._changed.clear()
                 await self._changed.wait()
@@ -90,9 +90,7 @@ def _environment() -> Mapping[str, str]:
 @asynccontextmanager
 async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGenerator[tuple[Program, Service]]:
     """`configsvc serve` on a port of its own, ready, and stubs for it."""
-    async with program(
-        folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url
-    ) as running:
+    async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
             yield running, service

@@ -10,7 +10,7 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.process.running import LIMIT_SECONDS, program, serving
 from tests.service import connected
@@ -39,7 +39,9 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         health = service.health.Watch(HealthCheckRequest())
         assert (await health.read()).status == HealthCheckResponse.SERVING
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
-        assert (await watch.read()).synced
+        first = await watch.read()
+        assert isinstance(first, WatchConfigurationsResponse)
+        assert first.synced
         holding = database.transaction()
         await holding.start()
         await database.execute("SELECT FROM configurations WHERE name = 'web' FOR UPDATE")
@@ -62,7 +64,7 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
 async def wait_until_blocked(database: "asyncpg.Connection[asyncpg.Record]") -> None:
     blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not await database.fetchval(blocked):
+        while not await database.fetchval(blocked):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -104,7 +106,7 @@ async def test_a_signal_during_the_start_ends_everything(tmp_path: Path) -> None
     folder = tmp_path / "data"
     async with program(tmp_path, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder)) as running:
         async with asyncio.timeout(LIMIT_SECONDS):
-            while not (folder / "postgres.new").exists() and not (folder / "postgres").exists():
+            while not any(folder.glob("postgres*")):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         running.signal(signal.SIGTERM)
         assert await running.exit_code() == 0

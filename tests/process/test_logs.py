@@ -11,6 +11,7 @@ import pytest
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from configsvc.domain.content import JsonObject, JsonValue
 from tests.api.calls import create, create_application, get, patch, update
 from tests.process.running import Program, serving
 from tests.service import struct
@@ -32,6 +33,8 @@ async def test_every_call_is_one_line_of_json(tmp_path: Path, database_url: str)
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
         await watch.read()
         watch.cancel()
+        # The end of a process cancels its watches too, but not as their clients do.
+        await running.wait_for("call", times=3)
         await end(running)
     calls = running.events("call")
     assert [(call["method"], call["code"], call["request_id"]) for call in calls] == [
@@ -48,8 +51,8 @@ async def test_every_call_is_one_line_of_json(tmp_path: Path, database_url: str)
 
 async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str) -> None:
     database = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
-    secret = {MARKER: [MARKER, {"a": f"{MARKER}\0"}]}
-    good = {MARKER: MARKER}
+    secret: JsonObject = {MARKER: [MARKER, {"a": f"{MARKER}\0"}]}
+    good: JsonObject = {MARKER: MARKER}
     async with serving(tmp_path, database_url) as (running, service):
         await create_application(service, "shop", comments=MARKER, reason=MARKER)
         await create(service, "web", good, comments=MARKER, reason=MARKER)
@@ -59,7 +62,7 @@ async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str)
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
         await watch.read()
         await database.execute("ALTER TABLE configurations ADD CONSTRAINT refuses CHECK (name <> 'never')")
-        too_large = {f"{MARKER}{number}": [1e-300] * 30 for number in range(150)}
+        too_large: JsonObject = {f"{MARKER}{number}": list[JsonValue]([1e-300] * 30) for number in range(150)}
         for call in (
             create(service, "web", good),
             create(service, "bad", secret, comments=f"{MARKER}\0", reason=f"{MARKER}\0"),

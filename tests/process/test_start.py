@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from configsvc.settings import Settings
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
-from tests.process.running import output, program, serving
+from tests.process.running import CONFIGSVC, output, program, serving
 
 
 @pytest.fixture
@@ -79,13 +81,48 @@ async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -
     [("log_level", "loud"), ("shutdown_grace_seconds", "soon"), ("shutdown_grace_seconds", "-1"), ("migrate", "maybe")],
 )
 async def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
-    async with program(tmp_path, "serve", **{name: value}) as running:
+    async with program(tmp_path, "serve", command=CONFIGSVC, **{name: value}) as running:
         assert await running.exit_code() == 2
     assert running.lines[-1].startswith(f"configsvc: setting {name}: ")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://configsvc:hunter2@localhost/configsvc",
+        "postgresql://configsvc:hunter2@localhost:port/configsvc",
+        "postgresql://configsvc:hunter2/@localhost/configsvc",
+        "postgresql://configsvc:hunter2@[::1/configsvc",
+        "postgresql://configsvc:hunter2#@localhost/configsvc",
+    ],
+)
+async def test_a_database_url_that_is_none_is_a_bad_setting(tmp_path: Path, url: str) -> None:
+    async with program(tmp_path, "serve", database_url=url) as running:
+        assert await running.exit_code() == 2
+    assert running.lines[-1].startswith("configsvc: setting database_url: ")
+    assert "hunter2" not in running.text
+
+
+def test_every_usual_form_of_a_database_url_is_taken() -> None:
+    for url in (
+        "postgresql://configsvc@localhost/configsvc",
+        "postgres://configsvc:hunter%2F2@db.example.com:5432/configsvc?sslmode=require",
+        "postgresql://user:p@ss:word@[::1]:5432/configsvc",
+        "postgresql://user@one:5432,two:5433/configsvc?target_session_attrs=read-write",
+        "postgresql:///configsvc?host=/var/run/postgresql&port=5432",
+        "postgresql://configsvc@%2Fvar%2Frun/configsvc",
+        "postgresql://",
+    ):
+        settings = Settings(database_url=SecretStr(url))
+        assert settings.database_url
+        assert settings.database_url.get_secret_value() == url
+
+
 async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
-    shortened = "import configsvc.app; configsvc.app.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
+    shortened = (
+        "import configsvc.app; configsvc.app.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
+    )
     url = "postgresql://configsvc:hunter2@127.0.0.1:1/configsvc?sslpassword=hunter2"
     command = (sys.executable, "-c", shortened)
     async with program(tmp_path, "serve", command=command, database_url=url) as running:

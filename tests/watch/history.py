@@ -1,7 +1,7 @@
 """What the log says, read past the service: the yardstick for every watch."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,6 @@ async def read_history(url: str) -> History:
 
 
 def _change(row: "Record") -> Change:
-    fields: Mapping[str, object] = row
     return Change(
         revision=row["revision"],
         operation=row["operation"],
@@ -141,7 +140,7 @@ def _change(row: "Record") -> Change:
         application=row["application"],
         name=row["name"],
         comments=row["comments"],
-        config=None if fields["content"] is None else json.loads(row["content"]),
+        config=None if row["content"] is None else json.loads(row["content"]),
         version=row["version"],
         previous_version=row["previous_version"],
         actor=row["actor"],

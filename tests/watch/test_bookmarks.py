@@ -57,12 +57,12 @@ async def test_a_stream_that_is_kept_busy_by_changes_it_does_not_follow_gets_boo
     async with asyncio.TaskGroup() as tasks, recorded(service, often("bank")) as watch:
         busy = tasks.create_task(keep_busy())
         try:
-            recording = await watch.until(lambda recording: len({mark.revision for mark in recording.bookmarks}) >= 4)
+            await watch.until(lambda recording: len({mark.revision for mark in recording.bookmarks}) >= 4)
             assert not busy.done()
         finally:
             enough.set()
-    assert recording.events == []
-    validate(recording, await read_history(database_url))
+    assert watch.recording.events == []
+    validate(watch.recording, await read_history(database_url))
 
 
 async def test_bookmarks_and_events_keep_their_order(service: Service, psql: Session, database_url: str) -> None:
@@ -73,9 +73,9 @@ async def test_bookmarks_and_events_keep_their_order(service: Service, psql: Ses
             await watch.until(lambda recording, seen=turn: len(recording.bookmarks) > seen)
             await configuration(psql, f"unseen{turn}")
             created = await create(service, f"c{turn}", application="bank")
-            recording = await watch.until_revision(created.revision)
-    assert len(recording.events) == 4
-    validate(recording, await read_history(database_url))
+            await watch.until_revision(created.revision)
+    assert len(watch.recording.events) == 4
+    validate(watch.recording, await read_history(database_url))
 
 
 async def test_a_watch_can_be_resumed_after_a_bookmark(service: Service, psql: Session, database_url: str) -> None:

@@ -66,9 +66,7 @@ def shorter_snapshot(messages: Messages) -> None:
 
 
 def synced_twice(messages: Messages) -> None:
-    messages.append(
-        WatchConfigurationsResponse(revision=messages[-1].revision, epoch=messages[-1].epoch, synced=True)
-    )
+    messages.append(WatchConfigurationsResponse(revision=messages[-1].revision, epoch=messages[-1].epoch, synced=True))
 
 
 def another_epoch(messages: Messages) -> None:

@@ -1,0 +1,187 @@
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configsvc.domain.models import Configuration, ConfigurationChange, IdRef, NameRef, Operation
+from configsvc.domain.selection import EventType, Selection, Selector, picked
+
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+EVERYTHING = Selection(selectors=())
+
+
+def selector(application: IdRef | NameRef | None = None, *, prefix: str = "", keys: tuple[str, ...] = ()) -> Selector:
+    return Selector(application=application, name_prefix=prefix, keys=frozenset(keys))
+
+
+def selection(*selectors: Selector) -> Selection:
+    return Selection(selectors=selectors)
+
+
+def change(
+    operation: Operation,
+    *,
+    before: tuple[str, str] = ("shop", "web"),
+    after: tuple[str, str] = ("shop", "web"),
+) -> ConfigurationChange:
+    """A change of a configuration, named by application and name; an application's id is its name with a mark."""
+    configuration = Configuration(
+        id="c",
+        application_id=f"#{after[0]}",
+        application=after[0],
+        name=after[1],
+        comments="",
+        config=None,
+        version=2,
+        revision=2,
+        create_time=NOW,
+        update_time=NOW,
+        created_by="",
+        updated_by="",
+    )
+    return ConfigurationChange(
+        operation=operation,
+        configuration=configuration,
+        content_bytes=0,
+        previous_version=1,
+        previous_application_id=f"#{before[0]}",
+        previous_application=before[0],
+        previous_name=before[1],
+        actor="",
+        reason="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "selects"),
+    [
+        (selector(), True),
+        (selector(NameRef(name="shop")), True),
+        (selector(NameRef(name="sho")), False),
+        (selector(IdRef(id="#shop")), True),
+        (selector(IdRef(id="shop")), False),
+        (selector(prefix="we"), True),
+        (selector(prefix="web"), True),
+        (selector(prefix="webs"), False),
+        (selector(prefix="b"), False),
+        (selector(keys=("web", "db")), True),
+        (selector(keys=("we", "db")), False),
+        (selector(NameRef(name="shop"), prefix="w", keys=("web",)), True),
+        (selector(NameRef(name="bank"), prefix="w", keys=("web",)), False),
+        (selector(NameRef(name="shop"), prefix="d", keys=("web",)), False),
+        (selector(NameRef(name="shop"), prefix="w", keys=("db",)), False),
+    ],
+)
+def test_all_that_a_selector_sets_must_hold(chosen: Selector, selects: bool) -> None:
+    assert chosen.selects(application_id="#shop", application="shop", name="web") is selects
+
+
+def test_no_selector_selects_everything() -> None:
+    assert EVERYTHING.selects(application_id="#shop", application="shop", name="web")
+
+
+def test_one_selector_of_several_is_enough() -> None:
+    chosen = selection(selector(prefix="x"), selector(NameRef(name="shop")))
+    assert chosen.selects(application_id="#shop", application="shop", name="web")
+    assert not chosen.selects(application_id="#bank", application="bank", name="web")
+
+
+@pytest.mark.parametrize(
+    ("operation", "event"),
+    [
+        (Operation.CREATED, EventType.CREATED),
+        (Operation.UPDATED, EventType.UPDATED),
+        (Operation.DELETED, EventType.DELETED),
+    ],
+)
+def test_within_a_selection_an_event_is_what_was_done(operation: Operation, event: EventType) -> None:
+    for chosen in (EVERYTHING, selection(selector(prefix="we")), selection(selector(IdRef(id="#shop")))):
+        assert chosen.event_type(change(operation)) is event
+    assert selection(selector(prefix="x")).event_type(change(operation)) is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "event"),
+    [
+        (selector(prefix="new"), EventType.CREATED),
+        (selector(keys=("new",)), EventType.CREATED),
+        (selector(prefix="web"), EventType.DELETED),
+        (selector(keys=("web",)), EventType.DELETED),
+        (selector(keys=("web", "new")), EventType.UPDATED),
+        (selector(NameRef(name="shop")), EventType.UPDATED),
+        (selector(prefix="other"), None),
+    ],
+)
+def test_a_rename_brings_a_configuration_in_or_out(chosen: Selector, event: EventType | None) -> None:
+    renamed = change(Operation.UPDATED, before=("shop", "web"), after=("shop", "new"))
+    assert selection(chosen).event_type(renamed) is event
+
+
+@pytest.mark.parametrize(
+    ("chosen", "event"),
+    [
+        (selector(NameRef(name="shop")), EventType.DELETED),
+        (selector(NameRef(name="bank")), EventType.CREATED),
+        (selector(IdRef(id="#shop")), EventType.DELETED),
+        (selector(IdRef(id="#bank")), EventType.CREATED),
+        (selector(), EventType.UPDATED),
+    ],
+)
+def test_a_move_to_another_application_does_so_too(chosen: Selector, event: EventType) -> None:
+    moved = change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web"))
+    assert selection(chosen).event_type(moved) is event
+
+
+def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_nothing() -> None:
+    chosen = selection(selector(prefix="web"))
+    assert chosen.event_type(change(Operation.CREATED, before=("shop", "web"), after=("shop", "new"))) is None
+    assert chosen.event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web"))) is None
+
+
+def test_the_changes_of_a_commit_are_picked_by_their_places() -> None:
+    changes = [
+        change(Operation.CREATED, before=("shop", "db"), after=("shop", "db")),
+        change(Operation.UPDATED),
+        change(Operation.UPDATED, after=("shop", "db")),
+    ]
+    assert picked(selection(selector(prefix="web")), changes) == ((1, EventType.UPDATED), (2, EventType.DELETED))
+    assert picked(EVERYTHING, changes) == ((0, EventType.CREATED), (1, EventType.UPDATED), (2, EventType.UPDATED))
+    assert picked(selection(selector(prefix="x")), changes) == ()
+
+
+def test_the_first_selector_of_a_configuration_is_the_one_that_its_snapshot_comes_by() -> None:
+    chosen = selection(selector(prefix="x"), selector(prefix="w"), selector())
+    assert chosen.first_selector_of(change(Operation.UPDATED).configuration) == 1
+    with pytest.raises(StopIteration):
+        selection(selector(prefix="x")).first_selector_of(change(Operation.UPDATED).configuration)
+
+
+names = st.text(alphabet="ab/", min_size=1, max_size=3)
+selections = st.builds(
+    lambda chosen: selection(*chosen),
+    st.lists(
+        st.builds(
+            lambda owner, prefix, keys: selector(owner, prefix=prefix, keys=tuple(keys)),
+            st.sampled_from([None, NameRef(name="shop"), NameRef(name="bank"), IdRef(id="#shop")]),
+            st.text(alphabet="ab/", max_size=2),
+            st.lists(names, max_size=2),
+        ),
+        max_size=3,
+    ),
+)
+places = st.tuples(st.sampled_from(["shop", "bank"]), names)
+
+
+@given(selections, st.lists(places, min_size=1, max_size=6))
+def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selection, path: list[tuple[str, str]]) -> None:
+    """Whoever applies the events knows a configuration exactly while it is in the selection."""
+    known = chosen.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
+    for before, after in itertools.pairwise(path):
+        event = chosen.event_type(change(Operation.UPDATED, before=before, after=after))
+        assert event in ({EventType.UPDATED, EventType.DELETED} if known else {EventType.CREATED, None})
+        known = event in {EventType.UPDATED, EventType.CREATED}
+        assert known == chosen.selects(application_id=f"#{after[0]}", application=after[0], name=after[1])
+    event = chosen.event_type(change(Operation.DELETED, before=path[-1], after=path[-1]))
+    assert event is (EventType.DELETED if known else None)

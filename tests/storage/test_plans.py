@@ -1,0 +1,176 @@
+"""Which indexes serve the statements of the service, on thousands of rows, with the settings of its connections."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from configsvc.storage.database import READ_SETTINGS, prepare_connection
+from configsvc.storage.queries import queries
+from tests.postgres import execute, run, with_database
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+FILL = (
+    "INSERT INTO applications (name) SELECT 'app' || number FROM generate_series(1, 5) AS number",
+    """
+    INSERT INTO configurations (application, name, config)
+    SELECT
+        'app' || (number % 5 + 1), 'c' || number,
+        jsonb_build_object('n', number, 'tags', jsonb_build_array('t' || number))
+    FROM generate_series(1, 5000) AS number
+    """,
+    # Two thousand commits of their own, so that the log is long too.
+    """
+    DO $$
+    BEGIN
+        FOR number IN 1..2000 LOOP
+            UPDATE configurations SET comments = 'changed' WHERE name = 'c' || number;
+            COMMIT;
+        END LOOP;
+    END
+    $$
+    """,
+    "VACUUM ANALYZE",
+)
+LIMIT_BYTES = 3 * 1024 * 1024
+GIN, KEY, ID = "configurations_config", "configurations_application_name_key", "configurations_pkey"
+
+
+@pytest.fixture(scope="module")
+def filled_database(postgres_server: str, template_database: str) -> Iterator[str]:
+    """The URL of a database with some thousands of configurations and commits."""
+    name = f"filled_{uuid.uuid4().hex}"
+    run(execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
+    url = with_database(postgres_server, name)
+    for statement in FILL:
+        run(execute(url, statement))
+    yield url
+    run(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def connection(filled_database: str) -> AsyncIterator["Connection"]:
+    """A connection like those that answer callers."""
+    connection = await asyncpg.connect(filled_database, timeout=10, command_timeout=30, server_settings=READ_SETTINGS)
+    await prepare_connection(connection)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+async def plan(connection: "Connection", file: str, name: str, *arguments: Any) -> tuple[set[str], set[str]]:
+    """The indexes that a statement uses, and the tables that it reads from end to end."""
+    text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {queries(file)[name]}", *arguments)
+    nodes = list(nodes_of(json.loads(text)[0]["Plan"]))
+    return (
+        {node["Index Name"] for node in nodes if "Index Name" in node},
+        {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+        - {"revision_counter", "applications"},
+    )
+
+
+def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from nodes_of(child)
+
+
+def listing(
+    *,
+    revision: int | None = None,
+    application_id: str | None = None,
+    name_prefix: str = "",
+    names: list[str] | None = None,
+    contains: str | None = None,
+    json_path: str | None = None,
+    after: tuple[str | None, str | None] = (None, None),
+) -> tuple[Any, ...]:
+    """The arguments of a list."""
+    chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
+    return (*chosen, *after, 51, True, LIMIT_BYTES)
+
+
+async def application_id(connection: "Connection") -> str:
+    return await connection.fetchval("SELECT id FROM applications WHERE name = 'app3'")
+
+
+async def test_contains_uses_the_gin_index(connection: "Connection") -> None:
+    for contains in ('{"n": 5}', '{"tags": ["t7"]}'):
+        indexes, scanned = await plan(connection, "configurations", "list", *listing(contains=contains))
+        assert GIN in indexes
+        assert not scanned
+
+
+async def test_a_json_path_uses_the_gin_index(connection: "Connection") -> None:
+    for json_path in ("$.n == 5", '$.tags[*] == "t7"', 'exists($.tags ? (@ == "t7"))'):
+        indexes, scanned = await plan(connection, "configurations", "list", *listing(json_path=json_path))
+        assert GIN in indexes
+        assert not scanned
+
+
+async def test_the_first_page_and_the_next_use_the_index_of_their_order(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    for arguments in (
+        listing(),
+        listing(after=("app3", "c17"), revision=head),
+        listing(application_id=await application_id(connection)),
+        listing(application_id=await application_id(connection), after=("app3", "c17"), revision=head),
+    ):
+        indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+        assert KEY in indexes
+        assert not scanned
+
+
+async def test_a_page_of_the_past_finds_what_changed_since_by_its_revision(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    indexes, scanned = await plan(
+        connection, "configurations", "list", *listing(after=("app3", "c17"), revision=head - 20)
+    )
+    assert {KEY, "commits_revision_key"} <= indexes
+    assert not scanned
+
+
+async def test_names_of_an_application_use_its_index(connection: "Connection") -> None:
+    arguments = listing(application_id=await application_id(connection), names=["c17", "c22"])
+    indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+    assert KEY in indexes
+    assert not scanned
+
+
+@pytest.mark.parametrize("statement", ["get", "lock"])
+async def test_a_configuration_is_found_by_index(connection: "Connection", statement: str) -> None:
+    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
+    by_id, scanned = await plan(connection, "configurations", statement, configuration_id, None, None)
+    assert (ID in by_id, KEY in by_id, scanned) == (True, False, set())
+    by_key, scanned = await plan(connection, "configurations", statement, None, "app3", "c17")
+    assert (ID in by_key, KEY in by_key, scanned) == (False, True, set())
+
+
+async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 5")]
+    arguments = (ids, ["app3", "app4"], ["c17", "c18"], True, LIMIT_BYTES)
+    indexes, scanned = await plan(connection, "configurations", "batch_get", *arguments)
+    assert {ID, KEY} <= indexes
+    assert not scanned
+
+
+async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    for after in (0, 1000, head - 5, head):
+        indexes, scanned = await plan(connection, "log", "commits", after, 4 * 1024 * 1024, 20)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+
+
+async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
+    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
+    for file, statement in (("configurations", "get_version"), ("applications", "get_version"), ("log", "revision_of")):
+        indexes, scanned = await plan(connection, file, statement, configuration_id, 1)
+        assert "change_records_resource_id_version_key" in indexes
+        assert not scanned
