@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,7 +27,7 @@ from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
 from configsvc.settings import Settings
 from configsvc.storage.database import Database, open_database
-from configsvc.storage.migrations import migrate, pending
+from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.watch import Watches
 from configsvc.writes import Writes
 
@@ -52,7 +54,12 @@ def check_exposure(settings: Settings) -> None:
 
 def _is_loopback(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
-    return address.startswith("unix:") or host in {"localhost", "::1"} or host.startswith("127.")
+    if address.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @asynccontextmanager
@@ -68,21 +75,23 @@ async def database_url(settings: Settings) -> AsyncGenerator[str]:
 async def prepare_database(url: str, *, apply: bool) -> None:
     """Waits for the database and brings it to the newest form, or makes sure that it is. Raises StartError."""
     try:
-        async with asyncio.timeout(DATABASE_LIMIT_SECONDS):
-            missing = await _patiently_migrated(url, apply=apply)
-    except TimeoutError as error:
-        raise StartError(f"the database {shown_url(url)} does not answer") from error
+        missing = await _patiently_migrated(url, apply=apply)
+    except DatabaseRefusedError as error:
+        raise StartError(f"the database {shown_url(url)} refuses: {error}") from error
     if missing and not apply:
         raise StartError(f"the database lacks migrations ({', '.join(missing)}): run configsvc migrate")
     log.info("database is ready", database=shown_url(url), migrated=list(missing))
 
 
 async def _patiently_migrated(url: str, *, apply: bool) -> tuple[str, ...]:
+    give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
             return await (migrate(url) if apply else pending(url))
         except DatabaseUnavailableError as error:
-            log.warning("waiting for the database", database=shown_url(url), error=str(error.__cause__))
+            if time.monotonic() > give_up:
+                raise StartError(f"the database {shown_url(url)} does not answer: {error.__cause__!r}") from error
+            log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
 
 
@@ -95,7 +104,7 @@ def shown_url(url: str) -> str:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; a second one ends it without grace.
+    """Serves until SIGTERM, SIGINT or SIGHUP; a second one ends it without grace.
 
     Raises StartError, CancelledError if it was told to stop before it served, or the error of a background task.
     """
@@ -121,7 +130,7 @@ async def serve(settings: Settings) -> None:
 
 def _on_signals(callback: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, callback)
 
 
@@ -140,17 +149,20 @@ async def run_service(
             following = tasks.create_task(feed.run(), name="feed")
             keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
             showing_health = tasks.create_task(_show_health(server, feed, listen, url), name="health")
-            await server.start()
-            started(server)
-            await stop.wait()
-            log.info("stopping", grace_seconds=grace_seconds)
-            showing_health.cancel()
-            await server.set_serving(False)
-            await feed.stop()
-            await server.stop(grace_seconds)
-            await writes.drain()
-            keeping_house.cancel()
-            following.cancel()
+            try:
+                await server.start()
+                started(server)
+                await stop.wait()
+            finally:
+                # Also when one of the tasks has died: who is connected is told, not cut off.
+                log.info("stopping", grace_seconds=grace_seconds)
+                showing_health.cancel()
+                await server.set_serving(False)
+                await feed.stop()
+                await server.stop(grace_seconds)
+                await writes.drain()
+                keeping_house.cancel()
+                following.cancel()
     log.info("stopped")
 
 

@@ -1,11 +1,12 @@
 """What callers do with applications."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ulid import ULID
 
 from configsvc.domain.errors import ApplicationNotEmptyError, ResourceNotFoundError, VersionMismatchError
-from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Page, WriteContext, Written
+from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Kind, Page, WriteContext, Written
 from configsvc.storage import applications, log
 from configsvc.writes import Writes
 
@@ -28,7 +29,7 @@ class Applications:
         async def change(connection: "Connection") -> Written:
             return await applications.insert(connection, str(ULID()), name, comments, context)
 
-        return await self._writes.run(context, change, applications.get_version)
+        return await self._writes.run(context, name, change, applications.get_version)
 
     async def get(self, ref: ApplicationRef, *, min_revision: int) -> Application:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
@@ -62,7 +63,7 @@ class Applications:
                 return Written(resource_id=current.id, version=current.version)
             return await applications.update(connection, current.id, name, comments, context)
 
-        return await self._writes.run(context, change, applications.get_version)
+        return await self._writes.run(context, str(ref), change, applications.get_version)
 
     async def delete(self, ref: ApplicationRef, *, force: bool, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion; with force, of its configurations too.
@@ -78,11 +79,12 @@ class Applications:
             await applications.delete_configurations(connection, current.name)
             return await applications.delete(connection, current.id)
 
-        return await self._writes.run(context, change, log.revision_of)
+        return await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.APPLICATION))
 
 
 async def _locked(connection: "Connection", ref: ApplicationRef, expected_version: int) -> Application:
-    current = await applications.lock(connection, ref)
+    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
+    current = await applications.lock(connection, ref) or await applications.lock(connection, ref)
     if current is None:
         raise ResourceNotFoundError("application", str(ref))
     if expected_version and expected_version != current.version:

@@ -116,8 +116,18 @@ def _run(main: Any) -> None:
     except (StartError, EmbeddedPostgresError) as error:
         typer.echo(f"configsvc: {error}", err=True)
         raise typer.Exit(1) from None
+    except ExceptionGroup as group:
+        typer.echo(f"configsvc: ended, for a task has died: {_causes(group)}", err=True)
+        raise typer.Exit(1) from None
     except asyncio.CancelledError:
         raise typer.Exit(0) from None
+
+
+def _causes(group: ExceptionGroup[Exception]) -> str:
+    # The texts of other errors may quote contents.
+    return ", ".join(
+        str(error) if isinstance(error, RuntimeError) else type(error).__name__ for error in group.exceptions
+    )
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ulid import ULID
@@ -17,6 +18,7 @@ from configsvc.domain.models import (
     ConfigurationUpdate,
     IdRef,
     KeyRef,
+    Kind,
     Page,
     WriteContext,
     Written,
@@ -78,7 +80,7 @@ class Configurations:
                 context=context,
             )
 
-        return await self._writes.run(context, change, configurations.get_version)
+        return await self._writes.run(context, f"{application}:{name}", change, configurations.get_version)
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Configuration:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
@@ -154,7 +156,7 @@ class Configurations:
                 connection, current, name=name, comments=comments, config=config, context=context
             )
 
-        return await self._writes.run(context, change, configurations.get_version)
+        return await self._writes.run(context, str(ref), change, configurations.get_version)
 
     async def delete(self, ref: ConfigurationRef, *, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
@@ -164,7 +166,7 @@ class Configurations:
             await log.explain_deletion(connection, context)
             return await configurations.delete(connection, current.id)
 
-        return await self._writes.run(context, change, log.revision_of)
+        return await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.CONFIGURATION))
 
 
 async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:
@@ -177,7 +179,8 @@ async def _application_id(connection: "Connection", ref: ApplicationRef | None) 
 
 
 async def _locked(connection: "Connection", ref: ConfigurationRef, expected_version: int) -> Configuration:
-    current = await configurations.lock(connection, ref)
+    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
+    current = await configurations.lock(connection, ref) or await configurations.lock(connection, ref)
     if current is None:
         raise ResourceNotFoundError("configuration", str(ref))
     if expected_version and expected_version != current.version:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import DatabaseUnavailableError, EpochChangedError, ShuttingDownError
-from configsvc.domain.models import Commit
 from configsvc.storage.listener import Listener, open_listener
 
 log = structlog.get_logger()
@@ -20,8 +20,6 @@ log = structlog.get_logger()
 POLL_SECONDS = 2.0
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
-READ_LIMIT = 500
-READ_LIMIT_BYTES = 4 * 1024 * 1024
 RING_LIMIT = 10_000
 RING_LIMIT_BYTES = 64 * 1024 * 1024
 # Waking ten thousand watches at once would stall the event loop for a second.
@@ -43,9 +41,12 @@ class Feed:
     def __init__(self, url: str) -> None:
         self._url = url
         self._history = History("")
-        self._revision = 0
-        self._ring: deque[Commit] = deque()
+        self._next = position_after(0)
+        self._ring: deque[CommitPart] = deque()
         self._ring_bytes = 0
+        # The numbers of the parts in the ring, by where they begin; the first one's is _dropped.
+        self._numbers: dict[Position, int] = {}
+        self._dropped = 0
         self._waiters: set[asyncio.Future[None]] = set()
         self._live = asyncio.Event()
         self._away = asyncio.Event()
@@ -60,8 +61,8 @@ class Feed:
 
     @property
     def revision(self) -> int:
-        """The last revision that was read: everything up to here is in the ring or was dropped from it."""
-        return self._revision
+        """The last revision that was read to its end."""
+        return self._next.revision - 1
 
     @property
     def live(self) -> bool:
@@ -83,22 +84,20 @@ class Feed:
         """Returns when the database is away."""
         await self._away.wait()
 
-    def commits_after(self, revision: int) -> list[Commit] | None:
-        """The recent commits after the revision, in order; None if some of them have left the ring."""
-        missing = self._revision - revision
-        if missing > len(self._ring):
-            return None
-        return [self._ring[-place] for place in range(missing, 0, -1)]
+    def part_at(self, position: Position) -> CommitPart | None:
+        """The part that begins at the position, unless it has left the ring or is still to come."""
+        number = self._numbers.get(position)
+        return None if number is None else self._ring[number - self._dropped]
 
-    async def wait_beyond(self, revision: int, limit_seconds: float) -> bool:
-        """Whether there is more than the revision, at once or within the limit. Raises ShuttingDownError once
+    async def wait_beyond(self, position: Position, limit_seconds: float) -> bool:
+        """Whether the log was read beyond the position, at once or within the limit. Raises ShuttingDownError once
         stopped.
         """
-        if self._revision <= revision and not self._stopped:
+        if self._next <= position and not self._stopped:
             await self._wait(limit_seconds)
         if self._stopped:
             raise ShuttingDownError
-        return self._revision > revision
+        return self._next > position
 
     async def _wait(self, limit_seconds: float) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -144,15 +143,15 @@ class Feed:
 
     async def _begin(self, listener: Listener) -> None:
         epoch, head = await listener.epoch(), await listener.head()
-        if epoch != self._history.epoch or head < self._revision:
+        if epoch != self._history.epoch or head < self.revision:
             log.info("feed begins a history", was=self._history.epoch, now=epoch, revision=head)
             await self._start_history(History(epoch), head)
 
     async def _start_history(self, history: History, head: int) -> None:
         self._history = history
-        self._revision = head
-        self._ring.clear()
-        self._ring_bytes = 0
+        self._next = position_after(head)
+        while self._ring:
+            self._drop_first()
         await self._wake()
 
     async def _follow(self, listener: Listener) -> None:
@@ -163,19 +162,26 @@ class Feed:
             await listener.wait_for_bell(POLL_SECONDS)
 
     async def _read_to_the_end(self, listener: Listener) -> None:
-        while commits := await listener.commits_after(self._revision, limit_bytes=READ_LIMIT_BYTES, limit=READ_LIMIT):
-            for commit in commits:
-                self._append(commit)
+        while parts := await listener.parts_from(self._next):
+            for part in parts:
+                self._append(part)
             await self._wake()
 
-    def _append(self, commit: Commit) -> None:
-        if commit.revision != self._revision + 1:
-            raise RuntimeError(f"the log has a gap: {commit.revision} follows {self._revision}")
-        self._ring.append(commit)
-        self._ring_bytes += commit.content_bytes
-        self._revision = commit.revision
+    def _append(self, part: CommitPart) -> None:
+        if part.first != self._next:
+            raise RuntimeError(f"the log has a gap: {self._next} is followed by {part.first}")
+        self._numbers[part.first] = self._dropped + len(self._ring)
+        self._ring.append(part)
+        self._ring_bytes += part.weight
+        self._next = part.next
         while len(self._ring) > RING_LIMIT or self._ring_bytes > RING_LIMIT_BYTES:
-            self._ring_bytes -= self._ring.popleft().content_bytes
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        part = self._ring.popleft()
+        del self._numbers[part.first]
+        self._dropped += 1
+        self._ring_bytes -= part.weight
 
     async def _wake(self) -> None:
         for count, waiter in enumerate(list(self._waiters), start=1):
@@ -185,7 +191,7 @@ class Feed:
                 await asyncio.sleep(0)
 
     def _set_live(self, live: bool) -> None:
-        if live:
+        if live or self._stopped:
             self._live.set()
             self._away.clear()
         else:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MAX_PORT = 65_535
+
 _HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
 _DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
 
@@ -20,12 +22,22 @@ def _checked_database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+_LISTEN = re.compile(r"unix:.+|([^:\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
+
+
+def _checked_listen(address: str) -> str:
+    match = _LISTEN.fullmatch(address)
+    if not match or int(match[2] or 0) > MAX_PORT:
+        raise ValueError("is not like 127.0.0.1:50051, [::1]:50051 or unix:/run/configsvc.sock")
+    return address
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
 
-    listen: str = "127.0.0.1:50051"
+    listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     data_dir: Path = Path(".configsvc")
     insecure: bool = False

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.domain.models import Commit, Configuration, ConfigurationQuery, IdRef, NameRef, Page
+from configsvc.domain.models import Configuration, ConfigurationQuery, IdRef, NameRef, Page
 from configsvc.domain.selection import EventType, Selection, Selector, picked
-from configsvc.feed import READ_LIMIT, READ_LIMIT_BYTES, Feed, History
+from configsvc.feed import Feed, History
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
 READ_AGAIN_SECONDS = 0.2
+READ_TRIES = 10
 
 Answer = TypeVar("Answer")
 
@@ -42,9 +44,9 @@ class ExistingMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitMessage:
-    """What one commit is to this watch: positions in its changes, and what each of them means."""
+    """What a part of a commit is to this watch: places in its changes, and what each of them means."""
 
-    commit: Commit
+    part: CommitPart
     events: tuple[tuple[int, EventType], ...]
 
 
@@ -130,44 +132,53 @@ class Watches:
             return await configurations.page(connection, query)
 
     async def _follow(
-        self, request: WatchRequest, history: History, cursor: int, *, synced_at: int
+        self, request: WatchRequest, history: History, revision: int, *, synced_at: int
     ) -> AsyncGenerator[CommitMessage | ProgressMessage]:
-        interval = request.progress_interval_seconds
-        synced = False
-        quiet_until = time.monotonic() + interval
+        position = position_after(revision)
+        synced = delivering = False
+        quiet_until = time.monotonic() + request.progress_interval_seconds
         while True:
-            if not synced and cursor >= synced_at:
+            self._feed.check_history(history)
+            if not synced and position.revision > synced_at:
                 synced = True
-                yield ProgressMessage(revision=cursor, synced=True)
-                quiet_until = time.monotonic() + interval
+                yield ProgressMessage(revision=position.revision - 1, synced=True)
+                quiet_until = time.monotonic() + request.progress_interval_seconds
             elif time.monotonic() >= quiet_until:
                 # A bookmark says that the watch is alive, so there is none while the database is away.
-                if self._feed.live:
-                    yield ProgressMessage(revision=cursor, synced=False)
-                quiet_until = time.monotonic() + interval
-            await self._feed.wait_beyond(cursor, quiet_until - time.monotonic())
-            commits = await self._commits_after(cursor)
+                if self._feed.live and not position.ordinal:
+                    yield ProgressMessage(revision=position.revision - 1, synced=False)
+                quiet_until = time.monotonic() + request.progress_interval_seconds
+            parts = await self._next_parts(position, quiet_until - time.monotonic())
             self._feed.check_history(history)
-            for commit in commits:
-                events = picked(request.selection, commit.changes)
-                if events:
-                    yield CommitMessage(commit=commit, events=events)
-                    quiet_until = time.monotonic() + interval
-                cursor = commit.revision
+            for part in parts:
+                events = picked(request.selection, part.changes)
+                # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
+                if events or (delivering and not part.more):
+                    yield CommitMessage(part=part, events=events)
+                    quiet_until = time.monotonic() + request.progress_interval_seconds
+                delivering = part.more and (delivering or bool(events))
+                position = part.next
 
-    async def _commits_after(self, cursor: int) -> Sequence[Commit]:
-        recent = self._feed.commits_after(cursor)
-        return await self._patiently(partial(self._read_commits, cursor)) if recent is None else recent
+    async def _next_parts(self, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
+        """What comes next, from the ring one part at a time, so that a client that does not read pins no more of it."""
+        if not await self._feed.wait_beyond(position, limit_seconds):
+            return ()
+        recent = self._feed.part_at(position)
+        return (recent,) if recent else await self._patiently(partial(self._read_parts, position))
 
-    async def _read_commits(self, cursor: int) -> Sequence[Commit]:
+    async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
-            return await log.commits_after(connection, cursor, limit_bytes=READ_LIMIT_BYTES, limit=READ_LIMIT)
+            return await log.parts_from(connection, position)
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Reads again when the database is back, for a watch outlives its absence."""
-        while True:
+        """Reads again when the database is back, for a watch outlives its absence.
+
+        Raises DatabaseUnavailableError if the feed can read and this cannot.
+        """
+        for _ in range(READ_TRIES):
             try:
                 return await read()
             except DatabaseUnavailableError:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
                 await self._feed.wait_live()
+        return await read()

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
+from configsvc.domain.errors import WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import requests
 
@@ -15,7 +17,8 @@ Answer = TypeVar("Answer")
 Change = Callable[["Connection"], Awaitable[Written]]
 Load = Callable[["Connection", Written], Awaitable[Answer]]
 
-WRITE_LIMIT_SECONDS = 20.0
+TURN_LIMIT_SECONDS = 2.0
+WRITE_LIMIT_SECONDS = 90.0
 
 
 class Writes:
@@ -24,15 +27,17 @@ class Writes:
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._running: set[asyncio.Task[object]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, context: WriteContext, change: Change, load: Load[Answer]) -> Answer:
+    async def run(self, context: WriteContext, subject: str, change: Change, load: Load[Answer]) -> Answer:
         """Makes the change, unless a call with its request_id did already, and loads what it left behind.
 
-        A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its outcome would be
-        unknown. Raises what
-        change raises, RequestIdReusedError, WriteConflictError or DatabaseUnavailableError.
+        Of the changes to one subject, one at a time goes to the database: a row that somebody holds must not take every
+        connection. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its outcome
+        would be unknown. Raises what change raises, RequestIdReusedError, WriteConflictError, WriteTooLargeError,
+        DatabaseBusyError or DatabaseUnavailableError.
         """
-        task = asyncio.create_task(self._run(context, change, load))
+        task = asyncio.create_task(self._run_in_turn(context, subject, change, load))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -47,6 +52,18 @@ class Writes:
         """Returns when the changes under way are done; each has a limit."""
         if self._running:
             await asyncio.wait(self._running)
+
+    async def _run_in_turn(self, context: WriteContext, subject: str, change: Change, load: Load[Answer]) -> Answer:
+        turn = self._turns.setdefault(subject, asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_LIMIT_SECONDS):
+                await turn.acquire()
+        except TimeoutError as error:
+            raise WriteConflictError from error
+        try:
+            return await self._run(context, change, load)
+        finally:
+            turn.release()
 
     async def _run(self, context: WriteContext, change: Change, load: Load[Answer]) -> Answer:
         async with self._database.write() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):

@@ -124,7 +124,7 @@ CREATE TABLE change_records (
     reason text NOT NULL,
     request_id text NOT NULL,
     PRIMARY KEY (commit_id, ordinal),
-    UNIQUE (resource_id, version),
+    UNIQUE (kind, resource_id, version),
     CONSTRAINT change_kind CHECK (kind IN ('APPLICATION', 'CONFIGURATION')),
     CONSTRAINT change_operation CHECK (operation IN ('CREATED', 'UPDATED', 'DELETED'))
 );
@@ -151,8 +151,15 @@ CREATE FUNCTION begin_commit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
+    IF current_setting('configsvc.writer', true) = 'service'
+        AND NOT pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'MEMBER')
+    THEN
+        RAISE EXCEPTION 'configsvc.writer is for the service: it would let % write in the name of others', session_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF coalesce(current_setting('configsvc.commit_id', true), '') = '' THEN
         PERFORM set_config('configsvc.commit_id', nextval('commit_ids')::text, true);
+        PERFORM set_config('configsvc.ordinal', '0', true);
     END IF;
     RETURN NULL;
 END
@@ -216,7 +223,9 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' THEN
         -- An id that was deleted and is inserted again goes on counting.
-        NEW.version := 1 + coalesce((SELECT max(version) FROM change_records WHERE resource_id = NEW.id), 0);
+        NEW.version := 1 + coalesce((
+            SELECT max(version) FROM public.change_records WHERE kind = 'APPLICATION' AND resource_id = NEW.id
+        ), 0);
         NEW.create_time := now();
         NEW.created_by := NEW.updated_by;
     END IF;
@@ -257,17 +266,19 @@ BEGIN
         -- The foreign key carried a new name over: whoever renamed the application made this change too.
         SELECT updated_by, update_reason, update_request_id
         INTO STRICT NEW.updated_by, NEW.update_reason, NEW.update_request_id
-        FROM applications
+        FROM public.applications
         WHERE id = NEW.application_id;
     END IF;
     IF TG_OP = 'INSERT' THEN
         IF NEW.application_id IS NULL THEN
-            NEW.application_id := (SELECT id FROM applications WHERE name = NEW.application);
+            NEW.application_id := (SELECT id FROM public.applications WHERE name = NEW.application);
         ELSIF NEW.application IS NULL THEN
-            NEW.application := (SELECT name FROM applications WHERE id = NEW.application_id);
+            NEW.application := (SELECT name FROM public.applications WHERE id = NEW.application_id);
         END IF;
         -- An id that was deleted and is inserted again goes on counting.
-        NEW.version := 1 + coalesce((SELECT max(version) FROM change_records WHERE resource_id = NEW.id), 0);
+        NEW.version := 1 + coalesce((
+            SELECT max(version) FROM public.change_records WHERE kind = 'CONFIGURATION' AND resource_id = NEW.id
+        ), 0);
         NEW.create_time := now();
         NEW.created_by := NEW.updated_by;
     END IF;
@@ -323,11 +334,11 @@ BEGIN
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
         INSERT INTO change_records
         SELECT
-            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id), 'APPLICATION', 'UPDATED', n.id,
+            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id, n.version), 'APPLICATION', 'UPDATED', n.id,
             n.version, o.version, NULL, NULL, n.name, NULL, NULL, o.name, n.comments, NULL, 0, n.create_time,
             n.created_by, n.update_time, n.updated_by, n.update_reason, n.update_request_id
         FROM new_rows AS n
-        JOIN old_rows AS o ON o.id = n.id;
+        JOIN old_rows AS o ON o.id = n.id AND o.version = n.version - 1;
     END IF;
     RETURN NULL;
 END
@@ -375,12 +386,12 @@ BEGIN
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
         INSERT INTO change_records
         SELECT
-            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id), 'CONFIGURATION', 'UPDATED', n.id,
+            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id, n.version), 'CONFIGURATION', 'UPDATED', n.id,
             n.version, o.version, n.application_id, n.application, n.name, o.application_id, o.application, o.name,
             n.comments, n.config, n.config_bytes, n.create_time, n.created_by, n.update_time, n.updated_by,
             n.update_reason, n.update_request_id
         FROM new_rows AS n
-        JOIN old_rows AS o ON o.id = n.id;
+        JOIN old_rows AS o ON o.id = n.id AND o.version = n.version - 1;
     END IF;
     RETURN NULL;
 END
@@ -412,6 +423,11 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON configurations
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+-- A role that may create triggers must not be able to put these on tables of its own, and so write what it likes into the log.
+REVOKE EXECUTE ON FUNCTION
+    begin_commit, assign_revision, stamp_application, stamp_configuration, log_applications, log_configurations
+FROM PUBLIC;
 
 -- migrate: rollback
 

@@ -20,45 +20,73 @@ def encode_json(value: JsonValue) -> str:
 
 
 def canonical_content(content: JsonObject, field: str, violations: Violations) -> JsonObject:
-    """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value
-    that cannot be kept.
+    """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value that
+    cannot be kept.
     """
-    return _canonical_object(content, field, 1, violations)
+    try:
+        return {_kept_key(key): _canonical(value, 1) for key, value in content.items()}
+    except _UnfitError:
+        _add_faults(content, field, 1, violations)
+        return {}
 
 
-def _canonical_object(content: JsonObject, pointer: str, depth: int, violations: Violations) -> JsonObject:
-    canonical: JsonObject = {}
-    for key, value in content.items():
-        member = f"{pointer}/{escaped(key)}"
-        if "\0" in key:
-            violations.add(member, "is a key with the character U+0000")
-        canonical[key] = _canonical(value, member, depth, violations)
-    return canonical
+class _UnfitError(Exception):
+    """There is a value that cannot be kept. Where it is, is looked for then only."""
 
 
-def _canonical(value: JsonValue, pointer: str, depth: int, violations: Violations) -> JsonValue:
-    if isinstance(value, dict | list):
-        if depth == MAX_CONTENT_DEPTH:
-            violations.add(pointer, f"is nested too deep: at most {MAX_CONTENT_DEPTH} levels are allowed")
-            return None
-        if isinstance(value, dict):
-            return _canonical_object(value, pointer, depth + 1, violations)
-        return [_canonical(item, f"{pointer}/{index}", depth + 1, violations) for index, item in enumerate(value)]
+def _canonical(value: JsonValue, depth: int) -> JsonValue:
+    fault = _fault(value, depth)
+    if fault:
+        raise _UnfitError
+    if isinstance(value, dict):
+        return {_kept_key(key): _canonical(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item, depth + 1) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _kept_key(key: str) -> str:
+    if "\0" in key:
+        raise _UnfitError
+    return key
+
+
+def _fault(value: JsonValue, depth: int) -> str | None:
+    if isinstance(value, str):
+        return "holds the character U+0000" if "\0" in value else None
     if isinstance(value, float):
-        return _canonical_number(value, pointer, violations)
-    if isinstance(value, str) and "\0" in value:
-        violations.add(pointer, "holds the character U+0000")
-    return value
+        return _number_fault(value)
+    if isinstance(value, dict | list) and depth == MAX_CONTENT_DEPTH:
+        return f"is nested too deep: at most {MAX_CONTENT_DEPTH} levels are allowed"
+    return None
 
 
-def _canonical_number(value: float, pointer: str, violations: Violations) -> int | float | None:
+def _number_fault(value: float) -> str | None:
     if not math.isfinite(value):
-        violations.add(pointer, f"is {value}: JSON has no such number")
-        return None
+        return f"is {value}: JSON has no such number"
     if abs(value) > MAX_NUMBER:
-        violations.add(pointer, f"is {value!r}: beyond 2^53-1 a double is not exact; write it as a string")
-        return None
-    return int(value) if value.is_integer() else value
+        return f"is {value!r}: beyond 2^53-1 a double is not exact; write it as a string"
+    return None
+
+
+def _add_faults(value: JsonValue, pointer: str, depth: int, violations: Violations) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            member = f"{pointer}/{escaped(key)}"
+            if "\0" in key:
+                violations.add(member, "is a key with the character U+0000")
+            _add_fault(item, member, depth, violations)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _add_fault(item, f"{pointer}/{index}", depth, violations)
+
+
+def _add_fault(value: JsonValue, pointer: str, depth: int, violations: Violations) -> None:
+    fault = _fault(value, depth)
+    if fault:
+        violations.add(pointer, fault)
+    else:
+        _add_faults(value, pointer, depth + 1, violations)
 
 
 def escaped(key: str) -> str:

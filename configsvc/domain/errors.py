@@ -83,7 +83,8 @@ class EpochChangedError(ConfigsvcError):
     """The database's history is another one than the caller's."""
 
     def __init__(self, *, expected: str, current: str) -> None:
-        super().__init__(f"the revisions of epoch {expected} mean nothing in epoch {current}: start anew")
+        fate = f"is now {current}" if expected != current else "went back to an earlier state"
+        super().__init__(f"the history {expected} {fate}, in which its revisions mean nothing: start anew")
         self.current = current
 
 
@@ -99,6 +100,20 @@ class ResponseTooLargeError(ConfigsvcError):
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"the answer would be larger than {limit} bytes: ask for fewer")
+
+
+class WriteTooLargeError(ConfigsvcError):
+    """The database gave up on a write."""
+
+    def __init__(self) -> None:
+        super().__init__("the write took too long, and nothing was changed: split it into smaller ones")
+
+
+class DatabaseBusyError(ConfigsvcError):
+    """No connection to the database was free in time."""
+
+    def __init__(self) -> None:
+        super().__init__("the database is busy, and nothing was done: try again")
 
 
 class WriteConflictError(ConfigsvcError):

@@ -141,6 +141,13 @@ class WriteContext:
     validate_only: bool
 
 
+class Kind(StrEnum):
+    """The kinds of resources in the log."""
+
+    APPLICATION = "APPLICATION"
+    CONFIGURATION = "CONFIGURATION"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """What a write left behind: a version of a resource, which for a deletion is the last one."""
@@ -183,15 +190,3 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """What one commit did to configurations; changes is empty when it changed only other resources."""
-
-    revision: int
-    changes: tuple[ConfigurationChange, ...]
-
-    @property
-    def content_bytes(self) -> int:
-        return sum(change.content_bytes for change in self.changes)

@@ -8,6 +8,7 @@ from configsvc.domain.errors import Violations
 MAX_NAME_LENGTH = 256
 MAX_COMMENTS_LENGTH = 1024
 MAX_REASON_LENGTH = 1024
+ULID_LENGTH = 26
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
 _NAME_CHARACTERS = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
@@ -47,10 +48,11 @@ def check_id(value: str, field: str, violations: Violations) -> None:
         violations.add(field, "is not a ULID: 26 characters of Crockford's base 32, in capitals, are expected")
 
 
-def check_request_id(value: str, field: str, violations: Violations) -> None:
-    """Adds a fault unless the value is empty, a UUID or a ULID."""
+def canonical_request_id(value: str, field: str, violations: Violations) -> str:
+    """The request id in one way to write it; adds a fault unless the value is empty, a UUID or a ULID."""
     if value and not _ULID.fullmatch(value) and not _is_uuid(value):
         violations.add(field, "is neither a UUID nor a ULID")
+    return value.upper() if len(value) == ULID_LENGTH else value.lower()
 
 
 def _is_uuid(value: str) -> bool:

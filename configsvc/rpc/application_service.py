@@ -16,6 +16,7 @@ from configsvc.rpc.calls import Caller
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import application_message
+from configsvc.wire.responses import fitting
 
 
 class ApplicationServicer:
@@ -53,9 +54,11 @@ class ApplicationServicer:
             after=token.after[0] if token else None,
             limit=limit,
         )
+        shown = fitting(map(application_message, page.resources))
+        last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
         return ListApplicationsResponse(
-            applications=[application_message(application) for application in page.resources],
-            next_page_token=page_token(request, revision=page.revision, application_id=None, after=page.last_key),
+            applications=shown,
+            next_page_token=page_token(request, revision=page.revision, application_id=None, after=last_key),
             revision=page.revision,
         )
 

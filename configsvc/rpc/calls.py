@@ -125,7 +125,11 @@ def stream_handler(method: str, request_class: type[Message], call: StreamMethod
 async def _write_all(messages: AsyncGenerator[bytes], context: Context) -> None:
     async with aclosing(messages):
         async for message in messages:
-            await context.write(message)
+            try:
+                await context.write(message)
+            except grpc.aio.InternalError as error:
+                # How grpcio says that the client went away while a write waited for it.
+                raise asyncio.CancelledError from error
 
 
 def _parsed(request_class: type[Message], data: bytes, record: _Record) -> Message:

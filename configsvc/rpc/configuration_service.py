@@ -18,13 +18,12 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
-from configsvc.domain.models import Configuration as DomainConfiguration
-from configsvc.domain.models import Page
 from configsvc.rpc.calls import Caller
 from configsvc.watch import Watches
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import configuration_message, configuration_ref_message
+from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
 
 
@@ -64,14 +63,14 @@ class ConfigurationServicer:
         with_config = requests.wants_config(request.view, violations)
         violations.check()
         batch = await self._configurations.get_many(refs, min_revision=min_revision, with_config=with_config)
-        response = BatchGetConfigurationsResponse(
-            configurations=[configuration_message(configuration) for configuration in batch.configurations],
+        shown = fitting(map(configuration_message, batch.configurations))
+        if len(shown) < len(batch.configurations):
+            raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
+        return BatchGetConfigurationsResponse(
+            configurations=shown,
             not_found=[configuration_ref_message(ref) for ref in batch.not_found],
             revision=batch.revision,
         )
-        if response.ByteSize() > MAX_RESPONSE_BYTES:
-            raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
-        return response
 
     async def ListConfigurations(
         self, request: ListConfigurationsRequest, caller: Caller
@@ -90,7 +89,9 @@ class ConfigurationServicer:
         page, application_id = await self._configurations.list_page(
             chosen, min_revision=min_revision, position=position, limit=limit, with_config=with_config
         )
-        shown, last_key = _fitting(page)
+        shown = fitting(map(configuration_message, page.resources))
+        cut = len(shown) < len(page.resources)
+        last_key = (shown[-1].application, shown[-1].name) if cut else page.last_key
         return ListConfigurationsResponse(
             configurations=shown,
             next_page_token=page_token(request, revision=page.revision, application_id=application_id, after=last_key),
@@ -127,18 +128,3 @@ class ConfigurationServicer:
             async for history, message in messages:
                 for encoded in self._encoder.encoded(history, message, with_config=wanted.with_config):
                     yield encoded
-
-
-def _fitting(page: Page[DomainConfiguration]) -> tuple[list[Configuration], tuple[str, ...] | None]:
-    """The configurations of a page that fit into one response, at least one, and the key after which the next page
-    begins.
-    """
-    shown: list[Configuration] = []
-    size = 0
-    for configuration in page.resources:
-        message = configuration_message(configuration)
-        size += message.ByteSize()
-        if shown and size > MAX_RESPONSE_BYTES:
-            return shown, (shown[-1].application, shown[-1].name)
-        shown.append(message)
-    return shown, page.last_key

@@ -128,6 +128,14 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         reason=ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE,
         details=_quota("response"),
     ),
+    errors.WriteTooLargeError: Translation(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_WRITE_TOO_LARGE,
+        details=_quota("write"),
+    ),
+    errors.DatabaseBusyError: Translation(
+        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_BUSY, details=_retry(1)
+    ),
     errors.WriteConflictError: Translation(
         code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
     ),

@@ -6,6 +6,7 @@ from asyncpg import UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Page, WriteContext, Written
+from configsvc.storage.database import LARGE_WRITE_SECONDS
 from configsvc.storage.log import check_head
 from configsvc.storage.queries import queries
 
@@ -55,7 +56,14 @@ async def update(
     """Writes new values, at least one of which must differ. Raises ResourceExistsError."""
     try:
         version = await connection.fetchval(
-            _SQL["update"], application_id, name, comments, context.actor, context.reason, context.request_id
+            _SQL["update"],
+            application_id,
+            name,
+            comments,
+            context.actor,
+            context.reason,
+            context.request_id,
+            timeout=LARGE_WRITE_SECONDS,
         )
     except UniqueViolationError as error:
         raise ResourceExistsError("application", name) from error
@@ -70,7 +78,7 @@ async def delete(connection: "Connection", application_id: str) -> Written:
 
 async def delete_configurations(connection: "Connection", application_name: str) -> None:
     """Deletes all configurations of an application."""
-    await connection.execute(_SQL["delete_configurations"], application_name)
+    await connection.execute(_SQL["delete_configurations"], application_name, timeout=LARGE_WRITE_SECONDS)
 
 
 async def has_configurations(connection: "Connection", application_name: str) -> bool:

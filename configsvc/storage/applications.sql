@@ -45,7 +45,7 @@ SELECT
     r.time AS update_time
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
-WHERE r.resource_id = $1 AND r.version = $2;
+WHERE r.kind = 'APPLICATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: list
 -- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log.
@@ -71,7 +71,8 @@ WITH shown AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT changes.*
         FROM shown, changes
-        WHERE changes.resource_id = touched.resource_id AND changes.revision <= shown.revision
+        WHERE changes.kind = 'APPLICATION' AND changes.resource_id = touched.resource_id
+            AND changes.revision <= shown.revision
         ORDER BY changes.version DESC
         LIMIT 1
     ) AS latest

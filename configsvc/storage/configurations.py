@@ -1,6 +1,7 @@
 """Rows of configurations."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -79,7 +80,7 @@ async def insert(
     context: WriteContext,
 ) -> Written:
     """Raises ResourceExistsError or InvalidRequestError."""
-    try:
+    with _refused_if_too_large():
         version = await connection.fetchval(
             _SQL["insert"],
             configuration_id,
@@ -92,8 +93,6 @@ async def insert(
             context.reason,
             context.request_id,
         )
-    except asyncpg.CheckViolationError as error:
-        raise _too_large_as_stored() from error
     if version is None:
         raise ResourceExistsError("configuration", f"{application}:{name}")
     return Written(resource_id=configuration_id, version=version)
@@ -110,27 +109,32 @@ async def update(
 ) -> Written:
     """Writes new values, at least one of which must differ. Raises ResourceExistsError or InvalidRequestError."""
     try:
-        version = await connection.fetchval(
-            _SQL["update"],
-            current.id,
-            name,
-            comments,
-            encode_json(config),
-            context.actor,
-            context.reason,
-            context.request_id,
-        )
+        with _refused_if_too_large():
+            version = await connection.fetchval(
+                _SQL["update"],
+                current.id,
+                name,
+                comments,
+                encode_json(config),
+                context.actor,
+                context.reason,
+                context.request_id,
+            )
     except asyncpg.UniqueViolationError as error:
         raise ResourceExistsError("configuration", f"{current.application}:{name}") from error
-    except asyncpg.CheckViolationError as error:
-        raise _too_large_as_stored() from error
     return Written(resource_id=current.id, version=version)
 
 
-def _too_large_as_stored() -> InvalidRequestError:
+@contextmanager
+def _refused_if_too_large() -> Generator[None]:
     # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL, like 1e-300.
-    description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
-    return InvalidRequestError((Violation(field="config", description=description),))
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name != "configuration_fits":
+            raise
+        description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
+        raise InvalidRequestError((Violation(field="config", description=description),)) from error
 
 
 async def delete(connection: "Connection", configuration_id: str) -> Written:
@@ -177,7 +181,12 @@ async def check_json_path(connection: "Connection", json_path: str) -> None:
         row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
     except _JSON_PATH_FAULTS as error:
         raise _bad_json_path(f"is not a SQL/JSON path: {error}") from error
+    except asyncpg.QueryCanceledError as error:
+        raise FilterTooSlowError from error
     assert row is not None
+    if row["path"].count("**") > 1:
+        # Each multiplies what PostgreSQL holds in memory by the size of the document.
+        raise _bad_json_path("has more than one **")
     if row["path"].startswith("strict"):
         raise _bad_json_path("must be in lax mode")
     if row["answers"] not in ([True], [False], [None]):

@@ -40,7 +40,7 @@ SELECT
     coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
-WHERE r.resource_id = $1 AND r.version = $2;
+WHERE r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: batch_get
 -- $1 ids, $2 and $3 the applications and names of keys, side by side; configs are left out while $4 is false or once they are more than $5 bytes.
@@ -107,7 +107,8 @@ WITH shown AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT changes.*
         FROM shown, changes
-        WHERE changes.resource_id = touched.resource_id AND changes.revision <= shown.revision
+        WHERE changes.kind = 'CONFIGURATION' AND changes.resource_id = touched.resource_id
+            AND changes.revision <= shown.revision
         ORDER BY changes.version DESC
         LIMIT 1
     ) AS latest

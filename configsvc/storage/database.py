@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, by what they are for, so that one kind of work cannot starve another."""
 
 import json
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import structlog
 
-from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
+from configsvc.domain.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    WriteConflictError,
+    WriteTooLargeError,
+)
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -21,25 +27,32 @@ log = structlog.get_logger()
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 ACQUIRE_TIMEOUT_SECONDS = 5.0
+CATCH_UP_TIMEOUT_SECONDS = 30.0
+RELEASE_TIMEOUT_SECONDS = 2.0
 COMMAND_TIMEOUT_SECONDS = 10.0
-STATEMENT_TIMEOUT = "5s"
-LOCK_TIMEOUT = "2s"
+# What a change of everything that a large application has may take.
+LARGE_WRITE_SECONDS = 60.0
 
 COMMON_SETTINGS = {
     "application_name": "configsvc",
+    "search_path": "public",
     "jit": "off",
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "client_connection_check_interval": "5s",
-    "statement_timeout": STATEMENT_TIMEOUT,
     "idle_in_transaction_session_timeout": "30s",
 }
 # A list leaves most of its filters out; only a plan made for the values at hand knows which index serves the rest.
-READ_SETTINGS = COMMON_SETTINGS | {"plan_cache_mode": "force_custom_plan", "default_transaction_read_only": "on"}
+READ_SETTINGS = COMMON_SETTINGS | {
+    "statement_timeout": "5s",
+    "plan_cache_mode": "force_custom_plan",
+    "default_transaction_read_only": "on",
+}
 WRITE_SETTINGS = COMMON_SETTINGS | {
     "synchronous_commit": "on",
-    "lock_timeout": LOCK_TIMEOUT,
+    "statement_timeout": f"{LARGE_WRITE_SECONDS:.0f}s",
+    "lock_timeout": "2s",
     "default_transaction_isolation": "read committed",
     "configsvc.writer": "service",
 }
@@ -57,6 +70,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     TimeoutError,
@@ -90,26 +104,46 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator["Connection"]:
-        """A connection that answers callers. Raises DatabaseUnavailableError."""
-        with translated_errors():
-            async with self.reads.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                yield connection
+        """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
+        async with _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection:
+            yield connection
 
     @asynccontextmanager
     async def catch_up(self) -> AsyncGenerator["Connection"]:
-        """A connection that feeds watches; waits as long as it takes, for watches are many. Raises
-        DatabaseUnavailableError.
+        """A connection that feeds watches; waits longer, for watches are many.
+
+        Raises DatabaseUnavailableError or DatabaseBusyError.
         """
-        with translated_errors():
-            async with self.watches.acquire() as connection:
-                yield connection
+        async with _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection:
+            yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator["Connection"]:
-        """A connection for one write transaction. Raises DatabaseUnavailableError or WriteConflictError."""
-        with translated_errors():
-            async with self.writes.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+        """A connection for one write transaction.
+
+        Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
+        """
+        async with _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection:
+            try:
                 yield connection
+            except asyncpg.QueryCanceledError as error:
+                raise WriteTooLargeError from error
+
+
+@asynccontextmanager
+async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Connection"]:
+    with translated_errors():
+        started = time.monotonic()
+        try:
+            connection = await pool.acquire(timeout=limit_seconds)
+        except TimeoutError as error:
+            # Connecting has a limit of its own, and a shorter one.
+            busy = time.monotonic() - started >= limit_seconds
+            raise (DatabaseBusyError if busy else DatabaseUnavailableError) from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
 
 
 @asynccontextmanager

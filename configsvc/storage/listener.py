@@ -3,14 +3,14 @@ notifications back.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
 
+from configsvc.domain.commits import CommitPart, Position
 from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.domain.models import Commit
 from configsvc.storage import log
 from configsvc.storage.database import (
     CONNECT_TIMEOUT_SECONDS,
@@ -41,7 +41,7 @@ class Listener:
         arrives.
         """
         self._connection.add_termination_listener(self._ring)
-        with translated_errors():
+        with _lost_if_failed():
             await self._connection.add_listener(log.CHANNEL, self._ring)
             async with asyncio.timeout(ROUND_TRIP_LIMIT_SECONDS):
                 await self._connection.execute("SELECT pg_notify($1, '')", log.CHANNEL)
@@ -60,32 +60,42 @@ class Listener:
 
     async def epoch(self) -> str:
         """See `configsvc.storage.log.epoch`."""
-        with translated_errors():
+        with _lost_if_failed():
             return await log.epoch(self._connection)
 
     async def head(self) -> int:
         """The revision of the last commit."""
-        with translated_errors():
+        with _lost_if_failed():
             return await log.head(self._connection)
 
-    async def commits_after(self, revision: int, *, limit_bytes: int, limit: int) -> tuple[Commit, ...]:
-        """See `configsvc.storage.log.commits_after`."""
-        with translated_errors():
-            return await log.commits_after(self._connection, revision, limit_bytes=limit_bytes, limit=limit)
+    async def parts_from(self, position: Position) -> tuple[CommitPart, ...]:
+        """See `configsvc.storage.log.parts_from`."""
+        with _lost_if_failed():
+            return await log.parts_from(self._connection, position)
+
+
+@contextmanager
+def _lost_if_failed() -> Generator[None]:
+    """Whatever PostgreSQL refuses the feed, such as LISTEN on a replica, is tried again on another connection."""
+    with translated_errors():
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            raise DatabaseUnavailableError from error
 
 
 @asynccontextmanager
 async def open_listener(url: str) -> AsyncGenerator[Listener]:
     """A connection of its own, which hears of every commit from now on. Raises DatabaseUnavailableError."""
-    with translated_errors():
+    with _lost_if_failed():
         connection = await asyncpg.connect(
             url,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=ROUND_TRIP_LIMIT_SECONDS,
-            server_settings=READ_SETTINGS | {"application_name": "configsvc feed"},
+            server_settings=READ_SETTINGS | {"application_name": "configsvc feed", "statement_timeout": "10s"},
         )
     try:
-        with translated_errors():
+        with _lost_if_failed():
             await prepare_connection(connection)
         listener = Listener(connection)
         await listener.start()

@@ -1,21 +1,25 @@
 """The log of changes: its head, its epoch, its commits."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from configsvc.domain.commits import RECORD_BYTES, CommitPart, Position, Record, parts_of
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.errors import RevisionUnknownError
-from configsvc.domain.models import Commit, Configuration, ConfigurationChange, Operation, WriteContext, Written
+from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Operation, WriteContext, Written
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
-    from asyncpg import Record
+    from collections.abc import Mapping
+
+    import asyncpg
 
     from configsvc.storage.database import Connection
 
 CHANNEL = "configsvc_changes"
+# A page is read and decoded at once, and must hold a whole part (see `configsvc.domain.commits`).
+PAGE_LIMIT = 8192
+PAGE_LIMIT_BYTES = 3 * 1024 * 1024
+PAGE_SECONDS = 10.0
 
 _SQL = queries("log")
 
@@ -44,9 +48,9 @@ async def epoch(connection: "Connection") -> str:
     return f"{row['system_identifier']}-{row['timeline']}"
 
 
-async def revision_of(connection: "Connection", written: Written) -> int:
-    """The revision of a write; 0 before its commit."""
-    return await connection.fetchval(_SQL["revision_of"], written.resource_id, written.version)
+async def revision_of(kind: Kind, connection: "Connection", written: Written) -> int:
+    """The revision of a write to a resource of the kind; 0 before its commit."""
+    return await connection.fetchval(_SQL["revision_of"], kind, written.resource_id, written.version)
 
 
 async def explain_deletion(connection: "Connection", context: WriteContext) -> None:
@@ -59,20 +63,30 @@ async def explain_deletion(connection: "Connection", context: WriteContext) -> N
     await connection.execute(_SQL["explain_deletion"], encode_json({"*": dict(explanation)}))
 
 
-async def commits_after(connection: "Connection", revision: int, *, limit_bytes: int, limit: int) -> tuple[Commit, ...]:
-    """The commits after the revision, in order, each whole; at most limit, and limit_bytes of content unless the
-    first has more.
-    """
-    rows = await connection.fetch(_SQL["commits"], revision, limit_bytes, limit)
-    return tuple(_commits(rows))
+async def parts_from(connection: "Connection", position: Position) -> tuple[CommitPart, ...]:
+    """The next parts of commits from the position on, in order, within PAGE_LIMIT_BYTES; none at the end of the log."""
+    rows = await connection.fetch(
+        _SQL["records"],
+        position.revision,
+        position.ordinal,
+        PAGE_LIMIT,
+        PAGE_LIMIT_BYTES,
+        RECORD_BYTES,
+        timeout=PAGE_SECONDS,
+    )
+    return tuple(parts_of(_record(row) for row in rows))
 
 
-def _commits(rows: Sequence["Record"]) -> Iterator[Commit]:
-    for revision, group in groupby(rows, key=itemgetter("revision")):
-        yield Commit(revision=revision, changes=tuple(_change(row) for row in group if row["id"] is not None))
+def _record(row: "asyncpg.Record") -> Record:
+    return Record(
+        position=Position(revision=row["revision"], ordinal=row["ordinal"]),
+        change=_change(row) if row["kind"] == Kind.CONFIGURATION else None,
+        content_bytes=row["content_bytes"],
+        is_last=row["is_last"],
+    )
 
 
-def _change(row: "Record") -> ConfigurationChange:
+def _change(row: "asyncpg.Record") -> ConfigurationChange:
     return ConfigurationChange(
         operation=Operation(row["operation"]),
         configuration=Configuration(

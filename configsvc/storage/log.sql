@@ -2,7 +2,7 @@
 SELECT coalesce(commits.revision, 0)
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
-WHERE r.resource_id = $1 AND r.version = $2;
+WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
 
 -- name: head
 SELECT revision FROM revision_counter;
@@ -13,25 +13,35 @@ SELECT
     ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint AS timeline
 FROM pg_control_system();
 
--- name: commits
--- The commits after revision $1, each whole, the first and then as many as fit into $2 bytes of content, $3 at the most. A commit that changed
--- no configuration is one row of nulls.
-WITH next_commits AS (
-    SELECT id, revision FROM commits WHERE revision > $1 ORDER BY revision LIMIT $3
+-- name: records
+-- The records from revision $1, place $2 on, in order: at most $3, and as many as fit into $4 bytes, of which each takes its content's and $5
+-- more; the first may take more alone. is_last tells whether it is the last of its commit.
+WITH page AS (
+    SELECT
+        commits.revision, r.ordinal, r.kind, r.operation, r.resource_id, r.application_id, r.application, r.name, r.comments,
+        r.content, r.content_bytes, r.version, r.create_time, r.time, r.created_by, r.actor, r.previous_version,
+        r.previous_application_id, r.previous_application, r.previous_name, r.reason
+    FROM commits
+    JOIN change_records AS r ON r.commit_id = commits.id
+    WHERE commits.revision >= $1 AND (commits.revision > $1 OR r.ordinal >= $2)
+    ORDER BY commits.revision, r.ordinal
+    LIMIT $3::bigint + 1
 ), measured AS (
-    SELECT n.id, n.revision, sum(sum(coalesce(r.content_bytes, 0))) OVER (ORDER BY n.revision) AS bytes
-    FROM next_commits AS n
-    LEFT JOIN change_records AS r ON r.commit_id = n.id AND r.kind = 'CONFIGURATION'
-    GROUP BY n.id, n.revision
+    SELECT
+        page.*,
+        lead(revision) OVER in_order IS DISTINCT FROM revision AS is_last,
+        row_number() OVER in_order AS place,
+        sum(content_bytes + $5::bigint) OVER in_order AS bytes
+    FROM page
+    WINDOW in_order AS (ORDER BY revision, ordinal)
 )
 SELECT
-    m.revision, r.operation, r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config,
-    r.content_bytes, r.version, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by, r.previous_version,
-    r.previous_application_id, r.previous_application, r.previous_name, r.reason
-FROM measured AS m
-LEFT JOIN change_records AS r ON r.commit_id = m.id AND r.kind = 'CONFIGURATION'
-WHERE m.bytes <= $2 OR m.revision = $1 + 1
-ORDER BY m.revision, r.ordinal;
+    revision, ordinal, kind, operation, resource_id AS id, application_id, application, name, comments, content AS config,
+    content_bytes, version, create_time, time AS update_time, created_by, actor AS updated_by, previous_version,
+    previous_application_id, previous_application, previous_name, reason, is_last
+FROM measured
+WHERE place = 1 OR (place <= $3 AND bytes <= $4)
+ORDER BY revision, ordinal;
 
 -- name: explain_deletion
 -- Tells the log who deletes, and why, for the rest of this transaction.

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,13 @@ _silent = logging.Logger("configsvc.migrations", logging.CRITICAL)
 _ADVISORY_LOCK = 4_846_237_815_902_211
 _LOCK_LIMIT_SECONDS = 120
 
+_REFUSALS = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ClientConfigurationError,
+)
+
 
 def _folder() -> Path:
     package = Path(configsvc.__file__).parent
@@ -27,19 +36,34 @@ def _folder() -> Path:
     return packaged if packaged.is_dir() else package.parent / "migrations"
 
 
+class DatabaseRefusedError(Exception):
+    """Waiting will not help: a wrong password, an unknown database, a wrong option, a migration that fails."""
+
+
 async def migrate(url: str) -> tuple[str, ...]:
     """Applies what is missing, one process at a time; the names of what it applied.
 
-    Raises DatabaseUnavailableError if the database does not answer.
+    Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
     """
+    async with _connected(url) as connection:
+        async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
+            await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+        # A migration that waits for a table holds up all who come after it.
+        await connection.execute("SET lock_timeout = '10s'")
+        return await _apply_missing(connection)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncGenerator["AnyConnection"]:
     with translated_errors():
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
         try:
-            async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
-                await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
-            # A migration that waits for a table holds up all who come after it.
-            await connection.execute("SET lock_timeout = '10s'")
-            return await _apply_missing(connection)
+            connection = await asyncpg.connect(
+                url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"search_path": "public"}
+            )
+        except _REFUSALS as error:
+            raise DatabaseRefusedError(str(error)) from error
+        try:
+            yield connection
         finally:
             await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
@@ -48,9 +72,13 @@ async def _apply_missing(connection: "AnyConnection") -> tuple[str, ...]:
     missing = await _missing(connection)
     if missing:
         # Imported late: its SQL parser takes longer to load than the rest of a start.
+        from pogo_core.error import BadMigrationError  # noqa: PLC0415
         from pogo_core.util.migrate import apply  # noqa: PLC0415
 
-        await apply(connection, _folder(), schema_name="public", logger=_silent)
+        try:
+            await apply(connection, _folder(), schema_name="public", logger=_silent)
+        except BadMigrationError as error:
+            raise DatabaseRefusedError(f"{error}: {error.__cause__}") from error
     return missing
 
 
@@ -64,10 +92,9 @@ async def _missing(connection: "AnyConnection") -> tuple[str, ...]:
 
 
 async def pending(url: str) -> tuple[str, ...]:
-    """The names of the migrations that the database lacks. Raises DatabaseUnavailableError."""
-    with translated_errors():
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
-        try:
-            return await _missing(connection)
-        finally:
-            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+    """The names of the migrations that the database lacks.
+
+    Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
+    """
+    async with _connected(url) as connection:
+        return await _missing(connection)

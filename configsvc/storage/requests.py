@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from configsvc.domain.errors import RequestIdReusedError
+from configsvc.domain.errors import RequestIdReusedError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage.queries import queries
 
@@ -20,7 +20,10 @@ async def claim(connection: "Connection", context: WriteContext) -> Written | No
     if await connection.fetchval(_SQL["claim"], context.request_id, context.fingerprint):
         return None
     earlier = await connection.fetchrow(_SQL["earlier"], context.request_id)
-    if earlier is None or earlier["fingerprint"] != context.fingerprint:
+    if earlier is None:
+        # It was there a moment ago: housekeeping took it away.
+        raise WriteConflictError
+    if earlier["fingerprint"] != context.fingerprint:
         raise RequestIdReusedError(context.request_id)
     return Written(resource_id=earlier["resource_id"], version=earlier["version"])
 

@@ -1,43 +1,59 @@
 """Struct to JSON and back."""
 
-from typing import TYPE_CHECKING
-
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
 from configsvc.domain.content import JsonObject, JsonValue, canonical_content, check_content_size, escaped
 from configsvc.domain.errors import Violations
-
-if TYPE_CHECKING:
-    from google.protobuf.struct_pb2 import Value
 
 
 def content_from(struct: Struct, field: str, violations: Violations) -> JsonObject:
     """The canonical JSON of a Struct; adds every fault that keeps it from being stored."""
     found = Violations()
-    content = canonical_content(_object(struct, field, found), field, found)
+    try:
+        content = canonical_content(_object(struct), field, found)
+    except _NoKindError:
+        content = {}
+        _add_missing_kinds(Value(struct_value=struct), field, found)
     if not found:
         check_content_size(content, field, found)
     violations.extend(found)
     return content
 
 
-def _object(struct: Struct, field: str, violations: Violations) -> JsonObject:
-    return {key: _json(value, f"{field}/{escaped(key)}", violations) for key, value in struct.fields.items()}
+class _NoKindError(Exception):
+    """There is a Value that sets none of its kinds. Where it is, is looked for then only."""
 
 
-def _json(value: "Value", field: str, violations: Violations) -> JsonValue:
+def _object(struct: Struct) -> JsonObject:
+    return {key: _json(value) for key, value in struct.fields.items()}
+
+
+def _json(value: Value) -> JsonValue:
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
-        return _object(value.struct_value, field, violations)
+        return _object(value.struct_value)
     if kind == "list_value":
-        items = enumerate(value.list_value.values)
-        return [_json(item, f"{field}/{index}", violations) for index, item in items]
-    if kind is None:
-        violations.add(field, "has no value: a google.protobuf.Value must set one of its kinds")
-    if kind is None or kind == "null_value":
+        return [_json(item) for item in value.list_value.values]
+    if kind == "null_value":
         return None
+    if kind is None:
+        raise _NoKindError
     scalar: str | float | bool = getattr(value, kind)
     return scalar
+
+
+def _add_missing_kinds(value: Value, pointer: str, violations: Violations) -> None:
+    match value.WhichOneof("kind"):
+        case None:
+            violations.add(pointer, "has no value: a google.protobuf.Value must set one of its kinds")
+        case "struct_value":
+            for key, item in value.struct_value.fields.items():
+                _add_missing_kinds(item, f"{pointer}/{escaped(key)}", violations)
+        case "list_value":
+            for index, item in enumerate(value.list_value.values):
+                _add_missing_kinds(item, f"{pointer}/{index}", violations)
+        case _:
+            pass
 
 
 def struct_of(content: JsonObject) -> Struct:

@@ -39,10 +39,10 @@ from configsvc.domain.models import (
 from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_REASON_LENGTH,
+    canonical_request_id,
     check_id,
     check_name,
     check_name_prefix,
-    check_request_id,
     check_text,
 )
 from configsvc.wire.content import content_from
@@ -110,12 +110,12 @@ def _path(parent: str, child: str) -> str:
 def write_context(request: AnyWrite, actor: str, violations: Violations) -> WriteContext:
     """Who asks for the change, and why."""
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
-    check_request_id(request.request_id, "request_id", violations)
+    request_id = canonical_request_id(request.request_id, "request_id", violations)
     return WriteContext(
         actor=actor,
         reason=request.reason,
-        request_id=request.request_id,
-        fingerprint=fingerprint(request, without=("request_id",), salt=actor) if request.request_id else b"",
+        request_id=request_id,
+        fingerprint=fingerprint(request, without=("request_id",), salt=actor) if request_id else b"",
         validate_only=request.validate_only,
     )
 

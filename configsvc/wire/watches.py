@@ -25,7 +25,8 @@ LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 # Enough for the watches that are up to date; one that is behind encodes for itself.
-REMEMBERED_COMMITS = 256
+REMEMBERED_PARTS = 256
+REMEMBERED_BYTES = 16 * 1024 * 1024
 
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
@@ -82,6 +83,7 @@ class WatchEncoder:
 
     def __init__(self) -> None:
         self._remembered: dict[tuple[object, ...], tuple[bytes, ...]] = {}
+        self._remembered_bytes = 0
 
     def encoded(self, history: History, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
@@ -96,14 +98,19 @@ class WatchEncoder:
 
     def _commit(self, history: History, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
         # Not by the epoch: after a restore, the same revision of the same epoch can be another commit.
-        key = (history, message.commit.revision, message.events, with_config)
+        key = (history, message.part.first, message.events, with_config)
         encoded = self._remembered.get(key)
         if encoded is None:
             encoded = _encoded_commit(history.epoch, message, with_config=with_config)
-            self._remembered[key] = encoded
-            if len(self._remembered) > REMEMBERED_COMMITS:
-                del self._remembered[next(iter(self._remembered))]
+            self._remember(key, encoded)
         return encoded
+
+    def _remember(self, key: tuple[object, ...], encoded: tuple[bytes, ...]) -> None:
+        self._remembered[key] = encoded
+        self._remembered_bytes += sum(map(len, encoded))
+        while self._remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_PARTS:
+            forgotten = self._remembered.pop(next(iter(self._remembered)))
+            self._remembered_bytes -= sum(map(len, forgotten))
 
 
 def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
@@ -115,22 +122,20 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
         for configuration in message.configurations
     )
     return tuple(
-        WatchConfigurationsResponse(revision=message.revision, epoch=epoch, events=part, more=True).SerializeToString()
-        for part in _parts(events)
+        WatchConfigurationsResponse(revision=message.revision, epoch=epoch, events=group, more=True).SerializeToString()
+        for group in _groups(events)
     )
 
 
 def _encoded_commit(epoch: str, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
-    events = (
-        _event(message.commit.changes[position], event_type, with_config=with_config)
-        for position, event_type in message.events
-    )
-    parts = list(_parts(events))
+    part = message.part
+    events = (_event(part.changes[place], event_type, with_config=with_config) for place, event_type in message.events)
+    groups = list(_groups(events)) or [[]]
     return tuple(
         WatchConfigurationsResponse(
-            revision=message.commit.revision, epoch=epoch, events=part, more=number < len(parts)
+            revision=part.revision, epoch=epoch, events=group, more=part.more or number < len(groups)
         ).SerializeToString()
-        for number, part in enumerate(parts, start=1)
+        for number, group in enumerate(groups, start=1)
     )
 
 
@@ -150,15 +155,15 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
     )
 
 
-def _parts(events: Iterable[ConfigurationEvent]) -> Iterator[list[ConfigurationEvent]]:
-    part: list[ConfigurationEvent] = []
+def _groups(events: Iterable[ConfigurationEvent]) -> Iterator[list[ConfigurationEvent]]:
+    group: list[ConfigurationEvent] = []
     size = 0
     for event in events:
         event_bytes = event.ByteSize()
-        if part and size + event_bytes > MESSAGE_LIMIT_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(event)
+        if group and size + event_bytes > MESSAGE_LIMIT_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(event)
         size += event_bytes
-    if part:
-        yield part
+    if group:
+        yield group

@@ -50,6 +50,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the database does not answer. A write may or may not have happened: repeat it with the same request_id."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 13
     """UNAVAILABLE: the server is stopping. Connect again."""
+    ERROR_REASON_WRITE_TOO_LARGE: _ErrorReason.ValueType  # 15
+    """RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
+    ERROR_REASON_DATABASE_BUSY: _ErrorReason.ValueType  # 16
+    """UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -84,6 +88,10 @@ ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 12
 """UNAVAILABLE: the database does not answer. A write may or may not have happened: repeat it with the same request_id."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 13
 """UNAVAILABLE: the server is stopping. Connect again."""
+ERROR_REASON_WRITE_TOO_LARGE: ErrorReason.ValueType  # 15
+"""RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
+ERROR_REASON_DATABASE_BUSY: ErrorReason.ValueType  # 16
+"""UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

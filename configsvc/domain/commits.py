@@ -1,0 +1,76 @@
+"""Commits as they are read from the log: in parts, so that a commit of any size takes a bounded amount of memory."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from configsvc.domain.models import ConfigurationChange
+
+# What a record weighs beside the text of its config.
+RECORD_BYTES = 256
+PART_LIMIT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Position:
+    """A place in the log: the record that is read next."""
+
+    revision: int
+    ordinal: int
+
+
+def position_after(revision: int) -> Position:
+    """Where to go on when everything up to the revision was read."""
+    return Position(revision=revision + 1, ordinal=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row of the log; change is None if it is not about a configuration. is_last: of its commit."""
+
+    position: Position
+    change: ConfigurationChange | None
+    content_bytes: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitPart:
+    """What a commit did to configurations; more: it goes on in the next part. Up to PART_LIMIT_BYTES it is one part."""
+
+    first: Position
+    next: Position
+    changes: tuple[ConfigurationChange, ...]
+    weight: int
+    more: bool
+
+    @property
+    def revision(self) -> int:
+        """The revision of the commit."""
+        return self.first.revision
+
+
+def parts_of(records: Iterable[Record]) -> Iterator[CommitPart]:
+    """The parts that the records make up.
+
+    Records at the end that do not fill a part, and whose commit goes on, are left out: they are read again.
+    """
+    gathered: list[Record] = []
+    weight = 0
+    for record in records:
+        gathered.append(record)
+        weight += RECORD_BYTES + record.content_bytes
+        if record.is_last or weight >= PART_LIMIT_BYTES:
+            yield _part(gathered, weight)
+            gathered, weight = [], 0
+
+
+def _part(records: list[Record], weight: int) -> CommitPart:
+    last = records[-1]
+    revision, ordinal = last.position.revision, last.position.ordinal
+    return CommitPart(
+        first=records[0].position,
+        next=position_after(revision) if last.is_last else Position(revision=revision, ordinal=ordinal + 1),
+        changes=tuple(record.change for record in records if record.change is not None),
+        weight=weight,
+        more=not last.is_last,
+    )
