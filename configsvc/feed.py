@@ -169,7 +169,7 @@ class Feed:
 
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:
-            raise RuntimeError(f"the log has a gap: {self._next} is followed by {part.first}")
+            raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
         self._numbers[part.first] = self._dropped + len(self._ring)
         self._ring.append(part)
         self._ring_bytes += part.weight

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from configsvc.domain.models import ConfigurationChange
 
-# What a record weighs beside the text of its config.
-RECORD_BYTES = 256
-PART_LIMIT_BYTES = 1024 * 1024
+# What a record weighs beside the text of its config; an event that carries it is larger than that.
+RECORD_BYTES = 128
+# As bytes of a message this is at least 1 MiB, for JSON text is at most half as long again as the Struct of the same content.
+PART_LIMIT_BYTES = 1536 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

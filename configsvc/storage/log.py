@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "configsvc_changes"
 # A page is read and decoded at once, and must hold a whole part (see `configsvc.domain.commits`).
-PAGE_LIMIT = 8192
+PAGE_LIMIT = 13_000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 

@@ -9,10 +9,10 @@ from configsvc.domain.errors import Violations
 def content_from(struct: Struct, field: str, violations: Violations) -> JsonObject:
     """The canonical JSON of a Struct; adds every fault that keeps it from being stored."""
     found = Violations()
-    try:
-        content = canonical_content(_object(struct), field, found)
-    except _NoKindError:
-        content = {}
+    without_kind: list[Value] = []
+    content = canonical_content(_object(struct, without_kind), field, found)
+    if without_kind:
+        # Where they are is looked for only now: pointers to all values would cost more than the rest.
         _add_missing_kinds(Value(struct_value=struct), field, found)
     if not found:
         check_content_size(content, field, found)
@@ -20,24 +20,20 @@ def content_from(struct: Struct, field: str, violations: Violations) -> JsonObje
     return content
 
 
-class _NoKindError(Exception):
-    """There is a Value that sets none of its kinds. Where it is, is looked for then only."""
+def _object(struct: Struct, without_kind: list[Value]) -> JsonObject:
+    return {key: _json(value, without_kind) for key, value in struct.fields.items()}
 
 
-def _object(struct: Struct) -> JsonObject:
-    return {key: _json(value) for key, value in struct.fields.items()}
-
-
-def _json(value: Value) -> JsonValue:
+def _json(value: Value, without_kind: list[Value]) -> JsonValue:
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
-        return _object(value.struct_value)
+        return _object(value.struct_value, without_kind)
     if kind == "list_value":
-        return [_json(item) for item in value.list_value.values]
-    if kind == "null_value":
-        return None
+        return [_json(item, without_kind) for item in value.list_value.values]
     if kind is None:
-        raise _NoKindError
+        without_kind.append(value)
+    if kind is None or kind == "null_value":
+        return None
     scalar: str | float | bool = getattr(value, kind)
     return scalar
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from configsvc.domain.errors import MAX_VIOLATIONS, InvalidRequestError, Violations
-from configsvc.domain.names import check_id, check_name, check_name_prefix, check_request_id, check_text
+from configsvc.domain.names import canonical_request_id, check_id, check_name, check_name_prefix, check_text
 
 GOOD_NAMES = ["a", "0", "A9", "a" * 256, "a.b_c-d/e", "a/.b", "a/...", "a/..b", "a.", "a..b", "web/eu-1/front.v2"]
 BAD_NAMES = [
@@ -105,13 +105,13 @@ def test_what_is_not_a_ulid_is_not_an_id(value: str) -> None:
 
 @given(st.uuids())
 def test_every_uuid_is_a_request_id_in_either_case(value: object) -> None:
-    assert faults(check_request_id, str(value)) == {}
-    assert faults(check_request_id, str(value).upper()) == {}
+    assert faults(canonical_request_id, str(value)) == {}
+    assert faults(canonical_request_id, str(value).upper()) == {}
 
 
 def test_a_ulid_or_nothing_is_a_request_id() -> None:
-    assert faults(check_request_id, "") == {}
-    assert faults(check_request_id, "01ARZ3NDEKTSV4RRFFQ69G5FAV") == {}
+    assert faults(canonical_request_id, "") == {}
+    assert faults(canonical_request_id, "01ARZ3NDEKTSV4RRFFQ69G5FAV") == {}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_ulid_or_nothing_is_a_request_id() -> None:
     ],
 )
 def test_a_uuid_in_another_form_is_not_a_request_id(value: str) -> None:
-    assert list(faults(check_request_id, value)) == ["field"]
+    assert list(faults(canonical_request_id, value)) == ["field"]
 
 
 def test_a_text_is_measured_in_characters() -> None:
@@ -154,3 +154,8 @@ def test_without_a_fault_there_is_no_error() -> None:
     found = Violations()
     found.check()
     assert not found
+
+
+def test_a_request_id_is_the_same_in_capitals() -> None:
+    value = "6f1c2f0e-3b7a-4c58-9a51-1d1c1c2b9a10"
+    assert canonical_request_id(value.upper(), "field", Violations()) == value

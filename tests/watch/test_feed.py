@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
+from configsvc.domain.commits import position_after
 from configsvc.feed import Feed
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening
 from tests.postgres import plain_connection
@@ -174,7 +175,7 @@ async def test_a_watch_that_catches_up_from_the_table_waits_for_the_database(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.feed.RING_LIMIT", 2)
-    monkeypatch.setattr("configsvc.watch.READ_LIMIT", 2)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 2)
     await application(psql)
     await fill_one_by_one(psql, 150)
     async with (
@@ -197,7 +198,7 @@ async def test_a_watcher_that_falls_behind_the_ring_goes_on_from_the_table(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.feed.RING_LIMIT", 3)
-    monkeypatch.setattr("configsvc.watch.READ_LIMIT", 10)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 10)
     await application(psql)
     async with (
         running_service(database_url) as service,
@@ -249,7 +250,7 @@ async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) ->
     async with asyncio.timeout(LIMIT_SECONDS):
         await feed.wait_live()
         await application(psql)
-        await feed.wait_beyond(0, LIMIT_SECONDS)
+        await feed.wait_beyond(position_after(0), LIMIT_SECONDS)
         async with psql.transaction():
             await psql.execute("UPDATE revision_counter SET revision = revision + 1")
             await configuration(psql, "web")

@@ -20,7 +20,7 @@ from tests.watch.validators import resumable, validate
 async def forgetful_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Service]:
     """A service that keeps three commits in memory, and reads the log in pieces of seven."""
     monkeypatch.setattr("configsvc.feed.RING_LIMIT", 3)
-    monkeypatch.setattr("configsvc.watch.READ_LIMIT", 7)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     async with running_service(database_url) as running:
         yield running
 
