@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHANNEL = "configsvc_changes"
 # A page is read and decoded at once, and must hold a whole part (see `configsvc.domain.commits`).
 PAGE_LIMIT = 13_000
+PAGE_LIMIT_COMMITS = 1000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 
@@ -72,6 +73,7 @@ async def parts_from(connection: "Connection", position: Position) -> tuple[Comm
         PAGE_LIMIT,
         PAGE_LIMIT_BYTES,
         RECORD_BYTES,
+        PAGE_LIMIT_COMMITS,
         timeout=PAGE_SECONDS,
     )
     return tuple(parts_of(_record(row) for row in rows))

@@ -14,17 +14,22 @@ SELECT
 FROM pg_control_system();
 
 -- name: records
--- The records from revision $1, place $2 on, in order: at most $3, and as many as fit into $4 bytes, of which each takes its content's and $5
--- more; the first may take more alone. is_last tells whether it is the last of its commit.
-WITH page AS (
-    SELECT
-        commits.revision, r.ordinal, r.kind, r.operation, r.resource_id, r.application_id, r.application, r.name, r.comments,
-        r.content, r.content_bytes, r.version, r.create_time, r.time, r.created_by, r.actor, r.previous_version,
-        r.previous_application_id, r.previous_application, r.previous_name, r.reason
-    FROM commits
-    JOIN change_records AS r ON r.commit_id = commits.id
-    WHERE commits.revision >= $1 AND (commits.revision > $1 OR r.ordinal >= $2)
-    ORDER BY commits.revision, r.ordinal
+-- The records from revision $1, ordinal $2 on, in order, of $6 commits at the most: at most $3, and as many as fit into $4 bytes, of which each
+-- takes its content's and $5 more; the first may take more alone. is_last tells whether it is the last of its commit.
+WITH next_commits AS (
+    SELECT id, revision FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
+), page AS (
+    SELECT next_commits.revision, records.*
+    FROM next_commits
+    CROSS JOIN LATERAL (
+        -- Of a very large commit no more is read than the page can hold.
+        SELECT *
+        FROM change_records
+        WHERE commit_id = next_commits.id AND ordinal >= CASE WHEN next_commits.revision = $1 THEN $2::integer ELSE 0 END
+        ORDER BY ordinal
+        LIMIT $3::bigint + 1
+    ) AS records
+    ORDER BY next_commits.revision, records.ordinal
     LIMIT $3::bigint + 1
 ), measured AS (
     SELECT

@@ -318,6 +318,10 @@ async def test_contains_chooses(shop: Service, contains: JsonObject, wanted: lis
         ('$.replicas.type() == "string"', ["c"]),
         ('$.replicas like_regex "^3$"', ["c"]),
         ("$.nothing == null", ["c"]),
+        ("1 < $.replicas", ["a", "b"]),
+        ("$.replicas + 1 == 4", ["a"]),
+        ('$.nothing == "** == $.replicas **"', []),
+        ("$.** == -1", []),
         ("$.a.b.c == 1", []),
     ],
 )
@@ -351,6 +355,10 @@ async def test_filters_are_joined_by_and(shop: Service) -> None:
         ("'; DROP TABLE configurations; --", "not a SQL/JSON path"),
         ("$.a == 1" + " " * 1024, "1024"),
         ("$.a == 1\0", "U+0000"),
+        ("$.**.a.** == 1", "more than one **"),
+        ("$.a[*] < $.a[*]", "compares a path with a path"),
+        ('exists($.a ? (@.b == $."c d"))', "compares a path with a path"),
+        ("$.a == $.b + 1", "compares a path with a path"),
     ],
 )
 async def test_a_json_path_must_be_a_lax_predicate(shop: Service, json_path: str, word: str) -> None:

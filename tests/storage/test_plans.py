@@ -163,14 +163,19 @@ async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
 async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     for after in (0, 1000, head - 5, head):
-        indexes, scanned = await plan(connection, "log", "commits", after, 4 * 1024 * 1024, 20)
+        indexes, scanned = await plan(connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
 
 
 async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
     configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
-    for file, statement in (("configurations", "get_version"), ("applications", "get_version"), ("log", "revision_of")):
-        indexes, scanned = await plan(connection, file, statement, configuration_id, 1)
-        assert "change_records_resource_id_version_key" in indexes
+    by_version: list[tuple[str, str, tuple[Any, ...]]] = [
+        ("configurations", "get_version", (configuration_id, 1)),
+        ("applications", "get_version", (configuration_id, 1)),
+        ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
+    ]
+    for file, statement, arguments in by_version:
+        indexes, scanned = await plan(connection, file, statement, *arguments)
+        assert "change_records_kind_resource_id_version_key" in indexes
         assert not scanned

@@ -193,7 +193,9 @@ class ListConfigurationsRequest(_message.Message):
     name_prefix: _builtins.str
     """Only names that begin with this, at most 256 characters. Empty: all."""
     json_path: _builtins.str
-    """Only those whose config satisfies this SQL/JSON path predicate, in lax mode: $.replicas > 3. At most 1,024 characters."""
+    """Only those whose config satisfies this SQL/JSON path predicate, in lax mode: $.replicas > 3. At most 1,024 characters and one
+    **; a path is compared with a value, not with another path.
+    """
     view: _configuration_pb2.ConfigurationView.ValueType
     """How much of each to answer with."""
     min_revision: _builtins.int
