@@ -227,3 +227,15 @@ async def test_two_that_create_one_name_at_once_get_one_application(service: Ser
     )
     assert sum(isinstance(answer, Application) for answer in answers) == 1
     assert await head(service) == 1
+
+
+async def test_a_page_of_applications_ends_before_it_outgrows_what_clients_take(service: Service) -> None:
+    for number in range(800):
+        await create_application(service, f"a{number:03}", comments="\N{GRINNING FACE}" * 1024)
+    first = await service.applications.ListApplications(ListApplicationsRequest(page_size=1000))
+    second = await service.applications.ListApplications(
+        ListApplicationsRequest(page_size=1000, page_token=first.next_page_token)
+    )
+    assert not second.next_page_token
+    shown = [application.name for application in (*first.applications, *second.applications)]
+    assert shown == [f"a{number:03}" for number in range(800)]

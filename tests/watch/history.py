@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector
-from configsvc.domain.content import JsonObject
+from configsvc.domain.content import JsonObject, encode_json
 from tests.postgres import plain_connection
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ FROM changes
 WHERE kind = 'CONFIGURATION'
 ORDER BY revision, ordinal
 """
+
+
+# What an event takes beside its config, at least.
+EVENT_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,14 @@ class History:
             else:
                 state[change.id] = change
         return state
+
+    def commit_bytes(self, revision: int) -> int:
+        """About what the events of a commit take as a message."""
+        return sum(
+            EVENT_BYTES + len(encode_json(change.config or {}))
+            for change in self.changes
+            if change.revision == revision
+        )
 
     def expected(self, selectors: Sequence[ConfigurationSelector], after: int, up_to: int) -> list[Expected]:
         """The events of a watch between two revisions. What was before a change is taken from the change before it."""

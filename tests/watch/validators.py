@@ -59,7 +59,7 @@ def snapshot(recording: Recording, history: History) -> None:
         _same_content(event.configuration, wanted[event.configuration.id], with_config=with_config)
 
 
-def atomic(recording: Recording) -> None:
+def atomic(recording: Recording, history: History) -> None:
     """What one commit changed is one message, or, over a limit, several with `more` on all but the last."""
     steps = recording.steps
     revisions = [step.revision for step in steps if step.events]
@@ -67,7 +67,7 @@ def atomic(recording: Recording) -> None:
     for step in steps:
         assert {message.revision for message in step.messages} == {step.revision}
         if len(step.messages) > 1 and not step.synced:
-            assert sum(message.ByteSize() for message in step.messages) > MESSAGE_LIMIT_BYTES
+            assert history.commit_bytes(step.revision) > MESSAGE_LIMIT_BYTES
         for message in step.messages:
             assert len(message.events) <= 1 or message.ByteSize() <= size_limit(message)
 
@@ -129,7 +129,7 @@ def validate(recording: Recording, history: History) -> None:
     unique(recording)
     reliable(recording, history)
     snapshot(recording, history)
-    atomic(recording)
+    atomic(recording, history)
     synced_once(recording)
     bookmarkable(recording, history)
     one_epoch(recording)

@@ -1,0 +1,58 @@
+import asyncio
+
+from configapi.v1.application_pb2 import Application
+from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from tests.log.reading import Session, application
+from tests.service import Service
+from tests.watch.changing import fill, selector, watching
+from tests.watch.history import read_history
+from tests.watch.recording import recorded
+from tests.watch.validators import validate
+
+MANY = 20_000
+
+
+async def test_a_commit_larger_than_any_page_of_the_log_arrives_whole(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with recorded(service) as watch:
+        await watch.until_synced()
+        await fill(psql, MANY, size=1000)
+        recording = await watch.until_revision(2)
+        status = await service.server.GetServerStatus(GetServerStatusRequest())
+    assert status.live
+    assert len(recording.view()) == MANY
+    validate(recording, await read_history(database_url))
+
+
+async def test_a_watch_of_little_is_told_of_the_end_of_a_large_commit(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with recorded(service, watching(selector(prefix="c0000"))) as watch:
+        await watch.until_synced()
+        await fill(psql, MANY, size=200)
+        recording = await watch.until_revision(2)
+    assert [message.more for message in recording.messages][-1] is False
+    assert 0 < len(recording.view()) < MANY
+    validate(recording, await read_history(database_url))
+
+
+async def test_a_large_application_can_be_renamed_and_deleted(service: Service, psql: Session) -> None:
+    await application(psql)
+    await fill(psql, MANY)
+    async with recorded(service) as watch, asyncio.timeout(60):
+        await watch.until_synced()
+        renamed = await service.applications.UpdateApplication(
+            UpdateApplicationRequest(name="shop", application=Application(name="store"))
+        )
+        recording = await watch.until_revision(renamed.revision)
+        assert {configuration.application for configuration in recording.view().values()} == {"store"}
+        deleted = await service.applications.DeleteApplication(DeleteApplicationRequest(name="store", force=True))
+        recording = await watch.until_revision(deleted.revision)
+    assert recording.view() == {}
+    last = [event.type for event in recording.steps[-1].events]
+    assert last == [ConfigurationEvent.TYPE_DELETED] * MANY
