@@ -28,7 +28,13 @@ async def started_demo(*arguments: str) -> asyncio.subprocess.Process:
         cwd=PROJECT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=listen_to_interrupts,
     )
+
+
+def listen_to_interrupts() -> None:
+    # A test run in the background of a shell ignores SIGINT, and so would its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def rows(output: str, title: str) -> list[tuple[str, str]]:
