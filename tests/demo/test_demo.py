@@ -22,19 +22,20 @@ async def demo(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, output.decode(), errors.decode()
 
 
+# A test run in the background of a shell ignores SIGINT, and so would its children.
+COMMAND = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('demo', run_name='__main__')"
+)
+
+
 async def started_demo(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "demo", *arguments),
+        *(sys.executable, "-c", COMMAND, *arguments),
         cwd=PROJECT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=listen_to_interrupts,
     )
-
-
-def listen_to_interrupts() -> None:
-    # A test run in the background of a shell ignores SIGINT, and so would its children.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def rows(output: str, title: str) -> list[tuple[str, str]]:
