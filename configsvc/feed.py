@@ -22,6 +22,8 @@ RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
 RING_LIMIT = 10_000
 RING_LIMIT_BYTES = 64 * 1024 * 1024
+# What a change takes in memory beside its config, about.
+RING_RECORD_BYTES = 1024
 # Waking ten thousand watches at once would stall the event loop for a second.
 WAKE_SLICE = 256
 
@@ -143,7 +145,8 @@ class Feed:
 
     async def _begin(self, listener: Listener) -> None:
         epoch, head = await listener.epoch(), await listener.head()
-        if epoch != self._history.epoch or head < self.revision:
+        begun = self._next.revision if self._next.ordinal else self.revision
+        if epoch != self._history.epoch or head < begun:
             log.info("feed begins a history", was=self._history.epoch, now=epoch, revision=head)
             await self._start_history(History(epoch), head)
 
@@ -156,6 +159,8 @@ class Feed:
 
     async def _follow(self, listener: Listener) -> None:
         while True:
+            # Answers within the limit of a round trip, which the pages may take longer than.
+            await listener.head()
             await self._read_to_the_end(listener)
             self._verified = time.monotonic()
             self._set_live(True)
@@ -172,7 +177,7 @@ class Feed:
             raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
         self._numbers[part.first] = self._dropped + len(self._ring)
         self._ring.append(part)
-        self._ring_bytes += part.weight
+        self._ring_bytes += _memory_of(part)
         self._next = part.next
         while len(self._ring) > RING_LIMIT or self._ring_bytes > RING_LIMIT_BYTES:
             self._drop_first()
@@ -181,7 +186,7 @@ class Feed:
         part = self._ring.popleft()
         del self._numbers[part.first]
         self._dropped += 1
-        self._ring_bytes -= part.weight
+        self._ring_bytes -= _memory_of(part)
 
     async def _wake(self) -> None:
         for count, waiter in enumerate(list(self._waiters), start=1):
@@ -197,6 +202,10 @@ class Feed:
         else:
             self._live.clear()
             self._away.set()
+
+
+def _memory_of(part: CommitPart) -> int:
+    return part.weight + RING_RECORD_BYTES * len(part.changes)
 
 
 def _pause(attempt: int) -> float:

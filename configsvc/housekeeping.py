@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
+from configsvc.domain.errors import ConfigsvcError
 from configsvc.storage import requests
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ async def keep_house(database: "Database") -> None:
     while True:
         try:
             await purge_requests(database)
-        except (DatabaseUnavailableError, WriteConflictError) as error:
-            log.warning("housekeeping is put off", error=repr(error.__cause__))
+        except ConfigsvcError as error:
+            log.warning("housekeeping is put off", error=repr(error))
         # Several processes share the work better when they do not start together.
         await asyncio.sleep(random.uniform(INTERVAL_SECONDS / 2, INTERVAL_SECONDS))  # noqa: S311
 
 
 async def purge_requests(database: "Database") -> None:
-    """Deletes all calls that are too old to be repeated. Raises DatabaseUnavailableError or WriteConflictError."""
+    """Deletes all calls that are too old to be repeated. Raises what `Database.write` raises."""
     deleted = STEP
     while deleted == STEP:
         async with database.write() as connection:

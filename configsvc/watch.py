@@ -139,7 +139,7 @@ class Watches:
         quiet_until = time.monotonic() + request.progress_interval_seconds
         while True:
             self._feed.check_history(history)
-            if not synced and position.revision > synced_at:
+            if not synced and not position.ordinal and position.revision > synced_at:
                 synced = True
                 yield ProgressMessage(revision=position.revision - 1, synced=True)
                 quiet_until = time.monotonic() + request.progress_interval_seconds
@@ -153,9 +153,14 @@ class Watches:
             for part in parts:
                 events = picked(request.selection, part.changes)
                 # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
+                if part.first != position:
+                    raise RuntimeError(f"the log has a gap: {part.first} follows {position}")
                 if events or (delivering and not part.more):
                     yield CommitMessage(part=part, events=events)
                     quiet_until = time.monotonic() + request.progress_interval_seconds
+                else:
+                    # Nothing else here waits while the ring is scanned for a watch of little.
+                    await asyncio.sleep(0)
                 delivering = part.more and (delivering or bool(events))
                 position = part.next
 

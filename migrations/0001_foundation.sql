@@ -145,14 +145,20 @@ CREATE TABLE requests (
 
 CREATE INDEX requests_create_time ON requests (create_time);
 
+-- Who may speak for callers: sessions of the service, whose role owns the tables or is a member of the role that does. Asked for each row, because
+-- the setting can change while a statement runs.
+CREATE FUNCTION writes_as_service() RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(current_setting('configsvc.writer', true) = 'service', false)
+    AND pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = 'applications'::regclass), 'MEMBER');
+
 -- Gives this transaction the id of its commit, at the first statement that may change something. It lives in a transaction-local
 -- setting, which a rolled-back savepoint takes back together with the changes made under it.
 CREATE FUNCTION begin_commit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
-    IF current_setting('configsvc.writer', true) = 'service'
-        AND NOT pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'MEMBER')
+    IF current_setting('configsvc.writer', true) = 'service' AND NOT writes_as_service()
     THEN
         RAISE EXCEPTION 'configsvc.writer is for the service: it would let % write in the name of others', session_user
             USING ERRCODE = 'insufficient_privilege';
@@ -174,6 +180,22 @@ DECLARE
 BEGIN
     PERFORM set_config('configsvc.ordinal', (next_ordinal + places)::text, true);
     RETURN next_ordinal;
+END
+$$;
+
+-- The settings above can be set by any session. Whoever does must not get a change into another commit, or into none.
+CREATE FUNCTION check_place(this_commit bigint, first_ordinal integer) RETURNS void
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF this_commit <> currval('commit_ids')
+        OR EXISTS (SELECT FROM commits WHERE id = this_commit AND time < now())
+        OR first_ordinal > 0
+            AND NOT EXISTS (SELECT FROM change_records WHERE commit_id = this_commit AND ordinal = first_ordinal - 1)
+    THEN
+        RAISE EXCEPTION 'configsvc.commit_id and configsvc.ordinal are not for sessions to set'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
 END
 $$;
 
@@ -216,7 +238,7 @@ BEGIN
         NEW.create_time := OLD.create_time;
         NEW.created_by := OLD.created_by;
     END IF;
-    IF current_setting('configsvc.writer', true) IS DISTINCT FROM 'service' THEN
+    IF NOT public.writes_as_service() THEN
         NEW.updated_by := 'database:' || session_user;
         NEW.update_reason := '';
         NEW.update_request_id := '';
@@ -258,7 +280,7 @@ BEGIN
         NEW.create_time := OLD.create_time;
         NEW.created_by := OLD.created_by;
     END IF;
-    IF current_setting('configsvc.writer', true) IS DISTINCT FROM 'service' THEN
+    IF NOT public.writes_as_service() THEN
         NEW.updated_by := 'database:' || session_user;
         NEW.update_reason := '';
         NEW.update_request_id := '';
@@ -302,7 +324,7 @@ LANGUAGE sql STABLE
 RETURN (
     SELECT coalesce(deletion -> resource_id, deletion -> '*') ->> field
     FROM (SELECT nullif(current_setting('configsvc.deletion', true), '')::jsonb AS deletion) AS setting
-    WHERE current_setting('configsvc.writer', true) = 'service'
+    WHERE writes_as_service()
 );
 
 CREATE FUNCTION log_applications() RETURNS trigger
@@ -314,6 +336,7 @@ DECLARE
 BEGIN
     IF TG_OP = 'DELETE' THEN
         first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'DELETED', id,
@@ -324,6 +347,7 @@ BEGIN
         FROM old_rows;
     ELSIF TG_OP = 'INSERT' THEN
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'CREATED', id,
@@ -332,6 +356,7 @@ BEGIN
         FROM new_rows;
     ELSE
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id, n.version), 'APPLICATION', 'UPDATED', n.id,
@@ -365,6 +390,7 @@ DECLARE
 BEGIN
     IF TG_OP = 'DELETE' THEN
         first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'CONFIGURATION', 'DELETED', id,
@@ -376,6 +402,7 @@ BEGIN
         FROM old_rows;
     ELSIF TG_OP = 'INSERT' THEN
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'CONFIGURATION', 'CREATED', id,
@@ -384,6 +411,7 @@ BEGIN
         FROM new_rows;
     ELSE
         first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id, n.version), 'CONFIGURATION', 'UPDATED', n.id,
@@ -432,7 +460,8 @@ FROM PUBLIC;
 -- migrate: rollback
 
 DROP VIEW changes;
+DROP FUNCTION deletion_context, writes_as_service;
 DROP TABLE configurations, applications, change_records, commits, requests, revision_counter CASCADE;
 DROP SEQUENCE commit_ids;
-DROP FUNCTION is_name, generate_ulid, begin_commit, advance_ordinal, assign_revision, stamp_application,
-stamp_configuration, deletion_context, log_applications, log_configurations, refuse_truncate;
+DROP FUNCTION is_name, generate_ulid, begin_commit, advance_ordinal, check_place, assign_revision, stamp_application,
+stamp_configuration, log_applications, log_configurations, refuse_truncate;

@@ -7,7 +7,8 @@ from configsvc.domain.models import ConfigurationChange
 
 # What a record weighs beside the text of its config; an event that carries it is larger than that.
 RECORD_BYTES = 128
-# As bytes of a message this is at least 1 MiB: JSON text is at most half as long again as the Struct of its content.
+# As bytes of a message this is at least 1 MiB: but for oddities like 1e-300, JSON text is at most half as long again as
+# the Struct of its content.
 PART_LIMIT_BYTES = 1536 * 1024
 
 

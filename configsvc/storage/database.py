@@ -29,6 +29,7 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 CATCH_UP_TIMEOUT_SECONDS = 30.0
 RELEASE_TIMEOUT_SECONDS = 2.0
+TIMER_SECONDS = 0.1
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
 LARGE_WRITE_SECONDS = 60.0
@@ -138,7 +139,8 @@ async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Conne
             connection = await pool.acquire(timeout=limit_seconds)
         except TimeoutError as error:
             # Connecting has a limit of its own, and a shorter one.
-            busy = time.monotonic() - started >= limit_seconds
+            # Timers may be a little early.
+            busy = time.monotonic() - started >= limit_seconds - TIMER_SECONDS
             raise (DatabaseBusyError if busy else DatabaseUnavailableError) from error
         try:
             yield connection
@@ -173,12 +175,7 @@ async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncGenera
     await pool
     try:
         yield pool
-    finally:
-        await _close(pool)
-
-
-async def _close(pool: "Pool") -> None:
-    try:
         await pool.close()
     finally:
+        # After an error nobody waits for what is under way; after a polite end there is nothing left to do.
         pool.terminate()

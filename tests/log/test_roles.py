@@ -44,6 +44,37 @@ async def test_it_cannot_write_in_the_name_of_others(writer: Session, psql: Sess
     assert await changes(psql) == []
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """UPDATE applications SET comments = 'x', updated_by = 'alice',
+        update_reason = set_config('configsvc.writer', 'service', false)""",
+        """DELETE FROM applications WHERE set_config('configsvc.writer', 'service', true) <> ''
+        AND set_config('configsvc.deletion', '{"*": {"actor": "alice"}}', true) <> ''""",
+    ],
+)
+async def test_it_cannot_write_in_the_name_of_others_within_a_statement(
+    writer: Session, psql: Session, statement: str
+) -> None:
+    await application(writer)
+    await writer.execute(statement)
+    role = await writer.fetchval("SELECT session_user")
+    assert [record["actor"] for record in await changes(psql)] == [f"database:{role}"] * 2
+
+
+@pytest.mark.parametrize(("commit_id", "ordinal"), [("1", "77"), ("1", "1"), ("2", "1"), ("99", "0")])
+async def test_it_cannot_put_its_change_into_another_commit(
+    writer: Session, psql: Session, commit_id: str, ordinal: str
+) -> None:
+    await application(writer)
+    await configuration(writer, "web")
+    await writer.execute(f"SET configsvc.commit_id = '{commit_id}'")
+    await writer.execute(f"SET configsvc.ordinal = '{ordinal}'")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not for sessions to set"):
+        await writer.execute("UPDATE configurations SET comments = 'hidden'")
+    assert [record["revision"] for record in await changes(psql)] == [1, 2]
+
+
 async def test_it_cannot_skip_the_revision_of_its_change(writer: Session, psql: Session) -> None:
     async with writer.transaction():
         await writer.execute("SET LOCAL configsvc.ordinal = '5'")
