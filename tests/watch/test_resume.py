@@ -8,12 +8,13 @@ import pytest
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configsvc.watch import Watches
 from tests.log.reading import Session, application, head
 from tests.service import Service, error_info_of, reason_of, running_service
 from tests.watch.changing import commit_one_by_one, create, create_application, delete, fill, patch, selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recording, recorded, replayed
-from tests.watch.validators import resumable, validate
+from tests.watch.validators import ordered, reliable, resumable, unique, validate
 
 
 @pytest.fixture
@@ -190,3 +191,28 @@ async def test_a_commit_on_this_side_of_the_feed_can_be_resumed_after(
         async with recorded(service, watching(after_revision=revision)) as watch:
             recording = await watch.until_synced()
         assert recording.messages[-1].revision == revision
+
+
+async def test_synced_never_comes_in_the_middle_of_a_commit(
+    psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large commit lands after the watch has looked for the head, and is read from the table with the rest."""
+    monkeypatch.setattr("configsvc.feed.RING_LIMIT", 1)
+    monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
+    head_of = Watches._head
+
+    async def head_before_a_large_commit(watches: Watches) -> int:
+        found = await head_of(watches)
+        await fill(psql, 20, prefix="large", size=100)
+        return found
+
+    await application(psql)
+    await commit_one_by_one(psql, 3)
+    async with running_service(database_url) as service:
+        monkeypatch.setattr(Watches, "_head", head_before_a_large_commit)
+        async with recorded(service, watching(after_revision=0)) as watch:
+            recording = await watch.until_revision(5)
+    ordered(recording)
+    unique(recording)
+    reliable(recording, await read_history(database_url))
