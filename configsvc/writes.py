@@ -32,10 +32,10 @@ class Writes:
     async def run(self, context: WriteContext, subject: str, change: Change, load: Load[Answer]) -> Answer:
         """Makes the change, unless a call with its request_id did already, and loads what it left behind.
 
-        Of the changes to one subject, one at a time goes to the database: a row that somebody holds must not take every
-        connection. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its outcome
-        would be unknown. Raises what change raises, RequestIdReusedError, WriteConflictError, WriteTooLargeError,
-        DatabaseBusyError or DatabaseUnavailableError.
+        Of the changes to one subject, one at a time goes to the database, so that one row that somebody holds takes one
+        connection, not all. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its
+        outcome would be unknown. Raises what change raises, RequestIdReusedError, WriteConflictError,
+        WriteTooLargeError, DatabaseBusyError or DatabaseUnavailableError.
         """
         task = asyncio.create_task(self._run_in_turn(context, subject, change, load))
         self._running.add(task)

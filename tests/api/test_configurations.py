@@ -35,6 +35,7 @@ from tests.api.calls import (
     refused,
     update,
 )
+from tests.domain.merges import RFC_7396
 from tests.service import Service, error_info_of, status_of, struct
 
 KIB = 1024
@@ -206,18 +207,8 @@ async def test_config_is_replaced(shop: Service) -> None:
     assert await get(shop, "web") == updated
 
 
-# The examples of RFC 7396 whose target and patch are objects.
 MERGES: list[tuple[JsonObject, JsonObject, JsonObject]] = [
-    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-    ({"a": "b"}, {"a": None}, {}),
-    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
-    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
-    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    *RFC_7396,
     ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
     ({"a": [1]}, {"a": [None]}, {"a": [None]}),
 ]

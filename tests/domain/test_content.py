@@ -19,6 +19,7 @@ from configsvc.domain.content import (
 )
 from configsvc.domain.errors import InvalidRequestError, Violations
 from tests.domain.contents import objects, small_objects, small_values
+from tests.domain.merges import RFC_7396
 
 
 def nested(levels: int, innermost: JsonValue = 0) -> JsonObject:
@@ -133,21 +134,6 @@ def test_the_size_is_that_of_compact_json_in_utf_8() -> None:
 @given(objects)
 def test_encoded_json_reads_back_the_same(content: JsonObject) -> None:
     assert json.loads(encode_json(content)) == content
-
-
-# The examples of RFC 7396, appendix A, in which target and patch are objects.
-RFC_7396: list[tuple[JsonObject, JsonObject, JsonObject]] = [
-    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-    ({"a": "b"}, {"a": None}, {}),
-    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
-    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
-    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-]
 
 
 @pytest.mark.parametrize(("target", "patch", "merged"), RFC_7396)
