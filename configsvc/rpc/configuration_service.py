@@ -18,6 +18,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
+from configsvc.domain.writes import Creation, Deletion, Update
 from configsvc.rpc.calls import Caller
 from configsvc.watch import Watches
 from configsvc.wire import requests
@@ -43,9 +44,8 @@ class ConfigurationServicer:
         config = requests.required_config(request, violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        return configuration_message(
-            await self._configurations.create(application, name=name, comments=comments, config=config, context=context)
-        )
+        creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
+        return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
@@ -101,13 +101,12 @@ class ConfigurationServicer:
     async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
-        update = requests.configuration_update(request, violations)
+        values = requests.configuration_update(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        return configuration_message(
-            await self._configurations.update(ref, update, expected_version=expected_version, context=context)
-        )
+        update = Update(ref=ref, values=values, expected_version=expected_version, context=context)
+        return configuration_message(await self._configurations.update(update))
 
     async def DeleteConfiguration(
         self, request: DeleteConfigurationRequest, caller: Caller
@@ -117,8 +116,8 @@ class ConfigurationServicer:
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        revision = await self._configurations.delete(ref, expected_version=expected_version, context=context)
-        return DeleteConfigurationResponse(revision=revision)
+        deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
+        return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller) -> AsyncGenerator[bytes]:
         violations = Violations()

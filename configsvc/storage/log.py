@@ -1,5 +1,6 @@
 """The log of changes: its head, its epoch, its commits."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from configsvc.domain.commits import RECORD_BYTES, CommitPart, Position, Record, parts_of
@@ -9,8 +10,6 @@ from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Op
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import asyncpg
 
     from configsvc.storage.database import Connection
@@ -54,14 +53,13 @@ async def revision_of(kind: Kind, connection: "Connection", written: Written) ->
     return await connection.fetchval(_SQL["revision_of"], kind, written.resource_id, written.version)
 
 
-async def explain_deletion(connection: "Connection", context: WriteContext) -> None:
-    """Tells the log who deletes what this transaction deletes, and why."""
-    explanation: Mapping[str, JsonValue] = {
-        "actor": context.actor,
-        "reason": context.reason,
-        "request_id": context.request_id,
+async def explain_deletions(connection: "Connection", contexts: Mapping[str, WriteContext]) -> None:
+    """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
+    explanations: dict[str, JsonValue] = {
+        resource_id: {"actor": context.actor, "reason": context.reason, "request_id": context.request_id}
+        for resource_id, context in contexts.items()
     }
-    await connection.execute(_SQL["explain_deletion"], encode_json({"*": dict(explanation)}))
+    await connection.execute(_SQL["explain_deletions"], encode_json(explanations))
 
 
 async def parts_from(connection: "Connection", position: Position) -> tuple[CommitPart, ...]:

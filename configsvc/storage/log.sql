@@ -48,6 +48,6 @@ FROM measured
 WHERE place = 1 OR (place <= $3 AND bytes <= $4)
 ORDER BY revision, ordinal;
 
--- name: explain_deletion
+-- name: explain_deletions
 -- Tells the log who deletes, and why, for the rest of this transaction.
 SELECT set_config('configsvc.deletion', $1, true);
