@@ -1,8 +1,5 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
@@ -19,8 +16,9 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.writes import Creation, Deletion, Update
-from configsvc.rpc.calls import Caller
-from configsvc.watch import Watches
+from configsvc.feed import History
+from configsvc.rpc.calls import Caller, Write
+from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import configuration_message, configuration_ref_message
@@ -119,11 +117,13 @@ class ConfigurationServicer:
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
 
-    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller) -> AsyncGenerator[bytes]:
+    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()
         wanted = watch_request(request, violations)
         violations.check()
-        async with aclosing(self._watches.watch(wanted)) as messages:
-            async for history, message in messages:
-                for encoded in self._encoder.encoded(history, message, with_config=wanted.with_config):
-                    yield encoded
+
+        async def send(history: History, message: WatchMessage) -> None:
+            for encoded in self._encoder.encoded(history, message):
+                await write(encoded)
+
+        await self._watches.watch(wanted, send)
