@@ -1,0 +1,202 @@
+"""Several processes on one port: starts them, replaces those that end, and ends them together."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+
+import structlog
+from pydantic import SecretStr
+
+from configsvc.port import shared_port
+from configsvc.settings import Settings
+from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+
+log = structlog.get_logger()
+
+# What a worker writes to its standard output: that it serves, and now and then that it lives.
+READY = b"ready\n"
+ALIVE = b"alive\n"
+ALIVE_SECONDS = 2.0
+# A worker that is silent twice in a row for so long is killed: the kernel goes on giving it connections. Not at once,
+# since after a pause of the whole machine what the workers have written is still to be read.
+SILENCE_SECONDS = 15.0
+# What may come after the grace: writes under way, which have a limit of their own.
+AFTER_GRACE_SECONDS = 100.0
+
+# A worker that lived for so long was sound.
+SOUND_SECONDS = 10.0
+PAUSE_FIRST_SECONDS = 0.5
+PAUSE_LAST_SECONDS = 30.0
+
+
+async def supervise(settings: Settings) -> None:
+    """Serves with several workers until SIGTERM, SIGINT or SIGHUP; a second one ends them without grace.
+
+    Raises StartError, or CancelledError if it was told to stop before there were workers.
+    """
+    if settings.listen.startswith("unix:"):
+        raise StartError(
+            f"{settings.listen} cannot be shared by workers, for the kernel spreads connections over TCP ports only: "
+            "listen on host:port, or serve with one worker (CONFIGSVC_WORKERS=1)"
+        )
+    check_exposure(settings)
+    this_task = asyncio.current_task()
+    assert this_task is not None
+    on_signals(this_task.cancel)
+    with shared_port(settings.listen) as listen:
+        async with database_url(settings) as url:
+            await prepare_database(url, apply=settings.migrate)
+            workers = Workers(settings.model_copy(update={"listen": listen, "database_url": SecretStr(url)}))
+            on_signals(workers.stop)
+            await workers.run()
+
+
+class Workers:
+    """The processes that serve, each from its own start to its end and then the next in its place.
+
+    The standard input of each is a pipe that only this process holds open, so that none outlives it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._processes: dict[int, Process] = {}
+        self._served: set[int] = set()
+        self._stopping = asyncio.Event()
+        self._failure: StartError | None = None
+
+    def stop(self) -> None:
+        """Tells every worker to end: at the first time with its grace, at the second without."""
+        log.info("stopping", grace_seconds=0 if self._stopping.is_set() else self._settings.shutdown_grace_seconds)
+        self._stopping.set()
+        for process in self._processes.values():
+            _terminate(process)
+
+    async def run(self) -> None:
+        """Keeps all workers running until stop. Raises StartError if one cannot even start."""
+        async with asyncio.TaskGroup() as tasks:
+            late = tasks.create_task(self._kill_who_is_late(), name="limit of the end")
+            async with asyncio.TaskGroup() as keeping:
+                for number in range(self._settings.workers):
+                    keeping.create_task(self._keep(number), name=f"worker {number}")
+            late.cancel()
+        log.info("stopped")
+        if self._failure:
+            raise self._failure
+
+    async def _kill_who_is_late(self) -> None:
+        await self._stopping.wait()
+        await asyncio.sleep(self._settings.shutdown_grace_seconds + AFTER_GRACE_SECONDS)
+        for number, process in self._processes.items():
+            log.error("worker does not end and is killed", worker=number, pid=process.pid)
+            process.kill()
+
+    async def _keep(self, number: int) -> None:
+        short_lives = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = await self._start(number)
+            code = await self._attend(number, process)
+            if self._stopping.is_set():
+                return
+            if code > 0 and number not in self._served:
+                self._fail(number, code)
+                return
+            short_lives = 0 if time.monotonic() - began >= SOUND_SECONDS else short_lives + 1
+            pause = pause_seconds(short_lives)
+            log.warning(
+                "worker ended",
+                worker=number,
+                pid=process.pid,
+                how=_how(code),
+                replaced_in_seconds=round(pause, 3),
+            )
+            await self._pause(pause)
+
+    async def _start(self, number: int) -> Process:
+        # Settings go through the environment, for anyone may read a command line. A session of its own: a terminal's
+        # Ctrl-C is for this process, which passes it on. -P: the working folder holds no modules of ours.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "configsvc", "worker", str(number)),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=_foreign_environment() | self._settings.environment(),
+            start_new_session=True,
+        )
+        log.info("worker started", worker=number, pid=process.pid)
+        self._processes[number] = process
+        if self._stopping.is_set():
+            _terminate(process)
+        return process
+
+    async def _attend(self, number: int, process: Process) -> int:
+        """The exit code of the worker, when it has ended; that of a signal is negative."""
+        try:
+            await self._listen(number, process)
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            del self._processes[number]
+
+    async def _listen(self, number: int, process: Process) -> None:
+        assert process.stdout is not None
+        silences = 0
+        while silences < 2:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    line = await process.stdout.readline()
+            except TimeoutError:
+                silences += 1
+                continue
+            if not line:
+                return
+            silences = 0
+            if line == READY:
+                self._ready(number, process)
+        log.error("worker does not answer and is killed", worker=number, pid=process.pid)
+        process.kill()
+
+    def _ready(self, number: int, process: Process) -> None:
+        log.info("worker ready", worker=number, pid=process.pid)
+        everyone = len(self._served) == self._settings.workers
+        self._served.add(number)
+        if not everyone and len(self._served) == self._settings.workers:
+            url = self._settings.database_url
+            assert url is not None
+            say_ready(self._settings.listen, url.get_secret_value(), workers=self._settings.workers)
+
+    def _fail(self, number: int, code: int) -> None:
+        log.error("worker cannot start", worker=number, how=_how(code))
+        self._failure = StartError(f"worker {number} ended with exit code {code} before it served; it has said why")
+        self.stop()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+def pause_seconds(short_lives: int) -> float:
+    """How long the place of a worker stays empty, by how many in a row have ended soon after their start."""
+    if short_lives < 2:
+        return 0.0
+    ceiling = min(PAUSE_LAST_SECONDS, PAUSE_FIRST_SECONDS * 2.0 ** min(short_lives - 2, 16))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311
+
+
+def _foreign_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("CONFIGSVC_")}
+
+
+def _terminate(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
