@@ -34,37 +34,20 @@ async def serve(settings: Settings) -> None:
     on_signals(this_task.cancel)
     async with database_url(settings) as url:
         await prepare_database(url, apply=settings.migrate)
+        stop = asyncio.Event()
 
-        def ready(server: Server) -> None:
-            say_ready(_bound_address(settings.listen, server.port), url)
+        def first_signal() -> None:
+            stop.set()
+            on_signals(this_task.cancel)
 
-        await serve_until_stopped(url, settings, stop=asyncio.Event(), ready=ready)
-
-
-async def serve_until_stopped(
-    url: str, settings: Settings, *, stop: asyncio.Event, ready: Callable[[Server], None]
-) -> None:
-    """Serves a migrated database until a signal comes or stop is set. Raises what serve raises."""
-    this_task = asyncio.current_task()
-    assert this_task is not None
-
-    def first_signal() -> None:
-        stop.set()
-        on_signals(this_task.cancel)
-
-    def started(_: Server) -> None:
-        on_signals(first_signal)
-
-    on_signals(this_task.cancel)
-    await run_service(
-        url,
-        settings.listen,
-        workers=settings.workers,
-        grace_seconds=settings.shutdown_grace_seconds,
-        stop=stop,
-        started=started,
-        ready=ready,
-    )
+        await run_service(
+            url,
+            settings.listen,
+            grace_seconds=settings.shutdown_grace_seconds,
+            stop=stop,
+            started=lambda _: on_signals(first_signal),
+            ready=lambda server: say_ready(_bound_address(settings.listen, server.port), url),
+        )
 
 
 async def run_service(
@@ -74,7 +57,7 @@ async def run_service(
     workers: int = 1,
     grace_seconds: float,
     stop: asyncio.Event,
-    started: Callable[[Server], None],
+    started: Callable[[Server], None] = lambda _: None,
     ready: Callable[[Server], None] = lambda _: None,
 ) -> None:
     """Serves a migrated database until stop is set, then drains.

@@ -8,6 +8,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 from pydantic import SecretStr
@@ -18,9 +19,9 @@ from configsvc.start import StartError, check_exposure, database_url, on_signals
 
 log = structlog.get_logger()
 
-# What a worker writes to its standard output: that it serves, and now and then that it lives.
-READY = b"ready\n"
-ALIVE = b"alive\n"
+# What a worker writes to its standard output, a byte at a time: that it serves, and now and then that it lives.
+READY = b"r"
+ALIVE = b"."
 ALIVE_SECONDS = 2.0
 # A worker that is silent twice in a row for so long is killed: the kernel goes on giving it connections. Not at once,
 # since after a pause of the whole machine what the workers have written is still to be read.
@@ -56,6 +57,15 @@ async def supervise(settings: Settings) -> None:
             await workers.run()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """How a worker has ended; the exit code of a signal is negative."""
+
+    pid: int | None
+    exit_code: int
+    how: str
+
+
 class Workers:
     """The processes that serve, each from its own start to its end and then the next in its place.
 
@@ -70,11 +80,12 @@ class Workers:
         self._failure: StartError | None = None
 
     def stop(self) -> None:
-        """Tells every worker to end: at the first time with its grace, at the second without."""
-        log.info("stopping", grace_seconds=0 if self._stopping.is_set() else self._settings.shutdown_grace_seconds)
+        """Tells every worker to drain and end; called again, ends them at once."""
+        kill = self._stopping.is_set()
+        log.info("stopping", grace_seconds=0 if kill else self._settings.shutdown_grace_seconds)
         self._stopping.set()
         for process in self._processes.values():
-            _terminate(process)
+            _send(process, signal.SIGKILL if kill else signal.SIGTERM)
 
     async def run(self) -> None:
         """Keeps all workers running until stop. Raises StartError if one cannot even start."""
@@ -93,29 +104,32 @@ class Workers:
         await asyncio.sleep(self._settings.shutdown_grace_seconds + AFTER_GRACE_SECONDS)
         for number, process in self._processes.items():
             log.error("worker does not end and is killed", worker=number, pid=process.pid)
-            process.kill()
+            _send(process, signal.SIGKILL)
 
     async def _keep(self, number: int) -> None:
         short_lives = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = await self._start(number)
-            code = await self._attend(number, process)
+            end = await self._live(number)
             if self._stopping.is_set():
                 return
-            if code > 0 and number not in self._served:
-                self._fail(number, code)
+            if end.exit_code > 0 and number not in self._served:
+                self._fail(number, end)
                 return
             short_lives = 0 if time.monotonic() - began >= SOUND_SECONDS else short_lives + 1
             pause = pause_seconds(short_lives)
-            log.warning(
-                "worker ended",
-                worker=number,
-                pid=process.pid,
-                how=_how(code),
-                replaced_in_seconds=round(pause, 3),
-            )
+            log.warning("worker ended", worker=number, pid=end.pid, how=end.how, replaced_in_seconds=round(pause, 3))
             await self._pause(pause)
+
+    async def _live(self, number: int) -> _End:
+        """One worker from its start to its end."""
+        try:
+            process = await self._start(number)
+        except OSError as error:
+            # What the machine is short of now, memory perhaps, it may have again in a moment.
+            return _End(pid=None, exit_code=0, how=f"cannot be started: {error}")
+        code = await self._attend(number, process)
+        return _End(pid=process.pid, exit_code=code, how=_how(code))
 
     async def _start(self, number: int) -> Process:
         # Settings go through the environment, for anyone may read a command line. A session of its own: a terminal's
@@ -130,17 +144,17 @@ class Workers:
         log.info("worker started", worker=number, pid=process.pid)
         self._processes[number] = process
         if self._stopping.is_set():
-            _terminate(process)
+            _send(process, signal.SIGTERM)
         return process
 
     async def _attend(self, number: int, process: Process) -> int:
-        """The exit code of the worker, when it has ended; that of a signal is negative."""
+        """The exit code of the worker, when it has ended."""
         try:
             await self._listen(number, process)
             return await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                _send(process, signal.SIGKILL)
             del self._processes[number]
 
     async def _listen(self, number: int, process: Process) -> None:
@@ -149,17 +163,17 @@ class Workers:
         while silences < 2:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    line = await process.stdout.readline()
+                    said = await process.stdout.read(1)
             except TimeoutError:
                 silences += 1
                 continue
-            if not line:
+            if not said:
                 return
             silences = 0
-            if line == READY:
+            if said == READY:
                 self._ready(number, process)
         log.error("worker does not answer and is killed", worker=number, pid=process.pid)
-        process.kill()
+        _send(process, signal.SIGKILL)
 
     def _ready(self, number: int, process: Process) -> None:
         log.info("worker ready", worker=number, pid=process.pid)
@@ -170,9 +184,9 @@ class Workers:
             assert url is not None
             say_ready(self._settings.listen, url.get_secret_value(), workers=self._settings.workers)
 
-    def _fail(self, number: int, code: int) -> None:
-        log.error("worker cannot start", worker=number, how=_how(code))
-        self._failure = StartError(f"worker {number} ended with exit code {code} before it served; it has said why")
+    def _fail(self, number: int, end: _End) -> None:
+        log.error("worker cannot start", worker=number, pid=end.pid, how=end.how)
+        self._failure = StartError(f"worker {number} ended with {end.how} before it served; it has said why")
         self.stop()
 
     async def _pause(self, seconds: float) -> None:
@@ -193,9 +207,9 @@ def _foreign_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("CONFIGSVC_")}
 
 
-def _terminate(process: Process) -> None:
+def _send(process: Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
-        process.terminate()
+        process.send_signal(number)
 
 
 def _how(code: int) -> str:

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from configsvc.app import serve_until_stopped
+from configsvc.app import run_service
 from configsvc.settings import Settings
-from configsvc.start import StartError
+from configsvc.start import StartError, on_signals
 from configsvc.supervisor import ALIVE, ALIVE_SECONDS, READY
 
 log = structlog.get_logger()
@@ -19,14 +19,23 @@ SUPERVISOR_OUTPUT = 1
 
 
 async def work(settings: Settings) -> None:
-    """Serves a migrated database on a shared port. Raises what `serve` raises."""
+    """Serves a migrated database on a shared port until a signal comes, and no second one makes it end faster: a
+    service manager sends one to every process, and the supervisor another. Raises what `run_service` raises.
+    """
     if settings.database_url is None:
         raise StartError("a worker is started by configsvc serve, with all its settings")
     stop = asyncio.Event()
+    on_signals(stop.set)
     _stop_with_supervisor(stop)
     async with _signs_of_life():
-        url = settings.database_url.get_secret_value()
-        await serve_until_stopped(url, settings, stop=stop, ready=lambda _: _tell(READY))
+        await run_service(
+            settings.database_url.get_secret_value(),
+            settings.listen,
+            workers=settings.workers,
+            grace_seconds=settings.shutdown_grace_seconds,
+            stop=stop,
+            ready=lambda _: _tell(READY),
+        )
 
 
 def _stop_with_supervisor(stop: asyncio.Event) -> None:
@@ -59,6 +68,6 @@ async def _live() -> None:
         await asyncio.sleep(ALIVE_SECONDS)
 
 
-def _tell(line: bytes) -> None:
+def _tell(what: bytes) -> None:
     with suppress(BlockingIOError, ConnectionError):
-        os.write(SUPERVISOR_OUTPUT, line)
+        os.write(SUPERVISOR_OUTPUT, what)

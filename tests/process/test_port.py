@@ -73,10 +73,13 @@ def test_connections_that_a_server_has_closed_are_no_hindrance(reuse_port: bool)
             server.accept()[0].close()
             assert client.recv(1) == b""
     for _ in range(2):
-        with shared_port(f"127.0.0.1:{address[1]}"), listening(address[1], reuse_port=True) as server:
-            with socket.create_connection(address) as client:
-                server.accept()[0].close()
-                assert client.recv(1) == b""
+        with (
+            shared_port(f"127.0.0.1:{address[1]}"),
+            listening(address[1], reuse_port=True) as server,
+            socket.create_connection(address) as client,
+        ):
+            server.accept()[0].close()
+            assert client.recv(1) == b""
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
