@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import random
 import signal
 import sys
@@ -40,12 +41,8 @@ async def supervise(settings: Settings) -> None:
 
     Raises StartError, or CancelledError if it was told to stop before there were workers.
     """
-    if settings.listen.startswith("unix:"):
-        raise StartError(
-            f"{settings.listen} cannot be shared by workers, for the kernel spreads connections over TCP ports only: "
-            "listen on host:port, or serve with one worker (CONFIGSVC_WORKERS=1)"
-        )
     check_exposure(settings)
+    _check_sharing(settings.listen)
     this_task = asyncio.current_task()
     assert this_task is not None
     on_signals(this_task.cancel)
@@ -55,6 +52,16 @@ async def supervise(settings: Settings) -> None:
             workers = Workers(settings.model_copy(update={"listen": listen, "database_url": SecretStr(url)}))
             on_signals(workers.stop)
             await workers.run()
+
+
+def _check_sharing(listen: str) -> None:
+    if listen.startswith("unix:"):
+        raise StartError(
+            f"{listen} cannot be shared by workers, for the kernel spreads connections over TCP ports only: listen on "
+            "host:port, or serve with one worker (CONFIGSVC_WORKERS=1)"
+        )
+    if platform.system() != "Linux":
+        raise StartError("only Linux spreads connections over workers: serve with one (CONFIGSVC_WORKERS=1)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +184,9 @@ class Workers:
 
     def _ready(self, number: int, process: Process) -> None:
         log.info("worker ready", worker=number, pid=process.pid)
-        everyone = len(self._served) == self._settings.workers
+        first = number not in self._served
         self._served.add(number)
-        if not everyone and len(self._served) == self._settings.workers:
+        if first and len(self._served) == self._settings.workers:
             url = self._settings.database_url
             assert url is not None
             say_ready(self._settings.listen, url.get_secret_value(), workers=self._settings.workers)

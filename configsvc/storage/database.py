@@ -150,7 +150,7 @@ async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Conne
 
 
 @asynccontextmanager
-async def open_database(url: str, *, workers: int) -> AsyncGenerator[Database]:
+async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Database]:
     """Opens the pools of one of as many workers; connections are made when they are needed, so that a database that is
     away does not keep the process from starting.
     """
