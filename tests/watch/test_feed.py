@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
-from configsvc.feed import Feed
+from configsvc.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening
 from tests.postgres import plain_connection
 from tests.service import Service, reason_of, running_service
@@ -321,3 +321,9 @@ async def test_watches_end_with_shutting_down_when_the_service_stops(psql: Sessi
             for watch in watches:
                 error = await watch.until_error()
                 assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+
+
+def test_the_pauses_between_attempts_grow_to_a_limit_and_never_end_the_feed() -> None:
+    pauses = [_pause(attempt) for attempt in range(2000)]
+    assert pauses[0] <= RECONNECT_FIRST_SECONDS
+    assert all(RECONNECT_LAST_SECONDS / 2 <= pause <= RECONNECT_LAST_SECONDS for pause in pauses[10:])
