@@ -71,7 +71,8 @@ class Watches:
     async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[History, WatchMessage]]:
         """The messages of one watch, each with the history that its revision belongs to; it never ends by itself.
 
-        Raises EpochChangedError, RevisionUnknownError, DatabaseUnavailableError or ShuttingDownError.
+        Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
+        ShuttingDownError.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -79,7 +80,8 @@ class Watches:
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)
         # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
-        head = await self._head()
+        bounds = await self._bounds()
+        head = bounds.head
         self._feed.check_history(history)
         if request.after_revision is None:
             async for message in self._snapshot(request, history, head):
@@ -87,13 +89,14 @@ class Watches:
             cursor = head
         else:
             log.check_head(request.after_revision, head)
+            log.check_kept(request.after_revision, bounds.compacted_revision)
             cursor = request.after_revision
         async for message in self._follow(request, history, cursor, synced_at=head):
             yield history, message
 
-    async def _head(self) -> int:
+    async def _bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
-            return await log.head(connection)
+            return await log.bounds(connection)
 
     async def _snapshot(
         self, request: WatchRequest, history: History, revision: int
@@ -173,7 +176,7 @@ class Watches:
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
-            return await log.parts_from(connection, position)
+            return (await log.page_from(connection, position)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
         """Reads again when the database is back, for a watch outlives its absence.
