@@ -151,7 +151,7 @@ class Watches:
                 if self._feed.live and not position.ordinal:
                     yield ProgressMessage(revision=position.revision - 1, synced=False)
                 quiet_until = time.monotonic() + request.progress_interval_seconds
-            parts = await self._next_parts(position, quiet_until - time.monotonic())
+            parts = await self._next_parts(history, position, quiet_until - time.monotonic())
             self._feed.check_history(history)
             for part in parts:
                 events = picked(request.selection, part.changes)
@@ -167,10 +167,12 @@ class Watches:
                 delivering = part.more and (delivering or bool(events))
                 position = part.next
 
-    async def _next_parts(self, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
+    async def _next_parts(self, history: History, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
         """What comes next, from the ring one part at a time, so that a client that does not read pins no more of it."""
         if not await self._feed.wait_beyond(position, limit_seconds):
             return ()
+        # Not read from the table of another one, which may not even have it.
+        self._feed.check_history(history)
         recent = self._feed.part_at(position)
         return (recent,) if recent else await self._patiently(partial(self._read_parts, position))
 
