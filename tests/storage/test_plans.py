@@ -168,6 +168,19 @@ async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
         assert not scanned
 
 
+@pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])
+async def test_the_log_is_compacted_by_index(connection: "Connection", revision: int, ordinal: int) -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
+    assert indexes == {"commits_revision_key", "change_records_pkey", "change_records_kind_resource_id_version_key"}
+    assert not scanned
+
+
+async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove_commits", list(range(20)), 1500, 1600)
+    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey"}
+    assert not scanned
+
+
 async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
     configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
