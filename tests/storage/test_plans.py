@@ -176,7 +176,7 @@ async def test_the_log_is_compacted_by_index(connection: "Connection", revision:
 
 
 async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
-    indexes, scanned = await plan(connection, "compaction", "remove_commits", list(range(20)), 1500, 1600)
+    indexes, scanned = await plan(connection, "compaction", "remove_commits", [7, 8, 9], 1500, 1600)
     assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey"}
     assert not scanned
 
