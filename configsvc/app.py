@@ -8,6 +8,7 @@ import structlog
 
 from configsvc.applications import Applications
 from configsvc.configurations import Configurations
+from configsvc.domain.models import DEFAULT_RETENTION, Retention
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
 from configsvc.merged_writes import MergedWrites
@@ -45,6 +46,7 @@ async def serve(settings: Settings) -> None:
             url,
             settings.listen,
             grace_seconds=settings.shutdown_grace_seconds,
+            retention=Retention(days=settings.history_days, versions=settings.history_versions),
             stop=stop,
             started=lambda _: on_signals(first_signal),
             ready=lambda server: say_ready(_bound_address(settings.listen, server.port), url),
@@ -57,6 +59,7 @@ async def run_service(
     *,
     workers: int = 1,
     grace_seconds: float,
+    retention: Retention = DEFAULT_RETENTION,
     stop: asyncio.Event,
     started: Callable[[Server], None] = lambda _: None,
     ready: Callable[[Server], None] = lambda _: None,
@@ -73,7 +76,7 @@ async def run_service(
         server = _server(listen, database, feed, writes, merged, shared_port=workers > 1)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
-            keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
+            keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
             showing_health = tasks.create_task(_show_health(server, feed, ready), name="health")
             try:
                 await server.start()

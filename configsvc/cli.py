@@ -40,7 +40,7 @@ LogFormat = Annotated[
 
 
 @app.command("serve")
-def serve_command(  # noqa: PLR0913, PLR0917 - each is a flag
+def serve_command(
     listen: Annotated[
         str | None, typer.Option(help="host:port or unix:path; default 127.0.0.1:50051. [env: CONFIGSVC_LISTEN]")
     ] = None,
@@ -63,6 +63,16 @@ def serve_command(  # noqa: PLR0913, PLR0917 - each is a flag
             help="How long calls under way may take after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
         ),
     ] = None,
+    history_days: Annotated[
+        float | None,
+        typer.Option(help="How long everything in the history is kept; default 90. [env: CONFIGSVC_HISTORY_DAYS]"),
+    ] = None,
+    history_versions: Annotated[
+        int | None,
+        typer.Option(
+            help="How many versions of before then are kept of what lives; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
+        ),
+    ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -75,6 +85,8 @@ def serve_command(  # noqa: PLR0913, PLR0917 - each is a flag
         insecure=insecure,
         migrate=migrate,
         shutdown_grace_seconds=shutdown_grace_seconds,
+        history_days=history_days,
+        history_versions=history_versions,
         log_level=log_level,
         log_format=log_format,
     )

@@ -240,14 +240,15 @@ def _written(outcome: Outcome) -> Written | None:
 
 async def answers_of(connection: "Connection", outcomes: Sequence[Outcome]) -> dict[int, Configuration]:
     """After the end of the transaction: the configurations as the writes left them, by place. Of a deletion, only the
-    revision matters. Without a commit, what changed has no revision.
+    revision matters. Without a commit, what changed has no revision. A version that was compacted, which a call found
+    that was repeated when its request_id expired, is left out.
     """
     changed = {place: outcome.configuration for place, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
     earlier = {place: outcome.written for place, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
     versions = await configuration_writes.get_versions(connection, set(earlier.values())) if earlier else {}
     revision = await _revision_of(connection, next(iter(changed.values()))) if changed else 0
     return {place: replace(row, revision=revision) for place, row in changed.items()} | {
-        place: versions[written] for place, written in earlier.items()
+        place: versions[written] for place, written in earlier.items() if written in versions
     }
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from configsvc.configuration_batch import Changed, Outcome, Postponed, Unchanged, answers_of, write_batch
-from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, DatabaseUnavailableError
+from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held
 from configsvc.writes import WRITE_LIMIT_SECONDS, Writes, transaction
@@ -112,8 +112,10 @@ class MergedWrites:
         postponed: list[Waiting] = []
         for place, (waiting, outcome) in enumerate(zip(batch, outcomes, strict=True)):
             match outcome:
-                case Changed() | Unchanged():
+                case Changed() | Unchanged() if place in answers:
                     waiting.accept(answers[place])
+                case Changed() | Unchanged():
+                    waiting.refuse(WriteConflictError())
                 case Held(application=application):
                     self._start_alone(waiting, turn=application)
                 case Postponed():
@@ -156,7 +158,10 @@ async def _written(write: ConfigurationWrite, connection: "Connection") -> Outco
 
 
 async def _answer(connection: "Connection", outcome: Outcome) -> Configuration:
-    return (await answers_of(connection, (outcome,)))[0]
+    answers = await answers_of(connection, (outcome,))
+    if not answers:
+        raise WriteConflictError
+    return answers[0]
 
 
 def _without_request_id(write: ConfigurationWrite) -> ConfigurationWrite:

@@ -102,8 +102,8 @@ class Watches:
     async def watch(self, request: WatchRequest, send: Send) -> None:
         """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
 
-        Raises EpochChangedError, RevisionUnknownError, DatabaseUnavailableError or ShuttingDownError, and what send
-        raises.
+        Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
+        ShuttingDownError, and what send raises.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -111,12 +111,14 @@ class Watches:
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)
         # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
-        head = await self._head()
+        bounds = await self._bounds()
+        head = bounds.head
         self._feed.check_history(history)
         if request.after_revision is None:
             await self._send_snapshot(request, history, head, send)
         else:
             log.check_head(request.after_revision, head)
+            log.check_kept(request.after_revision, bounds.compacted_revision)
         after = head if request.after_revision is None else request.after_revision
         with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
             await Follower(self, self._feed, history, audience, quiet, partial(send, history)).follow(after, head)
@@ -132,9 +134,9 @@ class Watches:
         finally:
             audience.size -= 1
 
-    async def _head(self) -> int:
+    async def _bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
-            return await log.head(connection)
+            return await log.bounds(connection)
 
     async def _send_snapshot(self, request: WatchRequest, history: History, revision: int, send: Send) -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
@@ -187,7 +189,7 @@ class Watches:
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
-            return await log.parts_from(connection, position)
+            return (await log.page_from(connection, position)).parts
 
     async def patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
         """Reads again when the database is back, for a watch outlives its absence.

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from configsvc.app import run_service
+from configsvc.domain.models import Retention
 from configsvc.settings import Settings
 from configsvc.start import StartError, on_signals
 from configsvc.supervisor import ALIVE, ALIVE_SECONDS, READY
@@ -33,6 +34,7 @@ async def work(settings: Settings) -> None:
             settings.listen,
             workers=settings.workers,
             grace_seconds=settings.shutdown_grace_seconds,
+            retention=Retention(days=settings.history_days, versions=settings.history_versions),
             stop=stop,
             ready=lambda _: _tell(READY),
         )

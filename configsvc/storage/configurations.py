@@ -21,7 +21,7 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
-from configsvc.storage.log import check_head
+from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def _bad_json_path(description: str) -> InvalidRequestError:
 
 
 async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Configuration]:
-    """The page that the query asks for. Raises RevisionUnknownError, FilterTooSlowError or InvalidRequestError."""
+    """The page that the query asks for.
+
+    Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
+    """
     after_application, after_name = query.after or (None, None)
     try:
         rows = await connection.fetch(
@@ -152,6 +155,7 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
 def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
+    check_kept(first["shown_revision"], first["compacted_revision"])
     shown = tuple(configuration_of(row) for row in rows[:limit] if row["id"] is not None)
     goes_on = bool(shown) and first["rows_found"] > len(shown)
     return Page(

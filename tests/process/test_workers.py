@@ -436,6 +436,8 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         insecure=True,
         migrate=False,
         shutdown_grace_seconds=0.1,
+        history_days=1.5,
+        history_versions=3,
         log_level="warning",
         log_format="console",
     )

@@ -71,7 +71,7 @@ async def plan(connection: "Connection", file: str, name: str, *arguments: Any) 
     return (
         {node["Index Name"] for node in nodes if "Index Name" in node},
         {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
-        - {"revision_counter", "applications"},
+        - {"revision_counter", "compaction", "applications"},
     )
 
 
@@ -179,6 +179,19 @@ async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
         indexes, scanned = await plan(connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
+
+
+@pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])
+async def test_the_log_is_compacted_by_index(connection: "Connection", revision: int, ordinal: int) -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
+    assert indexes == {"commits_revision_key", "change_records_pkey", "change_records_kind_resource_id_version_key"}
+    assert not scanned
+
+
+async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove_commits", [7, 8, 9], 1500, 1600)
+    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey"}
+    assert not scanned
 
 
 async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
