@@ -1,0 +1,72 @@
+"""The command line: `python -m bench run`, `report` and `plot`."""
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+
+from bench import plot, report
+from bench.plan import FULL, QUICK
+from bench.results import load, save
+from bench.suite import Group, measure
+
+PROJECT = Path(__file__).parent.parent
+LATEST = PROJECT / "bench" / "results" / "latest.json"
+DOCUMENT = PROJECT / "docs" / "performance.md"
+PLOT = PROJECT / "docs" / "watchers.svg"
+
+app = typer.Typer(
+    help="Measures the service against its limits, etcd and its targets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ResultsPath = Annotated[Path, typer.Option("--results", help="The results, as run wrote them.")]
+
+
+@app.command("run")
+def run_command(
+    quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works: no figures.")] = False,
+    only: Annotated[list[Group] | None, typer.Option(help="Measure this alone; may be given again.")] = None,
+    repetitions: Annotated[int | None, typer.Option(min=1, help="How often each figure is taken.")] = None,
+    output: Annotated[Path, typer.Option(help="Where the results go.")] = LATEST,
+) -> None:
+    """Measure, write the results and print the table."""
+    plan = QUICK if quick else FULL
+    plan = replace(plan, repetitions=repetitions or plan.repetitions)
+    output = output.resolve()
+    # Its programs are started as modules of the project.
+    os.chdir(PROJECT)
+    # What the embedded PostgreSQL logs would stand in the table.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    results = uvloop.run(measure(plan, only or list(Group)))
+    save(results, output)
+    report.show(results)
+
+
+@app.command("report")
+def report_command(
+    results: ResultsPath = LATEST,
+    document: Annotated[Path, typer.Option(help="The document whose table is replaced.")] = DOCUMENT,
+) -> None:
+    """Put the table of a run into the document."""
+    report.write(load(results), document)
+
+
+@app.command("plot")
+def plot_command(
+    results: ResultsPath = LATEST,
+    output: Annotated[Path, typer.Option(help="The SVG.")] = PLOT,
+) -> None:
+    """Draw latency and memory against the number of watchers."""
+    output.write_text(plot.svg(load(results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,100 @@
+"""The table of the results, on a terminal and in docs/performance.md."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.results import Figure, Results, Row, Target
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+HEADERS = ("what", "configsvc", "limit", "etcd", "against the limit", "target", "met")
+# Wide enough that a pipe gets each row on one line.
+PIPE_WIDTH = 220
+
+
+def show(results: Results) -> None:
+    """Prints the table."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    table = Table(*HEADERS, title=_title(results), title_justify="left")
+    for row in results.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    for line in _missing(results):
+        console.print(line, markup=False, highlight=False)
+
+
+def write(results: Results, document: Path) -> None:
+    """Puts the table between the two marks of a document. Raises ValueError if they are not there."""
+    text = document.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{document} has no {BEGIN} … {END}")
+    document.write_text(f"{before}{BEGIN}\n{_markdown(results)}\n{END}{after}", encoding="utf-8")
+
+
+def _markdown(results: Results) -> str:
+    lines = [HEADERS, ("---",) * len(HEADERS), *(_cells(row) for row in results.rows)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    missing = "\n".join(f"- {line}" for line in _missing(results))
+    machine = "\n".join(f"- {name}: {value}" for name, value in results.machine.items())
+    return "\n\n".join(filter(None, (f"{_title(results)}.", table, missing, machine)))
+
+
+def _title(results: Results) -> str:
+    kind = " (quick: these figures say nothing)" if results.quick else ""
+    return f"{results.taken}, median of {results.repetitions}{kind}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.title,
+        _shown(row.ours, row.unit),
+        _titled(row.limit, row.limit_title, row.unit),
+        _titled(row.etcd, row.etcd_title, row.unit),
+        _compared(row),
+        _target(row.target, row.unit),
+        {True: "met", False: "**not met**", None: ""}[row.met],
+    )
+
+
+def _titled(figure: Figure, title: str, unit: str) -> str:
+    return f"{_shown(figure, unit)} ({title})" if title else ""
+
+
+def _shown(figure: Figure, unit: str) -> str:
+    return "not measured" if figure.median is None else f"{_number(figure.median)} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def _compared(row: Row) -> str:
+    if row.compared is None or (row.target and row.target.of == "value"):
+        return ""
+    return (
+        f"{row.compared:+,.2f} {row.unit}" if row.target and row.target.of == "difference" else f"× {row.compared:.2f}"
+    )
+
+
+def _target(target: Target | None, unit: str) -> str:
+    if target is None:
+        return ""
+    bound = f"{target.bound:,g}"
+    shown = {"ratio": f"× {bound}", "difference": f"{bound} {unit} above", "value": f"{bound} {unit}"}[target.of]
+    return f"at {target.at} {shown}"
+
+
+def _missing(results: Results) -> list[str]:
+    """Why what was not measured was not."""
+    columns: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in results.rows:
+        for column, figure in (("configsvc", row.ours), ("limit", row.limit), ("etcd", row.etcd)):
+            if figure.missing:
+                columns[row.title, figure.missing].append(column)
+    return [f"not measured: {title} ({', '.join(of)}): {why}" for (title, why), of in columns.items()]
