@@ -28,14 +28,19 @@ class Callers:
         self._open = 0
         self._failed = 0
         self._connections: list[Connection] = []
+        # The connection of each caller.
+        self._places: list[int] = []
         self._answered = 0
         self._idle = asyncio.Event()
 
     async def connect(self, address: str, path: str, callers: int) -> None:
         """Opens the connections."""
-        for place in range(callers // CALLERS_PER_CONNECTION):
-            ended = partial(self._ended, place)
-            self._connections.append(await connect(address, path, lambda _stream, _arrived: None, ended))
+        for caller in range(callers):
+            place = caller // CALLERS_PER_CONNECTION
+            if place == len(self._connections):
+                ended = partial(self._ended, place)
+                self._connections.append(await connect(address, path, lambda _stream, _arrived: None, ended))
+            self._places.append(place)
 
     async def handle(self, *, seconds: float) -> float:
         """Calls for so long, and returns how many were answered each second."""
@@ -43,9 +48,8 @@ class Callers:
         self._idle.clear()
         began = time.monotonic()
         self._until = began + seconds
-        for place in range(len(self._connections)):
-            for _ in range(CALLERS_PER_CONNECTION):
-                self._call(place)
+        for place in self._places:
+            self._call(place)
         async with asyncio.timeout(seconds + ANSWER_LIMIT_SECONDS):
             await self._idle.wait()
         if self._failed:

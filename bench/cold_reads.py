@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from bench import messages, peers
-from bench.calls import call_once
 from bench.plan import Run
-from bench.reader import redis_command
+from bench.reader import postgres, redis_command
 from bench.remote import remote
 from bench.results import Row, figures, row
 
@@ -39,14 +38,12 @@ async def measure(run: Run) -> tuple[Row, ...]:
 
 async def _filled_redis(run: Run, stack: AsyncExitStack) -> str:
     """The address of a Redis that holds every answer, ready to be sent."""
-    async with peers.service(run.database_url, run.folder) as service:
-        answer = await call_once(service.address, messages.get(messages.row_name(0)))
+    answer_of = await postgres(run.database_url)
     server = await stack.enter_async_context(peers.redis(run.folder))
     host, _, port = server.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    first = messages.row_name(0).encode()
-    for name in (messages.row_name(number).encode() for number in range(run.plan.cold_reads)):
-        writer.write(redis_command(b"SET", name, answer.replace(first, name)))
+    for name in map(messages.row_name, range(run.plan.cold_reads)):
+        writer.write(redis_command(b"SET", name.encode(), await answer_of(name)))
         if await reader.readline() != b"+OK\r\n":
             raise RuntimeError("Redis does not take a value")
     writer.close()

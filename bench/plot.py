@@ -6,9 +6,9 @@ from html import escape
 
 from bench.results import Curve, Results
 
-WIDTH, HEIGHT = 420, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 110
-COLOURS = ("#b2182b", "#2166ac", "#7a7a7a", "#1a9850")
+WIDTH, HEIGHT = 420, 340
+LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 130
+COLOURS = ("#b2182b", "#2166ac", "#1a9850", "#e08214", "#7a7a7a")
 PANELS = {"latency": "commit to watcher, ms", "memory": "memory of a watch, KiB"}
 
 

@@ -17,7 +17,7 @@ from bench.results import Figure, Row, Target, figures, row
 CONNECTIONS, STREAMS = 8, 16
 WARM_UP_SECONDS = 0.4
 NAME = messages.row_name(1)
-AT_LEAST_085 = Target(of="ratio", at="least", bound=0.85)
+AT_LEAST_085 = Target(at="least", bound=0.85)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

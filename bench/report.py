@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.results import Figure, Results, Row, Target
+from bench.results import Figure, Results, Row
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 HEADERS = ("what", "configsvc", "limit", "etcd", "against the limit", "target", "met")
@@ -57,7 +57,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _titled(row.limit, row.limit_title, row.unit),
         _titled(row.etcd, row.etcd_title, row.unit),
         _compared(row),
-        _target(row.target, row.unit),
+        _target(row),
         {True: "met", False: "**not met**", None: ""}[row.met],
     )
 
@@ -75,19 +75,17 @@ def _number(value: float) -> str:
 
 
 def _compared(row: Row) -> str:
-    if row.compared is None or (row.target and row.target.of == "value"):
+    if row.compared is None or row.by == "value":
         return ""
-    return (
-        f"{row.compared:+,.2f} {row.unit}" if row.target and row.target.of == "difference" else f"× {row.compared:.2f}"
-    )
+    return f"{row.compared:+,.2f} {row.unit}" if row.by == "difference" else f"× {row.compared:.2f}"
 
 
-def _target(target: Target | None, unit: str) -> str:
-    if target is None:
+def _target(row: Row) -> str:
+    if row.target is None:
         return ""
-    bound = f"{target.bound:,g}"
-    shown = {"ratio": f"× {bound}", "difference": f"{bound} {unit} above", "value": f"{bound} {unit}"}[target.of]
-    return f"at {target.at} {shown}"
+    bound = f"{row.target.bound:,g}"
+    shown = {"ratio": f"× {bound}", "difference": f"{bound} {row.unit} above", "value": f"{bound} {row.unit}"}[row.by]
+    return f"at {row.target.at} {shown}"
 
 
 def _missing(results: Results) -> list[str]:

@@ -24,6 +24,8 @@ class Figure:
 
 NOTHING = Figure()
 
+By = Literal["ratio", "difference", "value"]
+
 
 def figures(samples: Mapping[str, tuple[float, ...]], reasons: Mapping[str, str]) -> Callable[[str], Figure]:
     """Figures by name, from what was measured and why the rest was not."""
@@ -32,16 +34,15 @@ def figures(samples: Mapping[str, tuple[float, ...]], reasons: Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A bound for ours / limit (ratio), ours - limit (difference) or ours itself (value)."""
+    """A bound for what is compared."""
 
-    of: Literal["ratio", "difference", "value"]
     at: Literal["least", "most"]
     bound: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `compared` is what the target bounds; where there is no target, the ratio."""
+    """One line of the table. `compared` is ours / limit (ratio), ours - limit (difference) or ours (value)."""
 
     key: str
     title: str
@@ -51,6 +52,7 @@ class Row:
     limit_title: str
     etcd: Figure
     etcd_title: str
+    by: By
     target: Target | None
     compared: float | None
     met: bool | None
@@ -85,10 +87,11 @@ def row(
     *,
     limit: tuple[str, Figure] = ("", NOTHING),
     etcd: tuple[str, Figure] = ("", NOTHING),
+    by: By = "ratio",
     target: Target | None = None,
 ) -> Row:
     """A line with its verdict."""
-    compared = _compared(ours, limit[1], target.of if target else "ratio")
+    compared = _compared(ours, limit[1], by)
     return Row(
         key=key,
         title=title,
@@ -98,20 +101,21 @@ def row(
         limit_title=limit[0],
         etcd=etcd[1],
         etcd_title=etcd[0],
+        by=by,
         target=target,
         compared=compared,
         met=None if compared is None or target is None else _met(compared, target),
     )
 
 
-def _compared(ours: Figure, limit: Figure, of: str) -> float | None:
-    if of == "value":
+def _compared(ours: Figure, limit: Figure, by: By) -> float | None:
+    if by == "value":
         return ours.median
     # Both of a repetition were measured one after the other, so what slowed the machine meanwhile slowed both.
     pairs = list(zip(ours.samples, limit.samples, strict=False))
     if not pairs:
         return None
-    return median(first - second if of == "difference" else first / second for first, second in pairs)
+    return median(first - second if by == "difference" else first / second for first, second in pairs)
 
 
 def _met(compared: float, target: Target) -> bool:

@@ -167,8 +167,8 @@ def _rows(figure: FigureOf) -> tuple[Row, ...]:
     return (
         *(_delivery_row(figure, watchers) for watchers in (1000, 10_000)),
         _memory_row(figure, 10_000),
-        _latency_row(figure, 1, Target(of="difference", at="most", bound=2.0)),
-        _latency_row(figure, 100, Target(of="difference", at="most", bound=2.0)),
+        _latency_row(figure, 1, Target(at="most", bound=2.0)),
+        _latency_row(figure, 100, Target(at="most", bound=2.0)),
         _latency_row(figure, 1000, None),
         _latency_row(figure, 10_000, None),
         row(
@@ -178,7 +178,8 @@ def _rows(figure: FigureOf) -> tuple[Row, ...]:
             figure(SERVICE, "p99_ms", 1000),
             limit=("raw LISTEN", figure(LISTEN, "p99_ms", 1000)),
             etcd=("put to watcher", figure(ETCD, "p99_ms", 1000)),
-            target=Target(of="value", at="most", bound=100.0),
+            by="value",
+            target=Target(at="most", bound=100.0),
         ),
     )
 
@@ -191,7 +192,7 @@ def _delivery_row(figure: FigureOf, watchers: int) -> Row:
         figure(SERVICE, "cpu_us", watchers),
         limit=("a bare stream's write", figure(BARE, "cpu_us", watchers)),
         etcd=("watch", figure(ETCD, "cpu_us", watchers)),
-        target=Target(of="ratio", at="most", bound=1.3),
+        target=Target(at="most", bound=1.3),
     )
 
 
@@ -203,7 +204,8 @@ def _memory_row(figure: FigureOf, watchers: int) -> Row:
         figure(SERVICE, "memory_kib", watchers),
         limit=("a bare stream", figure(BARE, "memory_kib", watchers)),
         etcd=("watch", figure(ETCD, "memory_kib", watchers)),
-        target=Target(of="difference", at="most", bound=25.0),
+        by="difference",
+        target=Target(at="most", bound=25.0),
     )
 
 
@@ -215,6 +217,7 @@ def _latency_row(figure: FigureOf, watchers: int, target: Target | None) -> Row:
         figure(SERVICE, "p50_ms", watchers),
         limit=("raw LISTEN", figure(LISTEN, "p50_ms", watchers)),
         etcd=("put to watcher", figure(ETCD, "p50_ms", watchers)),
+        by="difference",
         target=target,
     )
 
@@ -227,6 +230,7 @@ def _curves(figure: FigureOf, counts: tuple[int, ...]) -> tuple[Curve, ...]:
         Curve(panel="latency", title="configsvc, p99", points=points(SERVICE, "p99_ms")),
         Curve(panel="latency", title="configsvc, p50", points=points(SERVICE, "p50_ms")),
         Curve(panel="latency", title="etcd, p50", points=points(ETCD, "p50_ms")),
+        Curve(panel="latency", title="bare grpc.aio stream, p50", points=points(BARE, "p50_ms")),
         Curve(panel="latency", title="raw LISTEN, p50", points=points(LISTEN, "p50_ms")),
         Curve(panel="memory", title="configsvc", points=points(SERVICE, "memory_kib")),
         Curve(panel="memory", title="etcd", points=points(ETCD, "memory_kib")),

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +16,7 @@ from bench.remote import Remote, remote
 from bench.results import Row, Target, figures, row
 
 CALLERS = 64
-AT_LEAST_TWICE = Target(of="ratio", at="least", bound=2.0)
+AT_LEAST_TWICE = Target(at="least", bound=2.0)
 DATABASE = "pgbench"
 
 TABLES = """
@@ -44,7 +43,19 @@ COMMIT;
 """
 # The number as late as can be, for its lock lasts until the commit is on disk.
 COUNTED_UPDATE = UPDATE.replace("COMMIT;", "UPDATE counter SET revision = revision + 1;\nCOMMIT;")
-SCRIPTS = {"pgbench update": UPDATE, "pgbench update and counter": COUNTED_UPDATE, "pgbench insert": INSERT}
+# By name: what is run, and by how many clients.
+SCRIPTS = {
+    "pgbench update": (UPDATE, CALLERS),
+    "pgbench update and counter": (COUNTED_UPDATE, CALLERS),
+    "pgbench insert": (INSERT, CALLERS),
+    "pgbench update, 1 client": (UPDATE, 1),
+}
+# What is compared comes one after the other.
+ORDER = (
+    *("UpdateConfiguration", "pgbench update", "pgbench update and counter", "etcd put"),
+    *("CreateConfiguration", "pgbench insert", "etcd put of new keys"),
+    *("UpdateConfiguration, 1 caller", "pgbench update, 1 client", "etcd put, 1 caller"),
+)
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
@@ -52,7 +63,8 @@ async def measure(run: Run) -> tuple[Row, ...]:
     reasons: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         measurements = await _service(run, stack) | await _pgbench(run, reasons) | await _etcd(run, stack, reasons)
-        samples = await in_turn(run.plan.repetitions, _interleaved(measurements), run.say)
+        ordered = {name: measurements[name] for name in ORDER if name in measurements}
+        samples = await in_turn(run.plan.repetitions, ordered, run.say)
     figure = figures(samples, reasons)
     return (
         row(
@@ -80,41 +92,44 @@ async def measure(run: Run) -> tuple[Row, ...]:
             etcd=("put of new keys", figure("etcd put of new keys")),
             target=AT_LEAST_TWICE,
         ),
+        row(
+            "update_alone",
+            "UpdateConfiguration, 1 caller",
+            "writes/s",
+            figure("UpdateConfiguration, 1 caller"),
+            limit=("pgbench: UPDATE, NOTIFY", figure("pgbench update, 1 client")),
+            etcd=("put", figure("etcd put, 1 caller")),
+        ),
     )
-
-
-def _interleaved(measurements: Mapping[str, Measure]) -> dict[str, Measure]:
-    """What is compared comes one after the other."""
-    order = ("UpdateConfiguration", *SCRIPTS, "etcd put", "CreateConfiguration", "etcd put of new keys")
-    order = sorted(order, key=lambda name: "insert" in name or "new" in name or "Create" in name)
-    return {name: measurements[name] for name in order if name in measurements}
 
 
 async def _service(run: Run, stack: AsyncExitStack) -> dict[str, Measure]:
     server = await stack.enter_async_context(peers.service(run.database_url, run.folder))
     return {
-        "UpdateConfiguration": await _callers(run, stack, server.address, messages.update()),
-        "CreateConfiguration": await _callers(run, stack, server.address, messages.create()),
+        "UpdateConfiguration": await _callers(run, stack, server.address, messages.update(), CALLERS),
+        "CreateConfiguration": await _callers(run, stack, server.address, messages.create(), CALLERS),
+        "UpdateConfiguration, 1 caller": await _callers(run, stack, server.address, messages.update(), 1),
     }
 
 
 async def _etcd(run: Run, stack: AsyncExitStack, reasons: dict[str, str]) -> dict[str, Measure]:
     calls = {
-        "etcd put": messages.etcd_put(f"row-{messages.ROW}"),
-        "etcd put of new keys": messages.etcd_put(f"new-{messages.TURN}"),
+        "etcd put": (messages.etcd_put(f"row-{messages.ROW}"), CALLERS),
+        "etcd put of new keys": (messages.etcd_put(f"new-{messages.TURN}"), CALLERS),
+        "etcd put, 1 caller": (messages.etcd_put(f"row-{messages.ROW}"), 1),
     }
     reason = peers.missing("etcd")
     if reason:
         reasons |= dict.fromkeys(calls, reason)
         return {}
     server = await stack.enter_async_context(peers.etcd(run.folder))
-    return {name: await _callers(run, stack, server.address, call) for name, call in calls.items()}
+    return {name: await _callers(run, stack, server.address, *call) for name, call in calls.items()}
 
 
-async def _callers(run: Run, stack: AsyncExitStack, address: str, call: Call) -> Measure:
+async def _callers(run: Run, stack: AsyncExitStack, address: str, call: Call, count: int) -> Measure:
     # Once by a client that knows errors: it raises one that would be a mere failure to the other.
     await call_once(address, Call(path=call.path, request=messages.numbered(call.request, 0, 0)))
-    callers = await stack.enter_async_context(remote("callers", address, call.path, call.request.hex(), str(CALLERS)))
+    callers = await stack.enter_async_context(remote("callers", address, call.path, call.request.hex(), str(count)))
     return partial(_rate, callers, run.plan.seconds)
 
 
@@ -147,20 +162,12 @@ async def _tables(database_url: str) -> str:
 
 async def _transactions(run: Run, url: str, name: str) -> float:
     script = run.folder / f"{name}.sql"
-    script.write_text(SCRIPTS[name], encoding="utf-8")
+    text, clients = SCRIPTS[name]
+    script.write_text(text, encoding="utf-8")
     pgbench = peers.program("pgbench")
     assert pgbench
-    load = [
-        "--client",
-        str(CALLERS),
-        "--jobs",
-        "2",
-        "--time",
-        str(math.ceil(run.plan.seconds)),
-        "--protocol",
-        "prepared",
-    ]
-    printed = await output_of(pgbench, "--no-vacuum", *load, "--file", str(script), url)
+    load = f"--no-vacuum --client {clients} --jobs 2 --time {math.ceil(run.plan.seconds)} --protocol prepared"
+    printed = await output_of(pgbench, *load.split(), "--file", str(script), url)
     rate = re.search(r"tps = ([\d.]+)", printed)
     if not rate or re.search(r"failed transactions: [1-9]", printed):
         raise RuntimeError(f"pgbench printed something else than expected: {printed}")
