@@ -12,13 +12,13 @@ import uvloop
 
 from bench import plot, report
 from bench.plan import FULL, QUICK
-from bench.results import load, save
+from bench.results import Results, load, save
 from bench.suite import Group, measure
 
 PROJECT = Path(__file__).parent.parent
 LATEST = PROJECT / "bench" / "results" / "latest.json"
 DOCUMENT = PROJECT / "docs" / "performance.md"
-PLOT = PROJECT / "docs" / "watchers.svg"
+PLOT = DOCUMENT.with_name(report.PLOT)
 
 app = typer.Typer(
     help="Measures the service against its limits, etcd and its targets.",
@@ -55,8 +55,10 @@ def report_command(
     results: ResultsPath = LATEST,
     document: Annotated[Path, typer.Option(help="The document whose table is replaced.")] = DOCUMENT,
 ) -> None:
-    """Put the table of a run into the document."""
-    report.write(load(results), document)
+    """Put the table of a run into the document, and the plot beside it."""
+    loaded = load(results)
+    report.write(loaded, document)
+    _draw(loaded, document.with_name(report.PLOT))
 
 
 @app.command("plot")
@@ -65,7 +67,12 @@ def plot_command(
     output: Annotated[Path, typer.Option(help="The SVG.")] = PLOT,
 ) -> None:
     """Draw latency and memory against the number of watchers."""
-    output.write_text(plot.svg(load(results)), encoding="utf-8")
+    _draw(load(results), output)
+
+
+def _draw(results: Results, output: Path) -> None:
+    if results.curves:
+        output.write_text(plot.svg(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Callers:
             place = caller // CALLERS_PER_CONNECTION
             if place == len(self._connections):
                 ended = partial(self._ended, place)
-                self._connections.append(await connect(address, path, lambda _stream, _arrived: None, ended))
+                self._connections.append(await connect(address, path, lambda _stream, _arrived, _size: None, ended))
             self._places.append(place)
 
     async def handle(self, *, seconds: float) -> float:

@@ -23,7 +23,7 @@ DEFAULT_WINDOW = 2**16 - 1
 _HEADER = struct.Struct(">BHBBI")
 _PREFIX_BYTES = 5
 
-Received = Callable[[int, int], None]
+Received = Callable[[int, int, int], None]
 Ended = Callable[[int, bool], None]
 
 
@@ -37,8 +37,8 @@ def enveloped(message: bytes) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One connection. It tells `received` of each message: the number of its call and time.monotonic_ns at its arrival;
-    and `ended` of each call that is over, with whether it got a message: an error brings none.
+    """One connection. It tells `received` of each message: the number of its call, time.monotonic_ns at its arrival and
+    how many bytes it has; and `ended` of each call that is over, with whether it got a message: an error brings none.
     """
 
     def __init__(self, authority: str, path: str, received: Received, ended: Ended) -> None:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         data = self._partial.get(stream, b"") + payload
         while len(data) >= _PREFIX_BYTES and len(data) >= (size := _PREFIX_BYTES + int.from_bytes(data[1:5])):
             self._answered.add(stream)
-            self._received(stream, arrived)
+            self._received(stream, arrived, size - _PREFIX_BYTES)
             data = data[size:]
         self._partial[stream] = data
 

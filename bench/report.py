@@ -8,10 +8,11 @@ from rich.table import Table
 
 from bench.results import Figure, Results, Row
 
+PLOT = "watchers.svg"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 HEADERS = ("what", "configsvc", "limit", "etcd", "against the limit", "target", "met")
 # Wide enough that a pipe gets each row on one line.
-PIPE_WIDTH = 220
+PIPE_WIDTH = 300
 
 
 def show(results: Results) -> None:
@@ -42,7 +43,8 @@ def _markdown(results: Results) -> str:
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     missing = "\n".join(f"- {line}" for line in _missing(results))
     machine = "\n".join(f"- {name}: {value}" for name, value in results.machine.items())
-    return "\n\n".join(filter(None, (f"{_title(results)}.", table, missing, machine)))
+    plot = f"![Latency and memory against the number of watchers]({PLOT})" if results.curves else ""
+    return "\n\n".join(filter(None, (f"{_title(results)}.", table, missing, plot, machine)))
 
 
 def _title(results: Results) -> str:

@@ -8,6 +8,7 @@ import sys
 import uvloop
 
 from bench.http2 import CallFailedError, Connection, connect
+from bench.messages import CONTENT_BYTES
 from bench.remote import answer_requests
 
 STREAMS_PER_CONNECTION = 100
@@ -28,17 +29,23 @@ class Watchers:
         self._count = 0
         self._arrivals: list[int] = []
         self._expected = 0
+        self._smallest = CONTENT_BYTES
         self._complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def handle(self, *, watchers: int | None = None) -> list[int] | int:
         """Opens so many more, or returns when one message has come to each: time.monotonic_ns of each arrival."""
         if watchers is None:
-            return await self._messages(self._count)
+            arrivals = await self._messages(self._count)
+            if self._smallest < CONTENT_BYTES:
+                raise CallFailedError("a message of a change has no configuration in it")
+            return arrivals
         while self._count < watchers:
             batch = min(BATCH, watchers - self._count)
             for _ in range(batch):
                 await self._open()
             await self._messages(batch * self._greetings)
+            # Greetings may be empty.
+            self._smallest = CONTENT_BYTES
         return self._count
 
     async def _open(self) -> None:
@@ -55,8 +62,9 @@ class Watchers:
         arrivals, self._arrivals = self._arrivals, []
         return arrivals
 
-    def _received(self, _: int, arrived: int) -> None:
+    def _received(self, _: int, arrived: int, size: int) -> None:
         self._arrivals.append(arrived)
+        self._smallest = min(self._smallest, size)
         self._check()
 
     def _check(self) -> None:
