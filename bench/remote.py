@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 300.0
 # The arrivals at 10,000 watchers are one line.
 LONGEST_LINE = 2**24
 
