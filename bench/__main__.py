@@ -48,6 +48,8 @@ def run_command(
     results = uvloop.run(measure(plan, only or list(Group)))
     save(results, output)
     report.show(results)
+    if results.failed:
+        raise typer.Exit(1)
 
 
 @app.command("report")

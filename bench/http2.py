@@ -27,7 +27,7 @@ Received = Callable[[int, int, int], None]
 Ended = Callable[[int, bool], None]
 
 
-class CallFailedError(Exception):
+class CallFailedError(RuntimeError):
     """A server ended a call, or the connection, in another way than it should."""
 
 

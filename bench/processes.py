@@ -15,7 +15,7 @@ STOP_LIMIT_SECONDS = 15.0
 POLL_SECONDS = 0.02
 
 
-class DoesNotStartError(Exception):
+class DoesNotStartError(RuntimeError):
     """A server ended, or did not answer in time; the text has the end of what it printed."""
 
 

@@ -97,4 +97,5 @@ def _missing(results: Results) -> list[str]:
         for column, figure in (("configsvc", row.ours), ("limit", row.limit), ("etcd", row.etcd)):
             if figure.missing:
                 columns[row.title, figure.missing].append(column)
-    return [f"not measured: {title} ({', '.join(of)}): {why}" for (title, why), of in columns.items()]
+    failed = [f"failed: {text}" for text in results.failed]
+    return failed + [f"not measured: {title} ({', '.join(of)}): {why}" for (title, why), of in columns.items()]

@@ -76,6 +76,8 @@ class Results:
     quick: bool
     machine: dict[str, str]
     rows: tuple[Row, ...]
+    # Groups of rows that are not there, each with its error.
+    failed: tuple[str, ...]
     curves: tuple[Curve, ...]
 
 

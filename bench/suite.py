@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
+import grpc
 from rich.console import Console
 
 from bench import cold_reads, messages, peers, reads, watches, writes
@@ -27,6 +28,10 @@ FROM generate_series(0, $3::integer - 1) AS i
 """
 
 
+# A program that ends, does not answer, or answers with something else than it should.
+FAILURES = (RuntimeError, OSError, TimeoutError, grpc.RpcError, asyncpg.PostgresError)
+
+
 class Group(StrEnum):
     """What can be measured by itself."""
 
@@ -39,22 +44,24 @@ class Group(StrEnum):
 async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
     """Starts everything, measures, and ends everything."""
     rows: list[Row] = []
-    curves: tuple[Curve, ...] = ()
+    curves: list[Curve] = []
+    failed: list[str] = []
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="configsvc-bench-") as name:
         folder = Path(name)
         async with embedded_postgres(folder / "data") as url:
             run = Run(plan=plan, database_url=url, folder=folder, say=lambda text: console.print(text, markup=False))
             await _prepare(run)
-            if Group.READS in groups:
-                rows += await reads.measure(run)
-            if Group.WATCHES in groups:
-                watched, curves = await watches.measure(run)
-                rows += watched
-            if Group.COLD_READS in groups:
-                rows += await cold_reads.measure(run)
-            if Group.WRITES in groups:
-                rows += (*await writes.measure(run), *_not_built())
+            for group in groups:
+                try:
+                    measured, drawn = await _measured(run, group)
+                except FAILURES as error:
+                    # Minutes of other figures are worth keeping.
+                    failed.append(f"{group}: {type(error).__name__}: {error}")
+                    run.say(failed[-1])
+                else:
+                    rows += measured
+                    curves += drawn
             machine = await _machine(url)
     return Results(
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -62,8 +69,21 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
         quick=plan.quick,
         machine=machine,
         rows=tuple(rows),
-        curves=curves,
+        failed=tuple(failed),
+        curves=tuple(curves),
     )
+
+
+async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
+    match group:
+        case Group.READS:
+            return await reads.measure(run), ()
+        case Group.WATCHES:
+            return await watches.measure(run)
+        case Group.COLD_READS:
+            return await cold_reads.measure(run), ()
+        case Group.WRITES:
+            return (*await writes.measure(run), *_not_built()), ()
 
 
 async def _prepare(run: Run) -> None:

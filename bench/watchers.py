@@ -12,8 +12,8 @@ from bench.messages import CONTENT_BYTES
 from bench.remote import answer_requests
 
 STREAMS_PER_CONNECTION = 100
-# Opened at once; the server is asked for the next ones when these are greeted.
-BATCH = 500
+# Opened at once; the next ones are when these are greeted. A server that is asked for many more refuses some.
+BATCH = 100
 
 
 class Watchers:

@@ -38,7 +38,9 @@ def test_what_was_not_measured_is_not_judged() -> None:
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:
     line = row("key", "title", "ms", Figure(samples=(1.0,)), by="value", target=Target(at="most", bound=2.0))
     curve = Curve(panel="latency", title="configsvc", points=((100, 1.0), (1000, 10.0)))
-    results = Results(taken="", repetitions=1, quick=False, machine={"processors": "2"}, rows=(line,), curves=(curve,))
+    results = Results(
+        taken="", repetitions=1, quick=False, machine={"processors": "2"}, rows=(line,), failed=(), curves=(curve,)
+    )
     save(results, tmp_path / "folder" / "results.json")
     assert load(tmp_path / "folder" / "results.json") == results
     document = tmp_path / "page.md"
