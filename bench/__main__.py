@@ -1,10 +1,13 @@
 """The command line: `python -m bench run`, `report` and `plot`."""
 
+import asyncio
 import logging
 import os
+import signal
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -45,7 +48,10 @@ def run_command(
     os.chdir(PROJECT)
     # What the embedded PostgreSQL logs would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    results = uvloop.run(measure(plan, only or list(Group)))
+    try:
+        results = uvloop.run(_ended_by_sigterm(measure(plan, only or list(Group))))
+    except asyncio.CancelledError:
+        raise typer.Exit(1) from None
     save(results, output)
     report.show(results)
     if results.failed:
@@ -70,6 +76,13 @@ def plot_command(
 ) -> None:
     """Draw latency and memory against the number of watchers."""
     _draw(load(results), output)
+
+
+async def _ended_by_sigterm(measuring: Coroutine[Any, Any, Results]) -> Results:
+    """Ends what was started on SIGTERM too; Ctrl-C does so by itself."""
+    task = asyncio.ensure_future(measuring)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _draw(results: Results, output: Path) -> None:

@@ -92,10 +92,10 @@ def _target(row: Row) -> str:
 
 def _missing(results: Results) -> list[str]:
     """Why what was not measured was not."""
-    columns: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    places: defaultdict[str, list[str]] = defaultdict(list)
     for row in results.rows:
         for column, figure in (("configsvc", row.ours), ("limit", row.limit), ("etcd", row.etcd)):
             if figure.missing:
-                columns[row.title, figure.missing].append(column)
+                places[figure.missing].append(f"{row.title} ({column})")
     failed = [f"failed: {text}" for text in results.failed]
-    return failed + [f"not measured: {title} ({', '.join(of)}): {why}" for (title, why), of in columns.items()]
+    return failed + [f"not measured, {why}: {'; '.join(of)}" for why, of in places.items()]

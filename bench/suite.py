@@ -46,6 +46,8 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
     rows: list[Row] = []
     curves: list[Curve] = []
     failed: list[str] = []
+    # One minute's average. A figure of a busy machine is none.
+    load_before = f"{os.getloadavg()[0]:.2f}"
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="configsvc-bench-") as name:
         folder = Path(name)
@@ -62,7 +64,7 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
                 else:
                     rows += measured
                     curves += drawn
-            machine = await _machine(url)
+            machine = await _machine(url, load_before)
     return Results(
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         repetitions=plan.repetitions,
@@ -108,7 +110,7 @@ def _not_built() -> tuple[Row, ...]:
     )
 
 
-async def _machine(url: str) -> dict[str, str]:
+async def _machine(url: str, load_before: str) -> dict[str, str]:
     """What the figures depend on."""
     connection = await asyncpg.connect(url, timeout=10, command_timeout=10)
     postgres: str = await connection.fetchval("SHOW server_version")
@@ -119,7 +121,8 @@ async def _machine(url: str) -> dict[str, str]:
     printed = {name: (await output_of(path, commands[name])).splitlines()[0] for name, path in found.items()}
     return {
         "processors": str(os.cpu_count()),
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load before": load_before,
         "Python": sys.version.split()[0],
         "PostgreSQL": postgres,
         **{name: version(name) for name in libraries},
