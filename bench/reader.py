@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # At most; as many as a process of the service has for reads.
 CONNECTIONS = 6
 
-# What the service reads for GetConfiguration.
+# What GetConfiguration reads, by name alone.
 SELECT = """
 SELECT
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,

@@ -114,7 +114,7 @@ def _compared(ours: Figure, limit: Figure, by: By) -> float | None:
     if by == "value":
         return ours.median
     # Both of a repetition were measured one after the other, so what slowed the machine meanwhile slowed both.
-    pairs = list(zip(ours.samples, limit.samples, strict=False))
+    pairs = [pair for pair in zip(ours.samples, limit.samples, strict=False) if by == "difference" or pair[1]]
     if not pairs:
         return None
     return median(first - second if by == "difference" else first / second for first, second in pairs)
