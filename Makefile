@@ -65,6 +65,12 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 		echo "no PostgreSQL 15 in $(POSTGRES15_BIN): install postgresql-15 or set POSTGRES15_BIN" >&2; exit 1; fi
 	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
 
+# The working machine is measured, so nothing else should run on it meanwhile.
+.PHONY: bench
+bench: setup ## measure the service against its limits, etcd and the targets (8 minutes; BENCH_ARGUMENTS=--help)
+	@bench/install-peers.sh
+	@$(BIN)/python -m bench run $(BENCH_ARGUMENTS)
+
 .PHONY: check
 check: setup ## check format, lint, types, layers, protos, generated code and SQL
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
