@@ -16,19 +16,22 @@ from urllib.parse import urlsplit
 import structlog
 
 from configsvc.applications import Applications
+from configsvc.cache import Cache
 from configsvc.configurations import Configurations
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.embedded import embedded_postgres
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
+from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
-from configsvc.settings import Settings
+from configsvc.settings import DEFAULT_CACHE_MEGABYTES, Settings
 from configsvc.storage.database import Database, open_database
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.watch import Watches
+from configsvc.wire.resources import encoded_configuration
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
@@ -124,7 +127,12 @@ async def serve(settings: Settings) -> None:
             _on_signals(first_signal)
 
         await run_service(
-            url, settings.listen, grace_seconds=settings.shutdown_grace_seconds, stop=stop, started=started
+            url,
+            settings.listen,
+            cache_megabytes=settings.cache_megabytes,
+            grace_seconds=settings.shutdown_grace_seconds,
+            stop=stop,
+            started=started,
         )
 
 
@@ -135,16 +143,24 @@ def _on_signals(callback: Callable[[], object]) -> None:
 
 
 async def run_service(
-    url: str, listen: str, *, grace_seconds: float, stop: asyncio.Event, started: Callable[[Server], None]
+    url: str,
+    listen: str,
+    *,
+    cache_megabytes: int = DEFAULT_CACHE_MEGABYTES,
+    grace_seconds: float,
+    stop: asyncio.Event,
+    started: Callable[[Server], None],
 ) -> None:
     """Serves a migrated database until stop is set, then drains. started is called once the port is open.
 
     Raises StartError, or the error of a background task.
     """
     async with open_database(url) as database:
-        feed = Feed(url)
+        cache = Cache(cache_megabytes * 1024 * 1024)
+        feed = Feed(url, cache)
+        reads = Reads(database, feed, cache, encoded_configuration)
         writes = Writes(database)
-        server = _server(listen, database, feed, writes)
+        server = _server(listen, database, feed, writes, reads)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
@@ -166,10 +182,10 @@ async def run_service(
     log.info("stopped")
 
 
-def _server(address: str, database: Database, feed: Feed, writes: Writes) -> Server:
+def _server(address: str, database: Database, feed: Feed, writes: Writes, reads: Reads) -> Server:
     servicers = {
-        "ApplicationService": ApplicationServicer(Applications(database, writes)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, writes), Watches(database, feed)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, writes, reads), Watches(database, feed)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     try:

@@ -58,6 +58,12 @@ def serve_command(
             help="How long calls under way may take after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
         ),
     ] = None,
+    cache_megabytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Memory for answers of GetConfiguration; default 64, 0 for none. [env: CONFIGSVC_CACHE_MEGABYTES]"
+        ),
+    ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -69,6 +75,7 @@ def serve_command(
         insecure=insecure,
         migrate=migrate,
         shutdown_grace_seconds=shutdown_grace_seconds,
+        cache_megabytes=cache_megabytes,
         log_level=log_level,
         log_format=log_format,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.cache import Answer
 from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
 from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, Violations
 from configsvc.domain.models import (
@@ -23,6 +24,7 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
+from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
 from configsvc.writes import Writes
 
@@ -56,9 +58,10 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: "Database", writes: Writes, reads: Reads) -> None:
         self._database = database
         self._writes = writes
+        self._reads = reads
 
     async def create(
         self, application: ApplicationRef, *, name: str, comments: str, config: JsonObject, context: WriteContext
@@ -80,16 +83,13 @@ class Configurations:
                 context=context,
             )
 
-        return await self._writes.run(context, f"{application}:{name}", change, configurations.get_version)
+        created = await self._writes.run(context, f"{application}:{name}", change, configurations.get_version)
+        self._reads.note_write(created)
+        return created
 
-    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Configuration:
+    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
-        async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            configuration = await configurations.get(connection, ref)
-        if configuration is None:
-            raise ResourceNotFoundError("configuration", str(ref))
-        return configuration
+        return await self._reads.get(ref, min_revision=min_revision)
 
     async def get_many(self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool) -> Batch:
         """Many at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
@@ -156,7 +156,9 @@ class Configurations:
                 connection, current, name=name, comments=comments, config=config, context=context
             )
 
-        return await self._writes.run(context, str(ref), change, configurations.get_version)
+        updated = await self._writes.run(context, str(ref), change, configurations.get_version)
+        self._reads.note_write(updated)
+        return updated
 
     async def delete(self, ref: ConfigurationRef, *, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
@@ -166,7 +168,9 @@ class Configurations:
             await log.explain_deletion(connection, context)
             return await configurations.delete(connection, current.id)
 
-        return await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.CONFIGURATION))
+        revision = await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.CONFIGURATION))
+        self._reads.require(revision)
+        return revision
 
 
 async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from configsvc.cache import Cache
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import DatabaseUnavailableError, EpochChangedError, ShuttingDownError
 from configsvc.storage.listener import Listener, open_listener
@@ -40,8 +41,9 @@ class History:
 class Feed:
     """Follows the log of one database. Everything here belongs to one event loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cache: Cache) -> None:
         self._url = url
+        self._cache = cache
         self._history = History("")
         self._next = position_after(0)
         self._ring: deque[CommitPart] = deque()
@@ -73,7 +75,7 @@ class Feed:
 
     @property
     def lag_seconds(self) -> float:
-        """How long ago the log was last read to its end."""
+        """How long ago the log was last read to its end: whatever was committed before that is known here."""
         return time.monotonic() - self._verified
 
     async def wait_live(self) -> None:
@@ -100,6 +102,12 @@ class Feed:
         if self._stopped:
             raise ShuttingDownError
         return self._next > position
+
+    async def wait_revision(self, revision: int, limit_seconds: float) -> None:
+        """Returns when the log was read up to the revision, or after the limit, or once stopped."""
+        give_up = time.monotonic() + limit_seconds
+        while self.revision < revision and not self._stopped and (left := give_up - time.monotonic()) > 0:
+            await self._wait(left)
 
     async def _wait(self, limit_seconds: float) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -152,6 +160,7 @@ class Feed:
 
     async def _start_history(self, history: History, head: int) -> None:
         self._history = history
+        self._cache.clear()
         self._next = position_after(head)
         while self._ring:
             self._drop_first()
@@ -161,20 +170,24 @@ class Feed:
         while True:
             # Answers within the limit of a round trip, which the pages may take longer than.
             await listener.head()
-            await self._read_to_the_end(listener)
-            self._verified = time.monotonic()
+            self._verified = await self._read_to_the_end(listener)
             self._set_live(True)
             await listener.wait_for_bell(POLL_SECONDS)
 
-    async def _read_to_the_end(self, listener: Listener) -> None:
+    async def _read_to_the_end(self, listener: Listener) -> float:
+        """The monotonic time at which there was nothing more to read."""
+        asked = time.monotonic()
         while parts := await listener.parts_from(self._next):
             for part in parts:
                 self._append(part)
             await self._wake()
+            asked = time.monotonic()
+        return asked
 
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:
             raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
+        self._cache.forget_changed(part)
         self._numbers[part.first] = self._dropped + len(self._ring)
         self._ring.append(part)
         self._ring_bytes += _memory_of(part)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_PORT = 65_535
+DEFAULT_CACHE_MEGABYTES = 64
 
 _HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
 _DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
@@ -43,5 +44,6 @@ class Settings(BaseSettings):
     insecure: bool = False
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    cache_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = DEFAULT_CACHE_MEGABYTES
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

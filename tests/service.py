@@ -43,12 +43,19 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, *, grace_seconds: float = 5.0) -> AsyncGenerator[Service]:
-    """Serves a migrated database, in a task of its own, and waits until it is SERVING."""
+async def running_service(database_url: str, *, grace_seconds: float = 5.0, **settings: Any) -> AsyncGenerator[Service]:
+    """Serves a migrated database, in a task of its own, and waits until it is SERVING; settings are `run_service`'s."""
     stop = asyncio.Event()
     bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
-        run_service(database_url, "127.0.0.1:0", grace_seconds=grace_seconds, stop=stop, started=bound.set_result)
+        run_service(
+            database_url,
+            "127.0.0.1:0",
+            grace_seconds=grace_seconds,
+            stop=stop,
+            started=bound.set_result,
+            **settings,
+        )
     )
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:

@@ -30,7 +30,7 @@ class Caller:
     actor: str
 
 
-UnaryMethod = Callable[[Any, Caller], Awaitable[Message]]
+UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
 StreamMethod = Callable[[Any, Caller], AsyncGenerator[bytes]]
 UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler = Callable[[bytes, Context], Awaitable[None]]
@@ -93,7 +93,8 @@ def unary_handler(method: str, request_class: type[Message], call: UnaryMethod, 
             record = _Record(method, context)
             try:
                 request = _parsed(request_class, data, record)
-                response = (await call(request, record.caller)).SerializeToString()
+                answer = await call(request, record.caller)
+                response = answer if isinstance(answer, bytes) else answer.SerializeToString()
             except BaseException as error:
                 await _fail(error, record, context)
                 raise

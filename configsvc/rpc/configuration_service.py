@@ -47,12 +47,12 @@ class ConfigurationServicer:
             await self._configurations.create(application, name=name, comments=comments, config=config, context=context)
         )
 
-    async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
+    async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> bytes:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
-        return configuration_message(await self._configurations.get(ref, min_revision=min_revision))
+        return (await self._configurations.get(ref, min_revision=min_revision)).encoded
 
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller

@@ -144,10 +144,11 @@ async def delete(connection: "Connection", configuration_id: str) -> Written:
     return Written(resource_id=configuration_id, version=version)
 
 
-async def get(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
-    """The configuration as it is now."""
+async def get(connection: "Connection", ref: ConfigurationRef) -> tuple[Configuration | None, int]:
+    """The configuration as it is now, and the revision that this shows."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
-    return _configuration(row) if row else None
+    assert row is not None
+    return None if row["id"] is None else _configuration(row), row["shown_revision"]
 
 
 async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:

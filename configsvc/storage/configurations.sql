@@ -27,11 +27,12 @@ FOR UPDATE;
 
 -- name: get
 SELECT
+    revision_counter.revision AS shown_revision,
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,
     c.create_time, c.update_time, c.created_by, c.updated_by
-FROM configurations AS c
-JOIN commits ON commits.id = c.commit_id
-WHERE c.id = $1 OR (c.application = $2 AND c.name = $3);
+FROM revision_counter
+LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
+    ON c.id = $1 OR (c.application = $2 AND c.name = $3);
 
 -- name: get_version
 -- Also within the transaction that made the version: its revision is 0 until the commit.

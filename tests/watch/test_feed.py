@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
+from configsvc.cache import Cache
 from configsvc.domain.commits import position_after
 from configsvc.feed import Feed
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening
@@ -245,7 +246,7 @@ async def fill_one_by_one(session: Session, count: int) -> None:
 
 
 async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) -> None:
-    feed = Feed(database_url)
+    feed = Feed(database_url, Cache(0))
     following = asyncio.create_task(feed.run())
     async with asyncio.timeout(LIMIT_SECONDS):
         await feed.wait_live()

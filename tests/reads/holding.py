@@ -1,0 +1,78 @@
+"""Ways to count reads of the database, and to hold up a read or the feed at the point that a test is about."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from configsvc.domain.commits import CommitPart, Position
+from configsvc.storage import configurations
+from configsvc.storage.listener import Listener
+from tests.service import Service
+
+LIMIT_SECONDS = 30.0
+PAUSE_SECONDS = 0.005
+
+
+class DatabaseReads:
+    """Counts the reads of one configuration; holds each up once the database has answered, until they are let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = 0
+        self._read: Callable[..., Awaitable[Any]] = configurations.get
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._answered = asyncio.Semaphore(0)
+        monkeypatch.setattr(configurations, "get", self._counted)
+
+    async def _counted(self, *arguments: object) -> Any:
+        self.begun += 1
+        answer = await self._read(*arguments)
+        self._answered.release()
+        await self._flowing.wait()
+        return answer
+
+    def hold(self) -> None:
+        """From now on, no answer of the database reaches its reader."""
+        self._answered = asyncio.Semaphore(0)
+        self._flowing.clear()
+
+    async def answered(self) -> None:
+        """Returns when the database has answered one more read."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await self._answered.acquire()
+
+    def let_go(self) -> None:
+        """Every answer reaches its reader."""
+        self._flowing.set()
+
+
+class HeldFeed:
+    """Keeps the feed from learning anything more, while it stays live."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._read = Listener.parts_from
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        held = self
+
+        async def parts_from(listener: Listener, position: Position) -> tuple[CommitPart, ...]:
+            await held._flowing.wait()
+            return await held._read(listener, position)
+
+        monkeypatch.setattr(Listener, "parts_from", parts_from)
+
+    def hold(self) -> None:
+        self._flowing.clear()
+
+    def let_go(self) -> None:
+        self._flowing.set()
+
+
+async def fed(service: Service, revision: int) -> None:
+    """Returns when the feed of the service has read the revision."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while (await service.server.GetServerStatus(GetServerStatusRequest())).revision < revision:  # noqa: ASYNC110
+            await asyncio.sleep(PAUSE_SECONDS)
