@@ -22,22 +22,28 @@ class DatabaseReads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
         self._read: Callable[..., Awaitable[Any]] = configurations.get
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._gates = [asyncio.Event()]
+        self._gates[-1].set()
         self._answered = asyncio.Semaphore(0)
         monkeypatch.setattr(configurations, "get", self._counted)
 
     async def _counted(self, *arguments: object) -> Any:
         self.begun += 1
+        gate = self._gates[-1]
         answer = await self._read(*arguments)
         self._answered.release()
-        await self._flowing.wait()
+        await gate.wait()
         return answer
 
     def hold(self) -> None:
-        """From now on, no answer of the database reaches its reader."""
+        """No answer to a read that begins from now on reaches its reader."""
         self._answered = asyncio.Semaphore(0)
-        self._flowing.clear()
+        self._gates.append(asyncio.Event())
+
+    def hold_no_more(self) -> None:
+        """Reads that begin from now on are not held up; those that are stay so."""
+        self._gates.append(asyncio.Event())
+        self._gates[-1].set()
 
     async def answered(self) -> None:
         """Returns when the database has answered one more read."""
@@ -46,7 +52,8 @@ class DatabaseReads:
 
     def let_go(self) -> None:
         """Every answer reaches its reader."""
-        self._flowing.set()
+        for gate in self._gates:
+            gate.set()
 
 
 class HeldFeed:
