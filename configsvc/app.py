@@ -7,13 +7,14 @@ import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
 from configsvc.cache import Cache
@@ -22,6 +23,7 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.embedded import embedded_postgres
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
+from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
@@ -32,6 +34,7 @@ from configsvc.storage.database import Database, open_database
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
+from configsvc.wire.watches import WatchEncoder
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
@@ -47,12 +50,13 @@ class StartError(Exception):
 
 def check_exposure(settings: Settings) -> None:
     """Raises StartError if the service would be open to the network without being told so."""
-    if not settings.insecure and not _is_loopback(settings.listen):
-        raise StartError(
-            f"{settings.listen} is not a loopback address, and there is no authentication: anyone who reaches it "
-            "could read and change everything. Listen on 127.0.0.1, or accept that with --insecure "
-            "(CONFIGSVC_INSECURE=true)"
-        )
+    for address in (settings.listen, settings.metrics_listen):
+        if address and not settings.insecure and not _is_loopback(address):
+            raise StartError(
+                f"{address} is not a loopback address, and there is no authentication: anyone who reaches it "
+                f"could {'read and change everything' if address == settings.listen else 'read the metrics'}. "
+                "Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
+            )
 
 
 def _is_loopback(address: str) -> bool:
@@ -130,6 +134,7 @@ async def serve(settings: Settings) -> None:
             url,
             settings.listen,
             cache_megabytes=settings.cache_megabytes,
+            metrics_listen=settings.metrics_listen,
             grace_seconds=settings.shutdown_grace_seconds,
             stop=stop,
             started=started,
@@ -147,6 +152,7 @@ async def run_service(
     listen: str,
     *,
     cache_megabytes: int = DEFAULT_CACHE_MEGABYTES,
+    metrics_listen: str | None = None,
     grace_seconds: float,
     stop: asyncio.Event,
     started: Callable[[Server], None],
@@ -155,12 +161,12 @@ async def run_service(
 
     Raises StartError, or the error of a background task.
     """
-    async with open_database(url) as database:
+    registry = new_registry()
+    async with open_database(url) as database, _shown_metrics(registry, metrics_listen):
         cache = Cache(cache_megabytes * 1024 * 1024)
         feed = Feed(url, cache)
-        reads = Reads(database, feed, cache, encoded_configuration)
         writes = Writes(database)
-        server = _server(listen, database, feed, writes, reads)
+        server = _server(listen, database, feed, cache, writes, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
@@ -182,16 +188,46 @@ async def run_service(
     log.info("stopped")
 
 
-def _server(address: str, database: Database, feed: Feed, writes: Writes, reads: Reads) -> Server:
+def _server(
+    address: str, database: Database, feed: Feed, cache: Cache, writes: Writes, registry: CollectorRegistry
+) -> Server:
+    """The server with all that it serves, and metrics of both."""
+    reads = Reads(database, feed, cache, encoded_configuration)
+    watches, encoder = Watches(database, feed), WatchEncoder()
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, writes, reads), Watches(database, feed)),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, writes, reads), watches, encoder),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     try:
-        return build_server(servicers, address)
+        server = build_server(servicers, address, CallMetrics(registry))
     except AddressInUseError as error:
         raise StartError(str(error)) from error
+    state = State(
+        in_flight=server.in_flight,
+        encoder=encoder,
+        feed=feed,
+        watches=watches,
+        cache=cache,
+        reads=reads,
+        writes=writes,
+        database=database,
+    )
+    registry.register(state)
+    return server
+
+
+@asynccontextmanager
+async def _shown_metrics(registry: CollectorRegistry, listen: str | None) -> AsyncGenerator[None]:
+    async with AsyncExitStack() as stack:
+        if listen:
+            host, _, port = listen.rpartition(":")
+            try:
+                bound = await stack.enter_async_context(served_metrics(registry, host.strip("[]"), int(port)))
+            except OSError as error:
+                raise StartError(f"cannot serve metrics on {listen}: {error.strerror}") from error
+            log.info("serving metrics", listen=f"{host}:{bound}")
+        yield
 
 
 async def _show_health(server: Server, feed: Feed, listen: str, url: str) -> None:

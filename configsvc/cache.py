@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from configsvc.domain.commits import CommitPart
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef
+from configsvc.domain.models import ConfigurationRef, IdRef
 
 # What an answer takes in memory beside its bytes and its names, about.
 ANSWER_BYTES = 768
@@ -70,14 +70,10 @@ class Cache:
             self._forget(answer)
 
     def forget_changed(self, part: CommitPart) -> None:
-        """Forgets whatever the commit may have changed, by all names that it had and has."""
+        """Forgets what the commit changed, under every name that it had."""
         if self._by_id:
             for change in part.changes:
-                changed = change.configuration
-                self.forget(IdRef(id=changed.id), before=part.revision)
-                self.forget(KeyRef(application=changed.application, name=changed.name), before=part.revision)
-                previous = KeyRef(application=change.previous_application, name=change.previous_name)
-                self.forget(previous, before=part.revision)
+                self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
     def clear(self) -> None:
         """Forgets everything."""

@@ -58,6 +58,9 @@ def serve_command(
             help="How long calls under way may take after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
         ),
     ] = None,
+    metrics_listen: Annotated[
+        str | None, typer.Option(help="host:port for /metrics; unset: none. [env: CONFIGSVC_METRICS_LISTEN]")
+    ] = None,
     cache_megabytes: Annotated[
         int | None,
         typer.Option(
@@ -75,6 +78,7 @@ def serve_command(
         insecure=insecure,
         migrate=migrate,
         shutdown_grace_seconds=shutdown_grace_seconds,
+        metrics_listen=metrics_listen,
         cache_megabytes=cache_megabytes,
         log_level=log_level,
         log_format=log_format,

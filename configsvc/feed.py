@@ -3,6 +3,7 @@ more.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -19,6 +20,8 @@ log = structlog.get_logger()
 
 # A lost bell delays a change by this much at the most.
 POLL_SECONDS = 2.0
+# How often PostgreSQL is asked how full its queue of notifications is.
+QUEUE_SECONDS = 15.0
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
 RING_LIMIT = 10_000
@@ -57,6 +60,9 @@ class Feed:
         self._away.set()
         self._stopped = False
         self._verified = time.monotonic()
+        self.connections_lost = 0
+        self.notification_queue_usage = 0.0
+        self._queue_asked = -math.inf
 
     @property
     def history(self) -> History:
@@ -72,6 +78,16 @@ class Feed:
     def live(self) -> bool:
         """Whether new commits are heard of right now."""
         return self._live.is_set()
+
+    @property
+    def ring_parts(self) -> int:
+        """How many parts of commits are kept for watches."""
+        return len(self._ring)
+
+    @property
+    def ring_bytes(self) -> int:
+        """What they take in memory, about."""
+        return self._ring_bytes
 
     @property
     def lag_seconds(self) -> float:
@@ -147,6 +163,7 @@ class Feed:
                     await self._follow(listener)
             except DatabaseUnavailableError as error:
                 self._set_live(False)
+                self.connections_lost += 1
                 log.warning("feed lost the database", error=repr(error.__cause__), attempt=attempt)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
@@ -172,7 +189,14 @@ class Feed:
             await listener.head()
             self._verified = await self._read_to_the_end(listener)
             self._set_live(True)
+            await self._ask_for_queue(listener)
             await listener.wait_for_bell(POLL_SECONDS)
+
+    async def _ask_for_queue(self, listener: Listener) -> None:
+        now = time.monotonic()
+        if now - self._queue_asked >= QUEUE_SECONDS:
+            self._queue_asked = now
+            self.notification_queue_usage = await listener.notification_queue_usage()
 
     async def _read_to_the_end(self, listener: Listener) -> float:
         """The monotonic time at which there was nothing more to read."""

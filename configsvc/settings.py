@@ -33,6 +33,12 @@ def _checked_listen(address: str) -> str:
     return address
 
 
+def _checked_metrics_listen(address: str) -> str:
+    if _checked_listen(address).startswith("unix:"):
+        raise ValueError("is not like 127.0.0.1:9464: Prometheus reads from no unix socket")
+    return address
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 
@@ -44,6 +50,7 @@ class Settings(BaseSettings):
     insecure: bool = False
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    metrics_listen: Annotated[str, AfterValidator(_checked_metrics_listen)] | None = None
     cache_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = DEFAULT_CACHE_MEGABYTES
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -58,6 +58,22 @@ class ProgressMessage:
     synced: bool
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Progress:
+    """How far a watch is, for the metrics; behind: it reads from the table. blocked: it waits for its client."""
+
+    revision: int = 0
+    behind: bool = True
+    blocked: bool = False
+
+    @property
+    def state(self) -> str:
+        """One of up_to_date, behind and blocked."""
+        if self.blocked:
+            return "blocked"
+        return "behind" if self.behind else "up_to_date"
+
+
 WatchMessage = ExistingMessage | CommitMessage | ProgressMessage
 
 
@@ -67,6 +83,11 @@ class Watches:
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
         self._feed = feed
+        self._open: set[Progress] = set()
+
+    def progress(self) -> tuple[Progress, ...]:
+        """How far each open watch is."""
+        return tuple(self._open)
 
     async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[History, WatchMessage]]:
         """The messages of one watch, each with the history that its revision belongs to; it never ends by itself.
@@ -81,15 +102,22 @@ class Watches:
         # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
         head = await self._head()
         self._feed.check_history(history)
-        if request.after_revision is None:
-            async for message in self._snapshot(request, history, head):
+        cursor = head if request.after_revision is None else request.after_revision
+        log.check_head(cursor, head)
+        progress = Progress(revision=cursor)
+        self._open.add(progress)
+        try:
+            if request.after_revision is None:
+                async for message in self._snapshot(request, history, head):
+                    progress.blocked = True
+                    yield history, message
+                    progress.blocked = False
+            async for message in self._follow(request, history, progress, synced_at=head):
+                progress.blocked = True
                 yield history, message
-            cursor = head
-        else:
-            log.check_head(request.after_revision, head)
-            cursor = request.after_revision
-        async for message in self._follow(request, history, cursor, synced_at=head):
-            yield history, message
+                progress.blocked = False
+        finally:
+            self._open.discard(progress)
 
     async def _head(self) -> int:
         async with self._database.catch_up() as connection:
@@ -132,9 +160,9 @@ class Watches:
             return await configurations.page(connection, query)
 
     async def _follow(
-        self, request: WatchRequest, history: History, revision: int, *, synced_at: int
+        self, request: WatchRequest, history: History, progress: Progress, *, synced_at: int
     ) -> AsyncGenerator[CommitMessage | ProgressMessage]:
-        position = position_after(revision)
+        position = position_after(progress.revision)
         synced = delivering = False
         quiet_until = time.monotonic() + request.progress_interval_seconds
         while True:
@@ -148,7 +176,8 @@ class Watches:
                 if self._feed.live and not position.ordinal:
                     yield ProgressMessage(revision=position.revision - 1, synced=False)
                 quiet_until = time.monotonic() + request.progress_interval_seconds
-            parts = await self._next_parts(position, quiet_until - time.monotonic())
+            progress.revision = position.revision - 1
+            parts = await self._next_parts(position, progress, quiet_until - time.monotonic())
             self._feed.check_history(history)
             for part in parts:
                 events = picked(request.selection, part.changes)
@@ -164,11 +193,13 @@ class Watches:
                 delivering = part.more and (delivering or bool(events))
                 position = part.next
 
-    async def _next_parts(self, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
+    async def _next_parts(self, position: Position, progress: Progress, limit_seconds: float) -> Sequence[CommitPart]:
         """What comes next, from the ring one part at a time, so that a client that does not read pins no more of it."""
+        progress.behind = False
         if not await self._feed.wait_beyond(position, limit_seconds):
             return ()
         recent = self._feed.part_at(position)
+        progress.behind = recent is None
         return (recent,) if recent else await self._patiently(partial(self._read_parts, position))
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:

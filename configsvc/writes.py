@@ -25,6 +25,7 @@ class Writes:
     """Runs changes on one database."""
 
     def __init__(self, database: "Database") -> None:
+        self.transactions = 0
         self._database = database
         self._running: set[asyncio.Task[object]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -67,6 +68,7 @@ class Writes:
 
     async def _run(self, context: WriteContext, change: Change, load: Load[Answer]) -> Answer:
         async with self._database.write() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
+            self.transactions += 1
             async with _transaction(connection, keep=not context.validate_only):
                 if context.validate_only:
                     return await load(connection, await change(connection))

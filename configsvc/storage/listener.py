@@ -68,6 +68,11 @@ class Listener:
         with _lost_if_failed():
             return await log.head(self._connection)
 
+    async def notification_queue_usage(self) -> float:
+        """How full PostgreSQL's queue of notifications is, 0 to 1. When it is full, commits fail."""
+        with _lost_if_failed():
+            return await log.notification_queue_usage(self._connection)
+
     async def parts_from(self, position: Position) -> tuple[CommitPart, ...]:
         """See `configsvc.storage.log.parts_from`."""
         with _lost_if_failed():

@@ -7,6 +7,9 @@ WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
 -- name: head
 SELECT revision FROM revision_counter;
 
+-- name: notification_queue_usage
+SELECT pg_notification_queue_usage();
+
 -- name: epoch
 SELECT
     system_identifier::text AS system_identifier,

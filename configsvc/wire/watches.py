@@ -83,7 +83,7 @@ class WatchEncoder:
 
     def __init__(self) -> None:
         self._remembered: dict[tuple[object, ...], tuple[bytes, ...]] = {}
-        self._remembered_bytes = 0
+        self.remembered_bytes = 0
 
     def encoded(self, history: History, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
@@ -107,10 +107,10 @@ class WatchEncoder:
 
     def _remember(self, key: tuple[object, ...], encoded: tuple[bytes, ...]) -> None:
         self._remembered[key] = encoded
-        self._remembered_bytes += sum(map(len, encoded))
-        while self._remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_PARTS:
+        self.remembered_bytes += sum(map(len, encoded))
+        while self.remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_PARTS:
             forgotten = self._remembered.pop(next(iter(self._remembered)))
-            self._remembered_bytes -= sum(map(len, forgotten))
+            self.remembered_bytes -= sum(map(len, forgotten))
 
 
 def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:

@@ -1,0 +1,174 @@
+"""What a process tells Prometheus. docs/metrics.md says what each metric means."""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+if TYPE_CHECKING:
+    from configsvc.cache import Cache
+    from configsvc.feed import Feed
+    from configsvc.reads import Reads
+    from configsvc.storage.database import Database
+    from configsvc.watch import Watches
+    from configsvc.wire.watches import WatchEncoder
+    from configsvc.writes import Writes
+
+CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodMetrics:
+    """Counts and times the calls of one method; what nearly every call needs is looked up once."""
+
+    count: Callable[[str], None]
+    count_success: Callable[[], None]
+    observe_seconds: Callable[[float], None]
+
+
+class CallMetrics:
+    """Counts and times the calls of a service."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls = Counter("configsvc_calls", "Calls that ended.", ("method", "code"), registry=registry)
+        self._seconds = Histogram(
+            "configsvc_call_seconds",
+            "How long unary calls took.",
+            ("method",),
+            buckets=CALL_BUCKETS_SECONDS,
+            registry=registry,
+        )
+
+    def of(self, method: str) -> MethodMetrics:
+        """The metrics of one method."""
+
+        def count(code: str) -> None:
+            self._calls.labels(method, code).inc()
+
+        return MethodMetrics(
+            count=count,
+            count_success=self._calls.labels(method, "OK").inc,
+            observe_seconds=self._seconds.labels(method).observe,
+        )
+
+
+class InFlight:
+    """Counts the calls under way."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._idle = asyncio.Event()
+
+    def begin(self) -> None:
+        """One more."""
+        self.count += 1
+
+    def end(self) -> None:
+        """One less."""
+        self.count -= 1
+        if not self.count:
+            self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Returns when no call is under way."""
+        while self.count:
+            self._idle.clear()
+            await self._idle.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class State:
+    """What is looked at when Prometheus asks. It does so in a thread of its own, and changes nothing."""
+
+    in_flight: InFlight
+    encoder: "WatchEncoder"
+    feed: "Feed"
+    watches: "Watches"
+    cache: "Cache"
+    reads: "Reads"
+    writes: "Writes"
+    database: "Database"
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as they are now."""
+        yield _gauge("calls_in_flight", "Calls and watches under way.", self.in_flight.count)
+        yield from self._of_watches()
+        yield from self._of_feed()
+        yield from self._of_reads()
+        yield _counter("write_transactions", "Transactions that changed something.", self.writes.transactions)
+        yield self._of_connections()
+
+    def _of_watches(self) -> Iterable[Metric]:
+        watches = self.watches.progress()
+        states = Tally(watch.state for watch in watches)
+        family = GaugeMetricFamily("configsvc_watches", "Open watches.", labels=("state",))
+        for state in ("up_to_date", "behind", "blocked"):
+            family.add_metric((state,), states[state])
+        yield family
+        revision = self.feed.revision
+        lag = max((revision - watch.revision for watch in watches), default=0)
+        yield _gauge("watch_lag_revisions", "How far the slowest watch is behind the feed.", max(lag, 0))
+        yield _gauge(
+            "watch_encoded_bytes", "Encoded commits that are kept for other watches.", self.encoder.remembered_bytes
+        )
+
+    def _of_feed(self) -> Iterable[Metric]:
+        feed = self.feed
+        yield _gauge("feed_revision", "The last revision that was read.", feed.revision)
+        yield _gauge("feed_live", "1 while new commits are heard of.", feed.live)
+        yield _gauge("feed_lag_seconds", "How long ago the log was last read to its end.", feed.lag_seconds)
+        yield _counter("feed_connections_lost", "How often the feed lost the database.", feed.connections_lost)
+        yield _gauge("ring_parts", "Parts of commits that are kept for watches.", feed.ring_parts)
+        yield _gauge("ring_bytes", "What they take in memory, about.", feed.ring_bytes)
+        yield _gauge(
+            "notification_queue_usage", "How full PostgreSQL's queue is, 0 to 1.", feed.notification_queue_usage
+        )
+
+    def _of_reads(self) -> Iterable[Metric]:
+        reads, cache = self.reads, self.cache
+        yield _counter("cache_hits", "Reads that were answered from memory.", reads.hits)
+        yield _counter("cache_misses", "Reads that were not.", reads.misses)
+        yield _counter("cache_overtaken", "Reads of the database that were too old to be kept.", reads.overtaken)
+        yield _gauge("cache_answers", "Answers in memory.", len(cache))
+        yield _gauge("cache_bytes", "What they take there, about.", cache.bytes)
+
+    def _of_connections(self) -> Metric:
+        family = GaugeMetricFamily(
+            "configsvc_database_connections", "Connections of the pools.", labels=("pool", "state")
+        )
+        for name, (busy, idle) in self.database.connections().items():
+            family.add_metric((name, "busy"), busy)
+            family.add_metric((name, "idle"), idle)
+        return family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"configsvc_{name}", text, value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"configsvc_{name}", text, value)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry for one service, with memory, CPU time and open files of this process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+@asynccontextmanager
+async def served_metrics(registry: CollectorRegistry, host: str, port: int) -> AsyncGenerator[int]:
+    """Answers on /metrics, in a thread of its own, and yields the port. Raises OSError."""
+    server, thread = start_http_server(port, host, registry)
+    try:
+        yield server.server_port
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        thread.join()
+        server.server_close()
