@@ -199,11 +199,13 @@ def _server(
         "ConfigurationService": ConfigurationServicer(Configurations(database, writes, reads), watches, encoder),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
+    calls = CallMetrics()
     try:
-        server = build_server(servicers, address, CallMetrics(registry))
+        server = build_server(servicers, address, calls)
     except AddressInUseError as error:
         raise StartError(str(error)) from error
     state = State(
+        calls=calls,
         in_flight=server.in_flight,
         encoder=encoder,
         feed=feed,

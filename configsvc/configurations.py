@@ -1,6 +1,6 @@
 """What callers do with configurations."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -87,9 +87,9 @@ class Configurations:
         self._reads.note_write(created)
         return created
 
-    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
+    def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
-        return await self._reads.get(ref, min_revision=min_revision)
+        return self._reads.get(ref, min_revision=min_revision)
 
     async def get_many(self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool) -> Batch:
         """Many at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""

@@ -54,7 +54,7 @@ class Reads:
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""
         self._notice_history()
-        if min_revision > self._feed.revision and self._is_fresh:
+        if min_revision and min_revision > self._feed.revision and self._is_fresh:
             await self._feed.wait_revision(min_revision, FEED_LIMIT_SECONDS)
         is_fresh = self._is_fresh
         answer = self._remembered(ref, min_revision) if is_fresh else None
@@ -93,8 +93,10 @@ class Reads:
 
     def _remembered(self, ref: ConfigurationRef, min_revision: int) -> Answer | None:
         answer = self._cache.get(ref)
+        if answer is None:
+            return None
         least = max(min_revision, self._required)
-        return answer if answer is not None and max(answer.shown_revision, self._feed.revision) >= least else None
+        return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
         """What somebody reads already, unless that may be older than what was shown before this call."""

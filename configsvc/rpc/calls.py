@@ -76,7 +76,7 @@ class Method:
 
 def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandler:
     """Carries a unary method: bytes in, bytes out."""
-    in_flight, count_success, observe = method.in_flight, method.metrics.count_success, method.metrics.observe_seconds
+    in_flight, metrics = method.in_flight, method.metrics
 
     async def handle(data: bytes, context: Context) -> bytes:
         started = time.perf_counter()
@@ -87,13 +87,13 @@ def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandl
             answer = await call(request, ANONYMOUS)
             response = answer if isinstance(answer, bytes) else answer.SerializeToString()
         except BaseException as error:
-            observe(time.perf_counter() - started)
+            metrics.observe(time.perf_counter() - started)
             await _fail(error, method, started, request, context)
             raise
         finally:
             in_flight.end()
-        count_success()
-        observe(time.perf_counter() - started)
+        metrics.codes["OK"] += 1
+        metrics.observe(time.perf_counter() - started)
         if method.tells_success:
             method.tell_success(started, request, context)
         return response
