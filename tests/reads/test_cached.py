@@ -165,6 +165,23 @@ async def test_a_feed_that_stands_still_is_not_relied_on(
     assert number_of(await get(service, "web")) == 1
 
 
+async def test_what_was_found_missing_does_not_come_back(
+    service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+    await get(service, "web")
+    feed.hold()
+    await psql.execute("DELETE FROM configurations")
+    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", -1.0)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await get(service, "web")
+    # The feed is relied on again, and does not know of the deletion.
+    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", 3600.0)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await get(service, "web")
+
+
 async def test_while_the_database_is_away_nothing_is_answered_from_memory(psql: Session, database_url: str) -> None:
     await shop(psql, "web")
     async with proxied(database_url) as (proxy, url), running_service(url) as service:
