@@ -1,17 +1,22 @@
 """The composition root: settings to a running service, and its orderly end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
+from configsvc.cache import Cache
 from configsvc.configurations import Configurations
-from configsvc.domain.models import DEFAULT_RETENTION, Retention
+from configsvc.domain.models import Retention
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
 from configsvc.merged_writes import MergedWrites
+from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
@@ -20,6 +25,8 @@ from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
 from configsvc.watch import Watches
+from configsvc.wire.resources import encoded_configuration
+from configsvc.wire.watches import WatchEncoder
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
@@ -43,10 +50,8 @@ async def serve(settings: Settings) -> None:
             on_signals(this_task.cancel)
 
         await run_service(
+            settings,
             url,
-            settings.listen,
-            grace_seconds=settings.shutdown_grace_seconds,
-            retention=Retention(days=settings.history_days, versions=settings.history_versions),
             stop=stop,
             started=lambda _: on_signals(first_signal),
             ready=lambda server: say_ready(_bound_address(settings.listen, server.port), url),
@@ -54,28 +59,32 @@ async def serve(settings: Settings) -> None:
 
 
 async def run_service(
+    settings: Settings,
     url: str,
-    listen: str,
     *,
-    workers: int = 1,
-    grace_seconds: float,
-    retention: Retention = DEFAULT_RETENTION,
+    number: int = 0,
     stop: asyncio.Event,
     started: Callable[[Server], None] = lambda _: None,
     ready: Callable[[Server], None] = lambda _: None,
 ) -> None:
-    """Serves a migrated database until stop is set, then drains.
+    """Serves the migrated database of the URL until stop is set, then drains.
 
     started is called once the port is open, ready when it serves for the first time. Of several workers each is such a
-    service, on the same port. Raises StartError, or the error of a background task.
+    service, with a number from 0 on, on the same port. Raises StartError, or the error of a background task.
     """
-    async with open_database(url, workers=workers) as database:
-        feed = Feed(url)
+    registry = new_registry()
+    async with (
+        open_database(url, workers=settings.workers) as database,
+        _shown_metrics(registry, settings.metrics_listen, number),
+    ):
+        cache = Cache(settings.cache_megabytes * 1024 * 1024)
+        feed = Feed(url, cache)
         writes = Writes(database)
         merged = MergedWrites(database, writes)
-        server = _server(listen, database, feed, writes, merged, shared_port=workers > 1)
+        server = _server(settings, database, feed, cache, writes, merged, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
+            retention = Retention(days=settings.history_days, versions=settings.history_versions)
             keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
             showing_health = tasks.create_task(_show_health(server, feed, ready), name="health")
             try:
@@ -84,11 +93,11 @@ async def run_service(
                 await stop.wait()
             finally:
                 # Also when one of the tasks has died: who is connected is told, not cut off.
-                log.info("stopping", grace_seconds=grace_seconds)
+                log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
                 await server.set_serving(False)
                 await feed.stop()
-                await server.stop(grace_seconds)
+                await server.stop(settings.shutdown_grace_seconds)
                 await merged.drain()
                 await writes.drain()
                 keeping_house.cancel()
@@ -97,17 +106,56 @@ async def run_service(
 
 
 def _server(
-    address: str, database: Database, feed: Feed, writes: Writes, merged: MergedWrites, *, shared_port: bool
+    settings: Settings,
+    database: Database,
+    feed: Feed,
+    cache: Cache,
+    writes: Writes,
+    merged: MergedWrites,
+    registry: CollectorRegistry,
 ) -> Server:
+    """The server with all that it serves, and metrics of both."""
+    reads = Reads(database, feed, cache, encoded_configuration)
+    watches, encoder = Watches(database, feed), WatchEncoder()
     servicers = {
-        "ApplicationService": ApplicationServicer(Applications(database, writes)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, merged), Watches(database, feed)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, reads), watches, encoder),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
+    calls = CallMetrics()
     try:
-        return build_server(servicers, address, shared_port=shared_port)
+        server = build_server(servicers, settings.listen, calls, shared_port=settings.workers > 1)
     except AddressInUseError as error:
         raise StartError(str(error)) from error
+    state = State(
+        calls=calls,
+        in_flight=server.in_flight,
+        encoder=encoder,
+        watches=watches,
+        feed=feed,
+        cache=cache,
+        reads=reads,
+        writes=writes,
+        merged_writes=merged,
+        database=database,
+    )
+    registry.register(state)
+    return server
+
+
+@asynccontextmanager
+async def _shown_metrics(registry: CollectorRegistry, listen: str | None, number: int) -> AsyncGenerator[None]:
+    async with AsyncExitStack() as stack:
+        if listen:
+            host, _, port = listen.rpartition(":")
+            # Every worker has its own, beside those of the others.
+            own_port = int(port) + number if int(port) else 0
+            try:
+                bound = await stack.enter_async_context(served_metrics(registry, host.strip("[]"), own_port))
+            except (OSError, OverflowError) as error:
+                raise StartError(f"cannot serve metrics on {host}:{own_port}: {error}") from error
+            log.info("serving metrics", listen=f"{host}:{bound}")
+        yield
 
 
 async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], None]) -> None:

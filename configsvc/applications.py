@@ -7,6 +7,7 @@ from ulid import ULID
 
 from configsvc.domain.errors import ApplicationNotEmptyError, ResourceNotFoundError, VersionMismatchError
 from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Kind, Page, WriteContext, Written
+from configsvc.reads import Reads
 from configsvc.storage import applications, log
 from configsvc.writes import Writes
 
@@ -19,9 +20,10 @@ class Applications:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: "Database", writes: Writes, reads: Reads) -> None:
         self._database = database
         self._writes = writes
+        self._reads = reads
 
     async def create(self, name: str, comments: str, context: WriteContext) -> Application:
         """Raises ResourceExistsError."""
@@ -63,7 +65,10 @@ class Applications:
                 return Written(resource_id=current.id, version=current.version)
             return await applications.update(connection, current.id, name, comments, context)
 
-        return await self._writes.run_once(context, str(ref), change, applications.get_version)
+        updated = await self._writes.run_once(context, str(ref), change, applications.get_version)
+        # Its configurations carry its name.
+        self._reads.require(updated.revision)
+        return updated
 
     async def delete(self, ref: ApplicationRef, *, force: bool, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion; with force, of its configurations too.
@@ -79,7 +84,9 @@ class Applications:
             await applications.delete_configurations(connection, current.name)
             return await applications.delete(connection, current.id)
 
-        return await self._writes.run_once(context, str(ref), change, partial(log.revision_of, Kind.APPLICATION))
+        revision = await self._writes.run_once(context, str(ref), change, partial(log.revision_of, Kind.APPLICATION))
+        self._reads.require(revision)
+        return revision
 
 
 async def _locked(connection: "Connection", ref: ApplicationRef, expected_version: int) -> Application:

@@ -73,6 +73,15 @@ def serve_command(
             help="How many versions of before then are kept of what lives; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
         ),
     ] = None,
+    metrics_listen: Annotated[
+        str | None, typer.Option(help="host:port for /metrics; unset: none. [env: CONFIGSVC_METRICS_LISTEN]")
+    ] = None,
+    cache_megabytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Memory for answers of GetConfiguration; default 64, 0 for none. [env: CONFIGSVC_CACHE_MEGABYTES]"
+        ),
+    ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -87,6 +96,8 @@ def serve_command(
         shutdown_grace_seconds=shutdown_grace_seconds,
         history_days=history_days,
         history_versions=history_versions,
+        metrics_listen=metrics_listen,
+        cache_megabytes=cache_megabytes,
         log_level=log_level,
         log_format=log_format,
     )
@@ -106,7 +117,7 @@ def worker_command(number: int) -> None:
 
     settings = Settings(**dict[str, Any](_env_file=None))
     configure_logs(settings.log_level, settings.log_format, worker=number)
-    _run(work(settings))
+    _run(work(settings, number))
 
 
 @app.command("migrate")

@@ -1,9 +1,10 @@
 """What callers do with configurations."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from configsvc.cache import Answer
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
     ApplicationRef,
@@ -17,6 +18,7 @@ from configsvc.domain.models import (
 )
 from configsvc.domain.writes import Creation, Deletion, Update
 from configsvc.merged_writes import MergedWrites
+from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
 
 if TYPE_CHECKING:
@@ -49,22 +51,20 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: MergedWrites) -> None:
+    def __init__(self, database: "Database", writes: MergedWrites, reads: Reads) -> None:
         self._database = database
         self._writes = writes
+        self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
         """Raises ResourceNotFoundError, ResourceExistsError or InvalidRequestError."""
-        return await self._writes.write(creation)
+        created = await self._writes.write(creation)
+        self._reads.note_write(created)
+        return created
 
-    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Configuration:
+    def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
-        async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            configuration = await configurations.get(connection, ref)
-        if configuration is None:
-            raise ResourceNotFoundError("configuration", str(ref))
-        return configuration
+        return self._reads.get(ref, min_revision=min_revision)
 
     async def get_many(self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool) -> Batch:
         """Many at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
@@ -117,11 +117,15 @@ class Configurations:
 
     async def update(self, update: Update) -> Configuration:
         """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError or InvalidRequestError."""
-        return await self._writes.write(update)
+        updated = await self._writes.write(update)
+        self._reads.note_write(updated)
+        return updated
 
     async def delete(self, deletion: Deletion) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
-        return (await self._writes.write(deletion)).revision
+        revision = (await self._writes.write(deletion)).revision
+        self._reads.require(revision)
+        return revision
 
 
 async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:

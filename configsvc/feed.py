@@ -3,6 +3,7 @@ more.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
@@ -25,6 +27,8 @@ log = structlog.get_logger()
 
 # A lost bell delays a change by this much at the most.
 POLL_SECONDS = 2.0
+# How often PostgreSQL is asked how full its queue of notifications is.
+QUEUE_SECONDS = 15.0
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
 RING_LIMIT = 10_000
@@ -45,8 +49,9 @@ class History:
 class Feed:
     """Follows the log of one database. Everything here belongs to one event loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cache: Cache) -> None:
         self._url = url
+        self._cache = cache
         self._history = History("")
         self._next = position_after(0)
         # The commit of what is before _next: a log that says another is not the one that was read.
@@ -63,6 +68,9 @@ class Feed:
         self._away.set()
         self._stopped = False
         self._verified = time.monotonic()
+        self.connections_lost = 0
+        self.notification_queue_usage = 0.0
+        self._queue_asked = -math.inf
 
     @property
     def history(self) -> History:
@@ -85,8 +93,18 @@ class Feed:
         return self._live.is_set()
 
     @property
+    def ring_parts(self) -> int:
+        """How many parts of commits are kept for watches."""
+        return len(self._ring)
+
+    @property
+    def ring_bytes(self) -> int:
+        """What they take in memory, about."""
+        return self._ring_bytes
+
+    @property
     def lag_seconds(self) -> float:
-        """How long ago the log was last read to its end."""
+        """How long ago the log was last read to its end: whatever was committed before that is known here."""
         return time.monotonic() - self._verified
 
     async def wait_live(self) -> None:
@@ -167,6 +185,7 @@ class Feed:
                     await self._follow(listener)
             except DatabaseUnavailableError as error:
                 self._set_live(False)
+                self.connections_lost += 1
                 log.warning("feed lost the database", error=repr(error.__cause__), attempt=attempt)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
@@ -182,6 +201,7 @@ class Feed:
             "feed begins a history", was=self._history.epoch, now=epoch, before=self.revision, revision=bounds.head
         )
         self._history = History(epoch)
+        self._cache.clear()
         self._next = position_after(bounds.head)
         self._last = bounds.head_commit
         while self._ring:
@@ -192,16 +212,26 @@ class Feed:
         while True:
             # Answers within the limit of a round trip, which the pages may take longer than.
             self._compacted_revision = (await listener.bounds()).compacted_revision
-            await self._read_to_the_end(listener)
-            self._verified = time.monotonic()
+            self._verified = await self._read_to_the_end(listener)
             self._set_live(True)
+            await self._ask_for_queue(listener)
             await listener.wait_for_bell(POLL_SECONDS)
 
-    async def _read_to_the_end(self, listener: Listener) -> None:
+    async def _ask_for_queue(self, listener: Listener) -> None:
+        now = time.monotonic()
+        if now - self._queue_asked >= QUEUE_SECONDS:
+            self._queue_asked = now
+            self.notification_queue_usage = await listener.notification_queue_usage()
+
+    async def _read_to_the_end(self, listener: Listener) -> float:
+        """The monotonic time at which there was nothing more to read."""
+        asked = time.monotonic()
         while parts := await self._next_parts(listener):
             for part in parts:
                 self._append(part)
             await self._waiters.wake(parts)
+            asked = time.monotonic()
+        return asked
 
     async def _next_parts(self, listener: Listener) -> Sequence[CommitPart]:
         """What follows; nothing, at the head of another history, if the log does not go on where this ended."""
@@ -217,6 +247,7 @@ class Feed:
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:
             raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
+        self._cache.forget_changed(part)
         self._numbers[part.first] = self._dropped + len(self._ring)
         self._ring.append(part)
         self._ring_bytes += _memory_of(part)

@@ -48,6 +48,8 @@ class MergedWrites:
     """
 
     def __init__(self, database: "Database", writes: Writes) -> None:
+        # How many writes came in how many transactions; those that went alone are counted there.
+        self.merged = self.transactions = 0
         self._database = database
         self._writes = writes
         self._queue: deque[Waiting] = deque()
@@ -94,6 +96,7 @@ class MergedWrites:
         committed = False
         try:
             async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
+                self.transactions += 1
                 async with transaction(connection):
                     outcomes = await write_batch(connection, [waiting.write for waiting in batch], wait=False)
                 committed = True
@@ -104,6 +107,7 @@ class MergedWrites:
             else:
                 self._start_each_alone(batch)
         else:
+            self.merged += len(answers)
             self._answer(batch, outcomes, answers)
 
     def _answer(

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from configsvc.domain.models import DEFAULT_RETENTION
 
 MAX_PORT = 65_535
+DEFAULT_CACHE_MEGABYTES = 64
 
 _HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
 _DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
@@ -34,6 +35,12 @@ def _checked_listen(address: str) -> str:
     return address
 
 
+def _checked_metrics_listen(address: str) -> str:
+    if _checked_listen(address).startswith("unix:"):
+        raise ValueError("is not like 127.0.0.1:9464: Prometheus reads from no unix socket")
+    return address
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 
@@ -48,6 +55,8 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
     history_days: Annotated[float, Field(ge=1, le=36_500)] = DEFAULT_RETENTION.days
     history_versions: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_RETENTION.versions
+    metrics_listen: Annotated[str, AfterValidator(_checked_metrics_listen)] | None = None
+    cache_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = DEFAULT_CACHE_MEGABYTES
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 

@@ -32,12 +32,13 @@ class StartError(Exception):
 
 def check_exposure(settings: Settings) -> None:
     """Raises StartError if the service would be open to the network without being told so."""
-    if not settings.insecure and not _is_loopback(settings.listen):
-        raise StartError(
-            f"{settings.listen} is not a loopback address, and there is no authentication: anyone who reaches it "
-            "could read and change everything. Listen on 127.0.0.1, or accept that with --insecure "
-            "(CONFIGSVC_INSECURE=true)"
-        )
+    for address in (settings.listen, settings.metrics_listen):
+        if address and not settings.insecure and not _is_loopback(address):
+            raise StartError(
+                f"{address} is not a loopback address, and there is no authentication: anyone who reaches it "
+                f"could {'read and change everything' if address == settings.listen else 'read the metrics'}. "
+                "Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
+            )
 
 
 def _is_loopback(address: str) -> bool:

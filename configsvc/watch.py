@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -73,6 +74,22 @@ SendMessage = Callable[[WatchMessage], Awaitable[None]]
 Send = Callable[[History, WatchMessage], Awaitable[None]]
 
 
+class WatchState(StrEnum):
+    """What a watch is at: it waits for the feed, reads a snapshot or the table, or waits for its client."""
+
+    UP_TO_DATE = "up_to_date"
+    BEHIND = "behind"
+    BLOCKED = "blocked"
+
+
+@dataclass(slots=True, eq=False)
+class Progress:
+    """How far a watch is, for the metrics. One that is up to date has nothing to do with what is after its revision."""
+
+    revision: int
+    state: WatchState = WatchState.BEHIND
+
+
 class Audience:
     """All watches with one selection and view: they are told the same."""
 
@@ -98,6 +115,12 @@ class Watches:
         self._feed = feed
         self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
+        self._open: set[Progress] = set()
+
+    @property
+    def progress(self) -> tuple[Progress, ...]:
+        """How far each open watch is."""
+        return tuple(self._open)
 
     async def watch(self, request: WatchRequest, send: Send) -> None:
         """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
@@ -114,14 +137,24 @@ class Watches:
         bounds = await self._bounds()
         head = bounds.head
         self._feed.check_history(history)
-        if request.after_revision is None:
-            await self._send_snapshot(request, history, head, send)
-        else:
-            log.check_head(request.after_revision, head)
-            log.check_kept(request.after_revision, bounds.compacted_revision)
         after = head if request.after_revision is None else request.after_revision
-        with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
-            await Follower(self, self._feed, history, audience, quiet, partial(send, history)).follow(after, head)
+        log.check_head(after, head)
+        log.check_kept(after, bounds.compacted_revision)
+        with self._progress(after) as progress:
+            sending = Sending(progress, partial(send, history))
+            if request.after_revision is None:
+                await self._send_snapshot(request, history, head, sending)
+            with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
+                await Follower(self, self._feed, history, audience, quiet, sending).follow(after, head)
+
+    @contextmanager
+    def _progress(self, revision: int) -> Generator[Progress]:
+        progress = Progress(revision)
+        self._open.add(progress)
+        try:
+            yield progress
+        finally:
+            self._open.discard(progress)
 
     @contextmanager
     def _audience(self, request: WatchRequest) -> Generator[Audience]:
@@ -138,7 +171,7 @@ class Watches:
         async with self._database.catch_up() as connection:
             return await log.bounds(connection)
 
-    async def _send_snapshot(self, request: WatchRequest, history: History, revision: int, send: Send) -> None:
+    async def _send_snapshot(self, request: WatchRequest, history: History, revision: int, sending: "Sending") -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
         for position, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
@@ -151,7 +184,7 @@ class Watches:
                     if not position or request.selection.first_selector_of(configuration) == position
                 )
                 if fresh:
-                    await send(history, ExistingMessage(revision=revision, configurations=fresh))
+                    await sending.send(ExistingMessage(revision=revision, configurations=fresh))
                 after = page.last_key
 
     async def _snapshot_page(
@@ -203,6 +236,23 @@ class Watches:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
                 await self._feed.wait_live()
         return await read()
+
+
+class Sending:
+    """Sends the messages of one watch, and knows whether the client keeps it waiting."""
+
+    __slots__ = ("_send", "progress")
+
+    def __init__(self, progress: Progress, send: SendMessage) -> None:
+        self.progress = progress
+        self._send = send
+
+    async def send(self, message: WatchMessage) -> None:
+        """Returns when the client can take more."""
+        state = self.progress.state
+        self.progress.state = WatchState.BLOCKED
+        await self._send(message)
+        self.progress.state = state
 
 
 class Quiet:
@@ -267,6 +317,7 @@ class Follower:
         "_history",
         "_passed",
         "_position",
+        "_progress",
         "_quiet",
         "_send",
         "_synced",
@@ -274,14 +325,15 @@ class Follower:
     )
 
     def __init__(
-        self, watches: Watches, feed: Feed, history: History, audience: Audience, quiet: Quiet, send: SendMessage
+        self, watches: Watches, feed: Feed, history: History, audience: Audience, quiet: Quiet, sending: Sending
     ) -> None:
         self._watches = watches
         self._feed = feed
         self._history = history
         self._audience = audience
         self._quiet = quiet
-        self._send = send
+        self._send = sending.send
+        self._progress = sending.progress
         self._position = position_after(0)
         # Whether the client was told of a commit that goes on.
         self._delivering = False
@@ -306,6 +358,7 @@ class Follower:
         if self._quiet.is_over:
             await self._send_bookmark()
         elif not self._feed.is_beyond(self._position):
+            self._progress.state = WatchState.UP_TO_DATE
             # From the table, it may have read more than the feed has.
             self._position = max(self._position, await self._quiet.wait(self._feed, self._topics))
         elif recent := self._feed.part_at(self._position):
@@ -325,6 +378,7 @@ class Follower:
         self._quiet.begin()
 
     async def _catch_up(self) -> None:
+        self._progress.state = WatchState.BEHIND
         for part in await self._watches.parts_from(self._position):
             self._feed.check_history(self._history)
             await self._deliver(part, self._audience.message(part, shared=False))
@@ -342,3 +396,4 @@ class Follower:
                 await asyncio.sleep(0)
         self._delivering = part.more and (self._delivering or bool(message.events))
         self._position = part.next
+        self._progress.revision = part.revision

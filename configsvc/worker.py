@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from configsvc.app import run_service
-from configsvc.domain.models import Retention
 from configsvc.settings import Settings
 from configsvc.start import StartError, on_signals
 from configsvc.supervisor import ALIVE, ALIVE_SECONDS, READY
@@ -19,7 +18,7 @@ SUPERVISOR_INPUT = 0
 SUPERVISOR_OUTPUT = 1
 
 
-async def work(settings: Settings) -> None:
+async def work(settings: Settings, number: int) -> None:
     """Serves a migrated database on a shared port until a signal comes, and no second one makes it end faster: a
     service manager sends one to every process, and the supervisor another. Raises what `run_service` raises.
     """
@@ -30,11 +29,9 @@ async def work(settings: Settings) -> None:
     _stop_with_supervisor(stop)
     async with _signs_of_life():
         await run_service(
+            settings,
             settings.database_url.get_secret_value(),
-            settings.listen,
-            workers=settings.workers,
-            grace_seconds=settings.shutdown_grace_seconds,
-            retention=Retention(days=settings.history_days, versions=settings.history_versions),
+            number=number,
             stop=stop,
             ready=lambda _: _tell(READY),
         )

@@ -26,6 +26,7 @@ class Writes:
     """Runs changes on one database."""
 
     def __init__(self, database: "Database") -> None:
+        self.transactions = 0
         self._database = database
         self._running: set[asyncio.Task[object]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -78,6 +79,7 @@ class Writes:
             raise WriteConflictError from error
         try:
             async with self._database.write() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
+                self.transactions += 1
                 async with transaction(connection, keep=keep):
                     done = await change(connection)
                     if not keep:

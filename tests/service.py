@@ -19,6 +19,7 @@ from configapi.v1.server_service_pb2_grpc import ServerServiceStub
 from configsvc.app import run_service
 from configsvc.domain.content import JsonObject
 from configsvc.rpc.server import Server
+from configsvc.settings import Settings
 
 if TYPE_CHECKING:
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
@@ -43,13 +44,12 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, *, grace_seconds: float = 5.0) -> AsyncGenerator[Service]:
-    """Serves a migrated database, in a task of its own, and waits until it is SERVING."""
+async def running_service(database_url: str, *, grace_seconds: float = 5.0, **more: Any) -> AsyncGenerator[Service]:
+    """Serves a migrated database, in a task of its own, and waits until it is SERVING; more are other settings."""
     stop = asyncio.Event()
     bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(
-        run_service(database_url, "127.0.0.1:0", grace_seconds=grace_seconds, stop=stop, started=bound.set_result)
-    )
+    settings = settings_of(shutdown_grace_seconds=grace_seconds, **more)
+    serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=bound.set_result))
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:
         server = await bound
@@ -59,6 +59,11 @@ async def running_service(database_url: str, *, grace_seconds: float = 5.0) -> A
     finally:
         stop.set()
         await serving
+
+
+def settings_of(**settings: Any) -> Settings:
+    """Settings for a port of its own, whatever the .env file of the folder says."""
+    return Settings(**dict[str, Any](_env_file=None, listen="127.0.0.1:0") | settings)
 
 
 @asynccontextmanager

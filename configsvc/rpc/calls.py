@@ -1,11 +1,11 @@
-"""One call, from its bytes to its status and its line in the log."""
+"""One call, from its bytes to its status, its metrics and, if that is wanted, its line in the log."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -13,14 +13,13 @@ from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, Violation
+from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 
 log = structlog.get_logger()
 
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 Context = grpc.aio.ServicerContext[bytes, bytes]
-
-# Until callers can prove who they are.
-ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,129 +29,130 @@ class Caller:
     actor: str
 
 
-UnaryMethod = Callable[[Any, Caller], Awaitable[Message]]
+# Until callers can prove who they are.
+ANONYMOUS = Caller(actor="anonymous")
+
+Parse = Callable[[bytes], Any]
+UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
 Write = Callable[[bytes], Awaitable[None]]
 StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
 UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler = Callable[[bytes, Context], Awaitable[None]]
 
 
-class InFlight:
-    """Counts the calls under way."""
+class Method:
+    """One method of a service, and what its calls leave behind in the log and the metrics: never their contents."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+    def __init__(self, name: str, metrics: MethodMetrics, in_flight: InFlight, *, changes_something: bool) -> None:
+        self.metrics = metrics
+        self.in_flight = in_flight
+        self._name = name
+        self._level = logging.INFO if changes_something else logging.DEBUG
+        # Asked once: a line that nobody wants costs the calls nothing.
+        self.tells_success = log.is_enabled_for(self._level)
 
-    @contextmanager
-    def __call__(self) -> Generator[None]:
-        self._count += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._count -= 1
-            if not self._count:
-                self._idle.set()
+    def tell_success(self, started: float, request: object, context: Context) -> None:
+        """Logs a call that began at the time of perf_counter and succeeded."""
+        self._tell(self._level, "OK", started, request, context, call_id=str(ULID()))
 
-    async def wait_idle(self) -> None:
-        """Returns when no call is under way."""
-        await self._idle.wait()
+    def tell_end(self, code: str, started: float, request: object, context: Context, **more: str) -> None:
+        """Logs a call that failed, or a stream that ended."""
+        self.metrics.count(code)
+        self._tell(logging.INFO, code, started, request, context, **more)
 
-
-class _Record:
-    """What the log says of one call: never its contents."""
-
-    def __init__(self, method: str, context: Context) -> None:
-        self.call_id = str(ULID())
-        self._method = method
-        self._context = context
-        self._started = time.perf_counter()
-        self.caller = Caller(actor=ANONYMOUS)
-        self.request_id = ""
-
-    def end(self, code: str, **more: str | int) -> None:
-        log.info(
+    def _tell(self, level: int, code: str, started: float, request: object, context: Context, **more: str) -> None:
+        log.log(
+            level,
             "call",
-            method=self._method,
+            method=self._name,
             code=code,
-            duration_ms=round((time.perf_counter() - self._started) * 1000, 3),
-            caller=self.caller.actor,
-            peer=self._context.peer(),
-            request_id=self.request_id,
-            call_id=self.call_id,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            caller=ANONYMOUS.actor,
+            peer=context.peer(),
+            request_id=getattr(request, "request_id", "")[:36],
             **more,
         )
 
 
-def unary_handler(method: str, request_class: type[Message], call: UnaryMethod, in_flight: InFlight) -> UnaryHandler:
+def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandler:
     """Carries a unary method: bytes in, bytes out."""
+    in_flight, metrics = method.in_flight, method.metrics
 
     async def handle(data: bytes, context: Context) -> bytes:
-        with in_flight():
-            record = _Record(method, context)
-            try:
-                request = _parsed(request_class, data, record)
-                response = (await call(request, record.caller)).SerializeToString()
-            except BaseException as error:
-                await _fail(error, record, context)
-                raise
-            record.end("OK")
-            return response
+        started = time.perf_counter()
+        in_flight.begin()
+        request = None
+        try:
+            request = parse(data)
+            answer = await call(request, ANONYMOUS)
+            response = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        except BaseException as error:
+            metrics.observe(time.perf_counter() - started)
+            await _fail(error, method, started, request, context)
+            raise
+        finally:
+            in_flight.end()
+        metrics.codes["OK"] += 1
+        metrics.observe(time.perf_counter() - started)
+        if method.tells_success:
+            method.tell_success(started, request, context)
+        return response
 
     return handle
 
 
-def stream_handler(method: str, request_class: type[Message], call: StreamMethod, in_flight: InFlight) -> StreamHandler:
-    """Carries a method that answers with a stream of ready messages."""
+def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:
+    """Carries a method that answers with a stream of ready messages, which never ends by itself."""
 
     async def handle(data: bytes, context: Context) -> None:
-        with in_flight():
-            record = _Record(method, context)
-            try:
-                request = _parsed(request_class, data, record)
-                # The headers tell the client that the stream is open, before there is anything to say.
-                await context.send_initial_metadata(())
-                await call(request, record.caller, context.write)
-            except grpc.aio.InternalError as error:
-                # How grpcio says that the client went away while a write waited for it.
-                record.end("CANCELLED")
-                raise asyncio.CancelledError from error
-            except BaseException as error:
-                await _fail(error, record, context)
-                raise
-            record.end("OK")
+        started = time.perf_counter()
+        method.in_flight.begin()
+        request = None
+        try:
+            request = parse(data)
+            # The headers tell the client that the stream is open, before there is anything to say.
+            await context.send_initial_metadata(())
+            await call(request, ANONYMOUS, context.write)
+        except grpc.aio.InternalError as error:
+            # How grpcio says that the client went away while a write waited for it.
+            gone = asyncio.CancelledError()
+            await _fail(gone, method, started, request, context)
+            raise gone from error
+        except BaseException as error:
+            await _fail(error, method, started, request, context)
+            raise
+        finally:
+            method.in_flight.end()
 
     return handle
 
 
-def _parsed(request_class: type[Message], data: bytes, record: _Record) -> Message:
+def parsed(request_class: type[AnyMessage], data: bytes) -> AnyMessage:
+    """The request that the bytes are. Raises InvalidRequestError."""
     try:
-        request = request_class.FromString(data)
+        return request_class.FromString(data)
     except DecodeError as error:
         description = (
             f"is not a {request_class.DESCRIPTOR.full_name}: its bytes are malformed, a string is not UTF-8, or a "
             "google.protobuf.Struct is nested deeper than 32 levels"
         )
         raise InvalidRequestError((Violation(field="request", description=description),)) from error
-    record.request_id = getattr(request, "request_id", "")[:36]
-    return request
 
 
-async def _fail(error: BaseException, record: _Record, context: Context) -> None:
+async def _fail(error: BaseException, method: Method, started: float, request: object, context: Context) -> None:
     """Ends the call with the status of the error, or returns if it has none: the caller is gone."""
+    call_id = str(ULID())
     if isinstance(error, ConfigsvcError):
         failure = failure_of(error)
-        record.end(failure.code.name, reason=_cause(error))
+        method.tell_end(failure.code.name, started, request, context, call_id=call_id, reason=_cause(error))
         await _abort(context, failure)
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
-        record.end("INTERNAL", error=type(error).__name__)
-        log.error("internal error", call_id=record.call_id, places=_places(error))
-        await _abort(context, internal_failure(record.call_id))
+        method.tell_end("INTERNAL", started, request, context, call_id=call_id, error=type(error).__name__)
+        log.error("internal error", call_id=call_id, places=_places(error))
+        await _abort(context, internal_failure(call_id))
     else:
-        record.end("CANCELLED")
+        method.tell_end("CANCELLED", started, request, context, call_id=call_id)
 
 
 async def _abort(context: Context, failure: Failure) -> None:

@@ -1,5 +1,8 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
+from functools import lru_cache
+from typing import ClassVar
+
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
@@ -15,9 +18,10 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
+from configsvc.domain.models import ConfigurationRef
 from configsvc.domain.writes import Creation, Deletion, Update
 from configsvc.feed import History
-from configsvc.rpc.calls import Caller, Write
+from configsvc.rpc.calls import Caller, Write, parsed
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
@@ -25,14 +29,20 @@ from configsvc.wire.resources import configuration_message, configuration_ref_me
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
 
+# Clients ask for the same again and again, and to parse and check a request takes as long as to answer it.
+REMEMBERED_REQUESTS = 4096
+REMEMBERED_REQUEST_BYTES = 1024
+
 
 class ConfigurationServicer:
-    """Its methods are named for the RPCs that they answer."""
+    """Its methods are named for the RPCs that they answer; those in TAKES_BYTES parse their requests themselves."""
 
-    def __init__(self, configurations: Configurations, watches: Watches) -> None:
+    TAKES_BYTES: ClassVar = frozenset({"GetConfiguration"})
+
+    def __init__(self, configurations: Configurations, watches: Watches, encoder: WatchEncoder) -> None:
         self._configurations = configurations
         self._watches = watches
-        self._encoder = WatchEncoder()
+        self._encoder = encoder
 
     async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
@@ -45,12 +55,9 @@ class ConfigurationServicer:
         creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
         return configuration_message(await self._configurations.create(creation))
 
-    async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
-        violations = Violations()
-        ref = requests.configuration_ref(request, "", violations)
-        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
-        violations.check()
-        return configuration_message(await self._configurations.get(ref, min_revision=min_revision))
+    async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
+        ref, min_revision = _remembered_get(data) if len(data) <= REMEMBERED_REQUEST_BYTES else _checked_get(data)
+        return (await self._configurations.get(ref, min_revision=min_revision)).encoded
 
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller
@@ -127,3 +134,15 @@ class ConfigurationServicer:
                 await write(encoded)
 
         await self._watches.watch(wanted, send)
+
+
+def _checked_get(data: bytes) -> tuple[ConfigurationRef, int]:
+    request = parsed(GetConfigurationRequest, data)
+    violations = Violations()
+    ref = requests.configuration_ref(request, "", violations)
+    min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+    violations.check()
+    return ref, min_revision
+
+
+_remembered_get = lru_cache(maxsize=REMEMBERED_REQUESTS)(_checked_get)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,7 +14,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
-from configsvc.rpc.calls import InFlight, stream_handler, unary_handler
+from configsvc.metrics import CallMetrics, InFlight
+from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler
 from configsvc.rpc.reflection import add_reflection
 
 log = structlog.get_logger()
@@ -85,7 +87,7 @@ class Server:
             await self.grpc_server.stop(0)
 
 
-def build_server(servicers: Mapping[str, object], address: str, *, shared_port: bool) -> Server:
+def build_server(servicers: Mapping[str, object], address: str, metrics: CallMetrics, *, shared_port: bool) -> Server:
     """A server for servicers by the names of their services. Raises AddressInUseError.
 
     Two servers must not share a port without knowing it: both say that it is shared.
@@ -93,7 +95,7 @@ def build_server(servicers: Mapping[str, object], address: str, *, shared_port: 
     grpc_server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))))
     in_flight = InFlight()
     for service in SERVICES:
-        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], in_flight),))
+        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], metrics, in_flight),))
     health_servicer = _health.aio.HealthServicer()
     _health_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
     names = [service.full_name for service in SERVICES]
@@ -107,16 +109,23 @@ def build_server(servicers: Mapping[str, object], address: str, *, shared_port: 
     return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, port=port)
 
 
-def _handlers(service: ServiceDescriptor, servicer: object, in_flight: InFlight) -> grpc.GenericRpcHandler:
-    handlers = {method.name: _handler(method, servicer, in_flight) for method in service.methods}
+def _handlers(
+    service: ServiceDescriptor, servicer: object, metrics: CallMetrics, in_flight: InFlight
+) -> grpc.GenericRpcHandler:
+    handlers = {method.name: _handler(method, servicer, metrics, in_flight) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, servicer: object, in_flight: InFlight) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    request_class = message_factory.GetMessageClass(method.input_type)
-    name = f"{method.containing_service.name}/{method.name}"
-    implementation = getattr(servicer, method.name)
+def _handler(
+    descriptor: MethodDescriptor, servicer: object, metrics: CallMetrics, in_flight: InFlight
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    name = f"{descriptor.containing_service.name}/{descriptor.name}"
+    changes_something = "request_id" in descriptor.input_type.fields_by_name
+    method = Method(name, metrics.of(name), in_flight, changes_something=changes_something)
+    implementation = getattr(servicer, descriptor.name)
+    takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
+    parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
-    if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream_handler(name, request_class, implementation, in_flight))
-    return grpc.unary_unary_rpc_method_handler(unary_handler(name, request_class, implementation, in_flight))
+    if descriptor.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
+    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, implementation))

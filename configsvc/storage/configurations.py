@@ -66,10 +66,11 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
             return None, application, name
 
 
-async def get(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
-    """The configuration as it is now."""
+async def get(connection: "Connection", ref: ConfigurationRef) -> tuple[Configuration | None, int]:
+    """The configuration as it is now, and the revision that this shows."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
-    return configuration_of(row) if row else None
+    assert row is not None
+    return None if row["id"] is None else configuration_of(row), row["shown_revision"]
 
 
 async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:

@@ -9,11 +9,12 @@ FOR UPDATE;
 
 -- name: get
 SELECT
+    revision_counter.revision AS shown_revision,
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,
     c.create_time, c.update_time, c.created_by, c.updated_by
-FROM configurations AS c
-JOIN commits ON commits.id = c.commit_id
-WHERE c.id = $1 OR (c.application = $2 AND c.name = $3);
+FROM revision_counter
+LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
+    ON c.id = $1 OR (c.application = $2 AND c.name = $3);
 
 -- name: batch_get
 -- $1 ids, $2 and $3 the applications and names of keys, side by side; configs are left out while $4 is false or once they are more than $5 bytes.

@@ -110,6 +110,11 @@ class Database:
     writes: "Pool"
     watches: "Pool"
 
+    def connections(self) -> dict[str, tuple[int, int]]:
+        """How many connections each pool has, busy and idle."""
+        pools = {"reads": self.reads, "merges": self.merges, "writes": self.writes, "watches": self.watches}
+        return {name: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()) for name, pool in pools.items()}
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator["Connection"]:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""

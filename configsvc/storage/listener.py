@@ -68,6 +68,11 @@ class Listener:
         with _lost_if_failed():
             return await log.bounds(self._connection)
 
+    async def notification_queue_usage(self) -> float:
+        """How full PostgreSQL's queue of notifications is, 0 to 1. When it is full, commits fail."""
+        with _lost_if_failed():
+            return await log.notification_queue_usage(self._connection)
+
     async def page_from(self, position: Position) -> log.LogPage:
         """See `configsvc.storage.log.page_from`. Raises RevisionCompactedError too."""
         with _lost_if_failed():

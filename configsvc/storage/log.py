@@ -84,6 +84,11 @@ async def bounds(connection: "Connection") -> Bounds:
     )
 
 
+async def notification_queue_usage(connection: "Connection") -> float:
+    """How full the queue of notifications of the whole server is, 0 to 1."""
+    return await connection.fetchval(_SQL["notification_queue_usage"])
+
+
 async def epoch(connection: "Connection") -> str:
     """Names the history of the database: `<system identifier>-<timeline>`."""
     row = await connection.fetchrow(_SQL["epoch"])

@@ -14,6 +14,9 @@ FROM revision_counter
 CROSS JOIN compaction
 LEFT JOIN commits ON commits.revision = revision_counter.revision;
 
+-- name: notification_queue_usage
+SELECT pg_notification_queue_usage();
+
 -- name: epoch
 SELECT
     system_identifier::text AS system_identifier,

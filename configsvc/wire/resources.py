@@ -52,6 +52,11 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
     return message
 
 
+def encoded_configuration(configuration: Configuration) -> bytes:
+    """The bytes of a configuration's message."""
+    return configuration_message(configuration).SerializeToString()
+
+
 def configuration_ref_message(ref: ConfigurationRef) -> ConfigurationRefMessage:
     """The message that names a configuration."""
     match ref:

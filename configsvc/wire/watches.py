@@ -83,7 +83,7 @@ class WatchEncoder:
 
     def __init__(self) -> None:
         self._remembered: dict[CommitMessage, tuple[bytes, ...]] = {}
-        self._remembered_bytes = 0
+        self.remembered_bytes = 0
 
     def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
@@ -100,10 +100,10 @@ class WatchEncoder:
 
     def _remember(self, message: CommitMessage, encoded: tuple[bytes, ...]) -> tuple[bytes, ...]:
         self._remembered[message] = encoded
-        self._remembered_bytes += sum(map(len, encoded))
-        while self._remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_MESSAGES:
+        self.remembered_bytes += sum(map(len, encoded))
+        while self.remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_MESSAGES:
             forgotten = self._remembered.pop(next(iter(self._remembered)))
-            self._remembered_bytes -= sum(map(len, forgotten))
+            self.remembered_bytes -= sum(map(len, forgotten))
         return encoded
 
 

@@ -60,8 +60,9 @@ def key_ref(name: str, application: str = "shop") -> ConfigurationRef:
     return ConfigurationRef(key=key(name, application))
 
 
-async def get(service: Service, name: str, application: str = "shop") -> Configuration:
-    return await service.configurations.GetConfiguration(GetConfigurationRequest(key=key(name, application)))
+async def get(service: Service, name: str, application: str = "shop", min_revision: int = 0) -> Configuration:
+    request = GetConfigurationRequest(key=key(name, application), min_revision=min_revision)
+    return await service.configurations.GetConfiguration(request)
 
 
 async def update(service: Service, name: str, **fields: Any) -> Configuration:

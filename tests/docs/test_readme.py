@@ -13,7 +13,7 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.app import run_service
 from configsvc.cli import serve_command
 from configsvc.settings import Settings
-from tests.service import Service
+from tests.service import Service, settings_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -87,7 +87,12 @@ async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
     """The service at an address that can be used again."""
     stop, started = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(
-        run_service(database_url, listen, grace_seconds=1.0, stop=stop, started=lambda _: started.set())
+        run_service(
+            settings_of(listen=listen, shutdown_grace_seconds=1.0),
+            database_url,
+            stop=stop,
+            started=lambda _: started.set(),
+        )
     )
     try:
         await started.wait()

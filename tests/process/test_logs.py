@@ -49,6 +49,19 @@ async def test_every_call_is_one_line_of_json(tmp_path: Path, database_url: str)
         assert {"event", "level", "timestamp"} <= json.loads(line).keys()
 
 
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_a_read_that_succeeds_is_a_line_at_debug_only(tmp_path: Path, database_url: str, level: str) -> None:
+    async with serving(tmp_path, database_url, "--log-level", level) as (running, service):
+        await create_application(service, "shop")
+        await create(service, "web")
+        await get(service, "web")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await get(service, "api")
+        await end(running)
+    reads = [call["code"] for call in running.events("call") if call["method"].endswith("/GetConfiguration")]
+    assert reads == (["OK", "NOT_FOUND"] if level == "debug" else ["NOT_FOUND"])
+
+
 async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str) -> None:
     database = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
     secret: JsonObject = {MARKER: [MARKER, {"a": f"{MARKER}\0"}]}

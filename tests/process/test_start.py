@@ -70,6 +70,13 @@ async def test_an_address_that_others_reach_is_refused(tmp_path: Path, database_
     assert "--insecure" in running.lines[-1]
 
 
+async def test_metrics_that_others_reach_are_refused(tmp_path: Path, database_url: str) -> None:
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--metrics-listen", "0.0.0.0:0")
+    async with program(tmp_path, *arguments, database_url=database_url) as running:
+        assert await running.exit_code() == 1
+    assert "--insecure" in running.lines[-1]
+
+
 async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -> None:
     arguments = ("serve", "--listen", "0.0.0.0:0", "--insecure")
     async with program(tmp_path, *arguments, database_url=database_url) as running:

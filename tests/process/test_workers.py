@@ -436,6 +436,8 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         insecure=True,
         migrate=False,
         shutdown_grace_seconds=0.1,
+        metrics_listen="127.0.0.1:9464",
+        cache_megabytes=3,
         history_days=1.5,
         history_versions=3,
         log_level="warning",

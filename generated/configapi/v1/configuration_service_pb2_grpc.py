@@ -85,7 +85,9 @@ class ConfigurationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetConfiguration(self, request, context):
-        """Answers with one configuration. NOT_FOUND when there is none.
+        """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
+        it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
+        any process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

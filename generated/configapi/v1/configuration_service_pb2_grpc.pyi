@@ -37,7 +37,10 @@ class ConfigurationServiceStub:
     CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]
     """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken."""
     GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]
-    """Answers with one configuration. NOT_FOUND when there is none."""
+    """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
+    it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
+    any process.
+    """
     BatchGetConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]
     """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
     when the answer would be larger than 3 MiB.
@@ -68,7 +71,10 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
     """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken."""
     GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Answers with one configuration. NOT_FOUND when there is none."""
+    """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
+    it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
+    any process.
+    """
     BatchGetConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]  # type: ignore[assignment]
     """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
     when the answer would be larger than 3 MiB.
@@ -108,7 +114,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.GetConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Answers with one configuration. NOT_FOUND when there is none."""
+        """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
+        it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
+        any process.
+        """
 
     @_abc_1.abstractmethod
     def BatchGetConfigurations(

@@ -1,0 +1,159 @@
+"""How one configuration is read: from the memory of this process where that is sure to be fresh, else from the
+database, once for all who ask for it at the time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from configsvc.cache import Answer, Cache
+from configsvc.domain.errors import ResourceNotFoundError
+from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
+from configsvc.storage import configurations, log
+
+if TYPE_CHECKING:
+    from configsvc.feed import Feed, History
+    from configsvc.storage.database import Database
+
+# No answer is older than this: how long ago the feed last read the log to its end. It does so every 2 s at the least.
+STALENESS_LIMIT_SECONDS = 5.0
+FEED_LIMIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the database said, and the revision that it showed; answer is None where there is no such configuration."""
+
+    answer: Answer | None
+    shown_revision: int
+
+
+class Reads:
+    """Reads configurations through a cache that the feed keeps true.
+
+    An answer in the cache shows the history up to the feed's revision, or its own where that is later. What is read
+    from the database is remembered, or shared with another caller, only if nothing newer was shown before: by another
+    read, by a write that this process answered, or by the feed.
+    """
+
+    def __init__(
+        self, database: "Database", feed: "Feed", cache: Cache, encode: Callable[[Configuration], bytes]
+    ) -> None:
+        self.hits = self.misses = self.overtaken = 0
+        self._database = database
+        self._feed = feed
+        self._cache = cache
+        self._encode = encode
+        self._history = feed.history
+        # The newest revision that was shown to anyone, and the least one that the cache must have reached to be used.
+        self._shown = self._required = 0
+        # What is being read, by the history that it is read in. None: its reader went away.
+        self._reading: dict[tuple[History, ConfigurationRef], asyncio.Future[Found | Exception | None]] = {}
+
+    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
+        """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""
+        self._notice_history()
+        if min_revision and min_revision > self._feed.revision and self._is_fresh:
+            await self._feed.wait_revision(min_revision, FEED_LIMIT_SECONDS)
+        is_fresh = self._is_fresh
+        answer = self._remembered(ref, min_revision) if is_fresh else None
+        if answer is not None:
+            self.hits += 1
+            return answer
+        self.misses += 1
+        found = await (self._shared(ref, min_revision) if is_fresh else self._read(ref))
+        log.check_head(min_revision, found.shown_revision)
+        if found.answer is None:
+            raise ResourceNotFoundError("configuration", str(ref))
+        return found.answer
+
+    def note_write(self, configuration: Configuration) -> None:
+        """From now on, a read shows the configuration as this write left it, or as a later one did."""
+        self._notice_history()
+        revision = configuration.revision
+        self._shown = max(self._shown, revision)
+        self._forget_names(configuration, before=revision)
+
+    def require(self, revision: int) -> None:
+        """From now on, a read shows the revision or a later one: until the feed has it, the database answers."""
+        self._notice_history()
+        self._shown = max(self._shown, revision)
+        self._required = max(self._required, revision)
+
+    def _notice_history(self) -> None:
+        if self._history is not self._feed.history:
+            self._history = self._feed.history
+            self._shown = self._required = 0
+
+    @property
+    def _is_fresh(self) -> bool:
+        feed = self._feed
+        return self._cache.limit_bytes > 0 and feed.live and feed.lag_seconds <= STALENESS_LIMIT_SECONDS
+
+    def _remembered(self, ref: ConfigurationRef, min_revision: int) -> Answer | None:
+        answer = self._cache.get(ref)
+        if answer is None:
+            return None
+        least = max(min_revision, self._required)
+        return answer if answer.shown_revision >= least or self._feed.revision >= least else None
+
+    async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
+        """What somebody reads already, unless that may be older than what was shown before this call."""
+        key = (self._feed.history, ref)
+        least = max(self._shown, self._feed.revision, min_revision)
+        while (reading := self._reading.get(key)) is not None:
+            outcome = await asyncio.shield(reading)
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is not None and outcome.shown_revision >= least:
+                return outcome
+        return await self._read_for_all(key, ref)
+
+    async def _read_for_all(self, key: "tuple[History, ConfigurationRef]", ref: ConfigurationRef) -> Found:
+        reading = self._reading[key] = asyncio.get_running_loop().create_future()
+        outcome: Found | Exception | None = None
+        try:
+            found = outcome = await self._read(ref)
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            del self._reading[key]
+            reading.set_result(outcome)
+        return found
+
+    async def _read(self, ref: ConfigurationRef) -> Found:
+        history = self._feed.history
+        async with self._database.read() as connection:
+            configuration, shown_revision = await configurations.get(connection, ref)
+        answer = None if configuration is None else self._answer(configuration, shown_revision)
+        if history is self._feed.history:
+            self._remember(ref, answer, shown_revision)
+        return Found(answer=answer, shown_revision=shown_revision)
+
+    def _answer(self, configuration: Configuration, shown_revision: int) -> Answer:
+        return Answer(
+            id=configuration.id,
+            application_id=configuration.application_id,
+            application=configuration.application,
+            name=configuration.name,
+            encoded=self._encode(configuration),
+            shown_revision=shown_revision,
+        )
+
+    def _forget_names(self, known: Answer | Configuration, *, before: int) -> None:
+        self._cache.forget(IdRef(id=known.id), before=before)
+        self._cache.forget(KeyRef(application=known.application, name=known.name), before=before)
+
+    def _remember(self, ref: ConfigurationRef, answer: Answer | None, shown_revision: int) -> None:
+        # What was remembered must not be shown again after this, also where this itself is not remembered.
+        self._cache.forget(ref, before=shown_revision)
+        if answer is not None:
+            self._forget_names(answer, before=shown_revision)
+        if shown_revision < max(self._shown, self._feed.revision):
+            self.overtaken += 1
+            return
+        self._shown = shown_revision
+        if answer is not None:
+            self._cache.put(answer)

@@ -1,0 +1,3 @@
+from tests.reads.conftest import reads
+
+__all__ = ["reads"]
