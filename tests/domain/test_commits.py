@@ -14,10 +14,12 @@ from configsvc.domain.commits import (
     position_after,
 )
 
-TIME = datetime(2026, 1, 1, tzinfo=UTC)
-
 Sizes = list[list[int]]
 commits = st.lists(st.lists(st.integers(0, PART_LIMIT_BYTES), min_size=1, max_size=8), max_size=8)
+
+
+def commit_of(revision: int) -> Commit:
+    return Commit(revision=revision, id=revision, time=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def records(sizes: Sizes) -> list[Record]:
@@ -25,7 +27,7 @@ def records(sizes: Sizes) -> list[Record]:
     return [
         Record(
             position=Position(revision=revision, ordinal=ordinal),
-            commit=Commit(revision=revision, id=revision, time=TIME),
+            commit=commit_of(revision),
             change=None,
             content_bytes=size,
             is_last=ordinal == len(commit) - 1,
