@@ -83,3 +83,15 @@ async def listening(url: str) -> AsyncGenerator[Bell]:
         await connection.add_listener(CHANNEL, callback)
         yield bell
         await connection.remove_listener(CHANNEL, callback)
+
+
+@asynccontextmanager
+async def silenced_bells(session: Session) -> AsyncGenerator[None]:
+    """Nobody hears of a commit."""
+    await session.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
+    await session.execute("CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
+    try:
+        yield
+    finally:
+        await session.execute("DROP FUNCTION public.pg_notify(text, text)")
+        await session.execute("ALTER FUNCTION pg_catalog.pg_notify_silenced(text, text) RENAME TO pg_notify")
