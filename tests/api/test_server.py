@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import create, create_application, failing, get, head
-from tests.proxy import Proxy, far_service
-from tests.service import LIMIT_SECONDS, Service, wait_for_health
+from tests.proxy import Proxy, far_service, proxied
+from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
 
 OURS = ("configapi.v1.ApplicationService", "configapi.v1.ConfigurationService", "configapi.v1.ServerService")
 
@@ -161,3 +161,13 @@ async def test_a_request_larger_than_4_mib_is_refused(service: Service) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.configurations.ListConfigurations(ListConfigurationsRequest(name_prefix="x" * 5 * 1024 * 1024))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_the_service_stops_although_the_database_no_longer_answers(database_url: str) -> None:
+    async with (
+        proxied(database_url) as (cable, url),
+        asyncio.timeout(LIMIT_SECONDS),
+        running_service(url) as service,
+    ):
+        await create_application(service)
+        cable.freeze()
