@@ -103,6 +103,12 @@ class Proxy:
         self.freeze()
         self.to_server, self.to_client = Way(), Way()
 
+    def lose(self) -> None:
+        """Drops what the connections that there are send, as if both ends had vanished; new ones work."""
+        for way in (self.to_server, self.to_client):
+            way.drops = True
+        self.to_server, self.to_client = Way(), Way()
+
     def restore(self) -> None:
         """Passes everything on again."""
         self._is_cut = False

@@ -56,6 +56,14 @@ async def configuration(session: Session, name: str, config: str = "{}", applica
     )
 
 
+async def wait_until_blocked(session: Session) -> None:
+    """Returns when the session holds another one up."""
+    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not await session.fetchval(blocked):  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
 class Bell:
     """What is notified, in order."""
 

@@ -18,7 +18,7 @@ from tests.watch.recording import Recorder, Recording, at_once, summary
 
 OFTEN = Duration(nanos=100_000_000)
 PAUSE_SECONDS = (0.05, 0.2)
-SLOW_SECONDS = 0.03
+SLOW_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
 
 Pace = Callable[[], Awaitable[None]]
@@ -76,6 +76,11 @@ class Client:
         self._pace = pace
         self._turn = first
         self.lives: list[Life] = []
+
+    @property
+    def address(self) -> str:
+        """Where it watches."""
+        return self._addresses[self._turn % len(self._addresses)]
 
     @property
     def current(self) -> Recording | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import run, server_folder
+from tests.robustness.form import IS_LONG
 from tests.robustness.server import OwnServer, own_server, prepare_server
 
 
@@ -21,3 +22,11 @@ async def server(prepared_server: Path) -> AsyncGenerator[OwnServer]:
     with server_folder() as folder:
         async with own_server(prepared_server, folder) as running:
             yield running
+
+
+@pytest.fixture(autouse=True)
+def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes ten seconds in production takes two in the short form; in the long one nothing is changed."""
+    if not IS_LONG:
+        monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
+        monkeypatch.setattr("configsvc.storage.log.PAGE_SECONDS", 2.0)

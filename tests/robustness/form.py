@@ -16,8 +16,8 @@ class Form:
     nemesis_faults: int
 
 
-SHORT = Form(rounds=1, writes=15, watches=1000, stalled_megabytes=80, nemesis_faults=4)
-LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=1000, nemesis_faults=100)
+SHORT = Form(rounds=1, writes=15, watches=1000, stalled_megabytes=72, nemesis_faults=4)
+LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesis_faults=100)
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT

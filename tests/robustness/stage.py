@@ -24,61 +24,79 @@ class Stage:
     clients: Sequence[Client]
 
     async def burst(self) -> None:
-        """Returns when enough was written that something is under way at every moment."""
+        """Returns when as many writes were done as a fault shall have around it."""
         await self.traffic.more(FORM.writes)
 
-    async def until_delivered(self) -> None:
-        """Returns when every client has what is committed by now."""
-        async with plain_connection(self.database_url) as session:
-            revision = await head(session)
+    async def until_bookmarks(self) -> None:
+        """Returns when every client was told how far it has come: streams that began before are live."""
         for client in self.clients:
-            await client.until_revision(revision)
-
-    async def judge(self) -> None:
-        """Holds all that was recorded and answered against the log."""
-        history = await read_history(self.database_url)
-        for client in self.clients:
-            for life in client.lives:
-                validators.judge(life, history)
-        await self.judge_writes()
-
-    async def judge_writes(self) -> None:
-        """Holds what was answered against the log."""
-        async with plain_connection(self.database_url) as session:
-            validators.answered(self.traffic.writes, await read_marks(session))
+            said = client.bookmarks
+            await client.until(lambda client, said=said: client.bookmarks > said)
 
 
 @asynccontextmanager
 async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage]:
     """Traffic and clients of every kind. In the end all clients get everything, and all promises were kept."""
-    addresses = [service.address for service in services]
-    async with running(database_url, addresses, clients_of_every_kind(addresses)) as stage:
-        yield stage
-        await quiet(stage)
-    await stage.judge()
-
-
-async def quiet(stage: Stage) -> None:
-    """Ends the traffic and lets the clients catch up."""
-    await stage.burst()
-    await stage.traffic.end()
-    await stage.until_delivered()
-
-
-@asynccontextmanager
-async def running(database_url: str, addresses: Sequence[str], clients: Sequence[Client]) -> AsyncGenerator[Stage]:
-    """Traffic and clients, without a judgement."""
     print(f"CONFIGSVC_ROBUSTNESS_SEED={SEED}")
+    clients = clients_of_every_kind([service.address for service in services])
+    await create_applications(database_url)
+    async with watching(clients), writing(database_url, *services) as traffic:
+        yield Stage(database_url=database_url, traffic=traffic, clients=clients)
+        await traffic.more(FORM.writes)
+        await traffic.end()
+        await until_delivered(database_url, clients)
+    await judge(database_url, clients)
+    await judge_writes(database_url, traffic)
+
+
+async def create_applications(database_url: str) -> None:
+    """Creates what the traffic changes."""
     async with plain_connection(database_url) as session:
         for name in APPLICATIONS[:2]:
             await application(session, name)
-    async with AsyncExitStack() as channels, asyncio.TaskGroup() as tasks:
-        services = [await channels.enter_async_context(connected(address, asyncio.Event())) for address in addresses]
-        traffic = Traffic(services, database_url, SEED)
-        writing = tasks.create_task(traffic.run())
-        watching = [tasks.create_task(client.run()) for client in clients]
-        stage = Stage(database_url=database_url, traffic=traffic, clients=clients)
-        await stage.burst()
-        yield stage
-        for task in (writing, *watching):
+
+
+@asynccontextmanager
+async def watching(clients: Sequence[Client]) -> AsyncGenerator[None]:
+    """The clients watch."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(client.run()) for client in clients]
+        for client in clients:
+            await client.until(lambda client: client.synced)
+        yield
+        for task in running:
             task.cancel()
+
+
+@asynccontextmanager
+async def writing(database_url: str, *services: Service, name: str = "") -> AsyncGenerator[Traffic]:
+    """Traffic under a name, already under way."""
+    async with AsyncExitStack() as channels, asyncio.TaskGroup() as tasks:
+        callees = [await channels.enter_async_context(connected(each.address, asyncio.Event())) for each in services]
+        traffic = Traffic(callees, database_url, seed=SEED, name=name)
+        running = tasks.create_task(traffic.run())
+        await traffic.more(FORM.writes)
+        yield traffic
+        running.cancel()
+
+
+async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
+    """Returns when the clients have what is committed by now."""
+    async with plain_connection(database_url) as session:
+        revision = await head(session)
+    for client in clients:
+        await client.until_revision(revision)
+
+
+async def judge(database_url: str, clients: Sequence[Client]) -> None:
+    """Holds all that was recorded against the log."""
+    history = await read_history(database_url)
+    for client in clients:
+        for life in client.lives:
+            validators.judge(life, history)
+
+
+async def judge_writes(database_url: str, traffic: Traffic) -> None:
+    """Holds all that was answered against the log."""
+    async with plain_connection(database_url) as session:
+        validators.answered(traffic.writes, await read_marks(session))

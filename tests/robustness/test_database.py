@@ -1,22 +1,23 @@
-"""PostgreSQL goes away, refuses or holds up work, in the midst of traffic."""
+"""PostgreSQL goes away, refuses work or holds it up, in the midst of traffic."""
 
-import asyncio
+from pathlib import Path
 
 from tests.log.reading import Session
-from tests.postgres import terminate
+from tests.postgres import plain_connection, server_folder
+from tests.robustness.faults import (
+    EVERYTHING,
+    crashed,
+    crowded,
+    kill_connections,
+    locked,
+    read_only,
+    stopped,
+)
 from tests.robustness.form import FORM
-from tests.robustness.server import OwnServer
+from tests.robustness.server import OwnServer, own_server
 from tests.robustness.stage import playing
 from tests.service import Service, running_service
-
-LIMIT_SECONDS = 30.0
-
-
-async def kill(session: Session, application_name: str) -> None:
-    """Ends sessions whose name begins so, as soon as there are any."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not await terminate(session, application_name):  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(0.01)
+from tests.watch.status import until_away
 
 
 async def test_the_listening_connection_is_killed_in_mid_burst(
@@ -24,28 +25,77 @@ async def test_the_listening_connection_is_killed_in_mid_burst(
 ) -> None:
     async with playing(database_url, service) as stage:
         for _ in range(3 * FORM.rounds):
-            await kill(psql, "configsvc feed")
+            await kill_connections(psql, "configsvc feed")
             await stage.burst()
 
 
 async def test_all_connections_are_killed_in_mid_burst(service: Service, psql: Session, database_url: str) -> None:
     async with playing(database_url, service) as stage:
         for _ in range(3 * FORM.rounds):
-            await kill(psql, "")
+            await kill_connections(psql, "")
             await stage.burst()
 
 
 async def test_the_database_restarts(server: OwnServer) -> None:
     async with running_service(server.url) as service, playing(server.url, service) as stage:
         for _ in range(FORM.rounds):
-            await server.stop()
-            await server.start()
+            async with stopped(server):
+                pass
             await stage.burst()
 
 
 async def test_the_database_crashes_and_recovers(server: OwnServer) -> None:
     async with running_service(server.url) as service, playing(server.url, service) as stage:
         for _ in range(FORM.rounds):
-            await server.crash()
-            await server.start()
+            async with crashed(server):
+                pass
+            await stage.burst()
+
+
+async def test_all_tables_are_locked_for_longer_than_the_feed_waits(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    async with playing(database_url, service) as stage:
+        for _ in range(FORM.rounds):
+            async with locked(psql):
+                await until_away(service)
+            await stage.burst()
+
+
+async def test_tables_are_rewritten_and_changed_under_traffic(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    async with playing(database_url, service) as stage:
+        for number in range(FORM.rounds):
+            for table in EVERYTHING.split(", "):
+                await psql.execute(f"VACUUM FULL {table}")
+                await psql.execute(f"ALTER TABLE {table} ADD COLUMN added_{number} text")
+                await stage.traffic.more(2)
+                await psql.execute(f"ALTER TABLE {table} DROP COLUMN added_{number}")
+                await stage.traffic.more(2)
+
+
+async def test_others_take_every_connection_of_the_database(prepared_server: Path) -> None:
+    with server_folder() as folder:
+        async with (
+            own_server(prepared_server, folder, {"max_connections": "30"}) as server,
+            plain_connection(server.url) as session,
+            running_service(server.url) as service,
+            playing(server.url, service) as stage,
+        ):
+            for _ in range(FORM.rounds):
+                async with crowded(server.url, session):
+                    await until_away(service)
+                await stage.burst()
+
+
+async def test_a_database_that_takes_no_writes_is_watched_on(server: OwnServer) -> None:
+    async with (
+        plain_connection(server.url) as session,
+        running_service(server.url) as service,
+        playing(server.url, service) as stage,
+    ):
+        for _ in range(FORM.rounds):
+            async with read_only(session):
+                await stage.until_bookmarks()
             await stage.burst()

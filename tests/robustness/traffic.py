@@ -30,10 +30,10 @@ from tests.service import Service, reason_if_any, struct
 
 # The second and the third are one application, which is renamed to and fro.
 APPLICATIONS = ("shop", "bank", "bench")
-NAMES = tuple(f"{prefix}{number:02}" for prefix in ("web", "db-") for number in range(8))
+NAMES = tuple(f"{prefix}{number:02}" for prefix in ("web", "db-") for number in range(20))
 CALLERS = 3
 SESSIONS = 2
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.2
 CALL_LIMIT_SECONDS = 20.0
 LIMIT_SECONDS = 40.0
@@ -66,10 +66,11 @@ class Write:
 class Traffic:
     """Writes until it is told to end, and remembers what was answered."""
 
-    def __init__(self, services: Sequence[Service], database_url: str, seed: str) -> None:
+    def __init__(self, services: Sequence[Service], database_url: str, *, seed: str, name: str) -> None:
         self._services = services
         self._database_url = database_url
         self._seed = seed
+        self._name = name
         self._stopped = False
         self._ended = asyncio.Event()
         self.writes: list[Write] = []
@@ -105,7 +106,7 @@ class Traffic:
         self._ended.set()
 
     def _begin(self, writer: str) -> Write:
-        write = Write(marker=f"{writer}-{len(self.writes)}")
+        write = Write(marker=f"{self._name}{writer}-{len(self.writes)}")
         self.writes.append(write)
         return write
 
@@ -140,6 +141,7 @@ class Traffic:
             try:
                 with translated_errors():
                     async with plain_connection(self._database_url) as session:
+                        await session.execute("SET lock_timeout = '1s'")
                         await self._write_in_sql(session, chance, f"session{number}")
             except (DatabaseUnavailableError, asyncpg.PostgresError):
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -190,7 +192,7 @@ async def random_transaction(session: Session, chance: Random, marker: str) -> O
     await transaction.start()
     try:
         application = chance.choice(APPLICATIONS)
-        names = sorted(chance.sample(NAMES, chance.randint(1, 5)))
+        names = sorted(chance.sample(NAMES, chance.randint(1, 8)))
         await put(session, application, names, marker)
         if chance.random() < 0.3:
             await roll_back_to_savepoint(session, application, marker)
