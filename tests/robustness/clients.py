@@ -21,7 +21,7 @@ PAUSE_SECONDS = (0.05, 0.2)
 SLOW_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
 
-Pace = Callable[[], Awaitable[None]]
+Pace = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

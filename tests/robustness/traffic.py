@@ -3,12 +3,11 @@ the log: as its reason, or, in SQL, in the contents.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from random import Random
-from typing import TypeVar
 
 import asyncpg
 import grpc
@@ -43,8 +42,9 @@ REFUSALS = ("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS")
 # Tried again with the same request_id, as docs/errors.md says.
 AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
 
-Call = Callable[[Service], Awaitable[object]]
-Item = TypeVar("Item")
+Request = (
+    CreateConfigurationRequest | UpdateConfigurationRequest | DeleteConfigurationRequest | UpdateApplicationRequest
+)
 
 
 class Outcome(Enum):
@@ -114,13 +114,15 @@ class Traffic:
         chance = Random(f"{self._seed} caller {number}")
         while not self._stopped:
             write = self._begin(f"caller{number}")
-            await self._call(write, random_call(chance, write.marker), first=number)
+            request = random_request(chance)
+            request.reason, request.request_id = write.marker, str(ULID())
+            await self._call(write, request, first=number)
             await asyncio.sleep(chance.uniform(0, PAUSE_SECONDS))
 
-    async def _call(self, write: Write, call: Call, *, first: int) -> None:
+    async def _call(self, write: Write, request: Request, *, first: int) -> None:
         for attempt in count():
             try:
-                await call(self._services[(first + attempt) % len(self._services)])
+                await send(self._services[(first + attempt) % len(self._services)], request)
             except grpc.aio.AioRpcError as error:
                 if reason_if_any(error) in REFUSALS:
                     # An earlier attempt may still be under way somewhere.
@@ -157,33 +159,37 @@ class Traffic:
             await asyncio.sleep(chance.uniform(0, PAUSE_SECONDS))
 
 
-def random_call(chance: Random, marker: str) -> Call:
-    """A write through the service. Made again, it is the same write."""
+def random_request(chance: Random) -> Request:
+    """A write through the service."""
     key = ConfigurationKey(application=chance.choice(APPLICATIONS), name=chance.choice(NAMES))
-    context = {"reason": marker, "request_id": str(ULID())}
-    kind = chance.choices(("create", "update", "rename", "delete", "rename application"), (4, 6, 1, 1, 0.3))[0]
-    match kind:
+    number = struct({"number": chance.randrange(1_000_000_000)})
+    match chance.choices(("create", "update", "rename", "delete", "rename application"), (4, 6, 1, 1, 0.3))[0]:
         case "create":
-            creation = CreateConfigurationRequest(
-                application=ApplicationRef(name=key.application),
-                name=key.name,
-                config=struct({"by": marker}),
-                **context,
-            )
-            return lambda service: service.configurations.CreateConfiguration(creation, timeout=CALL_LIMIT_SECONDS)
-        case "delete":
-            deletion = DeleteConfigurationRequest(key=key, **context)
-            return lambda service: service.configurations.DeleteConfiguration(deletion, timeout=CALL_LIMIT_SECONDS)
-        case "rename application":
-            old, new = chance.sample(APPLICATIONS[1:], 2)
-            renaming = UpdateApplicationRequest(name=old, application=Application(name=new), **context)
-            return lambda service: service.applications.UpdateApplication(renaming, timeout=CALL_LIMIT_SECONDS)
+            application = ApplicationRef(name=key.application)
+            return CreateConfigurationRequest(application=application, name=key.name, config=number)
+        case "update":
+            return UpdateConfigurationRequest(key=key, merge_patch=number)
         case "rename":
-            other = Configuration(name=chance.choice([name for name in NAMES if name != key.name]))
-            update = UpdateConfigurationRequest(key=key, configuration=other, **context)
+            other = chance.choice([name for name in NAMES if name != key.name])
+            return UpdateConfigurationRequest(key=key, configuration=Configuration(name=other))
+        case "delete":
+            return DeleteConfigurationRequest(key=key)
         case _:
-            update = UpdateConfigurationRequest(key=key, merge_patch=struct({"by": marker}), **context)
-    return lambda service: service.configurations.UpdateConfiguration(update, timeout=CALL_LIMIT_SECONDS)
+            old, new = chance.sample(APPLICATIONS[1:], 2)
+            return UpdateApplicationRequest(name=old, application=Application(name=new))
+
+
+async def send(service: Service, request: Request) -> None:
+    """Makes the call."""
+    match request:
+        case CreateConfigurationRequest():
+            await service.configurations.CreateConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        case UpdateConfigurationRequest():
+            await service.configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        case DeleteConfigurationRequest():
+            await service.configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        case UpdateApplicationRequest():
+            await service.applications.UpdateApplication(request, timeout=CALL_LIMIT_SECONDS)
 
 
 async def random_transaction(session: Session, chance: Random, marker: str) -> Outcome:

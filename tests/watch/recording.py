@@ -124,7 +124,7 @@ class Recorder:
     """
 
     def __init__(
-        self, service: Service, request: WatchConfigurationsRequest, pace: Callable[[], Awaitable[None]] = at_once
+        self, service: Service, request: WatchConfigurationsRequest, pace: Callable[[], Awaitable[object]] = at_once
     ) -> None:
         self.recording = Recording(request=request)
         self.error: grpc.aio.AioRpcError | None = None
