@@ -18,6 +18,7 @@ import structlog
 from configsvc.applications import Applications
 from configsvc.configurations import Configurations
 from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.models import DEFAULT_RETENTION, Retention
 from configsvc.embedded import embedded_postgres
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
@@ -124,7 +125,12 @@ async def serve(settings: Settings) -> None:
             _on_signals(first_signal)
 
         await run_service(
-            url, settings.listen, grace_seconds=settings.shutdown_grace_seconds, stop=stop, started=started
+            url,
+            settings.listen,
+            grace_seconds=settings.shutdown_grace_seconds,
+            retention=Retention(days=settings.history_days, versions=settings.history_versions),
+            stop=stop,
+            started=started,
         )
 
 
@@ -135,7 +141,13 @@ def _on_signals(callback: Callable[[], object]) -> None:
 
 
 async def run_service(
-    url: str, listen: str, *, grace_seconds: float, stop: asyncio.Event, started: Callable[[Server], None]
+    url: str,
+    listen: str,
+    *,
+    grace_seconds: float,
+    stop: asyncio.Event,
+    started: Callable[[Server], None],
+    retention: Retention = DEFAULT_RETENTION,
 ) -> None:
     """Serves a migrated database until stop is set, then drains. started is called once the port is open.
 
@@ -147,7 +159,7 @@ async def run_service(
         server = _server(listen, database, feed, writes)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
-            keeping_house = tasks.create_task(keep_house(database), name="housekeeping")
+            keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
             showing_health = tasks.create_task(_show_health(server, feed, listen, url), name="health")
             try:
                 await server.start()

@@ -43,7 +43,7 @@ class Applications:
     async def list_page(
         self, *, name_prefix: str, min_revision: int, revision: int | None, after: str | None, limit: int
     ) -> Page[Application]:
-        """A page as of the revision; None: as of now. Raises RevisionUnknownError."""
+        """A page as of the revision; None: as of now. Raises RevisionUnknownError or RevisionCompactedError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             return await applications.page(

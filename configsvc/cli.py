@@ -58,6 +58,16 @@ def serve_command(
             help="How long calls under way may take after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
         ),
     ] = None,
+    history_days: Annotated[
+        float | None,
+        typer.Option(help="How long everything in the history is kept; default 90. [env: CONFIGSVC_HISTORY_DAYS]"),
+    ] = None,
+    history_versions: Annotated[
+        int | None,
+        typer.Option(
+            help="How many versions of before then are kept of what lives; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
+        ),
+    ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -69,6 +79,8 @@ def serve_command(
         insecure=insecure,
         migrate=migrate,
         shutdown_grace_seconds=shutdown_grace_seconds,
+        history_days=history_days,
+        history_versions=history_versions,
         log_level=log_level,
         log_format=log_format,
     )

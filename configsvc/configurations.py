@@ -117,7 +117,8 @@ class Configurations:
     ) -> tuple[Page[Configuration], str | None]:
         """The first page, as of now, or the one at the position; and the id of the filter's application.
 
-        Raises ResourceNotFoundError, RevisionUnknownError, InvalidRequestError or FilterTooSlowError.
+        Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
+        FilterTooSlowError.
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)

@@ -6,12 +6,18 @@ import asyncio
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.domain.errors import DatabaseUnavailableError, EpochChangedError, ShuttingDownError
+from configsvc.domain.commits import Commit, CommitPart, Position, position_after
+from configsvc.domain.errors import (
+    DatabaseUnavailableError,
+    EpochChangedError,
+    RevisionCompactedError,
+    ShuttingDownError,
+)
 from configsvc.storage.listener import Listener, open_listener
 
 log = structlog.get_logger()
@@ -44,6 +50,9 @@ class Feed:
         self._url = url
         self._history = History("")
         self._next = position_after(0)
+        # The commit of what is before _next: a log that says another is not the one that was read.
+        self._last: Commit | None = None
+        self._compacted_revision = 0
         self._ring: deque[CommitPart] = deque()
         self._ring_bytes = 0
         # The numbers of the parts in the ring, by where they begin; the first one's is _dropped.
@@ -65,6 +74,11 @@ class Feed:
     def revision(self) -> int:
         """The last revision that was read to its end."""
         return self._next.revision - 1
+
+    @property
+    def compacted_revision(self) -> int:
+        """The first revision whose state could be read when last asked."""
+        return self._compacted_revision
 
     @property
     def live(self) -> bool:
@@ -144,15 +158,18 @@ class Feed:
             attempt += 1
 
     async def _begin(self, listener: Listener) -> None:
-        epoch, head = await listener.epoch(), await listener.head()
-        begun = self._next.revision if self._next.ordinal else self.revision
-        if epoch != self._history.epoch or head < begun:
-            log.info("feed begins a history", was=self._history.epoch, now=epoch, revision=head)
-            await self._start_history(History(epoch), head)
+        epoch = await listener.epoch()
+        if epoch != self._history.epoch:
+            await self._start_history(listener, epoch)
 
-    async def _start_history(self, history: History, head: int) -> None:
-        self._history = history
-        self._next = position_after(head)
+    async def _start_history(self, listener: Listener, epoch: str) -> None:
+        bounds = await listener.bounds()
+        log.info(
+            "feed begins a history", was=self._history.epoch, now=epoch, before=self.revision, revision=bounds.head
+        )
+        self._history = History(epoch)
+        self._next = position_after(bounds.head)
+        self._last = bounds.head_commit
         while self._ring:
             self._drop_first()
         await self._wake()
@@ -160,17 +177,28 @@ class Feed:
     async def _follow(self, listener: Listener) -> None:
         while True:
             # Answers within the limit of a round trip, which the pages may take longer than.
-            await listener.head()
+            self._compacted_revision = (await listener.bounds()).compacted_revision
             await self._read_to_the_end(listener)
             self._verified = time.monotonic()
             self._set_live(True)
             await listener.wait_for_bell(POLL_SECONDS)
 
     async def _read_to_the_end(self, listener: Listener) -> None:
-        while parts := await listener.parts_from(self._next):
+        while parts := await self._next_parts(listener):
             for part in parts:
                 self._append(part)
             await self._wake()
+
+    async def _next_parts(self, listener: Listener) -> Sequence[CommitPart]:
+        """What follows; nothing, at the head of another history, if the log does not go on where this ended."""
+        try:
+            page = await listener.page_from(self._next)
+        except RevisionCompactedError:
+            page = None
+        if page is not None and page.before == self._last:
+            return page.parts
+        await self._start_history(listener, self._history.epoch)
+        return ()
 
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:
@@ -179,6 +207,7 @@ class Feed:
         self._ring.append(part)
         self._ring_bytes += _memory_of(part)
         self._next = part.next
+        self._last = part.commit
         while len(self._ring) > RING_LIMIT or self._ring_bytes > RING_LIMIT_BYTES:
             self._drop_first()
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.storage import requests
 
 if TYPE_CHECKING:
+    from configsvc.domain.models import Retention
     from configsvc.storage.database import Database
 
 log = structlog.get_logger()
@@ -18,13 +22,19 @@ INTERVAL_SECONDS = 600.0
 STEP = 1000
 
 
-async def keep_house(database: "Database") -> None:
-    """Deletes calls that are too old to be repeated, in small steps, until it is cancelled."""
+async def keep_house(database: "Database", retention: "Retention") -> None:
+    """Deletes calls that are too old to be repeated and compacts the log, in small steps, until it is cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_now_and_then("requests", partial(purge_requests, database)))
+        tasks.create_task(_now_and_then("compaction", partial(compact, database, retention)))
+
+
+async def _now_and_then(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
-            await purge_requests(database)
+            await work()
         except ConfigsvcError as error:
-            log.warning("housekeeping is put off", error=repr(error))
+            log.warning("housekeeping is put off", work=name, error=repr(error))
         # Several processes share the work better when they do not start together.
         await asyncio.sleep(random.uniform(INTERVAL_SECONDS / 2, INTERVAL_SECONDS))  # noqa: S311
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from configsvc.domain.models import DEFAULT_RETENTION
+
 MAX_PORT = 65_535
 
 _HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
@@ -43,5 +45,7 @@ class Settings(BaseSettings):
     insecure: bool = False
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    history_days: Annotated[float, Field(ge=1, le=36_500)] = DEFAULT_RETENTION.days
+    history_versions: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_RETENTION.versions
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -71,7 +71,8 @@ class Watches:
     async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[History, WatchMessage]]:
         """The messages of one watch, each with the history that its revision belongs to; it never ends by itself.
 
-        Raises EpochChangedError, RevisionUnknownError, DatabaseUnavailableError or ShuttingDownError.
+        Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
+        ShuttingDownError.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -79,7 +80,8 @@ class Watches:
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)
         # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
-        head = await self._head()
+        bounds = await self._bounds()
+        head = bounds.head
         self._feed.check_history(history)
         if request.after_revision is None:
             async for message in self._snapshot(request, history, head):
@@ -87,13 +89,14 @@ class Watches:
             cursor = head
         else:
             log.check_head(request.after_revision, head)
+            log.check_kept(request.after_revision, bounds.compacted_revision)
             cursor = request.after_revision
         async for message in self._follow(request, history, cursor, synced_at=head):
             yield history, message
 
-    async def _head(self) -> int:
+    async def _bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
-            return await log.head(connection)
+            return await log.bounds(connection)
 
     async def _snapshot(
         self, request: WatchRequest, history: History, revision: int
@@ -148,7 +151,7 @@ class Watches:
                 if self._feed.live and not position.ordinal:
                     yield ProgressMessage(revision=position.revision - 1, synced=False)
                 quiet_until = time.monotonic() + request.progress_interval_seconds
-            parts = await self._next_parts(position, quiet_until - time.monotonic())
+            parts = await self._next_parts(history, position, quiet_until - time.monotonic())
             self._feed.check_history(history)
             for part in parts:
                 events = picked(request.selection, part.changes)
@@ -164,16 +167,18 @@ class Watches:
                 delivering = part.more and (delivering or bool(events))
                 position = part.next
 
-    async def _next_parts(self, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
+    async def _next_parts(self, history: History, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
         """What comes next, from the ring one part at a time, so that a client that does not read pins no more of it."""
         if not await self._feed.wait_beyond(position, limit_seconds):
             return ()
+        # Not read from the table of another one, which may not even have it.
+        self._feed.check_history(history)
         recent = self._feed.part_at(position)
         return (recent,) if recent else await self._patiently(partial(self._read_parts, position))
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
-            return await log.parts_from(connection, position)
+            return (await log.page_from(connection, position)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
         """Reads again when the database is back, for a watch outlives its absence.

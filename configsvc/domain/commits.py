@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from configsvc.domain.models import ConfigurationChange
 
@@ -26,10 +27,20 @@ def position_after(revision: int) -> Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The commit that took a revision. In a database that was restored to an earlier state, another takes it."""
+
+    revision: int
+    id: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One row of the log; change is None if it is not about a configuration. is_last: of its commit."""
 
     position: Position
+    commit: Commit
     change: ConfigurationChange | None
     content_bytes: int
     is_last: bool
@@ -39,6 +50,7 @@ class Record:
 class CommitPart:
     """What a commit did to configurations; more: it goes on in the next part. Up to PART_LIMIT_BYTES it is one part."""
 
+    commit: Commit
     first: Position
     next: Position
     changes: tuple[ConfigurationChange, ...]
@@ -70,6 +82,7 @@ def _part(records: list[Record], weight: int) -> CommitPart:
     last = records[-1]
     revision, ordinal = last.position.revision, last.position.ordinal
     return CommitPart(
+        commit=last.commit,
         first=records[0].position,
         next=position_after(revision) if last.is_last else Position(revision=revision, ordinal=ordinal + 1),
         changes=tuple(record.change for record in records if record.change is not None),

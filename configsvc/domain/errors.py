@@ -79,12 +79,24 @@ class RevisionUnknownError(ConfigsvcError):
         self.head = head
 
 
+class RevisionCompactedError(ConfigsvcError):
+    """The history no longer tells what was at the revision."""
+
+    def __init__(self, *, revision: int, compacted_revision: int) -> None:
+        super().__init__(f"revision {revision} was compacted: the history begins with revision {compacted_revision}")
+        self.compacted_revision = compacted_revision
+
+
 class EpochChangedError(ConfigsvcError):
     """The database's history is another one than the caller's."""
 
     def __init__(self, *, expected: str, current: str) -> None:
-        fate = f"is now {current}" if expected != current else "went back to an earlier state"
-        super().__init__(f"the history {expected} {fate}, in which its revisions mean nothing: start anew")
+        fate = (
+            f"is now {current}"
+            if expected != current
+            else "went back to an earlier state, or the server lost its place in it"
+        )
+        super().__init__(f"the history {expected} {fate}: its revisions mean nothing now, start anew")
         self.current = current
 
 

@@ -141,6 +141,17 @@ class WriteContext:
     validate_only: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of the log is kept: all of the last days, and of what lived before them the newest versions."""
+
+    days: float
+    versions: int
+
+
+DEFAULT_RETENTION = Retention(days=90, versions=1)
+
+
 class Kind(StrEnum):
     """The kinds of resources in the log."""
 

@@ -113,6 +113,11 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
         metadata=lambda error: {"head_revision": str(error.head)},
     ),
+    errors.RevisionCompactedError: Translation(
+        code=grpc.StatusCode.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
+        metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
+    ),
     errors.EpochChangedError: Translation(
         code=grpc.StatusCode.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,

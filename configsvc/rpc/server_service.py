@@ -23,4 +23,5 @@ class ServerServicer:
             revision=self._feed.revision,
             live=self._feed.live,
             feed_lag=lag,
+            compacted_revision=self._feed.compacted_revision,
         )

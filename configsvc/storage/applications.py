@@ -7,7 +7,7 @@ from asyncpg import UniqueViolationError
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Page, WriteContext, Written
 from configsvc.storage.database import LARGE_WRITE_SECONDS
-from configsvc.storage.log import check_head
+from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -105,20 +105,21 @@ async def share(connection: "Connection", ref: ApplicationRef) -> tuple[str, str
 
 
 async def get_version(connection: "Connection", written: Written) -> Application:
-    """The application as a write left it."""
+    """The application as a write left it. Raises WriteConflictError if the log does not tell any more."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
-    assert row is not None
-    return _application(row)
+    return _application(require_record(row))
 
 
 async def page(
     connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), in the order of their names. Raises
-    RevisionUnknownError.
+    """At most limit applications as of the revision (None: now), in the order of their names.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
     """
     rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
+    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
     found = tuple(_application(row) for row in rows if row["id"] is not None)
     shown = found[:limit]
     return Page(

@@ -50,7 +50,9 @@ WHERE r.kind = 'APPLICATION' AND r.resource_id = $1 AND r.version = $2;
 -- name: list
 -- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log.
 WITH shown AS MATERIALIZED (
-    SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
+    SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
 ), touched AS MATERIALIZED (
     -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
     SELECT DISTINCT changes.resource_id
@@ -84,7 +86,7 @@ WITH shown AS MATERIALIZED (
     ORDER BY name
     LIMIT $4
 )
-SELECT shown.revision AS shown_revision, shown.head AS head_revision, page.*
+SELECT shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
 FROM shown
 LEFT JOIN page ON true
 ORDER BY page.name;

@@ -25,7 +25,7 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
-from configsvc.storage.log import check_head
+from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -157,10 +157,9 @@ async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration
 
 
 async def get_version(connection: "Connection", written: Written) -> Configuration:
-    """The configuration as a write left it."""
+    """The configuration as a write left it. Raises WriteConflictError if the log does not tell any more."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
-    assert row is not None
-    return _configuration(row)
+    return _configuration(require_record(row))
 
 
 async def get_many(
@@ -208,7 +207,10 @@ def _bad_json_path(description: str) -> InvalidRequestError:
 
 
 async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Configuration]:
-    """The page that the query asks for. Raises RevisionUnknownError, FilterTooSlowError or InvalidRequestError."""
+    """The page that the query asks for.
+
+    Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
+    """
     after_application, after_name = query.after or (None, None)
     try:
         rows = await connection.fetch(
@@ -237,6 +239,7 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
 def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
+    check_kept(first["shown_revision"], first["compacted_revision"])
     shown = tuple(_configuration(row) for row in rows[:limit] if row["id"] is not None)
     goes_on = bool(shown) and first["rows_found"] > len(shown)
     return Page(

@@ -77,7 +77,9 @@ SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, si
 -- $2, $3: the application's id and name. $4: name prefix. $5: names. $6: contains. $7: json path. $8, $9: the key to go on after.
 -- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed.
 WITH shown AS MATERIALIZED (
-    SELECT coalesce($1, revision) AS revision, revision AS head FROM revision_counter
+    SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
 ), touched AS MATERIALIZED (
     -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
     SELECT DISTINCT changes.resource_id
@@ -134,7 +136,7 @@ WITH shown AS MATERIALIZED (
     FROM page
 )
 SELECT
-    shown.revision AS shown_revision, shown.head AS head_revision,
+    shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config, m.version, m.revision,
     m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found
 FROM shown

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.commits import CommitPart, Position
+from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage import log
 from configsvc.storage.database import (
@@ -63,15 +63,15 @@ class Listener:
         with _lost_if_failed():
             return await log.epoch(self._connection)
 
-    async def head(self) -> int:
-        """The revision of the last commit."""
+    async def bounds(self) -> log.Bounds:
+        """See `configsvc.storage.log.bounds`."""
         with _lost_if_failed():
-            return await log.head(self._connection)
+            return await log.bounds(self._connection)
 
-    async def parts_from(self, position: Position) -> tuple[CommitPart, ...]:
-        """See `configsvc.storage.log.parts_from`."""
+    async def page_from(self, position: Position) -> log.LogPage:
+        """See `configsvc.storage.log.page_from`. Raises RevisionCompactedError too."""
         with _lost_if_failed():
-            return await log.parts_from(self._connection, position)
+            return await log.page_from(self._connection, position)
 
 
 @contextmanager

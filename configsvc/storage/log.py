@@ -1,15 +1,22 @@
 """The log of changes: its head, its epoch, its commits."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc.domain.commits import RECORD_BYTES, CommitPart, Position, Record, parts_of
+from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of
 from configsvc.domain.content import JsonValue, encode_json
-from configsvc.domain.errors import RevisionUnknownError
+from configsvc.domain.errors import (
+    DatabaseUnavailableError,
+    RevisionCompactedError,
+    RevisionUnknownError,
+    WriteConflictError,
+)
 from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Operation, WriteContext, Written
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     import asyncpg
 
@@ -25,10 +32,33 @@ PAGE_SECONDS = 10.0
 _SQL = queries("log")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Where the log ends, with the commit there, and the compacted revision, the first whose state it tells."""
+
+    head: int
+    head_commit: Commit | None
+    compacted_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """The parts that follow a position, and the commit of what is before it, which tells whose log this is."""
+
+    before: Commit | None
+    parts: tuple[CommitPart, ...]
+
+
 def check_head(revision: int, head: int) -> None:
     """Raises RevisionUnknownError if the history has not reached the revision."""
     if revision > head:
         raise RevisionUnknownError(revision=revision, head=head)
+
+
+def check_kept(revision: int, compacted_revision: int) -> None:
+    """Raises RevisionCompactedError if the log does not tell the state at the revision, or what came after it."""
+    if revision < compacted_revision:
+        raise RevisionCompactedError(revision=revision, compacted_revision=compacted_revision)
 
 
 async def require_revision(connection: "Connection", revision: int) -> None:
@@ -42,6 +72,18 @@ async def head(connection: "Connection") -> int:
     return await connection.fetchval(_SQL["head"])
 
 
+async def bounds(connection: "Connection") -> Bounds:
+    """Where the log can be read. Raises DatabaseUnavailableError while it is being restored."""
+    row = await connection.fetchrow(_SQL["bounds"])
+    if row is None:
+        raise DatabaseUnavailableError
+    return Bounds(
+        head=row["head"],
+        head_commit=_commit(row["head"], row["commit_id"], row["commit_time"]),
+        compacted_revision=row["compacted_revision"],
+    )
+
+
 async def epoch(connection: "Connection") -> str:
     """Names the history of the database: `<system identifier>-<timeline>`."""
     row = await connection.fetchrow(_SQL["epoch"])
@@ -50,8 +92,19 @@ async def epoch(connection: "Connection") -> str:
 
 
 async def revision_of(kind: Kind, connection: "Connection", written: Written) -> int:
-    """The revision of a write to a resource of the kind; 0 before its commit."""
-    return await connection.fetchval(_SQL["revision_of"], kind, written.resource_id, written.version)
+    """The revision of a write to a resource of the kind; 0 before its commit. Raises WriteConflictError if the log does
+    not tell any more.
+    """
+    row = await connection.fetchrow(_SQL["revision_of"], kind, written.resource_id, written.version)
+    return require_record(row)["revision"]
+
+
+def require_record(row: "asyncpg.Record | None") -> "asyncpg.Record":
+    """The row of a write. Raises WriteConflictError if there is none."""
+    if row is None:
+        # Made a day ago by a call that was repeated when its request_id expired, and compacted in that moment.
+        raise WriteConflictError
+    return row
 
 
 async def explain_deletion(connection: "Connection", context: WriteContext) -> None:
@@ -64,8 +117,12 @@ async def explain_deletion(connection: "Connection", context: WriteContext) -> N
     await connection.execute(_SQL["explain_deletion"], encode_json({"*": dict(explanation)}))
 
 
-async def parts_from(connection: "Connection", position: Position) -> tuple[CommitPart, ...]:
-    """The next parts of commits from the position on, in order, within PAGE_LIMIT_BYTES; none at the end of the log."""
+async def page_from(connection: "Connection", position: Position) -> LogPage:
+    """The next parts of commits from the position on, in order, within PAGE_LIMIT_BYTES; none at the end of the log.
+
+    Raises RevisionCompactedError if some of them are no longer kept, DatabaseUnavailableError while the log is being
+    restored.
+    """
     rows = await connection.fetch(
         _SQL["records"],
         position.revision,
@@ -76,12 +133,24 @@ async def parts_from(connection: "Connection", position: Position) -> tuple[Comm
         PAGE_LIMIT_COMMITS,
         timeout=PAGE_SECONDS,
     )
-    return tuple(parts_of(_record(row) for row in rows))
+    if not rows:
+        raise DatabaseUnavailableError
+    first = rows[0]
+    check_kept(position.revision - 1, first["compacted_revision"])
+    return LogPage(
+        before=_commit(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
+        parts=tuple(parts_of(_record(row) for row in rows if row["revision"] is not None)),
+    )
+
+
+def _commit(revision: int, commit_id: int | None, time: "datetime | None") -> Commit | None:
+    return None if commit_id is None or time is None else Commit(revision=revision, id=commit_id, time=time)
 
 
 def _record(row: "asyncpg.Record") -> Record:
     return Record(
         position=Position(revision=row["revision"], ordinal=row["ordinal"]),
+        commit=Commit(revision=row["revision"], id=row["commit_id"], time=row["commit_time"]),
         change=_change(row) if row["kind"] == Kind.CONFIGURATION else None,
         content_bytes=row["content_bytes"],
         is_last=row["is_last"],

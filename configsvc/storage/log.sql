@@ -1,11 +1,18 @@
 -- name: revision_of
-SELECT coalesce(commits.revision, 0)
+SELECT coalesce(commits.revision, 0) AS revision
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
 
 -- name: head
 SELECT revision FROM revision_counter;
+
+-- name: bounds
+SELECT
+    revision_counter.revision AS head, compaction.revision AS compacted_revision, commits.id AS commit_id, commits.time AS commit_time
+FROM revision_counter
+CROSS JOIN compaction
+LEFT JOIN commits ON commits.revision = revision_counter.revision;
 
 -- name: epoch
 SELECT
@@ -15,11 +22,12 @@ FROM pg_control_system();
 
 -- name: records
 -- The records from revision $1, ordinal $2 on, in order, of $6 commits at the most: at most $3, and as many as fit into $4 bytes, of which each
--- takes its content's and $5 more; the first may take more alone. is_last tells whether it is the last of its commit.
+-- takes its content's and $5 more; the first may take more alone. is_last tells whether it is the last of its commit. In the same statement, so that
+-- no record can be missing unnoticed: the compacted revision, and the commit that the record before that place belongs to. With nulls at the end of the log.
 WITH next_commits AS (
-    SELECT id, revision FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
+    SELECT id, revision, time AS commit_time FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
 ), page AS (
-    SELECT next_commits.revision, records.*
+    SELECT next_commits.revision, next_commits.commit_time, records.*
     FROM next_commits
     CROSS JOIN LATERAL (
         -- Of a very large commit no more is read than the page can hold.
@@ -41,12 +49,15 @@ WITH next_commits AS (
     WINDOW in_order AS (ORDER BY revision, ordinal)
 )
 SELECT
-    revision, ordinal, kind, operation, resource_id AS id, application_id, application, name, comments, content AS config,
-    content_bytes, version, create_time, time AS update_time, created_by, actor AS updated_by, previous_version,
-    previous_application_id, previous_application, previous_name, reason, is_last
-FROM measured
-WHERE place = 1 OR (place <= $3 AND bytes <= $4)
-ORDER BY revision, ordinal;
+    compaction.revision AS compacted_revision, before.revision AS revision_before, before.id AS commit_id_before,
+    before.time AS commit_time_before, m.revision, m.commit_id, m.commit_time, m.ordinal, m.kind, m.operation,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, m.content AS config, m.content_bytes,
+    m.version, m.create_time, m.time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
+    m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.is_last
+FROM compaction
+LEFT JOIN commits AS before ON before.revision = CASE WHEN $2::integer = 0 THEN $1 - 1 ELSE $1 END
+LEFT JOIN measured AS m ON m.place = 1 OR (m.place <= $3 AND m.bytes <= $4)
+ORDER BY m.revision, m.ordinal;
 
 -- name: explain_deletion
 -- Tells the log who deletes, and why, for the rest of this transaction.

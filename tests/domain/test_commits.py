@@ -1,7 +1,19 @@
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.domain.commits import PART_LIMIT_BYTES, RECORD_BYTES, Position, Record, parts_of, position_after
+from configsvc.domain.commits import (
+    PART_LIMIT_BYTES,
+    RECORD_BYTES,
+    Commit,
+    Position,
+    Record,
+    parts_of,
+    position_after,
+)
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 Sizes = list[list[int]]
 commits = st.lists(st.lists(st.integers(0, PART_LIMIT_BYTES), min_size=1, max_size=8), max_size=8)
@@ -12,6 +24,7 @@ def records(sizes: Sizes) -> list[Record]:
     return [
         Record(
             position=Position(revision=revision, ordinal=ordinal),
+            commit=Commit(revision=revision, id=revision, time=TIME),
             change=None,
             content_bytes=size,
             is_last=ordinal == len(commit) - 1,

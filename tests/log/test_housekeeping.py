@@ -10,6 +10,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
+from configsvc.domain.models import DEFAULT_RETENTION
 from configsvc.storage.database import open_database
 from tests.service import LIMIT_SECONDS
 
@@ -32,7 +33,7 @@ async def test_housekeeping_outlives_whatever_keeps_it_from_its_work(
     monkeypatch.setattr("configsvc.storage.requests.purge", purge)
     monkeypatch.setattr(housekeeping, "INTERVAL_SECONDS", 0.01)
     async with open_database(database_url) as database, asyncio.timeout(LIMIT_SECONDS):
-        keeping = asyncio.create_task(housekeeping.keep_house(database))
+        keeping = asyncio.create_task(housekeeping.keep_house(database, DEFAULT_RETENTION))
         await tried.wait()
         assert not keeping.done()
         keeping.cancel()

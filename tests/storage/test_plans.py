@@ -71,7 +71,7 @@ async def plan(connection: "Connection", file: str, name: str, *arguments: Any) 
     return (
         {node["Index Name"] for node in nodes if "Index Name" in node},
         {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
-        - {"revision_counter", "applications"},
+        - {"revision_counter", "compaction", "applications"},
     )
 
 

@@ -142,8 +142,15 @@ def _expected(event_type: ConfigurationEvent.Type.ValueType, change: Change, *, 
     )
 
 
+def joined(before: History, now: History) -> History:
+    """The history of a log that was read before it was compacted, and again later."""
+    kept = {(change.id, change.version) for change in before.changes}
+    new = (change for change in now.changes if (change.id, change.version) not in kept)
+    return History(changes=(*before.changes, *new), head=now.head)
+
+
 async def read_history(url: str) -> History:
-    """The log of a database."""
+    """The log of a database, as far as it was not compacted."""
     async with plain_connection(url) as connection, connection.transaction(isolation="repeatable_read"):
         head = await connection.fetchval("SELECT revision FROM revision_counter")
         rows = await connection.fetch(_CHANGES)

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.domain.commits import position_after
 from configsvc.feed import Feed
+from configsvc.storage.listener import open_listener
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
 from tests.postgres import plain_connection, terminate
 from tests.proxy import far_service
@@ -253,14 +254,127 @@ async def test_a_history_that_went_back_ends_the_watches_and_is_told_apart_from_
 async def go_back_to(session: Session, revision: int) -> None:
     """Forgets the history after a revision, which only created configurations, and makes the feed connect again."""
     async with session.transaction():
-        await session.execute("SET LOCAL session_replication_role = replica")
-        await session.execute(
-            "DELETE FROM change_records WHERE commit_id IN (SELECT id FROM commits WHERE revision > $1)", revision
-        )
-        await session.execute("DELETE FROM commits WHERE revision > $1", revision)
-        await session.execute("DELETE FROM configurations")
-        await session.execute("UPDATE revision_counter SET revision = $1", revision)
+        await forget(session, revision)
     await terminate(session, "configsvc feed")
+
+
+async def forget(session: Session, revision: int) -> None:
+    """Takes the database back to a revision, before which there were no configurations."""
+    await session.execute("SET LOCAL session_replication_role = replica")
+    await session.execute(
+        "DELETE FROM change_records WHERE commit_id IN (SELECT id FROM commits WHERE revision > $1)", revision
+    )
+    await session.execute("DELETE FROM commits WHERE revision > $1", revision)
+    await session.execute("DELETE FROM configurations")
+    await session.execute("UPDATE revision_counter SET revision = $1", revision)
+    await session.execute("SET LOCAL session_replication_role = origin")
+
+
+async def other_commits(session: Session, count: int) -> None:
+    """So many commits within the session's transaction, so that nobody sees the history without them."""
+    await session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    for number in range(count):
+        await configuration(session, f"other{number}")
+        await session.execute("SELECT set_config('configsvc.commit_id', '', true)")
+
+
+@pytest.mark.parametrize("count", [2, 3, 5], ids=["to the same head", "a commit further", "far beyond"])
+async def test_a_restore_is_noticed_although_the_head_has_passed_the_old_one(
+    psql: Session, database_url: str, count: int
+) -> None:
+    await application(psql)
+    async with far_service(database_url) as (service, proxy):
+        async with recorded(service) as watch:
+            await watch.until_synced()
+            await commit_one_by_one(psql, 2)
+            await watch.until_revision(3)
+            await proxy.cut()
+            await until_away(service)
+            async with psql.transaction():
+                await forget(psql, 1)
+                await other_commits(psql, count)
+            proxy.restore()
+            error = await watch.until_error()
+        await check_anew(service, psql, database_url, error)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5], ids=["to the same head", "a commit further", "far beyond"])
+async def test_a_restore_is_noticed_while_the_feed_is_connected(psql: Session, database_url: str, count: int) -> None:
+    await application(psql)
+    async with running_service(database_url) as service:
+        async with recorded(service) as watch:
+            await watch.until_synced()
+            await commit_one_by_one(psql, 2)
+            await watch.until_revision(3)
+            async with psql.transaction():
+                await forget(psql, 1)
+                await other_commits(psql, count)
+            error = await watch.until_error()
+        await check_anew(service, psql, database_url, error)
+
+
+async def check_anew(service: Service, session: Session, url: str, error: grpc.aio.AioRpcError) -> None:
+    """The watch ended for the history is another one, which can be watched from its beginning."""
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.OUT_OF_RANGE, "EPOCH_CHANGED")
+    await until(lambda answer: answer.live, service)
+    async with recorded(service) as anew, recorded(service, watching(after_revision=0)) as whole:
+        await anew.until_synced()
+        await configuration(session, "web")
+        for watch in (anew, whole):
+            validate(await watch.until_revision(await head(session)), await read_history(url))
+
+
+async def test_a_restore_to_what_the_feed_has_read_last_ends_no_watch(psql: Session, database_url: str) -> None:
+    """Nothing that was delivered is undone."""
+    await application(psql)
+    async with far_service(database_url) as (service, proxy), recorded(service) as watch:
+        await watch.until_synced()
+        await proxy.cut()
+        await until_away(service)
+        await commit_one_by_one(psql, 2)
+        async with psql.transaction():
+            await forget(psql, 1)
+            await other_commits(psql, 3)
+        proxy.restore()
+        recording = await watch.until_revision(4)
+    validate(recording, await read_history(database_url))
+
+
+async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
+    psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed has read the beginning of a large commit, whose revision another large one takes."""
+    monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
+    await application(psql)
+    feed = Feed(database_url)
+    async with asyncio.timeout(LIMIT_SECONDS), open_listener(database_url) as listener:
+        await feed._begin(listener)
+        history = feed.history
+        await fill(psql, 20, size=100)
+        for part in await feed._next_parts(listener):
+            feed._append(part)
+        assert feed._next.ordinal > 0
+        async with psql.transaction():
+            await forget(psql, 1)
+            await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            await fill(psql, 20, prefix="other", size=100)
+        assert not await feed._next_parts(listener)
+        assert feed.history is not history
+        assert feed.revision == 2
+
+
+async def test_a_feed_waits_for_a_restore_to_end(psql: Session, database_url: str) -> None:
+    """Between the tables and their rows."""
+    await application(psql)
+    async with running_service(database_url) as service:
+        async with psql.transaction():
+            await psql.execute("CREATE TEMPORARY TABLE saved ON COMMIT DROP AS TABLE compaction")
+            await psql.execute("DELETE FROM compaction")
+            await psql.execute("CREATE TABLE restored AS TABLE saved")
+        await until(lambda answer: not answer.live, service)
+        await psql.execute("INSERT INTO compaction TABLE restored")
+        await until(lambda answer: answer.live, service)
 
 
 async def test_watches_end_with_shutting_down_when_the_service_stops(psql: Session, database_url: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configsvc.storage.log import Bounds
 from configsvc.watch import Watches
 from tests.log.reading import Session, application, head
 from tests.service import Service, error_info_of, reason_of, running_service
@@ -200,17 +201,17 @@ async def test_synced_never_comes_in_the_middle_of_a_commit(
     monkeypatch.setattr("configsvc.feed.RING_LIMIT", 1)
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
-    head_of = Watches._head
+    bounds_of = Watches._bounds
 
-    async def head_before_a_large_commit(watches: Watches) -> int:
-        found = await head_of(watches)
+    async def bounds_before_a_large_commit(watches: Watches) -> Bounds:
+        found = await bounds_of(watches)
         await fill(psql, 20, prefix="large", size=100)
         return found
 
     await application(psql)
     await commit_one_by_one(psql, 3)
     async with running_service(database_url) as service:
-        monkeypatch.setattr(Watches, "_head", head_before_a_large_commit)
+        monkeypatch.setattr(Watches, "_bounds", bounds_before_a_large_commit)
         async with recorded(service, watching(after_revision=0)) as watch:
             recording = await watch.until_revision(5)
     ordered(recording)

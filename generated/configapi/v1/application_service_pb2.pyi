@@ -109,7 +109,9 @@ class ListApplicationsRequest(_message.Message):
     page_size: _builtins.int
     """The most that a page may hold, 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when its
+    revision is no longer kept. Empty: the first page.
+    """
     def __init__(
         self,
         *,

@@ -203,7 +203,9 @@ class ListConfigurationsRequest(_message.Message):
     page_size: _builtins.int
     """The most that a page may hold, 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when its
+    revision is no longer kept. Empty: the first page.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """Only those of this application. Not set: of all."""
@@ -446,7 +448,9 @@ class WatchConfigurationsRequest(_message.Message):
     PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     after_revision: _builtins.int
-    """Resume: every change after this revision. 0 is the beginning of the history. Not set: begin with a snapshot."""
+    """Resume: every change after this revision. 0 is the beginning of the history. OUT_OF_RANGE, reason REVISION_COMPACTED, when changes after it are no
+    longer kept, also when that happens while the watch is still behind. Not set: begin with a snapshot.
+    """
     epoch: _builtins.str
     """The epoch that after_revision belongs to. When the database's history is another one, the watch ends with OUT_OF_RANGE, reason
     EPOCH_CHANGED. Empty: not checked.

@@ -126,8 +126,8 @@ class ConfigurationServiceServicer:
     def WatchConfigurations(self, request, context):
         """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
         (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN): start anew, without
-        after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
+        anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,8 +56,8 @@ class ConfigurationServiceStub:
     WatchConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]
     """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
     (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN): start anew, without
-    after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
+    anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
     """
 
 @_typing.type_check_only
@@ -87,8 +87,8 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     WatchConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]  # type: ignore[assignment]
     """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
     (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN): start anew, without
-    after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
+    anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
     """
 
 class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -157,8 +157,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.WatchConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.WatchConfigurationsResponse]]:
         """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
         (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN): start anew, without
-        after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
+        anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
         """
 
 def add_ConfigurationServiceServicer_to_server(servicer: ConfigurationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

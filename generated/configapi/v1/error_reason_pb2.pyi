@@ -54,6 +54,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
     ERROR_REASON_DATABASE_BUSY: _ErrorReason.ValueType  # 16
     """UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
+    ERROR_REASON_REVISION_COMPACTED: _ErrorReason.ValueType  # 17
+    """OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
+    anew, without after_revision; a list at its first page.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -92,6 +96,10 @@ ERROR_REASON_WRITE_TOO_LARGE: ErrorReason.ValueType  # 15
 """RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
 ERROR_REASON_DATABASE_BUSY: ErrorReason.ValueType  # 16
 """UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
+ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
+"""OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
+anew, without after_revision; a list at its first page.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

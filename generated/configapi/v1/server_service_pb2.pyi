@@ -45,6 +45,7 @@ class GetServerStatusResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
     FEED_LAG_FIELD_NUMBER: _builtins.int
+    COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     epoch: _builtins.str
@@ -53,6 +54,10 @@ class GetServerStatusResponse(_message.Message):
     """The last revision that this process has read from the log, and so has given to its watches."""
     live: _builtins.bool
     """Whether this process hears of new commits right now."""
+    compacted_revision: _builtins.int
+    """The first revision whose state can be read, and after which a watch can be resumed, as far as this process knows: it moves on as the history is compacted. 0:
+    all of the history is there.
+    """
     @_builtins.property
     def feed_lag(self) -> _duration_pb2.Duration:
         """How long ago this process last made sure that it had read all there is."""
@@ -65,10 +70,11 @@ class GetServerStatusResponse(_message.Message):
         revision: _builtins.int = ...,
         live: _builtins.bool = ...,
         feed_lag: _duration_pb2.Duration | None = ...,
+        compacted_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "feed_lag", b"feed_lag", "live", b"live", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "feed_lag", b"feed_lag", "live", b"live", "revision", b"revision", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

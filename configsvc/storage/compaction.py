@@ -1,0 +1,32 @@
+"""Compaction of the log, one small step at a time."""
+
+from typing import TYPE_CHECKING
+
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from configsvc.domain.models import Retention
+    from configsvc.storage.database import Connection
+
+_SQL = queries("compaction")
+
+
+async def step(connection: "Connection", retention: "Retention", *, limit: int) -> int | None:
+    """Goes on where the last step of any process ended: looks at at most limit records, and removes at most limit.
+
+    How many it removed; None if nothing is old enough, or another process is at it. The compacted revision moves in the
+    same transaction, so that nobody reads a log with holes.
+    """
+    async with connection.transaction():
+        place = await connection.fetchrow(_SQL["take"])
+        if place is None:
+            return None
+        reached = await connection.fetchrow(
+            _SQL["remove"], place["revision"], place["ordinal"], retention.days, retention.versions, limit
+        )
+        assert reached is not None
+        if reached["revision"] is None:
+            return None
+        await connection.execute(_SQL["remove_commits"], reached["commit_ids"], place["revision"], reached["revision"])
+        await connection.execute(_SQL["move"], reached["revision"], reached["ordinal"])
+        return reached["removed"]
