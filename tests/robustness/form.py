@@ -17,7 +17,7 @@ class Form:
 
 
 SHORT = Form(rounds=1, writes=15, watches=1000, stalled_megabytes=72, nemesis_faults=4)
-LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesis_faults=100)
+LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesis_faults=50)
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT

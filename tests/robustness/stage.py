@@ -12,7 +12,7 @@ from tests.robustness.clients import Client, clients_of_every_kind
 from tests.robustness.form import FORM, SEED
 from tests.robustness.traffic import APPLICATIONS, Traffic, read_marks
 from tests.service import Service, connected
-from tests.watch.history import read_history
+from tests.watch.history import History, read_history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage
         await traffic.more(FORM.writes)
         await traffic.end()
         await until_delivered(database_url, clients)
-    await judge(database_url, clients)
+    judge(clients, await read_history(database_url))
     await judge_writes(database_url, traffic)
 
 
@@ -88,9 +88,8 @@ async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
         await client.until_revision(revision)
 
 
-async def judge(database_url: str, clients: Sequence[Client]) -> None:
+def judge(clients: Sequence[Client], history: History) -> None:
     """Holds all that was recorded against the log."""
-    history = await read_history(database_url)
     for client in clients:
         for life in client.lives:
             validators.judge(life, history)

@@ -20,6 +20,7 @@ from tests.robustness.form import FORM, IS_LONG
 from tests.robustness.stage import judge, watching
 from tests.service import running_service
 from tests.watch.changing import fill
+from tests.watch.history import read_history
 
 STALLED = 5
 # Of each commit.
@@ -53,7 +54,7 @@ async def test_a_client_that_does_not_read_costs_bounded_memory_and_holds_nobody
             validators.bounded(before=before, after=after, limit=limit)
             reads.set()
             await stalled[0].until_revision(await head(psql))
-    await judge(database_url, [quick, stalled[0]])
+    judge([quick, stalled[0]], await read_history(database_url))
 
 
 async def test_the_stream_of_a_client_that_vanished_is_ended(
@@ -71,4 +72,4 @@ async def test_the_stream_of_a_client_that_vanished_is_ended(
             # The client itself would never notice: it is the server that closes the connection.
             await client.until(lambda client: bool(client.ends) and client.synced)
             print(f"measured: a client that vanished was noticed after {time.monotonic() - started:.1f} s")
-    await judge(database_url, [client])
+    judge([client], await read_history(database_url))

@@ -15,6 +15,7 @@ from tests.robustness.clients import Client, watch_of
 from tests.robustness.form import FORM, IS_LONG
 from tests.robustness.stage import judge, playing, watching
 from tests.watch.changing import commit_one_by_one, fill
+from tests.watch.history import read_history
 
 PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 600.0 if IS_LONG else 40.0
@@ -87,7 +88,7 @@ async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_
         async with watching([client]), crowd(service.address, count) as one, crowd(service.address, count) as other:
             await asyncio.gather(one.until_revision(2), other.until_revision(2))
             for number in range(FORM.rounds):
-                await commit_one_by_one(psql, 20, prefix=f"round{number}-")
+                await commit_one_by_one(psql, 10, prefix=f"round{number}-")
                 await fill(psql, 50, prefix=f"fill{number}-")
             revision = await head(psql)
             digests = await asyncio.gather(one.until_revision(revision), other.until_revision(revision))
@@ -99,7 +100,7 @@ async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_
                 assert (await each.ask("ends"))["ends"] == {"UNAVAILABLE SHUTTING_DOWN": count}
             assert await program.exit_code() == 0
     assert not program.events("calls were cut off")
-    await judge(database_url, [client])
+    judge([client], await read_history(database_url))
 
 
 async def test_the_watches_of_a_client_that_is_killed_are_ended(

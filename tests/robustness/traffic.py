@@ -111,7 +111,7 @@ class Traffic:
         return write
 
     async def _call_on(self, number: int) -> None:
-        chance = Random(f"{self._seed} caller {number}")
+        chance = Random(f"{self._seed} {self._name}caller{number}")
         while not self._stopped:
             write = self._begin(f"caller{number}")
             request = random_request(chance)
@@ -138,7 +138,7 @@ class Traffic:
                 return
 
     async def _keep_session(self, number: int) -> None:
-        chance = Random(f"{self._seed} session {number}")
+        chance = Random(f"{self._seed} {self._name}session{number}")
         while not self._stopped:
             try:
                 with translated_errors():
