@@ -21,5 +21,7 @@ LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesi
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT
+# The limit of a test that needs much of a processor which others may want too.
+PATIENCE_SECONDS = 3600 if IS_LONG else 180
 # Of the traffic and of the order of the faults.
 SEED = os.environ.get("CONFIGSVC_ROBUSTNESS_SEED") or str(random.randrange(1_000_000_000))

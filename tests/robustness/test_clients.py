@@ -16,7 +16,7 @@ from tests.process.running import serving
 from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, watch_of
-from tests.robustness.form import FORM, IS_LONG
+from tests.robustness.form import FORM, IS_LONG, PATIENCE_SECONDS
 from tests.robustness.stage import judge, watching
 from tests.service import running_service
 from tests.watch.changing import fill
@@ -31,6 +31,7 @@ BYTES_OF_A_STREAM = 8 * MEBIBYTE
 BYTES_OF_THE_ALLOCATOR = 64 * MEBIBYTE
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
 async def test_a_client_that_does_not_read_costs_bounded_memory_and_holds_nobody_up(
     tmp_path: Path, psql: Session, database_url: str
 ) -> None:

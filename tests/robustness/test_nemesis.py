@@ -5,11 +5,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
+import pytest
+
 from tests.log.reading import silenced_bells
 from tests.postgres import plain_connection
 from tests.proxy import Proxy, proxied
 from tests.robustness.faults import crashed, cut, kill_connections, locked, one_way, slow, stalled, stopped
-from tests.robustness.form import FORM, SEED
+from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
@@ -90,6 +92,7 @@ FAULTS: dict[str, tuple[Fault, tuple[Duration, ...]]] = {
 }
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
 async def test_faults_in_random_order_break_no_promise(server: OwnServer) -> None:
     chance = Random(SEED)
     async with (

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.log.reading import Session, application, head
 from tests.process.running import serving
 from tests.robustness.clients import Client, watch_of
-from tests.robustness.form import FORM, IS_LONG
+from tests.robustness.form import FORM, IS_LONG, PATIENCE_SECONDS
 from tests.robustness.stage import judge, playing, watching
 from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import read_history
@@ -62,6 +64,7 @@ async def crowd(address: str, count: int) -> AsyncGenerator[Crowd]:
         await process.wait()
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
 async def test_a_service_that_is_killed_is_replaced_by_the_others(tmp_path: Path, database_url: str) -> None:
     async with (
         serving(tmp_path, database_url) as (killed, first),
@@ -77,6 +80,7 @@ async def test_a_service_that_is_killed_is_replaced_by_the_others(tmp_path: Path
             await client.until(lambda client: bool(client.ends) and client.synced)
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
 async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_its_end(
     tmp_path: Path, psql: Session, database_url: str
 ) -> None:
