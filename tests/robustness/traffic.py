@@ -35,6 +35,8 @@ SESSIONS = 2
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.2
 CALL_LIMIT_SECONDS = 20.0
+# Of a caller that goes away before the answer and asks again.
+IMPATIENT_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
 
 # What a caller may be told beside a success, when others change the same things.
@@ -116,13 +118,15 @@ class Traffic:
             write = self._begin(f"caller{number}")
             request = random_request(chance)
             request.reason, request.request_id = write.marker, str(ULID())
-            await self._call(write, request, first=number)
+            patience = IMPATIENT_SECONDS if chance.random() < 0.1 else CALL_LIMIT_SECONDS
+            await self._call(write, request, first=number, patience=patience)
             await asyncio.sleep(chance.uniform(0, PAUSE_SECONDS))
 
-    async def _call(self, write: Write, request: Request, *, first: int) -> None:
+    async def _call(self, write: Write, request: Request, *, first: int, patience: float) -> None:
         for attempt in count():
+            service = self._services[(first + attempt) % len(self._services)]
             try:
-                await send(self._services[(first + attempt) % len(self._services)], request)
+                await send(service, request, CALL_LIMIT_SECONDS if attempt else patience)
             except grpc.aio.AioRpcError as error:
                 if reason_if_any(error) in REFUSALS:
                     # An earlier attempt may still be under way somewhere.
@@ -179,17 +183,17 @@ def random_request(chance: Random) -> Request:
             return UpdateApplicationRequest(name=old, application=Application(name=new))
 
 
-async def send(service: Service, request: Request) -> None:
+async def send(service: Service, request: Request, timeout: float) -> None:
     """Makes the call."""
     match request:
         case CreateConfigurationRequest():
-            await service.configurations.CreateConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+            await service.configurations.CreateConfiguration(request, timeout=timeout)
         case UpdateConfigurationRequest():
-            await service.configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+            await service.configurations.UpdateConfiguration(request, timeout=timeout)
         case DeleteConfigurationRequest():
-            await service.configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+            await service.configurations.DeleteConfiguration(request, timeout=timeout)
         case UpdateApplicationRequest():
-            await service.applications.UpdateApplication(request, timeout=CALL_LIMIT_SECONDS)
+            await service.applications.UpdateApplication(request, timeout=timeout)
 
 
 async def random_transaction(session: Session, chance: Random, marker: str) -> Outcome:
