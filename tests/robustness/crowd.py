@@ -46,7 +46,7 @@ class Watch:
     def _take(self, message: WatchConfigurationsResponse) -> None:
         self.synced = self.synced or message.synced
         if message.events:
-            self._digest.update(message.SerializeToString())
+            self._digest.update(message.SerializeToString(deterministic=True))
         if not message.more:
             self.revision = message.revision
 
