@@ -22,6 +22,7 @@ from configsvc.domain.models import DEFAULT_RETENTION, Retention
 from configsvc.embedded import embedded_postgres
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
+from configsvc.merged_writes import MergedWrites
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
@@ -156,7 +157,8 @@ async def run_service(
     async with open_database(url) as database:
         feed = Feed(url)
         writes = Writes(database)
-        server = _server(listen, database, feed, writes)
+        merged = MergedWrites(database, writes)
+        server = _server(listen, database, feed, writes, merged)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
@@ -172,16 +174,17 @@ async def run_service(
                 await server.set_serving(False)
                 await feed.stop()
                 await server.stop(grace_seconds)
+                await merged.drain()
                 await writes.drain()
                 keeping_house.cancel()
                 following.cancel()
     log.info("stopped")
 
 
-def _server(address: str, database: Database, feed: Feed, writes: Writes) -> Server:
+def _server(address: str, database: Database, feed: Feed, writes: Writes, merged: MergedWrites) -> Server:
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, writes), Watches(database, feed)),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, merged), Watches(database, feed)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     try:

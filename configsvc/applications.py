@@ -29,7 +29,7 @@ class Applications:
         async def change(connection: "Connection") -> Written:
             return await applications.insert(connection, str(ULID()), name, comments, context)
 
-        return await self._writes.run(context, name, change, applications.get_version)
+        return await self._writes.run_once(context, name, change, applications.get_version)
 
     async def get(self, ref: ApplicationRef, *, min_revision: int) -> Application:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
@@ -63,7 +63,7 @@ class Applications:
                 return Written(resource_id=current.id, version=current.version)
             return await applications.update(connection, current.id, name, comments, context)
 
-        return await self._writes.run(context, str(ref), change, applications.get_version)
+        return await self._writes.run_once(context, str(ref), change, applications.get_version)
 
     async def delete(self, ref: ApplicationRef, *, force: bool, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion; with force, of its configurations too.
@@ -75,11 +75,11 @@ class Applications:
             current = await _locked(connection, ref, expected_version)
             if not force and await applications.has_configurations(connection, current.name):
                 raise ApplicationNotEmptyError("application", str(ref))
-            await log.explain_deletion(connection, context)
+            await log.explain_deletions(connection, {"*": context})
             await applications.delete_configurations(connection, current.name)
             return await applications.delete(connection, current.id)
 
-        return await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.APPLICATION))
+        return await self._writes.run_once(context, str(ref), change, partial(log.revision_of, Kind.APPLICATION))
 
 
 async def _locked(connection: "Connection", ref: ApplicationRef, expected_version: int) -> Application:

@@ -2,29 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ulid import ULID
-
-from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
-from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, Violations
+from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
     ConfigurationFilter,
     ConfigurationQuery,
     ConfigurationRef,
-    ConfigurationUpdate,
     IdRef,
     KeyRef,
-    Kind,
     Page,
-    WriteContext,
-    Written,
 )
+from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.merged_writes import MergedWrites
 from configsvc.storage import applications, configurations, log
-from configsvc.writes import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
@@ -56,31 +49,13 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: "Database", writes: MergedWrites) -> None:
         self._database = database
         self._writes = writes
 
-    async def create(
-        self, application: ApplicationRef, *, name: str, comments: str, config: JsonObject, context: WriteContext
-    ) -> Configuration:
+    async def create(self, creation: Creation) -> Configuration:
         """Raises ResourceNotFoundError, ResourceExistsError or InvalidRequestError."""
-
-        async def change(connection: "Connection") -> Written:
-            owner = await applications.share(connection, application)
-            if owner is None:
-                raise ResourceNotFoundError("application", str(application))
-            return await configurations.insert(
-                connection,
-                str(ULID()),
-                application_id=owner[0],
-                application=owner[1],
-                name=name,
-                comments=comments,
-                config=config,
-                context=context,
-            )
-
-        return await self._writes.run(context, f"{application}:{name}", change, configurations.get_version)
+        return await self._writes.write(creation)
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Configuration:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
@@ -140,34 +115,13 @@ class Configurations:
             )
             return await configurations.page(connection, query), application_id
 
-    async def update(
-        self, ref: ConfigurationRef, update: ConfigurationUpdate, *, expected_version: int, context: WriteContext
-    ) -> Configuration:
+    async def update(self, update: Update) -> Configuration:
         """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError or InvalidRequestError."""
+        return await self._writes.write(update)
 
-        async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version)
-            name = current.name if update.name is None else update.name
-            comments = current.comments if update.comments is None else update.comments
-            assert current.config is not None
-            config = _new_config(current.config, update)
-            if (name, comments) == (current.name, current.comments) and same_json(config, current.config):
-                return Written(resource_id=current.id, version=current.version)
-            return await configurations.update(
-                connection, current, name=name, comments=comments, config=config, context=context
-            )
-
-        return await self._writes.run(context, str(ref), change, configurations.get_version)
-
-    async def delete(self, ref: ConfigurationRef, *, expected_version: int, context: WriteContext) -> int:
+    async def delete(self, deletion: Deletion) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
-
-        async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version)
-            await log.explain_deletion(connection, context)
-            return await configurations.delete(connection, current.id)
-
-        return await self._writes.run(context, str(ref), change, partial(log.revision_of, Kind.CONFIGURATION))
+        return (await self._writes.write(deletion)).revision
 
 
 async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:
@@ -177,23 +131,3 @@ async def _application_id(connection: "Connection", ref: ApplicationRef | None) 
     if application is None:
         raise ResourceNotFoundError("application", str(ref))
     return application.id
-
-
-async def _locked(connection: "Connection", ref: ConfigurationRef, expected_version: int) -> Configuration:
-    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
-    current = await configurations.lock(connection, ref) or await configurations.lock(connection, ref)
-    if current is None:
-        raise ResourceNotFoundError("configuration", str(ref))
-    if expected_version and expected_version != current.version:
-        raise VersionMismatchError(expected=expected_version, current=current.version)
-    return current
-
-
-def _new_config(current: JsonObject, update: ConfigurationUpdate) -> JsonObject:
-    if update.merge_patch is None:
-        return current if update.config is None else update.config
-    violations = Violations()
-    merged = canonical_content(merge_patch(current, update.merge_patch), "merge_patch", violations)
-    check_content_size(merged, "merge_patch", violations)
-    violations.check()
-    return merged

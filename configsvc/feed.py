@@ -19,6 +19,7 @@ from configsvc.domain.errors import (
     ShuttingDownError,
 )
 from configsvc.storage.listener import Listener, open_listener
+from configsvc.waiters import Topics, Waiter, Waiters
 
 log = structlog.get_logger()
 
@@ -30,8 +31,6 @@ RING_LIMIT = 10_000
 RING_LIMIT_BYTES = 64 * 1024 * 1024
 # What a change takes in memory beside its config, about.
 RING_RECORD_BYTES = 1024
-# Waking ten thousand watches at once would stall the event loop for a second.
-WAKE_SLICE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +57,7 @@ class Feed:
         # The numbers of the parts in the ring, by where they begin; the first one's is _dropped.
         self._numbers: dict[Position, int] = {}
         self._dropped = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters = Waiters()
         self._live = asyncio.Event()
         self._away = asyncio.Event()
         self._away.set()
@@ -105,26 +104,41 @@ class Feed:
         number = self._numbers.get(position)
         return None if number is None else self._ring[number - self._dropped]
 
-    async def wait_beyond(self, position: Position, limit_seconds: float) -> bool:
-        """Whether the log was read beyond the position, at once or within the limit. Raises ShuttingDownError once
-        stopped.
-        """
-        if self._next <= position and not self._stopped:
-            await self._wait(limit_seconds)
-        if self._stopped:
-            raise ShuttingDownError
+    def is_beyond(self, position: Position) -> bool:
+        """Whether the log was read beyond the position."""
         return self._next > position
 
-    async def _wait(self, limit_seconds: float) -> None:
+    def check_running(self) -> None:
+        """Raises ShuttingDownError once stopped."""
+        if self._stopped:
+            raise ShuttingDownError
+
+    def join(self, topics: Topics) -> Waiter:
+        """For those who have read everything: a future that ends when there is something about one of the topics, or of
+        whatever topic. Its result is where to go on: what is before that has nothing to do with them. To be left in the
+        end.
+        """
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            async with asyncio.timeout(limit_seconds):
-                await waiter
-        except TimeoutError:
-            pass
-        finally:
-            self._waiters.discard(waiter)
+        self._waiters.add(waiter, topics)
+        return waiter
+
+    def leave(self, waiter: Waiter, topics: Topics) -> None:
+        """Forgets a future that was joined."""
+        self._waiters.discard(waiter, topics)
+
+    def call(self, waiter: Waiter) -> None:
+        """Ends a future that was joined, at the end of what was read; unless it is about to end anyway."""
+        self._waiters.end(waiter, self._next)
+
+    async def wait_revision(self, revision: int, limit_seconds: float) -> None:
+        """Returns when the log was read up to the revision, or after the limit, or once stopped."""
+        give_up = time.monotonic() + limit_seconds
+        while self.revision < revision and not self._stopped and (left := give_up - time.monotonic()) > 0:
+            waiter = self.join(None)
+            try:
+                await asyncio.wait((waiter,), timeout=left)
+            finally:
+                self.leave(waiter, None)
 
     def check_epoch(self, expected: str) -> None:
         """Raises EpochChangedError if the database's history is another one."""
@@ -140,7 +154,7 @@ class Feed:
         """Ends every wait with ShuttingDownError."""
         self._stopped = True
         self._live.set()
-        await self._wake()
+        await self._waiters.wake_all(self._next)
 
     async def run(self) -> None:
         """Follows the log until it is cancelled, through every loss of the connection."""
@@ -172,7 +186,7 @@ class Feed:
         self._last = bounds.head_commit
         while self._ring:
             self._drop_first()
-        await self._wake()
+        await self._waiters.wake_all(self._next)
 
     async def _follow(self, listener: Listener) -> None:
         while True:
@@ -187,7 +201,7 @@ class Feed:
         while parts := await self._next_parts(listener):
             for part in parts:
                 self._append(part)
-            await self._wake()
+            await self._waiters.wake(parts)
 
     async def _next_parts(self, listener: Listener) -> Sequence[CommitPart]:
         """What follows; nothing, at the head of another history, if the log does not go on where this ended."""
@@ -216,13 +230,6 @@ class Feed:
         del self._numbers[part.first]
         self._dropped += 1
         self._ring_bytes -= _memory_of(part)
-
-    async def _wake(self) -> None:
-        for count, waiter in enumerate(list(self._waiters), start=1):
-            if not waiter.done():
-                waiter.set_result(None)
-            if count % WAKE_SLICE == 0:
-                await asyncio.sleep(0)
 
     def _set_live(self, live: bool) -> None:
         if live or self._stopped:

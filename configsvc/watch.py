@@ -1,11 +1,12 @@
 """The watch: a snapshot or a place in the log, then every change after it."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import DatabaseUnavailableError
@@ -14,11 +15,16 @@ from configsvc.domain.selection import EventType, Selection, Selector, picked
 from configsvc.feed import Feed, History
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
+from configsvc.waiters import Topics, Waiter
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
 READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
+# What the watches that are up to date get; one that is behind picks for itself.
+REMEMBERED_MESSAGES = 256
+# How many parts without anything for it a watch passes over before it lets others go on.
+PASSED_AT_ONCE = 16
 
 Answer = TypeVar("Answer")
 
@@ -42,12 +48,16 @@ class ExistingMessage:
     configurations: tuple[Configuration, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommitMessage:
-    """What a part of a commit is to this watch: places in its changes, and what each of them means."""
+    """What a part of a commit is to a watch: places in its changes, and what each of them means. A shared one goes to
+    all watches of an audience.
+    """
 
     part: CommitPart
     events: tuple[tuple[int, EventType], ...]
+    with_config: bool
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +69,25 @@ class ProgressMessage:
 
 
 WatchMessage = ExistingMessage | CommitMessage | ProgressMessage
+SendMessage = Callable[[WatchMessage], Awaitable[None]]
+Send = Callable[[History, WatchMessage], Awaitable[None]]
+
+
+class Audience:
+    """All watches with one selection and view: they are told the same."""
+
+    __slots__ = ("__weakref__", "selection", "size", "topics", "with_config")
+
+    def __init__(self, selection: Selection, *, with_config: bool) -> None:
+        self.selection = selection
+        self.with_config = with_config
+        self.topics = selection.topics
+        self.size = 0
+
+    def message(self, part: CommitPart, *, shared: bool) -> CommitMessage:
+        """What the part is to them."""
+        events = picked(self.selection, part.changes)
+        return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared)
 
 
 class Watches:
@@ -67,12 +96,14 @@ class Watches:
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
         self._feed = feed
+        self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
+        self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
 
-    async def watch(self, request: WatchRequest) -> AsyncGenerator[tuple[History, WatchMessage]]:
-        """The messages of one watch, each with the history that its revision belongs to; it never ends by itself.
+    async def watch(self, request: WatchRequest, send: Send) -> None:
+        """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
 
         Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
-        ShuttingDownError.
+        ShuttingDownError, and what send raises.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -84,28 +115,35 @@ class Watches:
         head = bounds.head
         self._feed.check_history(history)
         if request.after_revision is None:
-            async for message in self._snapshot(request, history, head):
-                yield history, message
-            cursor = head
+            await self._send_snapshot(request, history, head, send)
         else:
             log.check_head(request.after_revision, head)
             log.check_kept(request.after_revision, bounds.compacted_revision)
-            cursor = request.after_revision
-        async for message in self._follow(request, history, cursor, synced_at=head):
-            yield history, message
+        after = head if request.after_revision is None else request.after_revision
+        with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
+            await Follower(self, self._feed, history, audience, quiet, partial(send, history)).follow(after, head)
+
+    @contextmanager
+    def _audience(self, request: WatchRequest) -> Generator[Audience]:
+        key = (request.selection, request.with_config)
+        audience = self._audiences.get(key) or Audience(request.selection, with_config=request.with_config)
+        self._audiences[key] = audience
+        audience.size += 1
+        try:
+            yield audience
+        finally:
+            audience.size -= 1
 
     async def _bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
             return await log.bounds(connection)
 
-    async def _snapshot(
-        self, request: WatchRequest, history: History, revision: int
-    ) -> AsyncGenerator[ExistingMessage]:
+    async def _send_snapshot(self, request: WatchRequest, history: History, revision: int, send: Send) -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
         for position, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
-                page = await self._patiently(partial(self._snapshot_page, request, selector, revision, after))
+                page = await self.patiently(partial(self._snapshot_page, request, selector, revision, after))
                 self._feed.check_history(history)
                 fresh = tuple(
                     configuration
@@ -113,7 +151,7 @@ class Watches:
                     if not position or request.selection.first_selector_of(configuration) == position
                 )
                 if fresh:
-                    yield ExistingMessage(revision=revision, configurations=fresh)
+                    await send(history, ExistingMessage(revision=revision, configurations=fresh))
                 after = page.last_key
 
     async def _snapshot_page(
@@ -134,53 +172,26 @@ class Watches:
         async with self._database.catch_up() as connection:
             return await configurations.page(connection, query)
 
-    async def _follow(
-        self, request: WatchRequest, history: History, revision: int, *, synced_at: int
-    ) -> AsyncGenerator[CommitMessage | ProgressMessage]:
-        position = position_after(revision)
-        synced = delivering = False
-        quiet_until = time.monotonic() + request.progress_interval_seconds
-        while True:
-            self._feed.check_history(history)
-            if not synced and not position.ordinal and position.revision > synced_at:
-                synced = True
-                yield ProgressMessage(revision=position.revision - 1, synced=True)
-                quiet_until = time.monotonic() + request.progress_interval_seconds
-            elif time.monotonic() >= quiet_until:
-                # A bookmark says that the watch is alive, so there is none while the database is away.
-                if self._feed.live and not position.ordinal:
-                    yield ProgressMessage(revision=position.revision - 1, synced=False)
-                quiet_until = time.monotonic() + request.progress_interval_seconds
-            parts = await self._next_parts(history, position, quiet_until - time.monotonic())
-            self._feed.check_history(history)
-            for part in parts:
-                events = picked(request.selection, part.changes)
-                # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
-                if part.first != position:
-                    raise RuntimeError(f"the log has a gap: {part.first} follows {position}")
-                if events or (delivering and not part.more):
-                    yield CommitMessage(part=part, events=events)
-                    quiet_until = time.monotonic() + request.progress_interval_seconds
-                else:
-                    # Nothing else here waits while the ring is scanned for a watch of little.
-                    await asyncio.sleep(0)
-                delivering = part.more and (delivering or bool(events))
-                position = part.next
+    def message(self, part: CommitPart, audience: Audience) -> CommitMessage:
+        """What a part of the ring is to the audience: picked once for all its watches, and so encoded once."""
+        if audience.size == 1:
+            return audience.message(part, shared=False)
+        message = self._messages.get((part, audience))
+        if message is None:
+            message = self._messages[part, audience] = audience.message(part, shared=True)
+            if len(self._messages) > REMEMBERED_MESSAGES:
+                del self._messages[next(iter(self._messages))]
+        return message
 
-    async def _next_parts(self, history: History, position: Position, limit_seconds: float) -> Sequence[CommitPart]:
-        """What comes next, from the ring one part at a time, so that a client that does not read pins no more of it."""
-        if not await self._feed.wait_beyond(position, limit_seconds):
-            return ()
-        # Not read from the table of another one, which may not even have it.
-        self._feed.check_history(history)
-        recent = self._feed.part_at(position)
-        return (recent,) if recent else await self._patiently(partial(self._read_parts, position))
+    async def parts_from(self, position: Position) -> Sequence[CommitPart]:
+        """What comes next in the table."""
+        return await self.patiently(partial(self._read_parts, position))
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
             return (await log.page_from(connection, position)).parts
 
-    async def _patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
         """Reads again when the database is back, for a watch outlives its absence.
 
         Raises DatabaseUnavailableError if the feed can read and this cannot.
@@ -192,3 +203,142 @@ class Watches:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
                 await self._feed.wait_live()
         return await read()
+
+
+class Quiet:
+    """Knows when one watch has been quiet for so long that it is due a bookmark.
+
+    It has one timer, which is put off only when it rings: set and cancelled with every message, it would cost more than
+    the message.
+    """
+
+    __slots__ = ("_feed", "_loop", "_over", "_seconds", "_timer", "_waiter")
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._feed: Feed | None = None
+        self._waiter: Waiter | None = None
+        self.begin()
+        self._timer = self._loop.call_at(self._over, self._ring)
+
+    def __enter__(self) -> "Quiet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def begin(self) -> None:
+        """Something was said just now."""
+        self._over = self._loop.time() + self._seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing was said for long enough."""
+        return self._loop.time() >= self._over
+
+    async def wait(self, feed: Feed, topics: Topics) -> Position:
+        """Where to go on when there is more to read, or when it is over."""
+        self._feed = feed
+        self._waiter = feed.join(topics)
+        try:
+            return await self._waiter
+        finally:
+            feed.leave(self._waiter, topics)
+
+    def _ring(self) -> None:
+        next_ring = self._over
+        if self.is_over:
+            next_ring = self._loop.time() + self._seconds
+            if self._feed and self._waiter:
+                self._feed.call(self._waiter)
+        self._timer = self._loop.call_at(next_ring, self._ring)
+
+
+class Follower:
+    """One watch, once it has its snapshot: up to date (it waits for the feed), behind (it reads the table at its own
+    pace) or blocked (a message waits for the client).
+    """
+
+    __slots__ = (
+        "_audience",
+        "_delivering",
+        "_feed",
+        "_history",
+        "_passed",
+        "_position",
+        "_quiet",
+        "_send",
+        "_synced",
+        "_watches",
+    )
+
+    def __init__(
+        self, watches: Watches, feed: Feed, history: History, audience: Audience, quiet: Quiet, send: SendMessage
+    ) -> None:
+        self._watches = watches
+        self._feed = feed
+        self._history = history
+        self._audience = audience
+        self._quiet = quiet
+        self._send = send
+        self._position = position_after(0)
+        # Whether the client was told of a commit that goes on.
+        self._delivering = False
+        self._synced = False
+        self._passed = 0
+
+    async def follow(self, after: int, synced_at: int) -> None:
+        """Sends what comes after a revision, without an end."""
+        self._position = position_after(after)
+        self._quiet.begin()
+        while self._position.ordinal or self._position.revision <= synced_at:
+            await self._go_on()
+        await self._send(ProgressMessage(revision=self._position.revision - 1, synced=True))
+        self._synced = True
+        self._quiet.begin()
+        while True:
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        self._feed.check_running()
+        self._feed.check_history(self._history)
+        if self._quiet.is_over:
+            await self._send_bookmark()
+        elif not self._feed.is_beyond(self._position):
+            # From the table, it may have read more than the feed has.
+            self._position = max(self._position, await self._quiet.wait(self._feed, self._topics))
+        elif recent := self._feed.part_at(self._position):
+            await self._deliver(recent, self._watches.message(recent, self._audience))
+        else:
+            await self._catch_up()
+
+    @property
+    def _topics(self) -> Topics:
+        # The client waits for the end of the commit, or for synced, whatever the rest of it is about.
+        return self._audience.topics if self._synced and not self._delivering else None
+
+    async def _send_bookmark(self) -> None:
+        # A bookmark says that the watch is alive, so there is none while the database is away.
+        if self._feed.live and not self._position.ordinal:
+            await self._send(ProgressMessage(revision=self._position.revision - 1, synced=False))
+        self._quiet.begin()
+
+    async def _catch_up(self) -> None:
+        for part in await self._watches.parts_from(self._position):
+            self._feed.check_history(self._history)
+            await self._deliver(part, self._audience.message(part, shared=False))
+
+    async def _deliver(self, part: CommitPart, message: CommitMessage) -> None:
+        if part.first != self._position:
+            raise RuntimeError(f"the log has a gap: {part.first} follows {self._position}")
+        if message.events or (self._delivering and not part.more):
+            # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
+            await self._send(message)
+            self._quiet.begin()
+        else:
+            self._passed += 1
+            if self._passed % PASSED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._delivering = part.more and (self._delivering or bool(message.events))
+        self._position = part.next

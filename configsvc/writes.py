@@ -1,4 +1,4 @@
-"""How every change is made: in one transaction, once for each request_id, to its end even if the caller goes away."""
+"""How changes are made one by one: each in a transaction of its own, to its end even if the caller goes away."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -6,16 +6,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.domain.errors import WriteConflictError
+from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import requests
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
 
+Done = TypeVar("Done")
 Answer = TypeVar("Answer")
-Change = Callable[["Connection"], Awaitable[Written]]
-Load = Callable[["Connection", Written], Awaitable[Answer]]
+Change = Callable[["Connection"], Awaitable[Done]]
+Load = Callable[["Connection", Done], Awaitable[Answer]]
 
 TURN_LIMIT_SECONDS = 2.0
 WRITE_LIMIT_SECONDS = 90.0
@@ -29,15 +30,30 @@ class Writes:
         self._running: set[asyncio.Task[object]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, context: WriteContext, subject: str, change: Change, load: Load[Answer]) -> Answer:
+    async def run_once(
+        self, context: WriteContext, turn: str, change: Change[Written], load: Load[Written, Answer]
+    ) -> Answer:
         """Makes the change, unless a call with its request_id did already, and loads what it left behind.
 
-        Of the changes to one subject, one at a time goes to the database, so that one row that somebody holds takes one
-        connection, not all. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its
-        outcome would be unknown. Raises what change raises, RequestIdReusedError, WriteConflictError,
-        WriteTooLargeError, DatabaseBusyError or DatabaseUnavailableError.
+        Raises what change raises, RequestIdReusedError, and what `run` raises.
         """
-        task = asyncio.create_task(self._run_in_turn(context, subject, change, load))
+
+        async def once(connection: "Connection") -> Written:
+            if context.validate_only or not context.request_id:
+                return await change(connection)
+            return await _once(connection, context, change)
+
+        return await self.run(turn, once, load, keep=not context.validate_only)
+
+    async def run(self, turn: str, change: Change[Done], load: Load[Done, Answer], *, keep: bool) -> Answer:
+        """Makes the change in a transaction, and loads what it left behind: after the commit, or before the rollback.
+
+        Of the changes with one turn, one at a time goes to the database, so that what somebody holds takes one
+        connection, not all. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its
+        outcome would be unknown. Raises what change and load raise, WriteConflictError, WriteTooLargeError,
+        DatabaseBusyError or DatabaseUnavailableError.
+        """
+        task = asyncio.create_task(self._run_in_turn(turn, change, load, keep=keep))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -53,47 +69,45 @@ class Writes:
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _run_in_turn(self, context: WriteContext, subject: str, change: Change, load: Load[Answer]) -> Answer:
-        turn = self._turns.setdefault(subject, asyncio.Lock())
+    async def _run_in_turn(self, turn: str, change: Change[Done], load: Load[Done, Answer], *, keep: bool) -> Answer:
+        lock = self._turns.setdefault(turn, asyncio.Lock())
         try:
             async with asyncio.timeout(TURN_LIMIT_SECONDS):
-                await turn.acquire()
+                await lock.acquire()
         except TimeoutError as error:
             raise WriteConflictError from error
         try:
-            return await self._run(context, change, load)
+            async with self._database.write() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
+                async with transaction(connection, keep=keep):
+                    done = await change(connection)
+                    if not keep:
+                        return await load(connection, done)
+                return await load(connection, done)
         finally:
-            turn.release()
-
-    async def _run(self, context: WriteContext, change: Change, load: Load[Answer]) -> Answer:
-        async with self._database.write() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
-            async with _transaction(connection, keep=not context.validate_only):
-                if context.validate_only:
-                    return await load(connection, await change(connection))
-                written = await self._change_once(connection, context, change)
-            return await load(connection, written)
-
-    async def _change_once(self, connection: "Connection", context: WriteContext, change: Change) -> Written:
-        if not context.request_id:
-            return await change(connection)
-        earlier = await requests.claim(connection, context)
-        if earlier:
-            return earlier
-        written = await change(connection)
-        await requests.complete(connection, context, written)
-        return written
+            lock.release()
 
 
 @asynccontextmanager
-async def _transaction(connection: "Connection", *, keep: bool) -> AsyncGenerator[None]:
-    transaction = connection.transaction()
-    await transaction.start()
+async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGenerator[None]:
+    """A transaction that is committed, or, if it is not to be kept, rolled back."""
+    begun = connection.transaction()
+    await begun.start()
     try:
         yield
     except BaseException:
-        await transaction.rollback()
+        await begun.rollback()
         raise
     if keep:
-        await transaction.commit()
+        await begun.commit()
     else:
-        await transaction.rollback()
+        await begun.rollback()
+
+
+async def _once(connection: "Connection", context: WriteContext, change: Change[Written]) -> Written:
+    earlier = (await requests.claim(connection, (context,))).get(context.request_id)
+    if isinstance(earlier, ConfigsvcError):
+        raise earlier
+    if earlier is None:
+        earlier = await change(connection)
+        await requests.complete(connection, {context.request_id: earlier})
+    return earlier

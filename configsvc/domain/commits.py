@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from configsvc.domain.models import ConfigurationChange
 
@@ -13,9 +14,8 @@ RECORD_BYTES = 128
 PART_LIMIT_BYTES = 1536 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Position:
-    """A place in the log: the record that is read next."""
+class Position(NamedTuple):
+    """A place in the log: the record that is read next. A tuple, for watches compare it with every message."""
 
     revision: int
     ordinal: int
@@ -46,9 +46,12 @@ class Record:
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommitPart:
-    """What a commit did to configurations; more: it goes on in the next part. Up to PART_LIMIT_BYTES it is one part."""
+    """What a commit did to configurations; more: it goes on in the next part. Up to PART_LIMIT_BYTES it is one part.
+
+    Equal to itself alone, so that what was made of it is found quickly.
+    """
 
     commit: Commit
     first: Position

@@ -48,6 +48,17 @@ class Selection:
             for selector in self.selectors
         )
 
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """The names and ids of the applications that changes must have to do with to be seen; None: of any."""
+        applications = [selector.application for selector in self.selectors]
+        named = frozenset(
+            application.id if isinstance(application, IdRef) else application.name
+            for application in applications
+            if application is not None
+        )
+        return named if self.selectors and None not in applications else None
+
     def first_selector_of(self, configuration: Configuration) -> int:
         """The position of the first selector that chooses the configuration, so that a snapshot sends it once.
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ class Caller:
 
 
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message]]
-StreamMethod = Callable[[Any, Caller], AsyncGenerator[bytes]]
+Write = Callable[[bytes], Awaitable[None]]
+StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
 UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler = Callable[[bytes, Context], Awaitable[None]]
 
@@ -113,23 +114,17 @@ def stream_handler(method: str, request_class: type[Message], call: StreamMethod
                 request = _parsed(request_class, data, record)
                 # The headers tell the client that the stream is open, before there is anything to say.
                 await context.send_initial_metadata(())
-                await _write_all(call(request, record.caller), context)
+                await call(request, record.caller, context.write)
+            except grpc.aio.InternalError as error:
+                # How grpcio says that the client went away while a write waited for it.
+                record.end("CANCELLED")
+                raise asyncio.CancelledError from error
             except BaseException as error:
                 await _fail(error, record, context)
                 raise
             record.end("OK")
 
     return handle
-
-
-async def _write_all(messages: AsyncGenerator[bytes], context: Context) -> None:
-    async with aclosing(messages):
-        async for message in messages:
-            try:
-                await context.write(message)
-            except grpc.aio.InternalError as error:
-                # How grpcio says that the client went away while a write waited for it.
-                raise asyncio.CancelledError from error
 
 
 def _parsed(request_class: type[Message], data: bytes, record: _Record) -> Message:

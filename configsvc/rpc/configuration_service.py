@@ -1,8 +1,5 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
@@ -18,8 +15,10 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
-from configsvc.rpc.calls import Caller
-from configsvc.watch import Watches
+from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.feed import History
+from configsvc.rpc.calls import Caller, Write
+from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import configuration_message, configuration_ref_message
@@ -43,9 +42,8 @@ class ConfigurationServicer:
         config = requests.required_config(request, violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        return configuration_message(
-            await self._configurations.create(application, name=name, comments=comments, config=config, context=context)
-        )
+        creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
+        return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, request: GetConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
@@ -101,13 +99,12 @@ class ConfigurationServicer:
     async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
-        update = requests.configuration_update(request, violations)
+        values = requests.configuration_update(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        return configuration_message(
-            await self._configurations.update(ref, update, expected_version=expected_version, context=context)
-        )
+        update = Update(ref=ref, values=values, expected_version=expected_version, context=context)
+        return configuration_message(await self._configurations.update(update))
 
     async def DeleteConfiguration(
         self, request: DeleteConfigurationRequest, caller: Caller
@@ -117,14 +114,16 @@ class ConfigurationServicer:
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        revision = await self._configurations.delete(ref, expected_version=expected_version, context=context)
-        return DeleteConfigurationResponse(revision=revision)
+        deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
+        return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
 
-    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller) -> AsyncGenerator[bytes]:
+    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()
         wanted = watch_request(request, violations)
         violations.check()
-        async with aclosing(self._watches.watch(wanted)) as messages:
-            async for history, message in messages:
-                for encoded in self._encoder.encoded(history, message, with_config=wanted.with_config):
-                    yield encoded
+
+        async def send(history: History, message: WatchMessage) -> None:
+            for encoded in self._encoder.encoded(history, message):
+                await write(encoded)
+
+        await self._watches.watch(wanted, send)

@@ -6,6 +6,7 @@ from asyncpg import UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Page, WriteContext, Written
+from configsvc.domain.writes import Owner
 from configsvc.storage.database import LARGE_WRITE_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.queries import queries
@@ -98,10 +99,10 @@ async def lock(connection: "Connection", ref: ApplicationRef) -> Application | N
     return _application(row) if row else None
 
 
-async def share(connection: "Connection", ref: ApplicationRef) -> tuple[str, str] | None:
-    """The id and name of the application, which keep until the end of the transaction."""
+async def share(connection: "Connection", ref: ApplicationRef) -> Owner | None:
+    """The application, which keeps its name until the end of the transaction; waits for who is changing it."""
     row = await connection.fetchrow(_SQL["share"], *_id_and_name(ref))
-    return (row["id"], row["name"]) if row else None
+    return Owner(id=row["id"], name=row["name"]) if row else None
 
 
 async def get_version(connection: "Connection", written: Written) -> Application:

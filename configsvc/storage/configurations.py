@@ -1,17 +1,15 @@
 """Rows of configurations."""
 
 import re
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.content import JsonObject, encode_json
+from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
     FilterTooSlowError,
     InvalidRequestError,
-    ResourceExistsError,
     ResponseTooLargeError,
     Violation,
 )
@@ -22,10 +20,8 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Page,
-    WriteContext,
-    Written,
 )
-from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -44,7 +40,8 @@ _JSON_PATH_FAULTS = (
 )
 
 
-def _configuration(row: "Record") -> Configuration:
+def configuration_of(row: "Record") -> Configuration:
+    """A row that has all of a configuration."""
     return Configuration(
         id=row["id"],
         application_id=row["application_id"],
@@ -69,97 +66,16 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
             return None, application, name
 
 
-async def insert(
-    connection: "Connection",
-    configuration_id: str,
-    *,
-    application_id: str,
-    application: str,
-    name: str,
-    comments: str,
-    config: JsonObject,
-    context: WriteContext,
-) -> Written:
-    """Raises ResourceExistsError or InvalidRequestError."""
-    with _refused_if_too_large():
-        version = await connection.fetchval(
-            _SQL["insert"],
-            configuration_id,
-            application_id,
-            application,
-            name,
-            comments,
-            encode_json(config),
-            context.actor,
-            context.reason,
-            context.request_id,
-        )
-    if version is None:
-        raise ResourceExistsError("configuration", f"{application}:{name}")
-    return Written(resource_id=configuration_id, version=version)
-
-
-async def update(
-    connection: "Connection",
-    current: Configuration,
-    *,
-    name: str,
-    comments: str,
-    config: JsonObject,
-    context: WriteContext,
-) -> Written:
-    """Writes new values, at least one of which must differ. Raises ResourceExistsError or InvalidRequestError."""
-    try:
-        with _refused_if_too_large():
-            version = await connection.fetchval(
-                _SQL["update"],
-                current.id,
-                name,
-                comments,
-                encode_json(config),
-                context.actor,
-                context.reason,
-                context.request_id,
-            )
-    except asyncpg.UniqueViolationError as error:
-        raise ResourceExistsError("configuration", f"{current.application}:{name}") from error
-    return Written(resource_id=current.id, version=version)
-
-
-@contextmanager
-def _refused_if_too_large() -> Generator[None]:
-    # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL, like 1e-300.
-    try:
-        yield
-    except asyncpg.CheckViolationError as error:
-        if error.constraint_name != "configuration_fits":
-            raise
-        description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
-        raise InvalidRequestError((Violation(field="config", description=description),)) from error
-
-
-async def delete(connection: "Connection", configuration_id: str) -> Written:
-    """Deletes a configuration that exists."""
-    version = await connection.fetchval(_SQL["delete"], configuration_id)
-    return Written(resource_id=configuration_id, version=version)
-
-
 async def get(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
     """The configuration as it is now."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
-    return _configuration(row) if row else None
+    return configuration_of(row) if row else None
 
 
 async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
     """The configuration as it is now, without its revision; nobody else changes it until the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock"], *_id_and_key(ref))
-    return _configuration(row) if row else None
-
-
-async def get_version(connection: "Connection", written: Written) -> Configuration:
-    """The configuration as a write left it. Raises WriteConflictError if the log does not tell any more."""
-    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
-    return _configuration(require_record(row))
+    return configuration_of(row) if row else None
 
 
 async def get_many(
@@ -172,7 +88,7 @@ async def get_many(
     rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    return tuple(_configuration(row) for row in rows if row["id"] is not None), rows[0]["shown_revision"]
+    return tuple(configuration_of(row) for row in rows if row["id"] is not None), rows[0]["shown_revision"]
 
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -240,7 +156,7 @@ def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
-    shown = tuple(_configuration(row) for row in rows[:limit] if row["id"] is not None)
+    shown = tuple(configuration_of(row) for row in rows[:limit] if row["id"] is not None)
     goes_on = bool(shown) and first["rows_found"] > len(shown)
     return Page(
         resources=shown,

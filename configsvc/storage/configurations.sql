@@ -1,21 +1,3 @@
--- name: insert
-INSERT INTO configurations (
-    id, application_id, application, name, comments, config, updated_by, update_reason, update_request_id
-)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (application, name) DO NOTHING
-RETURNING version;
-
--- name: update
-UPDATE configurations
-SET name = $2, comments = $3, config = $4, updated_by = $5, update_reason = $6, update_request_id = $7
-WHERE id = $1
-RETURNING version;
-
--- name: delete
-DELETE FROM configurations WHERE id = $1
-RETURNING version + 1;
-
 -- name: lock
 -- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
 SELECT
@@ -32,15 +14,6 @@ SELECT
 FROM configurations AS c
 JOIN commits ON commits.id = c.commit_id
 WHERE c.id = $1 OR (c.application = $2 AND c.name = $3);
-
--- name: get_version
--- Also within the transaction that made the version: its revision is 0 until the commit.
-SELECT
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.version,
-    coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
-FROM change_records AS r
-LEFT JOIN commits ON commits.id = r.commit_id
-WHERE r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: batch_get
 -- $1 ids, $2 and $3 the applications and names of keys, side by side; configs are left out while $4 is false or once they are more than $5 bytes.

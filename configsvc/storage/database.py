@@ -61,6 +61,9 @@ WRITE_SETTINGS = COMMON_SETTINGS | {
     "configsvc.writer": "service",
 }
 
+# Merged writes wait for nobody's rows; what is left are commits of others, and keys that others insert.
+MERGE_SETTINGS = WRITE_SETTINGS | {"lock_timeout": "1s"}
+
 _CONFLICTS = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -100,9 +103,12 @@ async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """The pools of one process. watches is for snapshots and for watchers that are behind."""
+    """The pools of one process. merges is for merged writes, writes for those that may have to wait, watches for
+    snapshots and for watchers that are behind.
+    """
 
     reads: "Pool"
+    merges: "Pool"
     writes: "Pool"
     watches: "Pool"
 
@@ -128,10 +134,23 @@ class Database:
         Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
         """
         async with _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection:
-            try:
+            with _refused_if_too_long():
                 yield connection
-            except asyncpg.QueryCanceledError as error:
-                raise WriteTooLargeError from error
+
+    @asynccontextmanager
+    async def merge(self) -> AsyncGenerator["Connection"]:
+        """A connection for one transaction of merged writes. Raises what `write` raises."""
+        async with _acquired(self.merges, ACQUIRE_TIMEOUT_SECONDS) as connection:
+            with _refused_if_too_long():
+                yield connection
+
+
+@contextmanager
+def _refused_if_too_long() -> Generator[None]:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise WriteTooLargeError from error
 
 
 @asynccontextmanager
@@ -158,10 +177,11 @@ async def open_database(url: str) -> AsyncGenerator[Database]:
     """
     async with (
         _pool(url, READ_SETTINGS, size=6) as reads,
-        _pool(url, WRITE_SETTINGS, size=6) as writes,
+        _pool(url, MERGE_SETTINGS, size=2) as merges,
+        _pool(url, WRITE_SETTINGS, size=4) as writes,
         _pool(url, READ_SETTINGS, size=4) as watches,
     ):
-        yield Database(reads=reads, writes=writes, watches=watches)
+        yield Database(reads=reads, merges=merges, writes=writes, watches=watches)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The log of changes: its head, its epoch, its commits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Op
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     import asyncpg
@@ -107,14 +107,13 @@ def require_record(row: "asyncpg.Record | None") -> "asyncpg.Record":
     return row
 
 
-async def explain_deletion(connection: "Connection", context: WriteContext) -> None:
-    """Tells the log who deletes what this transaction deletes, and why."""
-    explanation: Mapping[str, JsonValue] = {
-        "actor": context.actor,
-        "reason": context.reason,
-        "request_id": context.request_id,
+async def explain_deletions(connection: "Connection", contexts: Mapping[str, WriteContext]) -> None:
+    """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
+    explanations: dict[str, JsonValue] = {
+        resource_id: {"actor": context.actor, "reason": context.reason, "request_id": context.request_id}
+        for resource_id, context in contexts.items()
     }
-    await connection.execute(_SQL["explain_deletion"], encode_json({"*": dict(explanation)}))
+    await connection.execute(_SQL["explain_deletions"], encode_json(explanations))
 
 
 async def page_from(connection: "Connection", position: Position) -> LogPage:

@@ -59,6 +59,6 @@ LEFT JOIN commits AS before ON before.revision = CASE WHEN $2::integer = 0 THEN 
 LEFT JOIN measured AS m ON m.place = 1 OR (m.place <= $3 AND m.bytes <= $4)
 ORDER BY m.revision, m.ordinal;
 
--- name: explain_deletion
+-- name: explain_deletions
 -- Tells the log who deletes, and why, for the rest of this transaction.
 SELECT set_config('configsvc.deletion', $1, true);

@@ -1,8 +1,9 @@
 """Calls with a request_id, kept for 24 hours, so that the second of two equal ones is answered like the first."""
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from configsvc.domain.errors import RequestIdReusedError, WriteConflictError
+from configsvc.domain.errors import ConfigsvcError, RequestIdReusedError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage.queries import queries
 
@@ -12,25 +13,36 @@ if TYPE_CHECKING:
 _SQL = queries("requests")
 
 
-async def claim(connection: "Connection", context: WriteContext) -> Written | None:
-    """Takes the request_id for this transaction, waiting for a twin under way; or what the earlier call wrote.
-
-    Raises RequestIdReusedError if the earlier call asked for something else.
+async def claim(connection: "Connection", contexts: Collection[WriteContext]) -> dict[str, Written | ConfigsvcError]:
+    """Takes the request_ids for this transaction, waiting for twins under way. By request_id, for those that are taken:
+    what the earlier call wrote, or why this one is refused.
     """
-    if await connection.fetchval(_SQL["claim"], context.request_id, context.fingerprint):
-        return None
-    earlier = await connection.fetchrow(_SQL["earlier"], context.request_id)
-    if earlier is None:
-        # It was there a moment ago: housekeeping took it away.
-        raise WriteConflictError
-    if earlier["fingerprint"] != context.fingerprint:
-        raise RequestIdReusedError(context.request_id)
-    return Written(resource_id=earlier["resource_id"], version=earlier["version"])
+    fingerprints = {context.request_id: context.fingerprint for context in contexts}
+    claimed = await connection.fetch(_SQL["claim"], list(fingerprints), list(fingerprints.values()))
+    taken = fingerprints.keys() - {row["request_id"] for row in claimed}
+    if not taken:
+        return {}
+    rows = await connection.fetch(_SQL["earlier"], list(taken))
+    # What was there a moment ago and is not now was taken away by housekeeping.
+    answers: dict[str, Written | ConfigsvcError] = {request_id: WriteConflictError() for request_id in taken}
+    for row in rows:
+        request_id = row["request_id"]
+        same = row["fingerprint"] == fingerprints[request_id]
+        earlier = Written(resource_id=row["resource_id"], version=row["version"])
+        answers[request_id] = earlier if same else RequestIdReusedError(request_id)
+    return answers
 
 
-async def complete(connection: "Connection", context: WriteContext, written: Written) -> None:
-    """Notes what the claimed call wrote."""
-    await connection.execute(_SQL["complete"], context.request_id, written.resource_id, written.version)
+async def complete(connection: "Connection", written: Mapping[str, Written]) -> None:
+    """Notes what the claimed calls wrote."""
+    resource_ids = [version.resource_id for version in written.values()]
+    versions = [version.version for version in written.values()]
+    await connection.execute(_SQL["complete"], list(written), resource_ids, versions)
+
+
+async def release(connection: "Connection", request_ids: Collection[str]) -> None:
+    """Gives up claims of this transaction, for calls that failed."""
+    await connection.execute(_SQL["release"], list(request_ids))
 
 
 async def purge(connection: "Connection", *, limit: int) -> int:

@@ -1,16 +1,25 @@
 -- name: claim
+-- In the order of the ids, so that two sessions that claim the same ones do not wait for each other.
 INSERT INTO requests (request_id, fingerprint, resource_id, version)
-VALUES ($1, $2, '', 0)
+SELECT call.request_id, call.fingerprint, '', 0
+FROM unnest($1::text[], $2::bytea[]) AS call (request_id, fingerprint)
+ORDER BY call.request_id
 ON CONFLICT (request_id) DO UPDATE
 SET fingerprint = excluded.fingerprint, resource_id = '', version = 0, create_time = excluded.create_time
 WHERE requests.create_time < now() - interval '24 hours'
-RETURNING true;
+RETURNING request_id;
 
 -- name: earlier
-SELECT fingerprint, resource_id, version FROM requests WHERE request_id = $1;
+SELECT request_id, fingerprint, resource_id, version FROM requests WHERE request_id = ANY ($1::text[]);
 
 -- name: complete
-UPDATE requests SET resource_id = $2, version = $3 WHERE request_id = $1;
+UPDATE requests
+SET resource_id = done.resource_id, version = done.version
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS done (request_id, resource_id, version)
+WHERE requests.request_id = done.request_id;
+
+-- name: release
+DELETE FROM requests WHERE request_id = ANY ($1::text[]);
 
 -- name: purge
 DELETE FROM requests

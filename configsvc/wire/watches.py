@@ -25,7 +25,7 @@ LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 # Enough for the watches that are up to date; one that is behind encodes for itself.
-REMEMBERED_PARTS = 256
+REMEMBERED_MESSAGES = 256
 REMEMBERED_BYTES = 16 * 1024 * 1024
 
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
@@ -79,38 +79,32 @@ def _progress_interval(request: WatchConfigurationsRequest, violations: Violatio
 
 
 class WatchEncoder:
-    """Makes the bytes of watch messages; those of recent commits are made once and given to every stream."""
+    """Makes the bytes of watch messages; those that go to many streams are made once."""
 
     def __init__(self) -> None:
-        self._remembered: dict[tuple[object, ...], tuple[bytes, ...]] = {}
+        self._remembered: dict[CommitMessage, tuple[bytes, ...]] = {}
         self._remembered_bytes = 0
 
-    def encoded(self, history: History, message: WatchMessage, *, with_config: bool) -> tuple[bytes, ...]:
+    def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
         match message:
+            case CommitMessage(shared=True):
+                return self._remembered.get(message) or self._remember(message, _encoded_commit(history, message))
             case CommitMessage():
-                return self._commit(history, message, with_config=with_config)
+                return _encoded_commit(history, message)
             case ExistingMessage():
                 return _existing(history.epoch, message)
             case ProgressMessage(revision=revision, synced=synced):
                 response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
                 return (response.SerializeToString(),)
 
-    def _commit(self, history: History, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
-        # Not by the epoch: after a restore, the same revision of the same epoch can be another commit.
-        key = (history, message.part.first, message.events, with_config)
-        encoded = self._remembered.get(key)
-        if encoded is None:
-            encoded = _encoded_commit(history.epoch, message, with_config=with_config)
-            self._remember(key, encoded)
-        return encoded
-
-    def _remember(self, key: tuple[object, ...], encoded: tuple[bytes, ...]) -> None:
-        self._remembered[key] = encoded
+    def _remember(self, message: CommitMessage, encoded: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        self._remembered[message] = encoded
         self._remembered_bytes += sum(map(len, encoded))
-        while self._remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_PARTS:
+        while self._remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_MESSAGES:
             forgotten = self._remembered.pop(next(iter(self._remembered)))
             self._remembered_bytes -= sum(map(len, forgotten))
+        return encoded
 
 
 def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
@@ -127,13 +121,15 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
-def _encoded_commit(epoch: str, message: CommitMessage, *, with_config: bool) -> tuple[bytes, ...]:
+def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
     part = message.part
-    events = (_event(part.changes[place], event_type, with_config=with_config) for place, event_type in message.events)
+    events = (
+        _event(part.changes[place], event_type, with_config=message.with_config) for place, event_type in message.events
+    )
     groups = list(_groups(events)) or [[]]
     return tuple(
         WatchConfigurationsResponse(
-            revision=part.revision, epoch=epoch, events=group, more=part.more or number < len(groups)
+            revision=part.revision, epoch=history.epoch, events=group, more=part.more or number < len(groups)
         ).SerializeToString()
         for number, group in enumerate(groups, start=1)
     )

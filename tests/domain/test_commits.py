@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_reading_on_from_any_part_gives_the_same_parts(sizes: Sizes, data: st.Da
     if parts:
         begun = data.draw(st.integers(0, len(parts) - 1))
         rest = [record for record in everything if record.position >= parts[begun].first]
-        assert list(parts_of(rest)) == parts[begun:]
+        assert list(map(asdict, parts_of(rest))) == list(map(asdict, parts[begun:]))
 
 
 def test_records_whose_commit_goes_on_are_left_for_the_next_page() -> None:

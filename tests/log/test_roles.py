@@ -82,6 +82,23 @@ async def test_it_cannot_skip_the_revision_of_its_change(writer: Session, psql: 
     assert [record["revision"] for record in await changes(psql)] == [1]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE compaction SET revision = 1",
+        "DELETE FROM compaction",
+        "SELECT FROM compaction FOR UPDATE",
+        "DELETE FROM change_records",
+        "DELETE FROM commits",
+    ],
+)
+async def test_it_cannot_compact_the_log(writer: Session, psql: Session, statement: str) -> None:
+    await application(writer)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await writer.execute(statement)
+    assert [record["revision"] for record in await changes(psql)] == [1]
+
+
 async def test_it_cannot_write_the_log_through_a_table_of_its_own(writer: Session, psql: Session) -> None:
     await writer.execute("CREATE TEMPORARY TABLE own (LIKE configurations)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -160,6 +160,19 @@ async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
     assert not scanned
 
 
+async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(connection: "Connection") -> None:
+    rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
+    ids = [row["id"] for row in rows[:10]]
+    keys = [row["application"] for row in rows[10:]], [row["name"] for row in rows[10:]]
+    indexes, scanned = await plan(connection, "configuration_writes", "lock_free", ids, *keys)
+    assert {ID, KEY} <= indexes
+    assert not scanned
+    values = [[row["name"] for row in rows[:10]], [""] * 10, ["{}"] * 10, ["a"] * 10, [""] * 10, [""] * 10]
+    for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
+        indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
+        assert (ID in indexes, scanned) == (True, set())
+
+
 async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     for after in (0, 1000, head - 5, head):
@@ -168,10 +181,23 @@ async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
         assert not scanned
 
 
+@pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])
+async def test_the_log_is_compacted_by_index(connection: "Connection", revision: int, ordinal: int) -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
+    assert indexes == {"commits_revision_key", "change_records_pkey", "change_records_kind_resource_id_version_key"}
+    assert not scanned
+
+
+async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove_commits", [7, 8, 9], 1500, 1600)
+    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey"}
+    assert not scanned
+
+
 async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
     configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
-        ("configurations", "get_version", (configuration_id, 1)),
+        ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5)),
         ("applications", "get_version", (configuration_id, 1)),
         ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
     ]

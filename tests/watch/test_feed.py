@@ -7,7 +7,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configsvc.domain.commits import position_after
 from configsvc.feed import Feed
 from configsvc.storage.listener import open_listener
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
@@ -203,7 +202,7 @@ async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) ->
     async with asyncio.timeout(LIMIT_SECONDS):
         await feed.wait_live()
         await application(psql)
-        await feed.wait_beyond(position_after(0), LIMIT_SECONDS)
+        await feed.wait_revision(1, LIMIT_SECONDS)
         async with psql.transaction():
             await psql.execute("UPDATE revision_counter SET revision = revision + 1")
             await configuration(psql, "web")

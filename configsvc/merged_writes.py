@@ -1,0 +1,173 @@
+"""Concurrent single writes, merged into set-based transactions: the revision counter and NOTIFY hold a lock at each
+commit, so that one commit for each write would be a quarter of what PostgreSQL can do.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from configsvc.configuration_batch import Changed, Outcome, Postponed, Unchanged, answers_of, write_batch
+from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
+from configsvc.domain.models import Configuration
+from configsvc.domain.writes import ConfigurationWrite, Held
+from configsvc.writes import WRITE_LIMIT_SECONDS, Writes, transaction
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Connection, Database
+
+BATCH_LIMIT = 256
+# While one waits for its commit, the next is made ready.
+BATCHES_AT_ONCE = 2
+QUEUE_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Waiting:
+    """A write, and the caller who waits for its answer."""
+
+    write: ConfigurationWrite
+    answer: asyncio.Future[Configuration]
+
+    def accept(self, configuration: Configuration) -> None:
+        """Answers, if the caller is still there."""
+        if not self.answer.done():
+            self.answer.set_result(configuration)
+
+    def refuse(self, error: Exception) -> None:
+        """Answers with an error, if the caller is still there."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class MergedWrites:
+    """Makes the changes of configurations. There is no waiting for others to come: a write that finds the service idle
+    is a transaction of its own.
+    """
+
+    def __init__(self, database: "Database", writes: Writes) -> None:
+        self._database = database
+        self._writes = writes
+        self._queue: deque[Waiting] = deque()
+        self._batches: set[asyncio.Task[None]] = set()
+        self._alone: set[asyncio.Task[None]] = set()
+        # What made a whole batch fail, maybe, by the names that the callers used: not to be merged again for now.
+        self._suspects: Counter[str] = Counter()
+
+    async def write(self, write: ConfigurationWrite) -> Configuration:
+        """The configuration as the write leaves it; of a deletion, only the revision matters.
+
+        A caller that goes away does not keep the write from being done. Raises the errors of the write itself,
+        WriteConflictError, DatabaseBusyError or DatabaseUnavailableError.
+        """
+        if len(self._queue) >= QUEUE_LIMIT:
+            raise DatabaseBusyError
+        waiting = Waiting(write=write, answer=asyncio.get_running_loop().create_future())
+        if write.context.validate_only or self._suspects[str(write)]:
+            self._start_alone(waiting, turn=str(write))
+        else:
+            self._queue.append(waiting)
+            # Not now: those whose requests came together are to share a transaction.
+            asyncio.get_running_loop().call_soon(self._start_batches)
+        return await waiting.answer
+
+    async def drain(self) -> None:
+        """Returns when all writes are done; each has a limit."""
+        while self._queue or self._batches or self._alone:
+            self._start_batches()
+            await asyncio.wait(self._batches | self._alone)
+
+    def _start_batches(self) -> None:
+        while self._queue and len(self._batches) < BATCHES_AT_ONCE:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_LIMIT))]
+            task = asyncio.create_task(self._run_batch(batch))
+            self._batches.add(task)
+            task.add_done_callback(self._batch_done)
+
+    def _batch_done(self, task: asyncio.Task[None]) -> None:
+        self._batches.discard(task)
+        self._start_batches()
+
+    async def _run_batch(self, batch: Sequence[Waiting]) -> None:
+        committed = False
+        try:
+            async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
+                async with transaction(connection):
+                    outcomes = await write_batch(connection, [waiting.write for waiting in batch], wait=False)
+                committed = True
+                answers = await answers_of(connection, outcomes)
+        except Exception as error:  # noqa: BLE001  # whatever it is, every caller is told
+            if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
+                _refuse(batch, error)
+            else:
+                self._start_each_alone(batch)
+        else:
+            self._answer(batch, outcomes, answers)
+
+    def _answer(
+        self, batch: Sequence[Waiting], outcomes: Sequence[Outcome], answers: Mapping[int, Configuration]
+    ) -> None:
+        postponed: list[Waiting] = []
+        for place, (waiting, outcome) in enumerate(zip(batch, outcomes, strict=True)):
+            match outcome:
+                case Changed() | Unchanged() if place in answers:
+                    waiting.accept(answers[place])
+                case Changed() | Unchanged():
+                    waiting.refuse(WriteConflictError())
+                case Held(application=application):
+                    self._start_alone(waiting, turn=application)
+                case Postponed():
+                    postponed.append(waiting)
+                case _:
+                    waiting.refuse(outcome)
+        self._queue.extendleft(reversed(postponed))
+
+    def _start_each_alone(self, batch: Sequence[Waiting]) -> None:
+        """Nothing was done: one of them made the transaction fail, and only that one is to."""
+        for waiting in batch:
+            subject = str(waiting.write)
+            self._suspects[subject] += 1
+            task = self._start_alone(waiting, turn=subject)
+            task.add_done_callback(lambda _, subject=subject: self._clear(subject))
+
+    def _clear(self, subject: str) -> None:
+        self._suspects -= Counter((subject,))
+
+    def _start_alone(self, waiting: Waiting, *, turn: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run_alone(waiting, turn))
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+        return task
+
+    async def _run_alone(self, waiting: Waiting, turn: str) -> None:
+        keep = not waiting.write.context.validate_only
+        write = waiting.write if keep else _without_request_id(waiting.write)
+        try:
+            waiting.accept(await self._writes.run(turn, partial(_written, write), _answer, keep=keep))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
+            waiting.refuse(error)
+
+
+async def _written(write: ConfigurationWrite, connection: "Connection") -> Outcome:
+    (outcome,) = await write_batch(connection, (write,), wait=True)
+    if isinstance(outcome, ConfigsvcError):
+        raise outcome
+    return outcome
+
+
+async def _answer(connection: "Connection", outcome: Outcome) -> Configuration:
+    answers = await answers_of(connection, (outcome,))
+    if not answers:
+        raise WriteConflictError
+    return answers[0]
+
+
+def _without_request_id(write: ConfigurationWrite) -> ConfigurationWrite:
+    return replace(write, context=replace(write.context, request_id=""))
+
+
+def _refuse(batch: Sequence[Waiting], error: Exception) -> None:
+    for waiting in batch:
+        waiting.refuse(error)

@@ -1,0 +1,164 @@
+"""Many configurations written by one statement each for what is new, changed and deleted."""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.errors import InvalidRequestError, ResourceExistsError, Violation
+from configsvc.domain.models import (
+    ApplicationRef,
+    Configuration,
+    ConfigurationRef,
+    IdRef,
+    KeyRef,
+    NameRef,
+    Written,
+)
+from configsvc.domain.writes import Held, Owner, Planned
+from configsvc.storage import log
+from configsvc.storage.configurations import configuration_of
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+_SQL = queries("configuration_writes")
+
+
+async def lock_free(
+    connection: "Connection", refs: Iterable[ConfigurationRef]
+) -> dict[ConfigurationRef, Configuration | Held]:
+    """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
+    transaction; they are without their revision.
+    """
+    refs = tuple(refs)
+    keys = [ref for ref in refs if isinstance(ref, KeyRef)]
+    rows = await connection.fetch(
+        _SQL["lock_free"],
+        [ref.id for ref in refs if isinstance(ref, IdRef)],
+        [key.application for key in keys],
+        [key.name for key in keys],
+    )
+    by_ref: dict[ConfigurationRef, Configuration | Held] = {}
+    for row in rows:
+        held = Held(application=row["wanted_application"])
+        current = held if row["id"] is None else configuration_of(row)
+        by_ref[IdRef(id=row["wanted_id"])] = current
+        by_ref[KeyRef(application=row["wanted_application"], name=row["wanted_name"])] = current
+    return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
+
+
+def _as_named(ref: ConfigurationRef, current: Configuration | Held) -> Configuration | Held:
+    # Whoever renamed it in the moment between is done, and what the name means now is for the next look.
+    if (
+        isinstance(ref, KeyRef)
+        and isinstance(current, Configuration)
+        and (current.application, current.name) != (ref.application, ref.name)
+    ):
+        return Held(application=ref.application)
+    return current
+
+
+async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
+    """Those of the applications that exist."""
+    refs = tuple(refs)
+    rows = await connection.fetch(
+        _SQL["share_free"],
+        [ref.id for ref in refs if isinstance(ref, IdRef)],
+        [ref.name for ref in refs if isinstance(ref, NameRef)],
+    )
+    by_ref: dict[ApplicationRef, Owner | Held] = {}
+    for row in rows:
+        unchanged = (row["id"], row["name"]) == (row["wanted_id"], row["wanted_name"])
+        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held(application=row["wanted_name"])
+        by_ref[IdRef(id=row["wanted_id"])] = owner
+        by_ref[NameRef(name=row["wanted_name"])] = owner
+    return {ref: by_ref[ref] for ref in refs if ref in by_ref}
+
+
+async def insert(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+    """What was inserted, by id; left out is what has the key of another. Raises InvalidRequestError."""
+    owners = [(plan.configuration.application_id, plan.configuration.application) for plan in planned]
+    with _refused_if_too_large():
+        rows = await connection.fetch(
+            _SQL["insert"],
+            [plan.configuration.id for plan in planned],
+            [application_id for application_id, _ in owners],
+            [application for _, application in owners],
+            *_values(planned),
+        )
+    return _as_written(rows, planned)
+
+
+async def update(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+    """Writes new values, of which at least one must differ; the configurations by id.
+
+    Raises InvalidRequestError, or ResourceExistsError about the last one, which names the fault where there is but one.
+    """
+    ids = [plan.configuration.id for plan in planned]
+    try:
+        with _refused_if_too_large():
+            rows = await connection.fetch(_SQL["update"], ids, *_values(planned))
+    except asyncpg.UniqueViolationError as error:
+        last = planned[-1].configuration
+        raise ResourceExistsError("configuration", f"{last.application}:{last.name}") from error
+    return _as_written(rows, planned)
+
+
+@contextmanager
+def _refused_if_too_large() -> Generator[None]:
+    # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL, like 1e-300.
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name != "configuration_fits":
+            raise
+        description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
+        raise InvalidRequestError((Violation(field="config", description=description),)) from error
+
+
+def _values(planned: Sequence[Planned]) -> tuple[list[str], ...]:
+    return (
+        [plan.configuration.name for plan in planned],
+        [plan.configuration.comments for plan in planned],
+        [plan.config_text for plan in planned],
+        [plan.context.actor for plan in planned],
+        [plan.context.reason for plan in planned],
+        [plan.context.request_id for plan in planned],
+    )
+
+
+def _as_written(rows: "Iterable[Record]", planned: Sequence[Planned]) -> dict[str, Configuration]:
+    by_id = {plan.configuration.id: plan.configuration for plan in planned}
+    return {
+        row["id"]: replace(
+            by_id[row["id"]],
+            version=row["version"],
+            create_time=row["create_time"],
+            update_time=row["update_time"],
+            created_by=row["created_by"],
+            updated_by=row["updated_by"],
+        )
+        for row in rows
+    }
+
+
+async def delete(connection: "Connection", planned: Sequence[Planned]) -> None:
+    """Deletes configurations that exist."""
+    contexts = {plan.configuration.id: plan.context for plan in planned}
+    await log.explain_deletions(connection, contexts)
+    await connection.execute(_SQL["delete"], list(contexts))
+
+
+async def get_versions(connection: "Connection", written: Iterable[Written]) -> dict[Written, Configuration]:
+    """Versions that are in the log; of a deleted one, config is None."""
+    written = tuple(written)
+    rows = await connection.fetch(
+        _SQL["get_versions"], [version.resource_id for version in written], [version.version for version in written]
+    )
+    return {Written(resource_id=row["id"], version=row["version"]): configuration_of(row) for row in rows}

@@ -1,0 +1,71 @@
+-- name: lock_free
+-- The configurations with the ids $1, or the applications and names $2 and $3, and which of them nobody else is changing: those are locked. An
+-- array, not a join, between the two: a row that changed since would be held against what it was before, and be lost.
+WITH wanted AS MATERIALIZED (
+    SELECT id, application, name FROM configurations WHERE id = ANY ($1::text[])
+    UNION
+    SELECT c.id, c.application, c.name
+    FROM unnest($2::text[], $3::text[]) AS key (application, name)
+    JOIN configurations AS c ON c.application = key.application AND c.name = key.name
+), locked AS (
+    SELECT
+        id, application_id, application, name, comments, config, version, 0::bigint AS revision,
+        create_time, update_time, created_by, updated_by
+    FROM configurations
+    WHERE id = ANY (ARRAY(SELECT id FROM wanted))
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+)
+SELECT wanted.id AS wanted_id, wanted.application AS wanted_application, wanted.name AS wanted_name, locked.*
+FROM wanted
+LEFT JOIN locked ON locked.id = wanted.id;
+
+-- name: share_free
+-- The applications with the ids $1 or the names $2, and which of them nobody else is renaming or deleting: those stay as they are until the end
+-- of the transaction.
+WITH wanted AS MATERIALIZED (
+    SELECT id, name FROM applications WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[])
+), shared AS (
+    SELECT id, name FROM applications WHERE id = ANY (ARRAY(SELECT id FROM wanted)) ORDER BY id
+    FOR KEY SHARE SKIP LOCKED
+)
+SELECT wanted.id AS wanted_id, wanted.name AS wanted_name, shared.*
+FROM wanted
+LEFT JOIN shared ON shared.id = wanted.id;
+
+-- name: insert
+-- In the order of their keys, so that two sessions that insert the same ones do not wait for each other.
+INSERT INTO configurations (
+    id, application_id, application, name, comments, config, updated_by, update_reason, update_request_id
+)
+SELECT
+    new.id, new.application_id, new.application, new.name, new.comments, new.config::jsonb, new.actor, new.reason,
+    new.request_id
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
+) AS new (id, application_id, application, name, comments, config, actor, reason, request_id)
+ORDER BY new.application, new.name
+ON CONFLICT (application, name) DO NOTHING
+RETURNING id, version, create_time, update_time, created_by, updated_by;
+
+-- name: update
+UPDATE configurations AS c
+SET
+    name = new.name, comments = new.comments, config = new.config::jsonb, updated_by = new.actor,
+    update_reason = new.reason, update_request_id = new.request_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS
+    new (id, name, comments, config, actor, reason, request_id)
+WHERE c.id = new.id
+RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated_by;
+
+-- name: delete
+DELETE FROM configurations WHERE id = ANY ($1::text[]);
+
+-- name: get_versions
+-- Versions that are in the log, with their revisions.
+SELECT
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.version,
+    commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+FROM unnest($1::text[], $2::bigint[]) AS wanted (id, version)
+JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id AND r.version = wanted.version
+JOIN commits ON commits.id = r.commit_id;
