@@ -69,6 +69,12 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)
 	@CONFIGSVC_ROBUSTNESS=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 tests/robustness
 
+# The working machine is measured, so nothing else should run on it meanwhile.
+.PHONY: bench
+bench: setup ## measure the service against its limits, etcd and the targets (8 minutes; BENCH_ARGUMENTS=--help)
+	@bench/install-peers.sh
+	@$(BIN)/python -m bench run $(BENCH_ARGUMENTS)
+
 .PHONY: check
 check: setup ## check format, lint, types, layers, protos, generated code and SQL
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh

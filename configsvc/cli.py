@@ -9,10 +9,11 @@ import typer
 import uvloop
 from pydantic import ValidationError
 
-from configsvc.app import StartError, database_url, prepare_database, serve
 from configsvc.embedded import EmbeddedPostgresError
 from configsvc.logs import configure_logs
 from configsvc.settings import Settings
+from configsvc.start import StartError, database_url, prepare_database
+from configsvc.supervisor import supervise
 
 app = typer.Typer(
     help="A configuration service: versioned JSON over gRPC, kept in PostgreSQL, watched without loss.",
@@ -45,6 +46,10 @@ def serve_command(
     ] = None,
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that serve the port together, 1 to 64; default 1. [env: CONFIGSVC_WORKERS]"),
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Listen beyond this machine without authentication. [env: CONFIGSVC_INSECURE]"),
@@ -76,6 +81,7 @@ def serve_command(
         listen=listen,
         database_url=database_url,
         data_dir=data_dir,
+        workers=workers,
         insecure=insecure,
         migrate=migrate,
         shutdown_grace_seconds=shutdown_grace_seconds,
@@ -84,7 +90,23 @@ def serve_command(
         log_level=log_level,
         log_format=log_format,
     )
-    _run(serve(settings))
+    if settings.workers > 1:
+        _run(supervise(settings))
+    else:
+        # Imported late: the process that only supervises does without gRPC.
+        from configsvc.app import serve  # noqa: PLC0415
+
+        _run(serve(settings))
+
+
+@app.command("worker", hidden=True)
+def worker_command(number: int) -> None:
+    """Serve as one of the workers of `serve`, which hands its settings over in variables."""
+    from configsvc.worker import work  # noqa: PLC0415 - as above
+
+    settings = Settings(**dict[str, Any](_env_file=None))
+    configure_logs(settings.log_level, settings.log_format, worker=number)
+    _run(work(settings))
 
 
 @app.command("migrate")

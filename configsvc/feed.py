@@ -245,5 +245,6 @@ def _memory_of(part: CommitPart) -> int:
 
 
 def _pause(attempt: int) -> float:
-    ceiling = min(RECONNECT_LAST_SECONDS, RECONNECT_FIRST_SECONDS * 2**attempt)
+    # No larger power: a database can be away for days, and beyond 2^1023 there is no float.
+    ceiling = min(RECONNECT_LAST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(attempt, 10))
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311

@@ -7,11 +7,16 @@ from typing import Literal
 import structlog
 
 
-def configure_logs(level: str, form: Literal["auto", "json", "console"]) -> None:
-    """Sets up the logs of this process."""
+def configure_logs(level: str, form: Literal["auto", "json", "console"], **fields: object) -> None:
+    """Sets up the logs of this process. Every line carries the fields."""
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+
+    def with_fields(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**fields, **event}
+
     processors: list[structlog.typing.Processor] = [
+        with_fields,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

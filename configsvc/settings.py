@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     data_dir: Path = Path(".configsvc")
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
@@ -49,3 +50,12 @@ class Settings(BaseSettings):
     history_versions: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_RETENTION.versions
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process these settings, the password of the database among them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {f"CONFIGSVC_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

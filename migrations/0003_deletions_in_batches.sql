@@ -1,5 +1,5 @@
 -- Deletions of many callers in one statement: the setting that explains them is read once for the statement, not three times for each row
--- depends: 0001_foundation
+-- depends: 0002_compaction
 
 -- migrate: apply
 

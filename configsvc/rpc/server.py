@@ -32,8 +32,6 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 HEALTH_LIMIT_SECONDS = 2.0
 
 OPTIONS: tuple[tuple[str, int], ...] = (
-    # Two servers must not share a port without knowing it.
-    ("grpc.so_reuseport", 0),
     # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -87,9 +85,12 @@ class Server:
             await self.grpc_server.stop(0)
 
 
-def build_server(servicers: Mapping[str, object], address: str) -> Server:
-    """A server for servicers by the names of their services. Raises AddressInUseError."""
-    grpc_server = grpc.aio.server(options=OPTIONS)
+def build_server(servicers: Mapping[str, object], address: str, *, shared_port: bool) -> Server:
+    """A server for servicers by the names of their services. Raises AddressInUseError.
+
+    Two servers must not share a port without knowing it: both say that it is shared.
+    """
+    grpc_server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))))
     in_flight = InFlight()
     for service in SERVICES:
         grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], in_flight),))

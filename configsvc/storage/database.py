@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -171,17 +172,22 @@ async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Conne
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncGenerator[Database]:
-    """Opens the pools; connections are made when they are needed, so that a database that is away does not keep the
-    process from starting.
+async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Database]:
+    """Opens the pools of one of as many workers; connections are made when they are needed, so that a database that is
+    away does not keep the process from starting.
     """
     async with (
-        _pool(url, READ_SETTINGS, size=6) as reads,
+        _pool(url, READ_SETTINGS, size=_share(6, workers)) as reads,
         _pool(url, MERGE_SETTINGS, size=2) as merges,
-        _pool(url, WRITE_SETTINGS, size=4) as writes,
-        _pool(url, READ_SETTINGS, size=4) as watches,
+        _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
+        _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches)
+
+
+def _share(connections: int, workers: int) -> int:
+    # With a single one, a statement that waits would hold up all others of its kind.
+    return max(2, math.ceil(connections / workers))
 
 
 @asynccontextmanager

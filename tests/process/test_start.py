@@ -87,6 +87,8 @@ async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -
         ("shutdown_grace_seconds", "soon"),
         ("shutdown_grace_seconds", "-1"),
         ("migrate", "maybe"),
+        ("workers", "0"),
+        ("workers", "65"),
     ],
 )
 async def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
@@ -130,7 +132,7 @@ def test_every_usual_form_of_a_database_url_is_taken() -> None:
 
 async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
     shortened = (
-        "import configsvc.app; configsvc.app.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
+        "import configsvc.start; configsvc.start.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
     )
     url = "postgresql://configsvc:hunter2@127.0.0.1:1/configsvc?sslpassword=hunter2"
     command = (sys.executable, "-c", shortened)

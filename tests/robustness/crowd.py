@@ -18,6 +18,7 @@ from tests.robustness.clients import watch_of
 from tests.service import Service, connected, reason_if_any
 
 CHANNELS = 10
+BUSY = "UNAVAILABLE DATABASE_BUSY"
 PROGRESS_SECONDS = 5
 
 
@@ -35,7 +36,13 @@ class Watch:
         return self._digest.hexdigest()
 
     async def run(self, service: Service) -> None:
-        request = watch_of(after_revision=0)
+        """Watches until the end, and again where the database was too busy with all the others."""
+        self.end = BUSY
+        while self.end == BUSY:
+            await self._read(service)
+
+    async def _read(self, service: Service) -> None:
+        request = watch_of(after_revision=max(self.revision, 0))
         request.progress_interval.FromSeconds(PROGRESS_SECONDS)
         try:
             async for message in service.configurations.WatchConfigurations(request):

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configsvc.feed import Feed
+from configsvc.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
 from tests.postgres import plain_connection, terminate
@@ -388,3 +388,9 @@ async def test_watches_end_with_shutting_down_when_the_service_stops(psql: Sessi
             for watch in watches:
                 error = await watch.until_error()
                 assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+
+
+def test_the_pauses_between_attempts_grow_to_a_limit_and_never_end_the_feed() -> None:
+    pauses = [_pause(attempt) for attempt in range(2000)]
+    assert pauses[0] <= RECONNECT_FIRST_SECONDS
+    assert all(RECONNECT_LAST_SECONDS / 2 <= pause <= RECONNECT_LAST_SECONDS for pause in pauses[10:])

@@ -6,10 +6,10 @@ import pytest
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc import waiters as module
-from configsvc.domain.commits import CommitPart, Position, position_after
+from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.models import Operation
 from configsvc.waiters import Waiter, Waiters, topics_of
-from tests.domain.test_selection import change
+from tests.domain.test_selection import NOW, change
 from tests.log.reading import Session, application, configuration
 from tests.service import running_service
 from tests.watch.changing import commit_one_by_one, selector
@@ -22,6 +22,7 @@ from tests.watch.validators import validate
 def part(revision: int, *applications: str) -> CommitPart:
     """A commit that changes a configuration of each application."""
     return CommitPart(
+        commit=Commit(revision=revision, id=revision, time=NOW),
         first=Position(revision=revision, ordinal=0),
         next=position_after(revision),
         changes=tuple(change(Operation.UPDATED, before=(name, "web"), after=(name, "web")) for name in applications),
@@ -57,6 +58,7 @@ async def test_those_whom_no_commit_concerns_wait_on() -> None:
 
 async def test_a_move_concerns_both_applications() -> None:
     moved = CommitPart(
+        commit=Commit(revision=1, id=1, time=NOW),
         first=Position(revision=1, ordinal=0),
         next=position_after(1),
         changes=(change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web")),),

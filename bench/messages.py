@@ -1,0 +1,130 @@
+"""What is sent: requests of the service, made by its stubs, and of etcd, by hand, since it has none here."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
+
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.configuration_pb2 import ConfigurationKey
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationSelector,
+    CreateConfigurationRequest,
+    GetConfigurationRequest,
+    UpdateConfigurationRequest,
+    WatchConfigurationsRequest,
+)
+
+APPLICATION = "bench"
+WATCHED = "watched"
+# Names and contents of writes hold these, and each call puts numbers of as many digits in their place.
+ROW = "<<<<<<<<"
+TURN = ">>>>>>>>"
+
+# So many rows are written in turn.
+ROWS = 1000
+
+SERVICE = "/configapi.v1.ConfigurationService/"
+CONTENT_BYTES = 650
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A method, and a request for it."""
+
+    path: str
+    request: bytes
+
+
+def content(turn: str = "00000000") -> dict[str, Any]:
+    """A configuration of CONTENT_BYTES as compact JSON, such as services have."""
+    value: dict[str, Any] = {
+        "turn": turn,
+        "database": {"host": "db-1.internal.example", "port": 5432, "pool": {"min": 4, "max": 32}, "tls": True},
+        "timeouts": {"connect_ms": 250, "read_ms": 1500, "retries": 3, "backoff": [0.1, 0.5, 2.5]},
+        "features": {"checkout_v2": True, "dark_mode": False, "beta": ["search", "wishlist"], "share": 0.25},
+        "limits": {"requests_per_minute": 600, "body_kib": 512, "regions": ["eu-1", "eu-2", "us-1"]},
+        "note": "",
+    }
+    value["note"] = "x" * (CONTENT_BYTES - len(json.dumps(value, separators=(",", ":"))))
+    return value
+
+
+def content_text(turn: str = "00000000") -> str:
+    """The same as compact JSON."""
+    return json.dumps(content(turn), separators=(",", ":"))
+
+
+def row_name(row: int) -> str:
+    """The name of the configuration of a row."""
+    return f"row-{row:08d}"
+
+
+def struct(value: dict[str, Any]) -> Struct:
+    """A Struct that holds the value."""
+    return ParseDict(value, Struct())
+
+
+def get(name: str) -> Call:
+    """GetConfiguration by name."""
+    request = GetConfigurationRequest(key=ConfigurationKey(application=APPLICATION, name=name))
+    return Call(path=SERVICE + "GetConfiguration", request=request.SerializeToString())
+
+
+def update() -> Call:
+    """UpdateConfiguration of a small part of the configuration of a row."""
+    request = UpdateConfigurationRequest(
+        key=ConfigurationKey(application=APPLICATION, name=f"row-{ROW}"), merge_patch=struct({"turn": TURN})
+    )
+    return Call(path=SERVICE + "UpdateConfiguration", request=request.SerializeToString())
+
+
+def create() -> Call:
+    """CreateConfiguration under a name that is new at each turn."""
+    request = CreateConfigurationRequest(
+        application=ApplicationRef(name=APPLICATION), name=f"new-{TURN}", config=struct(content())
+    )
+    return Call(path=SERVICE + "CreateConfiguration", request=request.SerializeToString())
+
+
+def watch() -> Call:
+    """WatchConfigurations of one configuration. Bookmarks come so rarely that no figure has them in it."""
+    selector = ConfigurationSelector(application=ApplicationRef(name=APPLICATION), keys=[WATCHED])
+    request = WatchConfigurationsRequest(selectors=[selector], progress_interval=Duration(seconds=3600))
+    return Call(path=SERVICE + "WatchConfigurations", request=request.SerializeToString())
+
+
+def numbered(request: bytes, row: int, turn: int) -> bytes:
+    """A request with numbers in their places."""
+    return request.replace(ROW.encode(), b"%08d" % row).replace(TURN.encode(), b"%08d" % turn)
+
+
+def etcd_value() -> bytes:
+    """What etcd keeps in place of a configuration."""
+    return content_text(TURN).encode()
+
+
+def etcd_range(key: str) -> Call:
+    """RangeRequest { key = 1 }."""
+    return Call(path="/etcdserverpb.KV/Range", request=_field(1, key.encode()))
+
+
+def etcd_put(key: str) -> Call:
+    """PutRequest { key = 1, value = 2 }."""
+    return Call(path="/etcdserverpb.KV/Put", request=_field(1, key.encode()) + _field(2, etcd_value()))
+
+
+def etcd_watch(key: str) -> Call:
+    """WatchRequest { create_request = 1: WatchCreateRequest { key = 1 } }."""
+    return Call(path="/etcdserverpb.Watch/Watch", request=_field(1, _field(1, key.encode())))
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)

@@ -1,0 +1,141 @@
+"""GetConfiguration against a bare handler that returns the same bytes, and etcd."""
+
+import re
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench import bare, messages, peers
+from bench.calls import call_once
+from bench.http2 import enveloped
+from bench.messages import Call
+from bench.plan import Run, in_turn, output_of
+from bench.results import Figure, Row, Target, figures, row
+
+CONNECTIONS, STREAMS = 8, 16
+WARM_UP_SECONDS = 0.4
+NAME = messages.row_name(1)
+AT_LEAST_085 = Target(at="least", bound=0.85)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A server under h2load: a call, the file of its body, and what is answered."""
+
+    address: str
+    call: Call
+    body: Path
+    answer: bytes
+
+
+async def measure(run: Run) -> tuple[Row, ...]:
+    """The rows of reads."""
+    reason = peers.missing("h2load")
+    if reason:
+        return _rows(lambda _: Figure(missing=reason))
+    async with AsyncExitStack() as stack:
+        subjects, reasons = await _subjects(run, stack)
+        for subject in subjects.values():
+            # h2load's own warm-up would spoil its count of bytes.
+            await _calls_per_second(subject, WARM_UP_SECONDS)
+        seconds = run.plan.seconds
+        measurements = {name: partial(_calls_per_second, subject, seconds) for name, subject in subjects.items()}
+        samples = await in_turn(run.plan.repetitions, measurements, run.say)
+    return _rows(figures(samples, reasons))
+
+
+def _rows(figure: Callable[[str], Figure]) -> tuple[Row, ...]:
+    limit = ("a bare grpc.aio handler", figure("bare handler"))
+    etcd = ("range of 650 B", figure("etcd range"))
+    return (
+        row(
+            "get_configuration",
+            "GetConfiguration, 650 B",
+            "calls/s",
+            figure("GetConfiguration"),
+            limit=limit,
+            etcd=etcd,
+            target=AT_LEAST_085,
+        ),
+        row(
+            "get_configuration_workers",
+            "GetConfiguration, 650 B, 2 workers",
+            "calls/s",
+            figure("GetConfiguration, 2 workers"),
+            limit=limit,
+            etcd=etcd,
+        ),
+        row(
+            "get_configuration_logged",
+            "GetConfiguration, 650 B, log level info",
+            "calls/s",
+            figure("GetConfiguration, log level info"),
+            limit=limit,
+        ),
+    )
+
+
+async def _subjects(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Subject], dict[str, str]]:
+    """What is measured, and why the rest is not."""
+    reasons: dict[str, str] = {}
+    get = messages.get(NAME)
+
+    async def service(*flags: str, log_level: str = "warning") -> Subject:
+        server = await stack.enter_async_context(
+            peers.service(run.database_url, run.folder, *flags, log_level=log_level)
+        )
+        return await _subject(run, server.address, get)
+
+    subjects = {"GetConfiguration": await service()}
+    limit = await stack.enter_async_context(peers.bare(subjects["GetConfiguration"].answer, run.folder))
+    subjects["bare handler"] = await _subject(run, limit.address, Call(path=bare.GET, request=get.request))
+    reason = peers.missing("etcd")
+    if reason:
+        reasons["etcd range"] = reason
+    else:
+        etcd = await stack.enter_async_context(peers.etcd(run.folder))
+        await call_once(etcd.address, messages.etcd_put(NAME))
+        subjects["etcd range"] = await _subject(run, etcd.address, messages.etcd_range(NAME))
+    if await peers.takes_workers():
+        subjects["GetConfiguration, 2 workers"] = await service("--workers", "2")
+    else:
+        reasons["GetConfiguration, 2 workers"] = "configsvc serve has no --workers yet"
+    subjects["GetConfiguration, log level info"] = await service(log_level="info")
+    return subjects, reasons
+
+
+async def _subject(run: Run, address: str, call: Call) -> Subject:
+    """The answer is looked at here, for h2load knows HTTP and not gRPC: an error is a success to it."""
+    answer = await call_once(address, call)
+    if b"db-1.internal.example" not in answer:
+        raise RuntimeError(f"{call.path} does not answer with the content")
+    body = run.folder / f"body-{address}.bin"
+    body.write_bytes(enveloped(call.request))
+    return Subject(address=address, call=call, body=body, answer=answer)
+
+
+async def _calls_per_second(subject: Subject, seconds: float) -> float:
+    load = ["-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", f"{seconds * 1000:.0f}ms"]
+    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(subject.body)]
+    url = f"http://{subject.address}{subject.call.path}"
+    h2load = peers.program("h2load")
+    assert h2load
+    printed = await output_of(h2load, *load, *headers, url)
+    return _checked_rate(printed, len(enveloped(subject.answer)))
+
+
+def _checked_rate(printed: str, answer_bytes: int) -> float:
+    """The rate that h2load printed, if every answer had its full length."""
+    rate = re.search(r"finished in [^,]+, ([\d.]+) req/s", printed)
+    requests = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", printed)
+    data = re.search(r"\((\d+)\) data", printed)
+    if not (rate and requests and data):
+        raise RuntimeError(f"h2load printed something else than expected: {printed}")
+    succeeded, failed, errored = map(int, requests.groups())
+    # Bytes of answers that were not complete in the end are counted too.
+    started = int(data[1]) / answer_bytes - succeeded
+    if failed or errored or not 0 <= started <= CONNECTIONS * STREAMS:
+        raise RuntimeError(f"answers under h2load are not whole: {printed}")
+    return float(rate[1])

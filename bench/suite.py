@@ -1,0 +1,130 @@
+"""All measurements of one run, on one database."""
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+
+import asyncpg
+import grpc
+from rich.console import Console
+
+from bench import cold_reads, messages, peers, reads, watches, writes
+from bench.plan import Plan, Run, output_of
+from bench.results import Curve, Figure, Results, Row, Target, row
+from configsvc.embedded import embedded_postgres
+
+APPLICATION = "INSERT INTO applications (name) VALUES ($1)"
+WATCHED = "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3::jsonb)"
+ROWS = """
+INSERT INTO configurations (application, name, config)
+SELECT $1, 'row-' || lpad(i::text, 8, '0'), $2::jsonb
+FROM generate_series(0, $3::integer - 1) AS i
+"""
+
+
+# A program that ends, does not answer, or answers with something else than it should.
+FAILURES = (RuntimeError, OSError, TimeoutError, grpc.RpcError, asyncpg.PostgresError)
+
+
+class Group(StrEnum):
+    """What can be measured by itself."""
+
+    READS = "reads"
+    WATCHES = "watches"
+    COLD_READS = "cold-reads"
+    WRITES = "writes"
+
+
+async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
+    """Starts everything, measures, and ends everything."""
+    rows: list[Row] = []
+    curves: list[Curve] = []
+    failed: list[str] = []
+    # One minute's average. A figure of a busy machine is none.
+    load_before = f"{os.getloadavg()[0]:.2f}"
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with tempfile.TemporaryDirectory(prefix="configsvc-bench-") as name:
+        folder = Path(name)
+        async with embedded_postgres(folder / "data") as url:
+            run = Run(plan=plan, database_url=url, folder=folder, say=lambda text: console.print(text, markup=False))
+            await _prepare(run)
+            for group in groups:
+                try:
+                    measured, drawn = await _measured(run, group)
+                except FAILURES as error:
+                    # Minutes of other figures are worth keeping.
+                    failed.append(f"{group}: {type(error).__name__}: {error}")
+                    run.say(failed[-1])
+                else:
+                    rows += measured
+                    curves += drawn
+            machine = await _machine(url, load_before)
+    return Results(
+        taken=datetime.now(UTC).isoformat(timespec="seconds"),
+        repetitions=plan.repetitions,
+        quick=plan.quick,
+        machine=machine,
+        rows=tuple(rows),
+        failed=tuple(failed),
+        curves=tuple(curves),
+    )
+
+
+async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
+    match group:
+        case Group.READS:
+            return await reads.measure(run), ()
+        case Group.WATCHES:
+            return await watches.measure(run)
+        case Group.COLD_READS:
+            return await cold_reads.measure(run), ()
+        case Group.WRITES:
+            return (*await writes.measure(run), *_not_built()), ()
+
+
+async def _prepare(run: Run) -> None:
+    """Migrates the database and fills it."""
+    await output_of(str(peers.CONFIGSVC), "migrate", "--database-url", run.database_url)
+    connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=60)
+    text = messages.content_text()
+    await connection.execute(APPLICATION, messages.APPLICATION)
+    await connection.execute(WATCHED, messages.APPLICATION, messages.WATCHED, text)
+    await connection.execute(ROWS, messages.APPLICATION, text, max(messages.ROWS, run.plan.cold_reads))
+    # Otherwise autovacuum does so at a moment of its own.
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close(timeout=10)
+
+
+def _not_built() -> tuple[Row, ...]:
+    later = Figure(missing="not built yet")
+    target = Target(at="least", bound=20_000)
+    return (
+        row("batch_write", "BatchWriteConfigurations", "configurations/s", later, by="value", target=target),
+        row("validation", "validation against a JSON Schema", "µs", later, by="value"),
+    )
+
+
+async def _machine(url: str, load_before: str) -> dict[str, str]:
+    """What the figures depend on."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=10)
+    postgres: str = await connection.fetchval("SHOW server_version")
+    await connection.close(timeout=10)
+    libraries = ("configsvc", "grpcio", "asyncpg", "uvloop", "protobuf")
+    commands = {"etcd": "--version", "h2load": "--version", "pgbench": "--version", "redis-server": "--version"}
+    found = {name: path for name in commands if (path := peers.program(name))}
+    printed = {name: (await output_of(path, commands[name])).splitlines()[0] for name, path in found.items()}
+    return {
+        "processors": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load before": load_before,
+        "Python": sys.version.split()[0],
+        "PostgreSQL": postgres,
+        **{name: version(name) for name in libraries},
+        **printed,
+    }

@@ -1,0 +1,3 @@
+from configsvc.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""A port that several processes share, and nobody else."""
+
+import errno
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+
+from configsvc.start import StartError
+
+# What getaddrinfo finds and this machine has not, such as ::1 for localhost where IPv6 is switched off.
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+@contextmanager
+def shared_port(listen: str) -> Generator[str]:
+    """Keeps an address for processes of this user that listen on it with SO_REUSEPORT, and yields it with the number
+    that port 0 stands for. Nothing is accepted here. Raises StartError.
+    """
+    host, _, port = listen.rpartition(":")
+    with ExitStack() as kept:
+        try:
+            number = int(port) or _free_port(host)
+            for family, address in _addresses(host):
+                kept.enter_context(_keep(family, address, number))
+        except OSError as error:
+            raise StartError(f"cannot listen on {listen}: it is in use, or not an address of this machine") from error
+        yield f"{host}:{number}"
+
+
+def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    name = host.strip("[]")
+    if _is_wildcard(name) and socket.has_dualstack_ipv6():
+        # As gRPC understands it: 0.0.0.0 is every address of both kinds.
+        return [(socket.AF_INET6, "::")]
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+    return [(family, address) for family, address in addresses if _is_here(family, address)] or addresses
+
+
+def _is_wildcard(name: str) -> bool:
+    try:
+        return ip_address(name).is_unspecified
+    except ValueError:
+        return False
+
+
+def _is_here(family: socket.AddressFamily, address: str) -> bool:
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise
+    return True
+
+
+def _free_port(host: str) -> int:
+    family, address = _addresses(host)[0]
+    with _listening(family, address, 0) as probe:
+        return probe.getsockname()[1]
+
+
+def _keep(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    # Listening finds out who else does. Connections that have ended do not matter to it, and would to a plain bind with
+    # SO_REUSEPORT alone.
+    kept = _listening(family, address, port)
+    kept.shutdown(socket.SHUT_RDWR)
+    # Bound still: from now on only for those who share it too.
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return kept
+
+
+def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    return socket.create_server(
+        (address, port), family=family, dualstack_ipv6=_is_wildcard(address) and family == socket.AF_INET6
+    )
