@@ -67,7 +67,6 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
     options = (
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1000),
     )
     async with grpc.aio.insecure_channel(address, options=options) as channel:
