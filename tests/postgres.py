@@ -104,3 +104,12 @@ async def plain_connection(url: str) -> AsyncGenerator["asyncpg.Connection[async
     finally:
         # The test may have cut it off.
         connection.terminate()
+
+
+async def terminate(connection: "asyncpg.Connection[asyncpg.Record]", application_name: str) -> int:
+    """Ends the other sessions of the database whose name begins so; how many there were."""
+    return await connection.fetchval(
+        """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE starts_with(application_name, $1) AND datname = current_database() AND pid <> pg_backend_pid()""",
+        application_name,
+    )

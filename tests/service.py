@@ -69,7 +69,11 @@ def settings_of(**settings: Any) -> Settings:
 @asynccontextmanager
 async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service]:
     """Stubs on a channel of their own, which shares no connection with another."""
-    options = (("grpc.use_local_subchannel_pool", 1),)
+    options = (
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    )
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         yield Service(
             address=address,
@@ -107,6 +111,12 @@ def status_of(error: grpc.aio.AioRpcError) -> Status:
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """The reason of the error's ErrorInfo."""
     return error_info_of(error).reason
+
+
+def reason_if_any(error: grpc.aio.AioRpcError) -> str:
+    """The reason of an error; empty where it comes from gRPC itself, as that of a broken connection does."""
+    from_service = "grpc-status-details-bin" in dict(error.trailing_metadata() or ())
+    return reason_of(error) if from_service else ""
 
 
 def error_info_of(error: grpc.aio.AioRpcError) -> ErrorInfo:

@@ -1,10 +1,11 @@
 """Connections to PostgreSQL, by what they are for, so that one kind of work cannot starve another."""
 
+import asyncio
 import json
 import math
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 CATCH_UP_TIMEOUT_SECONDS = 30.0
 RELEASE_TIMEOUT_SECONDS = 2.0
+# A connection whose other end is gone never says that it is closed.
+CLOSE_TIMEOUT_SECONDS = 2.0
 TIMER_SECONDS = 0.1
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
@@ -206,7 +209,9 @@ async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncGenera
     await pool
     try:
         yield pool
-        await pool.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await pool.close()
     finally:
         # After an error nobody waits for what is under way; after a polite end there is nothing left to do.
         pool.terminate()

@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import create, create_application, failing, get, head
+from tests.proxy import Proxy, far_service, proxied
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
-from tests.watch.proxy import Proxy, proxied
 
 OURS = ("configapi.v1.ApplicationService", "configapi.v1.ConfigurationService", "configapi.v1.ServerService")
 
@@ -111,14 +111,14 @@ async def test_health_is_overall_and_for_each_service(service: Service) -> None:
 
 
 @pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[tuple[Proxy, Service]]:
+async def far(database_url: str) -> AsyncIterator[tuple[Service, Proxy]]:
     """A service that reaches its database through a proxy."""
-    async with proxied(database_url) as (proxy, url), running_service(url) as service:
-        yield proxy, service
+    async with far_service(database_url) as far:
+        yield far
 
 
-async def test_health_follows_the_database(proxy: tuple[Proxy, Service]) -> None:
-    cable, service = proxy
+async def test_health_follows_the_database(far: tuple[Service, Proxy]) -> None:
+    service, cable = far
     await create_application(service, "shop")
     await cable.cut()
     await wait_for_health(service, HealthCheckResponse.NOT_SERVING)
@@ -142,8 +142,8 @@ async def wait_for_status(service: Service, name: str, wanted: int) -> None:
                 return
 
 
-async def test_a_call_on_a_lost_connection_is_unavailable_and_the_next_one_works(proxy: tuple[Proxy, Service]) -> None:
-    cable, service = proxy
+async def test_a_call_on_a_lost_connection_is_unavailable_and_the_next_one_works(far: tuple[Service, Proxy]) -> None:
+    service, cable = far
     await create_application(service, "shop")
     await create(service, "web")
     await cable.drop()
@@ -161,3 +161,13 @@ async def test_a_request_larger_than_4_mib_is_refused(service: Service) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.configurations.ListConfigurations(ListConfigurationsRequest(name_prefix="x" * 5 * 1024 * 1024))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_the_service_stops_although_the_database_no_longer_answers(database_url: str) -> None:
+    async with (
+        proxied(database_url) as (cable, url),
+        asyncio.timeout(LIMIT_SECONDS),
+        running_service(url) as service,
+    ):
+        await create_application(service)
+        cable.freeze()

@@ -20,11 +20,13 @@ from configsvc import compaction
 from tests.api.calls import creation, failing
 from tests.compaction.logs import A_DAY, age, compact_once, compacted_revision
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head
+from tests.proxy import far_service
 from tests.service import Service, error_info_of, reason_of, running_service
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, patch, selector, watching
 from tests.watch.history import joined, read_history
 from tests.watch.recording import SlowReader, recorded, slowly
-from tests.watch.test_feed import far_service, fill_one_by_one, status, until, until_away
+from tests.watch.status import status, until, until_away
+from tests.watch.test_feed import fill_one_by_one
 from tests.watch.validators import ordered, unique, validate
 
 

@@ -1,4 +1,5 @@
 import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -6,9 +7,13 @@ import pytest
 
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.rpc.errors import TRANSLATIONS
+from tests.robustness import validators
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENTS = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")))
+ROBUSTNESS = PROJECT / "tests" / "robustness"
+DOCUMENTS = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), ROBUSTNESS / "README.md"))
+# They name the tests that prove what they say.
+PROOFS = (PROJECT / "docs" / "guarantees.md", ROBUSTNESS / "README.md")
 
 
 def document(name: str) -> str:
@@ -34,16 +39,37 @@ def test_every_error_reason_is_documented() -> None:
     }
 
 
-def test_every_test_that_is_named_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", document("guarantees.md")))
-    existing = {
+def names_of_tests(folder: Path) -> set[str]:
+    """The names of all test functions."""
+    return {
         node.name
-        for path in (PROJECT / "tests").rglob("*.py")
+        for path in folder.rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     }
+
+
+@pytest.mark.parametrize(
+    "path", [PROJECT / "docs" / "guarantees.md", ROBUSTNESS / "README.md"], ids=lambda path: path.name
+)
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
     assert named
-    assert named - existing == set()
+    assert named - names_of_tests(PROJECT / "tests") == set()
+
+
+def test_every_test_of_robustness_stands_in_its_readme() -> None:
+    text = (ROBUSTNESS / "README.md").read_text(encoding="utf-8")
+    assert sorted(names_of_tests(ROBUSTNESS)) == sorted(
+        set(re.findall(r"`(test_\w+)`", text)) & names_of_tests(ROBUSTNESS)
+    )
+
+
+def test_every_judge_of_robustness_stands_in_its_readme_with_its_sentence() -> None:
+    text = (ROBUSTNESS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*.*\*\* \| (.+) \| `(\w+)` \|$", text, re.MULTILINE)
+    judges = (*validators.JUDGES, validators.bounded, validators.answered)
+    assert sorted(rows) == sorted((inspect.cleandoc(judge.__doc__ or ""), judge.__name__) for judge in judges)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -56,6 +56,14 @@ async def configuration(session: Session, name: str, config: str = "{}", applica
     )
 
 
+async def wait_until_blocked(session: Session) -> None:
+    """Returns when the session holds another one up."""
+    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not await session.fetchval(blocked):  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
 class Bell:
     """What is notified, in order."""
 
@@ -83,3 +91,15 @@ async def listening(url: str) -> AsyncGenerator[Bell]:
         await connection.add_listener(CHANNEL, callback)
         yield bell
         await connection.remove_listener(CHANNEL, callback)
+
+
+@asynccontextmanager
+async def silenced_bells(session: Session) -> AsyncGenerator[None]:
+    """Nobody hears of a commit."""
+    await session.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
+    await session.execute("CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
+    try:
+        yield
+    finally:
+        await session.execute("DROP FUNCTION public.pg_notify(text, text)")
+        await session.execute("ALTER FUNCTION pg_catalog.pg_notify_silenced(text, text) RENAME TO pg_notify")

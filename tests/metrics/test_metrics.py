@@ -13,11 +13,11 @@ from configsvc.app import StartError, run_service
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.log.reading import Session, application
 from tests.metrics.scraping import measured_service
+from tests.proxy import proxied
 from tests.reads.holding import DatabaseReads, fed
 from tests.reads.test_cached import by_id, set_number, shop
 from tests.service import settings_of
 from tests.watch.changing import fill, watching
-from tests.watch.proxy import proxied
 from tests.watch.recording import recorded, slowly
 from tests.watch.test_feed import fill_one_by_one, terminate
 

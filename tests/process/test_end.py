@@ -12,6 +12,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from tests.api.calls import create, create_application, failing, get, patch
+from tests.log.reading import wait_until_blocked
 from tests.process.running import LIMIT_SECONDS, program, serving
 from tests.service import connected
 
@@ -59,13 +60,6 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
     assert "Traceback" not in running.text
     async with serving(tmp_path, database_url) as (_, service):
         assert (await get(service, "web")).version == 2
-
-
-async def wait_until_blocked(database: "asyncpg.Connection[asyncpg.Record]") -> None:
-    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not await database.fetchval(blocked):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_a_call_that_takes_longer_than_the_grace_is_cut_off(tmp_path: Path, database_url: str) -> None:

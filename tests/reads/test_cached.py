@@ -13,9 +13,9 @@ from configsvc.domain.errors import DatabaseBusyError
 from configsvc.storage import configurations
 from tests.api.calls import create, create_application, failing, get, key
 from tests.log.reading import Session, application, configuration
+from tests.proxy import proxied
 from tests.reads.holding import DatabaseReads, HeldFeed, fed
 from tests.service import Service, reason_of, running_service
-from tests.watch.proxy import proxied
 from tests.watch.test_feed import go_back_to, until, until_away
 
 LIMIT_SECONDS = 30.0

@@ -1,11 +1,12 @@
 """What the log says, read past the service: the yardstick for every watch."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector, WatchConfigurationsRequest
 from configsvc.domain.content import JsonObject, encode_json
 from tests.postgres import plain_connection
 
@@ -60,6 +61,8 @@ class History:
 
     changes: tuple[Change, ...]
     head: int
+    # By selectors: a long history is asked for the same events by every bookmark of every watch.
+    _events: dict[bytes, list[Expected]] = field(default_factory=dict)
 
     def state_at(self, revision: int) -> dict[str, Change]:
         """The configurations that exist at the revision, by id."""
@@ -83,11 +86,15 @@ class History:
 
     def expected(self, selectors: Sequence[ConfigurationSelector], after: int, up_to: int) -> list[Expected]:
         """The events of a watch between two revisions. What was before a change is taken from the change before it."""
-        return [
-            event
-            for event in _events(self.changes, selectors)
-            if event is not None and after < event.change.revision <= up_to
-        ]
+        key = WatchConfigurationsRequest(selectors=selectors).SerializeToString()
+        if key not in self._events:
+            self._events[key] = [event for event in _events(self.changes, selectors) if event]
+        events = self._events[key]
+        return events[bisect_right(events, after, key=_revision) : bisect_right(events, up_to, key=_revision)]
+
+
+def _revision(event: Expected) -> int:
+    return event.change.revision
 
 
 def selected(change: Change, selectors: Sequence[ConfigurationSelector]) -> bool:

@@ -1,7 +1,7 @@
 """A recorder that keeps every message of a watch, and the view that a client would build from them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -66,14 +66,14 @@ class Recording:
     @property
     def revision(self) -> int:
         """Where the watch can be resumed; -1 while it cannot."""
-        steps = self.steps
-        if steps:
-            return steps[-1].revision
+        for message in reversed(self.messages):
+            if not message.more:
+                return message.revision
         return self.request.after_revision if self.request.HasField("after_revision") else -1
 
     @property
     def epoch(self) -> str:
-        return self.messages[-1].epoch
+        return self.messages[-1].epoch if self.messages else self.request.epoch
 
     def view(self) -> View:
         """The configurations that a client knows at `revision`, by id, if the watch began with a snapshot or at 0."""
@@ -114,12 +114,21 @@ def _steps(messages: Sequence[WatchConfigurationsResponse]) -> Iterator[Step]:
             together = []
 
 
-class Recorder:
-    """Reads a watch into a recording, in a task of its own, and knows what to wait for."""
+async def at_once() -> None:
+    """The pace of a client that reads as fast as it can."""
 
-    def __init__(self, service: Service, request: WatchConfigurationsRequest) -> None:
+
+class Recorder:
+    """Reads a watch into a recording, in a task of its own, and knows what to wait for. The pace is awaited after each
+    message.
+    """
+
+    def __init__(
+        self, service: Service, request: WatchConfigurationsRequest, pace: Callable[[], Awaitable[object]] = at_once
+    ) -> None:
         self.recording = Recording(request=request)
         self.error: grpc.aio.AioRpcError | None = None
+        self._pace = pace
         self._heard = asyncio.Condition()
         self._call = service.configurations.WatchConfigurations(request)
         self._reading = asyncio.create_task(self._read())
@@ -129,6 +138,7 @@ class Recorder:
             async for message in self._call:
                 self.recording.messages.append(message)
                 await self._tell()
+                await self._pace()
         except grpc.aio.AioRpcError as error:
             self.error = error
         await self._tell()
@@ -165,6 +175,10 @@ class Recorder:
     async def until_revision(self, revision: int) -> Recording:
         """Returns when everything up to the revision was delivered."""
         return await self.until(lambda recording: recording.revision >= revision and recording.synced)
+
+    async def wait_end(self) -> None:
+        """Returns when the watch has ended; there is no limit."""
+        await asyncio.wait([self._reading])
 
     async def until_error(self) -> grpc.aio.AioRpcError:
         """The error that ends the watch."""

@@ -1,74 +1,26 @@
 """The feed and its watches through the loss of the connection, of the database and of what is in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
 from configsvc.cache import Cache
 from configsvc.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
-from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening
-from tests.postgres import plain_connection
+from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
+from tests.postgres import plain_connection, terminate
+from tests.proxy import far_service
 from tests.service import Service, reason_of, running_service
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, watching
 from tests.watch.history import read_history
-from tests.watch.proxy import Proxy, proxied
 from tests.watch.recording import Recorder, recorded, slowly
+from tests.watch.status import status, until, until_away, until_lag
 from tests.watch.validators import validate
 
 OFTEN = Duration(nanos=100_000_000)
-
-
-async def status(service: Service) -> GetServerStatusResponse:
-    return await service.server.GetServerStatus(GetServerStatusRequest())
-
-
-async def until(condition: Callable[[GetServerStatusResponse], bool], service: Service) -> None:
-    """Returns when the service says that it is so."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not condition(await status(service)):  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(0.01)
-
-
-async def until_away(service: Service) -> None:
-    """Returns when the service knows that the database is away, and what it said before has long arrived."""
-    await until(lambda answer: not answer.live, service)
-    await until_lag(service, 0.3)
-
-
-async def until_lag(service: Service, more_seconds: float) -> None:
-    """Returns when the feed has been cut off for longer by that much."""
-    wanted = lag(await status(service)) + more_seconds
-    await until(lambda answer: lag(answer) >= wanted, service)
-
-
-def lag(answer: GetServerStatusResponse) -> float:
-    return answer.feed_lag.ToTimedelta().total_seconds()
-
-
-async def terminate(session: Session, application_name: str) -> int:
-    """Ends the sessions whose name begins so; how many there were."""
-    return await session.fetchval(
-        """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE starts_with(application_name, $1) AND datname = current_database() AND pid <> pg_backend_pid()""",
-        application_name,
-    )
-
-
-@asynccontextmanager
-async def far_service(database_url: str) -> AsyncGenerator[tuple[Service, Proxy]]:
-    """A service that reaches its database through a proxy."""
-    async with proxied(database_url) as (proxy, url), running_service(url) as service:
-        try:
-            yield service, proxy
-        finally:
-            proxy.restore()
 
 
 @pytest.mark.parametrize("victims", ["configsvc feed", "configsvc"])
@@ -264,10 +216,11 @@ async def test_a_lost_bell_delays_a_change_and_loses_nothing(psql: Session, data
     await application(psql)
     async with running_service(database_url) as service, recorded(service) as watch:
         await watch.until_synced()
-        # A commit whose notification nobody hears.
-        await psql.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
-        await psql.execute("CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
-        async with listening(database_url) as bell, plain_connection(database_url) as session:
+        async with (
+            silenced_bells(psql),
+            listening(database_url) as bell,
+            plain_connection(database_url) as session,
+        ):
             await configuration(session, "web")
             recording = await watch.until_revision(2)
             assert bell.silent

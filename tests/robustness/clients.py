@@ -1,0 +1,179 @@
+"""Clients that watch as a good one does, through every loss, and record all that they get."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
+from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
+from tests.robustness.traffic import APPLICATIONS, NAMES
+from tests.service import Service, connected, reason_if_any
+from tests.watch.changing import selector
+from tests.watch.recording import Recorder, Recording, at_once, summary
+
+OFTEN = Duration(nanos=100_000_000)
+PAUSE_SECONDS = (0.05, 0.2)
+SLOW_SECONDS = 0.01
+LIMIT_SECONDS = 40.0
+
+Pace = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The status that a stream ended with; the reason is empty where gRPC gave it."""
+
+    code: grpc.StatusCode
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """One stream, from its request to its end; None as long as it is open."""
+
+    recording: Recording
+    end: End | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """What a client saw without beginning anew: streams, each resumed where the one before had come to."""
+
+    streams: list[Stream] = field(default_factory=list)
+
+    @property
+    def joined(self) -> Recording:
+        """All that could be applied, as if it had been one stream."""
+        first = self.streams[0].recording
+        messages = [
+            message
+            for stream in self.streams
+            for step in stream.recording.steps
+            for message in step.messages
+            if stream.recording is first or not message.synced
+        ]
+        return Recording(request=first.request, messages=messages)
+
+
+async def slowly() -> None:
+    """The pace of a client that takes its time with each message."""
+    await asyncio.sleep(SLOW_SECONDS)
+
+
+class Client:
+    """Watches at one of several addresses: resumes after an error, begins anew after OUT_OF_RANGE."""
+
+    def __init__(
+        self, addresses: Sequence[str], request: WatchConfigurationsRequest, *, pace: Pace = at_once, first: int = 0
+    ) -> None:
+        self._addresses = addresses
+        self._request = request
+        self._pace = pace
+        self._turn = first
+        self.lives: list[Life] = []
+
+    @property
+    def address(self) -> str:
+        """Where it watches."""
+        return self._addresses[self._turn % len(self._addresses)]
+
+    @property
+    def current(self) -> Recording | None:
+        """The stream that is read, or was last."""
+        return self.lives[-1].streams[-1].recording if self.lives and self.lives[-1].streams else None
+
+    @property
+    def revision(self) -> int:
+        """Everything up to here was delivered; -1 for nothing yet."""
+        return self.current.revision if self.current else -1
+
+    @property
+    def synced(self) -> bool:
+        """Whether the stream that is read has caught up."""
+        return self.current is not None and self.current.synced
+
+    @property
+    def bookmarks(self) -> int:
+        """How many came."""
+        return sum(len(stream.recording.bookmarks) for life in self.lives for stream in life.streams)
+
+    @property
+    def ends(self) -> list[End]:
+        """How its streams ended."""
+        return [stream.end for life in self.lives for stream in life.streams if stream.end]
+
+    async def until(self, condition: Callable[["Client"], bool]) -> None:
+        """Returns when the condition holds."""
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while not condition(self):  # noqa: ASYNC110  # simpler than a condition over several streams
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            shown = summary(self.current) if self.current else "nothing"
+            raise AssertionError(f"not so within {LIMIT_SECONDS} s, after {self.ends[-3:]}: {shown}") from None
+
+    async def until_revision(self, revision: int) -> None:
+        """Returns when everything up to the revision was delivered."""
+        await self.until(lambda client: client.synced and client.revision >= revision)
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        async with AsyncExitStack() as channels:
+            # Channels of its own: a client that does not read holds up whatever else is on its connection.
+            services = [
+                await channels.enter_async_context(connected(address, asyncio.Event())) for address in self._addresses
+            ]
+            while True:
+                await self._read(services[self._turn % len(services)])
+                self._turn += 1
+                await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
+
+    async def _read(self, service: Service) -> None:
+        recorder = Recorder(service, self._next_request(), self._pace)
+        stream = Stream(recording=recorder.recording)
+        self.lives[-1].streams.append(stream)
+        try:
+            await recorder.wait_end()
+        finally:
+            await recorder.close()
+        stream.end = End(code=grpc.StatusCode.OK, reason="")
+        if recorder.error:
+            stream.end = End(code=recorder.error.code(), reason=reason_if_any(recorder.error))
+
+    def _next_request(self) -> WatchConfigurationsRequest:
+        if not self.lives:
+            return self._begin(self._request)
+        last = self.lives[-1].streams[-1]
+        assert last.end
+        request = WatchConfigurationsRequest()
+        request.CopyFrom(self._request)
+        if last.end.code == grpc.StatusCode.OUT_OF_RANGE or last.recording.revision < 0:
+            request.ClearField("after_revision")
+            return self._begin(request)
+        request.after_revision = last.recording.revision
+        request.epoch = last.recording.epoch
+        return request
+
+    def _begin(self, request: WatchConfigurationsRequest) -> WatchConfigurationsRequest:
+        self.lives.append(Life())
+        return request
+
+
+def watch_of(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
+    """A watch that says often how far it has come."""
+    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision, progress_interval=OFTEN)
+
+
+def clients_of_every_kind(addresses: Sequence[str]) -> list[Client]:
+    """Clients of the traffic, spread over the addresses."""
+    of_keys = [selector(APPLICATIONS[2], keys=NAMES[::2]), selector(APPLICATIONS[0], prefix="db")]
+    without_config = watch_of()
+    without_config.view = CONFIGURATION_VIEW_BASIC
+    requests = [watch_of(), watch_of(after_revision=0), watch_of(selector("bank")), watch_of(*of_keys), without_config]
+    clients = [Client(addresses, request, first=number) for number, request in enumerate(requests)]
+    return [*clients, Client(addresses, watch_of(after_revision=0), pace=slowly, first=len(clients))]

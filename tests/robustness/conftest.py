@@ -1,0 +1,33 @@
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import run, server_folder
+from tests.robustness.form import IS_LONG
+from tests.robustness.server import OwnServer, own_server, prepare_server
+
+
+@pytest.fixture(scope="session")
+def prepared_server() -> Generator[Path]:
+    """The folder of a stopped server with a migrated database, to be copied."""
+    with server_folder() as folder:
+        run(prepare_server(folder))
+        yield folder
+
+
+@pytest.fixture
+async def server(prepared_server: Path) -> AsyncGenerator[OwnServer]:
+    """A server of this test alone."""
+    with server_folder() as folder:
+        async with own_server(prepared_server, folder) as running:
+            yield running
+
+
+@pytest.fixture(autouse=True)
+def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short form waits less for a database that is away; the long one waits as in production."""
+    if not IS_LONG:
+        monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
+        monkeypatch.setattr("configsvc.feed.RECONNECT_LAST_SECONDS", 0.5)
+        monkeypatch.setattr("configsvc.storage.log.PAGE_SECONDS", 2.0)

@@ -1,0 +1,98 @@
+"""A program that opens many watches at once and tells its parent, in JSON lines, how they do.
+
+It reads lines: `until REVISION` is answered when every watch has come so far, `ends` when every watch has ended.
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+
+import grpc
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
+from tests.robustness.clients import watch_of
+from tests.service import Service, connected, reason_if_any
+
+CHANNELS = 10
+BUSY = "UNAVAILABLE DATABASE_BUSY"
+PROGRESS_SECONDS = 5
+
+
+class Watch:
+    """One watch: how far it has come, a digest of all its events, and how it ended."""
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.synced = False
+        self.end = ""
+        self._digest = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    async def run(self, service: Service) -> None:
+        """Watches until the end, and again where the database was too busy with all the others."""
+        self.end = BUSY
+        while self.end == BUSY:
+            await self._read(service)
+
+    async def _read(self, service: Service) -> None:
+        request = watch_of(after_revision=max(self.revision, 0))
+        request.progress_interval.FromSeconds(PROGRESS_SECONDS)
+        try:
+            async for message in service.configurations.WatchConfigurations(request):
+                self._take(message)
+        except grpc.aio.AioRpcError as error:
+            self.end = f"{error.code().name} {reason_if_any(error)}"
+
+    def _take(self, message: WatchConfigurationsResponse) -> None:
+        self.synced = self.synced or message.synced
+        if message.events:
+            self._digest.update(message.SerializeToString(deterministic=True))
+        if not message.more:
+            self.revision = message.revision
+
+
+async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> None:
+    """Answers the parent."""
+    async for command in commands():
+        if command == "ends":
+            await asyncio.wait(running)
+            say(ends=Counter(watch.end for watch in watches))
+        else:
+            revision = int(command.removeprefix("until "))
+            while not all(watch.synced and watch.revision >= revision for watch in watches):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            say(digests=Counter(watch.digest for watch in watches))
+
+
+async def commands() -> AsyncGenerator[str]:
+    """What the parent asks, line by line."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async for line in reader:
+        yield line.decode().strip()
+
+
+def say(**facts: object) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+async def main(address: str, count: int) -> None:
+    watches = [Watch() for _ in range(count)]
+    async with AsyncExitStack() as channels:
+        services = [await channels.enter_async_context(connected(address, asyncio.Event())) for _ in range(CHANNELS)]
+        running = [asyncio.create_task(watch.run(services[number % CHANNELS])) for number, watch in enumerate(watches)]
+        await follow(watches, running)
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

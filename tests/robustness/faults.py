@@ -1,0 +1,112 @@
+"""What can go wrong between the service, PostgreSQL and their network: a context for each fault, over at its end."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+
+from tests.log.reading import Session
+from tests.postgres import plain_connection, terminate
+from tests.proxy import Proxy, Way
+from tests.robustness.server import OwnServer
+
+LIMIT_SECONDS = 30.0
+SLOW_SECONDS = (0.0, 0.1)
+EVERYTHING = "applications, configurations, change_records, commits, requests, revision_counter"
+
+
+async def kill_connections(session: Session, application_name: str) -> None:
+    """Ends the other sessions whose name begins so, as soon as there are any."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not await terminate(session, application_name):  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def stopped(server: OwnServer) -> AsyncGenerator[None]:
+    """PostgreSQL is shut down, and started again."""
+    await server.stop()
+    yield
+    await server.start()
+
+
+@asynccontextmanager
+async def crashed(server: OwnServer) -> AsyncGenerator[None]:
+    """PostgreSQL is stopped as by a loss of power, and recovers at its start."""
+    await server.crash()
+    yield
+    await server.start()
+
+
+@asynccontextmanager
+async def stalled(proxy: Proxy) -> AsyncGenerator[None]:
+    """The network passes nothing on, and closes nothing."""
+    proxy.freeze()
+    yield
+    proxy.restore()
+
+
+@asynccontextmanager
+async def cut(proxy: Proxy) -> AsyncGenerator[None]:
+    """The network breaks every connection, and each new one."""
+    await proxy.cut()
+    yield
+    proxy.restore()
+
+
+@asynccontextmanager
+async def one_way(proxy: Proxy, blocked: Way) -> AsyncGenerator[None]:
+    """The network passes on what the other direction sends only."""
+    blocked.flowing.clear()
+    yield
+    proxy.restore()
+
+
+@asynccontextmanager
+async def slow(proxy: Proxy) -> AsyncGenerator[None]:
+    """The network takes its time, more or less of it."""
+    for way in (proxy.to_server, proxy.to_client):
+        way.delay = SLOW_SECONDS
+    yield
+    proxy.restore()
+
+
+@asynccontextmanager
+async def locked(session: Session) -> AsyncGenerator[None]:
+    """Nobody else reads or writes a table, as during a migration."""
+    async with session.transaction():
+        # Of two that lock each other, the other one is given up.
+        await session.execute("SET LOCAL deadlock_timeout = '20s'")
+        await session.execute(f"LOCK TABLE {EVERYTHING} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@asynccontextmanager
+async def read_only(session: Session) -> AsyncGenerator[None]:
+    """PostgreSQL takes no writes."""
+    await session.execute("SET default_transaction_read_only = off")
+    await session.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    await session.execute("SELECT pg_reload_conf()")
+    yield
+    await session.execute("ALTER SYSTEM RESET default_transaction_read_only")
+    await session.execute("SELECT pg_reload_conf()")
+
+
+@asynccontextmanager
+async def crowded(database_url: str, session: Session) -> AsyncGenerator[None]:
+    """Others have all connections that the server allows."""
+    async with AsyncExitStack() as others:
+        await take_all_connections(database_url, others)
+        while await terminate(session, "configsvc"):
+            await take_all_connections(database_url, others)
+        yield
+
+
+async def take_all_connections(database_url: str, others: AsyncExitStack) -> None:
+    """Connects until the server refuses."""
+    while True:
+        try:
+            await others.enter_async_context(plain_connection(database_url))
+        except asyncpg.TooManyConnectionsError:
+            return

@@ -1,0 +1,27 @@
+"""How much the suite does: short as a part of `make test`, long in `make robustness`."""
+
+import os
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Each fault strikes in every round, and this many writes are done before and after it."""
+
+    rounds: int
+    writes: int
+    watches: int
+    stalled_megabytes: int
+    nemesis_faults: int
+
+
+SHORT = Form(rounds=1, writes=15, watches=1000, stalled_megabytes=72, nemesis_faults=4)
+LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesis_faults=50)
+
+IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
+FORM = LONG if IS_LONG else SHORT
+# The limit of a test that needs much of a processor which others may want too.
+PATIENCE_SECONDS = 3600 if IS_LONG else 180
+# Of the traffic and of the order of the faults.
+SEED = os.environ.get("CONFIGSVC_ROBUSTNESS_SEED") or str(random.randrange(1_000_000_000))

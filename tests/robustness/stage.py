@@ -1,0 +1,101 @@
+"""Traffic and clients around a fault, and the judgement at the end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from tests.log.reading import application, head
+from tests.postgres import plain_connection
+from tests.robustness import validators
+from tests.robustness.clients import Client, clients_of_every_kind
+from tests.robustness.form import FORM, SEED
+from tests.robustness.traffic import APPLICATIONS, Traffic, read_marks
+from tests.service import Service, connected
+from tests.watch.history import History, read_history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a fault strikes. The URL leads to the database past every proxy."""
+
+    database_url: str
+    traffic: Traffic
+    clients: Sequence[Client]
+
+    async def burst(self) -> None:
+        """Returns when as many writes were done as a fault shall have around it."""
+        await self.traffic.more(FORM.writes)
+
+    async def until_bookmarks(self) -> None:
+        """Returns when every client was told how far it has come: streams that began before are live."""
+        for client in self.clients:
+            said = client.bookmarks
+            await client.until(lambda client, said=said: client.bookmarks > said)
+
+
+@asynccontextmanager
+async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage]:
+    """Traffic and clients of every kind. In the end all clients get everything, and all promises were kept."""
+    print(f"CONFIGSVC_ROBUSTNESS_SEED={SEED}")
+    clients = clients_of_every_kind([service.address for service in services])
+    await create_applications(database_url)
+    async with watching(clients), writing(database_url, *services) as traffic:
+        yield Stage(database_url=database_url, traffic=traffic, clients=clients)
+        await traffic.more(FORM.writes)
+        await traffic.end()
+        await until_delivered(database_url, clients)
+    judge(clients, await read_history(database_url))
+    await judge_writes(database_url, traffic)
+
+
+async def create_applications(database_url: str) -> None:
+    """Creates what the traffic changes."""
+    async with plain_connection(database_url) as session:
+        for name in APPLICATIONS[:2]:
+            await application(session, name)
+
+
+@asynccontextmanager
+async def watching(clients: Sequence[Client]) -> AsyncGenerator[None]:
+    """The clients watch."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(client.run()) for client in clients]
+        for client in clients:
+            await client.until(lambda client: client.synced)
+        yield
+        for task in running:
+            task.cancel()
+
+
+@asynccontextmanager
+async def writing(database_url: str, *services: Service, name: str = "") -> AsyncGenerator[Traffic]:
+    """Traffic under a name, already under way."""
+    async with AsyncExitStack() as channels, asyncio.TaskGroup() as tasks:
+        callees = [await channels.enter_async_context(connected(each.address, asyncio.Event())) for each in services]
+        traffic = Traffic(callees, database_url, seed=SEED, name=name)
+        running = tasks.create_task(traffic.run())
+        await traffic.more(FORM.writes)
+        yield traffic
+        running.cancel()
+
+
+async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
+    """Returns when the clients have what is committed by now."""
+    async with plain_connection(database_url) as session:
+        revision = await head(session)
+    for client in clients:
+        await client.until_revision(revision)
+
+
+def judge(clients: Sequence[Client], history: History) -> None:
+    """Holds all that was recorded against the log."""
+    for client in clients:
+        for life in client.lives:
+            validators.judge(life, history)
+
+
+async def judge_writes(database_url: str, traffic: Traffic) -> None:
+    """Holds all that was answered against the log."""
+    async with plain_connection(database_url) as session:
+        validators.answered(traffic.writes, await read_marks(session))

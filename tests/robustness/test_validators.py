@@ -1,0 +1,142 @@
+"""The judges themselves: each lets a good client pass and finds what it is there to find."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+from grpc import StatusCode
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
+from tests.log.reading import Session, application, head
+from tests.proxy import proxied_address
+from tests.robustness import validators
+from tests.robustness.clients import Client, End, Life, watch_of
+from tests.robustness.stage import watching
+from tests.robustness.traffic import Outcome, Write
+from tests.service import Service
+from tests.watch.changing import commit_one_by_one, fill
+from tests.watch.history import History, read_history
+
+Judge = Callable[[Life, History], None]
+
+
+def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
+    return life.streams[stream].recording.messages
+
+
+def place_of_events(life: Life, stream: int) -> int:
+    """Where the first change of a stream came."""
+    return next(place for place, message in enumerate(messages(life, stream)) if message.events and not message.more)
+
+
+def going_back(life: Life) -> None:
+    """The second stream begins before the end of the first."""
+    messages(life, 1)[0].revision = 1
+
+
+def twice(life: Life) -> None:
+    """The second stream begins with what the first one ended with."""
+    messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[place_of_events(life, 0)]))
+
+
+def hole(life: Life) -> None:
+    """Something is missing between the streams."""
+    del messages(life, 1)[place_of_events(life, 1)]
+
+
+def split(life: Life) -> None:
+    """A small commit comes in two messages."""
+    place = place_of_events(life, 0)
+    first, second = (copy.deepcopy(messages(life, 0)[place]) for _ in range(2))
+    del first.events[1:]
+    del second.events[:1]
+    first.more = True
+    messages(life, 0)[place : place + 1] = [first, second]
+
+
+def resumed_elsewhere(life: Life) -> None:
+    life.streams[1].recording.request.after_revision += 1
+
+
+def resumed_without_epoch(life: Life) -> None:
+    life.streams[1].recording.request.epoch = ""
+
+
+def early_bookmark(life: Life) -> None:
+    """A bookmark claims what comes after it."""
+    place = place_of_events(life, 1)
+    later = messages(life, 1)[place]
+    bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)
+    messages(life, 1).insert(place, bookmark)
+
+
+def bookmark_of_the_future(life: Life) -> None:
+    messages(life, 1).append(WatchConfigurationsResponse(revision=99, epoch=messages(life, 1)[-1].epoch))
+
+
+def ended_with_ok(life: Life) -> None:
+    life.streams[0].end = End(code=StatusCode.OK, reason="")
+
+
+def ended_with_an_internal_error(life: Life) -> None:
+    life.streams[0].end = End(code=StatusCode.INTERNAL, reason="INTERNAL")
+
+
+FAULTS: list[tuple[Callable[[Life], None], Judge]] = [
+    (going_back, validators.ordered),
+    (twice, validators.unique),
+    (hole, validators.reliable),
+    (split, validators.atomic),
+    (resumed_elsewhere, validators.resumable),
+    (resumed_without_epoch, validators.resumable),
+    (early_bookmark, validators.bookmarkable),
+    (bookmark_of_the_future, validators.live_or_told),
+    (ended_with_ok, validators.live_or_told),
+    (ended_with_an_internal_error, validators.live_or_told),
+]
+
+
+@pytest.mark.parametrize(("fault", "judge"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+async def test_a_judge_finds_the_fault_that_it_is_there_for(
+    service: Service, psql: Session, database_url: str, fault: Callable[[Life], None], judge: Judge
+) -> None:
+    await application(psql)
+    async with proxied_address(service.address) as (proxy, address):
+        client = Client([address], watch_of())
+        async with watching([client]):
+            await fill(psql, 2)
+            await client.until_revision(await head(psql))
+            await proxy.drop()
+            await commit_one_by_one(psql, 2)
+            await client.until_revision(await head(psql))
+    history = await read_history(database_url)
+    (life,) = client.lives
+    assert len(life.streams) > 1
+    validators.judge(life, history)
+    fault(life)
+    with pytest.raises(AssertionError):
+        judge(life, history)
+
+
+def test_memory_that_grows_is_found() -> None:
+    validators.bounded(before=10, after=20, limit=10)
+    with pytest.raises(AssertionError):
+        validators.bounded(before=10, after=21, limit=10)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "revisions"),
+    [(Outcome.DONE, []), (Outcome.DONE, [1, 2]), (Outcome.REFUSED, [1]), (Outcome.UNKNOWN, [1, 2])],
+)
+def test_a_write_that_was_lost_doubled_or_made_in_spite_of_its_answer_is_found(
+    outcome: Outcome, revisions: list[int]
+) -> None:
+    right = [Write(marker="a", outcome=Outcome.DONE), Write(marker="b", outcome=Outcome.REFUSED), Write(marker="c")]
+    validators.answered(right, {"a": [1]})
+    with pytest.raises(AssertionError):
+        validators.answered([Write(marker="d", outcome=outcome)], {"d": revisions})
+
+
+def test_a_change_that_was_taken_back_is_found() -> None:
+    with pytest.raises(AssertionError):
+        validators.answered([], {"taken back a": [1]})
