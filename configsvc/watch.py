@@ -304,12 +304,19 @@ class Follower:
         if self._quiet.is_over:
             await self._send_bookmark()
         elif not self._feed.is_beyond(self._position):
-            # From the table, it may have read more than the feed has.
-            self._position = max(self._position, await self._quiet.wait(self._feed, self._topics))
+            await self._wait()
         elif recent := self._feed.part_at(self._position):
             await self._deliver(recent, self._watches.message(recent, self._audience))
         else:
             await self._catch_up()
+
+    async def _wait(self) -> None:
+        ahead = await self._quiet.wait(self._feed, self._topics)
+        # Those whom another history or the end of the service woke have not come to that place.
+        self._feed.check_running()
+        self._feed.check_history(self._history)
+        # From the table, it may have read more than the feed has.
+        self._position = max(self._position, ahead)
 
     @property
     def _topics(self) -> Topics:

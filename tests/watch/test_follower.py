@@ -1,0 +1,59 @@
+"""What one watch makes of what wakes it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from configsvc.domain.commits import CommitPart, Position, position_after
+from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
+from configsvc.domain.models import Operation
+from configsvc.feed import Feed, History
+from configsvc.watch import Audience, Follower, Quiet, Watches, WatchMessage
+from tests.domain.test_selection import EVERYTHING, change
+from tests.log.reading import LIMIT_SECONDS
+
+NO_DATABASE: Any = None
+
+
+def part(revision: int, *, weight: int = 0) -> CommitPart:
+    return CommitPart(
+        first=Position(revision=revision, ordinal=0),
+        next=position_after(revision),
+        changes=(change(Operation.UPDATED),),
+        weight=weight,
+        more=False,
+    )
+
+
+@pytest.mark.parametrize(("end", "error"), [("history", EpochChangedError), ("stop", ShuttingDownError)])
+async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that_it_is(
+    end: str, error: type[ConfigsvcError]
+) -> None:
+    """The head of another history is not a place that the watch has come to."""
+    feed = Feed("")
+    await feed._start_history(History("old"), 5)
+    sent: list[WatchMessage] = []
+
+    async def send(message: WatchMessage) -> None:
+        sent.append(message)
+
+    with Quiet(LIMIT_SECONDS) as quiet:
+        audience = Audience(EVERYTHING, with_config=True)
+        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, send)
+        # The feed is two revisions behind the head.
+        following = asyncio.create_task(follower.follow(5, 7))
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not len(feed._waiters):  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(0)
+            await (feed._start_history(History("new"), 20) if end == "history" else stop_ahead(feed))
+            with pytest.raises(error):
+                await following
+    assert sent == []
+
+
+async def stop_ahead(feed: Feed) -> None:
+    """Ends the feed when it has read what it has not told of, as when the log has a gap behind it."""
+    for revision in (6, 7):
+        feed._append(part(revision))
+    await feed.stop()
