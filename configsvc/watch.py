@@ -23,6 +23,8 @@ READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
 # What the watches that are up to date get; one that is behind picks for itself.
 REMEMBERED_MESSAGES = 256
+# They keep their parts in memory after the ring has forgotten them.
+REMEMBERED_WEIGHT_BYTES = 16 * 1024 * 1024
 # How many parts without anything for it a watch passes over before it lets others go on.
 PASSED_AT_ONCE = 16
 
@@ -98,6 +100,7 @@ class Watches:
         self._feed = feed
         self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
+        self._messages_bytes = 0
 
     async def watch(self, request: WatchRequest, send: Send) -> None:
         """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
@@ -176,10 +179,16 @@ class Watches:
             return audience.message(part, shared=False)
         message = self._messages.get((part, audience))
         if message is None:
-            message = self._messages[part, audience] = audience.message(part, shared=True)
-            if len(self._messages) > REMEMBERED_MESSAGES:
-                del self._messages[next(iter(self._messages))]
+            message = audience.message(part, shared=True)
+            self._remember(message, audience)
         return message
+
+    def _remember(self, message: CommitMessage, audience: Audience) -> None:
+        self._messages[message.part, audience] = message
+        self._messages_bytes += message.part.weight
+        while len(self._messages) > REMEMBERED_MESSAGES or self._messages_bytes > REMEMBERED_WEIGHT_BYTES:
+            forgotten = self._messages.pop(next(iter(self._messages)))
+            self._messages_bytes -= forgotten.part.weight
 
     async def parts_from(self, position: Position) -> Sequence[CommitPart]:
         """What comes next in the table."""

@@ -1,10 +1,11 @@
-"""What one watch makes of what wakes it."""
+"""What one watch makes of what wakes it, and what is remembered for those alike."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
+from configsvc import watch as module
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import Operation
@@ -57,3 +58,16 @@ async def stop_ahead(feed: Feed) -> None:
     for revision in (6, 7):
         feed._append(part(revision))
     await feed.stop()
+
+
+async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_parts_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED_WEIGHT_BYTES", 1000)
+    watches = Watches(NO_DATABASE, Feed(""))
+    audience = Audience(EVERYTHING, with_config=True)
+    audience.size = 2
+    for revision in range(1, 101):
+        message = watches.message(recent := part(revision, weight=300), audience)
+        assert watches.message(recent, audience) is message
+    assert sum(message.part.weight for message in watches._messages.values()) == 900
