@@ -50,7 +50,9 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
+    """Another write of the batch is about the same configuration or name or has the same request_id, or the batch is
+    full.
+    """
 
 
 Outcome = Changed | Unchanged | Postponed | Held | ConfigsvcError
@@ -127,9 +129,10 @@ class Plan:
         if configuration is None:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
         assert configuration.config is not None
-        if not self._has_room(text := encode_json(configuration.config)):
+        keys = _keys_of_rename(current, configuration)
+        if keys & self._taken or not self._has_room(text := encode_json(configuration.config)):
             return Postponed()
-        self._taken.add(current.id)
+        self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
 
@@ -142,6 +145,11 @@ class Plan:
         fits = not self._bytes or self._bytes + len(text) <= BATCH_LIMIT_BYTES
         self._bytes += len(text) if fits else 0
         return fits
+
+
+def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:
+    # A commit tells of its updates by id: that a name was given up must not be told after that another took it.
+    return {(row.application_id, row.name) for row in (current, renamed)} if renamed.name != current.name else set()
 
 
 def _created(write: Creation, owner: Owner) -> Configuration:

@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
 from configsvc import merged_writes
 from configsvc.configuration_batch import BATCH_LIMIT_BYTES
 from configsvc.domain.content import JsonValue
@@ -31,7 +31,7 @@ from tests.api.calls import (
     update,
 )
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
-from tests.watch.changing import watching
+from tests.watch.changing import selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
@@ -165,6 +165,32 @@ async def test_writes_to_one_configuration_are_done_one_after_the_other(shop: Se
     versions = sorted(one.version for one in outcomes(writes))
     assert versions == list(range(2, 22))
     assert len(content((await get(shop, "web")).config)) == 20
+
+
+async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_one_commit(
+    shop: Service, database: Connection
+) -> None:
+    """A commit's updates are in the log by id: who watches the name would hear that it came, and then that it went."""
+    # So many that PostgreSQL updates row by row as the writes are given, not as they lie in the table.
+    await database.execute(
+        """INSERT INTO configurations (application, name, config)
+        SELECT 'shop', 'other' || number, '{}' FROM generate_series(1, 5000) AS number"""
+    )
+    await database.execute("ANALYZE configurations")
+    first, second = await create(shop, "a"), await create(shop, "b")
+    async with recorded(shop, watching(selector("shop", keys=("b",)))) as watch:
+        await watch.until_synced()
+        async with merged(shop, database) as writes:
+            writes.append(update(shop, "b", configuration=Configuration(name="c")))
+            writes.append(update(shop, "a", configuration=Configuration(name="b")))
+        gone, taken = outcomes(writes)
+        recording = await watch.until_revision(taken.revision)
+    assert (gone.name, taken.name) == ("c", "b")
+    assert gone.revision < taken.revision
+    assert [(event.type, event.configuration.id) for event in recording.events[-2:]] == [
+        (ConfigurationEvent.TYPE_DELETED, second.id),
+        (ConfigurationEvent.TYPE_CREATED, first.id),
+    ]
 
 
 async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service, database: Connection) -> None:
