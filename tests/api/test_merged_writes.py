@@ -193,6 +193,28 @@ async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_on
     ]
 
 
+async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
+    shop: Service, database: Connection, database_url: str
+) -> None:
+    await create(shop, "held")
+    await create(shop, "free")
+    session = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with database.transaction():
+            await database.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
+            waiting = [asyncio.create_task(patch(shop, "held", {"a": number})) for number in range(3)]
+            await until_waiting(database, 1)
+            # As the transaction of another process would, or the other batch of this one.
+            async with session.transaction():
+                await session.execute("SELECT FROM configurations WHERE name = 'free' FOR UPDATE")
+                patched = asyncio.create_task(patch(shop, "free", {"a": 1}))
+                await until_waiting(database, 2)
+            assert (await patched).version == 2
+    finally:
+        await session.close()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service, database: Connection) -> None:
     async with merged(shop, database) as writes:
         writes.extend(create(shop, "web") for _ in range(10))
