@@ -25,8 +25,8 @@ READ_TRIES = 10
 REMEMBERED_MESSAGES = 256
 # They keep their parts in memory after the ring has forgotten them.
 REMEMBERED_WEIGHT_BYTES = 16 * 1024 * 1024
-# How many parts without anything for it a watch passes over before it lets others go on.
-PASSED_AT_ONCE = 16
+# How many changes without anything for it a watch passes over before it lets others go on.
+PASSED_AT_ONCE = 256
 
 Answer = TypeVar("Answer")
 
@@ -351,8 +351,9 @@ class Follower:
             await self._send(message)
             self._quiet.begin()
         else:
-            self._passed += 1
-            if self._passed % PASSED_AT_ONCE == 0:
+            self._passed += 1 + len(part.changes)
+            if self._passed >= PASSED_AT_ONCE:
+                self._passed = 0
                 await asyncio.sleep(0)
         self._delivering = part.more and (self._delivering or bool(message.events))
         self._position = part.next

@@ -8,20 +8,21 @@ import pytest
 from configsvc import watch as module
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
-from configsvc.domain.models import Operation
+from configsvc.domain.models import NameRef, Operation
+from configsvc.domain.selection import Selection
 from configsvc.feed import Feed, History
 from configsvc.watch import Audience, Follower, Quiet, Watches, WatchMessage
-from tests.domain.test_selection import EVERYTHING, change
+from tests.domain.test_selection import EVERYTHING, change, selector
 from tests.log.reading import LIMIT_SECONDS
 
 NO_DATABASE: Any = None
 
 
-def part(revision: int, *, weight: int = 0) -> CommitPart:
+def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
     return CommitPart(
         first=Position(revision=revision, ordinal=0),
         next=position_after(revision),
-        changes=(change(Operation.UPDATED),),
+        changes=(change(Operation.UPDATED),) * changes,
         weight=weight,
         more=False,
     )
@@ -58,6 +59,30 @@ async def stop_ahead(feed: Feed) -> None:
     for revision in (6, 7):
         feed._append(part(revision))
     await feed.stop()
+
+
+async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> None:
+    feed = Feed("")
+    await feed._start_history(History("old"), 0)
+    parts = [part(revision, changes=module.PASSED_AT_ONCE) for revision in range(1, 11)]
+    for one in parts:
+        feed._append(one)
+
+    async def send(message: WatchMessage) -> None:
+        pass
+
+    with Quiet(LIMIT_SECONDS) as quiet:
+        audience = Audience(Selection(selectors=(selector(NameRef(name="bank")),)), with_config=True)
+        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, send)
+        following = asyncio.create_task(follower.follow(0, 0))
+        turns = 0
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not len(feed._waiters):
+                await asyncio.sleep(0)
+                turns += 1
+        following.cancel()
+        await asyncio.wait((following,))
+    assert turns >= len(parts)
 
 
 async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_parts_in_memory(
