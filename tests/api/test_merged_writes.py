@@ -17,6 +17,7 @@ from configsvc import merged_writes
 from configsvc.configuration_batch import BATCH_LIMIT_BYTES
 from configsvc.domain.content import JsonValue
 from configsvc.merged_writes import BATCHES_AT_ONCE
+from configsvc.storage import database as connections
 from tests.api.calls import (
     Connection,
     content,
@@ -213,6 +214,29 @@ async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
     finally:
         await session.close()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_else(
+    database_url: str, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for settings in ("MERGE_SETTINGS", "WRITE_SETTINGS"):
+        monkeypatch.setattr(connections, settings, connections.WRITE_SETTINGS | {"lock_timeout": "60s"})
+    monkeypatch.setattr(connections, "COMMAND_TIMEOUT_SECONDS", 60.0)
+    request_id = str(uuid.uuid4())
+    async with running_service(database_url) as service:
+        await create_application(service)
+        await create(service, "held")
+        async with database.transaction():
+            await database.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
+            again: list[asyncio.Task[Configuration]] = []
+            for _ in range(1 + BATCHES_AT_ONCE):
+                again.append(asyncio.create_task(patch(service, "held", {"a": 1}, request_id=request_id)))
+                await until_waiting(database, 1)
+                # Answered after the call has arrived, for it came before it on the same connection.
+                await head(service)
+            async with asyncio.timeout(LIMIT_SECONDS):
+                assert (await create(service, "free")).version == 1
+        await asyncio.gather(*again, return_exceptions=True)
 
 
 async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service, database: Connection) -> None:
