@@ -73,10 +73,16 @@ class Waiters:
         # Taken out before the first is woken: nobody else may end them, further on than this.
         self._all.difference_update(concerned)
         self._of_everything.difference_update(concerned)
-        for count, (waiter, position) in enumerate(concerned.items(), start=1):
-            _end_at(waiter, position)
-            if count % WAKE_SLICE == 0:
-                await asyncio.sleep(0)
+        remaining = iter(concerned.items())
+        try:
+            for count, (waiter, position) in enumerate(remaining, start=1):
+                _end_at(waiter, position)
+                if count % WAKE_SLICE == 0:
+                    await asyncio.sleep(0)
+        finally:
+            # Cancelled between the slices, it must not leave them waiting: nobody else would ever end them.
+            for waiter, position in remaining:
+                _end_at(waiter, position)
 
 
 def _end_at(waiter: Waiter, position: Position) -> None:

@@ -80,6 +80,17 @@ async def test_who_is_about_to_be_woken_is_not_sent_further_on(monkeypatch: pyte
     assert {first.result(), second.result()} == {Position(revision=1, ordinal=0)}
 
 
+async def test_all_are_woken_even_if_the_waking_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAKE_SLICE", 1)
+    waiters = Waiters()
+    first, second, third = (joined(waiters, "shop") for _ in range(3))
+    waking = asyncio.create_task(waiters.wake([part(1, "shop")]))
+    await asyncio.wait((first, second, third), return_when=asyncio.FIRST_COMPLETED)
+    waking.cancel()
+    await asyncio.wait((waking,))
+    assert all(waiter.done() for waiter in (first, second, third))
+
+
 async def test_who_joins_while_others_are_woken_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAKE_SLICE", 1)
     waiters = Waiters()
