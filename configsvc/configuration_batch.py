@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ulid import ULID
 
-from configsvc.domain.content import encode_json
+from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, Kind, Written
 from configsvc.domain.writes import (
@@ -50,7 +50,9 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
+    """Another write of the batch is about the same configuration or name or has the same request_id, or the batch is
+    full.
+    """
 
 
 Outcome = Changed | Unchanged | Postponed | Held | ConfigsvcError
@@ -83,6 +85,7 @@ class Plan:
         self._writes = writes
         self._taken: set[object] = set()
         self._bytes = 0
+        self._is_full = False
 
     @property
     def open(self) -> list[tuple[int, ConfigurationWrite]]:
@@ -115,7 +118,7 @@ class Plan:
         return self._update(place, write, found) if isinstance(write, Update) else self._delete(place, write, found)
 
     def _insert(self, place: int, write: Creation, owner: Owner) -> Postponed | None:
-        if (owner.id, write.name) in self._taken or not self._has_room(text := encode_json(write.config)):
+        if (owner.id, write.name) in self._taken or (text := self._fitting(write.config)) is None:
             return Postponed()
         self._taken.add((owner.id, write.name))
         configuration = _created(write, owner)
@@ -123,13 +126,16 @@ class Plan:
         return None
 
     def _update(self, place: int, write: Update, current: Configuration) -> Unchanged | Postponed | None:
+        if self._is_full:
+            return Postponed()
         configuration = updated(current, write.values)
         if configuration is None:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
         assert configuration.config is not None
-        if not self._has_room(text := encode_json(configuration.config)):
+        keys = _keys_of_rename(current, configuration)
+        if keys & self._taken or (text := self._fitting(configuration.config)) is None:
             return Postponed()
-        self._taken.add(current.id)
+        self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
 
@@ -138,10 +144,22 @@ class Plan:
         gone = replace(current, config=None, version=current.version + 1)
         self.deletions[place] = Planned(configuration=gone, config_text="", context=write.context)
 
-    def _has_room(self, text: str) -> bool:
-        fits = not self._bytes or self._bytes + len(text) <= BATCH_LIMIT_BYTES
-        self._bytes += len(text) if fits else 0
-        return fits
+    def _fitting(self, config: JsonObject) -> str | None:
+        # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
+        if self._is_full:
+            return None
+        text = encode_json(config)
+        size = len(text.encode())
+        self._is_full = bool(self._bytes) and self._bytes + size > BATCH_LIMIT_BYTES
+        if self._is_full:
+            return None
+        self._bytes += size
+        return text
+
+
+def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:
+    # A commit tells of its updates by id: that a name was given up must not be told after that another took it.
+    return {(row.application_id, row.name) for row in (current, renamed)} if renamed.name != current.name else set()
 
 
 def _created(write: Creation, owner: Owner) -> Configuration:

@@ -200,10 +200,13 @@ class Feed:
         log.info(
             "feed begins a history", was=self._history.epoch, now=epoch, before=self.revision, revision=bounds.head
         )
-        self._history = History(epoch)
+        await self._go_to(History(epoch), bounds.head, bounds.head_commit)
+
+    async def _go_to(self, history: History, head: int, last: Commit | None) -> None:
+        self._history = history
         self._cache.clear()
-        self._next = position_after(bounds.head)
-        self._last = bounds.head_commit
+        self._next = position_after(head)
+        self._last = last
         while self._ring:
             self._drop_first()
         await self._waiters.wake_all(self._next)

@@ -55,7 +55,8 @@ class MergedWrites:
         self._queue: deque[Waiting] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
-        # What made a whole batch fail, maybe, by the names that the callers used: not to be merged again for now.
+        # What made a whole batch fail, maybe, by the names that the callers used, and the request_ids of those alone
+        # (who may hold them for seconds): not to be merged for now.
         self._suspects: Counter[str] = Counter()
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
@@ -67,7 +68,7 @@ class MergedWrites:
         if len(self._queue) >= QUEUE_LIMIT:
             raise DatabaseBusyError
         waiting = Waiting(write=write, answer=asyncio.get_running_loop().create_future())
-        if write.context.validate_only or self._suspects[str(write)]:
+        if write.context.validate_only or self._suspects[str(write)] or self._suspects[write.context.request_id]:
             self._start_alone(waiting, turn=str(write))
         else:
             self._queue.append(waiting)
@@ -132,17 +133,23 @@ class MergedWrites:
         """Nothing was done: one of them made the transaction fail, and only that one is to."""
         for waiting in batch:
             subject = str(waiting.write)
-            self._suspects[subject] += 1
-            task = self._start_alone(waiting, turn=subject)
-            task.add_done_callback(lambda _, subject=subject: self._clear(subject))
+            self._suspect(subject, self._start_alone(waiting, turn=subject))
+
+    def _suspect(self, subject: str, task: asyncio.Task[None]) -> None:
+        self._suspects[subject] += 1
+        task.add_done_callback(lambda _: self._clear(subject))
 
     def _clear(self, subject: str) -> None:
-        self._suspects -= Counter((subject,))
+        self._suspects[subject] -= 1
+        if not self._suspects[subject]:
+            del self._suspects[subject]
 
     def _start_alone(self, waiting: Waiting, *, turn: str) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run_alone(waiting, turn))
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
+        if waiting.write.context.request_id:
+            self._suspect(waiting.write.context.request_id, task)
         return task
 
     async def _run_alone(self, waiting: Waiting, turn: str) -> None:

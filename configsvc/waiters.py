@@ -1,7 +1,7 @@
 """Those who wait for the log to go on, by what they wait for: a commit wakes whom it concerns, not ten thousand."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from configsvc.domain.commits import CommitPart, Position
 
@@ -50,15 +50,17 @@ class Waiters:
         """Ends it at the position, unless it has ended or is about to."""
         if waiter in self._all:
             self._all.discard(waiter)
-            waiter.set_result(position)
+            _end_at(waiter, position)
 
-    async def wake(self, parts: Iterable[CommitPart]) -> None:
+    async def wake(self, parts: Sequence[CommitPart]) -> None:
         """Ends those whom the parts concern, each at the first that does."""
-        concerned: dict[Waiter, Position] = {}
-        for part in parts:
-            for waiter in self._of_everything:
-                concerned.setdefault(waiter, part.first)
-            for topic in self._by_topic.keys() & topics_of(part) if self._by_topic else ():
+        concerned = dict.fromkeys(self._of_everything, parts[0].first)
+        # Once for each topic: a thousand parts, each told to ten thousand watches, stall the event loop for seconds.
+        met: set[str] = set()
+        for part in parts if self._by_topic else ():
+            fresh = (self._by_topic.keys() & topics_of(part)) - met
+            met |= fresh
+            for topic in fresh:
                 for waiter in self._by_topic[topic]:
                     concerned.setdefault(waiter, part.first)
         await self._end(concerned)
@@ -69,13 +71,24 @@ class Waiters:
 
     async def _end(self, concerned: dict[Waiter, Position]) -> None:
         # Taken out before the first is woken: nobody else may end them, further on than this.
-        self._all -= concerned.keys()
-        self._of_everything -= concerned.keys()
-        for count, (waiter, position) in enumerate(concerned.items(), start=1):
-            if not waiter.done():
-                waiter.set_result(position)
-            if count % WAKE_SLICE == 0:
-                await asyncio.sleep(0)
+        self._all.difference_update(concerned)
+        self._of_everything.difference_update(concerned)
+        remaining = iter(concerned.items())
+        try:
+            for count, (waiter, position) in enumerate(remaining, start=1):
+                _end_at(waiter, position)
+                if count % WAKE_SLICE == 0:
+                    await asyncio.sleep(0)
+        finally:
+            # Cancelled between the slices, it must not leave them waiting: nobody else would ever end them.
+            for waiter, position in remaining:
+                _end_at(waiter, position)
+
+
+def _end_at(waiter: Waiter, position: Position) -> None:
+    # Whose watch was cancelled a moment ago has ended, and not left yet.
+    if not waiter.done():
+        waiter.set_result(position)
 
 
 def topics_of(part: CommitPart) -> set[str]:

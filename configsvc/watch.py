@@ -24,8 +24,10 @@ READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
 # What the watches that are up to date get; one that is behind picks for itself.
 REMEMBERED_MESSAGES = 256
-# How many parts without anything for it a watch passes over before it lets others go on.
-PASSED_AT_ONCE = 16
+# They keep their parts in memory after the ring has forgotten them.
+REMEMBERED_WEIGHT_BYTES = 16 * 1024 * 1024
+# How many changes without anything for it a watch passes over before it lets others go on.
+PASSED_AT_ONCE = 256
 
 Answer = TypeVar("Answer")
 
@@ -115,6 +117,7 @@ class Watches:
         self._feed = feed
         self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
+        self._messages_bytes = 0
         self._open: set[Progress] = set()
 
     @property
@@ -211,10 +214,16 @@ class Watches:
             return audience.message(part, shared=False)
         message = self._messages.get((part, audience))
         if message is None:
-            message = self._messages[part, audience] = audience.message(part, shared=True)
-            if len(self._messages) > REMEMBERED_MESSAGES:
-                del self._messages[next(iter(self._messages))]
+            message = audience.message(part, shared=True)
+            self._remember(message, audience)
         return message
+
+    def _remember(self, message: CommitMessage, audience: Audience) -> None:
+        self._messages[message.part, audience] = message
+        self._messages_bytes += message.part.weight
+        while len(self._messages) > REMEMBERED_MESSAGES or self._messages_bytes > REMEMBERED_WEIGHT_BYTES:
+            forgotten = self._messages.pop(next(iter(self._messages)))
+            self._messages_bytes -= forgotten.part.weight
 
     async def parts_from(self, position: Position) -> Sequence[CommitPart]:
         """What comes next in the table."""
@@ -359,12 +368,19 @@ class Follower:
             await self._send_bookmark()
         elif not self._feed.is_beyond(self._position):
             self._progress.state = WatchState.UP_TO_DATE
-            # From the table, it may have read more than the feed has.
-            self._position = max(self._position, await self._quiet.wait(self._feed, self._topics))
+            await self._wait()
         elif recent := self._feed.part_at(self._position):
             await self._deliver(recent, self._watches.message(recent, self._audience))
         else:
             await self._catch_up()
+
+    async def _wait(self) -> None:
+        ahead = await self._quiet.wait(self._feed, self._topics)
+        # Those whom another history or the end of the service woke have not come to that place.
+        self._feed.check_running()
+        self._feed.check_history(self._history)
+        # From the table, it may have read more than the feed has.
+        self._position = max(self._position, ahead)
 
     @property
     def _topics(self) -> Topics:
@@ -391,8 +407,9 @@ class Follower:
             await self._send(message)
             self._quiet.begin()
         else:
-            self._passed += 1
-            if self._passed % PASSED_AT_ONCE == 0:
+            self._passed += 1 + len(part.changes)
+            if self._passed >= PASSED_AT_ONCE:
+                self._passed = 0
                 await asyncio.sleep(0)
         self._delivering = part.more and (self._delivering or bool(message.events))
         self._position = part.next

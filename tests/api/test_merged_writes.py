@@ -12,11 +12,12 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
 from configsvc import merged_writes
 from configsvc.configuration_batch import BATCH_LIMIT_BYTES
 from configsvc.domain.content import JsonValue
 from configsvc.merged_writes import BATCHES_AT_ONCE
+from configsvc.storage import database as connections
 from tests.api.calls import (
     Connection,
     content,
@@ -31,7 +32,7 @@ from tests.api.calls import (
     update,
 )
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
-from tests.watch.changing import watching
+from tests.watch.changing import selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
@@ -165,6 +166,77 @@ async def test_writes_to_one_configuration_are_done_one_after_the_other(shop: Se
     versions = sorted(one.version for one in outcomes(writes))
     assert versions == list(range(2, 22))
     assert len(content((await get(shop, "web")).config)) == 20
+
+
+async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_one_commit(
+    shop: Service, database: Connection
+) -> None:
+    """A commit's updates are in the log by id: who watches the name would hear that it came, and then that it went."""
+    # So many that PostgreSQL updates row by row as the writes are given, not as they lie in the table.
+    await database.execute(
+        """INSERT INTO configurations (application, name, config)
+        SELECT 'shop', 'other' || number, '{}' FROM generate_series(1, 5000) AS number"""
+    )
+    await database.execute("ANALYZE configurations")
+    first, second = await create(shop, "a"), await create(shop, "b")
+    async with recorded(shop, watching(selector("shop", keys=("b",)))) as watch:
+        await watch.until_synced()
+        async with merged(shop, database) as writes:
+            writes.append(update(shop, "b", configuration=Configuration(name="c")))
+            writes.append(update(shop, "a", configuration=Configuration(name="b")))
+        gone, taken = outcomes(writes)
+        recording = await watch.until_revision(taken.revision)
+    assert (gone.name, taken.name) == ("c", "b")
+    assert gone.revision < taken.revision
+    assert [(event.type, event.configuration.id) for event in recording.events[-2:]] == [
+        (ConfigurationEvent.TYPE_DELETED, second.id),
+        (ConfigurationEvent.TYPE_CREATED, first.id),
+    ]
+
+
+async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
+    shop: Service, database: Connection, database_url: str
+) -> None:
+    await create(shop, "held")
+    await create(shop, "free")
+    session = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with database.transaction():
+            await database.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
+            waiting = [asyncio.create_task(patch(shop, "held", {"a": number})) for number in range(3)]
+            await until_waiting(database, 1)
+            # As the transaction of another process would, or the other batch of this one.
+            async with session.transaction():
+                await session.execute("SELECT FROM configurations WHERE name = 'free' FOR UPDATE")
+                patched = asyncio.create_task(patch(shop, "free", {"a": 1}))
+                await until_waiting(database, 2)
+            assert (await patched).version == 2
+    finally:
+        await session.close()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_else(
+    database_url: str, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for settings in ("MERGE_SETTINGS", "WRITE_SETTINGS"):
+        monkeypatch.setattr(connections, settings, connections.WRITE_SETTINGS | {"lock_timeout": "60s"})
+    monkeypatch.setattr(connections, "COMMAND_TIMEOUT_SECONDS", 60.0)
+    request_id = str(uuid.uuid4())
+    async with running_service(database_url) as service:
+        await create_application(service)
+        await create(service, "held")
+        async with database.transaction():
+            await database.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
+            again: list[asyncio.Task[Configuration]] = []
+            for _ in range(1 + BATCHES_AT_ONCE):
+                again.append(asyncio.create_task(patch(service, "held", {"a": 1}, request_id=request_id)))
+                await until_waiting(database, 1)
+                # Answered after the call has arrived, for it came before it on the same connection.
+                await head(service)
+            async with asyncio.timeout(LIMIT_SECONDS):
+                assert (await create(service, "free")).version == 1
+        await asyncio.gather(*again, return_exceptions=True)
 
 
 async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service, database: Connection) -> None:

@@ -1,6 +1,7 @@
 """Who is woken by what, and where they go on."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -81,6 +82,17 @@ async def test_who_is_about_to_be_woken_is_not_sent_further_on(monkeypatch: pyte
     assert {first.result(), second.result()} == {Position(revision=1, ordinal=0)}
 
 
+async def test_all_are_woken_even_if_the_waking_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAKE_SLICE", 1)
+    waiters = Waiters()
+    first, second, third = (joined(waiters, "shop") for _ in range(3))
+    waking = asyncio.create_task(waiters.wake([part(1, "shop")]))
+    await asyncio.wait((first, second, third), return_when=asyncio.FIRST_COMPLETED)
+    waking.cancel()
+    await asyncio.wait((waking,))
+    assert all(waiter.done() for waiter in (first, second, third))
+
+
 async def test_who_joins_while_others_are_woken_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAKE_SLICE", 1)
     waiters = Waiters()
@@ -90,6 +102,33 @@ async def test_who_joins_while_others_are_woken_waits_for_the_next(monkeypatch: 
     late = joined(waiters, "shop")
     await waking
     assert not late.done()
+
+
+async def test_who_was_cancelled_and_has_not_left_yet_is_left_alone() -> None:
+    waiters = Waiters()
+    cancelled = joined(waiters, "shop")
+    cancelled.cancel()
+    waiters.end(cancelled, position_after(1))
+    assert cancelled.cancelled()
+
+
+async def test_many_parts_at_once_ask_those_who_wait_for_a_topic_but_once() -> None:
+    """A page of the log may hold a thousand commits, and ten thousand watches may wait for them."""
+    waiters = Waiters()
+    counted = CountedSet({joined(waiters, "shop")})
+    waiters._by_topic["shop"] = counted
+    await waiters.wake([part(revision, "shop") for revision in range(1, 1001)])
+    assert counted.walks == 1
+
+
+class CountedSet(set[Waiter]):
+    """Counts how often somebody walks through it."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Waiter]:
+        self.walks += 1
+        return super().__iter__()
 
 
 async def test_nothing_is_kept_of_those_who_left() -> None:

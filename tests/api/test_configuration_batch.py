@@ -1,0 +1,46 @@
+"""What the writes of one transaction make of what is there."""
+
+import pytest
+
+from configsvc import configuration_batch as module
+from configsvc.configuration_batch import BATCH_LIMIT_BYTES, Plan, Postponed
+from configsvc.domain.content import JsonValue, encode_json
+from configsvc.domain.models import NameRef, WriteContext
+from configsvc.domain.writes import Creation, Owner
+
+SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
+CONTEXT = WriteContext(actor="anonymous", reason="", request_id="", fingerprint=b"", validate_only=False)
+
+
+def creations(count: int, text: str) -> list[Creation]:
+    return [
+        Creation(
+            application=NameRef(name="shop"), name=f"c{number}", comments="", config={"text": text}, context=CONTEXT
+        )
+        for number in range(count)
+    ]
+
+
+def planned(writes: list[Creation]) -> Plan:
+    plan = Plan(writes)
+    for place in range(len(writes)):
+        plan.add(place, SHOP)
+    return plan
+
+
+def test_what_waits_for_a_later_batch_is_not_encoded_in_each_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[JsonValue] = []
+
+    def counted(value: JsonValue) -> str:
+        encoded.append(value)
+        return encode_json(value)
+
+    monkeypatch.setattr(module, "encode_json", counted)
+    plan = planned(creations(200, "x" * (BATCH_LIMIT_BYTES // 4)))
+    assert len(plan.insertions) == 3
+    assert list(plan.outcomes.values()) == [Postponed()] * 197
+    assert len(encoded) == 4
+
+
+def test_the_size_of_a_batch_is_counted_in_bytes() -> None:
+    assert len(planned(creations(200, "€" * (BATCH_LIMIT_BYTES // 12))).insertions) == 3
