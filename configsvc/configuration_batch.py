@@ -17,6 +17,7 @@ from configsvc.domain.writes import (
     Held,
     Owner,
     Planned,
+    Postponed,
     Update,
     check_version,
     updated,
@@ -26,8 +27,10 @@ from configsvc.storage import applications, configuration_writes, configurations
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
-# A commit of merged writes is to fit into one message of a watch.
+# A commit of merged writes is to fit into one message of a watch, but for oddities such as thousands of small numbers.
 BATCH_LIMIT_BYTES = 512 * 1024
+# What is locked is read: of large configurations, as many as a batch can write.
+READ_LIMIT_BYTES = 1024 * 1024
 _NOT_YET = datetime.fromtimestamp(0, UTC)
 
 Ref = TypeVar("Ref")
@@ -46,13 +49,6 @@ class Unchanged:
     """A version that an earlier transaction made: the write changes nothing, or it was done before."""
 
     written: Written
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postponed:
-    """Another write of the batch is about the same configuration or name or has the same request_id, or the batch is
-    full.
-    """
 
 
 Outcome = Changed | Unchanged | Postponed | Held | ConfigsvcError
@@ -92,11 +88,11 @@ class Plan:
         """The writes that have no outcome yet."""
         return [(place, write) for place, write in enumerate(self._writes) if place not in self.outcomes]
 
-    def add(self, place: int, found: Owner | Configuration | Held | None) -> None:
+    def add(self, place: int, found: Owner | Configuration | Held | Postponed | None) -> None:
         """Plans a write, or settles its outcome, by what was found of its application or configuration."""
         write = self._writes[place]
         try:
-            outcome = found if isinstance(found, Held) else self._planned(place, write, found)
+            outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found)
         except ConfigsvcError as error:
             outcome = error
         if outcome is not None:
@@ -133,7 +129,9 @@ class Plan:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
         assert configuration.config is not None
         keys = _keys_of_rename(current, configuration)
-        if keys & self._taken or (text := self._fitting(configuration.config)) is None:
+        is_new = write.values.config is not None or write.values.merge_patch is not None
+        text = self._fitting(configuration.config) if is_new else None
+        if keys & self._taken or (is_new and text is None):
             return Postponed()
         self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
@@ -142,7 +140,7 @@ class Plan:
     def _delete(self, place: int, write: Deletion, current: Configuration) -> None:
         self._taken.add(current.id)
         gone = replace(current, config=None, version=current.version + 1)
-        self.deletions[place] = Planned(configuration=gone, config_text="", context=write.context)
+        self.deletions[place] = Planned(configuration=gone, config_text=None, context=write.context)
 
     def _fitting(self, config: JsonObject) -> str | None:
         # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
@@ -198,8 +196,8 @@ async def _look(connection: "Connection", plan: Plan, *, wait: bool) -> None:
     """Locks what the writes are about, and plans them."""
     creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
     owners = await configuration_writes.share_free(connection, creations) if creations else {}
-    others = {write.ref for _, write in plan.open if not isinstance(write, Creation)}
-    current = await configuration_writes.lock_free(connection, others) if others else {}
+    others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
+    current = await configuration_writes.lock_free(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
     if wait:
         await _wait_for_held(owners, lambda ref: applications.share(connection, ref))
         await _wait_for_held(current, lambda ref: configurations.lock(connection, ref))

@@ -22,14 +22,20 @@ BATCH_LIMIT = 256
 # While one waits for its commit, the next is made ready.
 BATCHES_AT_ONCE = 2
 QUEUE_LIMIT = 10_000
+HELD_FIRST_SECONDS = 0.002
+HELD_LAST_SECONDS = 0.05
+HELD_LIMIT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Waiting:
-    """A write, and the caller who waits for its answer."""
+    """A write, and the caller who waits for its answer. tries: how often what it is about was held by others."""
 
     write: ConfigurationWrite
+    subject: str
     answer: asyncio.Future[Configuration]
+    give_up: float = 0.0
+    tries: int = 0
 
     def accept(self, configuration: Configuration) -> None:
         """Answers, if the caller is still there."""
@@ -55,9 +61,12 @@ class MergedWrites:
         self._queue: deque[Waiting] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
+        # What the batches under way are about, by the names that the callers used: for others to wait for.
+        self._subjects: set[str] = set()
         # What made a whole batch fail, maybe, by the names that the callers used, and the request_ids of those alone
         # (who may hold them for seconds): not to be merged for now.
         self._suspects: Counter[str] = Counter()
+        self._held: dict[Waiting, asyncio.TimerHandle] = {}
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """The configuration as the write leaves it; of a deletion, only the revision matters.
@@ -65,32 +74,48 @@ class MergedWrites:
         A caller that goes away does not keep the write from being done. Raises the errors of the write itself,
         WriteConflictError, DatabaseBusyError or DatabaseUnavailableError.
         """
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) + len(self._held) + len(self._alone) >= QUEUE_LIMIT:
             raise DatabaseBusyError
-        waiting = Waiting(write=write, answer=asyncio.get_running_loop().create_future())
-        if write.context.validate_only or self._suspects[str(write)] or self._suspects[write.context.request_id]:
-            self._start_alone(waiting, turn=str(write))
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(write=write, subject=str(write), answer=loop.create_future())
+        if write.context.validate_only or self._suspects[waiting.subject] or self._suspects[write.context.request_id]:
+            self._start_alone(waiting)
         else:
             self._queue.append(waiting)
             # Not now: those whose requests came together are to share a transaction.
-            asyncio.get_running_loop().call_soon(self._start_batches)
+            loop.call_soon(self._start_batches)
         return await waiting.answer
 
     async def drain(self) -> None:
         """Returns when all writes are done; each has a limit."""
-        while self._queue or self._batches or self._alone:
+        while self._queue or self._batches or self._alone or self._held:
             self._start_batches()
-            await asyncio.wait(self._batches | self._alone)
+            if running := self._batches | self._alone:
+                await asyncio.wait(running)
+            else:
+                await asyncio.sleep(HELD_FIRST_SECONDS)
 
     def _start_batches(self) -> None:
-        while self._queue and len(self._batches) < BATCHES_AT_ONCE:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_LIMIT))]
+        while len(self._batches) < BATCHES_AT_ONCE and (batch := self._next_batch()):
+            subjects = {waiting.subject for waiting in batch}
+            self._subjects |= subjects
             task = asyncio.create_task(self._run_batch(batch))
             self._batches.add(task)
-            task.add_done_callback(self._batch_done)
+            task.add_done_callback(partial(self._batch_done, subjects))
 
-    def _batch_done(self, task: asyncio.Task[None]) -> None:
+    def _next_batch(self) -> list[Waiting]:
+        """The first of the queue, but for those about what the other batch is about: its rows are held."""
+        batch: list[Waiting] = []
+        passed: list[Waiting] = []
+        while self._queue and len(batch) < BATCH_LIMIT and len(passed) < BATCH_LIMIT:
+            waiting = self._queue.popleft()
+            (passed if waiting.subject in self._subjects else batch).append(waiting)
+        self._queue.extendleft(reversed(passed))
+        return batch
+
+    def _batch_done(self, subjects: set[str], task: asyncio.Task[None]) -> None:
         self._batches.discard(task)
+        self._subjects -= subjects
         self._start_batches()
 
     async def _run_batch(self, batch: Sequence[Waiting]) -> None:
@@ -121,19 +146,34 @@ class MergedWrites:
                     waiting.accept(answers[place])
                 case Changed() | Unchanged():
                     waiting.refuse(WriteConflictError())
-                case Held(application=application):
-                    self._start_alone(waiting, turn=application)
+                case Held():
+                    self._hold(waiting)
                 case Postponed():
                     postponed.append(waiting)
                 case _:
                     waiting.refuse(outcome)
         self._queue.extendleft(reversed(postponed))
 
+    def _hold(self, waiting: Waiting) -> None:
+        """Looks again a little later, without a connection until then: what is held may be so for long."""
+        loop = asyncio.get_running_loop()
+        waiting.give_up = waiting.give_up or loop.time() + HELD_LIMIT_SECONDS
+        if loop.time() >= waiting.give_up:
+            waiting.refuse(WriteConflictError())
+        else:
+            pause = min(HELD_FIRST_SECONDS * 2**waiting.tries, HELD_LAST_SECONDS)
+            waiting.tries += 1
+            self._held[waiting] = loop.call_later(pause, self._look_again, waiting)
+
+    def _look_again(self, waiting: Waiting) -> None:
+        del self._held[waiting]
+        self._queue.append(waiting)
+        self._start_batches()
+
     def _start_each_alone(self, batch: Sequence[Waiting]) -> None:
         """Nothing was done: one of them made the transaction fail, and only that one is to."""
         for waiting in batch:
-            subject = str(waiting.write)
-            self._suspect(subject, self._start_alone(waiting, turn=subject))
+            self._suspect(waiting.subject, self._start_alone(waiting))
 
     def _suspect(self, subject: str, task: asyncio.Task[None]) -> None:
         self._suspects[subject] += 1
@@ -144,19 +184,19 @@ class MergedWrites:
         if not self._suspects[subject]:
             del self._suspects[subject]
 
-    def _start_alone(self, waiting: Waiting, *, turn: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run_alone(waiting, turn))
+    def _start_alone(self, waiting: Waiting) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run_alone(waiting))
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         if waiting.write.context.request_id:
             self._suspect(waiting.write.context.request_id, task)
         return task
 
-    async def _run_alone(self, waiting: Waiting, turn: str) -> None:
+    async def _run_alone(self, waiting: Waiting) -> None:
         keep = not waiting.write.context.validate_only
         write = waiting.write if keep else _without_request_id(waiting.write)
         try:
-            waiting.accept(await self._writes.run(turn, partial(_written, write), _answer, keep=keep))
+            waiting.accept(await self._writes.run(waiting.subject, partial(_written, write), _answer, keep=keep))
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
             waiting.refuse(error)
 
@@ -180,5 +220,9 @@ def _without_request_id(write: ConfigurationWrite) -> ConfigurationWrite:
 
 
 def _refuse(batch: Sequence[Waiting], error: Exception) -> None:
+    """Nothing was done if the database was busy. In all other cases each may have been, and must not be done again."""
     for waiting in batch:
-        waiting.refuse(error)
+        # One for each: an error gathers the places that it passes through.
+        own = DatabaseBusyError() if isinstance(error, DatabaseBusyError) else DatabaseUnavailableError()
+        own.__cause__ = error.__cause__ or error
+        waiting.refuse(own)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from configsvc.domain.commits import CommitPart, Position, position_after
@@ -92,6 +92,35 @@ class Progress:
     state: WatchState = WatchState.BEHIND
 
 
+class SharedRead(Generic[Answer]):
+    """One read for all who ask for it before it begins: ten thousand watches that come back at once ask the same."""
+
+    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[Answer] | None = None
+        self._running: set[asyncio.Task[Answer]] = set()
+
+    async def read(self) -> Answer:
+        """What is read after now. Raises what the read raises."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._read_next())
+            self._running.add(self._next)
+            self._next.add_done_callback(self._finished)
+        return await asyncio.shield(self._next)
+
+    def _finished(self, task: asyncio.Task[Answer]) -> None:
+        self._running.discard(task)
+        # Asked for, so that asyncio does not complain of an error whose callers have all gone.
+        if not task.cancelled():
+            task.exception()
+
+    async def _read_next(self) -> Answer:
+        async with self._turn:
+            self._next = None
+            return await self._read()
+
+
 class Audience:
     """All watches with one selection and view: they are told the same."""
 
@@ -116,6 +145,7 @@ class Watches:
         self._database = database
         self._feed = feed
         self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
+        self._bounds = SharedRead(self._read_bounds)
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
         self._messages_bytes = 0
         self._open: set[Progress] = set()
@@ -137,7 +167,7 @@ class Watches:
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)
         # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
-        bounds = await self._bounds()
+        bounds = await self._bounds.read()
         head = bounds.head
         self._feed.check_history(history)
         after = head if request.after_revision is None else request.after_revision
@@ -170,7 +200,7 @@ class Watches:
         finally:
             audience.size -= 1
 
-    async def _bounds(self) -> log.Bounds:
+    async def _read_bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
             return await log.bounds(connection)
 

@@ -96,6 +96,10 @@ async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGe
     await begun.start()
     try:
         yield
+    except TimeoutError:
+        # Who does not answer in time would not answer a rollback either.
+        connection.terminate()
+        raise
     except BaseException:
         await begun.rollback()
         raise

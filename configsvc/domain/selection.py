@@ -1,6 +1,6 @@
 """Which changes a watcher sees, and as what."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +33,14 @@ class Selector:
                 return False
             case _:
                 return name.startswith(self.name_prefix) and (not self.keys or name in self.keys)
+
+    def is_about(self, names: Collection[str]) -> bool:
+        """Whether it chooses from applications with one of these names and ids."""
+        match self.application:
+            case None:
+                return True
+            case IdRef(id=wanted) | NameRef(name=wanted):
+                return wanted in names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,5 +100,30 @@ class Selection:
 
 def picked(selection: Selection, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
     """The changes that the watch sees, by their positions, in order."""
-    typed = ((position, selection.event_type(change)) for position, change in enumerate(changes))
+    typed = _typed(selection, changes) if selection.selectors else _typed_all(changes)
     return tuple((position, event_type) for position, event_type in typed if event_type is not None)
+
+
+def _typed_all(changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
+    everything = Selection(selectors=())
+    for position, change in enumerate(changes):
+        yield position, everything.event_type(change)
+
+
+def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
+    # Of a hundred selectors few name the application of a change, and a commit has many changes of few applications.
+    narrowed: dict[tuple[str, ...], Selection] = {}
+    for position, change in enumerate(changes):
+        names = (
+            change.configuration.application_id,
+            change.configuration.application,
+            change.previous_application_id,
+            change.previous_application,
+        )
+        chosen = narrowed.get(names)
+        if chosen is None:
+            chosen = narrowed[names] = Selection(
+                selectors=tuple(selector for selector in selection.selectors if selector.is_about(names))
+            )
+        if chosen.selectors:
+            yield position, chosen.event_type(change)

@@ -51,10 +51,12 @@ ConfigurationWrite = Creation | Update | Deletion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A configuration as it is to be written, its config as JSON text too, and on whose behalf."""
+    """A configuration as it is to be written, and on whose behalf. config_text: its new config as JSON text; None: as
+    it is stored, which may be more exact.
+    """
 
     configuration: Configuration
-    config_text: str
+    config_text: str | None
     context: WriteContext
 
 
@@ -68,9 +70,12 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Another transaction is changing something of this application."""
+    """Another transaction is changing the configuration or its application."""
 
-    application: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
 
 
 def check_version(expected: int, current: int) -> None:

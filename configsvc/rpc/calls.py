@@ -156,7 +156,11 @@ async def _fail(error: BaseException, method: Method, started: float, request: o
 
 
 async def _abort(context: Context, failure: Failure) -> None:
-    await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    try:
+        await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    except grpc.aio.InternalError as error:
+        # How grpcio says that the client went away in this moment.
+        raise asyncio.CancelledError from error
 
 
 def _cause(error: ConfigsvcError) -> str:

@@ -17,7 +17,7 @@ from configsvc.domain.models import (
     NameRef,
     Written,
 )
-from configsvc.domain.writes import Held, Owner, Planned
+from configsvc.domain.writes import Held, Owner, Planned, Postponed
 from configsvc.storage import log
 from configsvc.storage.configurations import configuration_of
 from configsvc.storage.queries import queries
@@ -31,36 +31,41 @@ _SQL = queries("configuration_writes")
 
 
 async def lock_free(
-    connection: "Connection", refs: Iterable[ConfigurationRef]
-) -> dict[ConfigurationRef, Configuration | Held]:
+    connection: "Connection", refs: Sequence[ConfigurationRef], *, limit_bytes: int
+) -> dict[ConfigurationRef, Configuration | Held | Postponed]:
     """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
-    transaction; they are without their revision.
+    transaction; they are without their revision. Postponed: not looked at, for those before it fill limit_bytes.
     """
-    refs = tuple(refs)
-    keys = [ref for ref in refs if isinstance(ref, KeyRef)]
+    keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
         _SQL["lock_free"],
-        [ref.id for ref in refs if isinstance(ref, IdRef)],
-        [key.application for key in keys],
-        [key.name for key in keys],
+        [ref.id if isinstance(ref, IdRef) else None for ref in refs],
+        [application for application, _ in keys],
+        [name for _, name in keys],
+        limit_bytes,
     )
-    by_ref: dict[ConfigurationRef, Configuration | Held] = {}
+    by_ref: dict[ConfigurationRef, Configuration | Held | Postponed] = {}
     for row in rows:
-        held = Held(application=row["wanted_application"])
-        current = held if row["id"] is None else configuration_of(row)
+        current = _locked(row)
         by_ref[IdRef(id=row["wanted_id"])] = current
         by_ref[KeyRef(application=row["wanted_application"], name=row["wanted_name"])] = current
     return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
 
 
-def _as_named(ref: ConfigurationRef, current: Configuration | Held) -> Configuration | Held:
+def _locked(row: "Record") -> Configuration | Held | Postponed:
+    if row["id"] is not None:
+        return configuration_of(row)
+    return Held() if row["fits"] else Postponed()
+
+
+def _as_named(ref: ConfigurationRef, current: Configuration | Held | Postponed) -> Configuration | Held | Postponed:
     # Whoever renamed it in the moment between is done, and what the name means now is for the next look.
     if (
         isinstance(ref, KeyRef)
         and isinstance(current, Configuration)
         and (current.application, current.name) != (ref.application, ref.name)
     ):
-        return Held(application=ref.application)
+        return Held()
     return current
 
 
@@ -75,7 +80,7 @@ async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -
     by_ref: dict[ApplicationRef, Owner | Held] = {}
     for row in rows:
         unchanged = (row["id"], row["name"]) == (row["wanted_id"], row["wanted_name"])
-        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held(application=row["wanted_name"])
+        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held()
         by_ref[IdRef(id=row["wanted_id"])] = owner
         by_ref[NameRef(name=row["wanted_name"])] = owner
     return {ref: by_ref[ref] for ref in refs if ref in by_ref}
@@ -122,7 +127,7 @@ def _refused_if_too_large() -> Generator[None]:
         raise InvalidRequestError((Violation(field="config", description=description),)) from error
 
 
-def _values(planned: Sequence[Planned]) -> tuple[list[str], ...]:
+def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None], ...]:
     return (
         [plan.configuration.name for plan in planned],
         [plan.configuration.comments for plan in planned],

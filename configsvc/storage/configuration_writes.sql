@@ -1,24 +1,32 @@
 -- name: lock_free
--- The configurations with the ids $1, or the applications and names $2 and $3, and which of them nobody else is changing: those are locked. An
--- array, not a join, between the two: a row that changed since would be held against what it was before, and be lost.
+-- The configurations with the ids $1, or the applications and names $2 and $3, in that order as far as their configs fit into $4 bytes, and which of
+-- them nobody else is changing: those are locked. An array, not a join, between the two: a row that changed since would be held against what it was
+-- before, and be lost.
 WITH wanted AS MATERIALIZED (
-    SELECT id, application, name FROM configurations WHERE id = ANY ($1::text[])
-    UNION
-    SELECT c.id, c.application, c.name
-    FROM unnest($2::text[], $3::text[]) AS key (application, name)
-    JOIN configurations AS c ON c.application = key.application AND c.name = key.name
+    SELECT c.id, c.application, c.name, c.config_bytes, ref.place
+    FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
+    JOIN configurations AS c ON c.id = ref.id
+    UNION ALL
+    SELECT c.id, c.application, c.name, c.config_bytes, ref.place
+    FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, place)
+    JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name
+), measured AS MATERIALIZED (
+    SELECT id, application, name, sum(config_bytes) OVER (ORDER BY place) - config_bytes < $4::bigint AS fits
+    FROM wanted
 ), locked AS (
     SELECT
         id, application_id, application, name, comments, config, version, 0::bigint AS revision,
         create_time, update_time, created_by, updated_by
     FROM configurations
-    WHERE id = ANY (ARRAY(SELECT id FROM wanted))
+    WHERE id = ANY (ARRAY(SELECT id FROM measured WHERE fits))
     ORDER BY id
     FOR UPDATE SKIP LOCKED
 )
-SELECT wanted.id AS wanted_id, wanted.application AS wanted_application, wanted.name AS wanted_name, locked.*
-FROM wanted
-LEFT JOIN locked ON locked.id = wanted.id;
+SELECT
+    measured.id AS wanted_id, measured.application AS wanted_application, measured.name AS wanted_name, measured.fits,
+    locked.*
+FROM measured
+LEFT JOIN locked ON locked.id = measured.id;
 
 -- name: share_free
 -- The applications with the ids $1 or the names $2, and which of them nobody else is renaming or deleting: those stay as they are until the end
@@ -51,7 +59,7 @@ RETURNING id, version, create_time, update_time, created_by, updated_by;
 -- name: update
 UPDATE configurations AS c
 SET
-    name = new.name, comments = new.comments, config = new.config::jsonb, updated_by = new.actor,
+    name = new.name, comments = new.comments, config = coalesce(new.config::jsonb, c.config), updated_by = new.actor,
     update_reason = new.reason, update_request_id = new.request_id
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS
     new (id, name, comments, config, actor, reason, request_id)

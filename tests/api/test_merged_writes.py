@@ -204,12 +204,13 @@ async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
         async with database.transaction():
             await database.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
             waiting = [asyncio.create_task(patch(shop, "held", {"a": number})) for number in range(3)]
-            await until_waiting(database, 1)
+            # Answered after they have arrived, for they came before it on the same connection.
+            await head(shop)
             # As the transaction of another process would, or the other batch of this one.
             async with session.transaction():
                 await session.execute("SELECT FROM configurations WHERE name = 'free' FOR UPDATE")
                 patched = asyncio.create_task(patch(shop, "free", {"a": 1}))
-                await until_waiting(database, 2)
+                await head(shop)
             assert (await patched).version == 2
     finally:
         await session.close()
@@ -231,7 +232,6 @@ async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_els
             again: list[asyncio.Task[Configuration]] = []
             for _ in range(1 + BATCHES_AT_ONCE):
                 again.append(asyncio.create_task(patch(service, "held", {"a": 1}, request_id=request_id)))
-                await until_waiting(database, 1)
                 # Answered after the call has arrived, for it came before it on the same connection.
                 await head(service)
             async with asyncio.timeout(LIMIT_SECONDS):

@@ -164,7 +164,14 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
     rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
     ids = [row["id"] for row in rows[:10]]
     keys = [row["application"] for row in rows[10:]], [row["name"] for row in rows[10:]]
-    indexes, scanned = await plan(connection, "configuration_writes", "lock_free", ids, *keys)
+    indexes, scanned = await plan(
+        connection,
+        "configuration_writes",
+        "lock_free",
+        [*ids, *[None] * 10],
+        *([None] * 10 + key for key in keys),
+        1 << 20,
+    )
     assert {ID, KEY} <= indexes
     assert not scanned
     values = [[row["name"] for row in rows[:10]], [""] * 10, ["{}"] * 10, ["a"] * 10, [""] * 10, [""] * 10]

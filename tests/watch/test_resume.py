@@ -201,7 +201,7 @@ async def test_synced_never_comes_in_the_middle_of_a_commit(
     monkeypatch.setattr("configsvc.feed.RING_LIMIT", 1)
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
-    bounds_of = Watches._bounds
+    bounds_of = Watches._read_bounds
 
     async def bounds_before_a_large_commit(watches: Watches) -> Bounds:
         found = await bounds_of(watches)
@@ -211,7 +211,7 @@ async def test_synced_never_comes_in_the_middle_of_a_commit(
     await application(psql)
     await commit_one_by_one(psql, 3)
     async with running_service(database_url) as service:
-        monkeypatch.setattr(Watches, "_bounds", bounds_before_a_large_commit)
+        monkeypatch.setattr(Watches, "_read_bounds", bounds_before_a_large_commit)
         async with recorded(service, watching(after_revision=0)) as watch:
             recording = await watch.until_revision(5)
     ordered(recording)
