@@ -7,7 +7,6 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +20,7 @@ from configsvc.domain.errors import (
     ShuttingDownError,
 )
 from configsvc.storage.listener import Listener, open_listener
+from configsvc.storage.log import LogPage
 from configsvc.waiters import Topics, Waiter, Waiters
 
 log = structlog.get_logger()
@@ -197,6 +197,7 @@ class Feed:
 
     async def _start_history(self, listener: Listener, epoch: str) -> None:
         bounds = await listener.bounds()
+        self._compacted_revision = bounds.compacted_revision
         log.info(
             "feed begins a history", was=self._history.epoch, now=epoch, before=self.revision, revision=bounds.head
         )
@@ -212,13 +213,15 @@ class Feed:
         await self._waiters.wake_all(self._next)
 
     async def _follow(self, listener: Listener) -> None:
+        rang = False
         while True:
-            # Answers within the limit of a round trip, which the pages may take longer than.
-            self._compacted_revision = (await listener.bounds()).compacted_revision
+            if not rang:
+                # Answers within the limit of a round trip, which the pages may take longer than.
+                await listener.bounds()
             self._verified = await self._read_to_the_end(listener)
             self._set_live(True)
             await self._ask_for_queue(listener)
-            await listener.wait_for_bell(POLL_SECONDS)
+            rang = await listener.wait_for_bell(POLL_SECONDS)
 
     async def _ask_for_queue(self, listener: Listener) -> None:
         now = time.monotonic()
@@ -228,24 +231,27 @@ class Feed:
 
     async def _read_to_the_end(self, listener: Listener) -> float:
         """The monotonic time at which there was nothing more to read."""
-        asked = time.monotonic()
-        while parts := await self._next_parts(listener):
-            for part in parts:
-                self._append(part)
-            await self._waiters.wake(parts)
+        while True:
             asked = time.monotonic()
-        return asked
+            page = await self._next_page(listener)
+            for part in page.parts:
+                self._append(part)
+            if page.parts:
+                await self._waiters.wake(page.parts)
+            if not page.parts or self.revision >= page.head:
+                return asked
 
-    async def _next_parts(self, listener: Listener) -> Sequence[CommitPart]:
-        """What follows; nothing, at the head of another history, if the log does not go on where this ended."""
+    async def _next_page(self, listener: Listener) -> LogPage:
+        """What follows; at the head of another history, nothing, if the log does not go on where this ended."""
         try:
             page = await listener.page_from(self._next)
         except RevisionCompactedError:
             page = None
-        if page is not None and page.before == self._last:
-            return page.parts
-        await self._start_history(listener, self._history.epoch)
-        return ()
+        if page is None or page.before != self._last:
+            await self._start_history(listener, self._history.epoch)
+            page = LogPage(before=self._last, parts=(), head=self.revision, compacted_revision=self._compacted_revision)
+        self._compacted_revision = page.compacted_revision
+        return page
 
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:

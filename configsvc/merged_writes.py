@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
 
 BATCH_LIMIT = 256
-# While one waits for its commit, the next is made ready.
+# One at a time makes the most of each commit; only beside one that takes long, as behind a name that a session holds,
+# another is begun.
 BATCHES_AT_ONCE = 2
+SLOW_BATCH_SECONDS = 0.05
 QUEUE_LIMIT = 10_000
 HELD_FIRST_SECONDS = 0.002
 HELD_LAST_SECONDS = 0.05
@@ -67,6 +69,7 @@ class MergedWrites:
         # (who may hold them for seconds): not to be merged for now.
         self._suspects: Counter[str] = Counter()
         self._held: dict[Waiting, asyncio.TimerHandle] = {}
+        self._began = 0.0
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """The configuration as the write leaves it; of a deletion, only the revision matters.
@@ -96,12 +99,20 @@ class MergedWrites:
                 await asyncio.sleep(HELD_FIRST_SECONDS)
 
     def _start_batches(self) -> None:
-        while len(self._batches) < BATCHES_AT_ONCE and (batch := self._next_batch()):
+        while self._may_start and (batch := self._next_batch()):
+            loop = asyncio.get_running_loop()
+            self._began = loop.time()
+            loop.call_later(SLOW_BATCH_SECONDS, self._start_batches)
             subjects = {waiting.subject for waiting in batch}
             self._subjects |= subjects
             task = asyncio.create_task(self._run_batch(batch))
             self._batches.add(task)
             task.add_done_callback(partial(self._batch_done, subjects))
+
+    @property
+    def _may_start(self) -> bool:
+        is_slow = asyncio.get_running_loop().time() - self._began >= SLOW_BATCH_SECONDS
+        return not self._batches or (len(self._batches) < BATCHES_AT_ONCE and is_slow)
 
     def _next_batch(self) -> list[Waiting]:
         """The first of the queue, but for those about what the other batch is about: its rows are held."""

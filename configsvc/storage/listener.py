@@ -47,16 +47,18 @@ class Listener:
                 await self._connection.execute("SELECT pg_notify($1, '')", log.CHANNEL)
                 await self._bell.wait()
 
-    async def wait_for_bell(self, limit_seconds: float) -> None:
-        """Returns when something was committed since the last call, or after the limit: a bell may be lost."""
+    async def wait_for_bell(self, limit_seconds: float) -> bool:
+        """Whether something was committed since the last call; False after the limit, for a bell may be lost."""
         try:
             async with asyncio.timeout(limit_seconds):
                 await self._bell.wait()
         except TimeoutError:
             pass
+        rang = self._bell.is_set()
         self._bell.clear()
         if self._connection.is_closed():
             raise DatabaseUnavailableError
+        return rang
 
     async def epoch(self) -> str:
         """See `configsvc.storage.log.epoch`."""

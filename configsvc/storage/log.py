@@ -43,10 +43,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """The parts that follow a position, and the commit of what is before it, which tells whose log this is."""
+    """The parts that follow a position, and the commit of what is before it, which tells whose log this is; with the
+    bounds of the log at the time.
+    """
 
     before: Commit | None
     parts: tuple[CommitPart, ...]
+    head: int
+    compacted_revision: int
 
 
 def check_head(revision: int, head: int) -> None:
@@ -144,6 +148,8 @@ async def page_from(connection: "Connection", position: Position) -> LogPage:
     return LogPage(
         before=_commit(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
         parts=tuple(parts_of(_record(row) for row in rows if row["revision"] is not None)),
+        head=first["head"],
+        compacted_revision=first["compacted_revision"],
     )
 
 

@@ -2,8 +2,18 @@
 
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
-from configsvc.domain.content import JsonObject, JsonValue, canonical_content, check_content_size, escaped
+from configsvc.domain.content import (
+    MAX_CONTENT_BYTES,
+    JsonObject,
+    JsonValue,
+    canonical_content,
+    check_content_size,
+    escaped,
+)
 from configsvc.domain.errors import Violations
+
+# JSON text is at most this many times the bytes of a Struct: a control character takes one byte there, and six as text.
+TEXT_GROWTH = 6
 
 
 def content_from(struct: Struct, field: str, violations: Violations) -> JsonObject:
@@ -14,7 +24,7 @@ def content_from(struct: Struct, field: str, violations: Violations) -> JsonObje
     if without_kind:
         # Where they are is looked for only now: pointers to all values would cost more than the rest.
         _add_missing_kinds(Value(struct_value=struct), field, found)
-    if not found:
+    if not found and struct.ByteSize() * TEXT_GROWTH > MAX_CONTENT_BYTES:
         check_content_size(content, field, found)
     violations.extend(found)
     return content

@@ -352,14 +352,14 @@ async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
         await feed._begin(listener)
         history = feed.history
         await fill(psql, 20, size=100)
-        for part in await feed._next_parts(listener):
+        for part in (await feed._next_page(listener)).parts:
             feed._append(part)
         assert feed._next.ordinal > 0
         async with psql.transaction():
             await forget(psql, 1)
             await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
             await fill(psql, 20, prefix="other", size=100)
-        assert not await feed._next_parts(listener)
+        assert not (await feed._next_page(listener)).parts
         assert feed.history is not history
         assert feed.revision == 2
 
