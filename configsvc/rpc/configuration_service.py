@@ -53,7 +53,7 @@ class ConfigurationServicer:
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
         creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
-        return configuration_message(await self._configurations.create(creation), known=request.config)
+        return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
         ref, min_revision = _remembered_get(data) if len(data) <= REMEMBERED_REQUEST_BYTES else _checked_get(data)

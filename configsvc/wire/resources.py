@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from configapi.v1.application_pb2 import Application as ApplicationMessage
@@ -33,12 +32,8 @@ def application_message(application: Application) -> ApplicationMessage:
     )
 
 
-def configuration_message(
-    configuration: Configuration, *, with_config: bool = True, known: Struct | None = None
-) -> ConfigurationMessage:
-    """The message of a configuration; config is left out where it is not wanted or not there. known: what it is, where
-    a message had it before.
-    """
+def configuration_message(configuration: Configuration, *, with_config: bool = True) -> ConfigurationMessage:
+    """The message of a configuration; config is left out where it is not wanted or not there."""
     message = ConfigurationMessage(
         id=configuration.id,
         application_id=configuration.application_id,
@@ -53,7 +48,7 @@ def configuration_message(
         updated_by=configuration.updated_by,
     )
     if with_config and configuration.config is not None:
-        message.config.CopyFrom(known or struct_of(configuration.config))
+        message.config.CopyFrom(struct_of(configuration.config))
     return message
 
 
