@@ -45,7 +45,7 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         assert first.synced
         holding = database.transaction()
         await holding.start()
-        await database.execute("SELECT FROM configurations WHERE name = 'web' FOR UPDATE")
+        await database.execute("SELECT FROM revision_counter FOR UPDATE")
         in_flight = asyncio.create_task(patch(service, "web", {"a": 2}))
         await wait_until_blocked(database)
         running.signal(number)
@@ -68,7 +68,7 @@ async def test_a_call_that_takes_longer_than_the_grace_is_cut_off(tmp_path: Path
         await create_application(service, "shop")
         await create(service, "web", {"a": 1})
         async with database.transaction():
-            await database.execute("SELECT FROM configurations WHERE name = 'web' FOR UPDATE")
+            await database.execute("SELECT FROM revision_counter FOR UPDATE")
             in_flight = asyncio.create_task(patch(service, "web", {"a": 2}))
             await wait_until_blocked(database)
             running.signal(signal.SIGTERM)

@@ -254,7 +254,7 @@ async def test_a_signal_drains_all_workers(tmp_path: Path, database_url: str, te
             await other.until_synced()
             holding = session.transaction()
             await holding.start()
-            await session.execute("SELECT FROM configurations WHERE name = 'web' FOR UPDATE")
+            await session.execute("SELECT FROM revision_counter FOR UPDATE")
             in_flight = asyncio.create_task(patch(services[0], "web", {"a": 2}))
             await wait_until_blocked(session)
             tell(running)
