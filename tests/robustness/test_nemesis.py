@@ -15,7 +15,7 @@ from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
-from tests.watch.status import until_away
+from tests.watch.status import until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Arena:
 
     async def noticed(self) -> None:
         """The fault lasts until the service knows of it."""
-        await until_away(self.service)
+        await until(lambda answer: not answer.live, self.service)
 
 
 Fault = Callable[[Arena], AbstractAsyncContextManager[None]]

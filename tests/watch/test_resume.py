@@ -211,9 +211,8 @@ async def test_synced_never_comes_in_the_middle_of_a_commit(
     await application(psql)
     await commit_one_by_one(psql, 3)
     monkeypatch.setattr(Watches, "_read_bounds", bounds_before_a_large_commit)
-    async with running_service(database_url) as service:
-        async with recorded(service, watching(after_revision=0)) as watch:
-            recording = await watch.until_revision(5)
+    async with running_service(database_url) as service, recorded(service, watching(after_revision=0)) as watch:
+        recording = await watch.until_revision(5)
     ordered(recording)
     unique(recording)
     reliable(recording, await read_history(database_url))
