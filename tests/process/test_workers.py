@@ -382,7 +382,7 @@ async def test_the_supervisor_does_without_grpc(tmp_path: Path, database_url: st
 
 
 async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_path: Path) -> None:
-    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--log-level", "debug", "--workers", "2")
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--workers", "2")
     async with program(tmp_path, *arguments) as running:
         address = (await running.wait_for("ready"))["listen"]
         async with one_of_each(running, address) as services:
