@@ -56,11 +56,11 @@ async def configuration(session: Session, name: str, config: str = "{}", applica
     )
 
 
-async def wait_until_blocked(session: Session) -> None:
-    """Returns when the session holds another one up."""
-    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+async def wait_until_blocked(session: Session, *, others: int = 1) -> None:
+    """Returns when the session holds so many others up."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not await session.fetchval(blocked):  # noqa: ASYNC110  # it can only be asked
+        while await session.fetchval(blocked) < others:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
 
 

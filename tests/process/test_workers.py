@@ -46,8 +46,20 @@ def started(
     listen: str = "127.0.0.1:0",
     workers: int = 2,
 ) -> AbstractAsyncContextManager[Program]:
-    """`configsvc serve` with so many workers, two where nothing else is said, on a port of their own."""
-    return program(folder, "serve", *arguments, command=command, listen=listen, database_url=url, workers=str(workers))
+    """`configsvc serve` with so many workers, two where nothing else is said, on a port of their own.
+
+    A test tells which worker answered by the log lines of reads, which are written at debug.
+    """
+    return program(
+        folder,
+        "serve",
+        *arguments,
+        command=command,
+        listen=listen,
+        database_url=url,
+        workers=str(workers),
+        log_level="debug",
+    )
 
 
 @asynccontextmanager
@@ -275,11 +287,10 @@ async def test_a_second_signal_ends_them_without_grace(tmp_path: Path, database_
         one_of_each(running, address) as services,
     ):
         await create_application(services[0])
-        await create(services[0], "web", {"a": 1})
         async with plain_connection(database_url) as session, session.transaction():
             await session.execute("LOCK TABLE configurations IN ACCESS EXCLUSIVE MODE")
-            in_flight = [asyncio.create_task(get(service, "web")) for service in services.values()]
-            await wait_until_blocked(session)
+            in_flight = [asyncio.create_task(create(service, f"web-{number}")) for number, service in services.items()]
+            await wait_until_blocked(session, others=2)
             processes = workers_of(running)
             running.signal(signal.SIGTERM)
             await running.wait_for("stopping", times=3)
@@ -383,7 +394,7 @@ async def test_the_supervisor_does_without_grpc(tmp_path: Path, database_url: st
 
 async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_path: Path) -> None:
     arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--workers", "2")
-    async with program(tmp_path, *arguments) as running:
+    async with program(tmp_path, *arguments, log_level="debug") as running:
         address = (await running.wait_for("ready"))["listen"]
         async with one_of_each(running, address) as services:
             await create_application(services[0])
