@@ -88,13 +88,18 @@ _AWAY = (
 
 @contextmanager
 def translated_errors() -> Generator[None]:
-    """Turns failures of the connection and of the order of transactions into the errors of the domain."""
+    """Turns failures of the connection and of the order of transactions into the errors of the domain.
+
+    A failure on the way out of work that is being cancelled, such as a rollback that gets no answer, stays a
+    cancellation: whoever is told to end must not take it for an error and go on.
+    """
     try:
         yield
-    except _CONFLICTS as error:
-        raise WriteConflictError from error
-    except _AWAY as error:
-        raise DatabaseUnavailableError from error
+    except (*_CONFLICTS, *_AWAY) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
+        raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
 
 
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
