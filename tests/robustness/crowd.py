@@ -1,6 +1,7 @@
 """A program that opens many watches at once and tells its parent, in JSON lines, how they do.
 
-It reads lines: `until REVISION` is answered when every watch has come so far, `ends` when every watch has ended.
+It reads lines: `until REVISION` is answered when every watch has come so far, or one has ended; `ends` when every watch
+has ended.
 """
 
 import asyncio
@@ -66,9 +67,12 @@ async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> Non
             say(ends=Counter(watch.end for watch in watches))
         else:
             revision = int(command.removeprefix("until "))
-            while not all(watch.synced and watch.revision >= revision for watch in watches):  # noqa: ASYNC110
+            while not all(watch.synced and watch.revision >= revision for watch in watches) and not any(
+                task.done() for task in running
+            ):
                 await asyncio.sleep(0.05)
-            say(digests=Counter(watch.digest for watch in watches))
+            ends = Counter(watch.end for watch, task in zip(watches, running, strict=True) if task.done())
+            say(digests=Counter(watch.digest for watch in watches), ends=ends)
 
 
 async def commands() -> AsyncGenerator[str]:

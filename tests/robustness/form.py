@@ -12,12 +12,13 @@ class Form:
     rounds: int
     writes: int
     watches: int
+    returning: int
     stalled_megabytes: int
     nemesis_faults: int
 
 
-SHORT = Form(rounds=1, writes=15, watches=1000, stalled_megabytes=72, nemesis_faults=4)
-LONG = Form(rounds=10, writes=100, watches=10_000, stalled_megabytes=300, nemesis_faults=50)
+SHORT = Form(rounds=1, writes=15, watches=1000, returning=2500, stalled_megabytes=72, nemesis_faults=4)
+LONG = Form(rounds=10, writes=100, watches=10_000, returning=10_000, stalled_megabytes=300, nemesis_faults=50)
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT

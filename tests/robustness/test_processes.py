@@ -40,7 +40,9 @@ class Crowd:
 
     async def until_revision(self, revision: int) -> dict[str, int]:
         """How often each digest of all events occurs, once all watches have come so far."""
-        return (await self.ask(f"until {revision}"))["digests"]
+        answer = await self.ask(f"until {revision}")
+        assert not answer["ends"]
+        return answer["digests"]
 
 
 @asynccontextmanager
@@ -105,6 +107,14 @@ async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_
             assert await program.exit_code() == 0
     assert not program.events("calls were cut off")
     judge([client], await read_history(database_url))
+
+
+async def test_watches_that_come_back_all_at_once_are_all_opened(
+    tmp_path: Path, psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with serving(tmp_path, database_url) as (_, service), crowd(service.address, FORM.returning) as watches:
+        assert list((await watches.until_revision(1)).values()) == [FORM.returning]
 
 
 async def test_the_watches_of_a_client_that_is_killed_are_ended(
