@@ -126,7 +126,7 @@ class SchemaServiceServicer:
 
     def CreateSchemaVersion(self, request, context):
         """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-        SCHEMA_VIOLATED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
+        SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
         expected_version is not the current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -49,7 +49,7 @@ class SchemaServiceStub:
     """Lists schemas in the order of their names (by code point)."""
     CreateSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]
     """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-    SCHEMA_VIOLATED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
+    SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
     expected_version is not the current one.
     """
     ListSchemaVersions: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemaVersionsRequest, _schema_service_pb2.ListSchemaVersionsResponse]
@@ -84,7 +84,7 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
     """Lists schemas in the order of their names (by code point)."""
     CreateSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]  # type: ignore[assignment]
     """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-    SCHEMA_VIOLATED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
+    SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
     expected_version is not the current one.
     """
     ListSchemaVersions: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemaVersionsRequest, _schema_service_pb2.ListSchemaVersionsResponse]  # type: ignore[assignment]
@@ -146,7 +146,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schema_pb2.SchemaVersion, _abc.Awaitable[_schema_pb2.SchemaVersion]]:
         """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-        SCHEMA_VIOLATED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
+        SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
         expected_version is not the current one.
         """
 
