@@ -83,7 +83,7 @@ check: setup ## check format, lint, types, layers, protos, generated code and SQ
 format: setup ## rewrite Python and proto files in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only --quiet .
-	@if [ -d protos ]; then $(BIN)/buf format --write; fi
+	@if [ -d protos ]; then $(BIN)/buf format protos --write; fi
 
 .PHONY: proto
 proto: setup ## generate the Python code of protos/ into generated/

@@ -168,6 +168,7 @@ def _created(write: Creation, owner: Owner) -> Configuration:
         name=write.name,
         comments=write.comments,
         config=write.config,
+        schema=None,
         version=0,
         revision=0,
         create_time=_NOT_YET,

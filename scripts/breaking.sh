@@ -17,5 +17,7 @@ echo "compared with $base"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # An archive of the tree, since buf's own git input would clone: that fails in worktrees and shallow clones.
-git archive "$base" protos buf.yaml | tar -x -C "$folder"
+git archive "$base" protos | tar -x -C "$folder"
+scripts/known-protos.sh
+cp -r build buf.yaml "$folder/"
 .venv/bin/buf breaking --against "$folder"

@@ -7,11 +7,12 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 mkdir -p "$output" "$fresh/configapi"
 
+scripts/known-protos.sh
 # grpc_tools brings the well-known types in its own folder; the plugins are found through PATH.
 well_known=$(.venv/bin/python -c 'import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / "_proto")')
 mapfile -t files < <(cd protos && find . -name '*.proto' -printf '%P\n' | LC_ALL=C sort)
 PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -m grpc_tools.protoc \
-    --proto_path=protos --proto_path="$well_known" \
+    --proto_path=protos --proto_path=build/protos --proto_path="$well_known" \
     --python_out="$fresh" --mypy_out=quiet:"$fresh" \
     --grpc_python_out="$fresh" --mypy_grpc_out=quiet:"$fresh" \
     "${files[@]}"

@@ -1,5 +1,6 @@
 """Every error that a caller may see. `configsvc.rpc.errors` translates them to gRPC, in one table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_VIOLATIONS = 100
@@ -19,12 +20,20 @@ class Violation:
     description: str
 
 
-class InvalidRequestError(ConfigsvcError):
-    """The request can never succeed as it is."""
+class FaultyRequestError(ConfigsvcError):
+    """What the request asks for has faults."""
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
         self.violations = violations
+
+
+class InvalidRequestError(FaultyRequestError):
+    """The request can never succeed as it is."""
+
+
+class SchemaViolatedError(FaultyRequestError):
+    """A config does not satisfy its schema."""
 
 
 class ResourceError(ConfigsvcError):
@@ -54,6 +63,39 @@ class ApplicationNotEmptyError(ResourceError):
     """An application with configurations is deleted only by force."""
 
     verb = "has configurations: delete them first, or set force"
+
+
+class SchemaVersionRefusedError(ConfigsvcError):
+    """Configurations would not satisfy a new version of their schema; offenders names the first of them."""
+
+    def __init__(self, *, schema: str, offenders: tuple[str, ...], count: int) -> None:
+        super().__init__(f"{count} configurations would not satisfy the new version of schema {schema}")
+        self.offenders = offenders
+        self.count = count
+
+
+class SchemaInUseError(ResourceError):
+    """A schema is deleted only when nothing needs it; users names some of those that do."""
+
+    verb = "is in use"
+
+    def __init__(self, schema: str, users: tuple[str, ...]) -> None:
+        super().__init__("schema", schema)
+        self.users = users
+
+
+class BatchFailedError(ConfigsvcError):
+    """Writes of a batch failed, and none was done. failures has the error of each, by its place in the batch."""
+
+    def __init__(self, failures: Mapping[int, ConfigsvcError]) -> None:
+        super().__init__(f"{len(failures)} writes of the batch failed, and nothing was changed")
+        self.failures = failures
+
+
+class OperationRunningError(ResourceError):
+    """An operation is deleted only when it has ended."""
+
+    verb = "is still running: cancel it or wait for its end"
 
 
 class VersionMismatchError(ConfigsvcError):

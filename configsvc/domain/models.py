@@ -24,9 +24,36 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """A named JSON object of an application. config is None where it was not asked for; revision is 0 before its
+class SchemaVersionRef:
+    """Names a version of a schema. version 0 stands for the newest in a write, and for any in a filter."""
+
+    schema: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.schema}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """A named JSON Schema with numbered versions, of which latest_version is the newest. revision is 0 before its
     commit.
+    """
+
+    id: str
+    name: str
+    comments: str
+    latest_version: int
+    version: int
+    revision: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A named JSON object of an application. config is None where it was not asked for; schema is the version that it
+    satisfies, if any; revision is 0 before its commit.
     """
 
     id: str
@@ -35,6 +62,7 @@ class Configuration:
     name: str
     comments: str
     config: JsonObject | None
+    schema: SchemaVersionRef | None
     version: int
     revision: int
     create_time: datetime
@@ -87,6 +115,11 @@ class ApplicationUpdate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unpinned:
+    """No schema version any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationUpdate:
     """The new values of a configuration; None leaves a field as it is. At most one of config and merge_patch is set."""
 
@@ -94,6 +127,7 @@ class ConfigurationUpdate:
     comments: str | None
     config: JsonObject | None
     merge_patch: JsonObject | None
+    schema: SchemaVersionRef | Unpinned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +138,7 @@ class ConfigurationFilter:
     name_prefix: str
     contains: JsonObject | None
     json_path: str | None
+    schema: SchemaVersionRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +160,8 @@ class ConfigurationQuery:
     names: tuple[str, ...] | None = None
     contains: JsonObject | None = None
     json_path: str | None = None
+    schema: str | None = None
+    schema_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +194,7 @@ class Kind(StrEnum):
 
     APPLICATION = "APPLICATION"
     CONFIGURATION = "CONFIGURATION"
+    SCHEMA = "SCHEMA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

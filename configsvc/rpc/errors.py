@@ -26,6 +26,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 # A status travels in the trailers, and many clients refuse those of more than 8 KiB: they would see another error.
 MAX_TEXT_BYTES = 300
 MAX_VIOLATIONS_BYTES = 4900
+# Of the places of up to 1,000 writes of a batch.
+MAX_PLACES_BYTES = 2100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Translation:
     details: Callable[[Any], Iterable[Message]] = lambda _: ()
 
 
-def _bad_request(error: errors.InvalidRequestError) -> Iterable[Message]:
+def _bad_request(error: errors.FaultyRequestError) -> Iterable[Message]:
     bad_request = BadRequest()
     for violation in error.violations:
         field = _shortened(violation.field, MAX_TEXT_BYTES)
@@ -61,6 +63,60 @@ def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
 def _not_empty(error: errors.ApplicationNotEmptyError) -> Iterable[Message]:
     yield from _resource_info(error)
     yield _precondition("APPLICATION_NOT_EMPTY", error.resource_name, error)
+
+
+def _users(error: errors.SchemaInUseError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _preconditions("SCHEMA_IN_USE", error.users, error)
+
+
+def _offenders(error: errors.SchemaVersionRefusedError) -> Iterable[Message]:
+    yield _preconditions("SCHEMA_VERSION_REFUSED", error.offenders, error)
+
+
+def _preconditions(kind: str, subjects: Iterable[str], error: Exception) -> PreconditionFailure:
+    failure = PreconditionFailure()
+    for subject in subjects:
+        failure.violations.add(type=kind, subject=_shortened(subject, MAX_TEXT_BYTES))
+        if failure.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_TEXT_BYTES:
+            del failure.violations[-1]
+            break
+    for violation in failure.violations[:1]:
+        violation.description = str(error)
+    return failure
+
+
+def _running(error: errors.OperationRunningError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("OPERATION_RUNNING", error.resource_name, error)
+
+
+def _failed_writes(error: errors.BatchFailedError) -> Iterable[Message]:
+    """A fault for each write that failed; those of the request itself with their own fields."""
+    bad_request = BadRequest()
+    for place, failure in error.failures.items():
+        violations = failure.violations if isinstance(failure, errors.FaultyRequestError) else ()
+        faults = [(f"writes[{place}].{fault.field}", fault.description) for fault in violations]
+        for field, description in faults or [(f"writes[{place}]", str(failure))]:
+            bad_request.field_violations.add(
+                field=_shortened(field, MAX_TEXT_BYTES), description=_shortened(description, MAX_TEXT_BYTES)
+            )
+            if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_PLACES_BYTES:
+                del bad_request.field_violations[-1]
+                yield bad_request
+                return
+    yield bad_request
+
+
+def _ranges(places: Iterable[int]) -> str:
+    """Places as ranges, 0-3,17: a thousand of them are at most 2,000 bytes."""
+    ranges: list[list[int]] = []
+    for place in sorted(places):
+        if ranges and ranges[-1][-1] == place - 1:
+            ranges[-1][1:] = [place]
+        else:
+            ranges.append([place])
+    return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
 def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
@@ -99,6 +155,27 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_APPLICATION_NOT_EMPTY,
         details=_not_empty,
+    ),
+    errors.SchemaViolatedError: Translation(
+        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_SCHEMA_VIOLATED, details=_bad_request
+    ),
+    errors.SchemaVersionRefusedError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
+        metadata=lambda error: {"offender_count": str(error.count)},
+        details=_offenders,
+    ),
+    errors.SchemaInUseError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_SCHEMA_IN_USE, details=_users
+    ),
+    errors.BatchFailedError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_BATCH_FAILED,
+        metadata=lambda error: {"failed_writes": _ranges(error.failures)},
+        details=_failed_writes,
+    ),
+    errors.OperationRunningError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
     ),
     errors.VersionMismatchError: Translation(
         code=grpc.StatusCode.ABORTED,

@@ -127,11 +127,14 @@ def _refused_if_too_large() -> Generator[None]:
         raise InvalidRequestError((Violation(field="config", description=description),)) from error
 
 
-def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None], ...]:
+def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | list[int | None], ...]:
+    pins = [plan.configuration.schema for plan in planned]
     return (
         [plan.configuration.name for plan in planned],
         [plan.configuration.comments for plan in planned],
         [plan.config_text for plan in planned],
+        [pin.schema if pin else None for pin in pins],
+        [pin.version if pin else None for pin in pins],
         [plan.context.actor for plan in planned],
         [plan.context.reason for plan in planned],
         [plan.context.request_id for plan in planned],

@@ -15,7 +15,7 @@ WITH wanted AS MATERIALIZED (
     FROM wanted
 ), locked AS (
     SELECT
-        id, application_id, application, name, comments, config, version, 0::bigint AS revision,
+        id, application_id, application, name, comments, config, schema, schema_version, version, 0::bigint AS revision,
         create_time, update_time, created_by, updated_by
     FROM configurations
     WHERE id = ANY (ARRAY(SELECT id FROM measured WHERE fits))
@@ -44,14 +44,16 @@ LEFT JOIN shared ON shared.id = wanted.id;
 -- name: insert
 -- In the order of their keys, so that two sessions that insert the same ones do not wait for each other.
 INSERT INTO configurations (
-    id, application_id, application, name, comments, config, updated_by, update_reason, update_request_id
+    id, application_id, application, name, comments, config, schema, schema_version, updated_by, update_reason,
+    update_request_id
 )
 SELECT
-    new.id, new.application_id, new.application, new.name, new.comments, new.config::jsonb, new.actor, new.reason,
-    new.request_id
+    new.id, new.application_id, new.application, new.name, new.comments, new.config::jsonb, new.schema, new.schema_version,
+    new.actor, new.reason, new.request_id
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
-) AS new (id, application_id, application, name, comments, config, actor, reason, request_id)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
+    $10::text[], $11::text[]
+) AS new (id, application_id, application, name, comments, config, schema, schema_version, actor, reason, request_id)
 ORDER BY new.application, new.name
 ON CONFLICT (application, name) DO NOTHING
 RETURNING id, version, create_time, update_time, created_by, updated_by;
@@ -59,10 +61,12 @@ RETURNING id, version, create_time, update_time, created_by, updated_by;
 -- name: update
 UPDATE configurations AS c
 SET
-    name = new.name, comments = new.comments, config = coalesce(new.config::jsonb, c.config), updated_by = new.actor,
-    update_reason = new.reason, update_request_id = new.request_id
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS
-    new (id, name, comments, config, actor, reason, request_id)
+    name = new.name, comments = new.comments, config = coalesce(new.config::jsonb, c.config), schema = new.schema,
+    schema_version = new.schema_version, updated_by = new.actor, update_reason = new.reason,
+    update_request_id = new.request_id
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[]
+) AS new (id, name, comments, config, schema, schema_version, actor, reason, request_id)
 WHERE c.id = new.id
 RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated_by;
 
@@ -72,8 +76,8 @@ DELETE FROM configurations WHERE id = ANY ($1::text[]);
 -- name: get_versions
 -- Versions that are in the log, with their revisions.
 SELECT
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.version,
-    commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config,
+    r.schema, r.schema_version, r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
 FROM unnest($1::text[], $2::bigint[]) AS wanted (id, version)
 JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id AND r.version = wanted.version
 JOIN commits ON commits.id = r.commit_id;

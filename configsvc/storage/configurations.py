@@ -20,6 +20,7 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Page,
+    SchemaVersionRef,
 )
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
@@ -40,6 +41,13 @@ _JSON_PATH_FAULTS = (
 )
 
 
+def schema_of(row: "Record") -> SchemaVersionRef | None:
+    """The schema version that the row of a configuration is pinned to."""
+    if row["schema"] is None:
+        return None
+    return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
+
+
 def configuration_of(row: "Record") -> Configuration:
     """A row that has all of a configuration."""
     return Configuration(
@@ -49,6 +57,7 @@ def configuration_of(row: "Record") -> Configuration:
         name=row["name"],
         comments=row["comments"],
         config=row["config"],
+        schema=schema_of(row),
         version=row["version"],
         revision=row["revision"],
         create_time=row["create_time"],
@@ -144,6 +153,8 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
             query.limit + 1,
             query.with_config,
             query.limit_bytes,
+            query.schema,
+            query.schema_version,
         )
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error

@@ -1,7 +1,7 @@
 -- name: lock
 -- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
 SELECT
-    id, application_id, application, name, comments, config, version, 0::bigint AS revision,
+    id, application_id, application, name, comments, config, schema, schema_version, version, 0::bigint AS revision,
     create_time, update_time, created_by, updated_by
 FROM configurations
 WHERE id = $1 OR (application = $2 AND name = $3)
@@ -10,7 +10,8 @@ FOR UPDATE;
 -- name: get
 SELECT
     revision_counter.revision AS shown_revision,
-    c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,
+    c.id, c.application_id, c.application, c.name, c.comments, c.config, c.schema, c.schema_version, c.version,
+    commits.revision,
     c.create_time, c.update_time, c.created_by, c.updated_by
 FROM revision_counter
 LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
@@ -32,7 +33,7 @@ WITH wanted AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments,
         CASE WHEN $4 AND total.bytes <= $5 THEN c.config END AS config,
-        c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+        c.schema, c.schema_version, c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
     FROM total, wanted
     JOIN configurations AS c ON c.id = wanted.id
     JOIN commits ON commits.id = c.commit_id
@@ -49,7 +50,8 @@ SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, si
 -- name: list
 -- The configurations as they were at revision $1, or now: those untouched since then as they are, the others from the log.
 -- $2, $3: the application's id and name. $4: name prefix. $5: names. $6: contains. $7: json path. $8, $9: the key to go on after.
--- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed.
+-- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed. $13, $14: the schema and the
+-- version that they are pinned to.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
@@ -61,14 +63,16 @@ WITH shown AS MATERIALIZED (
     WHERE changes.revision > $1 AND changes.kind = 'CONFIGURATION'
 ), present AS (
     SELECT
-        c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.version, commits.revision,
-        c.create_time, c.update_time, c.created_by, c.updated_by
+        c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.schema, c.schema_version,
+        c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
     FROM configurations AS c
     JOIN commits ON commits.id = c.commit_id
     WHERE ($2::text IS NULL OR c.application = (SELECT name FROM applications WHERE id = $2))
         AND ($3::text IS NULL OR c.application = $3)
         AND ($4 = '' OR starts_with(c.name, $4))
         AND ($5::text[] IS NULL OR c.name = ANY ($5))
+        AND ($13::text IS NULL OR c.schema = $13)
+        AND ($14::bigint IS NULL OR c.schema_version = $14)
         AND ($6::jsonb IS NULL OR c.config @> $6)
         AND ($7::jsonpath IS NULL OR c.config @@ $7)
         AND ($8::text IS NULL OR (c.application, c.name) > ($8, $9))
@@ -78,7 +82,7 @@ WITH shown AS MATERIALIZED (
 ), past AS (
     SELECT
         latest.resource_id, latest.application_id, latest.application, latest.name, latest.comments, latest.content,
-        latest.content_bytes, latest.version, latest.revision, latest.create_time, latest.time, latest.created_by, latest.actor
+        latest.content_bytes, latest.schema, latest.schema_version, latest.version, latest.revision, latest.create_time, latest.time, latest.created_by, latest.actor
     FROM touched
     CROSS JOIN LATERAL (
         SELECT changes.*
@@ -93,6 +97,8 @@ WITH shown AS MATERIALIZED (
         AND ($3::text IS NULL OR latest.application = $3)
         AND ($4 = '' OR starts_with(latest.name, $4))
         AND ($5::text[] IS NULL OR latest.name = ANY ($5))
+        AND ($13::text IS NULL OR latest.schema = $13)
+        AND ($14::bigint IS NULL OR latest.schema_version = $14)
         AND ($6::jsonb IS NULL OR latest.content @> $6)
         AND ($7::jsonpath IS NULL OR latest.content @@ $7)
         AND ($8::text IS NULL OR (latest.application, latest.name) > ($8, $9))
@@ -111,7 +117,8 @@ WITH shown AS MATERIALIZED (
 )
 SELECT
     shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
-    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config, m.version, m.revision,
+    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config,
+    m.schema, m.schema_version, m.version, m.revision,
     m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found
 FROM shown
 LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.config_bytes <= $12

@@ -12,7 +12,15 @@ from configsvc.domain.errors import (
     RevisionUnknownError,
     WriteConflictError,
 )
-from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Operation, WriteContext, Written
+from configsvc.domain.models import (
+    Configuration,
+    ConfigurationChange,
+    Kind,
+    Operation,
+    SchemaVersionRef,
+    WriteContext,
+    Written,
+)
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -177,6 +185,9 @@ def _change(row: "asyncpg.Record") -> ConfigurationChange:
             name=row["name"],
             comments=row["comments"],
             config=row["config"],
+            schema=None
+            if row["schema"] is None
+            else SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
             version=row["version"],
             revision=row["revision"],
             create_time=row["create_time"],

@@ -47,6 +47,9 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
         created_by=configuration.created_by,
         updated_by=configuration.updated_by,
     )
+    if configuration.schema is not None:
+        message.schema.schema = configuration.schema.schema
+        message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
         message.config.CopyFrom(struct_of(configuration.config))
     return message

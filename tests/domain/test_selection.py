@@ -34,6 +34,7 @@ def change(
         name=after[1],
         comments="",
         config=None,
+        schema=None,
         version=2,
         revision=2,
         create_time=NOW,

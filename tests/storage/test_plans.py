@@ -93,7 +93,7 @@ def listing(
 ) -> tuple[Any, ...]:
     """The arguments of a list."""
     chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
-    return (*chosen, *after, 51, True, LIMIT_BYTES)
+    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None)
 
 
 async def application_id(connection: "Connection") -> str:
@@ -174,7 +174,16 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
     )
     assert {ID, KEY} <= indexes
     assert not scanned
-    values = [[row["name"] for row in rows[:10]], [""] * 10, ["{}"] * 10, ["a"] * 10, [""] * 10, [""] * 10]
+    values = [
+        [row["name"] for row in rows[:10]],
+        [""] * 10,
+        ["{}"] * 10,
+        [None] * 10,
+        [None] * 10,
+        ["a"] * 10,
+        [""] * 10,
+        [""] * 10,
+    ]
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
         indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
         assert (ID in indexes, scanned) == (True, set())

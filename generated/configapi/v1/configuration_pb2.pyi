@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from configapi.v1 import schema_pb2 as _schema_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -55,6 +56,7 @@ class Configuration(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -86,6 +88,10 @@ class Configuration(_message.Message):
         """
 
     @_builtins.property
+    def schema(self) -> _schema_pb2.SchemaVersionRef:
+        """The schema version that config satisfies. Not set: none."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created, by the database's clock."""
 
@@ -102,6 +108,7 @@ class Configuration(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        schema: _schema_pb2.SchemaVersionRef | None = ...,
         version: _builtins.int = ...,
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
@@ -109,9 +116,9 @@ class Configuration(_message.Message):
         created_by: _builtins.str = ...,
         updated_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "schema", b"schema", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "comments", b"comments", "config", b"config", "create_time", b"create_time", "created_by", b"created_by", "id", b"id", "name", b"name", "revision", b"revision", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "comments", b"comments", "config", b"config", "create_time", b"create_time", "created_by", b"created_by", "id", b"id", "name", b"name", "revision", b"revision", "schema", b"schema", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

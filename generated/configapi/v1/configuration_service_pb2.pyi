@@ -6,13 +6,16 @@ isort:skip_file
 from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import configuration_pb2 as _configuration_pb2
+from configapi.v1 import schema_pb2 as _schema_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,6 +27,58 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ChangeType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_TYPE_UNSPECIFIED: _ChangeType.ValueType  # 0
+    """Never sent."""
+    CHANGE_TYPE_CREATED: _ChangeType.ValueType  # 1
+    """It made it."""
+    CHANGE_TYPE_UPDATED: _ChangeType.ValueType  # 2
+    """It changed it."""
+    CHANGE_TYPE_DELETED: _ChangeType.ValueType  # 3
+    """It deleted it."""
+
+class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
+    """What a commit did to a configuration."""
+
+CHANGE_TYPE_UNSPECIFIED: ChangeType.ValueType  # 0
+"""Never sent."""
+CHANGE_TYPE_CREATED: ChangeType.ValueType  # 1
+"""It made it."""
+CHANGE_TYPE_UPDATED: ChangeType.ValueType  # 2
+"""It changed it."""
+CHANGE_TYPE_DELETED: ChangeType.ValueType  # 3
+"""It deleted it."""
+Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
+
+class _ImportMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_MODE_UNSPECIFIED: _ImportMode.ValueType  # 0
+    """The same as ATOMIC."""
+    IMPORT_MODE_ATOMIC: _ImportMode.ValueType  # 1
+    """All items in one commit, or none. At most 100,000 items."""
+    IMPORT_MODE_PER_ITEM: _ImportMode.ValueType  # 2
+    """Each item by itself: those that fail are listed, the others are there."""
+
+class ImportMode(_ImportMode, metaclass=_ImportModeEnumTypeWrapper):
+    """What becomes of the good items when others fail."""
+
+IMPORT_MODE_UNSPECIFIED: ImportMode.ValueType  # 0
+"""The same as ATOMIC."""
+IMPORT_MODE_ATOMIC: ImportMode.ValueType  # 1
+"""All items in one commit, or none. At most 100,000 items."""
+IMPORT_MODE_PER_ITEM: ImportMode.ValueType  # 2
+"""Each item by itself: those that fail are listed, the others are there."""
+Global___ImportMode: _TypeAlias = ImportMode  # noqa: Y015
+
 @_typing.final
 class CreateConfigurationRequest(_message.Message):
     """Asks for a new configuration."""
@@ -34,6 +89,7 @@ class CreateConfigurationRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
@@ -57,6 +113,10 @@ class CreateConfigurationRequest(_message.Message):
     def config(self) -> _struct_pb2.Struct:
         """The content, see Configuration.config. Required; it may be empty."""
 
+    @_builtins.property
+    def schema(self) -> _schema_pb2.SchemaVersionRef:
+        """The schema version to pin it to; version 0: the newest. Not set: none."""
+
     def __init__(
         self,
         *,
@@ -64,13 +124,14 @@ class CreateConfigurationRequest(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        schema: _schema_pb2.SchemaVersionRef | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -85,13 +146,24 @@ class GetConfigurationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     min_revision: _builtins.int
     """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    version: _builtins.int
+    """This version of it."""
+    as_of_revision: _builtins.int
+    """As it was when this revision was the last. By key: what had that key then."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of its application and its own."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time by the database's clock."""
 
     def __init__(
         self,
@@ -99,13 +171,21 @@ class GetConfigurationRequest(_message.Message):
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         min_revision: _builtins.int = ...,
+        version: _builtins.int = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "min_revision", b"min_revision", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "min_revision", b"min_revision", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["version", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetConfigurationRequest: _TypeAlias = GetConfigurationRequest  # noqa: Y015
@@ -190,6 +270,8 @@ class ListConfigurationsRequest(_message.Message):
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
     """Only names that begin with this, at most 256 characters. Empty: all."""
     json_path: _builtins.str
@@ -206,6 +288,8 @@ class ListConfigurationsRequest(_message.Message):
     """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when its
     revision is no longer kept. Empty: the first page.
     """
+    as_of_revision: _builtins.int
+    """As they were when this revision was the last. OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept. 0: as they are now."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """Only those of this application. Not set: of all."""
@@ -215,6 +299,10 @@ class ListConfigurationsRequest(_message.Message):
         """Only those whose config contains this (PostgreSQL's jsonb @>): every member given is there, with the same value, at the same
         place; arrays contain theirs in any order.
         """
+
+    @_builtins.property
+    def schema(self) -> _schema_pb2.SchemaVersionRef:
+        """Only those that are pinned to this schema; version 0: to any version of it. Not set: all."""
 
     def __init__(
         self,
@@ -227,10 +315,12 @@ class ListConfigurationsRequest(_message.Message):
         min_revision: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        schema: _schema_pb2.SchemaVersionRef | None = ...,
+        as_of_revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "contains", b"contains"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "contains", b"contains", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "contains", b"contains", "json_path", b"json_path", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "contains", b"contains", "json_path", b"json_path", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "schema", b"schema", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,8 +393,8 @@ class UpdateConfigurationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of configuration to take over: name, comments, config, or * for all three. Empty: those that are set. To change a
-        part of config, use merge_patch.
+        """Which fields of configuration to take over: name, comments, config, schema, or * for all four. Empty: those that are set. To change a
+        part of config, use merge_patch. schema named and not set: it is pinned to none any more.
         """
 
     @_builtins.property
@@ -600,3 +690,624 @@ class ConfigurationEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfigurationEvent: _TypeAlias = ConfigurationEvent  # noqa: Y015
+
+@_typing.final
+class ConfigurationWrite(_message.Message):
+    """One of many writes. Exactly one is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATE_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    UPSERT_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def create(self) -> Global___ConfigurationItem:
+        """A new configuration."""
+
+    @_builtins.property
+    def update(self) -> Global___ConfigurationChangeItem:
+        """New values for one that is there."""
+
+    @_builtins.property
+    def upsert(self) -> Global___ConfigurationItem:
+        """A new configuration, or new values for the one that has the key: comments, config and schema are as they are here."""
+
+    @_builtins.property
+    def delete(self) -> Global___ConfigurationDeletionItem:
+        """The end of one."""
+
+    def __init__(
+        self,
+        *,
+        create: Global___ConfigurationItem | None = ...,
+        update: Global___ConfigurationChangeItem | None = ...,
+        upsert: Global___ConfigurationItem | None = ...,
+        delete: Global___ConfigurationDeletionItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_write: _TypeAlias = _typing.Literal["create", "update", "upsert", "delete"]  # noqa: Y015
+    _WhichOneofArgType_write: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_write) -> _WhichOneofReturnType_write | None: ...
+
+Global___ConfigurationWrite: _TypeAlias = ConfigurationWrite  # noqa: Y015
+
+@_typing.final
+class ConfigurationItem(_message.Message):
+    """A configuration as it comes from outside, or goes there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COMMENTS_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    application: _builtins.str
+    """The name of its application."""
+    name: _builtins.str
+    """The name, see Configuration.name."""
+    comments: _builtins.str
+    """Free text for people, at most 1,024 characters."""
+    @_builtins.property
+    def config(self) -> _struct_pb2.Struct:
+        """The content, see Configuration.config. Required; it may be empty."""
+
+    @_builtins.property
+    def schema(self) -> _schema_pb2.SchemaVersionRef:
+        """The schema version to pin it to; version 0: the newest. Not set: none."""
+
+    def __init__(
+        self,
+        *,
+        application: _builtins.str = ...,
+        name: _builtins.str = ...,
+        comments: _builtins.str = ...,
+        config: _struct_pb2.Struct | None = ...,
+        schema: _schema_pb2.SchemaVersionRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigurationItem: _TypeAlias = ConfigurationItem  # noqa: Y015
+
+@_typing.final
+class ConfigurationChangeItem(_message.Message):
+    """New values for a configuration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    expected_version: _builtins.int
+    """ABORTED when the current version is another. 0: no check."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of its application and its own."""
+
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The new values."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """See UpdateConfigurationRequest.update_mask."""
+
+    @_builtins.property
+    def merge_patch(self) -> _struct_pb2.Struct:
+        """See UpdateConfigurationRequest.merge_patch."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        merge_patch: _struct_pb2.Struct | None = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___ConfigurationChangeItem: _TypeAlias = ConfigurationChangeItem  # noqa: Y015
+
+@_typing.final
+class ConfigurationDeletionItem(_message.Message):
+    """The end of a configuration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    expected_version: _builtins.int
+    """ABORTED when the current version is another. 0: no check."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of its application and its own."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___ConfigurationDeletionItem: _TypeAlias = ConfigurationDeletionItem  # noqa: Y015
+
+@_typing.final
+class BatchWriteConfigurationsRequest(_message.Message):
+    """Asks for many writes in one commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: kept with each change, at most 1,024 characters."""
+    request_id: _builtins.str
+    """See CreateConfigurationRequest.request_id."""
+    validate_only: _builtins.bool
+    """Everything is checked, nothing is kept, and the answer has an outcome for each write, also when some fail."""
+    @_builtins.property
+    def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWrite]:
+        """1 to 1,000, each about another configuration."""
+
+    def __init__(
+        self,
+        *,
+        writes: _abc.Iterable[Global___ConfigurationWrite] | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchWriteConfigurationsRequest: _TypeAlias = BatchWriteConfigurationsRequest  # noqa: Y015
+
+@_typing.final
+class BatchWriteConfigurationsResponse(_message.Message):
+    """Answers many writes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The commit. 0 when nothing changed, and in the answer to a validate_only request."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWriteOutcome]:
+        """What became of each, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___ConfigurationWriteOutcome] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchWriteConfigurationsResponse: _TypeAlias = BatchWriteConfigurationsResponse  # noqa: Y015
+
+@_typing.final
+class ConfigurationWriteOutcome(_message.Message):
+    """What became of one of many writes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration as the write left it, without config. Not set when it failed."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """With validate_only: why it failed."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigurationWriteOutcome: _TypeAlias = ConfigurationWriteOutcome  # noqa: Y015
+
+@_typing.final
+class ListConfigurationVersionsRequest(_message.Message):
+    """Asks for a page of a configuration's versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    view: _configuration_pb2.ConfigurationView.ValueType
+    """How much of each to answer with. BASIC is the default here: UNSPECIFIED is the same as BASIC."""
+    min_revision: _builtins.int
+    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    page_size: _builtins.int
+    """The most that a page may hold, 1 to 1,000. 0: 50. A page ends early rather than grow over 3 MiB."""
+    page_token: _builtins.str
+    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of its application and its own. When none has them now: the one that had them last."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        min_revision: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "min_revision", b"min_revision", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___ListConfigurationVersionsRequest: _TypeAlias = ListConfigurationVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListConfigurationVersionsResponse(_message.Message):
+    """A page of a configuration's versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPACTED_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page. Empty on the last page."""
+    compacted: _builtins.bool
+    """Older versions were compacted: the history of this configuration does not begin with its creation."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationVersion]:
+        """The versions, newest first. They never change, so the pages fit together whatever is written meanwhile."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___ConfigurationVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+        compacted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConfigurationVersionsResponse: _TypeAlias = ListConfigurationVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ConfigurationVersion(_message.Message):
+    """A version of a configuration, and how it came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    type: Global___ChangeType.ValueType
+    """What was done."""
+    reason: _builtins.str
+    """Why, in the words of the actor, who is configuration.updated_by."""
+    request_id: _builtins.str
+    """The request_id of the call that made it."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration as this version left it. Of a deletion, config is not set."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        type: Global___ChangeType.ValueType = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "reason", b"reason", "request_id", b"request_id", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigurationVersion: _TypeAlias = ConfigurationVersion  # noqa: Y015
+
+@_typing.final
+class DiffConfigurationVersionsRequest(_message.Message):
+    """Asks what changed between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    from_version: _builtins.int
+    """The version to begin with. 0: the one before to_version that is kept."""
+    to_version: _builtins.int
+    """The version to end with. 0: the newest."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of its application and its own. When none has them now: the one that had them last."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "id", b"id", "key", b"key", "ref", b"ref", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___DiffConfigurationVersionsRequest: _TypeAlias = DiffConfigurationVersionsRequest  # noqa: Y015
+
+@_typing.final
+class DiffConfigurationVersionsResponse(_message.Message):
+    """Tells what changed between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    PATCH_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The same for people: one line for each difference, with what was and what is."""
+    @_builtins.property
+    def to(self) -> _configuration_pb2.Configuration:
+        """The version it ends with, without config."""
+
+    @_builtins.property
+    def patch(self) -> _struct_pb2.ListValue:
+        """A JSON Patch (RFC 6902) that makes the second config of the first; of a deletion, as if config were empty."""
+
+    def __init__(
+        self,
+        *,
+        to: _configuration_pb2.Configuration | None = ...,
+        patch: _struct_pb2.ListValue | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "patch", b"patch", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "patch", b"patch", "text", b"text", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffConfigurationVersionsResponse: _TypeAlias = DiffConfigurationVersionsResponse  # noqa: Y015
+
+@_typing.final
+class RollbackConfigurationRequest(_message.Message):
+    """Asks for an earlier state of a configuration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    version: _builtins.int
+    """The version whose content is wanted. 0: of a deleted one, the last before its deletion."""
+    expected_version: _builtins.int
+    """ABORTED when the current version is another. 0: no check."""
+    reason: _builtins.str
+    """Why: kept with the change, at most 1,024 characters."""
+    request_id: _builtins.str
+    """See CreateConfigurationRequest.request_id."""
+    validate_only: _builtins.bool
+    """Everything is checked and answered as if done, and nothing is kept."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of its application and its own. When none has them now: the one that had them last."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        version: _builtins.int = ...,
+        expected_version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class ImportConfigurationsRequest(_message.Message):
+    """Brings configurations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    UPSERT_FIELD_NUMBER: _builtins.int
+    CREATE_APPLICATIONS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    mode: Global___ImportMode.ValueType
+    """What becomes of the good ones when others fail."""
+    upsert: _builtins.bool
+    """One that is there already gets comments, config and schema of the item. Otherwise it fails."""
+    create_applications: _builtins.bool
+    """Applications that do not exist are created."""
+    reason: _builtins.str
+    """Why: kept with each change, at most 1,024 characters."""
+    request_id: _builtins.str
+    """See CreateConfigurationRequest.request_id; the answer is the same operation."""
+    validate_only: _builtins.bool
+    """A dry run: everything is checked, and nothing is kept."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
+        """Configurations, at most 1,000 in one message, each with another key."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ConfigurationItem] | None = ...,
+        mode: Global___ImportMode.ValueType = ...,
+        upsert: _builtins.bool = ...,
+        create_applications: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_applications", b"create_applications", "items", b"items", "mode", b"mode", "reason", b"reason", "request_id", b"request_id", "upsert", b"upsert", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportConfigurationsRequest: _TypeAlias = ImportConfigurationsRequest  # noqa: Y015
+
+@_typing.final
+class ExportConfigurationsRequest(_message.Message):
+    """Asks for configurations to take elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    NAME_PREFIX_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    name_prefix: _builtins.str
+    """Only names that begin with this, at most 256 characters. Empty: all."""
+    as_of_revision: _builtins.int
+    """As they were when this revision was the last. 0: as they are now."""
+    min_revision: _builtins.int
+    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    @_builtins.property
+    def application(self) -> _application_pb2.ApplicationRef:
+        """Only those of this application. Not set: of all."""
+
+    @_builtins.property
+    def schema(self) -> _schema_pb2.SchemaVersionRef:
+        """Only those that are pinned to this schema; version 0: to any version of it. Not set: all."""
+
+    def __init__(
+        self,
+        *,
+        application: _application_pb2.ApplicationRef | None = ...,
+        name_prefix: _builtins.str = ...,
+        schema: _schema_pb2.SchemaVersionRef | None = ...,
+        as_of_revision: _builtins.int = ...,
+        min_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportConfigurationsRequest: _TypeAlias = ExportConfigurationsRequest  # noqa: Y015
+
+@_typing.final
+class ExportConfigurationsResponse(_message.Message):
+    """A part of an export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the whole export shows."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
+        """Configurations, as ImportConfigurations takes them."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ConfigurationItem] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportConfigurationsResponse: _TypeAlias = ExportConfigurationsResponse  # noqa: Y015

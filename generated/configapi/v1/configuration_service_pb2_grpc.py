@@ -5,6 +5,7 @@ import warnings
 
 from configapi.v1 import configuration_pb2 as configapi_dot_v1_dot_configuration__pb2
 from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -66,6 +67,36 @@ class ConfigurationServiceStub:
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationRequest.SerializeToString,
                 response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationResponse.FromString,
                 _registered_method=True)
+        self.BatchWriteConfigurations = channel.unary_unary(
+                '/configapi.v1.ConfigurationService/BatchWriteConfigurations',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsResponse.FromString,
+                _registered_method=True)
+        self.ListConfigurationVersions = channel.unary_unary(
+                '/configapi.v1.ConfigurationService/ListConfigurationVersions',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsResponse.FromString,
+                _registered_method=True)
+        self.DiffConfigurationVersions = channel.unary_unary(
+                '/configapi.v1.ConfigurationService/DiffConfigurationVersions',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsResponse.FromString,
+                _registered_method=True)
+        self.RollbackConfiguration = channel.unary_unary(
+                '/configapi.v1.ConfigurationService/RollbackConfiguration',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                _registered_method=True)
+        self.ImportConfigurations = channel.stream_unary(
+                '/configapi.v1.ConfigurationService/ImportConfigurations',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.ImportConfigurationsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ExportConfigurations = channel.unary_stream(
+                '/configapi.v1.ConfigurationService/ExportConfigurations',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsResponse.FromString,
+                _registered_method=True)
         self.WatchConfigurations = channel.unary_stream(
                 '/configapi.v1.ConfigurationService/WatchConfigurations',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.WatchConfigurationsRequest.SerializeToString,
@@ -78,7 +109,8 @@ class ConfigurationServiceServicer:
     """
 
     def CreateConfiguration(self, request, context):
-        """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken.
+        """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
+        reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +119,8 @@ class ConfigurationServiceServicer:
     def GetConfiguration(self, request, context):
         """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
         it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-        any process.
+        any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
+        that is no longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,7 +145,8 @@ class ConfigurationServiceServicer:
 
     def UpdateConfiguration(self, request, context):
         """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-        expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+        expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
+        does not satisfy its schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +154,54 @@ class ConfigurationServiceServicer:
 
     def DeleteConfiguration(self, request, context):
         """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchWriteConfigurations(self, request, context):
+        """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
+        places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConfigurationVersions(self, request, context):
+        """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffConfigurationVersions(self, request, context):
+        """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackConfiguration(self, request, context):
+        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
+        there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+        ALREADY_EXISTS when another has its name now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportConfigurations(self, request_iterator, context):
+        """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
+        OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
+        settings; the others have items alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportConfigurations(self, request, context):
+        """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+        revision is compacted meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +249,36 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
                     servicer.DeleteConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationRequest.FromString,
                     response_serializer=configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationResponse.SerializeToString,
+            ),
+            'BatchWriteConfigurations': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchWriteConfigurations,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsResponse.SerializeToString,
+            ),
+            'ListConfigurationVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConfigurationVersions,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsResponse.SerializeToString,
+            ),
+            'DiffConfigurationVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffConfigurationVersions,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsResponse.SerializeToString,
+            ),
+            'RollbackConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackConfiguration,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+            ),
+            'ImportConfigurations': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportConfigurations,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.ImportConfigurationsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ExportConfigurations': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportConfigurations,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsResponse.SerializeToString,
             ),
             'WatchConfigurations': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchConfigurations,
@@ -337,6 +449,168 @@ class ConfigurationService:
             '/configapi.v1.ConfigurationService/DeleteConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationRequest.SerializeToString,
             configapi_dot_v1_dot_configuration__service__pb2.DeleteConfigurationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchWriteConfigurations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/configapi.v1.ConfigurationService/BatchWriteConfigurations',
+            configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__service__pb2.BatchWriteConfigurationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConfigurationVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/configapi.v1.ConfigurationService/ListConfigurationVersions',
+            configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__service__pb2.ListConfigurationVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffConfigurationVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/configapi.v1.ConfigurationService/DiffConfigurationVersions',
+            configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__service__pb2.DiffConfigurationVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/configapi.v1.ConfigurationService/RollbackConfiguration',
+            configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportConfigurations(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/configapi.v1.ConfigurationService/ImportConfigurations',
+            configapi_dot_v1_dot_configuration__service__pb2.ImportConfigurationsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportConfigurations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/configapi.v1.ConfigurationService/ExportConfigurations',
+            configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__service__pb2.ExportConfigurationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from configapi.v1 import configuration_pb2 as _configuration_pb2
 from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -35,11 +36,14 @@ class ConfigurationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigurationServiceAsyncStub: ...
     CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]
-    """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken."""
+    """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
+    reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+    """
     GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]
     """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
     it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-    any process.
+    any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
+    that is no longer kept.
     """
     BatchGetConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]
     """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
@@ -52,10 +56,33 @@ class ConfigurationServiceStub:
     """
     UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]
     """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-    expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+    expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
+    does not satisfy its schema.
     """
     DeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]
     """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+    BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
+    """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
+    places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+    """
+    ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
+    """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+    DiffConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]
+    """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+    RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]
+    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
+    there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+    ALREADY_EXISTS when another has its name now.
+    """
+    ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
+    """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
+    OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
+    settings; the others have items alone.
+    """
+    ExportConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]
+    """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+    revision is compacted meanwhile.
+    """
     WatchConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]
     """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
     (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
@@ -69,11 +96,14 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken."""
+    """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
+    reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+    """
     GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
     """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
     it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-    any process.
+    any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
+    that is no longer kept.
     """
     BatchGetConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]  # type: ignore[assignment]
     """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
@@ -86,10 +116,33 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """
     UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
     """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-    expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+    expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
+    does not satisfy its schema.
     """
     DeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]  # type: ignore[assignment]
     """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+    BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
+    """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
+    places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+    """
+    ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
+    """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+    DiffConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]  # type: ignore[assignment]
+    """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+    RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
+    there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+    ALREADY_EXISTS when another has its name now.
+    """
+    ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
+    OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
+    settings; the others have items alone.
+    """
+    ExportConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]  # type: ignore[assignment]
+    """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+    revision is compacted meanwhile.
+    """
     WatchConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]  # type: ignore[assignment]
     """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
     (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
@@ -106,7 +159,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.CreateConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Creates a configuration. NOT_FOUND when there is no such application; ALREADY_EXISTS when the name is taken."""
+        """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
+        reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+        """
 
     @_abc_1.abstractmethod
     def GetConfiguration(
@@ -116,7 +171,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
         """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
         it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-        any process.
+        any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
+        that is no longer kept.
         """
 
     @_abc_1.abstractmethod
@@ -147,7 +203,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
         """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-        expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+        expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
+        does not satisfy its schema.
         """
 
     @_abc_1.abstractmethod
@@ -157,6 +214,64 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.DeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.DeleteConfigurationResponse]]:
         """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+
+    @_abc_1.abstractmethod
+    def BatchWriteConfigurations(
+        self,
+        request: _configuration_service_pb2.BatchWriteConfigurationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
+        """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
+        places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+        """
+
+    @_abc_1.abstractmethod
+    def ListConfigurationVersions(
+        self,
+        request: _configuration_service_pb2.ListConfigurationVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_service_pb2.ListConfigurationVersionsResponse, _abc.Awaitable[_configuration_service_pb2.ListConfigurationVersionsResponse]]:
+        """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+
+    @_abc_1.abstractmethod
+    def DiffConfigurationVersions(
+        self,
+        request: _configuration_service_pb2.DiffConfigurationVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_service_pb2.DiffConfigurationVersionsResponse, _abc.Awaitable[_configuration_service_pb2.DiffConfigurationVersionsResponse]]:
+        """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+
+    @_abc_1.abstractmethod
+    def RollbackConfiguration(
+        self,
+        request: _configuration_service_pb2.RollbackConfigurationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
+        there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+        ALREADY_EXISTS when another has its name now.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportConfigurations(
+        self,
+        request_iterator: _MaybeAsyncIterator[_configuration_service_pb2.ImportConfigurationsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
+        OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
+        settings; the others have items alone.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportConfigurations(
+        self,
+        request: _configuration_service_pb2.ExportConfigurationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.ExportConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.ExportConfigurationsResponse]]:
+        """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+        revision is compacted meanwhile.
+        """
 
     @_abc_1.abstractmethod
     def WatchConfigurations(

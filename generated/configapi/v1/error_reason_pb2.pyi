@@ -58,6 +58,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
     anew, without after_revision; a list at its first page.
     """
+    ERROR_REASON_SCHEMA_VIOLATED: _ErrorReason.ValueType  # 18
+    """INVALID_ARGUMENT: config does not satisfy its schema; BadRequest lists the faults, as far as they fit. Correct them and call again."""
+    ERROR_REASON_SCHEMA_IN_USE: _ErrorReason.ValueType  # 19
+    """FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it. PreconditionFailure names some of them."""
+    ERROR_REASON_BATCH_FAILED: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: a write of the batch failed, and none was done. Metadata failed_writes lists the places of all that failed (0-3,17), BadRequest tells why
+    as far as it fits; with validate_only the answer tells it of each.
+    """
+    ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 21
+    """FAILED_PRECONDITION: the operation is still running. Cancel it or wait for its end."""
+    ERROR_REASON_SCHEMA_VERSION_REFUSED: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
+    offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -99,6 +113,20 @@ ERROR_REASON_DATABASE_BUSY: ErrorReason.ValueType  # 16
 ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
 """OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
 anew, without after_revision; a list at its first page.
+"""
+ERROR_REASON_SCHEMA_VIOLATED: ErrorReason.ValueType  # 18
+"""INVALID_ARGUMENT: config does not satisfy its schema; BadRequest lists the faults, as far as they fit. Correct them and call again."""
+ERROR_REASON_SCHEMA_IN_USE: ErrorReason.ValueType  # 19
+"""FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it. PreconditionFailure names some of them."""
+ERROR_REASON_BATCH_FAILED: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: a write of the batch failed, and none was done. Metadata failed_writes lists the places of all that failed (0-3,17), BadRequest tells why
+as far as it fits; with validate_only the answer tells it of each.
+"""
+ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 21
+"""FAILED_PRECONDITION: the operation is still running. Cancel it or wait for its end."""
+ERROR_REASON_SCHEMA_VERSION_REFUSED: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
+offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
