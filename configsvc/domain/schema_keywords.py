@@ -91,9 +91,3 @@ def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
             yield Subschema(keyword=keyword, pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
 
 
-def walk(schema: JsonValue, draft: int, pointer: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """Every object schema from a schema on, itself first, with its JSON Pointer."""
-    if isinstance(schema, dict):
-        yield pointer, schema
-        for subschema in subschemas(schema, draft, pointer):
-            yield from walk(subschema.schema, draft, subschema.pointer)
