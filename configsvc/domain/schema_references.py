@@ -79,6 +79,10 @@ class References:
             "nothing is ever fetched"
         )
 
+    def root_pointer(self, fragment: str) -> str:
+        """The JSON Pointer of a fragment of the whole document. Raises UnresolvedError."""
+        return self.pointer(self.places[""].base, fragment)
+
     def pointer(self, base: str, fragment: str) -> str:
         """The JSON Pointer, from the document's root, of a fragment of one of its resources. Raises UnresolvedError."""
         text = unquote(fragment)
