@@ -7,11 +7,10 @@ schema that composes is. Nothing is closed where refusing more could make the wh
 """
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
 
-from configsvc.domain.content import JsonObject
+from configsvc.domain.content import JsonObject, copy_of_json
 from configsvc.domain.schema_keywords import IN_PLACE, MEMBERS, subschemas
 from configsvc.domain.schema_references import Place, References, UnresolvedError, references_of
 
@@ -29,7 +28,7 @@ class Addition:
 
 def closed(document: JsonObject) -> tuple[JsonObject, tuple[Addition, ...]]:
     """A well-formed document with what closes its objects, and what was added."""
-    result = deepcopy(document)
+    result = copy_of_json(document)
     additions = tuple(_Closing(References(result)).additions())
     found = References(result)
     for addition in additions:

@@ -1,13 +1,12 @@
 """Schema documents made ready for jsonschema-rs: references resolved, patterns bounded, work limited."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from configsvc.domain.content import JsonObject, JsonValue, escaped
+from configsvc.domain.content import JsonObject, JsonValue, copy_of_json, escaped
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.regular_expressions import MATCHING, bounded
 from configsvc.domain.schema_keywords import IN_PLACE, MEMBERS, draft_of, draft_uri, subschemas
@@ -23,6 +22,8 @@ from configsvc.domain.schema_references import (
 # How often at most a schema may apply to one place of a configuration, recursion aside: jsonschema-rs remembers what a
 # recursive reference has answered, but tries every other path anew.
 MAX_APPLICATIONS = 1_000_000
+# How many schemas may lead to one another in a row; the compiler calls itself for each.
+MAX_PATH = 1000
 
 _DOCUMENT_URI = "configsvc://document"
 _NAMES = ("$id", "id", "$anchor")
@@ -50,7 +51,7 @@ class CompiledSchemas:
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         documents = {_DOCUMENT_URI: document} | {stored_uri(found): text for found, text in referenced.items()}
-        found = {uri: References(deepcopy(text)) for uri, text in documents.items()}
+        found = {uri: References(copy_of_json(text)) for uri, text in documents.items()}
         renamed = {uri: _renamed_patterns(references) for uri, references in found.items()}
         for uri, references in found.items():
             _link(uri, references, found, renamed)
@@ -60,6 +61,13 @@ class CompiledSchemas:
         self._registry = jsonschema_rs.Registry(list(self._documents.items()))
         self.root = Node(_DOCUMENT_URI, "")
         _check_work(self)
+        self.compiled = self._compile()
+
+    def _compile(self) -> jsonschema_rs.Validator:
+        try:
+            return self.validator(self.root)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+            raise UnusableSchemaError("", str(error)[:200]) from None
 
     def schema(self, node: Node) -> JsonValue:
         """The schema at a node, as it was made ready."""
@@ -158,17 +166,22 @@ def _bound_patterns(references: References) -> None:
 
 
 def _check_work(schemas: CompiledSchemas) -> None:
-    known: dict[Node, int] = {}
-
-    def applications(node: Node) -> int:
-        if node not in known:
-            known[node] = 0
-            known[node] = 1 + sum(map(applications, _applied(schemas, node)))
-            if known[node] > MAX_APPLICATIONS:
-                raise UnusableSchemaError("", "applies its parts to the same values too often, through its references")
-        return known[node]
-
-    applications(schemas.root)
+    """Raises UnusableSchemaError if a schema has too many ways, or too long ones, from its root to its parts."""
+    applications: dict[Node, int] = {}
+    path = [(schemas.root, iter(_applied(schemas, schemas.root)))]
+    while path:
+        node, parts = path[-1]
+        part = next((part for part in parts if part not in applications), None)
+        if part is None:
+            path.pop()
+            applications[node] = 1 + sum(applications[part] for part in _applied(schemas, node))
+            if applications[node] > MAX_APPLICATIONS:
+                raise UnusableSchemaError("", "applies its parts to the same values too often, by its references")
+        elif len(path) == MAX_PATH:
+            raise UnusableSchemaError("", f"refers through more than {MAX_PATH} schemas in a row")
+        else:
+            applications[part] = 0
+            path.append((part, iter(_applied(schemas, part))))
 
 
 def _applied(schemas: CompiledSchemas, node: Node) -> list[Node]:

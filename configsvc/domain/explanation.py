@@ -12,14 +12,18 @@ import jsonschema_rs
 
 from configsvc.domain.compiled_schemas import CompiledSchemas, Node
 from configsvc.domain.content import JsonObject, JsonValue, escaped
-from configsvc.domain.fault_messages import LEAVES, PATTERN_LIMIT, describe, type_of
+from configsvc.domain.fault_messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
 from configsvc.domain.schema_keywords import subschemas
 from configsvc.domain.schema_references import references_of
-from configsvc.domain.schemas import MAX_FAULTS, Fault, pointer_of
+from configsvc.domain.faults import MAX_FAULTS, Fault, pointer_of
 
 MAX_STEPS = 20_000
+# Each level takes five calls of Python's stack.
+MAX_DEPTH = 80
 # From so many members on it is quicker to ask first which of them are refused.
 MANY = 32
+# A reason may hold reasons itself.
+MAX_REASON_LENGTH = 160
 
 _ITEMS = ("items", "prefixItems", "additionalItems")
 
@@ -27,10 +31,10 @@ _ITEMS = ("items", "prefixItems", "additionalItems")
 class Explanation:
     """The explanation of one refusal. Its faults may be fewer than there are, after MAX_STEPS, but never none."""
 
-    def __init__(self, schemas: CompiledSchemas, compiled: jsonschema_rs.Validator) -> None:
+    def __init__(self, schemas: CompiledSchemas) -> None:
         self._schemas = schemas
-        self._compiled = compiled
         self._steps = 0
+        self._depth = 0
         self._known: dict[tuple[Node, str], tuple[Fault, ...]] = {}
         self._validators: dict[tuple[Node, str], jsonschema_rs.Validator] = {}
 
@@ -41,7 +45,7 @@ class Explanation:
     def _first(self, config: JsonObject) -> Fault:
         """The error that jsonschema-rs meets first, for what the walk cannot see."""
         try:
-            self._compiled.validate(config)
+            self._schemas.compiled.validate(config)
         except jsonschema_rs.ValidationError as error:
             limit = isinstance(error.kind, jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded)
             message = PATTERN_LIMIT if limit else f'does not satisfy "{error.kind.name}"'
@@ -54,9 +58,18 @@ class Explanation:
         if key not in self._known:
             self._known[key] = ()
             self._steps += 1
-            if self._steps <= MAX_STEPS:
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                self._known[key] = tuple(self._in_one(node, value, pointer))
+            elif self._steps <= MAX_STEPS:
                 self._known[key] = tuple(islice(self._found(node, value, pointer), MAX_FAULTS))
+            self._depth -= 1
         return self._known[key]
+
+    def _in_one(self, node: Node, value: JsonValue, pointer: str) -> Iterator[Fault]:
+        """The faults of a value as one, without a look at what the schema is made of."""
+        if not self._accepts(node, value):
+            yield Fault(pointer=pointer, keyword="$ref", message="does not satisfy the schema that applies here")
 
     def _found(self, node: Node, value: JsonValue, pointer: str) -> Iterator[Fault]:
         schema = self._schemas.schema(node)
@@ -172,7 +185,7 @@ class Explanation:
         for part in self._parts(node, schema, "propertyNames"):
             for name in value:
                 if not self._accepts(part, name):
-                    message = f'has the property name "{_shown(name)}", which propertyNames does not allow'
+                    message = f'has the property name "{shortened(name, MAX_SHOWN)}", which propertyNames does not allow'
                     yield Fault(pointer=pointer, keyword="propertyNames", message=message)
 
     def _items(self, node: Node, schema: JsonObject, value: list[JsonValue], pointer: str) -> Iterator[Fault]:
@@ -225,11 +238,7 @@ def _meets_limit(validator: jsonschema_rs.Validator, keyword: str, value: JsonVa
 
 def _unexpected(names: Iterable[str], keyword: str, pointer: str) -> Iterator[Fault]:
     for name in islice(names, MAX_FAULTS):
-        yield Fault(pointer=pointer, keyword=keyword, message=f'has the property "{_shown(name)}", which is not declared')
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= 64 else f"{name[:64]}…"
+        yield Fault(pointer=pointer, keyword=keyword, message=f'has the property "{shortened(name, MAX_SHOWN)}", which is not declared')
 
 
 def _is_other_thing(fault: Fault, pointer: str) -> bool:
@@ -240,4 +249,4 @@ def _is_other_thing(fault: Fault, pointer: str) -> bool:
 def _reason(faults: tuple[Fault, ...], pointer: str) -> str:
     where = faults[0].pointer.removeprefix(pointer)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where} {faults[0].message}{more}".strip()
+    return f"{where} {shortened(faults[0].message, MAX_REASON_LENGTH)}{more}".strip()

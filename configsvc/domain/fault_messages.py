@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
 from configsvc.domain.regular_expressions import unbounded
-from configsvc.domain.schemas import Fault
+from configsvc.domain.faults import Fault
 
 MAX_SHOWN = 64
 MAX_OPTIONS = 10
@@ -80,9 +80,9 @@ def describe(
         yield Fault(pointer=pointer, keyword=keyword, message=message)
 
 
-def type_of(value: JsonValue) -> str:
-    """The type of a value, by its name in JSON Schema."""
-    return _TYPES[type(value)]
+def shortened(text: str, limit: int) -> str:
+    """A text, or the first limit characters of it."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def _missing(names: JsonValue, value: JsonValue, pointer: str, keyword: str, why: str) -> Iterator[Fault]:
@@ -95,7 +95,7 @@ def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
     wanted = schema[keyword]
     if keyword == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        return f"must be {' or '.join(map(str, types))}, and is {type_of(value)}"
+        return f"must be {' or '.join(map(str, types))}, and is {_TYPES[type(value)]}"
     if keyword == "const":
         return f"must be {_shown(wanted)}"
     if keyword == "enum":
@@ -108,5 +108,4 @@ def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
 
 
 def _shown(value: JsonValue) -> str:
-    text = encode_json(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+    return shortened(encode_json(value), MAX_SHOWN)

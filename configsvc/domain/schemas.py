@@ -1,41 +1,27 @@
 """JSON Schema documents: whether one is well-formed, and which stored versions it names."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
 import jsonschema_rs
 
+from configsvc.domain.compiled_schemas import CompiledSchemas, UnusableSchemaError
 from configsvc.domain.content import JsonObject, escaped
+from configsvc.domain.faults import MAX_FAULTS, Fault, pointer_of
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.regular_expressions import fault_of_pattern
-from configsvc.domain.schema_keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of
+from configsvc.domain.schema_keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
 from configsvc.domain.schema_references import Place, References, UnresolvedError, references_of
 
-MAX_FAULTS = 100
 MAX_MESSAGE_LENGTH = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What is wrong, where (a JSON Pointer), and the keyword that says so."""
-
-    pointer: str
-    keyword: str
-    message: str
-
-
-def pointer_of(path: list[str | int]) -> str:
-    """A path as a JSON Pointer."""
-    return "".join(f"/{escaped(str(key))}" for key in path)
 
 
 def faults_of_document(document: JsonObject) -> tuple[Fault, ...]:
     """All that is wrong with a schema document by itself, at most MAX_FAULTS; empty if it is well-formed."""
     if draft_of(document) is None:
         return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft()),)
-    return tuple(islice(_faults(document), MAX_FAULTS))
+    return tuple(islice(_faults(document), MAX_FAULTS)) or tuple(_faults_of_compiling(document))
 
 
 def references(document: JsonObject) -> frozenset[SchemaVersionRef]:
@@ -43,6 +29,15 @@ def references(document: JsonObject) -> frozenset[SchemaVersionRef]:
     found = References(document)
     targets = (found.resolve(place, uri) for place in found.places.values() for _, uri in references_of(place.schema))
     return frozenset(target.stored for target in targets if target.stored)
+
+
+def _faults_of_compiling(document: JsonObject) -> Iterator[Fault]:
+    """What shows only when all parts come together; with stored versions, that is when the validator is made."""
+    if not references(document):
+        try:
+            CompiledSchemas(document, {})
+        except UnusableSchemaError as error:
+            yield Fault(pointer=error.pointer, keyword="$ref", message=error.message)
 
 
 def _unknown_draft() -> str:
@@ -69,7 +64,7 @@ def _meta_faults(document: JsonObject) -> Iterator[Fault]:
 
 @lru_cache(maxsize=len(DRAFT_URIS))
 def _meta_validator(draft: int) -> jsonschema_rs.Validator:
-    uri = next(uri for uri, number in DRAFT_URIS.items() if number == draft)
+    uri = draft_uri(draft)
     # What `format` says of patterns and references is told by the faults of places, with a reason.
     meta: dict[str, object] = {"$schema": uri, "$ref": uri}
     return jsonschema_rs.validator_for(meta, validate_formats=False, offline=True, mask="this")

@@ -6,7 +6,7 @@ from configsvc.domain.compiled_schemas import CompiledSchemas
 from configsvc.domain.content import JsonObject
 from configsvc.domain.explanation import Explanation
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.schemas import Fault
+from configsvc.domain.faults import Fault
 
 
 class Validator:
@@ -18,10 +18,9 @@ class Validator:
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         self._schemas = CompiledSchemas(document, referenced)
-        self._compiled = self._schemas.validator(self._schemas.root)
 
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
         """Every fault of a configuration, at most MAX_FAULTS; empty if it satisfies the schema."""
-        if self._compiled.is_valid(config):
+        if self._schemas.compiled.is_valid(config):
             return ()
-        return Explanation(self._schemas, self._compiled).faults(config)
+        return Explanation(self._schemas).faults(config)
