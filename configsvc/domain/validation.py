@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from configsvc.domain.compiled_schemas import CompiledSchemas
 from configsvc.domain.content import JsonObject
 from configsvc.domain.explanation import Explanation
-from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.faults import Fault
+from configsvc.domain.models import SchemaVersionRef
 
 
 class Validator:
