@@ -1,0 +1,115 @@
+"""Where the subschemas of a JSON Schema are: its drafts, their keywords, and a walk over a document."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from configsvc.domain.content import JsonObject, JsonValue, escaped
+
+DRAFT_URIS = {
+    "http://json-schema.org/draft-04/schema": 4,
+    "http://json-schema.org/draft-06/schema": 6,
+    "http://json-schema.org/draft-07/schema": 7,
+    "https://json-schema.org/draft/2019-09/schema": 2019,
+    "https://json-schema.org/draft/2020-12/schema": 2020,
+}
+DEFAULT_DRAFT = 2020
+
+# The first draft that knows the keyword; draft 4 knows those that are not here.
+_SINCE = {
+    "const": 6,
+    "contains": 6,
+    "propertyNames": 6,
+    "if": 7,
+    "then": 7,
+    "else": 7,
+    "$defs": 2019,
+    "dependentSchemas": 2019,
+    "unevaluatedItems": 2019,
+    "unevaluatedProperties": 2019,
+    "contentSchema": 2019,
+    "dependentRequired": 2019,
+    "minContains": 2019,
+    "maxContains": 2019,
+    "prefixItems": 2020,
+}
+# The last draft that knows the keyword.
+_UNTIL = {"additionalItems": 2019}
+
+# What applies to the instance itself, what applies to its members, and what applies only when it is referred to.
+IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
+MEMBERS = (
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
+    "contains",
+)
+APART = ("$defs", "definitions", "contentSchema")
+
+# What says nothing of values.
+ANNOTATIONS = frozenset(
+    {
+        "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$recursiveAnchor", "$schema", "$vocabulary",
+        "contentSchema", "default", "definitions", "deprecated", "description", "examples", "id", "readOnly", "title",
+        "writeOnly",
+    }
+)  # fmt: skip
+
+_MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
+_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subschema:
+    """A schema within another: the keyword that holds it, its key or index there, its JSON Pointer, and what it is."""
+
+    keyword: str
+    key: str
+    pointer: str
+    schema: JsonValue
+
+
+def draft_of(document: JsonObject) -> int | None:
+    """4, 6, 7, 2019 or 2020; None if $schema names another dialect."""
+    uri = document.get("$schema")
+    if uri is None:
+        return DEFAULT_DRAFT
+    return DRAFT_URIS.get(uri.removesuffix("#")) if isinstance(uri, str) else None
+
+
+def knows(keyword: str, draft: int) -> bool:
+    """Whether a draft gives a keyword a meaning; of one that is in no draft, True."""
+    return _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT)
+
+
+def draft_uri(draft: int) -> str:
+    """The $schema of a draft."""
+    return next(uri for uri, number in DRAFT_URIS.items() if number == draft)
+
+
+def subschemas(
+    schema: JsonObject, draft: int, pointer: str = "", keywords: tuple[str, ...] = IN_PLACE + MEMBERS + APART
+) -> Iterator[Subschema]:
+    """The schemas directly within a schema, under the given keywords, as far as they are well-formed."""
+    for keyword in keywords:
+        if keyword in schema and knows(keyword, draft):
+            yield from _held(keyword, schema[keyword], f"{pointer}/{escaped(keyword)}")
+
+
+def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
+    if keyword in _MAPS:
+        members = value.items() if isinstance(value, dict) else ()
+    elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):
+        members = enumerate(value) if isinstance(value, list) else ()
+    else:
+        if isinstance(value, dict | bool):
+            yield Subschema(keyword=keyword, key="", pointer=pointer, schema=value)
+        return
+    for key, schema in members:
+        if isinstance(schema, dict | bool):
+            yield Subschema(keyword=keyword, key=str(key), pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
