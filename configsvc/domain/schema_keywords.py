@@ -53,9 +53,10 @@ _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subschema:
-    """A schema within another: the keyword that holds it, its own JSON Pointer, and what it is."""
+    """A schema within another: the keyword that holds it, its key or index there, its JSON Pointer, and what it is."""
 
     keyword: str
+    key: str
     pointer: str
     schema: JsonValue
 
@@ -66,6 +67,11 @@ def draft_of(document: JsonObject) -> int | None:
     if uri is None:
         return DEFAULT_DRAFT
     return DRAFT_URIS.get(uri.removesuffix("#")) if isinstance(uri, str) else None
+
+
+def draft_uri(draft: int) -> str:
+    """The $schema of a draft."""
+    return next(uri for uri, number in DRAFT_URIS.items() if number == draft)
 
 
 def subschemas(
@@ -84,16 +90,10 @@ def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
         members = enumerate(value) if isinstance(value, list) else ()
     else:
         if isinstance(value, dict | bool):
-            yield Subschema(keyword=keyword, pointer=pointer, schema=value)
+            yield Subschema(keyword=keyword, key="", pointer=pointer, schema=value)
         return
     for key, schema in members:
         if isinstance(schema, dict | bool):
-            yield Subschema(keyword=keyword, pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
+            yield Subschema(keyword=keyword, key=str(key), pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
 
 
-def walk(schema: JsonValue, draft: int, pointer: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """Every object schema from a schema on, itself first, with its JSON Pointer."""
-    if isinstance(schema, dict):
-        yield pointer, schema
-        for subschema in subschemas(schema, draft, pointer):
-            yield from walk(subschema.schema, draft, subschema.pointer)
