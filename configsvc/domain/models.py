@@ -83,7 +83,7 @@ class IdRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRef:
-    """Names an application by its name."""
+    """Names an application or a schema by its name."""
 
     name: str
 
@@ -102,15 +102,8 @@ class KeyRef:
         return f"{self.application}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaVersionRef:
-    """Names a version of a schema by the schema's name and the version's number."""
-
-    schema: str
-    version: int
-
-
 ApplicationRef = IdRef | NameRef
+SchemaRef = IdRef | NameRef
 ConfigurationRef = IdRef | KeyRef
 
 

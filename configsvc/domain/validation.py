@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from configsvc.domain.compiled_schemas import CompiledSchemas
 from configsvc.domain.content import JsonObject
 from configsvc.domain.explanation import Explanation
-from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.faults import Fault
+from configsvc.domain.models import SchemaVersionRef
 
 
 class Validator:
@@ -18,6 +18,10 @@ class Validator:
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         self._schemas = CompiledSchemas(document, referenced)
+
+    def accepts(self, config: JsonObject) -> bool:
+        """Whether a configuration satisfies the schema."""
+        return self._schemas.compiled.is_valid(config)
 
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
         """Every fault of a configuration, at most MAX_FAULTS; empty if it satisfies the schema."""

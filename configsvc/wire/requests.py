@@ -23,6 +23,12 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsRequest,
     UpdateConfigurationRequest,
 )
+from configapi.v1.schema_service_pb2 import (
+    CreateSchemaRequest,
+    CreateSchemaVersionRequest,
+    DeleteSchemaRequest,
+    ImportSchemasRequest,
+)
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -64,6 +70,10 @@ AnyWrite = (
     | DeleteApplicationRequest
     | CreateConfigurationRequest
     | DeleteConfigurationRequest
+    | CreateSchemaRequest
+    | CreateSchemaVersionRequest
+    | DeleteSchemaRequest
+    | ImportSchemasRequest
 )
 
 
