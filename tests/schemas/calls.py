@@ -26,7 +26,10 @@ from tests.service import Service, struct
 
 # An object with a number of replicas, and nothing else.
 REPLICAS: JsonObject = {"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0}}}
-AT_MOST_10: JsonObject = {"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0, "maximum": 10}}}
+AT_MOST_10: JsonObject = {
+    "type": "object",
+    "properties": {"replicas": {"type": "integer", "minimum": 0, "maximum": 10}},
+}
 
 
 async def create_schema(
