@@ -16,6 +16,7 @@ DEFAULT_DRAFT = 2020
 
 # The first draft that knows the keyword; draft 4 knows those that are not here.
 _SINCE = {
+    "const": 6,
     "contains": 6,
     "propertyNames": 6,
     "if": 7,
@@ -26,6 +27,9 @@ _SINCE = {
     "unevaluatedItems": 2019,
     "unevaluatedProperties": 2019,
     "contentSchema": 2019,
+    "dependentRequired": 2019,
+    "minContains": 2019,
+    "maxContains": 2019,
     "prefixItems": 2020,
 }
 # The last draft that knows the keyword.
@@ -46,6 +50,15 @@ MEMBERS = (
     "contains",
 )
 APART = ("$defs", "definitions", "contentSchema")
+
+# What says nothing of values.
+ANNOTATIONS = frozenset(
+    {
+        "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$recursiveAnchor", "$schema", "$vocabulary",
+        "contentSchema", "default", "definitions", "deprecated", "description", "examples", "id", "readOnly", "title",
+        "writeOnly",
+    }
+)  # fmt: skip
 
 _MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -69,6 +82,11 @@ def draft_of(document: JsonObject) -> int | None:
     return DRAFT_URIS.get(uri.removesuffix("#")) if isinstance(uri, str) else None
 
 
+def knows(keyword: str, draft: int) -> bool:
+    """Whether a draft gives a keyword a meaning; of one that is in no draft, True."""
+    return _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT)
+
+
 def draft_uri(draft: int) -> str:
     """The $schema of a draft."""
     return next(uri for uri, number in DRAFT_URIS.items() if number == draft)
@@ -79,7 +97,7 @@ def subschemas(
 ) -> Iterator[Subschema]:
     """The schemas directly within a schema, under the given keywords, as far as they are well-formed."""
     for keyword in keywords:
-        if keyword in schema and _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT):
+        if keyword in schema and knows(keyword, draft):
             yield from _held(keyword, schema[keyword], f"{pointer}/{escaped(keyword)}")
 
 
