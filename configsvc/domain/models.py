@@ -102,6 +102,14 @@ class KeyRef:
         return f"{self.application}:{self.name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaVersionRef:
+    """Names a version of a schema by the schema's name and the version's number."""
+
+    schema: str
+    version: int
+
+
 ApplicationRef = IdRef | NameRef
 ConfigurationRef = IdRef | KeyRef
 
