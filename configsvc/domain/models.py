@@ -35,6 +35,14 @@ class SchemaVersionRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedVersion:
+    """A version of a schema, told apart from that of another schema that had the name before or after."""
+
+    schema_id: str
+    ref: SchemaVersionRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """A named JSON Schema with numbered versions, of which latest_version is the newest. revision is 0 before its
     commit.
@@ -100,14 +108,6 @@ class KeyRef:
 
     def __str__(self) -> str:
         return f"{self.application}:{self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaVersionRef:
-    """Names a version of a schema by the schema's name and the version's number."""
-
-    schema: str
-    version: int
 
 
 ApplicationRef = IdRef | NameRef
