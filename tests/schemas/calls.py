@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.rpc.error_details_pb2 import PreconditionFailure
+
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, Schema, SchemaVersion
 from configapi.v1.schema_service_pb2 import (
     SCHEMA_VERSION_MODE_PINNED,
@@ -21,8 +23,8 @@ from configapi.v1.schema_service_pb2 import (
     ListSchemaVersionsResponse,
 )
 from configsvc.domain.content import JsonObject
-from tests.api.calls import Connection
-from tests.service import Service, struct
+from tests.api.calls import Caught, Connection
+from tests.service import Service, status_of, struct
 
 # An object with a number of replicas, and nothing else.
 REPLICAS: JsonObject = {"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0}}}
@@ -124,3 +126,10 @@ async def pin(psql: Connection, *names: str, schema: str = "web", version: int =
         schema,
         version,
     )
+
+
+def subjects_of(caught: Caught) -> list[str]:
+    """Whom the PreconditionFailure of an error names."""
+    failure = PreconditionFailure()
+    assert any(detail.Unpack(failure) for detail in status_of(caught.value).details)
+    return [violation.subject for violation in failure.violations]
