@@ -14,6 +14,7 @@ from configsvc.domain.schemas import faults_of_document
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_OFFENDERS = 100
+STORED_SCHEME = "configsvc:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +40,10 @@ def new_document(content: JsonObject, field: str, *, close: bool, violations: Vi
     if faults:
         return None
     document, additions = closed(content) if close else (content, ())
-    return NewDocument(
-        field=field,
-        document=document,
-        text=encode_json(document),
-        additions=additions,
-        references=_stored_references(document),
-    )
+    text = encode_json(document)
+    # Most refer to none, and looking for references takes as long as all the rest.
+    references = _stored_references(document) if STORED_SCHEME in text else {}
+    return NewDocument(field=field, document=document, text=text, additions=additions, references=references)
 
 
 def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
