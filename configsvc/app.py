@@ -16,14 +16,20 @@ from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.pinned_checks import Snapshots
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
+from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
+from configsvc.schema_imports import SchemaImporter
+from configsvc.schema_versions import SchemaVersions
+from configsvc.schemas import Schemas
 from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
+from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
 from configsvc.wire.watches import WatchEncoder
@@ -80,8 +86,9 @@ async def run_service(
         cache = Cache(settings.cache_megabytes * 1024 * 1024)
         feed = Feed(url, cache)
         writes = Writes(database)
-        merged = MergedWrites(database, writes)
-        server = _server(settings, database, feed, cache, writes, merged, registry)
+        validators = Validators()
+        merged = MergedWrites(database, writes, validators)
+        server = _server(settings, database, feed, cache, writes, merged, validators, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -112,14 +119,21 @@ def _server(
     cache: Cache,
     writes: Writes,
     merged: MergedWrites,
+    validators: Validators,
     registry: CollectorRegistry,
 ) -> Server:
     """The server with all that it serves, and metrics of both."""
     reads = Reads(database, feed, cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
+    snapshots = Snapshots(database)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(Configurations(database, merged, reads), watches, encoder),
+        "SchemaService": SchemaServicer(
+            Schemas(database, writes),
+            SchemaVersions(database, writes, reads, snapshots),
+            SchemaImporter(database, writes, reads, snapshots),
+        ),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()
@@ -137,6 +151,7 @@ def _server(
         reads=reads,
         writes=writes,
         merged_writes=merged,
+        validators=validators,
         database=database,
     )
     registry.register(state)

@@ -35,6 +35,14 @@ class SchemaVersionRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedVersion:
+    """A version of a schema, told apart from that of another schema that had the name before or after."""
+
+    schema_id: str
+    ref: SchemaVersionRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """A named JSON Schema with numbered versions, of which latest_version is the newest. revision is 0 before its
     commit.
@@ -83,7 +91,7 @@ class IdRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRef:
-    """Names an application by its name."""
+    """Names an application or a schema by its name."""
 
     name: str
 
@@ -102,15 +110,8 @@ class KeyRef:
         return f"{self.application}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaVersionRef:
-    """Names a version of a schema by the schema's name and the version's number."""
-
-    schema: str
-    version: int
-
-
 ApplicationRef = IdRef | NameRef
+SchemaRef = IdRef | NameRef
 ConfigurationRef = IdRef | KeyRef
 
 

@@ -19,6 +19,10 @@ class Validator:
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         self._schemas = CompiledSchemas(document, referenced)
 
+    def accepts(self, config: JsonObject) -> bool:
+        """Whether a configuration satisfies the schema."""
+        return self._schemas.compiled.is_valid(config)
+
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
         """Every fault of a configuration, at most MAX_FAULTS; empty if it satisfies the schema."""
         if self._schemas.compiled.is_valid(config):
