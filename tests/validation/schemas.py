@@ -1,16 +1,24 @@
 """Schemas and documents for hypothesis: few names and few values, so that they meet."""
 
+import os
 from typing import Any
 
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from configsvc.domain.schema_keywords import DRAFT_URIS, draft_uri
 
 Schema = Any
 
+# How many schemas each property is held against: thousands are for a quiet hour.
+EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "20"))
+
 # A document of few parts is made of many choices, and many documents accept nothing.
-UNHURRIED = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
+unhurried = settings(
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large),
+    deadline=None,
+    max_examples=EXAMPLES,
+)
 
 NAMES = ("a", "b", "ab", "c")
 PATTERNS = ("^a", "b$", "c")
