@@ -47,8 +47,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 1),
     # Clients may ping every 10 s, with or without a call.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # Calls that came and were not begun: past the first number some, past the second or after that many seconds all would be cancelled without a word.
-    # After a restart ten thousand watches come back at once.
+    # Calls that came and were not begun: past the first number some, past the second or after that many seconds all
+    # would be cancelled without a word. After a restart ten thousand watches come back at once.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
     ("grpc.server_max_unrequested_time_in_server", 600),

@@ -67,12 +67,15 @@ async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> Non
             say(ends=Counter(watch.end for watch in watches))
         else:
             revision = int(command.removeprefix("until "))
-            while not all(watch.synced and watch.revision >= revision for watch in watches) and not any(
-                task.done() for task in running
-            ):
+            while not reached(watches, revision) and not any(task.done() for task in running):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             ends = Counter(watch.end for watch, task in zip(watches, running, strict=True) if task.done())
             say(digests=Counter(watch.digest for watch in watches), ends=ends)
+
+
+def reached(watches: list[Watch], revision: int) -> bool:
+    """Whether every watch has come so far."""
+    return all(watch.synced and watch.revision >= revision for watch in watches)
 
 
 async def commands() -> AsyncGenerator[str]:
