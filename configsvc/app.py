@@ -14,6 +14,7 @@ from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
+from configsvc.joint_writes import JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.reads import Reads
@@ -81,9 +82,9 @@ async def run_service(
         cache = Cache(settings.cache_megabytes * 1024 * 1024)
         feed = Feed(url, cache)
         writes = Writes(database)
-        validators = Validators()
-        merged = MergedWrites(database, writes, validators)
-        server = _server(settings, database, feed, cache, writes, merged, validators, registry)
+        joint = JointWrites(writes, Validators())
+        merged = MergedWrites(database, joint)
+        server = _server(settings, database, feed, cache, writes, joint, merged, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -113,8 +114,8 @@ def _server(
     feed: Feed,
     cache: Cache,
     writes: Writes,
+    joint: JointWrites,
     merged: MergedWrites,
-    validators: Validators,
     registry: CollectorRegistry,
 ) -> Server:
     """The server with all that it serves, and metrics of both."""
@@ -122,7 +123,7 @@ def _server(
     watches, encoder = Watches(database, feed), WatchEncoder()
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, reads), watches, encoder),
+        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, joint, reads), watches, encoder),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()
@@ -140,7 +141,7 @@ def _server(
         reads=reads,
         writes=writes,
         merged_writes=merged,
-        validators=validators,
+        validators=joint.validators,
         database=database,
     )
     registry.register(state)
