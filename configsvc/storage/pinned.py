@@ -11,9 +11,9 @@ from configsvc.storage.queries import queries
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
-# A page is held in memory at once; only its last configuration may exceed the bytes.
-PAGE_LIMIT = 1000
-PAGE_LIMIT_BYTES = 1024 * 1024
+# A page is decoded on the event loop at once: 1,000 of 1 KiB held it up for 30 ms. The last one may exceed the bytes.
+PAGE_LIMIT = 200
+PAGE_LIMIT_BYTES = 256 * 1024
 
 _SQL = queries("pinned")
 
