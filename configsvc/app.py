@@ -9,15 +9,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
+from configsvc.audit import Audit
 from configsvc.cache import Cache
 from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
 from configsvc.feed import Feed
+from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
+from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
@@ -119,7 +122,10 @@ def _server(
     watches, encoder = Watches(database, feed), WatchEncoder()
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, reads), watches, encoder),
+        "ConfigurationService": ConfigurationServicer(
+            Configurations(database, merged, reads), ConfigurationHistory(database), watches, encoder
+        ),
+        "AuditService": AuditServicer(Audit(database)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()

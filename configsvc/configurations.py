@@ -86,11 +86,14 @@ class Configurations:
         chosen: ConfigurationFilter,
         *,
         min_revision: int,
+        as_of_revision: int,
         position: ListPosition | None,
         limit: int,
         with_config: bool,
+        limit_bytes: int = MAX_RESPONSE_BYTES,
     ) -> tuple[Page[Configuration], str | None]:
-        """The first page, as of now, or the one at the position; and the id of the filter's application.
+        """The first page, as of a revision (0: now), or the one at the position, with at most limit_bytes of config as
+        JSON text, which a first one alone may exceed; and the id of the filter's application.
 
         Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
         FilterTooSlowError.
@@ -99,19 +102,22 @@ class Configurations:
             await log.require_revision(connection, min_revision)
             if chosen.json_path is not None:
                 await configurations.check_json_path(connection, chosen.json_path)
+            revision = position.revision if position else as_of_revision or None
             application_id = (
-                position.application_id if position else await _application_id(connection, chosen.application)
+                position.application_id if position else await _application_id(connection, chosen.application, revision)
             )
             query = ConfigurationQuery(
-                revision=position.revision if position else None,
+                revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
                 contains=chosen.contains,
                 json_path=chosen.json_path,
+                schema=chosen.schema.schema if chosen.schema else None,
+                schema_version=(chosen.schema.version or None) if chosen.schema else None,
                 after=position.after if position else None,
                 limit=limit,
                 with_config=with_config,
-                limit_bytes=MAX_RESPONSE_BYTES,
+                limit_bytes=limit_bytes,
             )
             return await configurations.page(connection, query), application_id
 
@@ -128,10 +134,14 @@ class Configurations:
         return revision
 
 
-async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:
+async def _application_id(connection: "Connection", ref: ApplicationRef | None, revision: int | None) -> str | None:
     if ref is None:
         return None
-    application = await applications.get(connection, ref)
+    if revision is None:
+        application = await applications.get(connection, ref)
+    else:
+        await log.require_state(connection, revision)
+        application = await applications.get_at(connection, ref, revision)
     if application is None:
         raise ResourceNotFoundError("application", str(ref))
     return application.id

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 MAX_VIOLATIONS = 100
 
@@ -127,6 +128,22 @@ class RevisionCompactedError(ConfigsvcError):
     def __init__(self, *, revision: int, compacted_revision: int) -> None:
         super().__init__(f"revision {revision} was compacted: the history begins with revision {compacted_revision}")
         self.compacted_revision = compacted_revision
+
+
+class VersionCompactedError(ConfigsvcError):
+    """The version was there, and is no longer kept."""
+
+    def __init__(self, *, version: int, compacted_revision: int) -> None:
+        super().__init__(f"version {version} was compacted: the history begins with revision {compacted_revision}")
+        self.compacted_revision = compacted_revision
+
+
+class TimeUnknownError(ConfigsvcError):
+    """The history has not reached the time."""
+
+    def __init__(self, *, time: datetime, now: datetime, head: int) -> None:
+        super().__init__(f"time {time.isoformat()} is not reached yet: the database's clock shows {now.isoformat()}")
+        self.head = head
 
 
 class EpochChangedError(ConfigsvcError):

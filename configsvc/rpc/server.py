@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
+from configapi.v1 import application_service_pb2, audit_service_pb2, configuration_service_pb2, server_service_pb2
 from configsvc.metrics import CallMetrics, InFlight
 from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler
 from configsvc.rpc.reflection import add_reflection
@@ -27,6 +27,7 @@ _health_grpc: Any = health_pb2_grpc
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
     configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
+    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

@@ -19,10 +19,13 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    DiffConfigurationVersionsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
+    ListConfigurationVersionsRequest,
     UpdateConfigurationRequest,
 )
+from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -34,6 +37,7 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     NameRef,
+    SchemaVersionRef,
     WriteContext,
 )
 from configsvc.domain.names import (
@@ -55,7 +59,12 @@ MAX_JSON_PATH_LENGTH = 1024
 
 AnyApplicationRef = ApplicationRefMessage | GetApplicationRequest | UpdateApplicationRequest | DeleteApplicationRequest
 AnyConfigurationRef = (
-    ConfigurationRefMessage | GetConfigurationRequest | UpdateConfigurationRequest | DeleteConfigurationRequest
+    ConfigurationRefMessage
+    | GetConfigurationRequest
+    | UpdateConfigurationRequest
+    | DeleteConfigurationRequest
+    | ListConfigurationVersionsRequest
+    | DiffConfigurationVersionsRequest
 )
 AnyUpdate = UpdateApplicationRequest | UpdateConfigurationRequest
 AnyWrite = (
@@ -145,6 +154,14 @@ def required_config(request: CreateConfigurationRequest, violations: Violations)
     return content_from(request.config, "config", violations)
 
 
+def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations: Violations) -> SchemaVersionRef:
+    """A version of a schema; version 0 where none is named."""
+    check_name(message.schema, f"{field}.schema", violations)
+    return SchemaVersionRef(
+        schema=message.schema, version=non_negative(message.version, f"{field}.version", violations)
+    )
+
+
 def non_negative(value: int, field: str, violations: Violations) -> int:
     """A revision or version, 0 where there is none."""
     if value < 0:
@@ -218,9 +235,11 @@ def configuration_filter(request: ListConfigurationsRequest, violations: Violati
         application = application_ref(request.application, "application", violations)
     check_text(request.json_path, "json_path", MAX_JSON_PATH_LENGTH, violations)
     has_contains = request.HasField("contains")
+    is_pinned = request.HasField("schema")
     return ConfigurationFilter(
         application=application,
         name_prefix=name_prefix(request.name_prefix, "name_prefix", violations),
         contains=content_from(request.contains, "contains", violations) if has_contains else None,
         json_path=request.json_path or None,
+        schema=schema_version_ref(request.schema, "schema", violations) if is_pinned else None,
     )
