@@ -16,7 +16,7 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
-from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
@@ -57,7 +57,7 @@ class Configurations:
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
-        """Raises ResourceNotFoundError, ResourceExistsError or InvalidRequestError."""
+        """Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError."""
         created = await self._writes.write(creation)
         self._reads.note_write(created)
         return created
@@ -122,10 +122,20 @@ class Configurations:
             return await configurations.page(connection, query), application_id
 
     async def update(self, update: Update) -> Configuration:
-        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError or InvalidRequestError."""
+        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
+        SchemaViolatedError.
+        """
         updated = await self._writes.write(update)
         self._reads.note_write(updated)
         return updated
+
+    async def roll_back(self, rollback: Rollback) -> Configuration:
+        """Raises ResourceNotFoundError, VersionCompactedError, VersionMismatchError, ResourceExistsError,
+        InvalidRequestError or SchemaViolatedError.
+        """
+        restored = await self._writes.write(rollback)
+        self._reads.note_write(restored)
+        return restored
 
     async def delete(self, deletion: Deletion) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""

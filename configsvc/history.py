@@ -67,7 +67,8 @@ class ConfigurationHistory:
         """What changed between two versions; 0: the newest, and the one before that. Raises VersionCompactedError."""
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref)
-            to_version = to_version or await history.newest_version(connection, configuration_id) or 1
+            if not to_version:
+                to_version = await history.newest_version(connection, configuration_id) or 1
             before = await _version(connection, configuration_id, from_version or to_version - 1)
             after = await _version(connection, configuration_id, to_version)
         # Large ones take long enough for other callers to notice.

@@ -19,13 +19,14 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsResponse,
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
+    RollbackConfigurationRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef, IdRef, Moment
-from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.export import exported
 from configsvc.feed import History
 from configsvc.history import ConfigurationHistory
@@ -63,9 +64,12 @@ class ConfigurationServicer:
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
         config = requests.required_config(request, violations)
+        schema = requests.new_pin(request, violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
+        creation = Creation(
+            application=application, name=name, comments=comments, config=config, schema=schema, context=context
+        )
         return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
@@ -181,6 +185,16 @@ class ConfigurationServicer:
         to_version = requests.non_negative(request.to_version, "to_version", violations)
         violations.check()
         return comparison_message(await self._history.compare(ref, from_version, to_version))
+
+    async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        version = requests.non_negative(request.version, "version", violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        rollback = Rollback(ref=ref, version=version, expected_version=expected_version, context=context)
+        return configuration_message(await self._configurations.roll_back(rollback))
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()

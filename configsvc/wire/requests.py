@@ -14,6 +14,7 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, ConfigurationView
+from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
@@ -23,6 +24,7 @@ from configapi.v1.configuration_service_pb2 import (
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
+    RollbackConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
@@ -38,6 +40,7 @@ from configsvc.domain.models import (
     KeyRef,
     NameRef,
     SchemaVersionRef,
+    Unpinned,
     WriteContext,
 )
 from configsvc.domain.names import (
@@ -65,6 +68,7 @@ AnyConfigurationRef = (
     | DeleteConfigurationRequest
     | ListConfigurationVersionsRequest
     | DiffConfigurationVersionsRequest
+    | RollbackConfigurationRequest
 )
 AnyUpdate = UpdateApplicationRequest | UpdateConfigurationRequest
 AnyWrite = (
@@ -73,6 +77,7 @@ AnyWrite = (
     | DeleteApplicationRequest
     | CreateConfigurationRequest
     | DeleteConfigurationRequest
+    | RollbackConfigurationRequest
 )
 
 
@@ -162,6 +167,11 @@ def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations:
     )
 
 
+def new_pin(request: CreateConfigurationRequest, violations: Violations) -> SchemaVersionRef | None:
+    """The schema version that a new configuration is pinned to."""
+    return schema_version_ref(request.schema, "schema", violations) if request.HasField("schema") else None
+
+
 def non_negative(value: int, field: str, violations: Violations) -> int:
     """A revision or version, 0 where there is none."""
     if value < 0:
@@ -199,9 +209,14 @@ def application_update(request: UpdateApplicationRequest, violations: Violations
 def configuration_update(request: UpdateConfigurationRequest, violations: Violations) -> ConfigurationUpdate:
     """The new values that the request sets."""
     new = request.configuration
-    is_set = {"name": bool(new.name), "comments": bool(new.comments), "config": new.HasField("config")}
+    is_set = {
+        "name": bool(new.name),
+        "comments": bool(new.comments),
+        "config": new.HasField("config"),
+        "schema": new.HasField("schema"),
+    }
     populated = {path for path in is_set if is_set[path]}
-    paths = _update_paths(request.update_mask, ("name", "comments", "config"), populated, violations)
+    paths = _update_paths(request.update_mask, tuple(is_set), populated, violations)
     patched = request.HasField("merge_patch")
     if not paths and not patched:
         violations.add("update_mask", "names nothing to change: set it, merge_patch, or fields of configuration")
@@ -214,7 +229,14 @@ def configuration_update(request: UpdateConfigurationRequest, violations: Violat
         comments=comments(new.comments, "configuration.comments", violations) if "comments" in paths else None,
         config=content_from(new.config, "configuration.config", violations) if "config" in paths else None,
         merge_patch=content_from(request.merge_patch, "merge_patch", violations) if patched else None,
+        schema=_changed_pin(new, violations) if "schema" in paths else None,
     )
+
+
+def _changed_pin(new: ConfigurationMessage, violations: Violations) -> SchemaVersionRef | Unpinned:
+    if not new.HasField("schema"):
+        return Unpinned()
+    return schema_version_ref(new.schema, "configuration.schema", violations)
 
 
 def _update_paths(

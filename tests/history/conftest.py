@@ -1,8 +1,11 @@
 import pytest
 
 from tests.api.calls import create_application
-from tests.compaction.conftest import _no_housekeeping  # noqa: F401
+from tests.compaction import conftest
 from tests.service import Service
+
+# Housekeeping would compact the log at a moment of its own.
+no_housekeeping = conftest._no_housekeeping
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "c", "a/b", "~0"]), VALUES)
 
 
 def operations(response: DiffConfigurationVersionsResponse) -> list[Any]:
-    return MessageToDict(response.patch)
+    return MessageToDict(response)["patch"] if response.patch.values else []
 
 
 # The patch

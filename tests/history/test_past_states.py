@@ -157,8 +157,7 @@ async def test_the_present_is_still_read_without_a_moment(shop: Service) -> None
 
 async def test_a_configuration_can_be_read_as_of_a_time(shop: Service, psql: "Session") -> None:
     written = [await create(shop, "web", {"n": 0})]
-    for number in range(1, 12):
-        written.append(await patch(shop, "web", {"n": number}))
+    written += [await patch(shop, "web", {"n": number}) for number in range(1, 12)]
     for configuration in written:
         time = await commit_time(psql, configuration.revision)
         assert await get_at(shop, as_of_time=timestamp(time)) == configuration

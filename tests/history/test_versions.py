@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from grpc import StatusCode
@@ -137,10 +137,9 @@ async def test_a_history_that_was_compacted_says_so(
     shop: Service, database_url: str, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await create(shop, "web", {})
-    for number in range(3):
-        changed = await patch(shop, "web", {"n": number})
+    changed = [await patch(shop, "web", {"n": number}) for number in range(3)]
     assert not any(page.compacted for page in await version_pages(shop))
-    await age(psql, up_to=changed.revision)
+    await age(psql, up_to=changed[-1].revision)
     await compact_once(database_url)
     await patch(shop, "web", {"n": 10})
     pages = await version_pages(shop, page_size=1)
@@ -161,15 +160,15 @@ async def test_what_ran_in_sql_is_a_version_too(shop: Service, database_url: str
 async def test_faults_of_a_request_for_versions_are_told(shop: Service) -> None:
     async with refused(shop, "ref", "view", "min_revision", "page_size", "page_token"):
         await shop.configurations.ListConfigurationVersions(
-            ListConfigurationVersionsRequest(view=7, min_revision=-1, page_size=1001, page_token="x")  # type: ignore[arg-type]  # noqa: S106
+            ListConfigurationVersionsRequest(view=cast("Any", 7), min_revision=-1, page_size=1001, page_token="x")
         )
 
 
 @pytest.mark.parametrize("changed", [{"view": CONFIGURATION_VIEW_FULL}, {"key": key("other")}])
-async def test_a_token_of_versions_serves_its_own_request_only(shop: Service, changed: dict[str, object]) -> None:
+async def test_a_token_of_versions_serves_its_own_request_only(shop: Service, changed: dict[str, Any]) -> None:
     await create(shop, "web")
     await update(shop, "web", configuration=Configuration(comments="x"))
     token = (await version_pages(shop, page_size=1))[0].next_page_token
     async with refused(shop, "page_token"):
-        fields = {"key": key("web"), "page_token": token} | changed
-        await shop.configurations.ListConfigurationVersions(ListConfigurationVersionsRequest(**fields))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"key": key("web"), "page_token": token} | changed
+        await shop.configurations.ListConfigurationVersions(ListConfigurationVersionsRequest(**fields))
