@@ -156,7 +156,7 @@ def _lines_of_fields(before: Configuration, after: Configuration) -> Generator[s
     for field in ("application", "name", "comments", "schema"):
         old, new = (_field_text(getattr(version, field)) for version in (before, after))
         if old != new:
-            yield f"~ {field}: {old} -> {new}"
+            yield f"~ {field}: {old} → {new}"
 
 
 def _field_text(value: object) -> str:
@@ -173,7 +173,7 @@ def _line(difference: Difference) -> str:
         case "remove":
             return f"- {where}: {before}"
         case "replace":
-            return f"~ {where}: {before} -> {after}"
+            return f"~ {where}: {before} → {after}"
 
 
 def _shortened(text: str) -> str:

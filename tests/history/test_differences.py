@@ -94,12 +94,12 @@ async def test_two_versions_are_compared(shop: Service) -> None:
     await rewrite(shop, "web", {"replicas": 3, "tls": {"minimum": "1.2"}, "hosts": ["b"], "same": [1]})
     shown = await diff(shop, from_version=1, to_version=2)
     assert shown.text.splitlines() == [
-        "~ /replicas: 2 -> 3",
+        "~ /replicas: 2 → 3",
         '- /old: "x"',
         '- /hosts/0: "a"',
         '+ /tls: {"minimum":"1.2"}',
     ] or sorted(shown.text.splitlines()) == sorted(
-        ["~ /replicas: 2 -> 3", '- /old: "x"', '- /hosts/0: "a"', '+ /tls: {"minimum":"1.2"}']
+        ["~ /replicas: 2 → 3", '- /old: "x"', '- /hosts/0: "a"', '+ /tls: {"minimum":"1.2"}']
     )
     assert sorted(operations(shown), key=lambda one: one["path"]) == [
         {"op": "remove", "path": "/hosts/0"},
@@ -117,10 +117,10 @@ async def test_the_newest_version_is_compared_with_the_one_before_it(shop: Servi
     await create(shop, "web", {"n": 1})
     await patch(shop, "web", {"n": 2})
     await patch(shop, "web", {"n": 3})
-    assert (await diff(shop)).text == "~ /n: 2 -> 3\n"
-    assert (await diff(shop, to_version=2)).text == "~ /n: 1 -> 2\n"
-    assert (await diff(shop, from_version=1)).text == "~ /n: 1 -> 3\n"
-    assert (await diff(shop, from_version=3, to_version=1)).text == "~ /n: 3 -> 1\n"
+    assert (await diff(shop)).text == "~ /n: 2 → 3\n"
+    assert (await diff(shop, to_version=2)).text == "~ /n: 1 → 2\n"
+    assert (await diff(shop, from_version=1)).text == "~ /n: 1 → 3\n"
+    assert (await diff(shop, from_version=3, to_version=1)).text == "~ /n: 3 → 1\n"
     assert (await diff(shop, from_version=2, to_version=2)).text == ""
 
 
@@ -141,9 +141,9 @@ async def test_names_comments_and_pins_are_compared_in_the_text(shop: Service, p
     renamed = await update(shop, "web", configuration=renaming)
     shown = await diff(shop, id=renamed.id, from_version=1)
     assert shown.text.splitlines() == [
-        '~ name: "web" -> "site"',
-        '~ comments: "one" -> "two\\nlines"',
-        '~ schema: none -> "limits@1"',
+        '~ name: "web" → "site"',
+        '~ comments: "one" → "two\\nlines"',
+        '~ schema: none → "limits@1"',
     ]
     assert operations(shown) == []
 
@@ -154,7 +154,7 @@ async def test_long_values_are_shortened_in_the_text(shop: Service) -> None:
     shown = await diff(shop)
     assert len(shown.text.splitlines()) == 2
     assert all(len(line) < 200 for line in shown.text.splitlines())
-    assert '~ "/line\\nbreak": 1 -> 2' in shown.text
+    assert '~ "/line\\nbreak": 1 → 2' in shown.text
 
 
 async def test_the_text_of_thousands_of_differences_ends_early(shop: Service) -> None:
