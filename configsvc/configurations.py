@@ -130,7 +130,7 @@ class Configurations:
         return updated
 
     async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Raises ResourceNotFoundError, VersionCompactedError, VersionMismatchError, ResourceExistsError,
+        """Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
         restored = await self._writes.write(rollback)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from configsvc.configurations import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
-from configsvc.domain.errors import ResourceNotFoundError, TimeUnknownError
+from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
 from configsvc.domain.models import (
     AtRevision,
     AtTime,
@@ -32,7 +32,7 @@ class ConfigurationHistory:
     async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int) -> Configuration:
         """The configuration as it was.
 
-        Raises RevisionUnknownError, TimeUnknownError, RevisionCompactedError or VersionCompactedError.
+        Raises RevisionUnknownError or RevisionCompactedError.
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
@@ -64,7 +64,7 @@ class ConfigurationHistory:
         return configuration_id, page
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int) -> Comparison:
-        """What changed between two versions; 0: the newest, and the one before that. Raises VersionCompactedError."""
+        """What changed between two versions; 0: the newest, and the one before that. Raises RevisionCompactedError."""
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref)
             if not to_version:
@@ -92,7 +92,7 @@ async def _at(connection: "Connection", ref: ConfigurationRef, moment: Moment) -
         case AtTime(time=time):
             revision, now = await history.revision_at(connection, time)
             if time > now:
-                raise TimeUnknownError(time=time, now=now, head=revision)
+                raise RevisionUnknownError(time=time, head=revision)
             return await history.at_revision(connection, ref, revision)
 
 

@@ -195,16 +195,6 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
         metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
     ),
-    errors.VersionCompactedError: Translation(
-        code=grpc.StatusCode.OUT_OF_RANGE,
-        reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
-        metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
-    ),
-    errors.TimeUnknownError: Translation(
-        code=grpc.StatusCode.OUT_OF_RANGE,
-        reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
-        metadata=lambda error: {"head_revision": str(error.head)},
-    ),
     errors.EpochChangedError: Translation(
         code=grpc.StatusCode.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,

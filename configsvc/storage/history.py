@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.errors import FilterTooSlowError, VersionCompactedError
+from configsvc.domain.errors import FilterTooSlowError, RevisionCompactedError
 from configsvc.domain.models import (
     Configuration,
     ConfigurationRef,
@@ -64,13 +64,13 @@ async def at_revision(connection: "Connection", ref: ConfigurationRef, revision:
 
 
 async def version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion | None:
-    """One version. Raises VersionCompactedError."""
+    """One version. Raises RevisionCompactedError."""
     row = await connection.fetchrow(_SQL["version"], configuration_id, number)
     assert row is not None
     if row["id"] is not None:
         return _version_of(row)
     if row["oldest_version"] is not None and 1 <= number < row["oldest_version"]:
-        raise VersionCompactedError(version=number, compacted_revision=row["compacted_revision"])
+        raise RevisionCompactedError(version=number, compacted_revision=row["compacted_revision"])
     return None
 
 
