@@ -16,6 +16,7 @@ from configsvc.domain.models import Retention
 from configsvc.feed import Feed
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
+from configsvc.joint_writes import JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.reads import Reads
@@ -84,9 +85,9 @@ async def run_service(
         cache = Cache(settings.cache_megabytes * 1024 * 1024)
         feed = Feed(url, cache)
         writes = Writes(database)
-        validators = Validators()
-        merged = MergedWrites(database, writes, validators)
-        server = _server(settings, database, feed, cache, writes, merged, validators, registry)
+        joint = JointWrites(writes, Validators())
+        merged = MergedWrites(database, joint)
+        server = _server(settings, database, feed, cache, writes, joint, merged, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -116,8 +117,8 @@ def _server(
     feed: Feed,
     cache: Cache,
     writes: Writes,
+    joint: JointWrites,
     merged: MergedWrites,
-    validators: Validators,
     registry: CollectorRegistry,
 ) -> Server:
     """The server with all that it serves, and metrics of both."""
@@ -126,7 +127,7 @@ def _server(
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, merged, reads), ConfigurationHistory(database), watches, encoder
+            Configurations(database, merged, joint, reads), ConfigurationHistory(database), watches, encoder
         ),
         "AuditService": AuditServicer(Audit(database)),
         "ServerService": ServerServicer(feed, version("configsvc")),
@@ -146,7 +147,7 @@ def _server(
         reads=reads,
         writes=writes,
         merged_writes=merged,
-        validators=validators,
+        validators=joint.validators,
         database=database,
     )
     registry.register(state)

@@ -1,8 +1,9 @@
 """What going back to an earlier state of a configuration amounts to: an update, or a creation if it was deleted."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, ResourceNotFoundError, Violation
+from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.models import (
     Configuration,
     ConfigurationRef,
@@ -13,21 +14,20 @@ from configsvc.domain.models import (
     SchemaVersionRef,
     Unpinned,
 )
-from configsvc.domain.writes import Creation, Rollback, Update, check_version
+from configsvc.domain.writes import AnyWrite, Creation, JointWrite, Rollback, Update, check_version
 from configsvc.storage import history
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
 
-async def amounts_to(connection: "Connection", rollback: Rollback) -> Update | Creation | ConfigsvcError:
-    """The write, or why there is none. What it is about is not locked: the versions never change, and whoever changes
-    the configuration meanwhile is noticed when the write is made.
+async def without_rollbacks(connection: "Connection", writes: Sequence[AnyWrite]) -> tuple[JointWrite, ...]:
+    """The writes, with what rollbacks amount to in their places. What they are about is not locked: versions never
+    change, and whoever changes the configuration meanwhile is noticed when the write is made.
+
+    Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError or InvalidRequestError.
     """
-    try:
-        return await _write(connection, rollback)
-    except ConfigsvcError as error:
-        return error
+    return tuple([await _write(connection, write) if isinstance(write, Rollback) else write for write in writes])
 
 
 async def _write(connection: "Connection", rollback: Rollback) -> Update | Creation:

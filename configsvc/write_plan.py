@@ -11,7 +11,6 @@ from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, Schem
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.schemas import Fault
 from configsvc.domain.writes import (
-    AnyWrite,
     ConfigurationWrite,
     Creation,
     Deletion,
@@ -20,7 +19,6 @@ from configsvc.domain.writes import (
     PinnedSchema,
     Planned,
     Postponed,
-    Rollback,
     Update,
     check_version,
     pin_to_check,
@@ -85,47 +83,43 @@ NO_PINS = Pins(schemas={}, validators={})
 
 
 class Plan:
-    """What the writes of a batch make of what is there. Writes go by their places in the batch."""
+    """What the writes of a batch make of what is there. Writes go by their places in the batch; with
+    limit_bytes, those that meet others are postponed, and those whose new contents do not fit into it together.
+    """
 
-    def __init__(self, writes: Sequence[AnyWrite]) -> None:
+    def __init__(self, writes: Sequence[ConfigurationWrite], *, limit_bytes: int | None) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self.insertions: dict[int, Planned] = {}
         self.updates: dict[int, Planned] = {}
         self.deletions: dict[int, Planned] = {}
-        self._writes = list(writes)
+        self._writes = writes
+        self._limit_bytes = limit_bytes
         self._taken: set[object] = set()
         self._bytes = 0
         self._is_full = False
 
     @property
-    def unsettled(self) -> list[tuple[int, AnyWrite]]:
+    def open(self) -> list[tuple[int, ConfigurationWrite]]:
         """The writes that have no outcome yet."""
         return [(place, write) for place, write in enumerate(self._writes) if place not in self.outcomes]
-
-    @property
-    def open(self) -> list[tuple[int, ConfigurationWrite]]:
-        """Those of them that can be planned."""
-        return [(place, write) for place, write in self.unsettled if not isinstance(write, Rollback)]
-
-    def put(self, place: int, write: ConfigurationWrite | ConfigsvcError) -> None:
-        """What a rollback amounts to takes its place, or why it cannot be done."""
-        if isinstance(write, ConfigsvcError):
-            self.outcomes[place] = write
-        else:
-            self._writes[place] = write
 
     def add(self, place: int, found: Found, pins: Pins) -> None:
         """Plans a write, or settles its outcome, by what was found of its application or configuration, and the schemas
         that pin_to_check names.
         """
         write = self._writes[place]
-        assert not isinstance(write, Rollback)
         try:
             outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found, pins)
         except ConfigsvcError as error:
             outcome = error
         if outcome is not None:
             self.outcomes[place] = outcome
+
+    def refuse(self, place: int, error: ConfigsvcError) -> None:
+        """Settles the outcome of a write, planned or not."""
+        self.outcomes[place] = error
+        for planned in (self.insertions, self.updates, self.deletions):
+            planned.pop(place, None)
 
     def _planned(
         self, place: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
@@ -137,7 +131,7 @@ class Plan:
             raise ResourceNotFoundError("application", str(write.application))
         if found is None:
             raise ResourceNotFoundError("configuration", str(write.ref))
-        if found.id in self._taken:
+        if self._meets({found.id}):
             return Postponed()
         check_version(write.expected_version, found.version)
         if isinstance(write, Deletion):
@@ -148,7 +142,7 @@ class Plan:
         pin = pins.resolved(write.schema)
         if isinstance(pin, Held):
             return pin
-        if (owner.id, write.name) in self._taken or (text := self._fitting(write.config)) is None:
+        if self._meets({(owner.id, write.name)}) or (text := self._fitting(write.config)) is None:
             return Postponed()
         if pin is not None:
             pins.check(pin, write.config)
@@ -165,16 +159,17 @@ class Plan:
         pin = pins.resolved(pin_to_check(write, current))
         if isinstance(pin, Held):
             return pin
-        configuration = updated(current, write.values, pin.ref if pin else None)
+        values = write.values
+        configuration = updated(current, values, pin.ref if pin else None)
         if configuration is None:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
-        assert configuration.config is not None
         keys = _keys_of_rename(current, configuration)
-        is_new = write.values.config is not None or write.values.merge_patch is not None
-        text = self._fitting(configuration.config) if is_new else None
-        if keys & self._taken or (is_new and text is None):
+        new = configuration.config if values.config is not None or values.merge_patch is not None else None
+        text = None if new is None else self._fitting(new)
+        if self._meets(keys) or (new is not None and text is None):
             return Postponed()
         if pin is not None:
+            assert configuration.config is not None
             pins.check(pin, configuration.config)
         self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
@@ -185,13 +180,19 @@ class Plan:
         gone = replace(current, config=None, version=current.version + 1)
         self.deletions[place] = Planned(configuration=gone, config_text=None, context=write.context)
 
+    def _meets(self, wanted: set[object]) -> bool:
+        """Whether another write of a merged batch is about one of these."""
+        return self._limit_bytes is not None and not wanted.isdisjoint(self._taken)
+
     def _fitting(self, config: JsonObject) -> str | None:
         # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
         if self._is_full:
             return None
         text = encode_json(config)
+        if self._limit_bytes is None:
+            return text
         size = len(text.encode())
-        self._is_full = bool(self._bytes) and self._bytes + size > BATCH_LIMIT_BYTES
+        self._is_full = bool(self._bytes) and self._bytes + size > self._limit_bytes
         if self._is_full:
             return None
         self._bytes += size

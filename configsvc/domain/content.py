@@ -19,6 +19,11 @@ def encode_json(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def copy_of_json(value: JsonObject) -> JsonObject:
+    """A copy that shares nothing with the original, nor one of its parts with another."""
+    return json.loads(encode_json(value))
+
+
 def canonical_content(content: JsonObject, field: str, violations: Violations) -> JsonObject:
     """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value that
     cannot be kept.
