@@ -9,11 +9,12 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_pb2 import ConfigurationKey
+from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, CONFIGURATION_VIEW_FULL, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationSelector,
     CreateConfigurationRequest,
     GetConfigurationRequest,
+    ListConfigurationVersionsRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
@@ -70,8 +71,36 @@ def struct(value: dict[str, Any]) -> Struct:
 
 def get(name: str) -> Call:
     """GetConfiguration by name."""
-    request = GetConfigurationRequest(key=ConfigurationKey(application=APPLICATION, name=name))
+    return _get(GetConfigurationRequest(key=_key(name)))
+
+
+def get_version(name: str, version: int) -> Call:
+    """GetConfiguration as a version left it."""
+    return _get(GetConfigurationRequest(key=_key(name), version=version))
+
+
+def get_as_of(name: str, revision: int) -> Call:
+    """GetConfiguration as it was at a revision."""
+    return _get(GetConfigurationRequest(key=_key(name), as_of_revision=revision))
+
+
+def _get(request: GetConfigurationRequest) -> Call:
     return Call(path=SERVICE + "GetConfiguration", request=request.SerializeToString())
+
+
+def _key(name: str) -> ConfigurationKey:
+    return ConfigurationKey(application=APPLICATION, name=name)
+
+
+def versions(name: str, page_size: int, *, full: bool = False, page_token: str = "") -> Call:
+    """ListConfigurationVersions by name."""
+    request = ListConfigurationVersionsRequest(
+        key=_key(name),
+        view=CONFIGURATION_VIEW_FULL if full else CONFIGURATION_VIEW_BASIC,
+        page_size=page_size,
+        page_token=page_token,
+    )
+    return Call(path=SERVICE + "ListConfigurationVersions", request=request.SerializeToString())
 
 
 def update() -> Call:

@@ -25,6 +25,8 @@ class Plan:
     least_commits: int
     cold_reads: int
     cold_processes: int
+    # Of one configuration.
+    versions: int
 
 
 FULL = Plan(
@@ -36,6 +38,7 @@ FULL = Plan(
     least_commits=5,
     cold_reads=10_000,
     cold_processes=4,
+    versions=10_000,
 )
 QUICK = Plan(
     quick=True,
@@ -46,6 +49,7 @@ QUICK = Plan(
     least_commits=2,
     cold_reads=200,
     cold_processes=1,
+    versions=300,
 )
 MOST_COMMITS = 50
 

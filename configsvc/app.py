@@ -9,10 +9,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
+from configsvc.audit import Audit
 from configsvc.cache import Cache
 from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
 from configsvc.feed import Feed
+from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.joint_writes import JointWrites
 from configsvc.merged_writes import MergedWrites
@@ -20,6 +22,7 @@ from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.pinned_checks import Snapshots
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
+from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
@@ -129,12 +132,15 @@ def _server(
     snapshots = Snapshots(database)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, joint, reads), watches, encoder),
+        "ConfigurationService": ConfigurationServicer(
+            Configurations(database, merged, joint, reads), ConfigurationHistory(database), watches, encoder
+        ),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
         ),
+        "AuditService": AuditServicer(Audit(database)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()

@@ -19,7 +19,7 @@ from configsvc.domain.models import (
     Page,
     WriteContext,
 )
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Update
+from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.joint_writes import Joint, JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
@@ -91,11 +91,14 @@ class Configurations:
         chosen: ConfigurationFilter,
         *,
         min_revision: int,
+        as_of_revision: int,
         position: ListPosition | None,
         limit: int,
         with_config: bool,
+        limit_bytes: int = MAX_RESPONSE_BYTES,
     ) -> tuple[Page[Configuration], str | None]:
-        """The first page, as of now, or the one at the position; and the id of the filter's application.
+        """The first page, as of a revision (0: now), or the one at the position, with at most limit_bytes of config as
+        JSON text, which a first one alone may exceed; and the id of the filter's application.
 
         Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
         FilterTooSlowError.
@@ -104,11 +107,12 @@ class Configurations:
             await log.require_revision(connection, min_revision)
             if chosen.json_path is not None:
                 await configurations.check_json_path(connection, chosen.json_path)
+            revision = position.revision if position else as_of_revision or None
             application_id = (
-                position.application_id if position else await _application_id(connection, chosen.application)
+                position.application_id if position else await _application_id(connection, chosen.application, revision)
             )
             query = ConfigurationQuery(
-                revision=position.revision if position else None,
+                revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
                 contains=chosen.contains,
@@ -118,7 +122,7 @@ class Configurations:
                 after=position.after if position else None,
                 limit=limit,
                 with_config=with_config,
-                limit_bytes=MAX_RESPONSE_BYTES,
+                limit_bytes=limit_bytes,
             )
             return await configurations.page(connection, query), application_id
 
@@ -129,6 +133,14 @@ class Configurations:
         updated = await self._writes.write(update)
         self._reads.note_write(updated)
         return updated
+
+    async def roll_back(self, rollback: Rollback) -> Configuration:
+        """Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
+        InvalidRequestError or SchemaViolatedError.
+        """
+        restored = await self._joint.write_one(str(rollback), rollback)
+        self._reads.note_write(restored)
+        return restored
 
     async def delete(self, deletion: Deletion) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
@@ -144,10 +156,14 @@ class Configurations:
         return joint
 
 
-async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:
+async def _application_id(connection: "Connection", ref: ApplicationRef | None, revision: int | None) -> str | None:
     if ref is None:
         return None
-    application = await applications.get(connection, ref)
+    if revision is None:
+        application = await applications.get(connection, ref)
+    else:
+        await log.require_state(connection, revision)
+        application = await applications.get_at(connection, ref, revision)
     if application is None:
         raise ResourceNotFoundError("application", str(ref))
     return application.id

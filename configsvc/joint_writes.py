@@ -16,7 +16,8 @@ from configsvc.domain.errors import (
     WriteConflictError,
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
-from configsvc.domain.writes import ConfigurationWrite, JointWrite, MovedError, Upsert, pin_to_check
+from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
+from configsvc.rollbacks import without_rollbacks
 from configsvc.storage import joint_writes, requests
 from configsvc.validators import Validators
 from configsvc.write_plan import Changed, Outcome, Plan, Unchanged
@@ -57,7 +58,7 @@ class JointWrites:
         self.validators = validators
         self._writes = writes
 
-    async def write_one(self, turn: str, write: ConfigurationWrite) -> Configuration:
+    async def write_one(self, turn: str, write: ConfigurationWrite | Rollback) -> Configuration:
         """The configuration as the write leaves it. Raises the errors of the write itself, and what `write` raises."""
         try:
             joint = await self.write(turn, (write,), write.context, with_config=True)
@@ -67,9 +68,7 @@ class JointWrites:
             raise joint.errors[0]
         return joint.configurations[0]
 
-    async def write(
-        self, turn: str, writes: Sequence[JointWrite], context: WriteContext, *, with_config: bool
-    ) -> Joint:
+    async def write(self, turn: str, writes: Sequence[AnyWrite], context: WriteContext, *, with_config: bool) -> Joint:
         """Makes all changes, or, if one fails, none: with validate_only the errors are in the answer. configs are left
         out of it, unless with_config.
 
@@ -90,7 +89,12 @@ class JointWrites:
         raise WriteConflictError
 
     async def _done_once(
-        self, connection: "Connection", writes: Sequence[JointWrite], context: WriteContext, *, with_config: bool
+        self,
+        connection: "Connection",
+        writes: Sequence[AnyWrite],
+        context: WriteContext,
+        *,
+        with_config: bool,
     ) -> Done:
         if context.validate_only:
             return _done(await self._outcomes(connection, writes, with_config=with_config))
@@ -107,8 +111,9 @@ class JointWrites:
         return done
 
     async def _outcomes(
-        self, connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool
+        self, connection: "Connection", writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
+        writes = await without_rollbacks(connection, writes)
         locked = await joint_locks.lock(connection, writes, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
         for place, error in conflicts(locked.writes, locked.found, locked.holders).items():

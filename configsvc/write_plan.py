@@ -206,7 +206,7 @@ def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[objec
 
 def _created(write: Creation, owner: Owner, schema: SchemaVersionRef | None) -> Configuration:
     return Configuration(
-        id=str(ULID()),
+        id=write.id or str(ULID()),
         application_id=owner.id,
         application=owner.name,
         name=write.name,

@@ -14,6 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
+from configapi.v1.audit_service_pb2_grpc import AuditServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
@@ -24,6 +25,7 @@ from configsvc.settings import Settings
 
 if TYPE_CHECKING:
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
+    from configapi.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
     from configapi.v1.schema_service_pb2_grpc import SchemaServiceAsyncStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
@@ -40,6 +42,7 @@ class Service:
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     schemas: "SchemaServiceAsyncStub"
+    audit: "AuditServiceAsyncStub"
     server: "ServerServiceAsyncStub"
     # Its package has no types.
     health: Any
@@ -84,6 +87,7 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
             applications=ApplicationServiceStub(channel),
             configurations=ConfigurationServiceStub(channel),
             schemas=SchemaServiceStub(channel),
+            audit=AuditServiceStub(channel),
             server=ServerServiceStub(channel),
             health=HealthStub(channel),
             stop=stop,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 MAX_VIOLATIONS = 100
 
@@ -114,18 +115,20 @@ class RequestIdReusedError(ConfigsvcError):
 
 
 class RevisionUnknownError(ConfigsvcError):
-    """The history has not reached the revision."""
+    """The history has not reached the revision or, by the database's clock, the time."""
 
-    def __init__(self, *, revision: int, head: int) -> None:
-        super().__init__(f"revision {revision} is not reached yet: the last commit is revision {head}")
+    def __init__(self, *, head: int, revision: int = 0, time: datetime | None = None) -> None:
+        wanted = f"time {time.isoformat()}" if time else f"revision {revision}"
+        super().__init__(f"{wanted} is not reached yet: the last commit is revision {head}")
         self.head = head
 
 
 class RevisionCompactedError(ConfigsvcError):
-    """The history no longer tells what was at the revision."""
+    """The history no longer tells what was at the revision or in the version."""
 
-    def __init__(self, *, revision: int, compacted_revision: int) -> None:
-        super().__init__(f"revision {revision} was compacted: the history begins with revision {compacted_revision}")
+    def __init__(self, *, compacted_revision: int, revision: int = 0, version: int = 0) -> None:
+        wanted = f"version {version}" if version else f"revision {revision}"
+        super().__init__(f"{wanted} was compacted: the history begins with revision {compacted_revision}")
         self.compacted_revision = compacted_revision
 
 

@@ -116,6 +116,30 @@ ConfigurationRef = IdRef | KeyRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtVersion:
+    """A configuration as one of its versions left it."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtRevision:
+    """As it was when the revision was the last."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtTime:
+    """As it was when the database's clock showed the time."""
+
+    time: datetime
+
+
+Moment = AtVersion | AtRevision | AtTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationUpdate:
     """The new values of an application; None leaves a field as it is."""
 
@@ -248,3 +272,22 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationVersion:
+    """A configuration as one version left it, and how that came about. Of a deletion, config is None."""
+
+    configuration: Configuration
+    operation: Operation
+    reason: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionsPage:
+    """Versions of one configuration, newest first. compacted: the first are no longer kept; more: older ones follow."""
+
+    versions: tuple[ConfigurationVersion, ...]
+    compacted: bool
+    more: bool

@@ -20,7 +20,7 @@ from configsvc.domain.models import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
-    """A new configuration of an application."""
+    """A new configuration of an application, or with its id one that is there again."""
 
     application: ApplicationRef
     name: str
@@ -28,6 +28,7 @@ class Creation:
     config: JsonObject
     schema: SchemaVersionRef | None
     context: WriteContext
+    id: str | None = None
 
     def __str__(self) -> str:
         return f"{self.application}:{self.name}"
@@ -51,6 +52,21 @@ class Deletion:
     """The end of a configuration. expected_version 0: whatever its version is."""
 
     ref: ConfigurationRef
+    expected_version: int
+    context: WriteContext
+
+    def __str__(self) -> str:
+        return str(self.ref)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """An earlier state of a configuration, which may be deleted. version 0: of a deleted one, the last before its
+    deletion. expected_version 0: whatever its version is.
+    """
+
+    ref: ConfigurationRef
+    version: int
     expected_version: int
     context: WriteContext
 
@@ -91,6 +107,7 @@ class Upsert:
 
 
 JointWrite = ConfigurationWrite | Upsert
+AnyWrite = JointWrite | Rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

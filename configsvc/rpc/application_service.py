@@ -45,20 +45,20 @@ class ApplicationServicer:
         name_prefix = requests.name_prefix(request.name_prefix, "name_prefix", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         limit = requests.page_size(request.page_size, violations)
-        token = parsed_page_token(request, names=1, violations=violations)
+        token = parsed_page_token(request, key=(str,), violations=violations)
         violations.check()
         page = await self._applications.list_page(
             name_prefix=name_prefix,
             min_revision=min_revision,
             revision=token.revision if token else None,
-            after=token.after[0] if token else None,
+            after=str(token.after[0]) if token else None,
             limit=limit,
         )
         shown = fitting(map(application_message, page.resources))
         last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
         return ListApplicationsResponse(
             applications=shown,
-            next_page_token=page_token(request, revision=page.revision, application_id=None, after=last_key),
+            next_page_token=page_token(request, revision=page.revision, resource_id=None, after=last_key),
             revision=page.revision,
         )
 

@@ -102,7 +102,7 @@ def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandl
 
 
 def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:
-    """Carries a method that answers with a stream of ready messages, which never ends by itself."""
+    """Carries a method that answers with a stream of ready messages."""
 
     async def handle(data: bytes, context: Context) -> None:
         started = time.perf_counter()
@@ -123,6 +123,7 @@ def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHa
             raise
         finally:
             method.in_flight.end()
+        method.tell_end("OK", started, request, context)
 
     return handle
 

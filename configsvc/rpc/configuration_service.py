@@ -1,10 +1,11 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
 import asyncio
+from contextlib import aclosing
 from functools import lru_cache
 from typing import ClassVar
 
-from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_UNSPECIFIED, Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
@@ -14,24 +15,34 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DeleteConfigurationResponse,
+    DiffConfigurationVersionsRequest,
+    DiffConfigurationVersionsResponse,
+    ExportConfigurationsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
+    ListConfigurationVersionsRequest,
+    ListConfigurationVersionsResponse,
+    RollbackConfigurationRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
-from configsvc.domain.models import ConfigurationRef
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Update
+from configsvc.domain.models import ConfigurationRef, IdRef, Moment
+from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
+from configsvc.export import exported
 from configsvc.feed import History
+from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Caller, Write, parsed
 from configsvc.rpc.errors import status_of
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
+from configsvc.wire.exports import encoded_exports, export_filter
+from configsvc.wire.history import comparison_message, moment, version_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
-from configsvc.wire.resources import configuration_message, configuration_ref_message
+from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
 from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
@@ -48,8 +59,11 @@ class ConfigurationServicer:
 
     TAKES_BYTES: ClassVar = frozenset({"GetConfiguration"})
 
-    def __init__(self, configurations: Configurations, watches: Watches, encoder: WatchEncoder) -> None:
+    def __init__(
+        self, configurations: Configurations, history: ConfigurationHistory, watches: Watches, encoder: WatchEncoder
+    ) -> None:
         self._configurations = configurations
+        self._history = history
         self._watches = watches
         self._encoder = encoder
 
@@ -68,7 +82,10 @@ class ConfigurationServicer:
         return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
-        ref, min_revision = _remembered_get(data) if len(data) <= REMEMBERED_REQUEST_BYTES else _checked_get(data)
+        checked = _remembered_get(data) if len(data) <= REMEMBERED_REQUEST_BYTES else _checked_get(data)
+        ref, min_revision, at = checked
+        if at is not None:
+            return encoded_configuration(await self._history.get(ref, at, min_revision=min_revision))
         return (await self._configurations.get(ref, min_revision=min_revision)).encoded
 
     async def BatchGetConfigurations(
@@ -96,22 +113,28 @@ class ConfigurationServicer:
         chosen = requests.configuration_filter(request, violations)
         with_config = requests.wants_config(request.view, violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        as_of_revision = requests.non_negative(request.as_of_revision, "as_of_revision", violations)
         limit = requests.page_size(request.page_size, violations)
-        token = parsed_page_token(request, names=2, violations=violations)
+        token = parsed_page_token(request, key=(str, str), violations=violations)
         violations.check()
         position = None
         if token:
-            after = (token.after[0], token.after[1])
-            position = ListPosition(revision=token.revision, application_id=token.application_id, after=after)
+            after = (str(token.after[0]), str(token.after[1]))
+            position = ListPosition(revision=token.revision, application_id=token.resource_id, after=after)
         page, application_id = await self._configurations.list_page(
-            chosen, min_revision=min_revision, position=position, limit=limit, with_config=with_config
+            chosen,
+            min_revision=min_revision,
+            as_of_revision=as_of_revision,
+            position=position,
+            limit=limit,
+            with_config=with_config,
         )
         shown = fitting(map(configuration_message, page.resources))
         cut = len(shown) < len(page.resources)
         last_key = (shown[-1].application, shown[-1].name) if cut else page.last_key
         return ListConfigurationsResponse(
             configurations=shown,
-            next_page_token=page_token(request, revision=page.revision, application_id=application_id, after=last_key),
+            next_page_token=page_token(request, revision=page.revision, resource_id=application_id, after=last_key),
             revision=page.revision,
         )
 
@@ -135,6 +158,64 @@ class ConfigurationServicer:
         violations.check()
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
+
+    async def ListConfigurationVersions(
+        self, request: ListConfigurationVersionsRequest, caller: Caller
+    ) -> ListConfigurationVersionsResponse:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        with_config = request.view != CONFIGURATION_VIEW_UNSPECIFIED and requests.wants_config(request.view, violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        limit = requests.page_size(request.page_size, violations)
+        token = parsed_page_token(request, key=(int,), violations=violations)
+        violations.check()
+        configuration_id, page = await self._history.list_versions(
+            IdRef(id=token.resource_id) if token and token.resource_id else ref,
+            before=int(token.after[0]) if token else None,
+            min_revision=min_revision,
+            limit=limit,
+            with_config=with_config,
+        )
+        shown = fitting(map(version_message, page.versions))
+        goes_on = page.more or len(shown) < len(page.versions)
+        after = (shown[-1].configuration.version,) if goes_on else None
+        return ListConfigurationVersionsResponse(
+            versions=shown,
+            next_page_token=page_token(request, revision=0, resource_id=configuration_id, after=after),
+            compacted=page.compacted,
+        )
+
+    async def DiffConfigurationVersions(
+        self, request: DiffConfigurationVersionsRequest, caller: Caller
+    ) -> DiffConfigurationVersionsResponse:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        from_version = requests.non_negative(request.from_version, "from_version", violations)
+        to_version = requests.non_negative(request.to_version, "to_version", violations)
+        violations.check()
+        return comparison_message(await self._history.compare(ref, from_version, to_version))
+
+    async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
+        violations = Violations()
+        ref = requests.configuration_ref(request, "", violations)
+        version = requests.non_negative(request.version, "version", violations)
+        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+        context = requests.write_context(request, caller.actor, violations)
+        violations.check()
+        rollback = Rollback(ref=ref, version=version, expected_version=expected_version, context=context)
+        return configuration_message(await self._configurations.roll_back(rollback))
+
+    async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
+        violations = Violations()
+        chosen = export_filter(request, violations)
+        as_of_revision = requests.non_negative(request.as_of_revision, "as_of_revision", violations)
+        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+        violations.check()
+        pages = exported(self._configurations, chosen, as_of_revision=as_of_revision, min_revision=min_revision)
+        async with aclosing(pages):
+            async for page in pages:
+                for encoded in encoded_exports(page.revision, page.resources):
+                    await write(encoded)
 
     async def BatchWriteConfigurations(
         self, request: BatchWriteConfigurationsRequest, caller: Caller
@@ -178,13 +259,14 @@ def _outcome(joint: Joint, place: int) -> ConfigurationWriteOutcome:
     )
 
 
-def _checked_get(data: bytes) -> tuple[ConfigurationRef, int]:
+def _checked_get(data: bytes) -> tuple[ConfigurationRef, int, Moment | None]:
     request = parsed(GetConfigurationRequest, data)
     violations = Violations()
     ref = requests.configuration_ref(request, "", violations)
     min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
+    at = moment(request, violations)
     violations.check()
-    return ref, min_revision
+    return ref, min_revision, at
 
 
 _remembered_get = lru_cache(maxsize=REMEMBERED_REQUESTS)(_checked_get)

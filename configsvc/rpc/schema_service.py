@@ -73,20 +73,20 @@ class SchemaServicer:
         name_prefix = requests.name_prefix(request.name_prefix, "name_prefix", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         limit = requests.page_size(request.page_size, violations)
-        token = parsed_page_token(request, names=1, violations=violations)
+        token = parsed_page_token(request, key=(str,), violations=violations)
         violations.check()
         page = await self._schemas.list_page(
             name_prefix=name_prefix,
             min_revision=min_revision,
             revision=token.revision if token else None,
-            after=token.after[0] if token else None,
+            after=str(token.after[0]) if token else None,
             limit=limit,
         )
         shown = fitting(map(schema_message, page.resources))
         last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
         return ListSchemasResponse(
             schemas=shown,
-            next_page_token=page_token(request, revision=page.revision, application_id=None, after=last_key),
+            next_page_token=page_token(request, revision=page.revision, resource_id=None, after=last_key),
             revision=page.revision,
         )
 
@@ -109,22 +109,22 @@ class SchemaServicer:
         with_document = schema_requests.wants_document(request.view, violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         limit = requests.page_size(request.page_size, violations)
-        token = parsed_page_token(request, names=2, violations=violations)
+        token = parsed_page_token(request, key=(int,), violations=violations)
         violations.check()
         page = await self._schemas.list_versions(
             ref,
             min_revision=min_revision,
-            before=(int(token.after[0]), token.after[1]) if token else None,
+            before=(int(token.after[0]), token.resource_id or "") if token else None,
             limit=limit,
             with_document=with_document,
             limit_bytes=MAX_RESPONSE_BYTES,
         )
         shown = await asyncio.to_thread(fitting_versions, page.versions)
         goes_on = page.goes_on or len(shown) < len(page.versions)
-        last_key = (str(shown[-1].version), page.schema_id) if goes_on else None
+        last_key = (shown[-1].version,) if goes_on else None
         return ListSchemaVersionsResponse(
             versions=shown,
-            next_page_token=page_token(request, revision=page.revision, application_id=None, after=last_key),
+            next_page_token=page_token(request, revision=page.revision, resource_id=page.schema_id, after=last_key),
             revision=page.revision,
         )
 

@@ -15,6 +15,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from configapi.v1 import (
     application_service_pb2,
+    audit_service_pb2,
     configuration_service_pb2,
     schema_service_pb2,
     server_service_pb2,
@@ -33,6 +34,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
     configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
     schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
+    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from asyncpg import UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
-from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Page, WriteContext, Written
+from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.domain.writes import Owner
 from configsvc.storage.database import LARGE_WRITE_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
@@ -91,6 +91,18 @@ async def get(connection: "Connection", ref: ApplicationRef) -> Application | No
     """The application as it is now."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_name(ref))
     return _application(row) if row else None
+
+
+async def get_at(connection: "Connection", ref: ApplicationRef, revision: int) -> Application | None:
+    """The application as it was at a revision whose state the log tells."""
+    match ref:
+        case IdRef(id=application_id):
+            row = await connection.fetchrow(_SQL["get_at"], application_id, revision)
+            return _application(row) if row and row["operation"] != Operation.DELETED else None
+        case NameRef(name=name):
+            # Of the names that begin with it, it is the first.
+            found = await page(connection, revision=revision, name_prefix=name, after=None, limit=1)
+            return next((application for application in found.resources if application.name == name), None)
 
 
 async def lock(connection: "Connection", ref: ApplicationRef) -> Application | None:

@@ -26,6 +26,15 @@ FROM applications AS a
 JOIN commits ON commits.id = a.commit_id
 WHERE a.id = $1 OR a.name = $2;
 
+-- name: get_at
+-- The application with the id $1 as the last change up to revision $2 left it.
+SELECT
+    resource_id AS id, name, comments, version, revision, create_time, time AS update_time, operation
+FROM changes
+WHERE kind = 'APPLICATION' AND resource_id = $1 AND revision <= $2
+ORDER BY version DESC
+LIMIT 1;
+
 -- name: lock
 -- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
 SELECT id, name, comments, version, 0::bigint AS revision, create_time, update_time

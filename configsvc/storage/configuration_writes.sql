@@ -42,7 +42,7 @@ FROM wanted
 LEFT JOIN shared ON shared.id = wanted.id;
 
 -- name: insert
--- In the order of their keys, so that two sessions that insert the same ones do not wait for each other.
+-- In the order of their keys, so that two sessions that insert the same ones do not wait for each other. One that is restored has its id already.
 INSERT INTO configurations (
     id, application_id, application, name, comments, config, schema, schema_version, updated_by, update_reason,
     update_request_id
@@ -55,7 +55,7 @@ FROM unnest(
     $10::text[], $11::text[]
 ) AS new (id, application_id, application, name, comments, config, schema, schema_version, actor, reason, request_id)
 ORDER BY new.application, new.name
-ON CONFLICT (application, name) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id, version, create_time, update_time, created_by, updated_by;
 
 -- name: update

@@ -79,6 +79,13 @@ async def require_revision(connection: "Connection", revision: int) -> None:
         check_head(revision, await head(connection))
 
 
+async def require_state(connection: "Connection", revision: int) -> None:
+    """Raises RevisionUnknownError or RevisionCompactedError unless the log tells the state at the revision."""
+    reached = await bounds(connection)
+    check_head(revision, reached.head)
+    check_kept(revision, reached.compacted_revision)
+
+
 async def head(connection: "Connection") -> int:
     """The revision of the last commit."""
     return await connection.fetchval(_SQL["head"])

@@ -1,6 +1,6 @@
 """Struct to JSON and back."""
 
-from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
+from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 from configsvc.domain.content import (
     MAX_CONTENT_BYTES,
@@ -122,6 +122,14 @@ def struct_of(content: JsonObject) -> Struct:
     struct = Struct()
     _fill_object(struct, content)
     return struct
+
+
+def list_value_of(items: list[JsonValue]) -> ListValue:
+    """The ListValue of a JSON array."""
+    values = ListValue()
+    for item in items:
+        _fill(values.values.add(), item)
+    return values
 
 
 def _fill_object(struct: Struct, content: JsonObject) -> None:

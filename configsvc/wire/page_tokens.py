@@ -5,46 +5,55 @@ altered. It is not secret and not signed, for it grants nothing that the caller 
 import base64
 import binascii
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
+from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, ListConfigurationVersionsRequest
 from configapi.v1.schema_service_pb2 import ListSchemasRequest, ListSchemaVersionsRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
-AnyList = ListApplicationsRequest | ListConfigurationsRequest | ListSchemasRequest | ListSchemaVersionsRequest
+AnyList: TypeAlias = (
+    ListApplicationsRequest
+    | ListConfigurationsRequest
+    | ListConfigurationVersionsRequest
+    | ListChangesRequest
+    | ListSchemasRequest
+    | ListSchemaVersionsRequest
+)
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]
 _Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+_Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class PageToken(BaseModel):
-    """The revision that all pages show, the id of the filter's application, and the names after which the next page
-    begins.
+    """The revision that all pages show, the id of what the request names, and the key after which the next page begins:
+    names or numbers.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    revision: Annotated[int, Field(ge=0, lt=2**63)]
-    application_id: _Id | None
-    after: list[_Name]
+    revision: _Number
+    resource_id: _Id | None
+    after: list[_Name | _Number]
     digest: str
 
 
-def page_token(request: AnyList, *, revision: int, application_id: str | None, after: tuple[str, ...] | None) -> str:
+def page_token(request: AnyList, *, revision: int, resource_id: str | None, after: tuple[str | int, ...] | None) -> str:
     """The token of the page that follows; empty if there is none."""
     if after is None:
         return ""
-    digest = _digest(request, revision, application_id, after)
-    token = PageToken(revision=revision, application_id=application_id, after=list(after), digest=digest)
+    digest = _digest(request, revision, resource_id, after)
+    token = PageToken(revision=revision, resource_id=resource_id, after=list(after), digest=digest)
     return base64.urlsafe_b64encode(token.model_dump_json().encode()).decode()
 
 
-def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -> PageToken | None:
-    """The token that the request carries, which must hold as many names; None on the first page."""
+def parsed_page_token(request: AnyList, *, key: tuple[type, ...], violations: Violations) -> PageToken | None:
+    """The token that the request carries, which must hold a key of these types; None on the first page."""
     if not request.page_token:
         return None
     try:
@@ -52,8 +61,8 @@ def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -
     except (binascii.Error, ValueError, ValidationError):
         violations.add("page_token", "is not a page token of this service")
         return None
-    digest = _digest(request, token.revision, token.application_id, token.after)
-    if token.digest != digest or len(token.after) != names:
+    digest = _digest(request, token.revision, token.resource_id, token.after)
+    if token.digest != digest or tuple(map(type, token.after)) != key:
         violations.add(
             "page_token", "belongs to another request: only page_size may differ between the pages of a list"
         )
@@ -61,6 +70,6 @@ def parsed_page_token(request: AnyList, *, names: int, violations: Violations) -
     return token
 
 
-def _digest(request: AnyList, revision: int, application_id: str | None, after: Iterable[str]) -> str:
-    salt = f"{revision} {application_id} {' '.join(after)}"
+def _digest(request: AnyList, revision: int, resource_id: str | None, after: Iterable[str | int]) -> str:
+    salt = f"{revision} {resource_id} {' '.join(map(str, after))}"
     return fingerprint(request, without=("page_token", "page_size"), salt=salt).hex()[:32]

@@ -24,8 +24,11 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    DiffConfigurationVersionsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
+    ListConfigurationVersionsRequest,
+    RollbackConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
@@ -73,6 +76,9 @@ AnyConfigurationRef = (
     | GetConfigurationRequest
     | UpdateConfigurationRequest
     | DeleteConfigurationRequest
+    | ListConfigurationVersionsRequest
+    | DiffConfigurationVersionsRequest
+    | RollbackConfigurationRequest
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
@@ -88,6 +94,7 @@ AnyWrite = (
     | CreateSchemaVersionRequest
     | DeleteSchemaRequest
     | ImportSchemasRequest
+    | RollbackConfigurationRequest
 )
 
 

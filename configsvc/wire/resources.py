@@ -1,23 +1,12 @@
 """Resources as messages."""
 
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from configapi.v1.application_pb2 import Application as ApplicationMessage
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configsvc.domain.models import Application, Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.wire.content import struct_of
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def timestamp(time: datetime) -> Timestamp:
-    """The message of a time."""
-    since = time - _EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+from configsvc.wire.times import timestamp
 
 
 def application_message(application: Application) -> ApplicationMessage:

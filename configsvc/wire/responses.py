@@ -1,11 +1,13 @@
-"""How much fits into one response."""
+"""How much fits into one response, or into one message of a stream."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from configsvc.configurations import MAX_RESPONSE_BYTES
+
+MESSAGE_LIMIT_BYTES = 1024 * 1024
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -20,3 +22,18 @@ def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
             break
         shown.append(message)
     return shown
+
+
+def grouped(messages: Iterable[AnyMessage]) -> Generator[list[AnyMessage]]:
+    """The messages in groups of at most MESSAGE_LIMIT_BYTES, which one alone may exceed."""
+    group: list[AnyMessage] = []
+    size = 0
+    for message in messages:
+        message_bytes = message.ByteSize()
+        if group and size + message_bytes > MESSAGE_LIMIT_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(message)
+        size += message_bytes
+    if group:
+        yield group

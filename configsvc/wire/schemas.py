@@ -22,8 +22,8 @@ from configsvc.domain.schema_versions import (
     SchemaVersionCheck,
 )
 from configsvc.wire.content import struct_of
-from configsvc.wire.resources import timestamp
 from configsvc.wire.responses import fitting
+from configsvc.wire.times import timestamp
 
 _OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") for outcome in ImportOutcome}
 

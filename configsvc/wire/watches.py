@@ -1,7 +1,5 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
-from collections.abc import Iterable, Iterator
-
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     ConfigurationSelector,
@@ -16,6 +14,7 @@ from configsvc.feed import History
 from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
+from configsvc.wire.responses import grouped
 
 MAX_SELECTORS = 100
 MAX_SELECTOR_KEYS = 1000
@@ -23,7 +22,6 @@ MAX_EPOCH_LENGTH = 100
 DEFAULT_PROGRESS_SECONDS = 10.0
 LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
-MESSAGE_LIMIT_BYTES = 1024 * 1024
 # Enough for the watches that are up to date; one that is behind encodes for itself.
 REMEMBERED_MESSAGES = 256
 REMEMBERED_BYTES = 16 * 1024 * 1024
@@ -117,7 +115,7 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
     return tuple(
         WatchConfigurationsResponse(revision=message.revision, epoch=epoch, events=group, more=True).SerializeToString()
-        for group in _groups(events)
+        for group in grouped(events)
     )
 
 
@@ -126,7 +124,7 @@ def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ..
     events = (
         _event(part.changes[place], event_type, with_config=message.with_config) for place, event_type in message.events
     )
-    groups = list(_groups(events)) or [[]]
+    groups = list(grouped(events)) or [[]]
     return tuple(
         WatchConfigurationsResponse(
             revision=part.revision, epoch=history.epoch, events=group, more=part.more or number < len(groups)
@@ -149,17 +147,3 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
         actor=change.actor,
         reason=change.reason,
     )
-
-
-def _groups(events: Iterable[ConfigurationEvent]) -> Iterator[list[ConfigurationEvent]]:
-    group: list[ConfigurationEvent] = []
-    size = 0
-    for event in events:
-        event_bytes = event.ByteSize()
-        if group and size + event_bytes > MESSAGE_LIMIT_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(event)
-        size += event_bytes
-    if group:
-        yield group

@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
-from configapi.v1 import application_service_pb2, configuration_service_pb2, server_service_pb2
+from configapi.v1 import application_service_pb2, audit_service_pb2, configuration_service_pb2, server_service_pb2
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
@@ -62,7 +62,7 @@ async def shop(service: Service) -> Service:
 
 def methods_by_request() -> dict[str, str]:
     """The path of every method by the full name of its request."""
-    files = (application_service_pb2, configuration_service_pb2, server_service_pb2)
+    files = (application_service_pb2, audit_service_pb2, configuration_service_pb2, server_service_pb2)
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"
         for file in files

@@ -124,6 +124,7 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
 async def test_grpcurl_lists_and_describes(service: Service) -> None:
     wanted = {
         "configapi.v1.ApplicationService",
+        "configapi.v1.AuditService",
         "configapi.v1.ConfigurationService",
         "configapi.v1.ServerService",
         "grpc.health.v1.Health",

@@ -25,9 +25,11 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 LIMIT_SECONDS = 30.0
 
 
-def block(language: str) -> str:
-    """The one block of code in the language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def block(language: str, heading: str = "") -> str:
+    """The one block of code in the language, of the section with the heading."""
+    _, _, section = README.partition(f"\n## {heading}\n") if heading else ("", "", README)
+    section = section.split("\n## ")[0] if heading else section
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return found
 
 
@@ -55,8 +57,8 @@ async def line_with(wanted: str, running: asyncio.subprocess.Process) -> str:
     raise AssertionError(f"the output ended without {wanted}")
 
 
-def grpcurl_commands(service: Service) -> list[str]:
-    text = block("sh").replace("localhost:50051", service.address)
+def grpcurl_commands(service: Service, heading: str = "Try it") -> list[str]:
+    text = block("sh", heading).replace("localhost:50051", service.address)
     text = text.replace(".venv/bin/grpcurl", str(Path(sys.executable).with_name("grpcurl")))
     return text.strip().split("\n\n")
 
@@ -80,6 +82,23 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
         assert "tls" not in patched
         await line_with("TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
+
+
+async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, _, _, patch = grpcurl_commands(service)
+    for command in (create_application, create_configuration, patch):
+        await output_of(command)
+    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "The past")
+    listed = await output_of(versions)
+    assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
+    assert "~ /replicas: 3 → 5" in await output_of(differences)
+    assert '"replicas": 3' in await output_of(past)
+    assert '"version": "3"' in await output_of(back)
+    restored = await output_of(restoration)
+    assert '"version": "5"' in restored
+    assert '"replicas": 3' in restored
+    assert '"reason": "needed after all"' in await output_of(changes)
+    assert '"name": "web"' in await output_of(export)
 
 
 @asynccontextmanager

@@ -221,3 +221,83 @@ async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") 
         indexes, scanned = await plan(connection, file, statement, *arguments)
         assert "change_records_kind_resource_id_version_key" in indexes
         assert not scanned
+
+
+VERSIONS, GIVEN_UP = "change_records_kind_resource_id_version_key", "change_records_given_up"
+
+
+@pytest.fixture
+async def long_history(connection: "Connection", filled_database: str) -> str:
+    """The id of a configuration with 10,000 versions."""
+    configuration_id = await connection.fetchval("SELECT id FROM configurations WHERE name = 'c1'")
+    if await connection.fetchval("SELECT version FROM configurations WHERE id = $1", configuration_id) < 10_000:
+        await execute(
+            filled_database,
+            """
+            DO $$
+            BEGIN
+                FOR number IN 1..10000 LOOP
+                    UPDATE configurations SET config = jsonb_build_object('n', number) WHERE name = 'c1';
+                    COMMIT;
+                END LOOP;
+            END
+            $$
+            """,
+        )
+        await execute(filled_database, "VACUUM ANALYZE")
+    return configuration_id
+
+
+async def test_a_page_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+    for before in (None, 9000, 30):
+        for with_config in (False, True):
+            arguments = (long_history, before, 51, with_config, LIMIT_BYTES)
+            indexes, scanned = await plan(connection, "history", "versions", *arguments)
+            assert (VERSIONS in indexes, scanned) == (True, set())
+            assert await rows_read(connection, "history", "versions", *arguments) < 100
+
+
+async def test_the_past_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    oldest_time = await connection.fetchval("SELECT time FROM commits WHERE revision = 2500")
+    cases: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+        ("history", "version", (long_history, 17)),
+        ("history", "newest_version", (long_history,)),
+        ("history", "at_revision", (long_history, 2500)),
+        ("history", "at_revision", (long_history, head)),
+        ("history", "revision_at", (oldest_time,)),
+        ("audit", "kind_of", (long_history,)),
+    )
+    for file, statement, arguments in cases:
+        _, scanned = await plan(connection, file, statement, *arguments)
+        assert not scanned, statement
+        assert await rows_read(connection, file, statement, *arguments) < 100, statement
+
+
+async def test_who_had_a_key_is_found_by_index(connection: "Connection") -> None:
+    for statement, arguments in (("last_holder", ("app3", "c17")), ("holder_at", ("app3", "c17", 100))):
+        indexes, scanned = await plan(connection, "history", statement, *arguments)
+        assert {GIVEN_UP, KEY} <= indexes
+        assert not scanned
+
+
+async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connection", long_history: str) -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    nothing = asyncpg.Range(None, None)
+    chosen = ("", None, None, None, None, nothing, 0)
+    for before in (head, 3000):
+        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51)
+        indexes, scanned = await plan(connection, "audit", "changes", *arguments)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+        assert await rows_read(connection, "audit", "changes", *arguments) < 100
+    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 20_000, 51, long_history, None)
+    indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
+    assert (VERSIONS in indexes, scanned) == (True, set())
+    assert await rows_read(connection, "audit", "changes_of_resource", *of_one) < 100
+
+
+async def rows_read(connection: "Connection", file: str, name: str, *arguments: Any) -> int:
+    """The most rows that any part of a statement's plan gave."""
+    text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
+    return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))

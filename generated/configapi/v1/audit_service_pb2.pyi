@@ -73,7 +73,7 @@ class ListChangesRequest(_message.Message):
     kind: Global___ResourceKind.ValueType
     """Only of this kind."""
     resource_id: _builtins.str
-    """Only of the resource with this ULID. Empty: of any."""
+    """Only of the resource with this ULID, also of one that was deleted. Empty: of any."""
     resource_name: _builtins.str
     """Only of resources that had this name at the change. Empty: any."""
     after_revision: _builtins.int
@@ -90,11 +90,13 @@ class ListChangesRequest(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only at this time or later, by the database's clock. Not set: no bound."""
+        """Only of commits at this time or later, by the database's clock. Where that was set back, the times that came twice are looked up in one of the two.
+        Not set: no bound.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only before this time. Not set: no bound."""
+        """Only of commits before this time. Not set: no bound."""
 
     def __init__(
         self,
@@ -200,7 +202,7 @@ class Change(_message.Message):
     """The request_id of the call that made it."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When the change was made, by the database's clock."""
+        """When it was committed, by the database's clock."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:

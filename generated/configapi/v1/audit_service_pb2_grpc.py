@@ -47,7 +47,7 @@ class AuditServiceServicer:
     """
 
     def ListChanges(self, request, context):
-        """Lists changes, newest first. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one.
+        """Lists changes, newest first. RESOURCE_EXHAUSTED when the filter takes longer than the server's limit. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -154,7 +154,7 @@ class GetConfigurationRequest(_message.Message):
     min_revision: _builtins.int
     """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
     version: _builtins.int
-    """This version of it."""
+    """This version of it, from 1 on. By key: of what has it now, else of what had it last. NOT_FOUND when it deleted the configuration."""
     as_of_revision: _builtins.int
     """As it was when this revision was the last. By key: what had that key then."""
     @_builtins.property
@@ -163,7 +163,9 @@ class GetConfigurationRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """As it was at this time by the database's clock."""
+        """As it was at this time by the database's clock: after the last commit that was made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the
+        future. If the clock was set back, it is one of the moments at which it showed the time.
+        """
 
     def __init__(
         self,
@@ -289,7 +291,9 @@ class ListConfigurationsRequest(_message.Message):
     revision is no longer kept. Empty: the first page.
     """
     as_of_revision: _builtins.int
-    """As they were when this revision was the last. OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept. 0: as they are now."""
+    """As they were when this revision was the last; an application by the name that it had then. OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer
+    kept. 0: as they are now.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """Only those of this application. Not set: of all."""
@@ -1120,14 +1124,18 @@ class DiffConfigurationVersionsResponse(_message.Message):
     PATCH_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The same for people: one line for each difference, with what was and what is."""
+    """The same for people, with name, comments and schema too: one line for each difference, with what was and what is (~ /replicas: 2 → 3, + added,
+    - removed). Values of more than 80 characters are shortened; after 1,000 differences a line tells how many more there are.
+    """
     @_builtins.property
     def to(self) -> _configuration_pb2.Configuration:
         """The version it ends with, without config."""
 
     @_builtins.property
     def patch(self) -> _struct_pb2.ListValue:
-        """A JSON Patch (RFC 6902) that makes the second config of the first; of a deletion, as if config were empty."""
+        """A JSON Patch (RFC 6902) of add, remove and replace that makes the second config of the first; of a deletion, as if config were empty. A part that
+        changed so much that single operations would take more room than it has itself is replaced as a whole.
+        """
 
     def __init__(
         self,
@@ -1160,7 +1168,7 @@ class RollbackConfigurationRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     version: _builtins.int
-    """The version whose content is wanted. 0: of a deleted one, the last before its deletion."""
+    """The version whose content is wanted. 0: of a deleted one, the last before its deletion; of another, INVALID_ARGUMENT."""
     expected_version: _builtins.int
     """ABORTED when the current version is another. 0: no check."""
     reason: _builtins.str

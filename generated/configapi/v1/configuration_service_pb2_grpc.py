@@ -182,8 +182,10 @@ class ConfigurationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollbackConfiguration(self, request, context):
-        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
-        there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
+        is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
+        application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
+        SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
         ALREADY_EXISTS when another has its name now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,7 +202,8 @@ class ConfigurationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportConfigurations(self, request, context):
-        """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+        """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
+        one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
         revision is compacted meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

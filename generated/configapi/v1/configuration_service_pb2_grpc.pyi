@@ -70,8 +70,10 @@ class ConfigurationServiceStub:
     DiffConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]
     """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
     RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]
-    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
-    there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
+    is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
+    application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
+    SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
     ALREADY_EXISTS when another has its name now.
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
@@ -80,7 +82,8 @@ class ConfigurationServiceStub:
     settings; the others have items alone.
     """
     ExportConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]
-    """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+    """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
+    one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
     revision is compacted meanwhile.
     """
     WatchConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]
@@ -130,8 +133,10 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     DiffConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]  # type: ignore[assignment]
     """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
     RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
-    there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
+    is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
+    application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
+    SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
     ALREADY_EXISTS when another has its name now.
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
@@ -140,7 +145,8 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     settings; the others have items alone.
     """
     ExportConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]  # type: ignore[assignment]
-    """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+    """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
+    one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
     revision is compacted meanwhile.
     """
     WatchConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]  # type: ignore[assignment]
@@ -247,8 +253,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.RollbackConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema. One that was deleted is
-        there again, with its id and name. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions; ABORTED when expected_version is not the current one;
+        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
+        is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
+        application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
+        SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
         ALREADY_EXISTS when another has its name now.
         """
 
@@ -269,7 +277,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.ExportConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.ExportConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.ExportConfigurationsResponse]]:
-        """Sends all configurations of a selection as they were at one revision, in the order of application and name. OUT_OF_RANGE, reason REVISION_COMPACTED, when that
+        """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
+        one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
         revision is compacted meanwhile.
         """
 

@@ -1,0 +1,44 @@
+"""What callers read of the audit trail."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from configsvc.domain.audit import ChangeFilter, ChangesPage, Place
+from configsvc.storage import audit, history
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Connection, Database
+
+# Records that one page looks at: well below a second's work.
+WINDOW = 20_000
+_INSTANT = timedelta(microseconds=1)
+
+
+class Audit:
+    """Reads the log."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+
+    async def list_changes(self, chosen: ChangeFilter, *, before: Place | None, limit: int) -> ChangesPage:
+        """Changes before a place (None: the newest), newest first; few or none where matches are rare.
+
+        Raises FilterTooSlowError, DatabaseBusyError or DatabaseUnavailableError.
+        """
+        async with self._database.read() as connection:
+            narrowed = await _narrowed(connection, chosen)
+            return await audit.changes(connection, narrowed, before=before, limit=limit, window=WINDOW)
+
+
+async def _narrowed(connection: "Connection", chosen: ChangeFilter) -> ChangeFilter:
+    """The same filter, so that pages look only at what its times and its resource leave of the log."""
+    if chosen.start_time:
+        after, _ = await history.revision_at(connection, chosen.start_time - _INSTANT)
+        chosen = replace(chosen, after_revision=max(chosen.after_revision, after))
+    if chosen.end_time:
+        until, _ = await history.revision_at(connection, chosen.end_time - _INSTANT)
+        chosen = replace(chosen, until_revision=min(until, chosen.until_revision or until))
+    if chosen.resource_id and not chosen.kind:
+        chosen = replace(chosen, kind=await audit.kind_of(connection, chosen.resource_id))
+    return chosen

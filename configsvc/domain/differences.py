@@ -1,0 +1,180 @@
+"""What changed between two contents: a JSON Patch (RFC 6902) for programs, text for people."""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import Literal
+
+from configsvc.domain.content import JsonObject, JsonValue, encode_json, escaped, same_json
+from configsvc.domain.models import Configuration
+
+# What a patch may grow to before it is held against the content: small changes are always told one by one.
+LEAST_PATCH_BYTES = 16 * 1024
+# What an operation takes beside its path and value.
+OPERATION_BYTES = 40
+# Pairs of items that are compared to align arrays, in all arrays of a content together. Beyond them, items are compared
+# place by place.
+ALIGNED_PAIRS = 250_000
+MAX_LINES = 1000
+MAX_VALUE_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A value that was added, removed or replaced; path is its JSON Pointer at the time when all differences that
+    follow in the list are made already. before of an added one and after of a removed one mean nothing.
+    """
+
+    operation: Literal["add", "remove", "replace"]
+    path: str
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two versions of a configuration, the patch that makes the second config of the first, and a line of text for each
+    difference.
+    """
+
+    before: Configuration
+    after: Configuration
+    patch: list[JsonValue]
+    text: str
+
+
+def compared(before: Configuration, after: Configuration) -> Comparison:
+    """Compares two versions, a missing config as an empty one. Takes up to some tenths of a second."""
+    found = differences(before.config or {}, after.config or {})
+    lines = [*_lines_of_fields(before, after), *map(_line, found[:MAX_LINES])]
+    if len(found) > MAX_LINES:
+        lines.append(f"… and {len(found) - MAX_LINES} more")
+    return Comparison(before=before, after=after, patch=patch_of(found), text="".join(f"{line}\n" for line in lines))
+
+
+def differences(before: JsonObject, after: JsonObject) -> list[Difference]:
+    """What makes the second content of the first, in the order of the first.
+
+    Where single changes would take more room than the new value, that is one change. Takes time that grows with the
+    contents, not with their square.
+    """
+    return _differences(before, after, _Alignment(ALIGNED_PAIRS))
+
+
+def patch_of(found: Iterable[Difference]) -> list[JsonValue]:
+    """The differences as a JSON Patch: the last come first, and leave the places of items before them as they are."""
+    return [_operation(difference) for difference in reversed(list(found))]
+
+
+def _operation(difference: Difference) -> JsonValue:
+    operation: JsonObject = {"op": difference.operation, "path": difference.path}
+    if difference.operation != "remove":
+        operation["value"] = difference.after
+    return operation
+
+
+class _Alignment:
+    """Finds items that two arrays have in common, as long as pairs are left to compare."""
+
+    def __init__(self, pairs: int) -> None:
+        self._pairs_left = pairs
+
+    def blocks(self, before: Sequence[JsonValue], after: Sequence[JsonValue]) -> list[list[int]]:
+        """The ranges of the first that became ranges of the second."""
+        pairs = len(before) * len(after)
+        if not pairs or pairs > self._pairs_left:
+            return [[0, len(before), 0, len(after)]]
+        self._pairs_left -= pairs
+        matcher = SequenceMatcher(None, [*map(encode_json, before)], [*map(encode_json, after)], autojunk=False)
+        return [ranges for tag, *ranges in matcher.get_opcodes() if tag != "equal"]
+
+
+def _differences(before: JsonValue, after: JsonValue, alignment: _Alignment) -> list[Difference]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return _fewest(before, after, _of_objects(before, after, alignment))
+    if isinstance(before, list) and isinstance(after, list):
+        return _fewest(before, after, _of_arrays(before, after, alignment))
+    return [] if same_json(before, after) else [Difference(operation="replace", path="", before=before, after=after)]
+
+
+def _fewest(before: JsonValue, after: JsonValue, single: Iterable[Difference]) -> list[Difference]:
+    """The single differences, or one if they take more room."""
+    found: list[Difference] = []
+    size, limit = 0, LEAST_PATCH_BYTES
+    for difference in single:
+        found.append(difference)
+        size += _size(difference)
+        if size > limit:
+            limit = max(LEAST_PATCH_BYTES, len(encode_json(after)))
+            if size > limit:
+                return [Difference(operation="replace", path="", before=before, after=after)]
+    return found
+
+
+def _size(difference: Difference) -> int:
+    value = 0 if difference.operation == "remove" else len(encode_json(difference.after))
+    return OPERATION_BYTES + len(difference.path) + value
+
+
+def _of_objects(before: JsonObject, after: JsonObject, alignment: _Alignment) -> Generator[Difference]:
+    for key, value in before.items():
+        if key in after:
+            yield from _under(escaped(key), _differences(value, after[key], alignment))
+        else:
+            yield Difference(operation="remove", path=f"/{escaped(key)}", before=value)
+    for key, value in after.items():
+        if key not in before:
+            yield Difference(operation="add", path=f"/{escaped(key)}", after=value)
+
+
+def _of_arrays(before: list[JsonValue], after: list[JsonValue], alignment: _Alignment) -> Generator[Difference]:
+    start = _common(zip(before, after, strict=False))
+    common_end = _common(zip(reversed(before[start:]), reversed(after[start:]), strict=False))
+    changed = before[start : len(before) - common_end], after[start : len(after) - common_end]
+    for first, end, new_first, new_end in alignment.blocks(*changed):
+        old, new = changed[0][first:end], changed[1][new_first:new_end]
+        place = start + first
+        for offset, (item, new_item) in enumerate(zip(old, new, strict=False)):
+            yield from _under(str(place + offset), _differences(item, new_item, alignment))
+        for offset, item in enumerate(old[len(new) :], start=len(new)):
+            yield Difference(operation="remove", path=f"/{place + offset}", before=item)
+        for item in new[len(old) :]:
+            yield Difference(operation="add", path=f"/{place + len(old)}", after=item)
+
+
+def _common(pairs: Iterable[tuple[JsonValue, JsonValue]]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: same_json(*pair), pairs))
+
+
+def _under(token: str, found: Iterable[Difference]) -> Generator[Difference]:
+    for difference in found:
+        yield replace(difference, path=f"/{token}{difference.path}")
+
+
+def _lines_of_fields(before: Configuration, after: Configuration) -> Generator[str]:
+    for field in ("application", "name", "comments", "schema"):
+        old, new = (_field_text(getattr(version, field)) for version in (before, after))
+        if old != new:
+            yield f"~ {field}: {old} → {new}"
+
+
+def _field_text(value: object) -> str:
+    return "none" if value is None else _shortened(encode_json(str(value)))
+
+
+def _line(difference: Difference) -> str:
+    where = difference.path if difference.path.isprintable() else encode_json(difference.path)
+    where = where or "config"
+    before, after = (_shortened(encode_json(value)) for value in (difference.before, difference.after))
+    match difference.operation:
+        case "add":
+            return f"+ {where}: {after}"
+        case "remove":
+            return f"- {where}: {before}"
+        case "replace":
+            return f"~ {where}: {before} → {after}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"

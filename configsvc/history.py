@@ -1,0 +1,103 @@
+"""What callers read of the past of configurations."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.domain.differences import Comparison, compared
+from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
+from configsvc.domain.models import (
+    AtRevision,
+    AtTime,
+    AtVersion,
+    Configuration,
+    ConfigurationRef,
+    ConfigurationVersion,
+    Moment,
+    Operation,
+    VersionsPage,
+)
+from configsvc.storage import history, log
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Connection, Database
+
+
+class ConfigurationHistory:
+    """Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+
+    async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int) -> Configuration:
+        """The configuration as it was.
+
+        Raises RevisionUnknownError or RevisionCompactedError.
+        """
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            configuration = await _at(connection, ref, moment)
+        if configuration is None:
+            raise ResourceNotFoundError("configuration", str(ref))
+        return configuration
+
+    async def list_versions(
+        self, ref: ConfigurationRef, *, before: int | None, min_revision: int, limit: int, with_config: bool
+    ) -> tuple[str, VersionsPage]:
+        """The id of the configuration, and its versions before one (None: all), newest first.
+
+        Raises RevisionUnknownError or FilterTooSlowError.
+        """
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            configuration_id = await _known(connection, ref)
+            page = await history.versions(
+                connection,
+                configuration_id,
+                before=before,
+                limit=limit,
+                with_config=with_config,
+                limit_bytes=MAX_RESPONSE_BYTES,
+            )
+        if page is None:
+            raise ResourceNotFoundError("configuration", str(ref))
+        return configuration_id, page
+
+    async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int) -> Comparison:
+        """What changed between two versions; 0: the newest, and the one before that. Raises RevisionCompactedError."""
+        async with self._database.read() as connection:
+            configuration_id = await _known(connection, ref)
+            if not to_version:
+                to_version = await history.newest_version(connection, configuration_id) or 1
+            before = await _version(connection, configuration_id, from_version or to_version - 1)
+            after = await _version(connection, configuration_id, to_version)
+        # Large ones take long enough for other callers to notice.
+        return await asyncio.to_thread(compared, before.configuration, after.configuration)
+
+
+async def _known(connection: "Connection", ref: ConfigurationRef) -> str:
+    configuration_id = await history.last_holder(connection, ref)
+    if configuration_id is None:
+        raise ResourceNotFoundError("configuration", str(ref))
+    return configuration_id
+
+
+async def _at(connection: "Connection", ref: ConfigurationRef, moment: Moment) -> Configuration | None:
+    match moment:
+        case AtVersion(version=number):
+            version = await _version(connection, await _known(connection, ref), number)
+            return None if version.operation is Operation.DELETED else version.configuration
+        case AtRevision(revision=revision):
+            return await history.at_revision(connection, ref, revision)
+        case AtTime(time=time):
+            revision, now = await history.revision_at(connection, time)
+            if time > now:
+                raise RevisionUnknownError(time=time, head=revision)
+            return await history.at_revision(connection, ref, revision)
+
+
+async def _version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion:
+    version = await history.version(connection, configuration_id, number)
+    if version is None:
+        raise ResourceNotFoundError("configuration", f"{configuration_id} version {number}")
+    return version

@@ -1,0 +1,122 @@
+"""The audit trail, read in pages of bounded work."""
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
+from configsvc.domain.errors import FilterTooSlowError
+from configsvc.domain.models import IdRef, Kind, NameRef, Operation
+from configsvc.storage.configurations import schema_of
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+_SQL = queries("audit")
+_LAST_REVISION = 2**63 - 1
+_LAST_ORDINAL = 2**31 - 1
+
+
+async def kind_of(connection: "Connection", resource_id: str) -> Kind | None:
+    """The kind of a resource, also of one that was deleted; None if the log does not know it."""
+    kind = await connection.fetchval(_SQL["kind_of"], resource_id)
+    return None if kind is None else Kind(kind)
+
+
+async def changes(
+    connection: "Connection", chosen: ChangeFilter, *, before: Place | None, limit: int, window: int
+) -> ChangesPage:
+    """At most limit changes that the filter chooses, of the window records before a place (None: of the newest).
+
+    With a resource_id, the kind must be set. Raises FilterTooSlowError.
+    """
+    try:
+        rows = await (_of_resource if chosen.resource_id else _of_all)(connection, chosen, before, limit, window)
+    except asyncpg.QueryCanceledError as error:
+        raise FilterTooSlowError from error
+    shown = [row for row in rows if row["chosen"]]
+    ends_early = len(shown) > limit
+    last = shown[limit - 1] if ends_early else rows[-1]
+    return ChangesPage(
+        changes=tuple(map(_change, shown[:limit])),
+        last=_place(last) if ends_early or last["place"] == window else None,
+        compacted_revision=rows[0]["compacted_revision"],
+    )
+
+
+async def _of_all(
+    connection: "Connection", chosen: ChangeFilter, before: Place | None, limit: int, window: int
+) -> "Sequence[Record]":
+    until = _LAST_REVISION if chosen.until_revision is None else chosen.until_revision
+    revision, ordinal = (before.revision, before.ordinal) if before else (until, _LAST_ORDINAL)
+    return await connection.fetch(
+        _SQL["changes"],
+        chosen.actor,
+        *_application(chosen),
+        chosen.kind,
+        chosen.resource_name,
+        asyncpg.Range(chosen.start_time, chosen.end_time),
+        chosen.after_revision,
+        revision,
+        ordinal,
+        window,
+        limit + 1,
+    )
+
+
+async def _of_resource(
+    connection: "Connection", chosen: ChangeFilter, before: Place | None, limit: int, window: int
+) -> "Sequence[Record]":
+    return await connection.fetch(
+        _SQL["changes_of_resource"],
+        chosen.actor,
+        *_application(chosen),
+        chosen.kind,
+        chosen.resource_name,
+        asyncpg.Range(chosen.start_time, chosen.end_time),
+        chosen.after_revision,
+        _LAST_REVISION if chosen.until_revision is None else chosen.until_revision,
+        window,
+        limit + 1,
+        chosen.resource_id,
+        before.version if before else None,
+    )
+
+
+def _application(chosen: ChangeFilter) -> tuple[str | None, str | None]:
+    match chosen.application:
+        case IdRef(id=application_id):
+            return application_id, None
+        case NameRef(name=name):
+            return None, name
+        case None:
+            return None, None
+
+
+def _place(row: "Record") -> Place:
+    return Place(revision=row["revision"], ordinal=row["ordinal"], version=row["version"])
+
+
+def _change(row: "Record") -> Change:
+    renamed = row["previous_name"] != row["name"]
+    return Change(
+        place=_place(row),
+        time=row["time"],
+        operation=Operation(row["operation"]),
+        kind=Kind(row["kind"]),
+        resource_id=row["resource_id"],
+        previous_version=row["previous_version"],
+        application_id=row["application_id"] or "",
+        application=row["application"] or "",
+        name=row["name"],
+        previous_name=row["previous_name"] if renamed else "",
+        schema=schema_of(row),
+        actor=row["actor"],
+        reason=row["reason"],
+        request_id=row["request_id"],
+    )

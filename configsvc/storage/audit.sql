@@ -1,0 +1,95 @@
+-- name: changes
+-- The changes that the filter chooses, newest first, of the $10 records before revision $8, ordinal $9 and after revision $7, at most $11. The last of
+-- those records stands at the end also if it was not chosen, for the next page goes on there. No more are read than it takes.
+-- $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: the times of commits, the second excluded.
+SELECT compaction.revision AS compacted_revision, page.*
+FROM compaction
+LEFT JOIN (
+    SELECT *
+    FROM (
+        SELECT
+            records.*,
+            row_number() OVER (ORDER BY records.revision DESC, records.ordinal DESC) AS place,
+            ($1 = '' OR records.actor = $1)
+            AND (
+                $2::text IS NULL OR records.application_id = $2 OR records.previous_application_id = $2
+                OR (records.kind = 'APPLICATION' AND records.resource_id = $2)
+            )
+            AND (
+                $3::text IS NULL OR records.application = $3 OR records.previous_application = $3
+                OR (records.kind = 'APPLICATION' AND $3 IN (records.name, records.previous_name))
+            )
+            AND ($4::text IS NULL OR records.kind = $4)
+            AND ($5::text IS NULL OR $5 IN (records.name, records.previous_name))
+            AND records.time <@ $6::tstzrange AS chosen
+        FROM (
+            SELECT
+                commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
+                r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+            FROM commits
+            CROSS JOIN LATERAL (
+                -- Of a very large commit no more is read than is looked at.
+                SELECT *
+                FROM change_records
+                WHERE commit_id = commits.id AND (commits.revision < $8 OR ordinal < $9::integer)
+                ORDER BY ordinal DESC
+                LIMIT $10
+            ) AS r
+            WHERE commits.revision > $7 AND commits.revision <= $8
+            ORDER BY commits.revision DESC, r.ordinal DESC
+            LIMIT $10
+        ) AS records
+    ) AS looked_at
+    WHERE chosen OR place = $10
+    ORDER BY revision DESC, ordinal DESC
+    LIMIT $11
+) AS page ON true
+ORDER BY page.revision DESC, page.ordinal DESC;
+
+-- name: changes_of_resource
+-- The same of the changes of the $4 with the id $11, of which those before version $12 (null: all) are looked at.
+SELECT compaction.revision AS compacted_revision, page.*
+FROM compaction
+LEFT JOIN (
+    SELECT *
+    FROM (
+        SELECT
+            records.*,
+            row_number() OVER (ORDER BY records.version DESC) AS place,
+            ($1 = '' OR records.actor = $1)
+            AND (
+                $2::text IS NULL OR records.application_id = $2 OR records.previous_application_id = $2
+                OR (records.kind = 'APPLICATION' AND records.resource_id = $2)
+            )
+            AND (
+                $3::text IS NULL OR records.application = $3 OR records.previous_application = $3
+                OR (records.kind = 'APPLICATION' AND $3 IN (records.name, records.previous_name))
+            )
+            AND ($5::text IS NULL OR $5 IN (records.name, records.previous_name))
+            AND records.revision > $7 AND records.revision <= $8
+            AND records.time <@ $6::tstzrange AS chosen
+        FROM (
+            SELECT
+                commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
+                r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+            FROM change_records AS r
+            JOIN commits ON commits.id = r.commit_id
+            WHERE r.kind = $4 AND r.resource_id = $11 AND ($12::bigint IS NULL OR r.version < $12)
+            ORDER BY r.version DESC
+            LIMIT $9
+        ) AS records
+    ) AS looked_at
+    WHERE chosen OR place = $9
+    ORDER BY version DESC
+    LIMIT $10
+) AS page ON true
+ORDER BY page.version DESC;
+
+-- name: kind_of
+-- The kind of the resource with the id $1, also of one that was deleted.
+SELECT kind
+FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA']) AS kinds (kind)
+WHERE EXISTS (SELECT FROM change_records AS r WHERE r.kind = kinds.kind AND r.resource_id = $1)
+LIMIT 1;

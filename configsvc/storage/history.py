@@ -1,0 +1,114 @@
+"""What configurations were: their versions, and their states at a revision or time."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.errors import FilterTooSlowError, RevisionCompactedError
+from configsvc.domain.models import (
+    Configuration,
+    ConfigurationRef,
+    ConfigurationVersion,
+    IdRef,
+    KeyRef,
+    Operation,
+    VersionsPage,
+)
+from configsvc.storage.configurations import configuration_of
+from configsvc.storage.log import check_head, check_kept
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+_SQL = queries("history")
+
+
+async def last_holder(connection: "Connection", ref: ConfigurationRef) -> str | None:
+    """The id of the configuration: by key, of the one that has it, or else had it last. Not looked for by id."""
+    match ref:
+        case IdRef(id=configuration_id):
+            return configuration_id
+        case KeyRef(application=application, name=name):
+            return await connection.fetchval(_SQL["last_holder"], application, name)
+
+
+async def revision_at(connection: "Connection", time: datetime) -> tuple[int, datetime]:
+    """The last revision that was committed by the time (0: none was), and the time that it is now, both by the clock of
+    the database. If that was set back, it is the last of one of the moments at which the clock showed the time.
+    """
+    row = await connection.fetchrow(_SQL["revision_at"], time)
+    assert row is not None
+    return row["revision"], row["now"]
+
+
+async def at_revision(connection: "Connection", ref: ConfigurationRef, revision: int) -> Configuration | None:
+    """The configuration as it was at the revision. Raises RevisionUnknownError or RevisionCompactedError."""
+    match ref:
+        case IdRef(id=configuration_id):
+            holder = configuration_id
+        case KeyRef(application=application, name=name):
+            holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
+    row = await connection.fetchrow(_SQL["at_revision"], holder, revision)
+    assert row is not None
+    check_head(revision, row["head_revision"])
+    check_kept(revision, row["compacted_revision"])
+    if row["id"] is None or (
+        isinstance(ref, KeyRef) and (row["application"], row["name"]) != (ref.application, ref.name)
+    ):
+        return None
+    return configuration_of(row)
+
+
+async def version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion | None:
+    """One version. Raises RevisionCompactedError."""
+    row = await connection.fetchrow(_SQL["version"], configuration_id, number)
+    assert row is not None
+    if row["id"] is not None:
+        return _version_of(row)
+    if row["oldest_version"] is not None and 1 <= number < row["oldest_version"]:
+        raise RevisionCompactedError(version=number, compacted_revision=row["compacted_revision"])
+    return None
+
+
+async def versions(
+    connection: "Connection",
+    configuration_id: str,
+    *,
+    before: int | None,
+    limit: int,
+    with_config: bool,
+    limit_bytes: int,
+) -> VersionsPage | None:
+    """The versions before one (None: all of them), newest first, at most limit and as many as fit into limit_bytes of
+    config. None if there is no trace of the configuration. Raises FilterTooSlowError.
+    """
+    try:
+        rows = await connection.fetch(_SQL["versions"], configuration_id, before, limit + 1, with_config, limit_bytes)
+    except asyncpg.QueryCanceledError as error:
+        raise FilterTooSlowError from error
+    if rows[0]["oldest_version"] is None:
+        return None
+    shown = tuple(_version_of(row) for row in rows[:limit] if row["id"] is not None)
+    return VersionsPage(
+        versions=shown,
+        compacted=rows[0]["oldest_version"] > 1,
+        more=bool(shown) and rows[0]["rows_found"] > len(shown),
+    )
+
+
+async def newest_version(connection: "Connection", configuration_id: str) -> int | None:
+    """The number of the newest version; None if there is no trace of the configuration."""
+    return await connection.fetchval(_SQL["newest_version"], configuration_id)
+
+
+def _version_of(row: "Record") -> ConfigurationVersion:
+    return ConfigurationVersion(
+        configuration=configuration_of(row),
+        operation=Operation(row["operation"]),
+        reason=row["reason"],
+        request_id=row["request_id"],
+    )

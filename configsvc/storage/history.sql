@@ -1,0 +1,127 @@
+-- name: last_holder
+-- The id of the configuration that has the application and name $1 and $2, or of the one that had them last.
+SELECT coalesce(
+    (SELECT id FROM configurations WHERE application = $1 AND name = $2),
+    (
+        SELECT r.resource_id
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.previous_application = $1 AND r.previous_name = $2 AND r.kind = 'CONFIGURATION'
+            AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+        ORDER BY commits.revision DESC, r.ordinal DESC
+        LIMIT 1
+    )
+) AS id;
+
+-- name: holder_at
+-- The id of the configuration that had the application and name $1 and $2 at revision $3, if any had: the first that gave them up since, or the one
+-- that has them now.
+SELECT coalesce(
+    (
+        SELECT r.resource_id
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.previous_application = $1 AND r.previous_name = $2 AND r.kind = 'CONFIGURATION'
+            AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+            AND commits.revision > $3
+        ORDER BY commits.revision, r.ordinal
+        LIMIT 1
+    ),
+    (SELECT id FROM configurations WHERE application = $1 AND name = $2)
+) AS id;
+
+-- name: revision_at
+-- The revision of the last commit that was made by the time $1: halving the log, for times follow revisions unless the clock was set back. With what
+-- the database's clock shows now.
+WITH RECURSIVE search AS (
+    -- What is up to low was made by then, what is above high was not.
+    SELECT 0::bigint AS low, revision AS high FROM revision_counter
+    UNION ALL
+    SELECT
+        CASE WHEN middle.time <= $1 THEN middle.revision ELSE search.low END,
+        CASE WHEN middle.time <= $1 THEN search.high ELSE (search.low + search.high + 1) / 2 - 1 END
+    FROM search
+    CROSS JOIN LATERAL (
+        -- Compacted commits are missing.
+        SELECT revision, time FROM commits WHERE revision >= (search.low + search.high + 1) / 2 ORDER BY revision LIMIT 1
+    ) AS middle
+    WHERE search.low < search.high
+)
+SELECT low AS revision, clock_timestamp() AS now FROM search ORDER BY high - low LIMIT 1;
+
+-- name: at_revision
+-- The configuration with the id $1 as it was at revision $2; with nulls if it was not. Its versions are halved, for there may be many.
+WITH RECURSIVE search AS (
+    SELECT min(version) - 1 AS low, max(version) AS high
+    FROM change_records
+    WHERE kind = 'CONFIGURATION' AND resource_id = $1
+    UNION ALL
+    SELECT
+        CASE WHEN middle.revision <= $2 THEN middle.version ELSE search.low END,
+        CASE WHEN middle.revision <= $2 THEN search.high ELSE middle.version - 1 END
+    FROM search
+    CROSS JOIN LATERAL (
+        SELECT r.version, commits.revision
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = (search.low + search.high + 1) / 2
+    ) AS middle
+    WHERE search.low < search.high
+)
+SELECT
+    revision_counter.revision AS head_revision, compaction.revision AS compacted_revision,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
+    r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+FROM revision_counter
+CROSS JOIN compaction
+LEFT JOIN search ON search.low = search.high
+LEFT JOIN (change_records AS r JOIN commits ON commits.id = r.commit_id)
+    ON r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = search.low AND r.operation <> 'DELETED';
+
+-- name: versions
+-- The versions before $2 (null: all) of the configuration with the id $1, newest first, at most $3; config, if $4, as far as it fits into $5 bytes, which
+-- the first one may exceed. With the oldest version that is kept, and nulls where there are none.
+WITH page AS (
+    SELECT *
+    FROM change_records
+    WHERE kind = 'CONFIGURATION' AND resource_id = $1 AND ($2::bigint IS NULL OR version < $2)
+    ORDER BY version DESC
+    LIMIT $3
+), measured AS (
+    SELECT
+        page.*, count(*) OVER () AS rows_found,
+        sum(content_bytes) OVER (ORDER BY version DESC) - content_bytes AS bytes_before
+    FROM page
+), kept AS (
+    SELECT
+        (
+            SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1
+            ORDER BY version LIMIT 1
+        ) AS oldest_version
+)
+SELECT
+    kept.oldest_version, m.rows_found,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
+    m.schema, m.schema_version, m.version, commits.revision, m.create_time, m.time AS update_time, m.created_by,
+    m.actor AS updated_by, m.operation, m.reason, m.request_id
+FROM kept
+LEFT JOIN (measured AS m JOIN commits ON commits.id = m.commit_id)
+    ON NOT $4 OR m.bytes_before = 0 OR m.bytes_before + m.content_bytes <= $5
+ORDER BY m.version DESC;
+
+-- name: version
+-- Version $2 of the configuration with the id $1, with the oldest version that is kept and the compacted revision; with nulls where there are none.
+SELECT
+    compaction.revision AS compacted_revision,
+    (
+        SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version LIMIT 1
+    ) AS oldest_version,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
+    r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by, r.operation, r.reason,
+    r.request_id
+FROM compaction
+LEFT JOIN (change_records AS r JOIN commits ON commits.id = r.commit_id)
+    ON r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = $2;
+
+-- name: newest_version
+SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version DESC LIMIT 1;

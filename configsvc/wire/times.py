@@ -1,0 +1,26 @@
+"""Timestamps to datetimes and back."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from configsvc.domain.errors import Violations
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOS = 1_000_000_000
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """The message of a time."""
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+
+
+def time_from(message: Timestamp, field: str, violations: Violations) -> datetime:
+    """The time, down to the microsecond, which is as exact as the database's clock."""
+    if 0 <= message.nanos < _NANOS:
+        with suppress(OverflowError):
+            return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    violations.add(field, "is not a time between the years 1 and 9999")
+    return _EPOCH

@@ -1,0 +1,39 @@
+"""What a JSON Patch does to a document, by the letter of RFC 6902, for the operations that the service makes."""
+
+import copy
+from typing import Any, cast
+
+from configsvc.domain.content import JsonObject, JsonValue
+
+
+def applied(patch: list[JsonValue], document: JsonObject) -> JsonObject:
+    result = copy.deepcopy(document)
+    for operation in cast("list[dict[str, Any]]", patch):
+        if operation["path"]:
+            _apply(operation, result)
+        else:
+            assert operation["op"] == "replace"
+            result = copy.deepcopy(operation["value"])
+    return result
+
+
+def _apply(operation: dict[str, Any], document: JsonObject) -> None:
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in operation["path"].split("/")[1:]]
+    parent: Any = document
+    for token in tokens[:-1]:
+        parent = parent[int(token) if isinstance(parent, list) else token]
+    place: Any = int(tokens[-1]) if isinstance(parent, list) else tokens[-1]
+    match operation["op"]:
+        case "add" if isinstance(parent, list):
+            assert place <= len(cast("list[Any]", parent))
+            cast("list[Any]", parent).insert(place, copy.deepcopy(operation["value"]))
+        case "add":
+            assert place not in parent
+            parent[place] = copy.deepcopy(operation["value"])
+        case "replace":
+            assert isinstance(parent, list) or place in parent
+            parent[place] = copy.deepcopy(operation["value"])
+        case "remove":
+            del parent[place]
+        case other:
+            raise AssertionError(other)
