@@ -177,6 +177,14 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.OperationRunningError: Translation(
         code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
     ),
+    errors.OperationCancelledError: Translation(
+        code=grpc.StatusCode.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
+    ),
+    errors.ItemsFailedError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
+        metadata=lambda error: {"failed_count": str(error.count)},
+    ),
     errors.VersionMismatchError: Translation(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
