@@ -24,6 +24,7 @@ from configsvc.rpc.server_service import ServerServicer
 from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
+from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
 from configsvc.wire.watches import WatchEncoder
@@ -80,8 +81,9 @@ async def run_service(
         cache = Cache(settings.cache_megabytes * 1024 * 1024)
         feed = Feed(url, cache)
         writes = Writes(database)
-        merged = MergedWrites(database, writes)
-        server = _server(settings, database, feed, cache, writes, merged, registry)
+        validators = Validators()
+        merged = MergedWrites(database, writes, validators)
+        server = _server(settings, database, feed, cache, writes, merged, validators, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -112,6 +114,7 @@ def _server(
     cache: Cache,
     writes: Writes,
     merged: MergedWrites,
+    validators: Validators,
     registry: CollectorRegistry,
 ) -> Server:
     """The server with all that it serves, and metrics of both."""
@@ -137,6 +140,7 @@ def _server(
         reads=reads,
         writes=writes,
         merged_writes=merged,
+        validators=validators,
         database=database,
     )
     registry.register(state)

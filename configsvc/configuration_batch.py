@@ -1,61 +1,37 @@
 """Many writes to configurations in one transaction, set-based, each with its own outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ulid import ULID
-
-from configsvc.domain.content import JsonObject, encode_json
-from configsvc.domain.errors import ConfigsvcError, ResourceExistsError, ResourceNotFoundError
+from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Configuration, Kind, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
-    Deletion,
     Held,
-    Owner,
+    PinnedSchema,
     Planned,
     Postponed,
-    Update,
-    check_version,
-    updated,
+    pin_to_check,
+    resolved,
 )
-from configsvc.storage import applications, configuration_writes, configurations, log, requests
+from configsvc.storage import applications, configuration_writes, configurations, log, pins, requests
+from configsvc.validators import Validators
+from configsvc.write_plan import NO_PINS, Changed, Found, Outcome, Pins, Plan, Unchanged
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
-# A commit of merged writes is to fit into one message of a watch, but for oddities such as thousands of small numbers.
-BATCH_LIMIT_BYTES = 512 * 1024
 # What is locked is read: of large configurations, as many as a batch can write.
 READ_LIMIT_BYTES = 1024 * 1024
-_NOT_YET = datetime.fromtimestamp(0, UTC)
 
 Ref = TypeVar("Ref")
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """The configuration as this transaction leaves it, without its revision; without config if it is deleted."""
-
-    configuration: Configuration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unchanged:
-    """A version that an earlier transaction made: the write changes nothing, or it was done before."""
-
-    written: Written
-
-
-Outcome = Changed | Unchanged | Postponed | Held | ConfigsvcError
-
-
 async def write_batch(
-    connection: "Connection", writes: Sequence[ConfigurationWrite], *, wait: bool
+    connection: "Connection", validators: Validators, writes: Sequence[ConfigurationWrite], *, wait: bool
 ) -> tuple[Outcome, ...]:
     """Does, within a transaction, what can be done; the outcomes of the writes, in their order.
 
@@ -64,118 +40,13 @@ async def write_batch(
     """
     plan = Plan(writes)
     claimed = await _claim(connection, plan)
-    await _look(connection, plan, wait=wait)
+    found = await _look(connection, plan, wait=wait)
+    held = await _pin(connection, validators, plan, found, wait=wait)
+    for place, _ in plan.open:
+        plan.add(place, found[place], held)
     await _carry_out(connection, plan)
     await _complete(connection, {request_id: plan.outcomes[place] for request_id, place in claimed.items()})
     return tuple(plan.outcomes[place] for place in range(len(writes)))
-
-
-class Plan:
-    """What the writes of a batch make of what is there. Writes go by their places in the batch."""
-
-    def __init__(self, writes: Sequence[ConfigurationWrite]) -> None:
-        self.outcomes: dict[int, Outcome] = {}
-        self.insertions: dict[int, Planned] = {}
-        self.updates: dict[int, Planned] = {}
-        self.deletions: dict[int, Planned] = {}
-        self._writes = writes
-        self._taken: set[object] = set()
-        self._bytes = 0
-        self._is_full = False
-
-    @property
-    def open(self) -> list[tuple[int, ConfigurationWrite]]:
-        """The writes that have no outcome yet."""
-        return [(place, write) for place, write in enumerate(self._writes) if place not in self.outcomes]
-
-    def add(self, place: int, found: Owner | Configuration | Held | Postponed | None) -> None:
-        """Plans a write, or settles its outcome, by what was found of its application or configuration."""
-        write = self._writes[place]
-        try:
-            outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found)
-        except ConfigsvcError as error:
-            outcome = error
-        if outcome is not None:
-            self.outcomes[place] = outcome
-
-    def _planned(
-        self, place: int, write: ConfigurationWrite, found: Owner | Configuration | None
-    ) -> Unchanged | Postponed | None:
-        if isinstance(found, Owner):
-            assert isinstance(write, Creation)
-            return self._insert(place, write, found)
-        if isinstance(write, Creation):
-            raise ResourceNotFoundError("application", str(write.application))
-        if found is None:
-            raise ResourceNotFoundError("configuration", str(write.ref))
-        if found.id in self._taken:
-            return Postponed()
-        check_version(write.expected_version, found.version)
-        return self._update(place, write, found) if isinstance(write, Update) else self._delete(place, write, found)
-
-    def _insert(self, place: int, write: Creation, owner: Owner) -> Postponed | None:
-        if (owner.id, write.name) in self._taken or (text := self._fitting(write.config)) is None:
-            return Postponed()
-        self._taken.add((owner.id, write.name))
-        configuration = _created(write, owner)
-        self.insertions[place] = Planned(configuration=configuration, config_text=text, context=write.context)
-        return None
-
-    def _update(self, place: int, write: Update, current: Configuration) -> Unchanged | Postponed | None:
-        if self._is_full:
-            return Postponed()
-        configuration = updated(current, write.values)
-        if configuration is None:
-            return Unchanged(written=Written(resource_id=current.id, version=current.version))
-        assert configuration.config is not None
-        keys = _keys_of_rename(current, configuration)
-        is_new = write.values.config is not None or write.values.merge_patch is not None
-        text = self._fitting(configuration.config) if is_new else None
-        if keys & self._taken or (is_new and text is None):
-            return Postponed()
-        self._taken |= {current.id, *keys}
-        self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
-        return None
-
-    def _delete(self, place: int, write: Deletion, current: Configuration) -> None:
-        self._taken.add(current.id)
-        gone = replace(current, config=None, version=current.version + 1)
-        self.deletions[place] = Planned(configuration=gone, config_text=None, context=write.context)
-
-    def _fitting(self, config: JsonObject) -> str | None:
-        # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
-        if self._is_full:
-            return None
-        text = encode_json(config)
-        size = len(text.encode())
-        self._is_full = bool(self._bytes) and self._bytes + size > BATCH_LIMIT_BYTES
-        if self._is_full:
-            return None
-        self._bytes += size
-        return text
-
-
-def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:
-    # A commit tells of its updates by id: that a name was given up must not be told after that another took it.
-    return {(row.application_id, row.name) for row in (current, renamed)} if renamed.name != current.name else set()
-
-
-def _created(write: Creation, owner: Owner) -> Configuration:
-    return Configuration(
-        id=str(ULID()),
-        application_id=owner.id,
-        application=owner.name,
-        name=write.name,
-        comments=write.comments,
-        config=write.config,
-        schema=None,
-        version=0,
-        revision=0,
-        create_time=_NOT_YET,
-        update_time=_NOT_YET,
-        created_by="",
-        updated_by="",
-    )
 
 
 async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
@@ -193,8 +64,8 @@ async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
     return places
 
 
-async def _look(connection: "Connection", plan: Plan, *, wait: bool) -> None:
-    """Locks what the writes are about, and plans them."""
+async def _look(connection: "Connection", plan: Plan, *, wait: bool) -> dict[int, Found]:
+    """Locks what the writes are about; what was found, by their places."""
     creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
     owners = await configuration_writes.share_free(connection, creations) if creations else {}
     others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
@@ -202,8 +73,10 @@ async def _look(connection: "Connection", plan: Plan, *, wait: bool) -> None:
     if wait:
         await _wait_for_held(owners, lambda ref: applications.share(connection, ref))
         await _wait_for_held(current, lambda ref: configurations.lock(connection, ref))
-    for place, write in plan.open:
-        plan.add(place, owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref))
+    return {
+        place: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
+        for place, write in plan.open
+    }
 
 
 async def _wait_for_held(found: dict[Ref, Row | Held], lock: Callable[[Ref], Awaitable[Row | None]]) -> None:
@@ -214,6 +87,23 @@ async def _wait_for_held(found: dict[Ref, Row | Held], lock: Callable[[Ref], Awa
             del found[ref]
         else:
             found[ref] = row
+
+
+async def _pin(
+    connection: "Connection", validators: Validators, plan: Plan, found: Mapping[int, Found], *, wait: bool
+) -> Pins:
+    """Holds the schemas that the writes pin to, as they are."""
+    wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
+    if not wanted:
+        return NO_PINS
+    share = pins.share if wait else pins.share_free
+    schemas = await share(connection, {pin.schema for pin in wanted})
+    versions = {
+        resolved(pin, schema)
+        for pin in wanted
+        if isinstance(schema := schemas.get(pin.schema), PinnedSchema) and pin.version <= schema.latest_version
+    }
+    return Pins(schemas=schemas, validators=await validators.get(connection, versions))
 
 
 async def _carry_out(connection: "Connection", plan: Plan) -> None:

@@ -57,7 +57,7 @@ class Configurations:
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
-        """Raises ResourceNotFoundError, ResourceExistsError or InvalidRequestError."""
+        """Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError."""
         created = await self._writes.write(creation)
         self._reads.note_write(created)
         return created
@@ -108,6 +108,8 @@ class Configurations:
                 name_prefix=chosen.name_prefix,
                 contains=chosen.contains,
                 json_path=chosen.json_path,
+                schema=chosen.schema.schema if chosen.schema else None,
+                schema_version=(chosen.schema.version or None) if chosen.schema else None,
                 after=position.after if position else None,
                 limit=limit,
                 with_config=with_config,
@@ -116,7 +118,9 @@ class Configurations:
             return await configurations.page(connection, query), application_id
 
     async def update(self, update: Update) -> Configuration:
-        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError or InvalidRequestError."""
+        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
+        SchemaViolatedError.
+        """
         updated = await self._writes.write(update)
         self._reads.note_write(updated)
         return updated

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from configsvc.configuration_batch import Changed, Outcome, Postponed, Unchanged, answers_of, write_batch
+from configsvc.configuration_batch import answers_of, write_batch
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
-from configsvc.domain.writes import ConfigurationWrite, Held
+from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
+from configsvc.validators import Validators
+from configsvc.write_plan import Changed, Outcome, Unchanged
 from configsvc.writes import WRITE_LIMIT_SECONDS, Writes, transaction
 
 if TYPE_CHECKING:
@@ -55,11 +57,12 @@ class MergedWrites:
     is a transaction of its own.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: "Database", writes: Writes, validators: Validators) -> None:
         # How many writes came in how many transactions; those that went alone are counted there.
         self.merged = self.transactions = 0
         self._database = database
         self._writes = writes
+        self._validators = validators
         self._queue: deque[Waiting] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
@@ -135,7 +138,8 @@ class MergedWrites:
             async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
                 self.transactions += 1
                 async with transaction(connection):
-                    outcomes = await write_batch(connection, [waiting.write for waiting in batch], wait=False)
+                    writes = [waiting.write for waiting in batch]
+                    outcomes = await write_batch(connection, self._validators, writes, wait=False)
                 committed = True
                 answers = await answers_of(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller is told
@@ -207,13 +211,15 @@ class MergedWrites:
         keep = not waiting.write.context.validate_only
         write = waiting.write if keep else _without_request_id(waiting.write)
         try:
-            waiting.accept(await self._writes.run(waiting.subject, partial(_written, write), _answer, keep=keep))
+            waiting.accept(
+                await self._writes.run(waiting.subject, partial(_written, write, self._validators), _answer, keep=keep)
+            )
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
             waiting.refuse(error)
 
 
-async def _written(write: ConfigurationWrite, connection: "Connection") -> Outcome:
-    (outcome,) = await write_batch(connection, (write,), wait=True)
+async def _written(write: ConfigurationWrite, validators: Validators, connection: "Connection") -> Outcome:
+    (outcome,) = await write_batch(connection, validators, (write,), wait=True)
     if isinstance(outcome, ConfigsvcError):
         raise outcome
     return outcome

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from configsvc.merged_writes import MergedWrites
     from configsvc.reads import Reads
     from configsvc.storage.database import Database
+    from configsvc.validators import Validators
     from configsvc.watch import Watches
     from configsvc.wire.watches import WatchEncoder
     from configsvc.writes import Writes
@@ -109,6 +110,7 @@ class State:
     reads: "Reads"
     writes: "Writes"
     merged_writes: "MergedWrites"
+    validators: "Validators"
     database: "Database"
 
     def collect(self) -> Iterable[Metric]:
@@ -120,6 +122,7 @@ class State:
         yield from self._of_reads()
         yield _counter("write_transactions", "Transactions that change something.", self._transactions)
         yield _counter("merged_writes", "Writes that were done in transactions for many.", self.merged_writes.merged)
+        yield from self._of_validators()
         yield self._of_connections()
 
     @property
@@ -160,6 +163,13 @@ class State:
         yield _counter("cache_overtaken", "Reads of the database that were too old to be kept.", reads.overtaken)
         yield _gauge("cache_answers", "Answers in memory.", len(cache))
         yield _gauge("cache_bytes", "What they take there, about.", cache.bytes)
+
+    def _of_validators(self) -> Iterable[Metric]:
+        validators = self.validators
+        yield _counter("validator_hits", "Validators that were in memory.", validators.hits)
+        yield _counter("validator_misses", "Validators that were compiled.", validators.misses)
+        yield _gauge("validators", "Validators in memory.", len(validators))
+        yield _gauge("validator_document_bytes", "The documents that they are compiled of.", validators.bytes)
 
     def _of_connections(self) -> Metric:
         family = GaugeMetricFamily(

@@ -35,6 +35,14 @@ class SchemaVersionRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedVersion:
+    """A version of a schema, told apart from that of another schema that had the name before or after."""
+
+    schema_id: str
+    ref: SchemaVersionRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """A named JSON Schema with numbered versions, of which latest_version is the newest. revision is 0 before its
     commit.

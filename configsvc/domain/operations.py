@@ -94,6 +94,20 @@ class ImportSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportMessage:
+    """What one message of an import says. violations are faults for which the whole import is refused; digest is that of
+    all messages so far, but for the request_id, and does not depend on how the items are spread over them.
+    """
+
+    settings: ImportSettings
+    reason: str
+    request_id: str
+    items: "list[StagedItem]"
+    digest: bytes
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationSettings:
     """Which configurations are moved to which version, and what is done to each config; at most one of json_patch and
     merge_patch is set. from_version 0: from any other version. valid_only: those that cannot be moved stay.

@@ -3,8 +3,17 @@
 from dataclasses import dataclass, replace
 
 from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
-from configsvc.domain.errors import VersionMismatchError, Violations
-from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationRef, ConfigurationUpdate, WriteContext
+from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, Violations
+from configsvc.domain.models import (
+    ApplicationRef,
+    Configuration,
+    ConfigurationRef,
+    ConfigurationUpdate,
+    PinnedVersion,
+    SchemaVersionRef,
+    Unpinned,
+    WriteContext,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +24,7 @@ class Creation:
     name: str
     comments: str
     config: JsonObject
+    schema: SchemaVersionRef | None
     context: WriteContext
 
     def __str__(self) -> str:
@@ -69,8 +79,17 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedSchema:
+    """A schema that, until the end of the transaction, is not deleted and moves nobody to another version."""
+
+    id: str
+    name: str
+    latest_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Another transaction is changing the configuration or its application."""
+    """Another transaction is changing the configuration, its application or its schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +103,54 @@ def check_version(expected: int, current: int) -> None:
         raise VersionMismatchError(expected=expected, current=current)
 
 
-def updated(current: Configuration, values: ConfigurationUpdate) -> Configuration | None:
-    """The configuration with the new values; None if they are those that it has.
+def pin_to_check(
+    write: ConfigurationWrite, found: Owner | Configuration | Held | Postponed | None
+) -> SchemaVersionRef | None:
+    """The schema version that the config must satisfy after the write; None if there is none, or nothing to check."""
+    if isinstance(write, Creation):
+        return write.schema
+    if isinstance(write, Deletion):
+        return None
+    values = write.values
+    if values.schema is not None:
+        return None if isinstance(values.schema, Unpinned) else values.schema
+    if isinstance(found, Configuration) and (values.config is not None or values.merge_patch is not None):
+        return found.schema
+    return None
+
+
+def resolved(pin: SchemaVersionRef, schema: PinnedSchema | None) -> PinnedVersion:
+    """The version that a pin names, of the schema that has its name. Raises ResourceNotFoundError."""
+    if schema is None:
+        raise ResourceNotFoundError("schema", pin.schema)
+    if pin.version > schema.latest_version:
+        raise ResourceNotFoundError("schema version", str(pin))
+    version = pin.version or schema.latest_version
+    return PinnedVersion(schema_id=schema.id, ref=SchemaVersionRef(schema=schema.name, version=version))
+
+
+def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVersionRef | None) -> Configuration | None:
+    """The configuration with the new values, pinned to pin if they have a schema; None if they are those that it has.
 
     Raises InvalidRequestError if a merge patch makes it larger or deeper than it may be.
     """
     assert current.config is not None
     name = current.name if values.name is None else values.name
     comments = current.comments if values.comments is None else values.comments
+    schema = _new_schema(current, values, pin)
     config = _new_config(current.config, values)
-    if (name, comments) == (current.name, current.comments) and same_json(config, current.config):
+    kept = (name, comments, schema) == (current.name, current.comments, current.schema)
+    if kept and same_json(config, current.config):
         return None
-    return replace(current, name=name, comments=comments, config=config)
+    return replace(current, name=name, comments=comments, schema=schema, config=config)
+
+
+def _new_schema(
+    current: Configuration, values: ConfigurationUpdate, pin: SchemaVersionRef | None
+) -> SchemaVersionRef | None:
+    if values.schema is None:
+        return current.schema
+    return None if isinstance(values.schema, Unpinned) else pin
 
 
 def _new_config(current: JsonObject, values: ConfigurationUpdate) -> JsonObject:

@@ -50,9 +50,12 @@ class ConfigurationServicer:
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
         config = requests.required_config(request, violations)
+        schema = requests.new_pin(request, violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
-        creation = Creation(application=application, name=name, comments=comments, config=config, context=context)
+        creation = Creation(
+            application=application, name=name, comments=comments, config=config, schema=schema, context=context
+        )
         return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:

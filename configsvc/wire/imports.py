@@ -2,7 +2,6 @@
 this module needs little, and what it answers with is small to carry.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 
 from ulid import ULID
@@ -14,7 +13,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportMode,
 )
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import Violation, Violations
+from configsvc.domain.errors import Violations
 from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_NAME_LENGTH,
@@ -23,25 +22,18 @@ from configsvc.domain.names import (
     check_name,
     check_text,
 )
-from configsvc.domain.operations import ImportSettings, ItemError, ItemFault, StagedItem, encoded_faults
+from configsvc.domain.operations import (
+    ImportMessage,
+    ImportSettings,
+    ItemError,
+    ItemFault,
+    StagedItem,
+    encoded_faults,
+)
 from configsvc.wire.content import content_from
 from configsvc.wire.fingerprints import fingerprint
 
 MAX_MESSAGE_ITEMS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportMessage:
-    """What one message of an import says. violations are faults for which the whole import is refused; digest is that of
-    all messages so far, but for the request_id, and does not depend on how the items are spread over them.
-    """
-
-    settings: ImportSettings
-    reason: str
-    request_id: str
-    items: list[StagedItem]
-    digest: bytes
-    violations: tuple[Violation, ...]
 
 
 def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:

@@ -14,6 +14,7 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, ConfigurationView
+from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
@@ -23,6 +24,7 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsRequest,
     UpdateConfigurationRequest,
 )
+from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -34,6 +36,8 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     NameRef,
+    SchemaVersionRef,
+    Unpinned,
     WriteContext,
 )
 from configsvc.domain.names import (
@@ -145,6 +149,19 @@ def required_config(request: CreateConfigurationRequest, violations: Violations)
     return content_from(request.config, "config", violations)
 
 
+def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations: Violations) -> SchemaVersionRef:
+    """A version of a schema; version 0 where none is named."""
+    check_name(message.schema, f"{field}.schema", violations)
+    return SchemaVersionRef(
+        schema=message.schema, version=non_negative(message.version, f"{field}.version", violations)
+    )
+
+
+def new_pin(request: CreateConfigurationRequest, violations: Violations) -> SchemaVersionRef | None:
+    """The schema version that a new configuration is pinned to."""
+    return schema_version_ref(request.schema, "schema", violations) if request.HasField("schema") else None
+
+
 def non_negative(value: int, field: str, violations: Violations) -> int:
     """A revision or version, 0 where there is none."""
     if value < 0:
@@ -182,9 +199,14 @@ def application_update(request: UpdateApplicationRequest, violations: Violations
 def configuration_update(request: UpdateConfigurationRequest, violations: Violations) -> ConfigurationUpdate:
     """The new values that the request sets."""
     new = request.configuration
-    is_set = {"name": bool(new.name), "comments": bool(new.comments), "config": new.HasField("config")}
+    is_set = {
+        "name": bool(new.name),
+        "comments": bool(new.comments),
+        "config": new.HasField("config"),
+        "schema": new.HasField("schema"),
+    }
     populated = {path for path in is_set if is_set[path]}
-    paths = _update_paths(request.update_mask, ("name", "comments", "config"), populated, violations)
+    paths = _update_paths(request.update_mask, tuple(is_set), populated, violations)
     patched = request.HasField("merge_patch")
     if not paths and not patched:
         violations.add("update_mask", "names nothing to change: set it, merge_patch, or fields of configuration")
@@ -197,7 +219,14 @@ def configuration_update(request: UpdateConfigurationRequest, violations: Violat
         comments=comments(new.comments, "configuration.comments", violations) if "comments" in paths else None,
         config=content_from(new.config, "configuration.config", violations) if "config" in paths else None,
         merge_patch=content_from(request.merge_patch, "merge_patch", violations) if patched else None,
+        schema=_changed_pin(new, violations) if "schema" in paths else None,
     )
+
+
+def _changed_pin(new: ConfigurationMessage, violations: Violations) -> SchemaVersionRef | Unpinned:
+    if not new.HasField("schema"):
+        return Unpinned()
+    return schema_version_ref(new.schema, "configuration.schema", violations)
 
 
 def _update_paths(
@@ -218,9 +247,11 @@ def configuration_filter(request: ListConfigurationsRequest, violations: Violati
         application = application_ref(request.application, "application", violations)
     check_text(request.json_path, "json_path", MAX_JSON_PATH_LENGTH, violations)
     has_contains = request.HasField("contains")
+    is_pinned = request.HasField("schema")
     return ConfigurationFilter(
         application=application,
         name_prefix=name_prefix(request.name_prefix, "name_prefix", violations),
         contains=content_from(request.contains, "contains", violations) if has_contains else None,
         json_path=request.json_path or None,
+        schema=schema_version_ref(request.schema, "schema", violations) if is_pinned else None,
     )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from configsvc import configuration_batch as module
-from configsvc.configuration_batch import BATCH_LIMIT_BYTES, Plan, Postponed
+from configsvc import write_plan as module
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.models import NameRef, WriteContext
-from configsvc.domain.writes import Creation, Owner
+from configsvc.domain.writes import Creation, Owner, Postponed
+from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Plan
 
 SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
 CONTEXT = WriteContext(actor="anonymous", reason="", request_id="", fingerprint=b"", validate_only=False)
@@ -15,7 +15,12 @@ CONTEXT = WriteContext(actor="anonymous", reason="", request_id="", fingerprint=
 def creations(count: int, text: str) -> list[Creation]:
     return [
         Creation(
-            application=NameRef(name="shop"), name=f"c{number}", comments="", config={"text": text}, context=CONTEXT
+            application=NameRef(name="shop"),
+            name=f"c{number}",
+            comments="",
+            config={"text": text},
+            schema=None,
+            context=CONTEXT,
         )
         for number in range(count)
     ]
@@ -24,7 +29,7 @@ def creations(count: int, text: str) -> list[Creation]:
 def planned(writes: list[Creation]) -> Plan:
     plan = Plan(writes)
     for place in range(len(writes)):
-        plan.add(place, SHOP)
+        plan.add(place, SHOP, NO_PINS)
     return plan
 
 

@@ -14,10 +14,10 @@ from grpc import StatusCode
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
 from configsvc import merged_writes
-from configsvc.configuration_batch import BATCH_LIMIT_BYTES
 from configsvc.domain.content import JsonValue
 from configsvc.merged_writes import BATCHES_AT_ONCE
 from configsvc.storage import database as connections
+from configsvc.write_plan import BATCH_LIMIT_BYTES
 from tests.api.calls import (
     Connection,
     content,

@@ -1,0 +1,38 @@
+-- name: share_free
+-- The schemas with the names $1, and which of them nobody else is deleting or bringing to a version that all must satisfy: those are neither deleted nor
+-- brought to one until the end of the transaction.
+WITH wanted AS MATERIALIZED (
+    SELECT id, name FROM schemas WHERE name = ANY ($1::text[])
+), shared AS (
+    SELECT id, latest_version FROM schemas WHERE id = ANY (ARRAY(SELECT id FROM wanted)) ORDER BY id
+    FOR KEY SHARE SKIP LOCKED
+)
+SELECT wanted.name, shared.*
+FROM wanted
+LEFT JOIN shared ON shared.id = wanted.id;
+
+-- name: share
+SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]) ORDER BY id
+FOR KEY SHARE;
+
+-- name: documents
+-- The versions $1 and $2 of schemas, side by side, and with each the versions that its document refers to, and so on; of each at most $3 documents, and
+-- none if they are more than $4 bytes.
+WITH RECURSIVE reached (place, schema, version) AS (
+    SELECT wanted.place, wanted.schema COLLATE "C", wanted.version
+    FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (schema, version, place)
+    UNION
+    SELECT reached.place, r.referenced_schema, r.referenced_version
+    FROM reached
+    JOIN schema_references AS r ON r.schema = reached.schema AND r.version = reached.version
+), measured AS MATERIALIZED (
+    SELECT
+        reached.*,
+        count(*) OVER (PARTITION BY reached.place) AS documents,
+        sum(v.document_bytes) OVER (PARTITION BY reached.place) AS bytes
+    FROM reached
+    JOIN schema_versions AS v ON v.schema = reached.schema AND v.version = reached.version
+)
+SELECT m.place, m.schema, m.version, m.bytes, CASE WHEN m.documents <= $3 AND m.bytes <= $4 THEN v.document END AS document
+FROM measured AS m
+JOIN schema_versions AS v ON v.schema = m.schema AND v.version = m.version;
