@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
@@ -12,15 +13,22 @@ from configsvc.applications import Applications
 from configsvc.cache import Cache
 from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
+from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
+from configsvc.imports import Imports
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.operation_runs import OperationRuns
+from configsvc.operations import Operations
+from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
+from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
+from configsvc.rpc.uploads import Uploads
 from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
@@ -31,6 +39,9 @@ from configsvc.wire.watches import WatchEncoder
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
+
+# For operations under way to be given back, and for the database to hear of it.
+GIVE_BACK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
@@ -76,6 +87,7 @@ async def run_service(
     registry = new_registry()
     async with (
         open_database(url, workers=settings.workers) as database,
+        ProcessPool.open() as pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
         cache = Cache(settings.cache_megabytes * 1024 * 1024)
@@ -83,12 +95,15 @@ async def run_service(
         writes = Writes(database)
         validators = Validators()
         merged = MergedWrites(database, writes, validators)
-        server = _server(settings, database, feed, cache, writes, merged, validators, registry)
+        bulk = _bulk(database, url, writes, pool)
+        server = _server(settings, database, feed, cache, writes, merged, validators, bulk, registry)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
             keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
             showing_health = tasks.create_task(_show_health(server, feed, ready), name="health")
+            ending_processes = tasks.create_task(pool.end_when_idle(), name="process pool")
+            running_operations = tasks.create_task(bulk.runs.run(), name="operations")
             try:
                 await server.start()
                 started(server)
@@ -97,14 +112,40 @@ async def run_service(
                 # Also when one of the tasks has died: who is connected is told, not cut off.
                 log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
+                bulk.operations.stop()
+                bulk.runs.stop()
                 await server.set_serving(False)
                 await feed.stop()
                 await server.stop(settings.shutdown_grace_seconds)
                 await merged.drain()
                 await writes.drain()
+                await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
+                running_operations.cancel()
+                ending_processes.cancel()
                 keeping_house.cancel()
                 following.cancel()
     log.info("stopped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk:
+    """The parts of long-running operations."""
+
+    pool: ProcessPool
+    operations: Operations
+    runs: OperationRuns
+    imports: Imports
+
+
+def _bulk(database: Database, url: str, writes: Writes, pool: ProcessPool) -> Bulk:
+    imports = Imports(database, writes, pool)
+    carriers = {OperationKind.IMPORT_CONFIGURATIONS: imports.carry}
+    return Bulk(
+        pool=pool,
+        operations=Operations(database),
+        runs=OperationRuns(database, url, carriers),
+        imports=imports,
+    )
 
 
 def _server(
@@ -115,6 +156,7 @@ def _server(
     writes: Writes,
     merged: MergedWrites,
     validators: Validators,
+    bulk: Bulk,
     registry: CollectorRegistry,
 ) -> Server:
     """The server with all that it serves, and metrics of both."""
@@ -122,7 +164,11 @@ def _server(
     watches, encoder = Watches(database, feed), WatchEncoder()
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(Configurations(database, merged, reads), watches, encoder),
+        "ConfigurationService": ConfigurationServicer(
+            Configurations(database, merged, reads), watches, encoder, Uploads(bulk.imports, bulk.pool)
+        ),
+        "OperationService": OperationServicer(bulk.operations),
+        "Operations": OperationsServicer(bulk.operations),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -86,6 +87,8 @@ class ProcessPool:
 
 
 def _prepare_process() -> None:
+    # The messages of operations come without gRPC where it cannot be imported: what runs here needs none.
+    sys.modules["google.longrunning.operations_grpc_pb2"] = None  # pyright: ignore[reportArgumentType]
     # A terminal's Ctrl-C goes to all processes; the one that serves decides what becomes of this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

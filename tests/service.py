@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.longrunning.operations_pb2_grpc import OperationsStub
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -15,6 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
 from configsvc.app import run_service
 from configsvc.domain.content import JsonObject
@@ -24,6 +26,7 @@ from configsvc.settings import Settings
 if TYPE_CHECKING:
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+    from configapi.v1.operation_service_pb2_grpc import OperationServiceAsyncStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
 
 LIMIT_SECONDS = 20.0
@@ -38,6 +41,9 @@ class Service:
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     server: "ServerServiceAsyncStub"
+    items: "OperationServiceAsyncStub"
+    # Its package has no types for asyncio.
+    operations: Any
     # Its package has no types.
     health: Any
     stop: asyncio.Event
@@ -81,6 +87,8 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
             applications=ApplicationServiceStub(channel),
             configurations=ConfigurationServiceStub(channel),
             server=ServerServiceStub(channel),
+            items=OperationServiceStub(channel),
+            operations=OperationsStub(channel),
             health=HealthStub(channel),
             stop=stop,
         )

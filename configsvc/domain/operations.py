@@ -175,7 +175,9 @@ def encoded_faults(faults: Iterable[ItemFault]) -> str:
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:
     """The faults of which encoded_faults made the text."""
-    return tuple(ItemFault(field=field, keyword=keyword, message=message) for field, keyword, message in json.loads(text))
+    return tuple(
+        ItemFault(field=field, keyword=keyword, message=message) for field, keyword, message in json.loads(text)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,8 +36,10 @@ Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
 Write = Callable[[bytes], Awaitable[None]]
 StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
+UploadMethod = Callable[[AsyncIterable[bytes], Caller], Awaitable[Message]]
 UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler = Callable[[bytes, Context], Awaitable[None]]
+UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
 
 
 class Method:
@@ -101,6 +103,29 @@ def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandl
     return handle
 
 
+def upload_handler(method: Method, call: UploadMethod) -> UploadHandler:
+    """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
+
+    async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
+        started = time.perf_counter()
+        method.in_flight.begin()
+        try:
+            response = (await call(requests, ANONYMOUS)).SerializeToString()
+        except BaseException as error:
+            method.metrics.observe(time.perf_counter() - started)
+            await _fail(error, method, started, None, context)
+            raise
+        finally:
+            method.in_flight.end()
+        method.metrics.codes["OK"] += 1
+        method.metrics.observe(time.perf_counter() - started)
+        if method.tells_success:
+            method.tell_success(started, None, context)
+        return response
+
+    return handle
+
+
 def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:
     """Carries a method that answers with a stream of ready messages, which never ends by itself."""
 
@@ -132,11 +157,16 @@ def parsed(request_class: type[AnyMessage], data: bytes) -> AnyMessage:
     try:
         return request_class.FromString(data)
     except DecodeError as error:
-        description = (
-            f"is not a {request_class.DESCRIPTOR.full_name}: its bytes are malformed, a string is not UTF-8, or a "
-            "google.protobuf.Struct is nested deeper than 32 levels"
-        )
-        raise InvalidRequestError((Violation(field="request", description=description),)) from error
+        raise malformed(request_class.DESCRIPTOR.full_name) from error
+
+
+def malformed(message_name: str) -> InvalidRequestError:
+    """The error of bytes that are not the message."""
+    description = (
+        f"is not a {message_name}: its bytes are malformed, a string is not UTF-8, or a google.protobuf.Struct is "
+        "nested deeper than 32 levels"
+    )
+    return InvalidRequestError((Violation(field="request", description=description),))
 
 
 async def _fail(error: BaseException, method: Method, started: float, request: object, context: Context) -> None:

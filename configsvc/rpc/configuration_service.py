@@ -1,7 +1,10 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
+from collections.abc import AsyncIterable
 from functools import lru_cache
 from typing import ClassVar
+
+from google.longrunning.operations_proto_pb2 import Operation
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
@@ -22,6 +25,7 @@ from configsvc.domain.models import ConfigurationRef
 from configsvc.domain.writes import Creation, Deletion, Update
 from configsvc.feed import History
 from configsvc.rpc.calls import Caller, Write, parsed
+from configsvc.rpc.uploads import Uploads
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
@@ -39,8 +43,11 @@ class ConfigurationServicer:
 
     TAKES_BYTES: ClassVar = frozenset({"GetConfiguration"})
 
-    def __init__(self, configurations: Configurations, watches: Watches, encoder: WatchEncoder) -> None:
+    def __init__(
+        self, configurations: Configurations, watches: Watches, encoder: WatchEncoder, uploads: Uploads
+    ) -> None:
         self._configurations = configurations
+        self._uploads = uploads
         self._watches = watches
         self._encoder = encoder
 
@@ -126,6 +133,9 @@ class ConfigurationServicer:
         violations.check()
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
+
+    async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
+        return await self._uploads.start(data, caller)
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()

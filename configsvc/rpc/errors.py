@@ -244,7 +244,12 @@ class Failure:
 
     code: grpc.StatusCode
     message: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
+    status: Status
+
+    @property
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        """The status, as it travels."""
+        return ((DETAILS_KEY, self.status.SerializeToString()),)
 
 
 def failure_of(error: errors.ConfigsvcError) -> Failure:
@@ -268,7 +273,7 @@ def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> Erro
 def _failure(code: grpc.StatusCode, text: str, details: Iterable[Message]) -> Failure:
     message = _shortened(text, MAX_TEXT_BYTES)
     status = Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
-    return Failure(code=code, message=message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
+    return Failure(code=code, message=message, status=status)
 
 
 def _packed(detail: Message) -> AnyMessage:

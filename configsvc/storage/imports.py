@@ -4,12 +4,12 @@ the process.
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
 
 from configsvc.domain.operations import ItemError, ItemFault
+from configsvc.domain.writes import PinnedSchema
 from configsvc.storage.operations import Outcome, Slice, outcome_of
 from configsvc.storage.queries import queries
 
@@ -24,14 +24,6 @@ _TOO_LARGE = ItemFault(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewestVersion:
-    """The newest version of a schema; the id tells it from another one that had its name."""
-
-    schema_id: str
-    version: int
-
-
 class SliceFailedError(Exception):
     """PostgreSQL refused an item, or another transaction holds what it needs; nothing of the slice was done."""
 
@@ -40,13 +32,15 @@ class SliceFailedError(Exception):
         self.outcome = outcome
 
 
-async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, NewestVersion]:
-    """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and to which nobody adds a
-    version that moves configurations, until the end of the transaction. Raises SliceFailedError.
+async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
+    """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and whose configurations
+    nobody moves to another version, until the end of the transaction. Raises SliceFailedError.
     """
     async with _savepoint(connection, places):
         rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
-    return {row["name"]: NewestVersion(schema_id=row["id"], version=row["latest_version"]) for row in rows}
+    return {
+        row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
+    }
 
 
 async def write(
@@ -71,10 +65,13 @@ async def _savepoint(connection: "Connection", places: Slice) -> AsyncGenerator[
         async with connection.transaction():
             yield
     except asyncpg.CheckViolationError as error:
-        raise SliceFailedError(
-            Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
-        ) from error
+        too_large = error.constraint_name == "configuration_fits"
+        outcome = Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
+        # What else is refused was changed by others after the look at it.
+        raise SliceFailedError(outcome if too_large else _conflict(places)) from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.ForeignKeyViolationError) as error:
-        raise SliceFailedError(Outcome(place=places.first, error=ItemError.CONFLICT)) from error
+        raise SliceFailedError(_conflict(places)) from error
 
 
+def _conflict(places: Slice) -> Outcome:
+    return Outcome(place=places.first, error=ItemError.CONFLICT)

@@ -14,8 +14,8 @@ from pgqueuer.queries import Queries
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage.database import (
     COMMAND_TIMEOUT_SECONDS,
-    CONNECT_TIMEOUT_SECONDS,
     COMMON_SETTINGS,
+    CONNECT_TIMEOUT_SECONDS,
     translated_errors,
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.models import WriteContext
+from configsvc.domain.models import SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
     Failure,
@@ -64,6 +64,15 @@ class Outcome:
     change: ItemChange | None = None
     error: ItemError | None = None
     faults: tuple[ItemFault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingItem:
+    """An item that is to be pinned, to version 0: the newest. config is JSON text."""
+
+    place: int
+    schema: SchemaVersionRef
+    config: str
 
 
 def outcome_of(row: "Record") -> Outcome:
@@ -176,10 +185,12 @@ def _count(status: str) -> int:
 
 async def page_of_items(
     connection: "Connection", operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
-) -> list[OperationItem]:
-    """Items that are done, in their order, that come after one, as far as they fit into limit_bytes of JSON text."""
+) -> tuple[list[OperationItem], bool]:
+    """Items that are done, in their order, that come after one, as far as they fit into limit_bytes of JSON text; and
+    whether there are more.
+    """
     rows = await connection.fetch(_SQL["list_items"], operation_id, after, failed_only, limit, limit_bytes)
-    return [_item(row) for row in rows]
+    return [_item(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
 
 
 def _item(row: "Record") -> OperationItem:
@@ -247,6 +258,19 @@ async def next_slice(
 async def fail_duplicates(connection: "Connection", operation_id: str) -> None:
     """Of waiting items with the key of an earlier one, each fails."""
     await connection.execute(_SQL["fail_duplicates"], operation_id, encoded_faults((_DUPLICATE,)))
+
+
+async def pinned(connection: "Connection", operation_id: str, places: Slice) -> list[WaitingItem]:
+    """The waiting items of a slice that are to be pinned."""
+    rows = await connection.fetch(_SQL["pinned"], operation_id, places.first, places.last)
+    return [
+        WaitingItem(
+            place=row["place"],
+            schema=SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
+            config=row["config"],
+        )
+        for row in rows
+    ]
 
 
 async def fail_items(connection: "Connection", operation_id: str, outcomes: Iterable[Outcome]) -> None:

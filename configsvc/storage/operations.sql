@@ -98,22 +98,22 @@ WHERE id = $1 AND run = $2 AND end_time IS NULL
 RETURNING id;
 
 -- name: list_items
--- As many as fit into $5 bytes, and one in any case.
+-- At most $4, as many as fit into $5 bytes, and one in any case; found tells whether there are more.
 SELECT * FROM (
     SELECT
         place, application, name, schema, schema_version, change, error, faults, before,
         CASE WHEN before IS NOT NULL THEN config END AS after,
         sum(octet_length(coalesce(before, '')) + octet_length(coalesce(config, '')) + octet_length(faults))
         OVER (ORDER BY place) AS bytes,
-        row_number() OVER (ORDER BY place) AS number
+        row_number() OVER (ORDER BY place) AS number, count(*) OVER () AS found
     FROM (
         SELECT * FROM operation_items
         WHERE operation_id = $1 AND place > $2 AND state <> 'WAITING' AND (state = 'FAILED' OR NOT $3)
         ORDER BY place
-        LIMIT $4
+        LIMIT $4 + 1
     ) AS page
 ) AS measured
-WHERE bytes <= $5 OR number = 1
+WHERE (bytes <= $5 AND number <= $4) OR number = 1
 ORDER BY place;
 
 -- name: next_slice
@@ -141,8 +141,8 @@ FROM (
 ) AS numbered
 WHERE i.operation_id = $1 AND i.place = numbered.place AND numbered.number > 1 AND i.state = 'WAITING';
 
--- name: waiting
--- Those of a slice, from place $2 to $3, that are pinned.
+-- name: pinned
+-- Of a slice, from place $2 to $3.
 SELECT place, schema, schema_version, config FROM operation_items
 WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND schema IS NOT NULL
 ORDER BY place;

@@ -7,14 +7,16 @@ import binascii
 from collections.abc import Iterable
 from typing import Annotated
 
+from google.longrunning.operations_proto_pb2 import ListOperationsRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
+from configapi.v1.operation_service_pb2 import ListOperationItemsRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
-AnyList = ListApplicationsRequest | ListConfigurationsRequest
+AnyList = ListApplicationsRequest | ListConfigurationsRequest | ListOperationsRequest | ListOperationItemsRequest
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]
 _Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]

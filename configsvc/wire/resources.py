@@ -14,7 +14,8 @@ from configsvc.wire.content import struct_of
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def timestamp(time: datetime) -> Timestamp:
+    """The message of a time."""
     since = time - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
@@ -27,8 +28,8 @@ def application_message(application: Application) -> ApplicationMessage:
         comments=application.comments,
         version=application.version,
         revision=application.revision,
-        create_time=_timestamp(application.create_time),
-        update_time=_timestamp(application.update_time),
+        create_time=timestamp(application.create_time),
+        update_time=timestamp(application.update_time),
     )
 
 
@@ -42,8 +43,8 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
         comments=configuration.comments,
         version=configuration.version,
         revision=configuration.revision,
-        create_time=_timestamp(configuration.create_time),
-        update_time=_timestamp(configuration.update_time),
+        create_time=timestamp(configuration.create_time),
+        update_time=timestamp(configuration.update_time),
         created_by=configuration.created_by,
         updated_by=configuration.updated_by,
     )
