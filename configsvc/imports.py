@@ -196,7 +196,7 @@ class Imports:
 
 async def _next_slice(connection: "Connection", one: Import, after: int) -> Slice | None:
     return await operations.next_slice(
-        connection, one.operation.id, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
+        connection, one.operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
     )
 
 

@@ -64,11 +64,14 @@ WITH chosen AS MATERIALIZED (
         update_request_id = excluded.update_request_id
     RETURNING application, name, id
 ), found AS (
+    -- Not joined: for the planner either has one row, and it would go through all of one for each of the other.
     SELECT
-        chosen.place,
-        CASE WHEN written.id = chosen.configuration_id THEN 'CREATED' WHEN written.id IS NOT NULL THEN 'UPDATED' END AS change
+        place,
+        CASE
+            WHEN configuration_id IN (SELECT id FROM written) THEN 'CREATED'
+            WHEN (application, name) IN (SELECT application, name FROM written) THEN 'UPDATED'
+        END AS change
     FROM chosen
-    LEFT JOIN written USING (application, name)
 )
 UPDATE operation_items AS i
 SET state = 'DONE', change = found.change, config = NULL
@@ -95,11 +98,9 @@ WITH chosen AS MATERIALIZED (
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO NOTHING
-    RETURNING application, name, id
+    RETURNING id
 ), found AS (
-    SELECT chosen.place, written.id IS NOT NULL AS is_new
-    FROM chosen
-    LEFT JOIN written USING (application, name)
+    SELECT place, configuration_id IN (SELECT id FROM written) AS is_new FROM chosen
 )
 UPDATE operation_items AS i
 SET

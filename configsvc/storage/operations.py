@@ -248,11 +248,14 @@ def _held(value: "str | int | None") -> "str | int":
 
 
 async def next_slice(
-    connection: "Connection", operation_id: str, *, after: int, limit: int, limit_bytes: int
+    connection: "Connection", operation: BulkOperation, *, after: int, limit: int, limit_bytes: int
 ) -> Slice | None:
     """The next items that wait, beyond the place after, as many as the limits allow; None when there are none."""
-    last = await connection.fetchval(_SQL["next_slice"], operation_id, after, limit, limit_bytes)
-    return None if last is None else Slice(first=after + 1, last=last)
+    for first in range(after + 1, operation.total, limit):
+        last = await connection.fetchval(_SQL["slice"], operation.id, first - 1, limit, limit_bytes)
+        if last is not None:
+            return Slice(first=first, last=last)
+    return None
 
 
 async def fail_duplicates(connection: "Connection", operation_id: str) -> None:

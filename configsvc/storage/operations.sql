@@ -116,17 +116,13 @@ SELECT * FROM (
 WHERE (bytes <= $5 AND number <= $4) OR number = 1
 ORDER BY place;
 
--- name: next_slice
--- The last place of the next items that wait, at most $3 of them and, beyond the first, $4 bytes of config.
+-- name: slice
+-- Of the $3 places after $2, the last one up to which what waits has, beyond the first, at most $4 bytes of config; null where nothing waits.
 SELECT max(place) FROM (
     SELECT
         place, sum(octet_length(config)) OVER (ORDER BY place) AS bytes, row_number() OVER (ORDER BY place) AS number
-    FROM (
-        SELECT place, config FROM operation_items
-        WHERE operation_id = $1 AND place > $2 AND state = 'WAITING'
-        ORDER BY place
-        LIMIT $3
-    ) AS following
+    FROM operation_items
+    WHERE operation_id = $1 AND place BETWEEN $2 + 1 AND $2 + $3 AND state = 'WAITING'
 ) AS measured
 WHERE bytes <= $4 OR number = 1;
 
