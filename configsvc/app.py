@@ -21,14 +21,19 @@ from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
 from configsvc.operations import Operations
+from configsvc.pinned_checks import Snapshots
 from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
+from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
 from configsvc.rpc.uploads import Uploads
+from configsvc.schema_imports import SchemaImporter
+from configsvc.schema_versions import SchemaVersions
+from configsvc.schemas import Schemas
 from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
@@ -162,6 +167,7 @@ def _server(
     """The server with all that it serves, and metrics of both."""
     reads = Reads(database, feed, cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
+    snapshots = Snapshots(database)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
@@ -169,6 +175,11 @@ def _server(
         ),
         "OperationService": OperationServicer(bulk.operations),
         "Operations": OperationsServicer(bulk.operations),
+        "SchemaService": SchemaServicer(
+            Schemas(database, writes),
+            SchemaVersions(database, writes, reads, snapshots),
+            SchemaImporter(database, writes, reads, snapshots),
+        ),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()

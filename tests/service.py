@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
+from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
 from configsvc.app import run_service
 from configsvc.domain.content import JsonObject
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
     from configapi.v1.operation_service_pb2_grpc import OperationServiceAsyncStub
+    from configapi.v1.schema_service_pb2_grpc import SchemaServiceAsyncStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
 
 LIMIT_SECONDS = 20.0
@@ -40,6 +42,7 @@ class Service:
     channel: grpc.aio.Channel
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
+    schemas: "SchemaServiceAsyncStub"
     server: "ServerServiceAsyncStub"
     items: "OperationServiceAsyncStub"
     # Its package has no types for asyncio.
@@ -86,6 +89,7 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
             channel=channel,
             applications=ApplicationServiceStub(channel),
             configurations=ConfigurationServiceStub(channel),
+            schemas=SchemaServiceStub(channel),
             server=ServerServiceStub(channel),
             items=OperationServiceStub(channel),
             operations=OperationsStub(channel),

@@ -19,6 +19,11 @@ def encode_json(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def copy_of_json(value: JsonObject) -> JsonObject:
+    """A copy that shares nothing with the original, nor one of its parts with another."""
+    return json.loads(encode_json(value))
+
+
 def canonical_content(content: JsonObject, field: str, violations: Violations) -> JsonObject:
     """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value that
     cannot be kept.
@@ -94,11 +99,13 @@ def escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def check_content_size(content: JsonObject, field: str, violations: Violations) -> None:
-    """Adds a fault if the content is larger than MAX_CONTENT_BYTES as compact JSON in UTF-8."""
+def check_content_size(
+    content: JsonObject, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+) -> None:
+    """Adds a fault if the content is larger than limit_bytes as compact JSON in UTF-8."""
     size = len(encode_json(content).encode())
-    if size > MAX_CONTENT_BYTES:
-        violations.add(field, f"has {size} bytes as compact JSON: at most {MAX_CONTENT_BYTES} are allowed")
+    if size > limit_bytes:
+        violations.add(field, f"has {size} bytes as compact JSON: at most {limit_bytes} are allowed")
 
 
 def merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:

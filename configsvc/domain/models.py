@@ -91,7 +91,7 @@ class IdRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRef:
-    """Names an application by its name."""
+    """Names an application or a schema by its name."""
 
     name: str
 
@@ -111,6 +111,7 @@ class KeyRef:
 
 
 ApplicationRef = IdRef | NameRef
+SchemaRef = IdRef | NameRef
 ConfigurationRef = IdRef | KeyRef
 
 

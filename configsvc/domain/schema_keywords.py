@@ -16,6 +16,7 @@ DEFAULT_DRAFT = 2020
 
 # The first draft that knows the keyword; draft 4 knows those that are not here.
 _SINCE = {
+    "const": 6,
     "contains": 6,
     "propertyNames": 6,
     "if": 7,
@@ -26,6 +27,9 @@ _SINCE = {
     "unevaluatedItems": 2019,
     "unevaluatedProperties": 2019,
     "contentSchema": 2019,
+    "dependentRequired": 2019,
+    "minContains": 2019,
+    "maxContains": 2019,
     "prefixItems": 2020,
 }
 # The last draft that knows the keyword.
@@ -47,15 +51,25 @@ MEMBERS = (
 )
 APART = ("$defs", "definitions", "contentSchema")
 
+# What says nothing of values.
+ANNOTATIONS = frozenset(
+    {
+        "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$recursiveAnchor", "$schema", "$vocabulary",
+        "contentSchema", "default", "definitions", "deprecated", "description", "examples", "id", "readOnly", "title",
+        "writeOnly",
+    }
+)  # fmt: skip
+
 _MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subschema:
-    """A schema within another: the keyword that holds it, its own JSON Pointer, and what it is."""
+    """A schema within another: the keyword that holds it, its key or index there, its JSON Pointer, and what it is."""
 
     keyword: str
+    key: str
     pointer: str
     schema: JsonValue
 
@@ -68,12 +82,22 @@ def draft_of(document: JsonObject) -> int | None:
     return DRAFT_URIS.get(uri.removesuffix("#")) if isinstance(uri, str) else None
 
 
+def knows(keyword: str, draft: int) -> bool:
+    """Whether a draft gives a keyword a meaning; of one that is in no draft, True."""
+    return _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT)
+
+
+def draft_uri(draft: int) -> str:
+    """The $schema of a draft."""
+    return next(uri for uri, number in DRAFT_URIS.items() if number == draft)
+
+
 def subschemas(
     schema: JsonObject, draft: int, pointer: str = "", keywords: tuple[str, ...] = IN_PLACE + MEMBERS + APART
 ) -> Iterator[Subschema]:
     """The schemas directly within a schema, under the given keywords, as far as they are well-formed."""
     for keyword in keywords:
-        if keyword in schema and _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT):
+        if keyword in schema and knows(keyword, draft):
             yield from _held(keyword, schema[keyword], f"{pointer}/{escaped(keyword)}")
 
 
@@ -84,16 +108,10 @@ def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
         members = enumerate(value) if isinstance(value, list) else ()
     else:
         if isinstance(value, dict | bool):
-            yield Subschema(keyword=keyword, pointer=pointer, schema=value)
+            yield Subschema(keyword=keyword, key="", pointer=pointer, schema=value)
         return
     for key, schema in members:
         if isinstance(schema, dict | bool):
-            yield Subschema(keyword=keyword, pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
+            yield Subschema(keyword=keyword, key=str(key), pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
 
 
-def walk(schema: JsonValue, draft: int, pointer: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """Every object schema from a schema on, itself first, with its JSON Pointer."""
-    if isinstance(schema, dict):
-        yield pointer, schema
-        for subschema in subschemas(schema, draft, pointer):
-            yield from walk(subschema.schema, draft, subschema.pointer)

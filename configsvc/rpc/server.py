@@ -18,6 +18,7 @@ from configapi.v1 import (
     application_service_pb2,
     configuration_service_pb2,
     operation_service_pb2,
+    schema_service_pb2,
     server_service_pb2,
 )
 from configsvc.metrics import CallMetrics, InFlight
@@ -35,6 +36,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
     operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"],
     operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
+    schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

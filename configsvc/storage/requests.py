@@ -33,6 +33,13 @@ async def claim(connection: "Connection", contexts: Collection[WriteContext]) ->
     return answers
 
 
+async def is_done(connection: "Connection", context: WriteContext) -> bool:
+    """Whether the same call was made before, so that to prepare it again is in vain."""
+    if context.validate_only or not context.request_id:
+        return False
+    return await connection.fetchval(_SQL["is_done"], context.request_id, context.fingerprint)
+
+
 async def complete(connection: "Connection", written: Mapping[str, Written]) -> None:
     """Notes what the claimed calls wrote."""
     resource_ids = [version.resource_id for version in written.values()]

@@ -12,6 +12,11 @@ RETURNING request_id;
 -- name: earlier
 SELECT request_id, fingerprint, resource_id, version FROM requests WHERE request_id = ANY ($1::text[]);
 
+-- name: is_done
+SELECT EXISTS (
+    SELECT FROM requests WHERE request_id = $1 AND fingerprint = $2 AND create_time >= now() - interval '24 hours'
+);
+
 -- name: complete
 UPDATE requests
 SET resource_id = done.resource_id, version = done.version

@@ -16,7 +16,9 @@ from configsvc.domain.errors import Violations
 TEXT_GROWTH = 6
 
 
-def content_from(struct: Struct, field: str, violations: Violations) -> JsonObject:
+def content_from(
+    struct: Struct, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+) -> JsonObject:
     """The canonical JSON of a Struct; adds every fault that keeps it from being stored."""
     found = Violations()
     without_kind: list[Value] = []
@@ -24,8 +26,8 @@ def content_from(struct: Struct, field: str, violations: Violations) -> JsonObje
     if without_kind:
         # Where they are is looked for only now: pointers to all values would cost more than the rest.
         _add_missing_kinds(Value(struct_value=struct), field, found)
-    if not found and struct.ByteSize() * TEXT_GROWTH > MAX_CONTENT_BYTES:
-        check_content_size(content, field, found)
+    if not found and struct.ByteSize() * TEXT_GROWTH > limit_bytes:
+        check_content_size(content, field, found, limit_bytes=limit_bytes)
     violations.extend(found)
     return content
 

@@ -13,10 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest
+from configapi.v1.schema_service_pb2 import ListSchemasRequest, ListSchemaVersionsRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
-AnyList = ListApplicationsRequest | ListConfigurationsRequest | ListOperationsRequest | ListOperationItemsRequest
+AnyList = (
+    ListApplicationsRequest
+    | ListConfigurationsRequest
+    | ListOperationItemsRequest
+    | ListOperationsRequest
+    | ListSchemasRequest
+    | ListSchemaVersionsRequest
+)
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]
 _Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]

@@ -25,6 +25,12 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
+from configapi.v1.schema_service_pb2 import (
+    CreateSchemaRequest,
+    CreateSchemaVersionRequest,
+    DeleteSchemaRequest,
+    ImportSchemasRequest,
+)
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -68,6 +74,10 @@ AnyWrite = (
     | DeleteApplicationRequest
     | CreateConfigurationRequest
     | DeleteConfigurationRequest
+    | CreateSchemaRequest
+    | CreateSchemaVersionRequest
+    | DeleteSchemaRequest
+    | ImportSchemasRequest
 )
 
 

@@ -1,0 +1,111 @@
+"""What a fault says. It speaks of the schema, and of a value its type alone."""
+
+from collections.abc import Iterator
+
+from configsvc.domain.content import JsonObject, JsonValue, encode_json
+from configsvc.domain.regular_expressions import unbounded
+from configsvc.domain.faults import Fault
+
+MAX_SHOWN = 64
+MAX_OPTIONS = 10
+PATTERN_LIMIT = "is too long for its pattern, which looks around, refers back or is very large: the work has a limit"
+
+# The keywords that hold no schema, with those that change what they mean.
+LEAVES: dict[str, tuple[str, ...]] = {
+    "type": (),
+    "enum": (),
+    "const": (),
+    "required": (),
+    "dependentRequired": (),
+    "dependencies": (),
+    "minimum": ("exclusiveMinimum",),
+    "maximum": ("exclusiveMaximum",),
+    "exclusiveMinimum": ("minimum",),
+    "exclusiveMaximum": ("maximum",),
+    "multipleOf": (),
+    "minLength": (),
+    "maxLength": (),
+    "pattern": (),
+    "format": (),
+    "contentEncoding": (),
+    "contentMediaType": ("contentEncoding",),
+    "minItems": (),
+    "maxItems": (),
+    "uniqueItems": (),
+    "minProperties": (),
+    "maxProperties": (),
+}
+
+_MESSAGES = {
+    "minimum": "must be at least {0}",
+    "maximum": "must be at most {0}",
+    "exclusiveMinimum": "must be greater than {0}",
+    "exclusiveMaximum": "must be less than {0}",
+    "multipleOf": "must be a multiple of {0}",
+    "minLength": "must have at least {0} characters",
+    "maxLength": "must have at most {0} characters",
+    "format": "must have the format {0}",
+    "contentEncoding": "must be encoded as {0}",
+    "contentMediaType": "must hold {0}",
+    "minItems": "must have at least {0} items",
+    "maxItems": "must have at most {0} items",
+    "uniqueItems": "must not hold the same item twice",
+    "minProperties": "must have at least {0} properties",
+    "maxProperties": "must have at most {0} properties",
+}
+_TYPES: dict[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+
+
+def describe(
+    keyword: str, schema: JsonObject, value: JsonValue, pointer: str, *, limit: bool
+) -> Iterator[Fault]:
+    """The faults of a value that a keyword refuses; limit says that its pattern met the limit of work."""
+    if keyword == "required":
+        yield from _missing(schema[keyword], value, pointer, keyword, "")
+    elif keyword in {"dependentRequired", "dependencies"}:
+        wanted = schema[keyword]
+        for name, others in wanted.items() if isinstance(wanted, dict) and isinstance(value, dict) else ():
+            if name in value:
+                yield from _missing(others, value, pointer, keyword, f', which "{name}" calls for')
+    else:
+        message = PATTERN_LIMIT if limit else _message(keyword, schema, value)
+        yield Fault(pointer=pointer, keyword=keyword, message=message)
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text, or the first limit characters of it."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _missing(names: JsonValue, value: JsonValue, pointer: str, keyword: str, why: str) -> Iterator[Fault]:
+    for name in names if isinstance(names, list) and isinstance(value, dict) else ():
+        if name not in value:
+            yield Fault(pointer=pointer, keyword=keyword, message=f'lacks the property "{name}"{why}')
+
+
+def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
+    wanted = schema[keyword]
+    if keyword == "type":
+        types = wanted if isinstance(wanted, list) else [wanted]
+        return f"must be {' or '.join(map(str, types))}, and is {_TYPES[type(value)]}"
+    if keyword == "const":
+        return f"must be {_shown(wanted)}"
+    if keyword == "enum":
+        options = wanted if isinstance(wanted, list) else []
+        more = f", or one of {len(options) - MAX_OPTIONS} more" if len(options) > MAX_OPTIONS else ""
+        return f"must be one of {', '.join(map(_shown, options[:MAX_OPTIONS]))}{more}"
+    if keyword == "pattern":
+        return f"does not match the pattern {_shown(unbounded(str(wanted)))}"
+    return _MESSAGES[keyword].format(_shown(wanted) if not isinstance(wanted, str) else wanted)
+
+
+def _shown(value: JsonValue) -> str:
+    return shortened(encode_json(value), MAX_SHOWN)

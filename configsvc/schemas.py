@@ -1,0 +1,125 @@
+"""What callers do with schemas."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ulid import ULID
+
+from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
+from configsvc.domain.models import Kind, NameRef, Page, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.schema_versions import NewDocument, SchemaVersion
+from configsvc.domain.writes import check_version
+from configsvc.schema_documents import linked
+from configsvc.storage import log, schema_versions, schemas
+from configsvc.storage.schema_versions import NewVersion, VersionPage
+from configsvc.writes import Writes
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Connection, Database
+
+
+class Schemas:
+    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
+    RequestIdReusedError too.
+    """
+
+    def __init__(self, database: "Database", writes: Writes) -> None:
+        self._database = database
+        self._writes = writes
+
+    async def create(self, name: str, comments: str, new: NewDocument, context: WriteContext) -> Schema:
+        """Raises ResourceExistsError or InvalidRequestError."""
+        if new.references:
+            async with self._database.read() as connection:
+                await linked(connection, (new,), {})
+
+        async def change(connection: "Connection") -> Written:
+            schema_id = str(ULID())
+            inserted = await schemas.insert(connection, ((schema_id, name, comments),), context)
+            if not inserted:
+                raise ResourceExistsError("schema", name)
+            ref = SchemaVersionRef(schema=name, version=1)
+            await schema_versions.insert(connection, (NewVersion(schema_id=schema_id, ref=ref, new=new),), context)
+            return inserted[0]
+
+        return await self._writes.run_once(context, turn(NameRef(name=name)), change, schemas.get_version)
+
+    async def get(self, ref: SchemaRef, *, min_revision: int) -> Schema:
+        """Raises ResourceNotFoundError or RevisionUnknownError."""
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            schema = await schemas.get(connection, ref)
+        if schema is None:
+            raise ResourceNotFoundError("schema", str(ref))
+        return schema
+
+    async def get_version(self, ref: SchemaRef, version: int, *, min_revision: int) -> SchemaVersion:
+        """The newest version for 0. Raises ResourceNotFoundError or RevisionUnknownError."""
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            found = await schema_versions.get(connection, ref, version)
+        if found is None:
+            raise ResourceNotFoundError("schema version", f"{ref}@{version}" if version else str(ref))
+        return found
+
+    async def list_page(
+        self, *, name_prefix: str, min_revision: int, revision: int | None, after: str | None, limit: int
+    ) -> Page[Schema]:
+        """A page as of the revision; None: as of now. Raises RevisionUnknownError or RevisionCompactedError."""
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            return await schemas.page(connection, revision=revision, name_prefix=name_prefix, after=after, limit=limit)
+
+    async def list_versions(
+        self,
+        ref: SchemaRef,
+        *,
+        min_revision: int,
+        before: tuple[int, str] | None,
+        limit: int,
+        with_document: bool,
+        limit_bytes: int,
+    ) -> VersionPage:
+        """A page of versions, newest first; before: the last version of the page before, and the id of the schema.
+
+        Raises ResourceNotFoundError or RevisionUnknownError.
+        """
+        version, schema_id = before or (None, None)
+        async with self._database.read() as connection:
+            await log.require_revision(connection, min_revision)
+            page = await schema_versions.page(
+                connection, ref, before=version, limit=limit, with_document=with_document, limit_bytes=limit_bytes
+            )
+        if page is None or schema_id not in {None, page.schema_id}:
+            raise ResourceNotFoundError("schema", str(ref))
+        return page
+
+    async def delete(self, ref: SchemaRef, *, expected_version: int, context: WriteContext) -> int:
+        """The revision of the deletion. Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError."""
+
+        async def change(connection: "Connection") -> Written:
+            current = await locked(connection, ref, expected_version)
+            await schemas.close(connection, (current.id,))
+            await schemas.check_unused(connection, current.name)
+            await log.explain_deletions(connection, {current.id: context})
+            return await schemas.delete(connection, current)
+
+        return await self._writes.run_once(context, turn(ref), change, partial(log.revision_of, Kind.SCHEMA))
+
+
+def turn(ref: SchemaRef) -> str:
+    """Whose turn a change of the schema waits for; applications may have the same names."""
+    return f"schema {ref}"
+
+
+async def locked(connection: "Connection", ref: SchemaRef, expected_version: int) -> Schema:
+    """The schema, which nobody else changes until the end of the transaction.
+
+    Raises ResourceNotFoundError or VersionMismatchError.
+    """
+    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
+    current = await schemas.lock(connection, ref) or await schemas.lock(connection, ref)
+    if current is None:
+        raise ResourceNotFoundError("schema", str(ref))
+    check_version(expected_version, current.version)
+    return current

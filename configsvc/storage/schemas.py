@@ -1,0 +1,127 @@
+"""Rows of schemas."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from asyncpg import ForeignKeyViolationError
+
+from configsvc.domain.errors import SchemaInUseError, WriteConflictError
+from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
+from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.storage.database import Connection
+
+USERS_LIMIT = 100
+
+_SQL = queries("schemas")
+
+
+def _schema(row: "Record") -> Schema:
+    return Schema(
+        id=row["id"],
+        name=row["name"],
+        comments=row["comments"],
+        latest_version=row["latest_version"],
+        version=row["version"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )
+
+
+def id_and_name(ref: SchemaRef) -> tuple[str | None, str | None]:
+    """The two values of which a statement takes one."""
+    match ref:
+        case IdRef(id=schema_id):
+            return schema_id, None
+        case NameRef(name=name):
+            return None, name
+
+
+async def insert(connection: "Connection", new: Iterable[tuple[str, str, str]], context: WriteContext) -> list[Written]:
+    """Inserts schemas by id, name and comments, for which version 1 is to follow; left out is what has the name of
+    another.
+    """
+    ids, names, comments = zip(*new, strict=True)
+    rows = await connection.fetch(
+        _SQL["insert"], ids, names, comments, context.actor, context.reason, context.request_id
+    )
+    return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
+
+
+async def advance(connection: "Connection", ids: Iterable[str], context: WriteContext) -> list[Written]:
+    """Counts one more version of each schema, which is to follow."""
+    rows = await connection.fetch(_SQL["advance"], list(ids), context.actor, context.reason, context.request_id)
+    return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
+
+
+async def delete(connection: "Connection", schema: Schema) -> Written:
+    """Deletes a schema with its versions. Raises WriteConflictError if something came to need it meanwhile."""
+    await connection.execute(_SQL["delete_references"], schema.name)
+    try:
+        version = await connection.fetchval(_SQL["delete"], schema.id)
+    except ForeignKeyViolationError as error:
+        raise WriteConflictError from error
+    return Written(resource_id=schema.id, version=version)
+
+
+async def check_unused(connection: "Connection", name: str) -> None:
+    """Raises SchemaInUseError."""
+    rows = await connection.fetch(_SQL["users"], name, USERS_LIMIT)
+    if rows:
+        raise SchemaInUseError(name, tuple(row["named"] for row in rows))
+
+
+async def get(connection: "Connection", ref: SchemaRef) -> Schema | None:
+    """The schema as it is now."""
+    row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
+    return _schema(row) if row else None
+
+
+async def lock(connection: "Connection", ref: SchemaRef) -> Schema | None:
+    """The schema as it is now, without its revision; nobody else changes it until the end of the transaction."""
+    schema_id, name = id_and_name(ref)
+    row = await connection.fetchrow(_SQL["lock"], [schema_id], [name])
+    return _schema(row) if row else None
+
+
+async def lock_named(connection: "Connection", names: Sequence[str]) -> dict[str, Schema]:
+    """Those of the schemas that exist, by name, as `lock` gives them."""
+    rows = await connection.fetch(_SQL["lock"], [], names)
+    return {row["name"]: _schema(row) for row in rows}
+
+
+async def close(connection: "Connection", ids: Iterable[str]) -> None:
+    """Waits for those who write configurations that are pinned to the schemas, and keeps others from it until the end
+    of the transaction.
+    """
+    await connection.execute(_SQL["close"], list(ids))
+
+
+async def get_version(connection: "Connection", written: Written) -> Schema:
+    """The schema as a write left it. Raises WriteConflictError if the log does not tell any more."""
+    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    return _schema(require_record(row))
+
+
+async def page(
+    connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
+) -> Page[Schema]:
+    """At most limit schemas as of the revision (None: now), in the order of their names.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
+    """
+    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
+    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
+    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
+    found = tuple(_schema(row) for row in rows if row["id"] is not None)
+    shown = found[:limit]
+    return Page(
+        resources=shown,
+        revision=rows[0]["shown_revision"],
+        last_key=(shown[-1].name,) if len(found) > limit else None,
+    )

@@ -1,0 +1,116 @@
+-- name: insert
+-- In the order of their names, so that two sessions that insert the same ones do not wait for each other.
+INSERT INTO schemas (id, name, comments, latest_version, updated_by, update_reason, update_request_id)
+SELECT new.id, new.name, new.comments, 1, $4, $5, $6
+FROM unnest($1::text[], $2::text[], $3::text[]) AS new (id, name, comments)
+ORDER BY new.name
+ON CONFLICT (name) DO NOTHING
+RETURNING id, version;
+
+-- name: advance
+UPDATE schemas
+SET latest_version = latest_version + 1, updated_by = $2, update_reason = $3, update_request_id = $4
+WHERE id = ANY ($1::text[])
+RETURNING id, version;
+
+-- name: delete
+DELETE FROM schemas WHERE id = $1
+RETURNING version + 1;
+
+-- name: delete_references
+-- What the schema's versions refer to: they may refer to one another, and the cascade comes to one before the other.
+DELETE FROM schema_references WHERE schema = $1;
+
+-- name: get
+SELECT
+    s.id, s.name, s.comments, s.latest_version, s.version, commits.revision, s.create_time, s.update_time
+FROM schemas AS s
+JOIN commits ON commits.id = s.commit_id
+WHERE s.id = $1 OR s.name = $2;
+
+-- name: lock
+-- The schemas with the ids $1 or the names $2. Nobody else changes them until the end of the transaction; configurations may be pinned to them.
+-- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
+SELECT id, name, comments, latest_version, version, 0::bigint AS revision, create_time, update_time
+FROM schemas
+WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[])
+ORDER BY name
+FOR NO KEY UPDATE;
+
+-- name: close
+-- Waits for those who write configurations that are pinned to the schemas, and keeps others from it until the end of the transaction.
+SELECT id FROM schemas WHERE id = ANY ($1::text[])
+ORDER BY name
+FOR UPDATE;
+
+-- name: users
+-- Some of those that need the schema: configurations, and versions of other schemas.
+(
+    SELECT 'configuration ' || application || ':' || name AS named
+    FROM configurations
+    WHERE schema = $1
+    ORDER BY application, name
+    LIMIT $2
+)
+UNION ALL
+(
+    SELECT DISTINCT 'schema ' || schema || '@' || version
+    FROM schema_references
+    WHERE referenced_schema = $1 AND schema <> $1
+    ORDER BY 1
+    LIMIT $2
+);
+
+-- name: get_version
+-- Also within the transaction that made the version: its revision is 0 until the commit.
+SELECT
+    r.resource_id AS id, r.name, r.comments, r.schema_version AS latest_version, r.version,
+    coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time
+FROM change_records AS r
+LEFT JOIN commits ON commits.id = r.commit_id
+WHERE r.kind = 'SCHEMA' AND r.resource_id = $1 AND r.version = $2;
+
+-- name: list
+-- The schemas as they were at revision $1, or now: those untouched since then as they are, the others from the log.
+WITH shown AS MATERIALIZED (
+    SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
+), touched AS MATERIALIZED (
+    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
+    SELECT DISTINCT changes.resource_id
+    FROM changes
+    WHERE changes.revision > $1 AND changes.kind = 'SCHEMA'
+), present AS (
+    SELECT s.id, s.name, s.comments, s.latest_version, s.version, commits.revision, s.create_time, s.update_time
+    FROM schemas AS s
+    JOIN commits ON commits.id = s.commit_id
+    WHERE starts_with(s.name, $2) AND ($3::text IS NULL OR s.name > $3)
+        AND s.id NOT IN (SELECT resource_id FROM touched)
+    ORDER BY s.name
+    LIMIT $4
+), past AS (
+    SELECT
+        latest.resource_id, latest.name, latest.comments, latest.schema_version, latest.version, latest.revision,
+        latest.create_time, latest.time
+    FROM touched
+    CROSS JOIN LATERAL (
+        SELECT changes.*
+        FROM shown, changes
+        WHERE changes.kind = 'SCHEMA' AND changes.resource_id = touched.resource_id
+            AND changes.revision <= shown.revision
+        ORDER BY changes.version DESC
+        LIMIT 1
+    ) AS latest
+    WHERE latest.operation <> 'DELETED' AND starts_with(latest.name, $2) AND ($3::text IS NULL OR latest.name > $3)
+), page AS (
+    SELECT * FROM present
+    UNION ALL
+    SELECT * FROM past
+    ORDER BY name
+    LIMIT $4
+)
+SELECT shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
+FROM shown
+LEFT JOIN page ON true
+ORDER BY page.name;

@@ -1,0 +1,202 @@
+"""What requests about schemas say, checked. Reading a large document takes tens of milliseconds: not for the event
+loop.
+"""
+
+from dataclasses import dataclass
+
+from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SCHEMA_VIEW_BASIC, Closing, SchemaView
+from configapi.v1.schema_service_pb2 import (
+    SCHEMA_VERSION_MODE_PINNED,
+    CheckSchemaVersionRequest,
+    CreateSchemaRequest,
+    CreateSchemaVersionRequest,
+    DeleteSchemaRequest,
+    GetSchemaRequest,
+    GetSchemaVersionRequest,
+    ImportSchemasRequest,
+    ListSchemaVersionsRequest,
+    SchemaVersionMode,
+)
+from configapi.v1.schema_service_pb2 import (
+    ImportedSchema as ImportedSchemaMessage,
+)
+from configsvc.domain.content import JsonObject
+from configsvc.domain.errors import Violations
+from configsvc.domain.json_text import content_from_text
+from configsvc.domain.models import IdRef, NameRef, SchemaRef, WriteContext
+from configsvc.domain.names import check_id, check_name
+from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
+from configsvc.wire import requests
+from configsvc.wire.content import content_from
+
+MAX_IMPORTED = 1000
+
+AnySchemaRef = (
+    GetSchemaRequest
+    | GetSchemaVersionRequest
+    | ListSchemaVersionsRequest
+    | CreateSchemaVersionRequest
+    | CheckSchemaVersionRequest
+    | DeleteSchemaRequest
+)
+AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSchema:
+    """What CreateSchema asks for."""
+
+    name: str
+    comments: str
+    new: NewDocument
+    context: WriteContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """What CreateSchemaVersion asks for."""
+
+    ref: SchemaRef
+    new: NewDocument
+    strict: bool
+    expected_version: int
+    context: WriteContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """What ImportSchemas asks for."""
+
+    imported: list[ImportedSchema]
+    strict: bool
+    context: WriteContext
+
+
+def schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
+    """The schema that the request names."""
+    match message.WhichOneof("ref"):
+        case "id":
+            check_id(message.id, "id", violations)
+            return IdRef(id=message.id)
+        case "name":
+            check_name(message.name, "name", violations)
+            return NameRef(name=message.name)
+        case None:
+            violations.add("ref", "must name a schema: set id or name")
+            return NameRef(name="")
+
+
+def wants_document(view: SchemaView.ValueType, violations: Violations) -> bool:
+    """Whether the view shows the document and what was added to it."""
+    if view not in SchemaView.values():
+        violations.add("view", f"is {view}: not a SchemaView")
+    return view != SCHEMA_VIEW_BASIC
+
+
+def new_schema(request: CreateSchemaRequest, actor: str) -> NewSchema:
+    """Raises InvalidRequestError."""
+    violations = Violations()
+    name = requests.new_name(request.name, "name", violations)
+    comments = requests.comments(request.comments, "comments", violations)
+    new = _document(request, violations)
+    context = requests.write_context(request, actor, violations)
+    violations.check()
+    assert new is not None
+    return NewSchema(name=name, comments=comments, new=new, context=context)
+
+
+def new_version(request: CreateSchemaVersionRequest, actor: str) -> NewVersion:
+    """Raises InvalidRequestError."""
+    violations = Violations()
+    ref = schema_ref(request, violations)
+    new = _document(request, violations)
+    strict = _is_strict(request.mode, violations)
+    expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
+    context = requests.write_context(request, actor, violations)
+    violations.check()
+    assert new is not None
+    return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
+
+
+def checked_version(request: CheckSchemaVersionRequest) -> tuple[SchemaRef, NewDocument]:
+    """The schema, and the document that is to be checked. Raises InvalidRequestError."""
+    violations = Violations()
+    ref = schema_ref(request, violations)
+    new = _document(request, violations)
+    violations.check()
+    assert new is not None
+    return ref, new
+
+
+def schema_import(request: ImportSchemasRequest, actor: str) -> Import:
+    """Raises InvalidRequestError."""
+    violations = Violations()
+    if not 1 <= len(request.schemas) <= MAX_IMPORTED:
+        violations.add("schemas", f"has {len(request.schemas)} items: must have between 1 and {MAX_IMPORTED}")
+    _check_names(request, violations)
+    close = _closes(request.closing, violations)
+    strict = _is_strict(request.mode, violations)
+    context = requests.write_context(request, actor, violations)
+    imported = [
+        _imported(schema, f"schemas[{index}]", close=close, violations=violations)
+        for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
+    ]
+    violations.check()
+    return Import(imported=[schema for schema in imported if schema], strict=strict, context=context)
+
+
+def _check_names(request: ImportSchemasRequest, violations: Violations) -> None:
+    first: dict[str, int] = {}
+    for index, schema in enumerate(request.schemas[:MAX_IMPORTED]):
+        place = first.setdefault(schema.name, index)
+        if schema.name and place != index:
+            violations.add(f"schemas[{index}].name", f"is the name of schemas[{place}] too")
+
+
+def _imported(
+    message: ImportedSchemaMessage, field: str, *, close: bool, violations: Violations
+) -> ImportedSchema | None:
+    name = requests.new_name(message.name, f"{field}.name", violations)
+    comments = requests.comments(message.comments, f"{field}.comments", violations)
+    found = Violations()
+    chosen = message.WhichOneof("content")
+    content = _imported_content(message, field, found)
+    new = None if found else new_document(content, f"{field}.{chosen}", close=close, violations=found)
+    violations.extend(found)
+    return ImportedSchema(name=name, comments=comments, new=new) if new else None
+
+
+def _imported_content(message: ImportedSchemaMessage, field: str, violations: Violations) -> JsonObject:
+    match message.WhichOneof("content"):
+        case "document":
+            return content_from(message.document, f"{field}.document", violations, limit_bytes=MAX_DOCUMENT_BYTES)
+        case "document_json":
+            return content_from_text(
+                message.document_json, f"{field}.document_json", violations, limit_bytes=MAX_DOCUMENT_BYTES
+            )
+        case None:
+            violations.add(f"{field}.document", "is required: set document or document_json")
+            return {}
+
+
+def _document(request: AnyDocument, violations: Violations) -> NewDocument | None:
+    found = Violations()
+    if not request.HasField("document"):
+        found.add("document", "is required; it may be empty: {}")
+    close = _closes(request.closing, found)
+    content = content_from(request.document, "document", found, limit_bytes=MAX_DOCUMENT_BYTES)
+    new = None if found else new_document(content, "document", close=close, violations=found)
+    violations.extend(found)
+    return new
+
+
+def _closes(closing: Closing.ValueType, violations: Violations) -> bool:
+    if closing not in Closing.values():
+        violations.add("closing", f"is {closing}: not a Closing")
+    return closing != CLOSING_AS_WRITTEN
+
+
+def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> bool:
+    if mode not in SchemaVersionMode.values():
+        violations.add("mode", f"is {mode}: not a SchemaVersionMode")
+    return mode != SCHEMA_VERSION_MODE_PINNED

@@ -1,0 +1,130 @@
+"""Schemas and what is told of them as messages."""
+
+import json
+from collections.abc import Iterable
+
+from configapi.v1.schema_pb2 import ContentFault, SchemaAddition
+from configapi.v1.schema_pb2 import Schema as SchemaMessage
+from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
+from configapi.v1.schema_service_pb2 import CheckSchemaVersionResponse, ImportSchemasResponse
+from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
+from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
+from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.domain.closing import Addition
+from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
+from configsvc.domain.faults import Fault
+from configsvc.domain.models import Schema
+from configsvc.domain.schema_versions import (
+    ConfigurationFaults,
+    ImportOutcome,
+    SchemaImports,
+    SchemaVersion,
+    SchemaVersionCheck,
+)
+from configsvc.wire.content import struct_of
+from configsvc.wire.resources import timestamp
+from configsvc.wire.responses import fitting
+
+_OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") for outcome in ImportOutcome}
+
+
+def schema_message(schema: Schema, additions: Iterable[Addition] = ()) -> SchemaMessage:
+    """The message of a schema."""
+    return SchemaMessage(
+        id=schema.id,
+        name=schema.name,
+        comments=schema.comments,
+        latest_version=schema.latest_version,
+        version=schema.version,
+        revision=schema.revision,
+        create_time=timestamp(schema.create_time),
+        update_time=timestamp(schema.update_time),
+        additions=_additions(additions),
+    )
+
+
+def schema_version_message(version: SchemaVersion) -> SchemaVersionMessage:
+    """The message of a version. A large document takes tens of milliseconds."""
+    message = SchemaVersionMessage(
+        schema=version.schema,
+        version=version.version,
+        revision=version.revision,
+        create_time=timestamp(version.create_time),
+        created_by=version.created_by,
+        additions=_additions(version.additions),
+    )
+    if version.document is not None:
+        _set_document(message, version.document)
+    return message
+
+
+def _set_document(message: SchemaVersionMessage, text: str) -> None:
+    document = json.loads(text)
+    if _fits_struct(document, 1):
+        message.document.CopyFrom(struct_of(document))
+    # Small numbers take several times their text.
+    if not message.HasField("document") or message.ByteSize() > MAX_RESPONSE_BYTES:
+        message.ClearField("document")
+        message.document_json = encode_json(document)
+
+
+def _fits_struct(value: JsonValue, depth: int) -> bool:
+    """Whether every client can read the value from a Struct as it is."""
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return depth <= MAX_CONTENT_DEPTH and all(_fits_struct(item, depth + 1) for item in items)
+    return not isinstance(value, int) or abs(value) <= MAX_NUMBER
+
+
+def fitting_versions(versions: Iterable[SchemaVersion]) -> list[SchemaVersionMessage]:
+    """The messages of the first of the versions, as many as fit into one response."""
+    return fitting(map(schema_version_message, versions))
+
+
+def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:
+    """What a new version would do; as many offenders as fit into one response."""
+    return CheckSchemaVersionResponse(
+        offenders=fitting(map(configuration_faults_message, check.pinned.offenders)),
+        offender_count=check.pinned.offender_count,
+        checked_count=check.pinned.checked_count,
+        backward_compatible=not check.incompatibilities,
+        incompatibilities=map(content_fault_message, check.incompatibilities),
+        additions=_additions(check.additions),
+        revision=check.pinned.revision,
+    )
+
+
+def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFaultsMessage:
+    """The message of a configuration that does not satisfy a schema."""
+    return ConfigurationFaultsMessage(
+        id=found.id,
+        application=found.application,
+        name=found.name,
+        version=found.version,
+        faults=map(content_fault_message, found.faults),
+    )
+
+
+def content_fault_message(fault: Fault) -> ContentFault:
+    """The message of a fault."""
+    return ContentFault(pointer=fault.pointer, keyword=fault.keyword, message=fault.message)
+
+
+def import_message(done: SchemaImports) -> ImportSchemasResponse:
+    """What became of imported schemas."""
+    return ImportSchemasResponse(
+        imports=[
+            SchemaImportMessage(
+                name=schema.name,
+                outcome=_OUTCOMES[schema.outcome],
+                version=schema.version,
+                additions=_additions(schema.additions),
+            )
+            for schema in done.imports
+        ],
+        revision=done.revision,
+    )
+
+
+def _additions(additions: Iterable[Addition]) -> list[SchemaAddition]:
+    return [SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions]

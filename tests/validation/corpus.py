@@ -1,0 +1,35 @@
+"""The real schemas and configurations that lie beside the project, where they do."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from configsvc.domain.content import JsonObject
+from demo.files import CORPUS
+
+needs_corpus = pytest.mark.skipif(
+    not CORPUS.is_dir(), reason="the folder of real schemas, ../shared/corpus, is not there"
+)
+
+
+def documents() -> dict[str, JsonObject]:
+    """The schemas, by name."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(CORPUS.glob("*/schema.json"))}
+
+
+def configurations(schema: str, kind: str) -> Iterator[tuple[str, JsonObject]]:
+    """The valid or invalid configurations of a schema, with their file names."""
+    for path in sorted((CORPUS / schema / kind).glob("*")):
+        yield path.name, _loaded(path)
+
+
+def _loaded(path: Path) -> JsonObject:
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    # A date in YAML is not JSON: read as JSON would hold it, as text.
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", yaml.constructor.__class__.construct_yaml_str)
+    return json.loads(json.dumps(yaml.load(path.read_text())))

@@ -1,0 +1,144 @@
+"""Closing: what is added, and that it refuses nothing but undeclared properties."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from configsvc.domain.closing import closed
+from configsvc.domain.content import JsonObject
+from configsvc.domain.schema_keywords import draft_uri
+from configsvc.domain.schemas import faults_of_document
+from configsvc.domain.validation import Validator
+from tests.validation.corpus import documents as corpus_documents
+from tests.validation.corpus import needs_corpus
+from tests.validation.schemas import documents, drafts, objects, values
+
+A: JsonObject = {"properties": {"a": {}}}
+B: JsonObject = {"properties": {"b": {}}}
+
+unhurried = settings(suppress_health_check=list(HealthCheck), deadline=None)
+any_document = drafts.flatmap(documents)
+
+
+def added(document: JsonObject, draft: int = 2020) -> dict[str, str]:
+    return {found.pointer: found.keyword for found in closed({"$schema": draft_uri(draft), **document})[1]}
+
+
+@pytest.mark.parametrize("draft", [4, 6, 7, 2019, 2020])
+def test_objects_that_declare_properties_and_say_nothing_are_closed(draft: int) -> None:
+    document: JsonObject = {
+        "properties": {"one": A, "many": {"items": A}, "any": {}, "list": {"type": "array", **A}},
+        "patternProperties": {"^x-": A},
+    }
+    assert added(document, draft) == dict.fromkeys(
+        ["", "/properties/one", "/properties/many/items", "/patternProperties/^x-"], "additionalProperties"
+    )
+
+
+@pytest.mark.parametrize(
+    "said", [{"additionalProperties": True}, {"additionalProperties": {}}, {"unevaluatedProperties": True}]
+)
+def test_what_is_said_stays(said: JsonObject) -> None:
+    assert added({**A, **said}) == {}
+
+
+@pytest.mark.parametrize(
+    "composition",
+    [
+        {"allOf": [B]},
+        {"anyOf": [B, {}]},
+        {"oneOf": [B, {"required": ["c"]}]},
+        {"if": B, "then": {}},
+        {"dependentSchemas": {"a": B}},
+        {"$ref": "#/$defs/b", "$defs": {"b": B}},
+        {"$ref": "configsvc://schemas/b@1"},
+    ],
+)
+def test_a_composed_object_is_closed_around_all_of_its_parts(composition: JsonObject) -> None:
+    assert added({**A, **composition}) == {"": "unevaluatedProperties"}
+    if "dependentSchemas" not in composition:
+        assert added({**A, "allOf": [composition]}, 7) == {}
+
+
+def test_a_composition_that_declares_nothing_is_closed_as_a_plain_object_is() -> None:
+    composed: JsonObject = {**A, "anyOf": [{"required": ["a"]}, {"minProperties": 1}]}
+    assert added(composed) == added(composed, 4) == {"": "additionalProperties"}
+
+
+def test_a_definition_is_closed_where_it_stands_for_the_whole_object() -> None:
+    document: JsonObject = {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": A}}
+    assert added(document) == {"": "additionalProperties", "/$defs/a": "additionalProperties"}
+
+
+def test_a_definition_that_is_also_a_part_is_closed_where_it_is_referred_to() -> None:
+    document: JsonObject = {
+        "properties": {"x": {"$ref": "#/$defs/a"}, "y": {"allOf": [{"$ref": "#/$defs/a"}, B]}},
+        "$defs": {"a": A},
+    }
+    assert added(document) == {
+        "": "additionalProperties",
+        "/properties/x": "unevaluatedProperties",
+        "/properties/y": "unevaluatedProperties",
+    }
+    assert added(document, 2019) == added(document)
+
+
+@pytest.mark.parametrize("keyword", ["not", "if", "contains"])
+def test_nothing_is_closed_where_refusing_more_would_accept_more(keyword: str) -> None:
+    assert added({keyword: {"properties": {"deep": A}}}).keys() <= {""}
+    assert added({"oneOf": [{"properties": {"deep": A}}]}) == {"": "unevaluatedProperties"}
+
+
+@given(any_document)
+@unhurried
+def test_closing_again_adds_nothing(document: JsonObject) -> None:
+    once, _ = closed(document)
+    assert closed(once) == (once, ())
+    assert not faults_of_document(once)
+
+
+@given(any_document, objects)
+@unhurried
+def test_what_the_open_schema_refuses_the_closed_one_refuses(document: JsonObject, config: JsonObject) -> None:
+    assume(Validator(document, {}).faults(config))
+    assert Validator(closed(document)[0], {}).faults(config)
+
+
+@given(any_document, objects)
+@unhurried
+def test_only_undeclared_properties_are_refused(document: JsonObject, config: JsonObject) -> None:
+    assume(not Validator(document, {}).faults(config))
+    faults = Validator(closed(document)[0], {}).faults(config)
+    assume(faults)
+    # Without a single property anywhere there is nothing undeclared.
+    assert any(isinstance(value, dict) and value for value in _all(config))
+
+
+@given(drafts, st.dictionaries(st.sampled_from("abc"), values, max_size=3), st.sampled_from(["allOf", "plain", "$ref"]))
+@unhurried
+def test_an_object_with_declared_properties_alone_stays_accepted(draft: int, config: JsonObject, how: str) -> None:
+    declaring: JsonObject = {"properties": {"a": {}, "b": {}}, "patternProperties": {"^c": {}}}
+    definitions = "$defs" if draft >= 2019 else "definitions"
+    document: JsonObject = {
+        "plain": declaring,
+        "allOf": {"properties": {"a": {}}, "allOf": [declaring]},
+        "$ref": {"$ref": f"#/{definitions}/d", definitions: {"d": declaring}},
+    }[how]
+    result, _ = closed({"$schema": draft_uri(draft), **document})
+    assert not Validator(result, {}).faults(config)
+
+
+def _all(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [value, *(found for item in inner for found in _all(item))]
+
+
+@needs_corpus
+def test_every_real_schema_can_be_closed() -> None:
+    for name, document in corpus_documents().items():
+        result, additions = closed(document)
+        assert not faults_of_document(result), name
+        assert closed(result) == (result, ()), name
+        assert (result == document) == (not additions), name
