@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
 from configsvc.cache import Cache
+from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
@@ -95,20 +96,17 @@ async def run_service(
         ProcessPool.open() as pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        cache = Cache(settings.cache_megabytes * 1024 * 1024)
-        feed = Feed(url, cache)
-        writes = Writes(database)
-        validators = Validators()
-        merged = MergedWrites(database, writes, validators)
-        bulk = _bulk(database, url, writes, pool)
-        server = _server(settings, database, feed, cache, writes, merged, validators, bulk, registry)
+        parts = _parts(settings, database, url, pool)
+        server = _server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
-            keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
-            showing_health = tasks.create_task(_show_health(server, feed, ready), name="health")
-            ending_processes = tasks.create_task(pool.end_when_idle(), name="process pool")
-            running_operations = tasks.create_task(bulk.runs.run(), name="operations")
+            background = [
+                tasks.create_task(parts.feed.run(), name="feed"),
+                tasks.create_task(keep_house(database, retention), name="housekeeping"),
+                tasks.create_task(pool.end_when_idle(), name="process pool"),
+            ]
+            running_operations = tasks.create_task(parts.runs.run(), name="operations")
+            showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
                 await server.start()
                 started(server)
@@ -117,68 +115,83 @@ async def run_service(
                 # Also when one of the tasks has died: who is connected is told, not cut off.
                 log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
-                bulk.operations.stop()
-                bulk.runs.stop()
-                await server.set_serving(False)
-                await feed.stop()
-                await server.stop(settings.shutdown_grace_seconds)
-                await merged.drain()
-                await writes.drain()
+                await _drain(server, parts, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
-                running_operations.cancel()
-                ending_processes.cancel()
-                keeping_house.cancel()
-                following.cancel()
+                for task in (running_operations, *background):
+                    task.cancel()
     log.info("stopped")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bulk:
-    """The parts of long-running operations."""
+async def _drain(server: Server, parts: "Parts", grace_seconds: float) -> None:
+    """Ends what callers have begun, and gives back the operations that run."""
+    parts.runs.stop()
+    parts.operations.stop()
+    await server.set_serving(False)
+    await parts.feed.stop()
+    await server.stop(grace_seconds)
+    await parts.merged.drain()
+    await parts.writes.drain()
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the server and the background tasks work with."""
+
+    database: Database
     pool: ProcessPool
+    cache: Cache
+    feed: Feed
+    writes: Writes
+    validators: Validators
+    merged: MergedWrites
     operations: Operations
     runs: OperationRuns
     imports: Imports
+    migrations: ConfigurationMigrations
 
 
-def _bulk(database: Database, url: str, writes: Writes, pool: ProcessPool) -> Bulk:
+def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) -> Parts:
+    cache = Cache(settings.cache_megabytes * 1024 * 1024)
+    writes, validators = Writes(database), Validators()
     imports = Imports(database, writes, pool)
-    carriers = {OperationKind.IMPORT_CONFIGURATIONS: imports.carry}
-    return Bulk(
+    migrations = ConfigurationMigrations(database, writes, pool)
+    carriers = {
+        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
+        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
+    }
+    return Parts(
+        database=database,
         pool=pool,
+        cache=cache,
+        feed=Feed(url, cache),
+        writes=writes,
+        validators=validators,
+        merged=MergedWrites(database, writes, validators),
         operations=Operations(database),
         runs=OperationRuns(database, url, carriers),
         imports=imports,
+        migrations=migrations,
     )
 
 
-def _server(
-    settings: Settings,
-    database: Database,
-    feed: Feed,
-    cache: Cache,
-    writes: Writes,
-    merged: MergedWrites,
-    validators: Validators,
-    bulk: Bulk,
-    registry: CollectorRegistry,
-) -> Server:
+def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
     """The server with all that it serves, and metrics of both."""
-    reads = Reads(database, feed, cache, encoded_configuration)
+    database, feed, writes = parts.database, parts.feed, parts.writes
+    reads = Reads(database, feed, parts.cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
     snapshots = Snapshots(database)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, merged, reads), watches, encoder, Uploads(bulk.imports, bulk.pool)
+            Configurations(database, parts.merged, reads), watches, encoder, Uploads(parts.imports, parts.pool)
         ),
-        "OperationService": OperationServicer(bulk.operations),
-        "Operations": OperationsServicer(bulk.operations),
+        "OperationService": OperationServicer(parts.operations),
+        "Operations": OperationsServicer(parts.operations),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
+            parts.migrations,
         ),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
@@ -193,11 +206,11 @@ def _server(
         encoder=encoder,
         watches=watches,
         feed=feed,
-        cache=cache,
+        cache=parts.cache,
         reads=reads,
         writes=writes,
-        merged_writes=merged,
-        validators=validators,
+        merged_writes=parts.merged,
+        validators=parts.validators,
         database=database,
     )
     registry.register(state)

@@ -12,16 +12,16 @@ from configsvc.domain.operations import (
     Failure,
     ImportMessage,
     ImportSettings,
-    ItemChange,
     OperationKind,
     OperationState,
-    Progress,
+    Outcome,
+    progress_of,
 )
 from configsvc.process_pool import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations
 from configsvc.storage.imports import SliceFailedError
-from configsvc.storage.operations import Outcome, Run, Slice
+from configsvc.storage.operations import Run, Slice
 from configsvc.writes import Writes, transaction
 
 if TYPE_CHECKING:
@@ -129,13 +129,12 @@ class Imports:
         try:
             async with self._database.operation() as connection, transaction(connection):
                 outcomes = await _write(connection, one, places, schemas)
-                await operations.advance(connection, one.run, _progress(outcomes))
-                if one.settings.validate_only:
-                    raise NotKeptError
+                await operations.advance(connection, one.run, progress_of(outcomes))
+                _keep(not one.settings.validate_only)
         except NotKeptError:
             async with self._database.operation() as connection, transaction(connection):
                 await operations.note_outcomes(connection, one.operation.id, outcomes)
-                await operations.advance(connection, one.run, _progress(outcomes))
+                await operations.advance(connection, one.run, progress_of(outcomes))
 
     async def _carry_as_one(self, one: Import) -> None:
         for _ in range(ATTEMPTS):
@@ -160,8 +159,7 @@ class Imports:
             async with self._database.operation() as connection, transaction(connection):
                 await self._write_all(connection, one, schemas, outcomes)
                 failed = await operations.recount(connection, one.run)
-                if failed or one.settings.validate_only:
-                    raise NotKeptError
+                _keep(not failed and not one.settings.validate_only)
                 await operations.finish(connection, one.run, OperationState.SUCCEEDED)
         except NotKeptError:
             await self._note(one, outcomes)
@@ -179,7 +177,7 @@ class Imports:
             outcomes += [outcome for outcome in written if outcome.error or one.settings.validate_only]
             after = places.last
             async with self._database.write() as other:
-                await operations.advance(other, one.run, _progress(written))
+                await operations.advance(other, one.run, progress_of(written))
 
     async def _note(self, one: Import, noted: list[Outcome]) -> None:
         """Tells what would have been done, or what kept it from being done."""
@@ -192,6 +190,11 @@ class Imports:
                 await operations.finish(connection, one.run, OperationState.SUCCEEDED)
             else:
                 await operations.finish(connection, one.run, OperationState.FAILED, Failure.ITEMS_FAILED)
+
+
+def _keep(keep: bool) -> None:
+    if not keep:
+        raise NotKeptError
 
 
 async def _next_slice(connection: "Connection", one: Import, after: int) -> Slice | None:
@@ -226,19 +229,6 @@ async def _write(
 def _require_same(before: Mapping[str, "PinnedSchema"], now: Mapping[str, "PinnedSchema"]) -> None:
     if any(before.get(name, schema) != schema for name, schema in now.items()):
         raise SchemaMovedError
-
-
-def _progress(outcomes: list[Outcome]) -> Progress:
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    created = sum(outcome.change is ItemChange.CREATED for outcome in outcomes)
-    updated = sum(outcome.change is ItemChange.UPDATED for outcome in outcomes)
-    return Progress(
-        done=len(outcomes),
-        failed=failed,
-        created=created,
-        updated=updated,
-        unchanged=len(outcomes) - failed - created - updated,
-    )
 
 
 def _context(message: ImportMessage, actor: str) -> WriteContext:

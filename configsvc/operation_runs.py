@@ -15,6 +15,7 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.operations import BulkOperation, Failure, OperationKind, OperationState
+from configsvc.logs import places_of
 from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
@@ -81,11 +82,11 @@ class OperationRuns:
             await self._end(run, OperationState.CANCELLED, None)
         except (WriteConflictError, WriteTooLargeError) as error:
             await self._end(run, OperationState.FAILED, _FAILURES[type(error)])
-        except (ConfigsvcError, GiveBackError, RunLostError):
+        except (DatabaseUnavailableError, DatabaseBusyError, GiveBackError, RunLostError):
             raise
         except Exception as error:  # noqa: BLE001  # it would fail again wherever it was begun
-            # The text of a database error may quote contents.
-            log.error("operation failed", operation=operation.id, error=type(error).__name__)
+            # The text of a database error may quote contents, so only its kind and place are logged.
+            log.error("operation failed", operation=operation.id, places=places_of(error))  # noqa: TRY400
             await self._end(run, OperationState.FAILED, Failure.INTERNAL)
 
     async def _end(self, run: Run, state: OperationState, failure: Failure | None) -> None:

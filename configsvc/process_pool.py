@@ -1,4 +1,4 @@
-"""Processes of our own for work that would hold up the event loop: started when there is some, ended when there is none."""
+"""Processes for work that would hold up the event loop: started when there is some, ended when there is none."""
 
 import asyncio
 import multiprocessing

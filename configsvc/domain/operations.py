@@ -1,7 +1,7 @@
 """Long-running operations: what they are asked to do, where they are, and what became of their items."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -95,8 +95,8 @@ class ImportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportMessage:
-    """What one message of an import says. violations are faults for which the whole import is refused; digest is that of
-    all messages so far, but for the request_id, and does not depend on how the items are spread over them.
+    """What one message of an import says. violations are faults for which the whole import is refused; digest is that
+    of all messages so far, but for the request_id, and does not depend on how the items are spread over them.
     """
 
     settings: ImportSettings
@@ -149,6 +149,30 @@ class ItemChange(StrEnum):
 
     CREATED = "CREATED"
     UPDATED = "UPDATED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an item: a change, an error, or neither, when it was as it should be."""
+
+    place: int
+    change: ItemChange | None = None
+    error: ItemError | None = None
+    faults: tuple[ItemFault, ...] = ()
+
+
+def progress_of(outcomes: Sequence[Outcome]) -> Progress:
+    """The progress that items make together which are done."""
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    created = sum(outcome.change is ItemChange.CREATED for outcome in outcomes)
+    updated = sum(outcome.change is ItemChange.UPDATED for outcome in outcomes)
+    return Progress(
+        done=len(outcomes),
+        failed=failed,
+        created=created,
+        updated=updated,
+        unchanged=len(outcomes) - failed - created - updated,
+    )
 
 
 class StagedItem(NamedTuple):
@@ -213,23 +237,22 @@ def error_of_operation(operation: BulkOperation) -> ConfigsvcError | None:
 
 def error_of_item(item: OperationItem) -> ConfigsvcError | None:
     """The error with which an item failed."""
-    match item.error:
-        case None:
-            return None
-        case ItemError.INVALID:
-            return InvalidRequestError(_violations(item))
-        case ItemError.SCHEMA_VIOLATED:
-            return SchemaViolatedError(_violations(item))
-        case ItemError.APPLICATION_NOT_FOUND:
-            return ResourceNotFoundError("application", item.application)
-        case ItemError.SCHEMA_NOT_FOUND:
-            version = f"@{item.schema_version}" if item.schema_version else ""
-            return ResourceNotFoundError("schema", f"{item.schema}{version}")
-        case ItemError.EXISTS:
-            return ResourceExistsError("configuration", f"{item.application}:{item.name}")
-        case ItemError.CONFLICT:
-            return WriteConflictError()
+    return _ERRORS[item.error](item) if item.error else None
 
 
 def _violations(item: OperationItem) -> tuple[Violation, ...]:
     return tuple(Violation(field=fault.field, description=fault.message) for fault in item.faults)
+
+
+def _schema_name(item: OperationItem) -> str:
+    return f"{item.schema}@{item.schema_version}" if item.schema_version else f"{item.schema}"
+
+
+_ERRORS: dict[ItemError, Callable[[OperationItem], ConfigsvcError]] = {
+    ItemError.INVALID: lambda item: InvalidRequestError(_violations(item)),
+    ItemError.SCHEMA_VIOLATED: lambda item: SchemaViolatedError(_violations(item)),
+    ItemError.APPLICATION_NOT_FOUND: lambda item: ResourceNotFoundError("application", item.application),
+    ItemError.SCHEMA_NOT_FOUND: lambda item: ResourceNotFoundError("schema", _schema_name(item)),
+    ItemError.EXISTS: lambda item: ResourceExistsError("configuration", f"{item.application}:{item.name}"),
+    ItemError.CONFLICT: lambda _: WriteConflictError(),
+}

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, Violation
+from configsvc.logs import places_of
 from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 
@@ -179,7 +180,7 @@ async def _fail(error: BaseException, method: Method, started: float, request: o
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
         method.tell_end("INTERNAL", started, request, context, call_id=call_id, error=type(error).__name__)
-        log.error("internal error", call_id=call_id, places=_places(error))
+        log.error("internal error", call_id=call_id, places=places_of(error))
         await _abort(context, internal_failure(call_id))
     else:
         method.tell_end("CANCELLED", started, request, context, call_id=call_id)
@@ -196,16 +197,3 @@ async def _abort(context: Context, failure: Failure) -> None:
 def _cause(error: ConfigsvcError) -> str:
     name = type(error).__name__
     return f"{name} from {type(error.__cause__).__name__}" if error.__cause__ else name
-
-
-def _places(error: BaseException) -> list[str]:
-    places: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        places.append(type(current).__name__)
-        trace = current.__traceback__
-        while trace is not None:
-            places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno} {trace.tb_frame.f_code.co_name}")
-            trace = trace.tb_next
-        current = current.__cause__ or current.__context__
-    return places

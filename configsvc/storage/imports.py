@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.operations import ItemError, ItemFault
+from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
-from configsvc.storage.operations import Outcome, Slice, outcome_of
+from configsvc.storage.operations import Slice, outcome_of
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:

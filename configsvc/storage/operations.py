@@ -1,11 +1,11 @@
-"""Long-running operations and their items. Every method whose name begins with what a run does takes the name of the run,
-and raises RunLostError when another has taken its place.
+"""Long-running operations and their items. What takes a run is for the process that works on the operation, and raises
+RunLostError when another has taken its place.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.models import SchemaVersionRef, WriteContext
@@ -18,6 +18,7 @@ from configsvc.domain.operations import (
     OperationItem,
     OperationKind,
     OperationState,
+    Outcome,
     Progress,
     StagedItem,
     decoded_faults,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
 _SQL = queries("operations")
+
+Held = TypeVar("Held", str, int)
 
 _DUPLICATE = ItemFault(field="name", keyword="", message="is the name of an earlier item of the same application")
 
@@ -54,16 +57,6 @@ class Slice:
 
     first: int
     last: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of an item: a change, an error, or neither, when it was as it should be."""
-
-    place: int
-    change: ItemChange | None = None
-    error: ItemError | None = None
-    faults: tuple[ItemFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +234,7 @@ async def finish(connection: "Connection", run: Run, state: OperationState, fail
     _held(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
 
 
-def _held(value: "str | int | None") -> "str | int":
+def _held(value: "Held | None") -> "Held":
     if value is None:
         raise RunLostError
     return value

@@ -120,7 +120,7 @@ ORDER BY place;
 -- Of the $3 places after $2, the last one up to which what waits has, beyond the first, at most $4 bytes of config; null where nothing waits.
 SELECT max(place) FROM (
     SELECT
-        place, sum(octet_length(config)) OVER (ORDER BY place) AS bytes, row_number() OVER (ORDER BY place) AS number
+        place, sum(octet_length(coalesce(config, before))) OVER (ORDER BY place) AS bytes, row_number() OVER (ORDER BY place) AS number
     FROM operation_items
     WHERE operation_id = $1 AND place BETWEEN $2 + 1 AND $2 + $3 AND state = 'WAITING'
 ) AS measured

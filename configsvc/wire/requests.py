@@ -30,6 +30,7 @@ from configapi.v1.schema_service_pb2 import (
     CreateSchemaVersionRequest,
     DeleteSchemaRequest,
     ImportSchemasRequest,
+    MigrateConfigurationsRequest,
 )
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
@@ -78,6 +79,7 @@ AnyWrite = (
     | CreateSchemaVersionRequest
     | DeleteSchemaRequest
     | ImportSchemasRequest
+    | MigrateConfigurationsRequest
 )
 
 
