@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -111,7 +111,7 @@ def upload_handler(method: Method, call: UploadMethod) -> UploadHandler:
         started = time.perf_counter()
         method.in_flight.begin()
         try:
-            response = (await call(requests, ANONYMOUS)).SerializeToString()
+            response = (await call(_whole(requests, context), ANONYMOUS)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(time.perf_counter() - started)
             await _fail(error, method, started, None, context)
@@ -125,6 +125,20 @@ def upload_handler(method: Method, call: UploadMethod) -> UploadHandler:
         return response
 
     return handle
+
+
+async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGenerator[bytes]:
+    """The requests of a stream to its end. For grpcio, a stream that breaks off ends like any other; what tells the two
+    apart is that then nothing can be sent any more.
+    """
+    async for request in requests:
+        yield request
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.InternalError as error:
+        raise asyncio.CancelledError from error
+    if context.cancelled():
+        raise asyncio.CancelledError
 
 
 def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:

@@ -19,7 +19,7 @@ from tests.service import Service, struct
 
 ATOMIC = ImportMode.IMPORT_MODE_ATOMIC
 PER_ITEM = ImportMode.IMPORT_MODE_PER_ITEM
-LIMIT_SECONDS = 50
+LIMIT_SECONDS = 120
 
 
 def item(

@@ -1,4 +1,3 @@
-import pytest
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import ListValue
@@ -7,7 +6,7 @@ from configapi.v1.configuration_service_pb2 import ChangeType
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
 from configsvc.domain.content import JsonObject, JsonValue
-from tests.api.calls import content, create, create_application, get, head, names, patch
+from tests.api.calls import content, create, create_application, get, head
 from tests.bulk.operating import ended, imported, item, items_of, metadata_of, result_of
 from tests.schemas.calls import create_schema, create_version
 from tests.service import Service, struct
@@ -18,7 +17,10 @@ PORTS: JsonObject = {
     "properties": {"ports": {"type": "array", "items": {"type": "integer", "maximum": 9999}}},
     "required": ["ports"],
 }
-PATCH: list[JsonValue] = [{"op": "add", "path": "/ports", "value": []}, {"op": "move", "from": "/port", "path": "/ports/-"}]
+PATCH: list[JsonValue] = [
+    {"op": "add", "path": "/ports", "value": []},
+    {"op": "move", "from": "/port", "path": "/ports/-"},
+]
 
 
 def json_patch(operations: list[JsonValue]) -> ListValue:
