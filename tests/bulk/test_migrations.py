@@ -1,5 +1,6 @@
+from typing import Any
+
 from google.longrunning.operations_proto_pb2 import Operation
-from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import ListValue
 
 from configapi.v1.configuration_service_pb2 import ChangeType
@@ -24,7 +25,8 @@ PATCH: list[JsonValue] = [
 
 
 def json_patch(operations: list[JsonValue]) -> ListValue:
-    return ParseDict(operations, ListValue())
+    wrapped = struct({"patch": operations})
+    return wrapped.fields["patch"].list_value
 
 
 async def two_versions(service: Service) -> None:
@@ -40,8 +42,8 @@ async def pinned(service: Service, *ports: int) -> None:
     assert result_of(await imported(service, *made)).created_count == len(ports)
 
 
-async def migrated(service: Service, **fields: object) -> Operation:
-    request = MigrateConfigurationsRequest(**{"schema": "web", "json_patch": json_patch(PATCH)} | fields)
+async def migrated(service: Service, **fields: Any) -> Operation:
+    request = MigrateConfigurationsRequest(schema="web", json_patch=json_patch(PATCH), **fields)
     return await ended(service, await service.schemas.MigrateConfigurations(request))
 
 

@@ -1,6 +1,7 @@
 """google.longrunning.Operations, and the items of operations."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -59,12 +60,13 @@ async def until_state(service: Service, name: str, state: OperationMetadata.Stat
 
 
 async def test_an_operation_that_does_not_exist_is_not_found(service: Service) -> None:
-    for call, request in (
+    calls: list[tuple[Any, Any]] = [
         (service.operations.CancelOperation, CancelOperationRequest(name=UNKNOWN)),
         (service.operations.DeleteOperation, DeleteOperationRequest(name=UNKNOWN)),
         (service.operations.WaitOperation, WaitOperationRequest(name=UNKNOWN)),
         (service.items.ListOperationItems, ListOperationItemsRequest(operation=UNKNOWN)),
-    ):
+    ]
+    for call, request in calls:
         with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await call(request)
     with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
