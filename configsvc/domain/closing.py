@@ -73,7 +73,9 @@ class _Closing:
     def _spread(self) -> None:
         """Gives each place the roles in which it is reached from the root."""
         waiting = [("", _Role.WHOLE)]
-        if any("$dynamicRef" in place.schema or "$recursiveRef" in place.schema for place in self._found.places.values()):
+        if any(
+            "$dynamicRef" in place.schema or "$recursiveRef" in place.schema for place in self._found.places.values()
+        ):
             waiting += [
                 (place.pointer, _Role.PART)
                 for place in self._found.places.values()

@@ -347,7 +347,9 @@ _COMPOSING = {
 def _lists(side: _Side, keyword: str) -> JsonObject:
     """Of a keyword that may hold lists and schemas, the lists, as dependentRequired would have them."""
     value = side.keywords().get(keyword)
-    lists: JsonObject = {key: names for key, names in value.items() if isinstance(names, list)} if isinstance(value, dict) else {}
+    lists: JsonObject = (
+        {key: names for key, names in value.items() if isinstance(names, list)} if isinstance(value, dict) else {}
+    )
     return {"dependentRequired": lists}
 
 

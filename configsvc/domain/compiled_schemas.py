@@ -188,7 +188,7 @@ def _applied(schemas: CompiledSchemas, node: Node) -> list[Node]:
     schema = schemas.schema(node)
     if not isinstance(schema, dict):
         return []
-    found = [schemas.target(node, uri) for keyword, uri in references_of(schema)]
+    found = [schemas.target(node, uri) for _, uri in references_of(schema)]
     if found and schemas.draft(node) <= 7:
         return found
     parts = subschemas(schema, schemas.draft(node), node.pointer, IN_PLACE + MEMBERS)

@@ -127,6 +127,11 @@ class Explanation:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 yield from self._alternatives(keyword, list(self._parts(node, schema, keyword)), value, pointer)
+        yield from self._conditions(node, schema, value, pointer)
+        if isinstance(value, dict):
+            yield from self._dependent(node, schema, value, pointer)
+
+    def _conditions(self, node: Node, schema: JsonObject, value: JsonValue, pointer: str) -> Iterator[Fault]:
         for part in self._parts(node, schema, "not"):
             if self._accepts(part, value):
                 yield Fault(pointer=pointer, keyword="not", message='is what the schema excludes with "not"')
@@ -134,8 +139,6 @@ class Explanation:
             branch = "then" if self._accepts(part, value) else "else"
             for then in self._parts(node, schema, branch):
                 yield from self._at(then, value, pointer)
-        if isinstance(value, dict):
-            yield from self._dependent(node, schema, value, pointer)
 
     def _parts(self, node: Node, schema: JsonObject, *keywords: str) -> Iterator[Node]:
         for part in subschemas(schema, self._schemas.draft(node), node.pointer, keywords):
@@ -149,18 +152,18 @@ class Explanation:
             yield Fault(pointer=pointer, keyword=keyword, message=message)
         if satisfied:
             return
-        meant = [faults for faults in explained if not any(_is_other_thing(fault, pointer) for fault in faults)]
+        meant: list[tuple[Fault, ...]] = [
+            faults for faults in explained if not any(_is_other_thing(fault, pointer) for fault in faults)
+        ]
         if len(meant) == 1:
             yield from meant[0]
             return
-        reasons = "; or ".join(_reason(faults, pointer) for faults in (meant or explained)[:3])
+        reasons = "; or ".join(_reason(faults, pointer) for faults in (meant or explained)[:3] if faults)
         message = f"satisfies none of the {len(parts)} alternatives of {keyword}: {reasons}"
         yield Fault(pointer=pointer, keyword=keyword, message=message)
 
     def _dependent(self, node: Node, schema: JsonObject, value: JsonObject, pointer: str) -> Iterator[Fault]:
-        for part in subschemas(
-            schema, self._schemas.draft(node), node.pointer, ("dependentSchemas", "dependencies")
-        ):
+        for part in subschemas(schema, self._schemas.draft(node), node.pointer, ("dependentSchemas", "dependencies")):
             if part.key in value:
                 yield from self._at(Node(node.uri, part.pointer), value, pointer)
 
@@ -177,15 +180,23 @@ class Explanation:
             matched = {key: member for key, member in value.items() if validator.is_valid(key)}
             rest = {key: member for key, member in rest.items() if key not in matched}
             yield from self._members(Node(node.uri, part.pointer), matched.items(), pointer)
+        yield from self._additional(node, schema, rest, pointer)
+        yield from self._names(node, schema, value, pointer)
+
+    def _additional(self, node: Node, schema: JsonObject, rest: JsonObject, pointer: str) -> Iterator[Fault]:
         for part in self._parts(node, schema, "additionalProperties"):
             if self._schemas.schema(part) is False:
                 yield from _unexpected(rest, "additionalProperties", pointer)
             else:
                 yield from self._members(part, rest.items(), pointer)
+
+    def _names(self, node: Node, schema: JsonObject, value: JsonObject, pointer: str) -> Iterator[Fault]:
         for part in self._parts(node, schema, "propertyNames"):
             for name in value:
                 if not self._accepts(part, name):
-                    message = f'has the property name "{shortened(name, MAX_SHOWN)}", which propertyNames does not allow'
+                    message = (
+                        f'has the property name "{shortened(name, MAX_SHOWN)}", which propertyNames does not allow'
+                    )
                     yield Fault(pointer=pointer, keyword="propertyNames", message=message)
 
     def _items(self, node: Node, schema: JsonObject, value: list[JsonValue], pointer: str) -> Iterator[Fault]:
@@ -238,7 +249,11 @@ def _meets_limit(validator: jsonschema_rs.Validator, keyword: str, value: JsonVa
 
 def _unexpected(names: Iterable[str], keyword: str, pointer: str) -> Iterator[Fault]:
     for name in islice(names, MAX_FAULTS):
-        yield Fault(pointer=pointer, keyword=keyword, message=f'has the property "{shortened(name, MAX_SHOWN)}", which is not declared')
+        yield Fault(
+            pointer=pointer,
+            keyword=keyword,
+            message=f'has the property "{shortened(name, MAX_SHOWN)}", which is not declared',
+        )
 
 
 def _is_other_thing(fault: Fault, pointer: str) -> bool:
@@ -247,6 +262,7 @@ def _is_other_thing(fault: Fault, pointer: str) -> bool:
 
 
 def _reason(faults: tuple[Fault, ...], pointer: str) -> str:
-    where = faults[0].pointer.removeprefix(pointer)
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where} {shortened(faults[0].message, MAX_REASON_LENGTH)}{more}".strip()
+    first, *others = faults
+    where = first.pointer.removeprefix(pointer)
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where} {shortened(first.message, MAX_REASON_LENGTH)}{more}".strip()

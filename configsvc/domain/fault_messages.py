@@ -64,17 +64,15 @@ _TYPES: dict[type, str] = {
 }
 
 
-def describe(
-    keyword: str, schema: JsonObject, value: JsonValue, pointer: str, *, limit: bool
-) -> Iterator[Fault]:
+def describe(keyword: str, schema: JsonObject, value: JsonValue, pointer: str, *, limit: bool) -> Iterator[Fault]:
     """The faults of a value that a keyword refuses; limit says that its pattern met the limit of work."""
     if keyword == "required":
         yield from _missing(schema[keyword], value, pointer, keyword, "")
     elif keyword in {"dependentRequired", "dependencies"}:
         wanted = schema[keyword]
-        for name, others in wanted.items() if isinstance(wanted, dict) and isinstance(value, dict) else ():
-            if name in value:
-                yield from _missing(others, value, pointer, keyword, f', which "{name}" calls for')
+        if isinstance(wanted, dict) and isinstance(value, dict):
+            for name in wanted.keys() & value.keys():
+                yield from _missing(wanted[name], value, pointer, keyword, f', which "{name}" calls for')
     else:
         message = PATTERN_LIMIT if limit else _message(keyword, schema, value)
         yield Fault(pointer=pointer, keyword=keyword, message=message)
@@ -86,9 +84,10 @@ def shortened(text: str, limit: int) -> str:
 
 
 def _missing(names: JsonValue, value: JsonValue, pointer: str, keyword: str, why: str) -> Iterator[Fault]:
-    for name in names if isinstance(names, list) and isinstance(value, dict) else ():
-        if name not in value:
-            yield Fault(pointer=pointer, keyword=keyword, message=f'lacks the property "{name}"{why}')
+    if isinstance(names, list) and isinstance(value, dict):
+        for name in map(str, names):
+            if name not in value:
+                yield Fault(pointer=pointer, keyword=keyword, message=f'lacks the property "{name}"{why}')
 
 
 def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:

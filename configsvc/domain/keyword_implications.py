@@ -56,7 +56,7 @@ def _options(schema: JsonObject) -> list[JsonValue] | None:
 
 
 def implied(keyword: str, old: JsonObject, new: JsonObject, draft: int) -> bool:
-    """Whether the old schema's keywords imply what the new one says with a keyword: one without a rule must be equal."""
+    """Whether the old schema's keywords imply what the new one says with one: without a rule, it must be equal."""
     return _RULES.get(keyword, _equal)(keyword, old, new, draft)
 
 
@@ -91,7 +91,8 @@ def _bound(keyword: str, old: JsonObject, new: JsonObject, draft: int) -> bool:
     end = "Minimum" if keyword.endswith("inimum") else "Maximum"
     if draft == 4 and keyword.startswith("exclusive"):
         return new[keyword] is False or _bound(end.lower(), old, new, draft)
-    wanted = _bounds(end, new, draft) if draft == 4 else [(new[keyword], keyword.startswith("exclusive"))]
+    exclusive = keyword.startswith("exclusive")
+    wanted = [bound for bound in _bounds(end, new, draft) if draft == 4 or bound[1] == exclusive]
     sign = 1 if end == "Minimum" else -1
     return all(
         any(

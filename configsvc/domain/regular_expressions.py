@@ -2,9 +2,9 @@
 
 A pattern within SMALL_SIZE that neither looks around nor refers back is matched by an automaton, in time linear in the
 text. Any other needs backtracking, or an automaton so large that each character is dear. These are matched behind a
-guard: steps that fail, one or two for each character, and count against the same limit as the pattern's own steps do. So
-a long text meets the limit at once and a short one after little work. At the limit the engine fails, and jsonschema-rs
-refuses the whole document, under `not` too.
+guard: steps that fail, one or two for each character, and count against the same limit as the pattern's own steps do.
+So a long text meets the limit at once and a short one after little work. At the limit the engine fails, and
+jsonschema-rs refuses the whole document, under `not` too.
 """
 
 from functools import lru_cache
@@ -16,9 +16,7 @@ SMALL_SIZE = 32 * 1024
 MAX_SIZE = 2 * 1024 * 1024
 MAX_LENGTH = 4096
 MAX_STEPS = 4000
-MATCHING = jsonschema_rs.FancyRegexOptions(
-    backtrack_limit=MAX_STEPS, size_limit=MAX_SIZE, dfa_size_limit=MAX_SIZE
-)
+MATCHING = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS, size_limit=MAX_SIZE, dfa_size_limit=MAX_SIZE)
 
 _LINEAR = jsonschema_rs.RegexOptions(size_limit=SMALL_SIZE)
 _GUARD = r"(?:^(?:(?!\x00)[^\x00])*(?!)|)"

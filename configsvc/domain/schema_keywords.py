@@ -113,5 +113,3 @@ def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
     for key, schema in members:
         if isinstance(schema, dict | bool):
             yield Subschema(keyword=keyword, key=str(key), pointer=f"{pointer}/{escaped(str(key))}", schema=schema)
-
-

@@ -80,9 +80,7 @@ def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
             for inner in deep[0]:
                 yield from _innermost(inner)
             return
-    yield Fault(
-        pointer=pointer_of(error.instance_path), keyword=kind.name, message=error.message[:MAX_MESSAGE_LENGTH]
-    )
+    yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=error.message[:MAX_MESSAGE_LENGTH])
 
 
 def _faults_of_place(place: Place, found: References) -> Iterator[Fault]:

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from configsvc.domain.schema_keywords import DRAFT_URIS, draft_uri
 
 Schema = Any
+
+# A document of few parts is made of many choices, and many documents accept nothing.
+UNHURRIED = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 NAMES = ("a", "b", "ab", "c")
 PATTERNS = ("^a", "b$", "c")
@@ -14,7 +18,11 @@ TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 names = st.sampled_from(NAMES)
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 4), st.sampled_from([0.5, 1.5, -0.5]), st.sampled_from(["", "a", "bc", "abc"])
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 4),
+    st.sampled_from([0.5, 1.5, -0.5]),
+    st.sampled_from(["", "a", "bc", "abc"]),
 )
 values = st.recursive(
     scalars,
@@ -26,24 +34,27 @@ objects = st.dictionaries(names, values, max_size=4)
 drafts = st.sampled_from(sorted(DRAFT_URIS.values()))
 
 
-def documents(draft: int, *, refers: bool = True) -> st.SearchStrategy[dict[str, Any]]:
-    """Well-formed documents of a draft, with definitions that refer to each other."""
+def documents(draft: int, *, recursive: bool = True) -> st.SearchStrategy[dict[str, Any]]:
+    """Well-formed documents of a draft, with definitions x and y: x refers to y and, if recursive, each to all."""
     definitions = "$defs" if draft >= 2019 else "definitions"
-    inner = schemas(draft, refers=refers)
     return st.builds(
-        lambda root, x, y: {**root, "$schema": draft_uri(draft), definitions: {"x": x, "y": y}}, inner, inner, inner
+        lambda root, x, y: {**root, "$schema": draft_uri(draft), definitions: {"x": x, "y": y}},
+        schemas(draft),
+        schemas(draft, "xy" if recursive else "y"),
+        schemas(draft, "xy" if recursive else ""),
     )
 
 
-def schemas(draft: int, *, refers: bool = True) -> st.SearchStrategy[dict[str, Any]]:
-    """Object schemas of a draft."""
+def schemas(draft: int, targets: str = "xy") -> st.SearchStrategy[dict[str, Any]]:
+    """Object schemas of a draft that refer to definitions."""
     leaves = _leaves(draft)
     definitions = "$defs" if draft >= 2019 else "definitions"
-    references = st.sampled_from(["#/" + definitions + "/x", "#/" + definitions + "/y"])
     base = st.fixed_dictionaries({}, optional=leaves)
-    if refers:
-        base = base | st.builds(lambda uri: {"$ref": uri}, references)
-    return st.recursive(base, lambda inner: st.fixed_dictionaries({}, optional=_chosen(draft, inner, leaves)), max_leaves=5)
+    if targets:
+        base = base | st.builds(lambda name: {"$ref": f"#/{definitions}/{name}"}, st.sampled_from(targets))
+    return st.recursive(
+        base, lambda inner: st.fixed_dictionaries({}, optional=_chosen(draft, inner, leaves)), max_leaves=5
+    )
 
 
 def _leaves(draft: int) -> dict[str, Any]:
@@ -92,12 +103,18 @@ def _chosen(draft: int, inner: st.SearchStrategy[Schema], leaves: dict[str, Any]
     if draft >= 7:
         keywords |= {"if": schema, "then": schema, "else": schema}
     if draft < 2019:
-        keywords["dependencies"] = st.dictionaries(names, schema | st.lists(names, min_size=1, max_size=2, unique=True), max_size=2)
+        keywords["dependencies"] = st.dictionaries(
+            names, schema | st.lists(names, min_size=1, max_size=2, unique=True), max_size=2
+        )
     else:
         keywords |= {
             "dependentSchemas": st.dictionaries(names, schema, max_size=2),
             "unevaluatedProperties": schema,
             "unevaluatedItems": schema,
         }
-    keywords |= {"prefixItems": several} if draft >= 2020 else {"items": inner | several, "additionalItems": inner | st.booleans()}
+    keywords |= (
+        {"prefixItems": several}
+        if draft >= 2020
+        else {"items": inner | several, "additionalItems": inner | st.booleans()}
+    )
     return keywords

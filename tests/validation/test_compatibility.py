@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc.domain.compatibility import incompatibilities
@@ -11,7 +11,7 @@ from configsvc.domain.content import JsonObject
 from configsvc.domain.validation import Validator
 from tests.validation.corpus import documents as corpus_documents
 from tests.validation.corpus import needs_corpus
-from tests.validation.schemas import documents, drafts, objects, schemas
+from tests.validation.schemas import UNHURRIED, documents, drafts, objects, schemas
 
 OPEN: JsonObject = {
     "type": "object",
@@ -46,7 +46,7 @@ def _changed(draw: st.DrawFn, old: Any, other: Any, draft: int) -> Any:
 
 
 @given(changes(), st.lists(objects, min_size=5, max_size=15))
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@settings(suppress_health_check=UNHURRIED, deadline=None)
 def test_what_is_said_to_be_compatible_refuses_nothing_that_was_accepted(
     change: tuple[JsonObject, JsonObject], configs: list[JsonObject]
 ) -> None:
@@ -64,14 +64,14 @@ def test_what_is_said_to_be_compatible_refuses_nothing_that_was_accepted(
         pytest.param(OPEN, {**OPEN, "title": "Ports"}, id="a title"),
         pytest.param(CLOSED, OPEN, id="opened"),
         pytest.param(OPEN, {**OPEN, "required": []}, id="less is required"),
-        pytest.param(CLOSED, {**CLOSED, "properties": {**OPEN["properties"], "host": {"type": "string"}}}, id="a property of a closed object"),  # pyright: ignore[reportGeneralTypeIssues]
-        pytest.param({"properties": {"a": {"enum": [1, 2]}}}, {"properties": {"a": {"enum": [2, 1, 3]}}}, id="a longer enum"),
-        pytest.param({"properties": {"a": {"type": "integer"}}}, {"properties": {"a": {"type": ["number", "null"]}}}, id="a wider type"),
-        pytest.param({"properties": {"a": {"minimum": 2}}}, {"properties": {"a": {"exclusiveMinimum": 1}}}, id="a lower bound"),
-        pytest.param({"anyOf": [{"required": ["a"]}]}, {"anyOf": [{"required": ["b"]}, {"required": ["a"]}]}, id="another alternative"),
+        pytest.param(CLOSED, {**CLOSED, "properties": {**OPEN["properties"], "host": {"type": "string"}}}, id="a property of a closed object"),  # pyright: ignore[reportGeneralTypeIssues]  # noqa: E501
+        pytest.param({"properties": {"a": {"enum": [1, 2]}}}, {"properties": {"a": {"enum": [2, 1, 3]}}}, id="a longer enum"),  # noqa: E501
+        pytest.param({"properties": {"a": {"type": "integer"}}}, {"properties": {"a": {"type": ["number", "null"]}}}, id="a wider type"),  # noqa: E501
+        pytest.param({"properties": {"a": {"minimum": 2}}}, {"properties": {"a": {"exclusiveMinimum": 1}}}, id="a lower bound"),  # noqa: E501
+        pytest.param({"anyOf": [{"required": ["a"]}]}, {"anyOf": [{"required": ["b"]}, {"required": ["a"]}]}, id="another alternative"),  # noqa: E501
         pytest.param({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"required": ["a"]}, id="one of all"),
-        pytest.param({"$ref": "#/$defs/a", "$defs": {"a": OPEN}}, {"$ref": "#/$defs/b", "$defs": {"b": OPEN}}, id="a definition by another name"),
-        pytest.param({"$ref": "configsvc://schemas/a@1"}, {"$ref": "configsvc://schemas/a@1"}, id="the same stored version"),
+        pytest.param({"$ref": "#/$defs/a", "$defs": {"a": OPEN}}, {"$ref": "#/$defs/b", "$defs": {"b": OPEN}}, id="a definition by another name"),  # noqa: E501
+        pytest.param({"$ref": "configsvc://schemas/a@1"}, {"$ref": "configsvc://schemas/a@1"}, id="the same stored version"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_change_that_widens_is_compatible(old: JsonObject, new: JsonObject) -> None:
