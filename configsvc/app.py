@@ -18,6 +18,7 @@ from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
+from configsvc.joint_writes import JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -142,7 +143,7 @@ class Parts:
     cache: Cache
     feed: Feed
     writes: Writes
-    validators: Validators
+    joint: JointWrites
     merged: MergedWrites
     operations: Operations
     runs: OperationRuns
@@ -152,7 +153,8 @@ class Parts:
 
 def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
-    writes, validators = Writes(database), Validators()
+    writes = Writes(database)
+    joint = JointWrites(writes, Validators())
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
@@ -165,8 +167,8 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) 
         cache=cache,
         feed=Feed(url, cache),
         writes=writes,
-        validators=validators,
-        merged=MergedWrites(database, writes, validators),
+        joint=joint,
+        merged=MergedWrites(database, joint),
         operations=Operations(database),
         runs=OperationRuns(database, url, carriers),
         imports=imports,
@@ -183,7 +185,10 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, parts.merged, reads), watches, encoder, Uploads(parts.imports, parts.pool)
+            Configurations(database, parts.merged, parts.joint, reads),
+            watches,
+            encoder,
+            Uploads(parts.imports, parts.pool),
         ),
         "OperationService": OperationServicer(parts.operations),
         "Operations": OperationsServicer(parts.operations),
@@ -210,7 +215,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
         reads=reads,
         writes=writes,
         merged_writes=parts.merged,
-        validators=parts.validators,
+        validators=parts.joint.validators,
         database=database,
     )
     registry.register(state)

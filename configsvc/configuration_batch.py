@@ -1,11 +1,11 @@
-"""Many writes to configurations in one transaction, set-based, each with its own outcome."""
+"""Merged writes in one transaction, set-based, each with its own outcome: what others hold is left out."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import ResourceExistsError
-from configsvc.domain.models import Configuration, Kind, Written
+from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -16,9 +16,9 @@ from configsvc.domain.writes import (
     pin_to_check,
     resolved,
 )
-from configsvc.storage import applications, configuration_writes, configurations, log, pins, requests
+from configsvc.storage import configuration_writes, log, pins, requests
 from configsvc.validators import Validators
-from configsvc.write_plan import NO_PINS, Changed, Found, Outcome, Pins, Plan, Unchanged
+from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Changed, Found, Outcome, Pins, Plan, Unchanged
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -26,25 +26,21 @@ if TYPE_CHECKING:
 # What is locked is read: of large configurations, as many as a batch can write.
 READ_LIMIT_BYTES = 1024 * 1024
 
-Ref = TypeVar("Ref")
-Row = TypeVar("Row")
-
 
 async def write_batch(
-    connection: "Connection", validators: Validators, writes: Sequence[ConfigurationWrite], *, wait: bool
+    connection: "Connection", validators: Validators, writes: Sequence[ConfigurationWrite]
 ) -> tuple[Outcome, ...]:
     """Does, within a transaction, what can be done; the outcomes of the writes, in their order.
 
-    wait: for whoever holds a row; otherwise its write is left out as held. Raises what makes the whole transaction
-    fail: WriteConflictError, InvalidRequestError or ResourceExistsError.
+    Whatever it raises makes the whole transaction fail, and says nothing of who is to blame.
     """
-    plan = Plan(writes)
+    plan = Plan(writes, limit_bytes=BATCH_LIMIT_BYTES)
     claimed = await _claim(connection, plan)
-    found = await _look(connection, plan, wait=wait)
-    held = await _pin(connection, validators, plan, found, wait=wait)
+    found = await _look(connection, plan)
+    held = await _pin(connection, validators, plan, found)
     for place, _ in plan.open:
         plan.add(place, found[place], held)
-    await _carry_out(connection, plan)
+    await carry_out(connection, plan)
     await _complete(connection, {request_id: plan.outcomes[place] for request_id, place in claimed.items()})
     return tuple(plan.outcomes[place] for place in range(len(writes)))
 
@@ -60,44 +56,38 @@ async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
         return {}
     contexts = [write.context for _, write in plan.open if write.context.request_id]
     for request_id, answer in (await requests.claim(connection, contexts)).items():
-        plan.outcomes[places.pop(request_id)] = Unchanged(written=answer) if isinstance(answer, Written) else answer
+        is_done = isinstance(answer, requests.Earlier)
+        plan.outcomes[places.pop(request_id)] = Unchanged(written=answer.written[0]) if is_done else answer
     return places
 
 
-async def _look(connection: "Connection", plan: Plan, *, wait: bool) -> dict[int, Found]:
+async def _look(connection: "Connection", plan: Plan) -> dict[int, Found]:
     """Locks what the writes are about; what was found, by their places."""
     creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
     owners = await configuration_writes.share_free(connection, creations) if creations else {}
     others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
     current = await configuration_writes.lock_free(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
-    if wait:
-        await _wait_for_held(owners, lambda ref: applications.share(connection, ref))
-        await _wait_for_held(current, lambda ref: configurations.lock(connection, ref))
     return {
         place: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for place, write in plan.open
     }
 
 
-async def _wait_for_held(found: dict[Ref, Row | Held], lock: Callable[[Ref], Awaitable[Row | None]]) -> None:
-    for ref in [ref for ref, row in found.items() if isinstance(row, Held)]:
-        # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
-        row = await lock(ref) or await lock(ref)
-        if row is None:
-            del found[ref]
-        else:
-            found[ref] = row
-
-
-async def _pin(
-    connection: "Connection", validators: Validators, plan: Plan, found: Mapping[int, Found], *, wait: bool
-) -> Pins:
-    """Holds the schemas that the writes pin to, as they are."""
+async def _pin(connection: "Connection", validators: Validators, plan: Plan, found: Mapping[int, Found]) -> Pins:
     wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
     if not wanted:
         return NO_PINS
-    share = pins.share if wait else pins.share_free
-    schemas = await share(connection, {pin.schema for pin in wanted})
+    schemas = await pins.share_free(connection, {pin.schema for pin in wanted})
+    return await pins_of(connection, validators, wanted, schemas)
+
+
+async def pins_of(
+    connection: "Connection",
+    validators: Validators,
+    wanted: Collection[SchemaVersionRef],
+    schemas: Mapping[str, PinnedSchema | Held],
+) -> Pins:
+    """The pins with the validators of the versions that they name, of schemas that are held."""
     versions = {
         resolved(pin, schema)
         for pin in wanted
@@ -106,36 +96,47 @@ async def _pin(
     return Pins(schemas=schemas, validators=await validators.get(connection, versions))
 
 
-async def _carry_out(connection: "Connection", plan: Plan) -> None:
+async def carry_out(connection: "Connection", plan: Plan) -> None:
+    """Writes what was planned: deletions, then updates, then creations, which may take the names given up before."""
     if plan.deletions:
-        await configuration_writes.delete(connection, tuple(plan.deletions.values()))
+        gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
         for place, planned in plan.deletions.items():
-            plan.outcomes[place] = Changed(configuration=planned.configuration)
+            plan.outcomes[place] = Changed(configuration=gone[planned.configuration.id])
     if plan.updates:
-        _note(plan, plan.updates, await configuration_writes.update(connection, tuple(plan.updates.values())))
+        written = await configuration_writes.update(connection, tuple(plan.updates.values()))
+        for place, planned in plan.updates.items():
+            plan.outcomes[place] = _updated(planned, written)
     if plan.insertions:
-        _note(plan, plan.insertions, await configuration_writes.insert(connection, tuple(plan.insertions.values())))
+        written = await configuration_writes.insert(connection, tuple(plan.insertions.values()))
+        for place, planned in plan.insertions.items():
+            plan.outcomes[place] = _inserted(planned, written)
 
 
-def _note(plan: Plan, planned: Mapping[int, Planned], written: Mapping[str, Configuration]) -> None:
-    for place, one in planned.items():
-        configuration = written.get(one.configuration.id)
-        key = f"{one.configuration.application}:{one.configuration.name}"
-        plan.outcomes[place] = (
-            Changed(configuration=configuration) if configuration else ResourceExistsError("configuration", key)
-        )
+def _updated(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
+    # What does not really change is left as it is.
+    current = planned.configuration
+    unchanged = Unchanged(written=Written(resource_id=current.id, version=current.version))
+    return Changed(configuration=written[current.id]) if current.id in written else unchanged
+
+
+def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
+    new = planned.configuration
+    if new.id in written:
+        return Changed(configuration=written[new.id])
+    return ResourceExistsError("configuration", f"{new.application}:{new.name}")
 
 
 async def _complete(connection: "Connection", outcomes: Mapping[str, Outcome]) -> None:
     """Notes what the calls wrote, by request_id; those that wrote nothing are free to come again."""
-    written = {request_id: version for request_id, outcome in outcomes.items() if (version := _written(outcome))}
+    written = {request_id: version for request_id, outcome in outcomes.items() if (version := written_by(outcome))}
     if written:
         await requests.complete(connection, written)
     if len(written) < len(outcomes):
         await requests.release(connection, outcomes.keys() - written.keys())
 
 
-def _written(outcome: Outcome) -> Written | None:
+def written_by(outcome: Outcome) -> Written | None:
+    """The version that the write left behind, if it was done."""
     match outcome:
         case Changed(configuration=configuration):
             return Written(resource_id=configuration.id, version=configuration.version)
@@ -145,14 +146,18 @@ def _written(outcome: Outcome) -> Written | None:
             return None
 
 
-async def answers_of(connection: "Connection", outcomes: Sequence[Outcome]) -> dict[int, Configuration]:
+async def answers_of(
+    connection: "Connection", outcomes: Sequence[Outcome], *, with_config: bool = True
+) -> dict[int, Configuration]:
     """After the end of the transaction: the configurations as the writes left them, by place. Of a deletion, only the
     revision matters. Without a commit, what changed has no revision. A version that was compacted, which a call found
     that was repeated when its request_id expired, is left out.
     """
     changed = {place: outcome.configuration for place, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
     earlier = {place: outcome.written for place, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
-    versions = await configuration_writes.get_versions(connection, set(earlier.values())) if earlier else {}
+    wanted = set(earlier.values())
+    get_versions = configuration_writes.get_versions
+    versions = await get_versions(connection, wanted, with_config=with_config) if earlier else {}
     revision = await _revision_of(connection, next(iter(changed.values()))) if changed else 0
     return {place: replace(row, revision=revision) for place, row in changed.items()} | {
         place: versions[written] for place, written in earlier.items() if written in versions

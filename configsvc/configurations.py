@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ulid import ULID
+
 from configsvc.cache import Answer
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
@@ -15,8 +17,10 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Page,
+    WriteContext,
 )
-from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.domain.writes import Creation, Deletion, JointWrite, Update
+from configsvc.joint_writes import Joint, JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
@@ -51,9 +55,10 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: MergedWrites, reads: Reads) -> None:
+    def __init__(self, database: "Database", writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
         self._database = database
         self._writes = writes
+        self._joint = joint
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
@@ -130,6 +135,13 @@ class Configurations:
         revision = (await self._writes.write(deletion)).revision
         self._reads.require(revision)
         return revision
+
+    async def write_many(self, writes: Sequence[JointWrite], context: WriteContext) -> Joint:
+        """All in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+        # What they are about is for the database to put in order; so they have no turn to wait for.
+        joint = await self._joint.write(str(ULID()), writes, context, with_config=False)
+        self._reads.require(joint.revision)
+        return joint
 
 
 async def _application_id(connection: "Connection", ref: ApplicationRef | None) -> str | None:

@@ -5,20 +5,20 @@ commit, so that one commit for each write would be a quarter of what PostgreSQL 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from configsvc.configuration_batch import answers_of, write_batch
-from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
+from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
-from configsvc.validators import Validators
+from configsvc.joint_writes import JointWrites
 from configsvc.write_plan import Changed, Outcome, Unchanged
-from configsvc.writes import WRITE_LIMIT_SECONDS, Writes, transaction
+from configsvc.writes import WRITE_LIMIT_SECONDS, transaction
 
 if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+    from configsvc.storage.database import Database
 
 BATCH_LIMIT = 256
 # One at a time makes the most of each commit; only beside one that takes long, as behind a name that a session holds,
@@ -57,12 +57,11 @@ class MergedWrites:
     is a transaction of its own.
     """
 
-    def __init__(self, database: "Database", writes: Writes, validators: Validators) -> None:
+    def __init__(self, database: "Database", joint: JointWrites) -> None:
         # How many writes came in how many transactions; those that went alone are counted there.
         self.merged = self.transactions = 0
         self._database = database
-        self._writes = writes
-        self._validators = validators
+        self._joint = joint
         self._queue: deque[Waiting] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
@@ -139,7 +138,7 @@ class MergedWrites:
                 self.transactions += 1
                 async with transaction(connection):
                     writes = [waiting.write for waiting in batch]
-                    outcomes = await write_batch(connection, self._validators, writes, wait=False)
+                    outcomes = await write_batch(connection, self._joint.validators, writes)
                 committed = True
                 answers = await answers_of(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller is told
@@ -208,32 +207,10 @@ class MergedWrites:
         return task
 
     async def _run_alone(self, waiting: Waiting) -> None:
-        keep = not waiting.write.context.validate_only
-        write = waiting.write if keep else _without_request_id(waiting.write)
         try:
-            waiting.accept(
-                await self._writes.run(waiting.subject, partial(_written, write, self._validators), _answer, keep=keep)
-            )
+            waiting.accept(await self._joint.write_one(waiting.subject, waiting.write))
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
             waiting.refuse(error)
-
-
-async def _written(write: ConfigurationWrite, validators: Validators, connection: "Connection") -> Outcome:
-    (outcome,) = await write_batch(connection, validators, (write,), wait=True)
-    if isinstance(outcome, ConfigsvcError):
-        raise outcome
-    return outcome
-
-
-async def _answer(connection: "Connection", outcome: Outcome) -> Configuration:
-    answers = await answers_of(connection, (outcome,))
-    if not answers:
-        raise WriteConflictError
-    return answers[0]
-
-
-def _without_request_id(write: ConfigurationWrite) -> ConfigurationWrite:
-    return replace(write, context=replace(write.context, request_id=""))
 
 
 def _refuse(batch: Sequence[Waiting], error: Exception) -> None:

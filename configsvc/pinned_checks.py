@@ -10,10 +10,9 @@ from configsvc.domain.errors import DatabaseBusyError
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
 from configsvc.domain.validation import Validator
 from configsvc.storage import log, pinned
+from configsvc.storage.pinned import PinnedConfiguration
 
 if TYPE_CHECKING:
-    from asyncpg import Record
-
     from configsvc.storage.database import Connection, Database
 
 SNAPSHOT_LIMIT_SECONDS = 30.0
@@ -53,33 +52,32 @@ async def check_pinned(
     revision = await log.head(connection)
     offenders: list[ConfigurationFaults] = []
     offender_count = checked_count = 0
-    async for rows in pinned.pages(connection, schema, after_revision=after_revision):
-        count, found = await asyncio.to_thread(_offenders, validator, rows, MAX_OFFENDERS - len(offenders))
+    async for page in pinned.pages(connection, schema, after_revision=after_revision):
+        count, found = await asyncio.to_thread(_offenders, validator, page, MAX_OFFENDERS - len(offenders))
         offenders += found
         offender_count += count
-        checked_count += len(rows)
+        checked_count += len(page)
     return PinnedCheck(
         offenders=tuple(offenders), offender_count=offender_count, checked_count=checked_count, revision=revision
     )
 
 
-def _offenders(validator: Validator, rows: "Sequence[Record]", limit: int) -> tuple[int, list[ConfigurationFaults]]:
-    """How many of the rows are at fault, and the first of them with their faults, which take much longer to find."""
+def _offenders(
+    validator: Validator, page: Sequence[PinnedConfiguration], limit: int
+) -> tuple[int, list[ConfigurationFaults]]:
+    """How many of a page are at fault, and the first of them with their faults, which take much longer to find."""
     count = 0
     found: list[ConfigurationFaults] = []
-    for row in rows:
-        config = json.loads(row["config"])
+    for one in page:
+        config = json.loads(one.config)
         if validator.accepts(config):
             continue
         count += 1
         if len(found) < limit:
+            faults = validator.faults(config)
             found.append(
                 ConfigurationFaults(
-                    id=row["id"],
-                    application=row["application"],
-                    name=row["name"],
-                    version=row["version"],
-                    faults=validator.faults(config),
+                    id=one.id, application=one.application, name=one.name, version=one.version, faults=faults
                 )
             )
     return count, found

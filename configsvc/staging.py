@@ -71,7 +71,7 @@ async def _claimed(connection: "Connection", context: WriteContext) -> Written |
     earlier = (await requests.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
-    return earlier
+    return earlier.changed if earlier else None
 
 
 async def _load(connection: "Connection", submitted: Written) -> BulkOperation:

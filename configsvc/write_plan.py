@@ -83,14 +83,17 @@ NO_PINS = Pins(schemas={}, validators={})
 
 
 class Plan:
-    """What the writes of a batch make of what is there. Writes go by their places in the batch."""
+    """What the writes of a batch make of what is there. Writes go by their places in the batch; with
+    limit_bytes, those that meet others are postponed, and those whose new contents do not fit into it together.
+    """
 
-    def __init__(self, writes: Sequence[ConfigurationWrite]) -> None:
+    def __init__(self, writes: Sequence[ConfigurationWrite], *, limit_bytes: int | None) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self.insertions: dict[int, Planned] = {}
         self.updates: dict[int, Planned] = {}
         self.deletions: dict[int, Planned] = {}
         self._writes = writes
+        self._limit_bytes = limit_bytes
         self._taken: set[object] = set()
         self._bytes = 0
         self._is_full = False
@@ -112,6 +115,12 @@ class Plan:
         if outcome is not None:
             self.outcomes[place] = outcome
 
+    def refuse(self, place: int, error: ConfigsvcError) -> None:
+        """Settles the outcome of a write, planned or not."""
+        self.outcomes[place] = error
+        for planned in (self.insertions, self.updates, self.deletions):
+            planned.pop(place, None)
+
     def _planned(
         self, place: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
     ) -> Unchanged | Postponed | Held | None:
@@ -122,7 +131,7 @@ class Plan:
             raise ResourceNotFoundError("application", str(write.application))
         if found is None:
             raise ResourceNotFoundError("configuration", str(write.ref))
-        if found.id in self._taken:
+        if self._meets({found.id}):
             return Postponed()
         check_version(write.expected_version, found.version)
         if isinstance(write, Deletion):
@@ -133,7 +142,7 @@ class Plan:
         pin = pins.resolved(write.schema)
         if isinstance(pin, Held):
             return pin
-        if (owner.id, write.name) in self._taken or (text := self._fitting(write.config)) is None:
+        if self._meets({(owner.id, write.name)}) or (text := self._fitting(write.config)) is None:
             return Postponed()
         if pin is not None:
             pins.check(pin, write.config)
@@ -150,16 +159,17 @@ class Plan:
         pin = pins.resolved(pin_to_check(write, current))
         if isinstance(pin, Held):
             return pin
-        configuration = updated(current, write.values, pin.ref if pin else None)
+        values = write.values
+        configuration = updated(current, values, pin.ref if pin else None)
         if configuration is None:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
-        assert configuration.config is not None
         keys = _keys_of_rename(current, configuration)
-        is_new = write.values.config is not None or write.values.merge_patch is not None
-        text = self._fitting(configuration.config) if is_new else None
-        if keys & self._taken or (is_new and text is None):
+        new = configuration.config if values.config is not None or values.merge_patch is not None else None
+        text = None if new is None else self._fitting(new)
+        if self._meets(keys) or (new is not None and text is None):
             return Postponed()
         if pin is not None:
+            assert configuration.config is not None
             pins.check(pin, configuration.config)
         self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
@@ -170,13 +180,19 @@ class Plan:
         gone = replace(current, config=None, version=current.version + 1)
         self.deletions[place] = Planned(configuration=gone, config_text=None, context=write.context)
 
+    def _meets(self, wanted: set[object]) -> bool:
+        """Whether another write of a merged batch is about one of these."""
+        return self._limit_bytes is not None and not wanted.isdisjoint(self._taken)
+
     def _fitting(self, config: JsonObject) -> str | None:
         # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
         if self._is_full:
             return None
         text = encode_json(config)
+        if self._limit_bytes is None:
+            return text
         size = len(text.encode())
-        self._is_full = bool(self._bytes) and self._bytes + size > BATCH_LIMIT_BYTES
+        self._is_full = bool(self._bytes) and self._bytes + size > self._limit_bytes
         if self._is_full:
             return None
         self._bytes += size

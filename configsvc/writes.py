@@ -113,7 +113,8 @@ async def _once(connection: "Connection", context: WriteContext, change: Change[
     earlier = (await requests.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
-    if earlier is None:
-        earlier = await change(connection)
-        await requests.complete(connection, {context.request_id: earlier})
-    return earlier
+    if earlier is not None:
+        return earlier.written[0]
+    written = await change(connection)
+    await requests.complete(connection, {context.request_id: written})
+    return written

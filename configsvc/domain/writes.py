@@ -9,6 +9,8 @@ from configsvc.domain.models import (
     Configuration,
     ConfigurationRef,
     ConfigurationUpdate,
+    KeyRef,
+    NameRef,
     PinnedVersion,
     SchemaVersionRef,
     Unpinned,
@@ -60,6 +62,38 @@ ConfigurationWrite = Creation | Update | Deletion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upsert:
+    """A configuration that is created, or gives its values to the one that has the key."""
+
+    key: KeyRef
+    comments: str
+    config: JsonObject
+    schema: SchemaVersionRef | None
+    context: WriteContext
+
+    def as_creation(self) -> Creation:
+        """For a key that nothing has."""
+        return Creation(
+            application=NameRef(name=self.key.application),
+            name=self.key.name,
+            comments=self.comments,
+            config=self.config,
+            schema=self.schema,
+            context=self.context,
+        )
+
+    def as_update(self) -> Update:
+        """For the configuration that has the key."""
+        values = ConfigurationUpdate(
+            name=None, comments=self.comments, config=self.config, merge_patch=None, schema=self.schema or Unpinned()
+        )
+        return Update(ref=self.key, values=values, expected_version=0, context=self.context)
+
+
+JointWrite = ConfigurationWrite | Upsert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A configuration as it is to be written, and on whose behalf. config_text: its new config as JSON text; None: as
     it is stored, which may be more exact.
@@ -97,6 +131,10 @@ class Postponed:
     """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
 
 
+class MovedError(Exception):
+    """What was found has changed before it was locked, or a name was taken that was free: look again."""
+
+
 def check_version(expected: int, current: int) -> None:
     """Raises VersionMismatchError if a version is expected, and not the current one."""
     if expected and expected != current:
@@ -130,17 +168,17 @@ def resolved(pin: SchemaVersionRef, schema: PinnedSchema | None) -> PinnedVersio
 
 
 def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVersionRef | None) -> Configuration | None:
-    """The configuration with the new values, pinned to pin if they have a schema; None if they are those that it has.
+    """The configuration with the new values, pinned to pin if they have a schema; None if they are those that it has,
+    as far as can be told: the current config is only needed for a merge patch.
 
     Raises InvalidRequestError if a merge patch makes it larger or deeper than it may be.
     """
-    assert current.config is not None
     name = current.name if values.name is None else values.name
     comments = current.comments if values.comments is None else values.comments
     schema = _new_schema(current, values, pin)
     config = _new_config(current.config, values)
     kept = (name, comments, schema) == (current.name, current.comments, current.schema)
-    if kept and same_json(config, current.config):
+    if kept and (config is current.config or (current.config is not None and same_json(config, current.config))):
         return None
     return replace(current, name=name, comments=comments, schema=schema, config=config)
 
@@ -153,9 +191,10 @@ def _new_schema(
     return None if isinstance(values.schema, Unpinned) else pin
 
 
-def _new_config(current: JsonObject, values: ConfigurationUpdate) -> JsonObject:
+def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> JsonObject | None:
     if values.merge_patch is None:
         return current if values.config is None else values.config
+    assert current is not None
     violations = Violations()
     merged = canonical_content(merge_patch(current, values.merge_patch), "merge_patch", violations)
     check_content_size(merged, "merge_patch", violations)

@@ -1,5 +1,6 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
+import asyncio
 from collections.abc import AsyncIterable
 from functools import lru_cache
 from typing import ClassVar
@@ -10,6 +11,9 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
+    BatchWriteConfigurationsRequest,
+    BatchWriteConfigurationsResponse,
+    ConfigurationWriteOutcome,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DeleteConfigurationResponse,
@@ -22,9 +26,11 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef
-from configsvc.domain.writes import Creation, Deletion, Update
+from configsvc.domain.writes import Creation, Deletion, JointWrite, Update
 from configsvc.feed import History
+from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Caller, Write, parsed
+from configsvc.rpc.errors import status_of
 from configsvc.rpc.uploads import Uploads
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
@@ -32,10 +38,13 @@ from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import configuration_message, configuration_ref_message
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
+from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
 
 # Clients ask for the same again and again, and to parse and check a request takes as long as to answer it.
 REMEMBERED_REQUESTS = 4096
 REMEMBERED_REQUEST_BYTES = 1024
+# Other calls come between the parts of a large batch.
+WRITES_AT_A_TIME = 50
 
 
 class ConfigurationServicer:
@@ -56,8 +65,8 @@ class ConfigurationServicer:
         application = requests.application_ref(request.application, "application", violations)
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
-        config = requests.required_config(request, violations)
-        schema = requests.new_pin(request, violations)
+        config = requests.required_config(request, "", violations)
+        schema = requests.new_pin(request, "", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
         creation = Creation(
@@ -116,7 +125,7 @@ class ConfigurationServicer:
     async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
-        values = requests.configuration_update(request, violations)
+        values = requests.configuration_update(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
         context = requests.write_context(request, caller.actor, violations)
         violations.check()
@@ -137,6 +146,28 @@ class ConfigurationServicer:
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
         return await self._uploads.start(data, caller)
 
+    async def BatchWriteConfigurations(
+        self, request: BatchWriteConfigurationsRequest, caller: Caller
+    ) -> BatchWriteConfigurationsResponse:
+        violations = Violations()
+        check_number(request, violations)
+        context = requests.write_context(request, caller.actor, violations)
+        writes: list[JointWrite] = []
+        for place, message in enumerate(request.writes[:MAX_WRITES]):
+            write = joint_write(message, f"writes[{place}]", context, violations)
+            if write is not None:
+                writes.append(write)
+            if place % WRITES_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        violations.check()
+        joint = await self._configurations.write_many(writes, context)
+        response = BatchWriteConfigurationsResponse(revision=joint.revision)
+        for place in range(len(writes)):
+            response.outcomes.append(_outcome(joint, place))
+            if place % WRITES_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return response
+
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()
         wanted = watch_request(request, violations)
@@ -147,6 +178,14 @@ class ConfigurationServicer:
                 await write(encoded)
 
         await self._watches.watch(wanted, send)
+
+
+def _outcome(joint: Joint, place: int) -> ConfigurationWriteOutcome:
+    if place in joint.errors:
+        return ConfigurationWriteOutcome(error=status_of(joint.errors[place]))
+    return ConfigurationWriteOutcome(
+        configuration=configuration_message(joint.configurations[place], with_config=False)
+    )
 
 
 def _checked_get(data: bytes) -> tuple[ConfigurationRef, int]:

@@ -244,25 +244,31 @@ class Failure:
 
     code: grpc.StatusCode
     message: str
-    status: Status
-
-    @property
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """The status, as it travels."""
-        return ((DETAILS_KEY, self.status.SerializeToString()),)
+    trailing_metadata: tuple[tuple[str, bytes], ...]
 
 
 def failure_of(error: errors.ConfigsvcError) -> Failure:
     """The failure that tells a caller of the error."""
     translation = TRANSLATIONS[type(error)]
+    return _failure(translation.code, status_of(error))
+
+
+def status_of(error: errors.ConfigsvcError) -> Status:
+    """The status that tells of the error."""
+    translation = TRANSLATIONS[type(error)]
     info = _error_info(translation.reason, translation.metadata(error))
-    return _failure(translation.code, str(error), [info, *translation.details(error)])
+    return _status(translation.code, str(error), [info, *translation.details(error)])
 
 
 def internal_failure(error_id: str) -> Failure:
     """The failure that tells a caller nothing but what to quote."""
+    return _failure(grpc.StatusCode.INTERNAL, internal_status(error_id))
+
+
+def internal_status(error_id: str) -> Status:
+    """The status that tells nothing but what to quote."""
     info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
-    return _failure(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info])
+    return _status(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info])
 
 
 def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
@@ -270,10 +276,14 @@ def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> Erro
     return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
 
 
-def _failure(code: grpc.StatusCode, text: str, details: Iterable[Message]) -> Failure:
+def _status(code: grpc.StatusCode, text: str, details: Iterable[Message]) -> Status:
     message = _shortened(text, MAX_TEXT_BYTES)
-    status = Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
-    return Failure(code=code, message=message, status=status)
+    return Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
+
+
+def _failure(code: grpc.StatusCode, status: Status) -> Failure:
+    metadata = ((DETAILS_KEY, status.SerializeToString()),)
+    return Failure(code=code, message=status.message, trailing_metadata=metadata)
 
 
 def _packed(detail: Message) -> AnyMessage:

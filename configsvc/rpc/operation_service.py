@@ -18,7 +18,7 @@ from configsvc.domain.errors import ConfigsvcError, Violations
 from configsvc.domain.operations import BulkOperation, Failure, OperationItem, error_of_item, error_of_operation
 from configsvc.operations import Operations
 from configsvc.rpc.calls import Caller
-from configsvc.rpc.errors import failure_of, internal_failure
+from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.requests import page_size
@@ -31,12 +31,12 @@ MOST_WAIT_SECONDS = 3600.0
 def operation_message(operation: BulkOperation) -> Operation:
     """The message of an operation."""
     if operation.failure is Failure.INTERNAL:
-        return wire.operation_message(operation, internal_failure(operation.id).status)
+        return wire.operation_message(operation, internal_status(operation.id))
     return wire.operation_message(operation, _status(error_of_operation(operation)))
 
 
 def _status(error: ConfigsvcError | None) -> Status | None:
-    return failure_of(error).status if error else None
+    return status_of(error) if error else None
 
 
 class OperationsServicer:

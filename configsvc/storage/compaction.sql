@@ -64,11 +64,12 @@ FROM (SELECT) AS always
 LEFT JOIN reached ON true;
 
 -- name: remove_commits
--- Of commits $1, and of the one with revision $2, those before revision $3 of which no record is left. No row refers to them: the newest
--- record of what lives is kept. The commit of the compacted revision itself stays, so that who has read up to it can tell whose log it is.
+-- Of commits $1, and of the one with revision $2, those before revision $3 of which no record is left and to which no row refers: the newest record of what
+-- lives is kept, and the commits of schema versions. The commit of the compacted revision itself stays, so that who has read up to it can tell whose log it is.
 DELETE FROM commits
 WHERE id = ANY ($1::bigint[] || ARRAY(SELECT id FROM commits WHERE revision = $2)) AND revision < $3
-    AND NOT EXISTS (SELECT FROM change_records WHERE commit_id = commits.id);
+    AND NOT EXISTS (SELECT FROM change_records WHERE commit_id = commits.id)
+    AND NOT EXISTS (SELECT FROM schema_versions WHERE commit_id = commits.id);
 
 -- name: move
 UPDATE compaction SET revision = $1, ordinal = $2;

@@ -1,13 +1,11 @@
 """Many configurations written by one statement each for what is new, changed and deleted."""
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.errors import InvalidRequestError, ResourceExistsError, Violation
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
@@ -17,7 +15,7 @@ from configsvc.domain.models import (
     NameRef,
     Written,
 )
-from configsvc.domain.writes import Held, Owner, Planned, Postponed
+from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
 from configsvc.storage import log
 from configsvc.storage.configurations import configuration_of
 from configsvc.storage.queries import queries
@@ -87,44 +85,26 @@ async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -
 
 
 async def insert(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """What was inserted, by id; left out is what has the key of another. Raises InvalidRequestError."""
+    """What was inserted, by id; left out is what has the key of another."""
     owners = [(plan.configuration.application_id, plan.configuration.application) for plan in planned]
-    with _refused_if_too_large():
-        rows = await connection.fetch(
-            _SQL["insert"],
-            [plan.configuration.id for plan in planned],
-            [application_id for application_id, _ in owners],
-            [application for _, application in owners],
-            *_values(planned),
-        )
+    rows = await connection.fetch(
+        _SQL["insert"],
+        [plan.configuration.id for plan in planned],
+        [application_id for application_id, _ in owners],
+        [application for _, application in owners],
+        *_values(planned),
+    )
     return _as_written(rows, planned)
 
 
 async def update(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """Writes new values, of which at least one must differ; the configurations by id.
-
-    Raises InvalidRequestError, or ResourceExistsError about the last one, which names the fault where there is but one.
-    """
+    """Writes new values; by id, the configurations that really changed. Raises MovedError if a name is taken."""
     ids = [plan.configuration.id for plan in planned]
     try:
-        with _refused_if_too_large():
-            rows = await connection.fetch(_SQL["update"], ids, *_values(planned))
+        rows = await connection.fetch(_SQL["update"], ids, *_values(planned))
     except asyncpg.UniqueViolationError as error:
-        last = planned[-1].configuration
-        raise ResourceExistsError("configuration", f"{last.application}:{last.name}") from error
+        raise MovedError from error
     return _as_written(rows, planned)
-
-
-@contextmanager
-def _refused_if_too_large() -> Generator[None]:
-    # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL, like 1e-300.
-    try:
-        yield
-    except asyncpg.CheckViolationError as error:
-        if error.constraint_name != "configuration_fits":
-            raise
-        description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
-        raise InvalidRequestError((Violation(field="config", description=description),)) from error
 
 
 def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | list[int | None], ...]:
@@ -156,17 +136,26 @@ def _as_written(rows: "Iterable[Record]", planned: Sequence[Planned]) -> dict[st
     }
 
 
-async def delete(connection: "Connection", planned: Sequence[Planned]) -> None:
-    """Deletes configurations that exist."""
+async def delete(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+    """Deletes configurations that exist; by id, as the log tells of them."""
     contexts = {plan.configuration.id: plan.context for plan in planned}
     await log.explain_deletions(connection, contexts)
-    await connection.execute(_SQL["delete"], list(contexts))
+    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(contexts))}
+    return {
+        gone.id: replace(gone, update_time=times[gone.id], updated_by=contexts[gone.id].actor)
+        for gone in (plan.configuration for plan in planned)
+    }
 
 
-async def get_versions(connection: "Connection", written: Iterable[Written]) -> dict[Written, Configuration]:
+async def get_versions(
+    connection: "Connection", written: Iterable[Written], *, with_config: bool
+) -> dict[Written, Configuration]:
     """Versions that are in the log; of a deleted one, config is None."""
     written = tuple(written)
     rows = await connection.fetch(
-        _SQL["get_versions"], [version.resource_id for version in written], [version.version for version in written]
+        _SQL["get_versions"],
+        [version.resource_id for version in written],
+        [version.version for version in written],
+        with_config,
     )
     return {Written(resource_id=row["id"], version=row["version"]): configuration_of(row) for row in rows}

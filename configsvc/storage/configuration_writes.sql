@@ -71,12 +71,13 @@ WHERE c.id = new.id
 RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated_by;
 
 -- name: delete
-DELETE FROM configurations WHERE id = ANY ($1::text[]);
+DELETE FROM configurations WHERE id = ANY ($1::text[])
+RETURNING id, now() AS time;
 
 -- name: get_versions
--- Versions that are in the log, with their revisions.
+-- Versions that are in the log, with their revisions; with their configs if $3.
 SELECT
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, CASE WHEN $3 THEN r.content END AS config,
     r.schema, r.schema_version, r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
 FROM unnest($1::text[], $2::bigint[]) AS wanted (id, version)
 JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id AND r.version = wanted.version

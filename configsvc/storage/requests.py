@@ -1,19 +1,31 @@
 """Calls with a request_id, kept for 24 hours, so that the second of two equal ones is answered like the first."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from configsvc.domain.content import encode_json
 from configsvc.domain.errors import ConfigsvcError, RequestIdReusedError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from configsvc.storage.database import Connection
 
 _SQL = queries("requests")
 
 
-async def claim(connection: "Connection", contexts: Collection[WriteContext]) -> dict[str, Written | ConfigsvcError]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What a call left behind: versions in its order, and one of them that its commit made, if it changed anything."""
+
+    written: tuple[Written, ...]
+    changed: Written | None
+
+
+async def claim(connection: "Connection", contexts: Collection[WriteContext]) -> dict[str, Earlier | ConfigsvcError]:
     """Takes the request_ids for this transaction, waiting for twins under way. By request_id, for those that are taken:
     what the earlier call wrote, or why this one is refused.
     """
@@ -24,12 +36,11 @@ async def claim(connection: "Connection", contexts: Collection[WriteContext]) ->
         return {}
     rows = await connection.fetch(_SQL["earlier"], list(taken))
     # What was there a moment ago and is not now was taken away by housekeeping.
-    answers: dict[str, Written | ConfigsvcError] = {request_id: WriteConflictError() for request_id in taken}
+    answers: dict[str, Earlier | ConfigsvcError] = {request_id: WriteConflictError() for request_id in taken}
     for row in rows:
         request_id = row["request_id"]
         same = row["fingerprint"] == fingerprints[request_id]
-        earlier = Written(resource_id=row["resource_id"], version=row["version"])
-        answers[request_id] = earlier if same else RequestIdReusedError(request_id)
+        answers[request_id] = _earlier(row) if same else RequestIdReusedError(request_id)
     return answers
 
 
@@ -40,11 +51,27 @@ async def is_done(connection: "Connection", context: WriteContext) -> bool:
     return await connection.fetchval(_SQL["is_done"], context.request_id, context.fingerprint)
 
 
+def _earlier(row: "Record") -> Earlier:
+    changed = Written(resource_id=row["resource_id"], version=row["version"]) if row["resource_id"] else None
+    if row["answers"] is None:
+        assert changed is not None
+        return Earlier(written=(changed,), changed=changed)
+    written = tuple(Written(resource_id=resource_id, version=version) for resource_id, version in row["answers"])
+    return Earlier(written=written, changed=changed)
+
+
 async def complete(connection: "Connection", written: Mapping[str, Written]) -> None:
     """Notes what the claimed calls wrote."""
     resource_ids = [version.resource_id for version in written.values()]
     versions = [version.version for version in written.values()]
     await connection.execute(_SQL["complete"], list(written), resource_ids, versions)
+
+
+async def complete_many(connection: "Connection", request_id: str, earlier: Earlier) -> None:
+    """Notes what the claimed call wrote, however much."""
+    answers = encode_json([[written.resource_id, written.version] for written in earlier.written])
+    changed = earlier.changed or Written(resource_id="", version=0)
+    await connection.execute(_SQL["complete_many"], request_id, changed.resource_id, changed.version, answers)
 
 
 async def release(connection: "Connection", request_ids: Collection[str]) -> None:

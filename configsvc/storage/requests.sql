@@ -5,12 +5,13 @@ SELECT call.request_id, call.fingerprint, '', 0
 FROM unnest($1::text[], $2::bytea[]) AS call (request_id, fingerprint)
 ORDER BY call.request_id
 ON CONFLICT (request_id) DO UPDATE
-SET fingerprint = excluded.fingerprint, resource_id = '', version = 0, create_time = excluded.create_time
+SET
+    fingerprint = excluded.fingerprint, resource_id = '', version = 0, answers = NULL, create_time = excluded.create_time
 WHERE requests.create_time < now() - interval '24 hours'
 RETURNING request_id;
 
 -- name: earlier
-SELECT request_id, fingerprint, resource_id, version FROM requests WHERE request_id = ANY ($1::text[]);
+SELECT request_id, fingerprint, resource_id, version, answers FROM requests WHERE request_id = ANY ($1::text[]);
 
 -- name: is_done
 SELECT EXISTS (
@@ -22,6 +23,9 @@ UPDATE requests
 SET resource_id = done.resource_id, version = done.version
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS done (request_id, resource_id, version)
 WHERE requests.request_id = done.request_id;
+
+-- name: complete_many
+UPDATE requests SET resource_id = $2, version = $3, answers = $4 WHERE request_id = $1;
 
 -- name: release
 DELETE FROM requests WHERE request_id = ANY ($1::text[]);

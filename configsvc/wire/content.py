@@ -4,6 +4,8 @@ from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
 from configsvc.domain.content import (
     MAX_CONTENT_BYTES,
+    MAX_CONTENT_DEPTH,
+    MAX_NUMBER,
     JsonObject,
     JsonValue,
     canonical_content,
@@ -20,14 +22,65 @@ def content_from(
     struct: Struct, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> JsonObject:
     """The canonical JSON of a Struct; adds every fault that keeps it from being stored."""
+    try:
+        content = _kept_object(struct, 1)
+    except _UnfitError:
+        # What is at fault, and where, is looked for only now: it would cost more than the rest.
+        return _with_faults(struct, field, violations)
+    if struct.ByteSize() * TEXT_GROWTH > limit_bytes:
+        check_content_size(content, field, violations, limit_bytes=limit_bytes)
+    return content
+
+
+class _UnfitError(Exception):
+    """There is a value that cannot be kept."""
+
+
+def _kept_object(struct: Struct, depth: int) -> JsonObject:
+    kept: JsonObject = {}
+    for key, value in struct.fields.items():
+        if "\0" in key:
+            raise _UnfitError
+        kept[key] = _kept(value, depth)
+    return kept
+
+
+def _kept(value: Value, depth: int) -> JsonValue:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return _kept_text(value.string_value)
+    if kind == "number_value":
+        return _kept_number(value.number_value)
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "null_value":
+        return None
+    if kind is None or depth == MAX_CONTENT_DEPTH:
+        raise _UnfitError
+    if kind == "struct_value":
+        return _kept_object(value.struct_value, depth + 1)
+    return [_kept(item, depth + 1) for item in value.list_value.values]
+
+
+def _kept_text(text: str) -> str:
+    if "\0" in text:
+        raise _UnfitError
+    return text
+
+
+def _kept_number(number: float) -> int | float:
+    # Not a number is in no range.
+    if not -MAX_NUMBER <= number <= MAX_NUMBER:
+        raise _UnfitError
+    return int(number) if number.is_integer() else number
+
+
+def _with_faults(struct: Struct, field: str, violations: Violations) -> JsonObject:
     found = Violations()
     without_kind: list[Value] = []
     content = canonical_content(_object(struct, without_kind), field, found)
     if without_kind:
-        # Where they are is looked for only now: pointers to all values would cost more than the rest.
         _add_missing_kinds(Value(struct_value=struct), field, found)
-    if not found and struct.ByteSize() * TEXT_GROWTH > limit_bytes:
-        check_content_size(content, field, found, limit_bytes=limit_bytes)
     violations.extend(found)
     return content
 

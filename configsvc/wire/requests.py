@@ -18,6 +18,10 @@ from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
+    BatchWriteConfigurationsRequest,
+    ConfigurationChangeItem,
+    ConfigurationDeletionItem,
+    ConfigurationItem,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
@@ -66,11 +70,17 @@ MAX_JSON_PATH_LENGTH = 1024
 
 AnyApplicationRef = ApplicationRefMessage | GetApplicationRequest | UpdateApplicationRequest | DeleteApplicationRequest
 AnyConfigurationRef = (
-    ConfigurationRefMessage | GetConfigurationRequest | UpdateConfigurationRequest | DeleteConfigurationRequest
+    ConfigurationRefMessage
+    | GetConfigurationRequest
+    | UpdateConfigurationRequest
+    | DeleteConfigurationRequest
+    | ConfigurationChangeItem
+    | ConfigurationDeletionItem
 )
-AnyUpdate = UpdateApplicationRequest | UpdateConfigurationRequest
 AnyWrite = (
-    AnyUpdate
+    UpdateApplicationRequest
+    | UpdateConfigurationRequest
+    | BatchWriteConfigurationsRequest
     | CreateApplicationRequest
     | DeleteApplicationRequest
     | CreateConfigurationRequest
@@ -154,11 +164,14 @@ def name_prefix(prefix: str, field: str, violations: Violations) -> str:
     return prefix
 
 
-def required_config(request: CreateConfigurationRequest, violations: Violations) -> JsonObject:
-    """The content of a new configuration."""
-    if not request.HasField("config"):
-        violations.add("config", "is required; it may be empty: {}")
-    return content_from(request.config, "config", violations)
+def required_config(
+    message: CreateConfigurationRequest | ConfigurationItem, field: str, violations: Violations
+) -> JsonObject:
+    """The content of a new configuration; field is the path of the message, empty for the request itself."""
+    path = _path(field, "config")
+    if not message.HasField("config"):
+        violations.add(path, "is required; it may be empty: {}")
+    return content_from(message.config, path, violations)
 
 
 def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations: Violations) -> SchemaVersionRef:
@@ -169,9 +182,15 @@ def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations:
     )
 
 
-def new_pin(request: CreateConfigurationRequest, violations: Violations) -> SchemaVersionRef | None:
-    """The schema version that a new configuration is pinned to."""
-    return schema_version_ref(request.schema, "schema", violations) if request.HasField("schema") else None
+def new_pin(
+    message: CreateConfigurationRequest | ConfigurationItem, field: str, violations: Violations
+) -> SchemaVersionRef | None:
+    """The schema version that a new configuration is pinned to; field is the path of the message, empty for the request
+    itself.
+    """
+    if not message.HasField("schema"):
+        return None
+    return schema_version_ref(message.schema, _path(field, "schema"), violations)
 
 
 def non_negative(value: int, field: str, violations: Violations) -> int:
@@ -199,7 +218,7 @@ def application_update(request: UpdateApplicationRequest, violations: Violations
     """The new values that the request sets."""
     new = request.application
     populated = {path for path, is_set in (("name", new.name), ("comments", new.comments)) if is_set}
-    paths = _update_paths(request.update_mask, ("name", "comments"), populated, violations)
+    paths = _update_paths(request.update_mask, "update_mask", ("name", "comments"), populated, violations)
     if not paths:
         violations.add("update_mask", "names nothing to change: set it, or fields of application that are not empty")
     return ApplicationUpdate(
@@ -208,45 +227,46 @@ def application_update(request: UpdateApplicationRequest, violations: Violations
     )
 
 
-def configuration_update(request: UpdateConfigurationRequest, violations: Violations) -> ConfigurationUpdate:
-    """The new values that the request sets."""
-    new = request.configuration
+def configuration_update(
+    message: UpdateConfigurationRequest | ConfigurationChangeItem, field: str, violations: Violations
+) -> ConfigurationUpdate:
+    """The new values that the message sets; field is its path, empty for the request itself."""
+    new, path = message.configuration, _path(field, "configuration")
     is_set = {
         "name": bool(new.name),
         "comments": bool(new.comments),
         "config": new.HasField("config"),
         "schema": new.HasField("schema"),
     }
-    populated = {path for path in is_set if is_set[path]}
-    paths = _update_paths(request.update_mask, tuple(is_set), populated, violations)
-    patched = request.HasField("merge_patch")
+    populated = {name for name in is_set if is_set[name]}
+    mask, patch = _path(field, "update_mask"), _path(field, "merge_patch")
+    paths = _update_paths(message.update_mask, mask, tuple(is_set), populated, violations)
+    patched = message.HasField("merge_patch")
     if not paths and not patched:
-        violations.add("update_mask", "names nothing to change: set it, merge_patch, or fields of configuration")
+        violations.add(mask, "names nothing to change: set it, merge_patch, or fields of configuration")
     if patched and "config" in paths:
-        violations.add("merge_patch", "cannot go together with a new config")
+        violations.add(patch, "cannot go together with a new config")
     if "config" in paths and not is_set["config"]:
-        violations.add("configuration.config", "is required, because update_mask names it")
+        violations.add(f"{path}.config", "is required, because update_mask names it")
     return ConfigurationUpdate(
-        name=new_name(new.name, "configuration.name", violations) if "name" in paths else None,
-        comments=comments(new.comments, "configuration.comments", violations) if "comments" in paths else None,
-        config=content_from(new.config, "configuration.config", violations) if "config" in paths else None,
-        merge_patch=content_from(request.merge_patch, "merge_patch", violations) if patched else None,
-        schema=_changed_pin(new, violations) if "schema" in paths else None,
+        name=new_name(new.name, f"{path}.name", violations) if "name" in paths else None,
+        comments=comments(new.comments, f"{path}.comments", violations) if "comments" in paths else None,
+        config=content_from(new.config, f"{path}.config", violations) if "config" in paths else None,
+        merge_patch=content_from(message.merge_patch, patch, violations) if patched else None,
+        schema=_changed_pin(new, f"{path}.schema", violations) if "schema" in paths else None,
     )
 
 
-def _changed_pin(new: ConfigurationMessage, violations: Violations) -> SchemaVersionRef | Unpinned:
-    if not new.HasField("schema"):
-        return Unpinned()
-    return schema_version_ref(new.schema, "configuration.schema", violations)
+def _changed_pin(new: ConfigurationMessage, field: str, violations: Violations) -> SchemaVersionRef | Unpinned:
+    return schema_version_ref(new.schema, field, violations) if new.HasField("schema") else Unpinned()
 
 
 def _update_paths(
-    mask: FieldMask, allowed: tuple[str, ...], populated: Collection[str], violations: Violations
+    mask: FieldMask, field: str, allowed: tuple[str, ...], populated: Collection[str], violations: Violations
 ) -> Collection[str]:
     for path in mask.paths:
         if path != "*" and path not in allowed:
-            violations.add("update_mask", f"names {path[:100]!r}: only {', '.join(allowed)} and * can be updated")
+            violations.add(field, f"names {path[:100]!r}: only {', '.join(allowed)} and * can be updated")
     if "*" in mask.paths:
         return allowed
     return mask.paths or populated

@@ -27,7 +27,7 @@ def creations(count: int, text: str) -> list[Creation]:
 
 
 def planned(writes: list[Creation]) -> Plan:
-    plan = Plan(writes)
+    plan = Plan(writes, limit_bytes=BATCH_LIMIT_BYTES)
     for place in range(len(writes)):
         plan.add(place, SHOP, NO_PINS)
     return plan

@@ -79,8 +79,10 @@ def imported(name: str, document: JsonObject) -> ImportedSchema:
 
 
 def import_request(documents: dict[str, JsonObject], **fields: Any) -> ImportSchemasRequest:
+    """AS_WRITTEN, unless told otherwise."""
     schemas = [imported(name, document) for name, document in documents.items()]
-    return ImportSchemasRequest(schemas=schemas, **{"closing": CLOSING_AS_WRITTEN, **fields})
+    fields.setdefault("closing", CLOSING_AS_WRITTEN)
+    return ImportSchemasRequest(schemas=schemas, **fields)
 
 
 async def import_schemas(service: Service, documents: dict[str, JsonObject], **fields: Any) -> ImportSchemasResponse:

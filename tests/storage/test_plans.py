@@ -213,7 +213,7 @@ async def test_compacted_commits_are_found_by_index(connection: "Connection") ->
 async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
     configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
-        ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5)),
+        ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5, True)),
         ("applications", "get_version", (configuration_id, 1)),
         ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
     ]

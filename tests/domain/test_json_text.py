@@ -1,0 +1,97 @@
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configsvc.domain.content import MAX_CONTENT_DEPTH, encode_json
+from configsvc.domain.errors import Violations
+from configsvc.domain.json_text import MAX_DIGITS, content_from_text
+
+LIMIT_BYTES = 10_000
+
+texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def exact(text: str) -> Any:
+    """The JSON of a text, with its numbers as they stand there."""
+    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
+
+
+def faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:
+    violations = Violations()
+    content_from_text(text, "json", violations, limit_bytes=limit_bytes)
+    return {violation.field: violation.description for violation in violations.found}
+
+
+@given(st.dictionaries(texts, values, max_size=4))
+def test_content_is_what_the_text_says_to_the_last_digit(content: dict[str, Any]) -> None:
+    text = json.dumps(content)
+    violations = Violations()
+    found = content_from_text(text, "json", violations, limit_bytes=LIMIT_BYTES)
+    assert violations.found == ()
+    assert exact(encode_json(found)) == exact(text)
+
+
+@given(st.text())
+def test_any_text_is_content_or_a_fault(text: str) -> None:
+    assert isinstance(faults_of(text), dict)
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        ("1e30", 10**30),
+        ("18446744073709551615", 2**64 - 1),
+        ("1.0", 1),
+        ("-0.5e1", -5),
+        ("0.1", 0.1),
+        ("1e-300", 1e-300),
+    ],
+)
+def test_a_number_is_kept_as_it_is(number: str, kept: float) -> None:
+    violations = Violations()
+    found = content_from_text(f'{{"a":{number}}}', "json", violations, limit_bytes=LIMIT_BYTES)
+    assert (found, violations.found) == ({"a": kept}, ())
+    assert isinstance(found["a"], type(kept))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"a":NaN}', "holds NaN"),
+        ('{"a":-Infinity}', "holds -Infinity"),
+        ('{"a":0.30000000000000000001}', "which a double does not hold exactly"),
+        ('{"a":9007199254740993.5}', "which a double does not hold exactly"),
+        ('{"a":1e1001}', "beyond what can be kept"),
+        ('{"a":1e-1001}', "beyond what can be kept"),
+        ('{"a":1e-400}', "which a double does not hold exactly"),
+        (f'{{"a":1{"0" * MAX_DIGITS}}}', "at most 1000 are allowed"),
+        ('{"a":"\\ud800"}', "half of a surrogate pair"),
+        ('{"\\ud800":1}', "half of a surrogate pair"),
+        ('{"a":' * 100_000, "is nested too deep"),
+        ('{"a":"' + "x" * LIMIT_BYTES + '"}', "at most 10000 are allowed"),
+    ],
+)
+def test_a_text_that_cannot_be_kept_is_a_fault(text: str, fault: str) -> None:
+    (found,) = faults_of(text).items()
+    assert found[0] == "json"
+    assert fault in found[1]
+
+
+def test_faults_within_the_content_have_their_pointers() -> None:
+    levels = MAX_CONTENT_DEPTH
+    deep = '{"a":' * levels + "{}" + "}" * levels
+    assert list(faults_of(deep)) == ["json" + "/a" * levels]
+    assert set(faults_of('{"a/b":"\\u0000","c\\u0000":1}')) == {"json/a~1b", "json/c\0"}

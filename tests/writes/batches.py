@@ -1,0 +1,62 @@
+"""Short ways to ask for many writes at once."""
+
+from typing import Any
+
+import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    BatchWriteConfigurationsResponse,
+    ConfigurationChangeItem,
+    ConfigurationDeletionItem,
+    ConfigurationItem,
+    ConfigurationWrite,
+)
+from configsvc.domain.content import JsonObject
+from tests.api.calls import key
+from tests.service import Service, error_info_of, struct
+
+
+def item(name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any) -> ConfigurationItem:
+    return ConfigurationItem(application=application, name=name, config=struct(config or {}), **fields)
+
+
+def creation(name: str, config: JsonObject | None = None, **fields: Any) -> ConfigurationWrite:
+    return ConfigurationWrite(create=item(name, config, **fields))
+
+
+def upsert(name: str, config: JsonObject | None = None, **fields: Any) -> ConfigurationWrite:
+    return ConfigurationWrite(upsert=item(name, config, **fields))
+
+
+def deletion(name: str, **fields: Any) -> ConfigurationWrite:
+    return ConfigurationWrite(delete=ConfigurationDeletionItem(key=key(name), **fields))
+
+
+def change(name: str, **fields: Any) -> ConfigurationWrite:
+    return ConfigurationWrite(update=ConfigurationChangeItem(key=key(name), **fields))
+
+
+def patch(name: str, merge_patch: JsonObject, **fields: Any) -> ConfigurationWrite:
+    return change(name, merge_patch=struct(merge_patch), **fields)
+
+
+def rename(name: str, new_name: str) -> ConfigurationWrite:
+    return change(name, configuration=Configuration(name=new_name), update_mask=FieldMask(paths=["name"]))
+
+
+async def write(service: Service, *writes: ConfigurationWrite, **fields: Any) -> BatchWriteConfigurationsResponse:
+    request = BatchWriteConfigurationsRequest(writes=writes, **fields)
+    return await service.configurations.BatchWriteConfigurations(request)
+
+
+def versions(response: BatchWriteConfigurationsResponse) -> list[tuple[str, int]]:
+    """The name and version of each outcome."""
+    return [(outcome.configuration.name, outcome.configuration.version) for outcome in response.outcomes]
+
+
+def failed_writes(error: grpc.aio.AioRpcError) -> str:
+    """The places of the writes that failed, as ranges."""
+    return error_info_of(error).metadata["failed_writes"]
