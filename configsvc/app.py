@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
@@ -11,22 +12,30 @@ from prometheus_client import CollectorRegistry
 from configsvc.applications import Applications
 from configsvc.audit import Audit
 from configsvc.cache import Cache
+from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
+from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
+from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.operation_runs import OperationRuns
+from configsvc.operations import Operations
 from configsvc.pinned_checks import Snapshots
+from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.configuration_service import ConfigurationServicer
+from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
 from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
+from configsvc.rpc.uploads import Uploads
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
@@ -40,6 +49,9 @@ from configsvc.wire.watches import WatchEncoder
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
+
+# For operations under way to be given back, and for the database to hear of it.
+GIVE_BACK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
@@ -85,19 +97,20 @@ async def run_service(
     registry = new_registry()
     async with (
         open_database(url, workers=settings.workers) as database,
+        ProcessPool.open() as pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        cache = Cache(settings.cache_megabytes * 1024 * 1024)
-        feed = Feed(url, cache)
-        writes = Writes(database)
-        joint = JointWrites(writes, Validators())
-        merged = MergedWrites(database, joint)
-        server = _server(settings, database, feed, cache, writes, joint, merged, registry)
+        parts = _parts(settings, database, url, pool)
+        server = _server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(feed.run(), name="feed")
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
-            keeping_house = tasks.create_task(keep_house(database, retention), name="housekeeping")
-            showing_health = tasks.create_task(_show_health(server, feed, ready), name="health")
+            background = [
+                tasks.create_task(parts.feed.run(), name="feed"),
+                tasks.create_task(keep_house(database, retention), name="housekeeping"),
+                tasks.create_task(pool.end_when_idle(), name="process pool"),
+            ]
+            running_operations = tasks.create_task(parts.runs.run(), name="operations")
+            showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
                 await server.start()
                 started(server)
@@ -106,39 +119,88 @@ async def run_service(
                 # Also when one of the tasks has died: who is connected is told, not cut off.
                 log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
-                await server.set_serving(False)
-                await feed.stop()
-                await server.stop(settings.shutdown_grace_seconds)
-                await merged.drain()
-                await writes.drain()
-                keeping_house.cancel()
-                following.cancel()
+                await _drain(server, parts, settings.shutdown_grace_seconds)
+                await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
+                for task in (running_operations, *background):
+                    task.cancel()
     log.info("stopped")
 
 
-def _server(
-    settings: Settings,
-    database: Database,
-    feed: Feed,
-    cache: Cache,
-    writes: Writes,
-    joint: JointWrites,
-    merged: MergedWrites,
-    registry: CollectorRegistry,
-) -> Server:
+async def _drain(server: Server, parts: "Parts", grace_seconds: float) -> None:
+    """Ends what callers have begun, and gives back the operations that run."""
+    parts.runs.stop()
+    parts.operations.stop()
+    await server.set_serving(False)
+    await parts.feed.stop()
+    await server.stop(grace_seconds)
+    await parts.merged.drain()
+    await parts.writes.drain()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the server and the background tasks work with."""
+
+    database: Database
+    pool: ProcessPool
+    cache: Cache
+    feed: Feed
+    writes: Writes
+    joint: JointWrites
+    merged: MergedWrites
+    operations: Operations
+    runs: OperationRuns
+    imports: Imports
+    migrations: ConfigurationMigrations
+
+
+def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) -> Parts:
+    cache = Cache(settings.cache_megabytes * 1024 * 1024)
+    writes = Writes(database)
+    joint = JointWrites(writes, Validators())
+    imports = Imports(database, writes, pool)
+    migrations = ConfigurationMigrations(database, writes, pool)
+    carriers = {
+        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
+        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
+    }
+    return Parts(
+        database=database,
+        pool=pool,
+        cache=cache,
+        feed=Feed(url, cache),
+        writes=writes,
+        joint=joint,
+        merged=MergedWrites(database, joint),
+        operations=Operations(database),
+        runs=OperationRuns(database, url, carriers),
+        imports=imports,
+        migrations=migrations,
+    )
+
+
+def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
     """The server with all that it serves, and metrics of both."""
-    reads = Reads(database, feed, cache, encoded_configuration)
+    database, feed, writes = parts.database, parts.feed, parts.writes
+    reads = Reads(database, feed, parts.cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
     snapshots = Snapshots(database)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, merged, joint, reads), ConfigurationHistory(database), watches, encoder
+            Configurations(database, parts.merged, parts.joint, reads),
+            ConfigurationHistory(database),
+            watches,
+            encoder,
+            Uploads(parts.imports, parts.pool),
         ),
+        "OperationService": OperationServicer(parts.operations),
+        "Operations": OperationsServicer(parts.operations),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
+            parts.migrations,
         ),
         "AuditService": AuditServicer(Audit(database)),
         "ServerService": ServerServicer(feed, version("configsvc")),
@@ -154,11 +216,11 @@ def _server(
         encoder=encoder,
         watches=watches,
         feed=feed,
-        cache=cache,
+        cache=parts.cache,
         reads=reads,
         writes=writes,
-        merged_writes=merged,
-        validators=joint.validators,
+        merged_writes=parts.merged,
+        validators=parts.joint.validators,
         database=database,
     )
     registry.register(state)

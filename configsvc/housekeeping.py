@@ -10,7 +10,8 @@ import structlog
 
 from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.storage import requests
+from configsvc.storage import operations, requests
+from configsvc.writes import transaction
 
 if TYPE_CHECKING:
     from configsvc.domain.models import Retention
@@ -23,9 +24,12 @@ STEP = 1000
 
 
 async def keep_house(database: "Database", retention: "Retention") -> None:
-    """Deletes calls that are too old to be repeated and compacts the log, in small steps, until it is cancelled."""
+    """Deletes calls that are too old to be repeated and operations that ended long ago, and compacts the log, in small
+    steps, until it is cancelled.
+    """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_now_and_then("requests", partial(purge_requests, database)))
+        tasks.create_task(_now_and_then("operations", partial(purge_operations, database)))
         tasks.create_task(_now_and_then("compaction", partial(compact, database, retention)))
 
 
@@ -45,3 +49,13 @@ async def purge_requests(database: "Database") -> None:
     while deleted == STEP:
         async with database.write() as connection:
             deleted = await requests.purge(connection, limit=STEP)
+
+
+async def purge_operations(database: "Database") -> None:
+    """Deletes operations that ended 7 days ago, and what was staged and never submitted. Raises what `Database.write`
+    raises.
+    """
+    deleted = STEP
+    while deleted >= STEP:
+        async with database.write() as connection, transaction(connection):
+            deleted = await operations.purge(connection, limit=STEP)

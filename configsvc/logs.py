@@ -30,3 +30,17 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def places_of(error: BaseException) -> list[str]:
+    """The kinds of an error and of its causes, and where they were raised; no texts, for they may quote contents."""
+    places: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        places.append(type(current).__name__)
+        trace = current.__traceback__
+        while trace is not None:
+            places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno} {trace.tb_frame.f_code.co_name}")
+            trace = trace.tb_next
+        current = current.__cause__ or current.__context__
+    return places

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.longrunning.operations_pb2_grpc import OperationsStub
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -16,6 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.audit_service_pb2_grpc import AuditServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
 from configsvc.app import run_service
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
     from configapi.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+    from configapi.v1.operation_service_pb2_grpc import OperationServiceAsyncStub
     from configapi.v1.schema_service_pb2_grpc import SchemaServiceAsyncStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
 
@@ -44,6 +47,9 @@ class Service:
     schemas: "SchemaServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
     server: "ServerServiceAsyncStub"
+    items: "OperationServiceAsyncStub"
+    # Its package has no types for asyncio.
+    operations: Any
     # Its package has no types.
     health: Any
     stop: asyncio.Event
@@ -89,6 +95,8 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
             schemas=SchemaServiceStub(channel),
             audit=AuditServiceStub(channel),
             server=ServerServiceStub(channel),
+            items=OperationServiceStub(channel),
+            operations=OperationsStub(channel),
             health=HealthStub(channel),
             stop=stop,
         )

@@ -99,6 +99,23 @@ class OperationRunningError(ResourceError):
     verb = "is still running: cancel it or wait for its end"
 
 
+class OperationCancelledError(ResourceError):
+    """An operation was told to end before it was done."""
+
+    verb = "was cancelled"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__("operation", f"operations/{operation_id}")
+
+
+class ItemsFailedError(ConfigsvcError):
+    """Items of an operation failed, and so none was done."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} items failed, and nothing was changed: ListOperationItems tells why")
+        self.count = count
+
+
 class VersionMismatchError(ConfigsvcError):
     """expected_version is not the current version."""
 

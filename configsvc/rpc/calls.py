@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, Violation
+from configsvc.logs import places_of
 from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 
@@ -36,8 +37,10 @@ Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
 Write = Callable[[bytes], Awaitable[None]]
 StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
+UploadMethod = Callable[[AsyncIterable[bytes], Caller], Awaitable[Message]]
 UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler = Callable[[bytes, Context], Awaitable[None]]
+UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
 
 
 class Method:
@@ -101,6 +104,43 @@ def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandl
     return handle
 
 
+def upload_handler(method: Method, call: UploadMethod) -> UploadHandler:
+    """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
+
+    async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
+        started = time.perf_counter()
+        method.in_flight.begin()
+        try:
+            response = (await call(_whole(requests, context), ANONYMOUS)).SerializeToString()
+        except BaseException as error:
+            method.metrics.observe(time.perf_counter() - started)
+            await _fail(error, method, started, None, context)
+            raise
+        finally:
+            method.in_flight.end()
+        method.metrics.codes["OK"] += 1
+        method.metrics.observe(time.perf_counter() - started)
+        if method.tells_success:
+            method.tell_success(started, None, context)
+        return response
+
+    return handle
+
+
+async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGenerator[bytes]:
+    """The requests of a stream to its end. For grpcio, a stream that breaks off ends like any other; what tells the two
+    apart is that then nothing can be sent any more.
+    """
+    async for request in requests:
+        yield request
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.InternalError as error:
+        raise asyncio.CancelledError from error
+    if context.cancelled():
+        raise asyncio.CancelledError
+
+
 def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:
     """Carries a method that answers with a stream of ready messages."""
 
@@ -133,11 +173,16 @@ def parsed(request_class: type[AnyMessage], data: bytes) -> AnyMessage:
     try:
         return request_class.FromString(data)
     except DecodeError as error:
-        description = (
-            f"is not a {request_class.DESCRIPTOR.full_name}: its bytes are malformed, a string is not UTF-8, or a "
-            "google.protobuf.Struct is nested deeper than 32 levels"
-        )
-        raise InvalidRequestError((Violation(field="request", description=description),)) from error
+        raise malformed(request_class.DESCRIPTOR.full_name) from error
+
+
+def malformed(message_name: str) -> InvalidRequestError:
+    """The error of bytes that are not the message."""
+    description = (
+        f"is not a {message_name}: its bytes are malformed, a string is not UTF-8, or a google.protobuf.Struct is "
+        "nested deeper than 32 levels"
+    )
+    return InvalidRequestError((Violation(field="request", description=description),))
 
 
 async def _fail(error: BaseException, method: Method, started: float, request: object, context: Context) -> None:
@@ -150,7 +195,7 @@ async def _fail(error: BaseException, method: Method, started: float, request: o
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
         method.tell_end("INTERNAL", started, request, context, call_id=call_id, error=type(error).__name__)
-        log.error("internal error", call_id=call_id, places=_places(error))
+        log.error("internal error", call_id=call_id, places=places_of(error))
         await _abort(context, internal_failure(call_id))
     else:
         method.tell_end("CANCELLED", started, request, context, call_id=call_id)
@@ -167,16 +212,3 @@ async def _abort(context: Context, failure: Failure) -> None:
 def _cause(error: ConfigsvcError) -> str:
     name = type(error).__name__
     return f"{name} from {type(error.__cause__).__name__}" if error.__cause__ else name
-
-
-def _places(error: BaseException) -> list[str]:
-    places: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        places.append(type(current).__name__)
-        trace = current.__traceback__
-        while trace is not None:
-            places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno} {trace.tb_frame.f_code.co_name}")
-            trace = trace.tb_next
-        current = current.__cause__ or current.__context__
-    return places

@@ -1,9 +1,12 @@
 """ConfigurationService: requests to use cases, answers to messages."""
 
 import asyncio
+from collections.abc import AsyncIterable
 from contextlib import aclosing
 from functools import lru_cache
 from typing import ClassVar
+
+from google.longrunning.operations_proto_pb2 import Operation
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_UNSPECIFIED, Configuration
 from configapi.v1.configuration_service_pb2 import (
@@ -37,6 +40,7 @@ from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Caller, Write, parsed
 from configsvc.rpc.errors import status_of
+from configsvc.rpc.uploads import Uploads
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
@@ -60,10 +64,16 @@ class ConfigurationServicer:
     TAKES_BYTES: ClassVar = frozenset({"GetConfiguration"})
 
     def __init__(
-        self, configurations: Configurations, history: ConfigurationHistory, watches: Watches, encoder: WatchEncoder
+        self,
+        configurations: Configurations,
+        history: ConfigurationHistory,
+        watches: Watches,
+        encoder: WatchEncoder,
+        uploads: Uploads,
     ) -> None:
         self._configurations = configurations
         self._history = history
+        self._uploads = uploads
         self._watches = watches
         self._encoder = encoder
 
@@ -216,6 +226,9 @@ class ConfigurationServicer:
             async for page in pages:
                 for encoded in encoded_exports(page.revision, page.resources):
                     await write(encoded)
+
+    async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
+        return await self._uploads.start(data, caller)
 
     async def BatchWriteConfigurations(
         self, request: BatchWriteConfigurationsRequest, caller: Caller

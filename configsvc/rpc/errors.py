@@ -177,6 +177,14 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.OperationRunningError: Translation(
         code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
     ),
+    errors.OperationCancelledError: Translation(
+        code=grpc.StatusCode.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
+    ),
+    errors.ItemsFailedError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
+        metadata=lambda error: {"failed_count": str(error.count)},
+    ),
     errors.VersionMismatchError: Translation(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
@@ -254,8 +262,13 @@ def status_of(error: errors.ConfigsvcError) -> Status:
 
 def internal_failure(error_id: str) -> Failure:
     """The failure that tells a caller nothing but what to quote."""
+    return _failure(grpc.StatusCode.INTERNAL, internal_status(error_id))
+
+
+def internal_status(error_id: str) -> Status:
+    """The status that tells nothing but what to quote."""
     info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
-    return _failure(grpc.StatusCode.INTERNAL, _status(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info]))
+    return _status(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info])
 
 
 def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:

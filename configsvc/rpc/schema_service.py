@@ -2,6 +2,8 @@
 
 import asyncio
 
+from google.longrunning.operations_proto_pb2 import Operation
+
 from configapi.v1.schema_pb2 import Schema, SchemaVersion
 from configapi.v1.schema_service_pb2 import (
     CheckSchemaVersionRequest,
@@ -18,10 +20,13 @@ from configapi.v1.schema_service_pb2 import (
     ListSchemasResponse,
     ListSchemaVersionsRequest,
     ListSchemaVersionsResponse,
+    MigrateConfigurationsRequest,
 )
+from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import MAX_RESPONSE_BYTES
 from configsvc.domain.errors import Violations
 from configsvc.rpc.calls import Caller
+from configsvc.rpc.operation_service import operation_message
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
@@ -42,10 +47,22 @@ class SchemaServicer:
     would hold up all other calls.
     """
 
-    def __init__(self, schemas: Schemas, versions: SchemaVersions, importer: SchemaImporter) -> None:
+    def __init__(
+        self,
+        schemas: Schemas,
+        versions: SchemaVersions,
+        importer: SchemaImporter,
+        migrations: ConfigurationMigrations,
+    ) -> None:
+        self._migrations = migrations
         self._schemas = schemas
         self._versions = versions
         self._importer = importer
+
+    async def MigrateConfigurations(self, request: MigrateConfigurationsRequest, caller: Caller) -> Operation:
+        wanted = await asyncio.to_thread(schema_requests.migration, request, caller.actor)
+        operation = await self._migrations.start(wanted.settings, wanted.application, wanted.context)
+        return operation_message(operation)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:
         wanted = await asyncio.to_thread(schema_requests.new_schema, request, caller.actor)

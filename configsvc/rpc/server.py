@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import structlog
+from google.longrunning import operations_proto_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
@@ -17,11 +18,12 @@ from configapi.v1 import (
     application_service_pb2,
     audit_service_pb2,
     configuration_service_pb2,
+    operation_service_pb2,
     schema_service_pb2,
     server_service_pb2,
 )
 from configsvc.metrics import CallMetrics, InFlight
-from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler
+from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.reflection import add_reflection
 
 log = structlog.get_logger()
@@ -33,6 +35,8 @@ _health_grpc: Any = health_pb2_grpc
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
     configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
+    operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"],
+    operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
     schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
@@ -141,6 +145,8 @@ def _handler(
     changes_something = "request_id" in descriptor.input_type.fields_by_name
     method = Method(name, metrics.of(name), in_flight, changes_something=changes_something)
     implementation = getattr(servicer, descriptor.name)
+    if descriptor.client_streaming:
+        return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.

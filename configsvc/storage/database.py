@@ -114,17 +114,24 @@ async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """The pools of one process. merges is for merged writes, writes for those that may have to wait, watches for
-    snapshots and for watchers that are behind.
+    snapshots and for watchers that are behind, operations for the long transactions of long-running operations.
     """
 
     reads: "Pool"
     merges: "Pool"
     writes: "Pool"
     watches: "Pool"
+    operations: "Pool"
 
     def connections(self) -> dict[str, tuple[int, int]]:
         """How many connections each pool has, busy and idle."""
-        pools = {"reads": self.reads, "merges": self.merges, "writes": self.writes, "watches": self.watches}
+        pools = {
+            "reads": self.reads,
+            "merges": self.merges,
+            "writes": self.writes,
+            "watches": self.watches,
+            "operations": self.operations,
+        }
         return {name: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()) for name, pool in pools.items()}
 
     @asynccontextmanager
@@ -156,6 +163,13 @@ class Database:
     async def merge(self) -> AsyncGenerator["Connection"]:
         """A connection for one transaction of merged writes. Raises what `write` raises."""
         async with _acquired(self.merges, ACQUIRE_TIMEOUT_SECONDS) as connection:
+            with _refused_if_too_long():
+                yield connection
+
+    @asynccontextmanager
+    async def operation(self) -> AsyncGenerator["Connection"]:
+        """A connection for one transaction of a long-running operation. Raises what `write` raises."""
+        async with _acquired(self.operations, CATCH_UP_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
 
@@ -195,8 +209,9 @@ async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Databas
         _pool(url, MERGE_SETTINGS, size=2) as merges,
         _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
         _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
+        _pool(url, WRITE_SETTINGS, size=2, command_timeout=LARGE_WRITE_SECONDS) as operations,
     ):
-        yield Database(reads=reads, merges=merges, writes=writes, watches=watches)
+        yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations)
 
 
 def _share(connections: int, workers: int) -> int:
@@ -205,13 +220,15 @@ def _share(connections: int, workers: int) -> int:
 
 
 @asynccontextmanager
-async def _pool(url: str, settings: dict[str, str], *, size: int) -> AsyncGenerator["Pool"]:
+async def _pool(
+    url: str, settings: dict[str, str], *, size: int, command_timeout: float | None = None
+) -> AsyncGenerator["Pool"]:
     pool: Any = asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        command_timeout=command_timeout or COMMAND_TIMEOUT_SECONDS,
         init=prepare_connection,
         reset=_keep_session,
         server_settings=settings,

@@ -47,6 +47,14 @@ async def share(connection: "Connection", names: Collection[str]) -> dict[str, P
     }
 
 
+async def look(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema]:
+    """Those of the schemas that exist, by name, held by nobody."""
+    rows = await connection.fetch(_SQL["look"], list(names))
+    return {
+        row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
+    }
+
+
 async def documents(
     connection: "Connection", refs: Sequence[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, Documents]:

@@ -15,6 +15,9 @@ LEFT JOIN shared ON shared.id = wanted.id;
 SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]) ORDER BY id
 FOR KEY SHARE;
 
+-- name: look
+SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]);
+
 -- name: documents
 -- The versions $1 and $2 of schemas, side by side, and with each the versions that its document refers to, and so on; of each at most $3 documents, and
 -- none if they are more than $4 bytes.

@@ -7,11 +7,13 @@ import binascii
 from collections.abc import Iterable
 from typing import Annotated, TypeAlias
 
+from google.longrunning.operations_proto_pb2 import ListOperationsRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, ListConfigurationVersionsRequest
+from configapi.v1.operation_service_pb2 import ListOperationItemsRequest
 from configapi.v1.schema_service_pb2 import ListSchemasRequest, ListSchemaVersionsRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
@@ -21,6 +23,8 @@ AnyList: TypeAlias = (
     | ListConfigurationsRequest
     | ListConfigurationVersionsRequest
     | ListChangesRequest
+    | ListOperationItemsRequest
+    | ListOperationsRequest
     | ListSchemasRequest
     | ListSchemaVersionsRequest
 )

@@ -37,6 +37,7 @@ from configapi.v1.schema_service_pb2 import (
     CreateSchemaVersionRequest,
     DeleteSchemaRequest,
     ImportSchemasRequest,
+    MigrateConfigurationsRequest,
 )
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
@@ -95,6 +96,7 @@ AnyWrite = (
     | DeleteSchemaRequest
     | ImportSchemasRequest
     | RollbackConfigurationRequest
+    | MigrateConfigurationsRequest
 )
 
 

@@ -4,6 +4,8 @@ loop.
 
 from dataclasses import dataclass
 
+from google.protobuf.struct_pb2 import Struct
+
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SCHEMA_VIEW_BASIC, Closing, SchemaView
 from configapi.v1.schema_service_pb2 import (
     SCHEMA_VERSION_MODE_PINNED,
@@ -15,6 +17,7 @@ from configapi.v1.schema_service_pb2 import (
     GetSchemaVersionRequest,
     ImportSchemasRequest,
     ListSchemaVersionsRequest,
+    MigrateConfigurationsRequest,
     SchemaVersionMode,
 )
 from configapi.v1.schema_service_pb2 import (
@@ -23,9 +26,11 @@ from configapi.v1.schema_service_pb2 import (
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import content_from_text
-from configsvc.domain.models import IdRef, NameRef, SchemaRef, WriteContext
+from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
 from configsvc.domain.names import check_id, check_name
+from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
+from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import requests
 from configsvc.wire.content import content_from
 
@@ -60,6 +65,15 @@ class NewVersion:
     new: NewDocument
     strict: bool
     expected_version: int
+    context: WriteContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """What MigrateConfigurations asks for; the settings are without the id of the application."""
+
+    settings: MigrationSettings
+    application: ApplicationRef | None
     context: WriteContext
 
 
@@ -200,3 +214,36 @@ def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> boo
     if mode not in SchemaVersionMode.values():
         violations.add("mode", f"is {mode}: not a SchemaVersionMode")
     return mode != SCHEMA_VERSION_MODE_PINNED
+
+
+def migration(request: MigrateConfigurationsRequest, actor: str) -> Migration:
+    """A move of configurations. Raises InvalidRequestError."""
+    violations = Violations()
+    check_name(request.schema, "schema", violations)
+    application = None
+    if request.HasField("application"):
+        application = requests.application_ref(request.application, "application", violations)
+    context = requests.write_context(request, actor, violations)
+    patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
+    settings = MigrationSettings(
+        to=SchemaVersionRef(
+            schema=request.schema, version=requests.non_negative(request.to_version, "to_version", violations)
+        ),
+        from_version=requests.non_negative(request.from_version, "from_version", violations),
+        application_id=None,
+        json_patch=_json_patch(request, violations) if patched else None,
+        merge_patch=content_from(request.merge_patch, "merge_patch", violations) if merged else None,
+        valid_only=request.valid_only,
+        validate_only=request.validate_only,
+    )
+    violations.check()
+    return Migration(settings=settings, application=application, context=context)
+
+
+def _json_patch(request: MigrateConfigurationsRequest, violations: Violations) -> list[JsonObject]:
+    # As the value of a key, it is checked as contents are.
+    wrapper = Struct()
+    wrapper.fields["json_patch"].list_value.CopyFrom(request.json_patch)
+    patch = content_from(wrapper, "", violations).get("json_patch", [])
+    assert isinstance(patch, list)
+    return checked_json_patch(patch, "json_patch", violations)

@@ -72,6 +72,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
     offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
     """
+    ERROR_REASON_ITEMS_FAILED: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION: items of the operation failed, and nothing was changed; metadata failed_count tells how many. OperationService.ListOperationItems with
+    failed_only tells why. Correct them and begin anew.
+    """
+    ERROR_REASON_OPERATION_CANCELLED: _ErrorReason.ValueType  # 24
+    """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -128,6 +134,12 @@ ERROR_REASON_SCHEMA_VERSION_REFUSED: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
 offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
 """
+ERROR_REASON_ITEMS_FAILED: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION: items of the operation failed, and nothing was changed; metadata failed_count tells how many. OperationService.ListOperationItems with
+failed_only tells why. Correct them and begin anew.
+"""
+ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 24
+"""CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

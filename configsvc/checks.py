@@ -1,0 +1,85 @@
+"""Staged items against the schemas that they are to be pinned to, in another process."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from configsvc.contents import VersionDocuments, faults_of_configs
+from configsvc.domain.models import PinnedVersion, SchemaVersionRef
+from configsvc.domain.operations import ItemError, ItemFault, Outcome
+from configsvc.process_pool import ProcessPool
+from configsvc.storage import operations, pins
+from configsvc.storage.operations import Slice, WaitingItem
+from configsvc.validators import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
+
+if TYPE_CHECKING:
+    from configsvc.domain.writes import PinnedSchema
+    from configsvc.storage.database import Connection, Database
+
+_TOO_LARGE = ItemFault(field="schema", keyword="", message="refers to too many versions, or to too large ones")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """Why nothing can be pinned to a version."""
+
+    error: ItemError
+    faults: tuple[ItemFault, ...] = ()
+
+
+async def check_slice(
+    database: "Database", pool: ProcessPool, operation_id: str, places: Slice
+) -> Mapping[str, "PinnedSchema"]:
+    """Notes of the waiting items of a slice which ones violate their schemas; the schemas, as they were meanwhile."""
+    async with database.operation() as connection:
+        items = await operations.pinned(connection, operation_id, places)
+        schemas = await pins.look(connection, {item.schema.schema for item in items})
+    by_version: defaultdict[SchemaVersionRef, list[WaitingItem]] = defaultdict(list)
+    for item in items:
+        by_version[_resolved(item.schema, schemas)].append(item)
+    failed: list[Outcome] = []
+    for ref, group in by_version.items():
+        failed += await _faults_of_group(database, pool, ref, schemas, group)
+    if failed:
+        async with database.operation() as connection:
+            await operations.fail_items(connection, operation_id, failed)
+    return schemas
+
+
+def _resolved(ref: SchemaVersionRef, schemas: Mapping[str, "PinnedSchema"]) -> SchemaVersionRef:
+    schema = schemas.get(ref.schema)
+    return SchemaVersionRef(schema=ref.schema, version=ref.version or (schema.latest_version if schema else 0))
+
+
+async def _faults_of_group(
+    database: "Database",
+    pool: ProcessPool,
+    ref: SchemaVersionRef,
+    schemas: Mapping[str, "PinnedSchema"],
+    group: Sequence[WaitingItem],
+) -> list[Outcome]:
+    schema = schemas.get(ref.schema)
+    if schema is None:
+        return [Outcome(place=item.place, error=ItemError.SCHEMA_NOT_FOUND) for item in group]
+    async with database.operation() as connection:
+        documents = await load_documents(connection, PinnedVersion(schema_id=schema.id, ref=ref))
+    if isinstance(documents, Unusable):
+        return [Outcome(place=item.place, error=documents.error, faults=documents.faults) for item in group]
+    faults = await pool.call(faults_of_configs, documents, [item.config for item in group])
+    return [
+        Outcome(place=item.place, error=ItemError.SCHEMA_VIOLATED, faults=found)
+        for item, found in zip(group, faults, strict=True)
+        if found
+    ]
+
+
+async def load_documents(connection: "Connection", version: PinnedVersion) -> VersionDocuments | Unusable:
+    """The document of a version, with all that it refers to."""
+    found = await pins.documents(connection, [version.ref], limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
+    documents = found.get(version.ref)
+    if documents is None:
+        return Unusable(error=ItemError.SCHEMA_NOT_FOUND)
+    if documents.document is None:
+        return Unusable(error=ItemError.INVALID, faults=(_TOO_LARGE,))
+    return VersionDocuments(version=version, document=documents.document, referenced=documents.referenced)

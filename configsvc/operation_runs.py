@@ -1,0 +1,128 @@
+"""How operations are carried out: taken from the queue, watched while they run, ended or given back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+from ulid import ULID
+
+from configsvc.domain.errors import (
+    ConfigsvcError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    WriteConflictError,
+    WriteTooLargeError,
+)
+from configsvc.domain.operations import BulkOperation, Failure, OperationKind, OperationState
+from configsvc.logs import places_of
+from configsvc.storage import operations
+from configsvc.storage.jobs import GiveBackError, run_jobs
+from configsvc.storage.operations import Run, RunLostError
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Database
+
+log = structlog.get_logger()
+
+WATCH_SECONDS = 0.5
+RECONNECT_SECONDS = 1.0
+
+Carry = Callable[[BulkOperation, Run], Awaitable[None]]
+
+_FAILURES: dict[type[ConfigsvcError], Failure] = {
+    WriteConflictError: Failure.WRITE_CONFLICT,
+    WriteTooLargeError: Failure.WRITE_TOO_LARGE,
+}
+
+
+class CancelledByCallerError(Exception):
+    """The operation is told to end."""
+
+
+class OperationRuns:
+    """Carries out the operations of one database, beside other processes that do the same."""
+
+    def __init__(self, database: "Database", url: str, carriers: Mapping[OperationKind, Carry]) -> None:
+        self._database = database
+        self._url = url
+        self._carriers = carriers
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begins nothing new, and gives back what runs, for another process to go on with."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Carries out operations until it is told to stop and the last one is given back."""
+        while not self._stop.is_set():
+            try:
+                await run_jobs(self._url, self._execute, self._stop)
+            except DatabaseUnavailableError as error:
+                log.warning("operations wait for the database", error=repr(error.__cause__))
+                await self._pause(RECONNECT_SECONDS)
+
+    async def _execute(self, operation_id: str) -> None:
+        run = Run(operation_id=operation_id, name=str(ULID()))
+        try:
+            async with self._database.write() as connection:
+                operation = await operations.take_up(connection, run)
+            if operation is not None:
+                await self._carry(operation, run)
+        except (DatabaseUnavailableError, DatabaseBusyError) as error:
+            raise GiveBackError from error
+        except RunLostError:
+            log.warning("another process goes on with the operation", operation=operation_id)
+
+    async def _carry(self, operation: BulkOperation, run: Run) -> None:
+        log.info("operation begins", operation=operation.id, kind=operation.kind)
+        try:
+            await self._carry_while_wanted(operation, run)
+        except CancelledByCallerError:
+            await self._end(run, OperationState.CANCELLED, None)
+        except (WriteConflictError, WriteTooLargeError) as error:
+            await self._end(run, OperationState.FAILED, _FAILURES[type(error)])
+        except (DatabaseUnavailableError, DatabaseBusyError, GiveBackError, RunLostError):
+            raise
+        except Exception as error:  # noqa: BLE001  # it would fail again wherever it was begun
+            # The text of a database error may quote contents, so only its kind and place are logged.
+            log.error("operation failed", operation=operation.id, places=places_of(error))  # noqa: TRY400
+            await self._end(run, OperationState.FAILED, Failure.INTERNAL)
+
+    async def _end(self, run: Run, state: OperationState, failure: Failure | None) -> None:
+        async with self._database.operation() as connection:
+            await operations.recount(connection, run)
+            await operations.finish(connection, run, state, failure)
+
+    async def _carry_while_wanted(self, operation: BulkOperation, run: Run) -> None:
+        carrying = asyncio.ensure_future(self._carriers[operation.kind](operation, run))
+        watching = asyncio.create_task(self._watch(run))
+        try:
+            await asyncio.wait((carrying, watching), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            carrying.cancel()
+            watching.cancel()
+            await asyncio.wait((carrying, watching))
+        await (watching if carrying.cancelled() else carrying)
+
+    async def _watch(self, run: Run) -> None:
+        """Ends with an error as soon as the run is to end."""
+        while not self._stop.is_set():
+            try:
+                async with self._database.read() as connection:
+                    state = await operations.standing(connection, run)
+            except (DatabaseUnavailableError, DatabaseBusyError):
+                # Whoever carries the operation is told too.
+                pass
+            else:
+                if state is OperationState.CANCELLING:
+                    raise CancelledByCallerError
+            await self._pause(WATCH_SECONDS)
+        raise GiveBackError
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass

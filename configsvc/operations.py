@@ -1,0 +1,111 @@
+"""What callers do with long-running operations."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from configsvc.domain.errors import DatabaseBusyError, OperationRunningError, ResourceNotFoundError
+from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.storage import operations
+from configsvc.writes import transaction
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Database
+
+# What gRPC clients take without being told to take more is 4 MiB.
+MAX_ITEMS_BYTES = 3 * 1024 * 1024
+# Each looks at the table now and then.
+WAITERS_LIMIT = 100
+WAIT_FIRST_SECONDS = 0.05
+WAIT_LAST_SECONDS = 1.0
+
+
+class Operations:
+    """Every method raises DatabaseUnavailableError or DatabaseBusyError, and those that name an operation
+    ResourceNotFoundError.
+    """
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self._waiters = 0
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Answers those who wait: the server is about to stop."""
+        self._stopping.set()
+
+    async def get(self, operation_id: str) -> BulkOperation:
+        """The operation as it is now."""
+        async with self._database.read() as connection:
+            operation = await operations.get(connection, operation_id)
+        if operation is None:
+            raise _not_found(operation_id)
+        return operation
+
+    async def page(self, *, after: str | None, limit: int) -> tuple[BulkOperation, ...]:
+        """Operations, newest first, that come after the one named."""
+        async with self._database.read() as connection:
+            return tuple(await operations.page(connection, after=after, limit=limit))
+
+    async def items(
+        self, operation_id: str, *, after: int, failed_only: bool, limit: int
+    ) -> tuple[list[OperationItem], bool]:
+        """Items that are done, in their order, that come after the one at a place; and whether there are more."""
+        await self.get(operation_id)
+        async with self._database.read() as connection:
+            return await operations.page_of_items(
+                connection,
+                operation_id,
+                after=after,
+                failed_only=failed_only,
+                limit=limit,
+                limit_bytes=MAX_ITEMS_BYTES,
+            )
+
+    async def cancel(self, operation_id: str) -> None:
+        """Tells it to end; one that has ended stays as it is."""
+        await self.get(operation_id)
+        async with self._database.write() as connection:
+            await operations.cancel(connection, operation_id)
+
+    async def delete(self, operation_id: str) -> None:
+        """Forgets one that has ended. Raises OperationRunningError."""
+        async with self._database.write() as connection, transaction(connection):
+            state = await operations.lock(connection, operation_id)
+            if state is None:
+                raise _not_found(operation_id)
+            if state in {OperationState.PENDING, OperationState.RUNNING, OperationState.CANCELLING}:
+                raise OperationRunningError("operation", f"operations/{operation_id}")
+            await operations.hide(connection, operation_id)
+
+    async def wait(self, operation_id: str, *, limit_seconds: float) -> BulkOperation:
+        """The operation when it has ended or, at the limit, as it is then. Raises DatabaseBusyError where too many
+        wait.
+        """
+        if self._waiters >= WAITERS_LIMIT:
+            raise DatabaseBusyError
+        self._waiters += 1
+        try:
+            return await self._wait(operation_id, asyncio.get_running_loop().time() + limit_seconds)
+        finally:
+            self._waiters -= 1
+
+    async def _wait(self, operation_id: str, give_up: float) -> BulkOperation:
+        pause = WAIT_FIRST_SECONDS
+        while True:
+            operation = await self.get(operation_id)
+            left = give_up - asyncio.get_running_loop().time()
+            if operation.end_time is not None or left <= 0 or self._stopping.is_set():
+                return operation
+            await self._pause(min(pause, left))
+            pause = min(pause * 2, WAIT_LAST_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def _not_found(operation_id: str) -> ResourceNotFoundError:
+    return ResourceNotFoundError("operation", f"operations/{operation_id}")

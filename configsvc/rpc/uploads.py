@@ -1,0 +1,35 @@
+"""ConfigurationService.ImportConfigurations: messages that may be many and large, read in another process."""
+
+from collections.abc import AsyncGenerator, AsyncIterable
+
+from google.longrunning.operations_proto_pb2 import Operation
+from google.protobuf.message import DecodeError
+
+from configsvc.domain.operations import ImportMessage
+from configsvc.imports import Imports
+from configsvc.process_pool import ProcessPool
+from configsvc.rpc.calls import Caller, malformed
+from configsvc.rpc.operation_service import operation_message
+from configsvc.wire.imports import import_message
+
+
+class Uploads:
+    """Imports, from their bytes on."""
+
+    def __init__(self, imports: Imports, pool: ProcessPool) -> None:
+        self._imports = imports
+        self._pool = pool
+
+    async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
+        """The operation that the requests begin. Raises what `Imports.start` raises."""
+        return operation_message(await self._imports.start(self._read(requests, caller), caller.actor))
+
+    async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
+        digest = b""
+        async for data in requests:
+            try:
+                message = await self._pool.call(import_message, data, digest, caller.actor)
+            except DecodeError as error:
+                raise malformed("configapi.v1.ImportConfigurationsRequest") from error
+            digest = message.digest
+            yield message

@@ -1,0 +1,77 @@
+"""Staged configurations, written by statements that read them where they were staged: their contents never pass through
+the process.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from configsvc.domain.operations import ItemError, ItemFault, Outcome
+from configsvc.domain.writes import PinnedSchema
+from configsvc.storage.operations import Slice, outcome_of
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from configsvc.domain.operations import BulkOperation
+    from configsvc.storage.database import Connection
+
+_SQL = queries("imports")
+
+_TOO_LARGE = ItemFault(
+    field="config", keyword="", message="is larger than 1 MiB as PostgreSQL writes it, without exponents"
+)
+
+
+class SliceFailedError(Exception):
+    """PostgreSQL refused an item, or another transaction holds what it needs; nothing of the slice was done."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"the slice that begins at item {outcome.place} failed: {outcome.error}")
+        self.outcome = outcome
+
+
+async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
+    """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and whose configurations
+    nobody moves to another version, until the end of the transaction. Raises SliceFailedError.
+    """
+    async with _savepoint(connection, places):
+        rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
+    return {
+        row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
+    }
+
+
+async def write(
+    connection: "Connection", operation: "BulkOperation", places: Slice, *, upsert: bool, create_applications: bool
+) -> list[Outcome]:
+    """Writes the waiting items of a slice within a transaction, and notes their outcomes. Raises SliceFailedError."""
+    bounds = (operation.id, places.first, places.last)
+    context = (operation.actor, operation.reason, operation.request_id)
+    async with _savepoint(connection, places):
+        if create_applications:
+            await connection.execute(_SQL["create_applications"], *bounds, *context)
+        await connection.execute(_SQL["share_applications"], *bounds)
+        missing = await connection.fetch(_SQL["fail_without_application"], *bounds)
+        rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context)
+    outcomes = [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
+    return outcomes + [outcome_of(row) for row in rows]
+
+
+@asynccontextmanager
+async def _savepoint(connection: "Connection", places: Slice) -> AsyncGenerator[None]:
+    try:
+        async with connection.transaction():
+            yield
+    except asyncpg.CheckViolationError as error:
+        too_large = error.constraint_name == "configuration_fits"
+        outcome = Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
+        # What else is refused was changed by others after the look at it.
+        raise SliceFailedError(outcome if too_large else _conflict(places)) from error
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.ForeignKeyViolationError) as error:
+        raise SliceFailedError(_conflict(places)) from error
+
+
+def _conflict(places: Slice) -> Outcome:
+    return Outcome(place=places.first, error=ItemError.CONFLICT)

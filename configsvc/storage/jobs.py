@@ -1,0 +1,86 @@
+"""The queue of jobs, each of which carries an operation: the library's, on a connection of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError, RetryRequested
+from pgqueuer.domain.models import Job
+from pgqueuer.queries import Queries
+
+from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.storage.database import (
+    COMMAND_TIMEOUT_SECONDS,
+    COMMON_SETTINGS,
+    CONNECT_TIMEOUT_SECONDS,
+    translated_errors,
+)
+
+if TYPE_CHECKING:
+    from configsvc.storage.database import Connection
+
+ENTRYPOINT = "operation"
+# A job whose process does not tell for so long that it lives is given to another.
+HEARTBEAT_SECONDS = 10.0
+# How often is looked for those; of new ones, a notification tells.
+POLL_SECONDS = 3.0
+JOBS_AT_ONCE = 2
+
+Execute = Callable[[str], Awaitable[None]]
+
+
+class GiveBackError(Exception):
+    """The job is not done, and another process, or this one later, is to go on with it."""
+
+
+async def enqueue(connection: "Connection", operation_id: str) -> None:
+    """Asks for the operation to be carried out, once the transaction is committed."""
+    await _queries(connection).enqueue(ENTRYPOINT, operation_id.encode(), dedupe_key=operation_id)
+
+
+def _queries(connection: "Connection") -> Queries:
+    return Queries.from_asyncpg_connection(connection)  # pyright: ignore[reportArgumentType]
+
+
+async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
+    """Carries out jobs until stop is set and those under way have ended, which they are to do soon: execute takes the
+    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError.
+    """
+    with translated_errors():
+        connection = await asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings=COMMON_SETTINGS,
+        )
+        try:
+            await _run_jobs(connection, execute, stop)
+        except FailingListenerError as error:
+            raise DatabaseUnavailableError from error
+        finally:
+            connection.terminate()
+
+
+async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Event) -> None:
+    manager = QueueManager(_queries(connection))
+    manager.shutdown = stop
+
+    @manager.entrypoint(ENTRYPOINT)
+    async def run(job: Job) -> None:
+        assert job.payload is not None
+        try:
+            await execute(job.payload.decode())
+        except GiveBackError as error:
+            raise RetryRequested from error
+
+    await manager.run(
+        dequeue_timeout=timedelta(seconds=POLL_SECONDS),
+        batch_size=1,
+        max_concurrent_tasks=JOBS_AT_ONCE,
+        heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+        log_aggregation_interval=timedelta(0),
+        shutdown_on_listener_failure=True,
+    )

@@ -1,0 +1,293 @@
+"""Long-running operations and their items. What takes a run is for the process that works on the operation, and raises
+RunLostError when another has taken its place.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from configsvc.domain.content import encode_json
+from configsvc.domain.models import SchemaVersionRef, WriteContext
+from configsvc.domain.operations import (
+    BulkOperation,
+    Failure,
+    ItemChange,
+    ItemError,
+    ItemFault,
+    OperationItem,
+    OperationKind,
+    OperationState,
+    Outcome,
+    Progress,
+    StagedItem,
+    decoded_faults,
+    encoded_faults,
+)
+from configsvc.storage.queries import queries
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from configsvc.domain.content import JsonObject
+    from configsvc.storage.database import Connection
+
+_SQL = queries("operations")
+
+Held = TypeVar("Held", str, int)
+
+_DUPLICATE = ItemFault(field="name", keyword="", message="is the name of an earlier item of the same application")
+
+
+class RunLostError(Exception):
+    """Another process has taken up the operation, or it is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The work of one process on one operation. name is different each time that it is taken up."""
+
+    operation_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Places of items, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingItem:
+    """An item that is to be pinned, to version 0: the newest. config is JSON text."""
+
+    place: int
+    schema: SchemaVersionRef
+    config: str
+
+
+def outcome_of(row: "Record") -> Outcome:
+    """The outcome that a statement returned."""
+    return Outcome(
+        place=row["place"],
+        change=ItemChange(row["change"]) if row["change"] else None,
+        error=ItemError(row["error"]) if row["error"] else None,
+    )
+
+
+async def stage(
+    connection: "Connection", operation_id: str, kind: OperationKind, settings: "JsonObject", context: WriteContext
+) -> None:
+    """Makes an operation that nobody sees before it is submitted."""
+    await connection.execute(
+        _SQL["stage"],
+        operation_id,
+        kind,
+        encode_json(settings),
+        context.actor,
+        context.reason,
+        context.request_id,
+        context.validate_only,
+    )
+
+
+async def stage_items(connection: "Connection", operation_id: str, first: int, items: Sequence[StagedItem]) -> None:
+    """Adds items, the first of which has the place first."""
+    await connection.copy_records_to_table(
+        "operation_items",
+        columns=["operation_id", "place", *StagedItem._fields],
+        records=[(operation_id, place, *item) for place, item in enumerate(items, start=first)],
+    )
+    await connection.execute(_SQL["keep_staging"], operation_id, len(items))
+
+
+async def submit(connection: "Connection", operation_id: str) -> bool:
+    """Lets it be seen and taken up. False: housekeeping removed it, for its items took too long to arrive."""
+    return await connection.fetchval(_SQL["submit"], operation_id) is not None
+
+
+async def get(connection: "Connection", operation_id: str) -> BulkOperation | None:
+    """The operation, if there is one."""
+    row = await connection.fetchrow(_SQL["get"], operation_id)
+    return _operation(row) if row else None
+
+
+async def page(connection: "Connection", *, after: str | None, limit: int) -> list[BulkOperation]:
+    """Operations, newest first, that come after one."""
+    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit)]
+
+
+def _operation(row: "Record") -> BulkOperation:
+    return BulkOperation(
+        id=row["id"],
+        kind=OperationKind(row["kind"]),
+        state=OperationState(row["state"]),
+        settings=row["settings"],
+        actor=row["actor"],
+        reason=row["reason"],
+        request_id=row["request_id"],
+        validate_only=row["validate_only"],
+        total=row["total_count"],
+        progress=Progress(
+            done=row["done_count"],
+            failed=row["failed_count"],
+            created=row["created_count"],
+            updated=row["updated_count"],
+            unchanged=row["unchanged_count"],
+        ),
+        revision=row["revision"],
+        failure=Failure(row["failure"]) if row["failure"] else None,
+        create_time=row["create_time"],
+        end_time=row["end_time"],
+    )
+
+
+async def cancel(connection: "Connection", operation_id: str) -> None:
+    """Tells a running operation to end, and ends one that waits; one that has ended stays as it is."""
+    await connection.execute(_SQL["cancel"], operation_id)
+
+
+async def lock(connection: "Connection", operation_id: str) -> OperationState | None:
+    """Its state, which nobody changes until the end of the transaction; None if there is no such operation."""
+    state = await connection.fetchval(_SQL["lock"], operation_id)
+    return OperationState(state) if state else None
+
+
+async def hide(connection: "Connection", operation_id: str) -> None:
+    """Leaves the operation to housekeeping."""
+    await connection.execute(_SQL["hide"], operation_id)
+
+
+async def purge(connection: "Connection", *, limit: int) -> int:
+    """Deletes at most limit rows of operations that are no longer kept; how many it deleted."""
+    operation_id = await connection.fetchval(_SQL["expired"])
+    if operation_id is None:
+        return _count(await connection.execute(_SQL["purge_log_of_jobs"], limit))
+    deleted = _count(await connection.execute(_SQL["delete_items"], operation_id, limit))
+    if deleted < limit:
+        await connection.execute(_SQL["delete"], operation_id)
+        return limit
+    return deleted
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])
+
+
+async def page_of_items(
+    connection: "Connection", operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
+) -> tuple[list[OperationItem], bool]:
+    """Items that are done, in their order, that come after one, as far as they fit into limit_bytes of JSON text; and
+    whether there are more.
+    """
+    rows = await connection.fetch(_SQL["list_items"], operation_id, after, failed_only, limit, limit_bytes)
+    return [_item(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
+
+
+def _item(row: "Record") -> OperationItem:
+    return OperationItem(
+        place=row["place"],
+        application=row["application"],
+        name=row["name"],
+        schema=row["schema"],
+        schema_version=row["schema_version"],
+        change=ItemChange(row["change"]) if row["change"] else None,
+        error=ItemError(row["error"]) if row["error"] else None,
+        faults=decoded_faults(row["faults"]),
+        before=json.loads(row["before"]) if row["before"] else None,
+        after=json.loads(row["after"]) if row["after"] else None,
+    )
+
+
+async def take_up(connection: "Connection", run: Run) -> BulkOperation | None:
+    """The operation, on which this run works from now on and no other; None when it has ended or is gone."""
+    if await connection.fetchval(_SQL["take_up"], run.operation_id, run.name) is None:
+        return None
+    return await get(connection, run.operation_id)
+
+
+async def standing(connection: "Connection", run: Run) -> OperationState:
+    """The state of the operation on which a run works."""
+    return OperationState(_held(await connection.fetchval(_SQL["standing"], run.operation_id, run.name)))
+
+
+async def set_total(connection: "Connection", run: Run, total: int) -> None:
+    """Tells how many items there are."""
+    _held(await connection.fetchval(_SQL["set_total"], run.operation_id, run.name, total))
+
+
+async def advance(connection: "Connection", run: Run, made: Progress) -> None:
+    """Adds to the progress, with the commit of this transaction."""
+    counts = (made.done, made.failed, made.created, made.updated, made.unchanged)
+    _held(await connection.fetchval(_SQL["advance"], run.operation_id, run.name, *counts))
+
+
+async def recount(connection: "Connection", run: Run) -> int:
+    """Sets the progress to what the items tell, with the commit of this transaction; how many items failed."""
+    return _held(await connection.fetchval(_SQL["recount"], run.operation_id, run.name))
+
+
+async def finish(connection: "Connection", run: Run, state: OperationState, failure: Failure | None = None) -> None:
+    """Ends the operation."""
+    _held(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
+
+
+def _held(value: "Held | None") -> "Held":
+    if value is None:
+        raise RunLostError
+    return value
+
+
+async def next_slice(
+    connection: "Connection", operation: BulkOperation, *, after: int, limit: int, limit_bytes: int
+) -> Slice | None:
+    """The next items that wait, beyond the place after, as many as the limits allow; None when there are none."""
+    for first in range(after + 1, operation.total, limit):
+        last = await connection.fetchval(_SQL["slice"], operation.id, first - 1, limit, limit_bytes)
+        if last is not None:
+            return Slice(first=first, last=last)
+    return None
+
+
+async def fail_duplicates(connection: "Connection", operation_id: str) -> None:
+    """Of waiting items with the key of an earlier one, each fails."""
+    await connection.execute(_SQL["fail_duplicates"], operation_id, encoded_faults((_DUPLICATE,)))
+
+
+async def pinned(connection: "Connection", operation_id: str, places: Slice) -> list[WaitingItem]:
+    """The waiting items of a slice that are to be pinned."""
+    rows = await connection.fetch(_SQL["pinned"], operation_id, places.first, places.last)
+    return [
+        WaitingItem(
+            place=row["place"],
+            schema=SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
+            config=row["config"],
+        )
+        for row in rows
+    ]
+
+
+async def fail_items(connection: "Connection", operation_id: str, outcomes: Iterable[Outcome]) -> None:
+    """Notes of waiting items that they failed."""
+    outcomes = tuple(outcomes)
+    await connection.execute(
+        _SQL["fail_items"],
+        operation_id,
+        [outcome.place for outcome in outcomes],
+        [outcome.error for outcome in outcomes],
+        [encoded_faults(outcome.faults) for outcome in outcomes],
+    )
+
+
+async def note_outcomes(connection: "Connection", operation_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Notes what became of items in a transaction that was not kept."""
+    await connection.execute(
+        _SQL["note_outcomes"],
+        operation_id,
+        [outcome.place for outcome in outcomes],
+        [outcome.change for outcome in outcomes],
+        [outcome.error for outcome in outcomes],
+        [encoded_faults(outcome.faults) for outcome in outcomes],
+    )

@@ -1,0 +1,163 @@
+-- name: stage
+INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: keep_staging
+-- Tells housekeeping that the stream goes on.
+UPDATE operations SET update_time = now(), total_count = total_count + $2 WHERE id = $1 AND state = 'STAGING';
+
+-- name: submit
+UPDATE operations SET state = 'PENDING', create_time = now(), update_time = now() WHERE id = $1 AND state = 'STAGING'
+RETURNING id;
+
+-- name: get
+SELECT operations.*, coalesce(commits.revision, 0) AS revision
+FROM operations
+LEFT JOIN commits ON commits.id = operations.commit_id
+WHERE operations.id = $1 AND operations.state <> 'STAGING';
+
+-- name: list
+-- Newest first: ids begin with the time.
+SELECT operations.*, coalesce(commits.revision, 0) AS revision
+FROM operations
+LEFT JOIN commits ON commits.id = operations.commit_id
+WHERE operations.state <> 'STAGING' AND ($1::text IS NULL OR operations.id < $1)
+ORDER BY operations.id DESC
+LIMIT $2;
+
+-- name: cancel
+UPDATE operations
+SET
+    state = CASE state WHEN 'PENDING' THEN 'CANCELLED' ELSE 'CANCELLING' END,
+    end_time = CASE state WHEN 'PENDING' THEN now() END,
+    update_time = now()
+WHERE id = $1 AND state IN ('PENDING', 'RUNNING');
+
+-- name: lock
+SELECT state FROM operations WHERE id = $1 AND state <> 'STAGING' FOR UPDATE;
+
+-- name: delete_items
+DELETE FROM operation_items
+WHERE (operation_id, place) IN (SELECT operation_id, place FROM operation_items WHERE operation_id = $1 LIMIT $2);
+
+-- name: delete
+DELETE FROM operations WHERE id = $1;
+
+-- name: hide
+-- Callers no longer see it, and housekeeping removes its items in small steps.
+UPDATE operations SET state = 'STAGING', update_time = '-infinity' WHERE id = $1;
+
+-- name: expired
+-- Those that ended 7 days ago, and those whose items stopped arriving an hour ago.
+SELECT id FROM operations
+WHERE end_time < now() - interval '7 days' OR (state = 'STAGING' AND update_time < now() - interval '1 hour')
+LIMIT 1;
+
+-- name: take_up
+UPDATE operations
+SET state = CASE state WHEN 'PENDING' THEN 'RUNNING' ELSE state END, run = $2, update_time = now()
+WHERE id = $1 AND state IN ('PENDING', 'RUNNING', 'CANCELLING')
+RETURNING id;
+
+-- name: standing
+SELECT state FROM operations WHERE id = $1 AND run = $2;
+
+-- name: set_total
+UPDATE operations SET total_count = $3, update_time = now() WHERE id = $1 AND run = $2
+RETURNING id;
+
+-- name: advance
+UPDATE operations
+SET
+    done_count = done_count + $3, failed_count = failed_count + $4, created_count = created_count + $5,
+    updated_count = updated_count + $6, unchanged_count = unchanged_count + $7,
+    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+WHERE id = $1 AND run = $2
+RETURNING id;
+
+-- name: recount
+-- What the items tell is what is true; the rest was for those who watched.
+UPDATE operations
+SET
+    done_count = counted.done, failed_count = counted.failed, created_count = counted.created,
+    updated_count = counted.updated, unchanged_count = counted.done - counted.failed - counted.created - counted.updated,
+    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+FROM (
+    SELECT
+        count(*) FILTER (WHERE state <> 'WAITING') AS done, count(*) FILTER (WHERE state = 'FAILED') AS failed,
+        count(*) FILTER (WHERE change = 'CREATED') AS created, count(*) FILTER (WHERE change = 'UPDATED') AS updated
+    FROM operation_items
+    WHERE operation_id = $1
+) AS counted
+WHERE id = $1 AND run = $2
+RETURNING failed_count;
+
+-- name: finish
+UPDATE operations SET state = $3, failure = $4, end_time = now(), update_time = now()
+WHERE id = $1 AND run = $2 AND end_time IS NULL
+RETURNING id;
+
+-- name: list_items
+-- At most $4, as many as fit into $5 bytes, and one in any case; found tells whether there are more.
+SELECT * FROM (
+    SELECT
+        place, application, name, schema, schema_version, change, error, faults, before,
+        CASE WHEN before IS NOT NULL THEN config END AS after,
+        sum(octet_length(coalesce(before, '')) + octet_length(coalesce(config, '')) + octet_length(faults))
+        OVER (ORDER BY place) AS bytes,
+        row_number() OVER (ORDER BY place) AS number, count(*) OVER () AS found
+    FROM (
+        SELECT * FROM operation_items
+        WHERE operation_id = $1 AND place > $2 AND state <> 'WAITING' AND (state = 'FAILED' OR NOT $3)
+        ORDER BY place
+        LIMIT $4 + 1
+    ) AS page
+) AS measured
+WHERE (bytes <= $5 AND number <= $4) OR number = 1
+ORDER BY place;
+
+-- name: slice
+-- Of the $3 places after $2, the last one up to which what waits has, beyond the first, at most $4 bytes of config; null where nothing waits.
+SELECT max(place) FROM (
+    SELECT
+        place, sum(octet_length(coalesce(config, before))) OVER (ORDER BY place) AS bytes, row_number() OVER (ORDER BY place) AS number
+    FROM operation_items
+    WHERE operation_id = $1 AND place BETWEEN $2 + 1 AND $2 + $3 AND state = 'WAITING'
+) AS measured
+WHERE bytes <= $4 OR number = 1;
+
+-- name: fail_duplicates
+-- Of the items with one key, all but the first.
+UPDATE operation_items AS i
+SET state = 'FAILED', error = 'INVALID', faults = $2, config = NULL
+FROM (
+    SELECT place, row_number() OVER (PARTITION BY application, name ORDER BY place) AS number
+    FROM operation_items
+    WHERE operation_id = $1
+) AS numbered
+WHERE i.operation_id = $1 AND i.place = numbered.place AND numbered.number > 1 AND i.state = 'WAITING';
+
+-- name: pinned
+-- Of a slice, from place $2 to $3.
+SELECT place, schema, schema_version, config FROM operation_items
+WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND schema IS NOT NULL
+ORDER BY place;
+
+-- name: fail_items
+UPDATE operation_items AS i
+SET state = 'FAILED', error = failed.error, faults = failed.faults, config = NULL
+FROM unnest($2::bigint[], $3::text[], $4::text[]) AS failed (place, error, faults)
+WHERE i.operation_id = $1 AND i.place = failed.place AND i.state = 'WAITING';
+
+-- name: note_outcomes
+-- What a transaction did that was not kept.
+UPDATE operation_items AS i
+SET
+    state = CASE WHEN noted.error IS NULL THEN 'DONE' ELSE 'FAILED' END, change = noted.change, error = noted.error,
+    faults = noted.faults, config = CASE WHEN i.before IS NOT NULL THEN i.config END
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS noted (place, change, error, faults)
+WHERE i.operation_id = $1 AND i.place = noted.place;
+
+-- name: purge_log_of_jobs
+DELETE FROM pgqueuer_log
+WHERE id IN (SELECT id FROM pgqueuer_log WHERE created < now() - interval '7 days' ORDER BY created LIMIT $1);

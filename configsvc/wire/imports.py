@@ -1,0 +1,100 @@
+"""The messages of an import. They are read in another process than the one that serves, for they may be many and large:
+this module needs little, and what it answers with is small to carry.
+"""
+
+from hashlib import sha256
+
+from ulid import ULID
+
+from configapi.v1.configuration_service_pb2 import (
+    IMPORT_MODE_PER_ITEM,
+    ConfigurationItem,
+    ImportConfigurationsRequest,
+    ImportMode,
+)
+from configsvc.domain.content import encode_json
+from configsvc.domain.errors import Violations
+from configsvc.domain.names import (
+    MAX_COMMENTS_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_REASON_LENGTH,
+    canonical_request_id,
+    check_name,
+    check_text,
+)
+from configsvc.domain.operations import (
+    ImportMessage,
+    ImportSettings,
+    ItemError,
+    ItemFault,
+    StagedItem,
+    encoded_faults,
+)
+from configsvc.wire.content import content_from
+from configsvc.wire.fingerprints import fingerprint
+
+MAX_MESSAGE_ITEMS = 1000
+
+
+def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
+    """Reads a message; digest is that of the messages before it, empty for the first. Raises DecodeError."""
+    request = ImportConfigurationsRequest.FromString(data)
+    violations = Violations()
+    if len(request.items) > MAX_MESSAGE_ITEMS:
+        violations.add("items", f"has {len(request.items)} items: a message has at most {MAX_MESSAGE_ITEMS}")
+    settings = fingerprint(request, without=("items", "request_id"), salt=actor)
+    if digest and settings != fingerprint(ImportConfigurationsRequest(), without=(), salt=actor):
+        violations.add("request", "has settings: only the first message of an import may have them")
+    check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
+    if request.mode not in ImportMode.values():
+        violations.add("mode", f"is {request.mode}: not a mode of this version")
+    request_id = canonical_request_id(request.request_id, "request_id", violations)
+    digest = digest or settings
+    for item in request.items:
+        digest = sha256(digest + item.SerializeToString(deterministic=True)).digest()
+    return ImportMessage(
+        settings=ImportSettings(
+            atomic=request.mode != IMPORT_MODE_PER_ITEM,
+            upsert=request.upsert,
+            create_applications=request.create_applications,
+            validate_only=request.validate_only,
+        ),
+        reason=request.reason,
+        request_id=request_id,
+        items=[] if violations else [_staged(item) for item in request.items],
+        digest=digest,
+        violations=violations.found,
+    )
+
+
+def _staged(item: ConfigurationItem) -> StagedItem:
+    violations = Violations()
+    check_name(item.application, "application", violations)
+    check_name(item.name, "name", violations)
+    check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
+    if not item.HasField("config"):
+        violations.add("config", "is required; it may be empty: {}")
+    config = content_from(item.config, "config", violations)
+    pinned = item.HasField("schema")
+    if pinned:
+        check_name(item.schema.schema, "schema.schema", violations)
+        if item.schema.version < 0:
+            violations.add("schema.version", f"is {item.schema.version}: must not be negative")
+    faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
+    return StagedItem(
+        application=_storable(item.application),
+        name=_storable(item.name),
+        comments="" if faults else item.comments,
+        schema=_storable(item.schema.schema) if pinned else None,
+        schema_version=item.schema.version if pinned else None,
+        configuration_id=str(ULID()),
+        config=None if faults else encode_json(config),
+        state="FAILED" if faults else "WAITING",
+        error=ItemError.INVALID.value if faults else None,
+        faults=encoded_faults(faults),
+    )
+
+
+def _storable(name: str) -> str:
+    # Of a name that is no name, enough to tell which it was.
+    return name[:MAX_NAME_LENGTH].replace("\0", "\N{REPLACEMENT CHARACTER}")
