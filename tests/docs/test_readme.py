@@ -69,7 +69,7 @@ async def output_of(command: str) -> str:
 
 
 async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
+    create_application, create_configuration, get, watch, patch, *_ = grpcurl_commands(service)
     assert '"name": "shop"' in await output_of(create_application)
     assert '"replicas": 3' in await output_of(create_configuration)
     assert '"replicas": 3' in await output_of(get)
@@ -80,6 +80,17 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
         assert "tls" not in patched
         await line_with("TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
+
+
+async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, _, _, patch, create_schema, pin, check, *_ = grpcurl_commands(service)
+    for command in (create_application, create_configuration, patch):
+        await output_of(command)
+    assert '"additionalProperties"' in await output_of(create_schema)
+    assert '"schema": "service"' in await output_of(pin)
+    checked = await output_of(check)
+    assert '"offender_count": "1"' in checked
+    assert '"pointer": "/replicas"' in checked
 
 
 @asynccontextmanager
