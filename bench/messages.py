@@ -11,7 +11,10 @@ from google.protobuf.struct_pb2 import Struct
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, CONFIGURATION_VIEW_FULL, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationItem,
     ConfigurationSelector,
+    ConfigurationWrite,
     CreateConfigurationRequest,
     GetConfigurationRequest,
     ListConfigurationVersionsRequest,
@@ -27,6 +30,8 @@ TURN = ">>>>>>>>"
 
 # So many rows are written in turn.
 ROWS = 1000
+# So many are written by one call.
+BATCH = 1000
 
 SERVICE = "/configapi.v1.ConfigurationService/"
 CONTENT_BYTES = 650
@@ -117,6 +122,20 @@ def create() -> Call:
         application=ApplicationRef(name=APPLICATION), name=f"new-{TURN}", config=struct(content())
     )
     return Call(path=SERVICE + "CreateConfiguration", request=request.SerializeToString())
+
+
+def batch_write() -> Call:
+    """BatchWriteConfigurations of configurations under names that are new at each turn."""
+    config = struct(content())
+    request = BatchWriteConfigurationsRequest(
+        writes=[
+            ConfigurationWrite(
+                create=ConfigurationItem(application=APPLICATION, name=f"batch-{TURN}-{place}", config=config)
+            )
+            for place in range(BATCH)
+        ]
+    )
+    return Call(path=SERVICE + "BatchWriteConfigurations", request=request.SerializeToString())
 
 
 def watch() -> Call:

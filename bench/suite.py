@@ -14,9 +14,9 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import cold_reads, history, messages, peers, reads, watches, writes
+from bench import batches, cold_reads, history, messages, peers, reads, validation, watches, writes
 from bench.plan import Plan, Run, output_of
-from bench.results import Curve, Figure, Results, Row, Target, row
+from bench.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
 
 APPLICATION = "INSERT INTO applications (name) VALUES ($1)"
@@ -40,6 +40,7 @@ class Group(StrEnum):
     COLD_READS = "cold-reads"
     HISTORY = "history"
     WRITES = "writes"
+    BATCHES = "batches"
 
 
 async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
@@ -88,7 +89,9 @@ async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curv
         case Group.HISTORY:
             return await history.measure(run), ()
         case Group.WRITES:
-            return (*await writes.measure(run), *_not_built()), ()
+            return await writes.measure(run), ()
+        case Group.BATCHES:
+            return (*await batches.measure(run), *await validation.measure(run)), ()
 
 
 async def _prepare(run: Run) -> None:
@@ -102,15 +105,6 @@ async def _prepare(run: Run) -> None:
     # Otherwise autovacuum does so at a moment of its own.
     await connection.execute("VACUUM ANALYZE")
     await connection.close(timeout=10)
-
-
-def _not_built() -> tuple[Row, ...]:
-    later = Figure(missing="not built yet")
-    target = Target(at="least", bound=20_000)
-    return (
-        row("batch_write", "BatchWriteConfigurations", "configurations/s", later, by="value", target=target),
-        row("validation", "validation against a JSON Schema", "µs", later, by="value"),
-    )
 
 
 async def _machine(url: str, load_before: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from configsvc.domain.compiled_schemas import UnusableSchemaError
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.models import PinnedVersion
 from configsvc.domain.validation import Validator
@@ -66,7 +67,10 @@ class Validators:
             return ResourceNotFoundError("schema version", str(version.ref))
         if found.document is None:
             return _too_large(version)
-        validator = Validator(found.document, found.referenced)
+        try:
+            validator = Validator(found.document, found.referenced)
+        except UnusableSchemaError as error:
+            return _unusable(version, error)
         self._put(version, Compiled(validator=validator, bytes=found.bytes))
         return validator
 
@@ -77,6 +81,11 @@ class Validators:
         while self.bytes > BYTES_LIMIT or len(self._compiled) > COUNT_LIMIT:
             _, oldest = self._compiled.popitem(last=False)
             self.bytes -= oldest.bytes
+
+
+def _unusable(version: PinnedVersion, error: UnusableSchemaError) -> InvalidRequestError:
+    description = f"is pinned to {version.ref}, with which nothing can be validated: {error}"
+    return InvalidRequestError((Violation(field="schema", description=description),))
 
 
 def _too_large(version: PinnedVersion) -> InvalidRequestError:

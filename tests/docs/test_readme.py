@@ -71,7 +71,7 @@ async def output_of(command: str) -> str:
 
 
 async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
+    create_application, create_configuration, get, watch, patch, *_ = grpcurl_commands(service)
     assert '"name": "shop"' in await output_of(create_application)
     assert '"replicas": 3' in await output_of(create_configuration)
     assert '"replicas": 3' in await output_of(get)
@@ -85,7 +85,7 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
 
 
 async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, _, _, patch = grpcurl_commands(service)
+    create_application, create_configuration, _, _, patch, *_ = grpcurl_commands(service)
     for command in (create_application, create_configuration, patch):
         await output_of(command)
     versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "The past")
@@ -99,6 +99,17 @@ async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> 
     assert '"replicas": 3' in restored
     assert '"reason": "needed after all"' in await output_of(changes)
     assert '"name": "web"' in await output_of(export)
+
+
+async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, _, _, patch, create_schema, pin, check, *_ = grpcurl_commands(service)
+    for command in (create_application, create_configuration, patch):
+        await output_of(command)
+    assert '"additionalProperties"' in await output_of(create_schema)
+    assert '"schema": "service"' in await output_of(pin)
+    checked = await output_of(check)
+    assert '"offender_count": "1"' in checked
+    assert '"pointer": "/replicas"' in checked
 
 
 @asynccontextmanager

@@ -24,6 +24,11 @@ FILL = (
         jsonb_build_object('n', number, 'tags', jsonb_build_array('t' || number))
     FROM generate_series(1, 5000) AS number
     """,
+    "INSERT INTO schemas (name) SELECT 'schema' || number FROM generate_series(1, 2000) AS number",
+    """
+    INSERT INTO schema_versions (schema, document)
+    SELECT 'schema' || number, jsonb_build_object('title', number) FROM generate_series(1, 2000) AS number
+    """,
     # Two thousand commits of their own, so that the log is long too.
     """
     DO $$
@@ -206,7 +211,7 @@ async def test_the_log_is_compacted_by_index(connection: "Connection", revision:
 
 async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
     indexes, scanned = await plan(connection, "compaction", "remove_commits", [7, 8, 9], 1500, 1600)
-    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey"}
+    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey", "schema_versions_commit_id"}
     assert not scanned
 
 

@@ -181,7 +181,9 @@ class SchemaVersion(_message.Message):
     """Who created it."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, with what closing added. Not set in view BASIC, nor when it holds a number that a Struct cannot hold exactly: document_json has it then."""
+        """The JSON Schema, with what closing added. Not set in view BASIC, nor when it holds a number that a Struct cannot hold exactly or would take more than
+        3 MiB as a Struct: document_json has it then.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

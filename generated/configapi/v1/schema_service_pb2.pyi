@@ -181,7 +181,9 @@ class ListSchemasRequest(_message.Message):
     page_size: _builtins.int
     """The most that a page may hold, 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when the list's
+    revision is no longer kept. Empty: the first page.
+    """
     def __init__(
         self,
         *,
@@ -210,10 +212,10 @@ class ListSchemasResponse(_message.Message):
     next_page_token: _builtins.str
     """Asks for the next page. Empty on the last page."""
     revision: _builtins.int
-    """The revision that this page shows."""
+    """The revision that all pages of this list show."""
     @_builtins.property
     def schemas(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Schema]:
-        """The schemas, in the order of their names. One that is created or deleted while the pages are read may be on them or not; none is on two."""
+        """The schemas, in the order of their names."""
 
     def __init__(
         self,
@@ -575,7 +577,9 @@ class ImportedSchema(_message.Message):
     comments: _builtins.str
     """Free text for people, at most 1,024 characters."""
     document_json: _builtins.str
-    """The JSON Schema as JSON text in UTF-8: numbers of any size are kept as they are."""
+    """The JSON Schema as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept as they are; a fraction that a double does not hold exactly
+    is refused.
+    """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
         """The JSON Schema."""
@@ -622,7 +626,7 @@ class ImportSchemasRequest(_message.Message):
     """Everything is checked and answered as if done, and nothing is kept."""
     @_builtins.property
     def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedSchema]:
-        """1 to 1,000, with different names, in any order: they may refer to one another."""
+        """1 to 1,000, with different names, in any order: they may refer to one another, by the versions that they will have, but not in a circle."""
 
     def __init__(
         self,
