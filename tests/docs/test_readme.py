@@ -69,7 +69,7 @@ async def output_of(command: str) -> str:
 
 
 async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
+    create_application, create_configuration, get, watch, patch, batch = grpcurl_commands(service)
     assert '"name": "shop"' in await output_of(create_application)
     assert '"replicas": 3' in await output_of(create_configuration)
     assert '"replicas": 3' in await output_of(get)
@@ -80,6 +80,7 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
         assert "tls" not in patched
         await line_with("TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
+    assert '"name": "api"' in await output_of(batch)
 
 
 @asynccontextmanager
