@@ -71,7 +71,7 @@ async def output_of(command: str) -> str:
 
 
 async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, get, watch, patch, *_ = grpcurl_commands(service)
+    create_application, create_configuration, get, watch, patch, batch, *_ = grpcurl_commands(service)
     assert '"name": "shop"' in await output_of(create_application)
     assert '"replicas": 3' in await output_of(create_configuration)
     assert '"replicas": 3' in await output_of(get)
@@ -82,6 +82,7 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
         assert "tls" not in patched
         await line_with("TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
+    assert '"name": "api"' in await output_of(batch)
 
 
 async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> None:
@@ -102,7 +103,7 @@ async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> 
 
 
 async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, _, _, patch, create_schema, pin, check, *_ = grpcurl_commands(service)
+    create_application, create_configuration, _, _, patch, _, create_schema, pin, check, *_ = grpcurl_commands(service)
     for command in (create_application, create_configuration, patch):
         await output_of(command)
     assert '"additionalProperties"' in await output_of(create_schema)
