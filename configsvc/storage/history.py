@@ -1,5 +1,7 @@
 """What configurations were: their versions, and their states at a revision or time."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,13 +29,25 @@ if TYPE_CHECKING:
 _SQL = queries("history")
 
 
+@contextmanager
+def _refused_if_too_slow() -> Generator[None]:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise FilterTooSlowError from error
+
+
 async def last_holder(connection: "Connection", ref: ConfigurationRef) -> str | None:
-    """The id of the configuration: by key, of the one that has it, or else had it last. Not looked for by id."""
+    """The id of the configuration: by key, of the one that has it, or else had it last. Not looked for by id.
+
+    Raises FilterTooSlowError.
+    """
     match ref:
         case IdRef(id=configuration_id):
             return configuration_id
         case KeyRef(application=application, name=name):
-            return await connection.fetchval(_SQL["last_holder"], application, name)
+            with _refused_if_too_slow():
+                return await connection.fetchval(_SQL["last_holder"], application, name)
 
 
 async def revision_at(connection: "Connection", time: datetime) -> tuple[int, datetime]:
@@ -46,12 +60,16 @@ async def revision_at(connection: "Connection", time: datetime) -> tuple[int, da
 
 
 async def at_revision(connection: "Connection", ref: ConfigurationRef, revision: int) -> Configuration | None:
-    """The configuration as it was at the revision. Raises RevisionUnknownError or RevisionCompactedError."""
+    """The configuration as it was at the revision.
+
+    Raises RevisionUnknownError, RevisionCompactedError or FilterTooSlowError.
+    """
     match ref:
         case IdRef(id=configuration_id):
             holder = configuration_id
         case KeyRef(application=application, name=name):
-            holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
+            with _refused_if_too_slow():
+                holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
     row = await connection.fetchrow(_SQL["at_revision"], holder, revision)
     assert row is not None
     check_head(revision, row["head_revision"])
@@ -86,10 +104,8 @@ async def versions(
     """The versions before one (None: all of them), newest first, at most limit and as many as fit into limit_bytes of
     config. None if there is no trace of the configuration. Raises FilterTooSlowError.
     """
-    try:
+    with _refused_if_too_slow():
         rows = await connection.fetch(_SQL["versions"], configuration_id, before, limit + 1, with_config, limit_bytes)
-    except asyncpg.QueryCanceledError as error:
-        raise FilterTooSlowError from error
     if rows[0]["oldest_version"] is None:
         return None
     shown = tuple(_version_of(row) for row in rows[:limit] if row["id"] is not None)
