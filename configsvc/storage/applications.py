@@ -6,7 +6,6 @@ from asyncpg import UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
-from configsvc.domain.writes import Owner
 from configsvc.storage.database import LARGE_WRITE_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.queries import queries
@@ -109,12 +108,6 @@ async def lock(connection: "Connection", ref: ApplicationRef) -> Application | N
     """The application as it is now, without its revision; nobody else changes it until the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock"], *_id_and_name(ref))
     return _application(row) if row else None
-
-
-async def share(connection: "Connection", ref: ApplicationRef) -> Owner | None:
-    """The application, which keeps its name until the end of the transaction; waits for who is changing it."""
-    row = await connection.fetchrow(_SQL["share"], *_id_and_name(ref))
-    return Owner(id=row["id"], name=row["name"]) if row else None
 
 
 async def get_version(connection: "Connection", written: Written) -> Application:

@@ -42,11 +42,6 @@ FROM applications
 WHERE id = $1 OR name = $2
 FOR UPDATE;
 
--- name: share
--- Keeps the application, and its name, until the end of the transaction.
-SELECT id, name FROM applications WHERE id = $1 OR name = $2
-FOR KEY SHARE;
-
 -- name: get_version
 -- Also within the transaction that made the version: its revision is 0 until the commit.
 SELECT

@@ -82,12 +82,6 @@ async def get(connection: "Connection", ref: ConfigurationRef) -> tuple[Configur
     return None if row["id"] is None else configuration_of(row), row["shown_revision"]
 
 
-async def lock(connection: "Connection", ref: ConfigurationRef) -> Configuration | None:
-    """The configuration as it is now, without its revision; nobody else changes it until the end of the transaction."""
-    row = await connection.fetchrow(_SQL["lock"], *_id_and_key(ref))
-    return configuration_of(row) if row else None
-
-
 async def get_many(
     connection: "Connection", refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
 ) -> tuple[tuple[Configuration, ...], int]:

@@ -1,12 +1,3 @@
--- name: lock
--- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
-SELECT
-    id, application_id, application, name, comments, config, schema, schema_version, version, 0::bigint AS revision,
-    create_time, update_time, created_by, updated_by
-FROM configurations
-WHERE id = $1 OR (application = $2 AND name = $3)
-FOR UPDATE;
-
 -- name: get
 SELECT
     revision_counter.revision AS shown_revision,

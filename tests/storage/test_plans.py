@@ -148,13 +148,21 @@ async def test_names_of_an_application_use_its_index(connection: "Connection") -
     assert not scanned
 
 
-@pytest.mark.parametrize("statement", ["get", "lock"])
-async def test_a_configuration_is_found_by_index(connection: "Connection", statement: str) -> None:
+async def test_a_configuration_is_found_by_index(connection: "Connection") -> None:
     configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
-    by_id, scanned = await plan(connection, "configurations", statement, configuration_id, None, None)
+    by_id, scanned = await plan(connection, "configurations", "get", configuration_id, None, None)
     assert (ID in by_id, KEY in by_id, scanned) == (True, False, set())
-    by_key, scanned = await plan(connection, "configurations", statement, None, "app3", "c17")
+    by_key, scanned = await plan(connection, "configurations", "get", None, "app3", "c17")
     assert (ID in by_key, KEY in by_key, scanned) == (False, True, set())
+
+
+async def test_what_a_batch_waits_for_is_found_and_locked_by_index(connection: "Connection") -> None:
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 10")]
+    found, scanned = await plan(connection, "joint_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"])
+    assert {ID, KEY} <= found
+    assert not scanned
+    locked, scanned = await plan(connection, "joint_writes", "lock", ids, ids[:1])
+    assert (ID in locked, scanned) == (True, set())
 
 
 async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
