@@ -25,6 +25,7 @@ class Plan:
     least_commits: int
     cold_reads: int
     cold_processes: int
+    imported: int
 
 
 FULL = Plan(
@@ -36,6 +37,7 @@ FULL = Plan(
     least_commits=5,
     cold_reads=10_000,
     cold_processes=4,
+    imported=100_000,
 )
 QUICK = Plan(
     quick=True,
@@ -46,6 +48,7 @@ QUICK = Plan(
     least_commits=2,
     cold_reads=200,
     cold_processes=1,
+    imported=500,
 )
 MOST_COMMITS = 50
 

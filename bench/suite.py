@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import cold_reads, messages, peers, reads, watches, writes
+from bench import cold_reads, imports, messages, peers, reads, watches, writes
 from bench.plan import Plan, Run, output_of
 from bench.results import Curve, Figure, Results, Row, Target, row
 from configsvc.embedded import embedded_postgres
@@ -39,6 +39,7 @@ class Group(StrEnum):
     WATCHES = "watches"
     COLD_READS = "cold-reads"
     WRITES = "writes"
+    IMPORTS = "imports"
 
 
 async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
@@ -84,6 +85,8 @@ async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curv
             return await watches.measure(run)
         case Group.COLD_READS:
             return await cold_reads.measure(run), ()
+        case Group.IMPORTS:
+            return await imports.measure(run), ()
         case Group.WRITES:
             return (*await writes.measure(run), *_not_built()), ()
 
