@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
 from itertools import count
+from typing import Any
 
 import grpc
 import psutil
@@ -37,12 +38,14 @@ Samples = defaultdict[str, tuple[float, ...]]
 async def measure(run: Run) -> tuple[Row, ...]:
     """The rows of imports."""
     samples: Samples = defaultdict(tuple)
-    async with peers.service(run.database_url, run.folder) as server:
-        async with grpc.aio.insecure_channel(server.address) as channel:
-            for repetition in range(run.plan.repetitions):
-                await _measure_once(run, server, channel, repetition, samples)
-                rate = samples["rate"][-1]
-                run.say(f"{repetition + 1}/{run.plan.repetitions} import: {rate:,.0f} configurations/s")
+    async with (
+        peers.service(run.database_url, run.folder) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        for repetition in range(run.plan.repetitions):
+            await _measure_once(run, server, channel, repetition, samples)
+            rate = samples["rate"][-1]
+            run.say(f"{repetition + 1}/{run.plan.repetitions} import: {rate:,.0f} configurations/s")
     figure = figures(samples, {})
     title = f"import of {run.plan.imported:,} configurations"
     return (
@@ -89,9 +92,9 @@ async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
     stub = ConfigurationServiceStub(channel)
     taken: list[float] = []
     for place in count():
-        request = GetConfigurationRequest(
-            key=ConfigurationKey(application=messages.APPLICATION, name=messages.row_name(place % messages.ROWS))
-        )
+        name = messages.row_name(place % messages.ROWS)
+        key = ConfigurationKey(application=messages.APPLICATION, name=name)
+        request = GetConfigurationRequest(key=key)
         started = time.perf_counter()
         await stub.GetConfiguration(request)
         taken.append(time.perf_counter() - started)
@@ -137,10 +140,12 @@ async def _with_pauses(requests: Iterator[ImportConfigurationsRequest]) -> Async
 
 async def _import(channel: grpc.aio.Channel, requests: Iterator[ImportConfigurationsRequest]) -> None:
     operation: Operation = await ConfigurationServiceStub(channel).ImportConfigurations(_with_pauses(requests))
+    # Its package has no types for asyncio.
+    operations: Any = OperationsStub(channel)
     while not operation.done:
         request = WaitOperationRequest(name=operation.name)
         request.timeout.seconds = WAIT_SECONDS
-        operation = await OperationsStub(channel).WaitOperation(request)
+        operation = await operations.WaitOperation(request)
     result = BulkResult()
     if not operation.response.Unpack(result):
         raise RuntimeError(f"the import failed: {operation.error.message}")
