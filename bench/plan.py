@@ -27,6 +27,7 @@ class Plan:
     cold_processes: int
     # Of one configuration.
     versions: int
+    imported: int
 
 
 FULL = Plan(
@@ -39,6 +40,7 @@ FULL = Plan(
     cold_reads=10_000,
     cold_processes=4,
     versions=10_000,
+    imported=100_000,
 )
 QUICK = Plan(
     quick=True,
@@ -50,6 +52,7 @@ QUICK = Plan(
     cold_reads=200,
     cold_processes=1,
     versions=300,
+    imported=500,
 )
 MOST_COMMITS = 50
 

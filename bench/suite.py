@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import batches, cold_reads, history, messages, peers, reads, validation, watches, writes
+from bench import batches, cold_reads, history, imports, messages, peers, reads, validation, watches, writes
 from bench.plan import Plan, Run, output_of
 from bench.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
@@ -41,6 +41,7 @@ class Group(StrEnum):
     HISTORY = "history"
     WRITES = "writes"
     BATCHES = "batches"
+    IMPORTS = "imports"
 
 
 async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
@@ -88,6 +89,8 @@ async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curv
             return await cold_reads.measure(run), ()
         case Group.HISTORY:
             return await history.measure(run), ()
+        case Group.IMPORTS:
+            return await imports.measure(run), ()
         case Group.WRITES:
             return await writes.measure(run), ()
         case Group.BATCHES:

@@ -1,5 +1,5 @@
 -- Calls that write many resources are answered again like those that write one
--- depends: 0004_schemas
+-- depends: 0005_commits_of_schema_versions
 
 -- migrate: apply
 

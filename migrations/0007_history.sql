@@ -1,5 +1,5 @@
 -- What had a key last: deletions and renames are found by the key that they gave up
--- depends: 0004_schemas
+-- depends: 0006_requests_of_many
 
 -- migrate: apply
 

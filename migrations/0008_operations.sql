@@ -1,5 +1,5 @@
 -- Long-running operations, their items, and the queue of jobs that carries them out
--- depends: 0004_schemas
+-- depends: 0007_history
 
 -- migrate: apply
 

@@ -1,16 +1,20 @@
 from typing import Any
 
+import grpc
+import pytest
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.struct_pb2 import ListValue
 
-from configapi.v1.configuration_service_pb2 import ChangeType
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.configuration_service_pb2 import ChangeType, DeleteConfigurationRequest
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
 from configsvc.domain.content import JsonObject, JsonValue
-from tests.api.calls import content, create, create_application, get, head
+from configsvc.storage import configuration_migrations
+from tests.api.calls import content, create, create_application, failing, get, head, key, names, patch
 from tests.bulk.operating import ended, imported, item, items_of, metadata_of, result_of
 from tests.schemas.calls import create_schema, create_version
-from tests.service import Service, struct
+from tests.service import Service, struct, violations_of
 
 PORT: JsonObject = {"type": "object", "properties": {"port": {"type": "integer"}}, "required": ["port"]}
 PORTS: JsonObject = {
@@ -111,3 +115,77 @@ async def test_a_merge_patch_and_no_patch_at_all_move_too(service: Service) -> N
     result = result_of(await ended(service, back))
     moved = await get(service, "a", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"y": 2}, 1)
+
+
+@pytest.mark.parametrize("valid_only", [False, True])
+async def test_what_others_change_meanwhile_is_not_overwritten(
+    service: Service, monkeypatch: pytest.MonkeyPatch, valid_only: bool
+) -> None:
+    await two_versions(service)
+    await pinned(service, 1, 2, 3)
+    note_checked = configuration_migrations.note_checked
+    changed = False
+
+    async def and_then_change(*arguments: Any, **more: Any) -> None:
+        nonlocal changed
+        await note_checked(*arguments, **more)
+        if not changed:
+            changed = True
+            await patch(service, "c1", {"port": 20})
+            await service.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("c2")))
+
+    monkeypatch.setattr(configuration_migrations, "note_checked", and_then_change)
+    result = result_of(await migrated(service, valid_only=valid_only))
+    assert (result.done_count, result.updated_count, result.unchanged_count) == (3, 2, 1)
+    moved = await get(service, "c1", min_revision=result.revision)
+    assert (content(moved.config), moved.schema.version) == ({"ports": [20]}, 2)
+    assert await names(service) == ["c0", "c1"]
+
+
+async def test_only_what_is_asked_for_moves(service: Service) -> None:
+    await two_versions(service)
+    await pinned(service, 1)
+    await create_application(service, "other")
+    result_of(await imported(service, item("o", {"port": 1}, application="other", schema="web@1")))
+    result = result_of(await migrated(service, application=ApplicationRef(name="other")))
+    assert result.updated_count == 1
+    assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
+    # What has been moved would be so again, in vain.
+    again = await service.schemas.MigrateConfigurations(
+        MigrateConfigurationsRequest(schema="web", from_version=2, to_version=2)
+    )
+    assert result_of(await ended(service, again)).unchanged_count == 1
+
+
+async def test_a_migration_to_or_from_what_does_not_exist_is_not_found(service: Service) -> None:
+    await create_schema(service, "web", PORT)
+    requests = (
+        MigrateConfigurationsRequest(schema="none"),
+        MigrateConfigurationsRequest(schema="web", to_version=2),
+        MigrateConfigurationsRequest(schema="web", from_version=2),
+    )
+    for request in requests:
+        with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+            await service.schemas.MigrateConfigurations(request)
+
+
+async def test_a_patch_that_is_none_is_refused(service: Service) -> None:
+    operations: list[JsonValue] = [{"op": "add"}, "x", {"op": "remove", "path": "/a"}, {"op": "jump", "path": "/a"}]
+    with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
+        await service.schemas.MigrateConfigurations(
+            MigrateConfigurationsRequest(schema="web", json_patch=json_patch(operations))
+        )
+    assert sorted(violations_of(caught.value)) == ["json_patch/0", "json_patch/1", "json_patch/3"]
+
+
+async def test_an_operation_of_a_patch_that_cannot_be_applied_fails_the_item(service: Service) -> None:
+    await two_versions(service)
+    await pinned(service, 1)
+    growing: list[JsonValue] = [{"op": "copy", "from": "", "path": f"/copy{number}"} for number in range(40)]
+    strict: list[JsonValue] = [{"op": "test", "path": "/port", "value": True}]
+    lost: list[JsonValue] = [{"op": "remove", "path": "/nothing"}]
+    for operations in (growing, strict, lost):
+        request = MigrateConfigurationsRequest(schema="web", json_patch=json_patch(operations))
+        operation = await ended(service, await service.schemas.MigrateConfigurations(request))
+        (failed,) = await items_of(service, operation, failed_only=True)
+        assert failed.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
