@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -44,6 +44,16 @@ class Group(StrEnum):
     IMPORTS = "imports"
 
 
+_WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[Sequence[Row]]], ...]] = {
+    Group.READS: (reads.measure,),
+    Group.COLD_READS: (cold_reads.measure,),
+    Group.HISTORY: (history.measure,),
+    Group.WRITES: (writes.measure,),
+    Group.BATCHES: (batches.measure, validation.measure),
+    Group.IMPORTS: (imports.measure,),
+}
+
+
 async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
     """Starts everything, measures, and ends everything."""
     rows: list[Row] = []
@@ -80,21 +90,12 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
 
 
 async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
-    match group:
-        case Group.READS:
-            return await reads.measure(run), ()
-        case Group.WATCHES:
-            return await watches.measure(run)
-        case Group.COLD_READS:
-            return await cold_reads.measure(run), ()
-        case Group.HISTORY:
-            return await history.measure(run), ()
-        case Group.IMPORTS:
-            return await imports.measure(run), ()
-        case Group.WRITES:
-            return await writes.measure(run), ()
-        case Group.BATCHES:
-            return (*await batches.measure(run), *await validation.measure(run)), ()
+    if group is Group.WATCHES:
+        return await watches.measure(run)
+    rows: list[Row] = []
+    for measured in _WITHOUT_CURVES[group]:
+        rows += await measured(run)
+    return tuple(rows), ()
 
 
 async def _prepare(run: Run) -> None:
