@@ -16,7 +16,8 @@ PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 pyth
 
 POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGUMENTS ?=
-PYTEST = $(BIN)/pytest -n 2 $(PYTEST_ARGUMENTS)
+# Three on two cores: many tests wait for time-outs.
+PYTEST = $(BIN)/pytest -n 3 $(PYTEST_ARGUMENTS)
 
 .PHONY: help
 help: ## print this list

@@ -129,12 +129,7 @@ def build_server(servicers: Mapping[str, object], address: str, metrics: CallMet
 def _handlers(
     service: ServiceDescriptor, servicer: object, metrics: CallMetrics, in_flight: InFlight
 ) -> grpc.GenericRpcHandler:
-    handlers = {
-        method.name: _handler(method, servicer, metrics, in_flight)
-        for method in service.methods
-        # Until all parts of the protos are built: the others are answered with UNIMPLEMENTED.
-        if hasattr(servicer, method.name)
-    }
+    handlers = {method.name: _handler(method, servicer, metrics, in_flight) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 

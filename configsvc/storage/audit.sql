@@ -75,7 +75,8 @@ LEFT JOIN (
                 r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
                 r.schema, r.schema_version, r.actor, r.reason, r.request_id
             FROM change_records AS r
-            JOIN commits ON commits.id = r.commit_id
+            -- One after the other, so that no more of them are read than it takes, also of a resource that has most of the log.
+            CROSS JOIN LATERAL (SELECT * FROM commits WHERE id = r.commit_id LIMIT 1) AS commits
             WHERE r.kind = $4 AND r.resource_id = $11 AND ($12::bigint IS NULL OR r.version < $12)
             ORDER BY r.version DESC
             LIMIT $9

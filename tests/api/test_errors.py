@@ -14,6 +14,7 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.rpc.errors import TRANSLATIONS
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch
+from tests.api.test_server import OURS
 from tests.service import LIMIT_SECONDS, Service, error_info_of, status_of
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")
@@ -123,10 +124,7 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
 
 async def test_grpcurl_lists_and_describes(service: Service) -> None:
     wanted = {
-        "configapi.v1.ApplicationService",
-        "configapi.v1.AuditService",
-        "configapi.v1.ConfigurationService",
-        "configapi.v1.ServerService",
+        *OURS,
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

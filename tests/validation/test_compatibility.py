@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from configsvc.domain.compatibility import incompatibilities
 from configsvc.domain.content import JsonObject
+from configsvc.domain.schemas import faults_of_document
 from configsvc.domain.validation import Validator
 from tests.validation.corpus import documents as corpus_documents
 from tests.validation.corpus import needs_corpus
@@ -52,7 +53,7 @@ def test_what_is_said_to_be_compatible_refuses_nothing_that_was_accepted(
     change: tuple[JsonObject, JsonObject], configs: list[JsonObject]
 ) -> None:
     old, new = change
-    if incompatibilities(old, new):
+    if faults_of_document(new) or incompatibilities(old, new):
         return
     before, after = Validator(old, {}), Validator(new, {})
     for config in configs:
