@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import grpc
-import psutil
 from google.longrunning.operations_pb2_grpc import OperationsStub
 from google.longrunning.operations_proto_pb2 import Operation, WaitOperationRequest
 from google.protobuf.json_format import ParseDict
@@ -18,6 +17,7 @@ from bench import messages, peers
 from bench.plan import Run
 from bench.processes import Running
 from bench.results import Row, figures, percentile, row
+from bench.weight import weigh
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
@@ -29,7 +29,6 @@ from configapi.v1.operation_service_pb2 import BulkResult
 
 MESSAGE_ITEMS = 500
 READ_PAUSE_SECONDS = 0.005
-WEIGH_SECONDS = 0.5
 WAIT_SECONDS = 60
 
 Samples = defaultdict[str, tuple[float, ...]]
@@ -73,7 +72,7 @@ async def _measure_once(
     stop.set()
     _add_latencies(samples, " before", await reading)
     stop = asyncio.Event()
-    reading, weighing = asyncio.create_task(_read(channel, stop)), asyncio.create_task(_weigh(server, stop))
+    reading, weighing = asyncio.create_task(_read(channel, stop)), asyncio.create_task(weigh(server, stop))
     started = time.monotonic()
     await _import(channel, _items(repetition, run.plan.imported))
     samples["rate"] += (run.plan.imported / (time.monotonic() - started),)
@@ -102,22 +101,6 @@ async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
             break
         await asyncio.sleep(READ_PAUSE_SECONDS)
     return taken
-
-
-async def _weigh(server: Running, stop: asyncio.Event) -> float:
-    """The most that the server and its processes held, in KiB."""
-    most = 0.0
-    while not stop.is_set():
-        family = [server.process, *server.process.children(recursive=True)]
-        held = 0
-        for process in family:
-            try:
-                held += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-        most = max(most, held / 1024)
-        await asyncio.sleep(WEIGH_SECONDS)
-    return most
 
 
 def _items(repetition: int, number: int) -> Iterator[ImportConfigurationsRequest]:

@@ -28,6 +28,7 @@ class Plan:
     # Of one configuration.
     versions: int
     imported: int
+    pinned: int
 
 
 FULL = Plan(
@@ -41,6 +42,7 @@ FULL = Plan(
     cold_processes=4,
     versions=10_000,
     imported=100_000,
+    pinned=100_000,
 )
 QUICK = Plan(
     quick=True,
@@ -53,6 +55,7 @@ QUICK = Plan(
     cold_processes=1,
     versions=300,
     imported=500,
+    pinned=500,
 )
 MOST_COMMITS = 50
 

@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import batches, cold_reads, history, imports, messages, peers, reads, validation, watches, writes
+from bench import batches, cold_reads, history, imports, messages, peers, reads, strict, validation, watches, writes
 from bench.plan import Plan, Run, output_of
 from bench.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
@@ -42,6 +42,7 @@ class Group(StrEnum):
     WRITES = "writes"
     BATCHES = "batches"
     IMPORTS = "imports"
+    STRICT = "strict"
 
 
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[Sequence[Row]]], ...]] = {
@@ -51,6 +52,7 @@ _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[Sequence[Row]]], ..
     Group.WRITES: (writes.measure,),
     Group.BATCHES: (batches.measure, validation.measure),
     Group.IMPORTS: (imports.measure,),
+    Group.STRICT: (strict.measure,),
 }
 
 
