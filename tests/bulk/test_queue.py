@@ -2,10 +2,12 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError
 
+from configsvc.storage import operations
 from tests.api.calls import create_application
 from tests.bulk.operating import imported, item, result_of
 from tests.log.reading import Session
@@ -41,3 +43,22 @@ async def test_operations_are_carried_out_after_the_queue_lost_its_connection(se
         )
         async with asyncio.timeout(20):
             assert result_of(await imported(service, item(f"b{number}"))).created_count == 1
+
+
+async def test_an_operation_whose_row_is_held_is_carried_out_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_up, is_held = operations.take_up, True
+
+    async def take_up_when_free(*arguments: object):
+        nonlocal is_held
+        if is_held:
+            is_held = False
+            raise asyncpg.LockNotAvailableError
+        return await take_up(*arguments)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(operations, "take_up", take_up_when_free)
+    await create_application(service)
+    async with asyncio.timeout(20):
+        assert result_of(await imported(service, item("a"))).created_count == 1
+    assert not is_held
