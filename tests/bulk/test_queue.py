@@ -39,7 +39,8 @@ async def test_operations_are_carried_out_after_the_queue_lost_its_connection(se
     assert result_of(await imported(service, item("a"))).created_count == 1
     for number in range(3):
         await psql.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE '%pgqueuer%' AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE query ILIKE '%pgqueuer%' AND pid <> pg_backend_pid()"
         )
         async with asyncio.timeout(20):
             assert result_of(await imported(service, item(f"b{number}"))).created_count == 1
