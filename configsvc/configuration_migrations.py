@@ -20,6 +20,7 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.domain.writes import PinnedSchema
 from configsvc.process_pool import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import applications, operations, pins
@@ -196,7 +197,10 @@ class ConfigurationMigrations:
 async def _move(connection: "Connection", one: Migration, places: Slice) -> list[Outcome]:
     held = await pins.share(connection, [one.settings.to.schema])
     version = one.documents.version
-    if held.get(version.ref.schema) is None or not await moves.lock(connection, one.operation.id, places):
+    schema = held.get(version.ref.schema)
+    # One that was deleted and made again has other documents.
+    is_same = isinstance(schema, PinnedSchema) and schema.id == version.schema_id
+    if not is_same or not await moves.lock(connection, one.operation.id, places):
         raise ChangedMeanwhileError
     return await moves.move(connection, one.operation, places)
 

@@ -214,6 +214,7 @@ async def _write(
             connection,
             one.operation,
             places,
+            held,
             upsert=one.settings.upsert,
             create_applications=one.settings.create_applications,
         )

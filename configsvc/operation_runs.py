@@ -69,7 +69,8 @@ class OperationRuns:
                 operation = await operations.take_up(connection, run)
             if operation is not None:
                 await self._carry(operation, run)
-        except (DatabaseUnavailableError, DatabaseBusyError) as error:
+        except (DatabaseUnavailableError, DatabaseBusyError, WriteConflictError, WriteTooLargeError) as error:
+            # The last two: somebody holds the row of the operation. A job that fails is gone, and would leave it open.
             raise GiveBackError from error
         except RunLostError:
             log.warning("another process goes on with the operation", operation=operation_id)

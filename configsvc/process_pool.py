@@ -83,6 +83,9 @@ class ProcessPool:
         try:
             yield pool
         finally:
+            # What they still do, nobody waits for, and it may take long.
+            for process in multiprocessing.active_children():
+                process.terminate()
             await pool._end()
 
 

@@ -2,7 +2,7 @@
 the process.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,17 @@ async def share_schemas(connection: "Connection", operation_id: str, places: Sli
 
 
 async def write(
-    connection: "Connection", operation: "BulkOperation", places: Slice, *, upsert: bool, create_applications: bool
+    connection: "Connection",
+    operation: "BulkOperation",
+    places: Slice,
+    schemas: Mapping[str, PinnedSchema],
+    *,
+    upsert: bool,
+    create_applications: bool,
 ) -> list[Outcome]:
-    """Writes the waiting items of a slice within a transaction, and notes their outcomes. Raises SliceFailedError."""
+    """Writes the waiting items of a slice within a transaction, and notes their outcomes. The newest versions are those
+    of the schemas, which are held. Raises SliceFailedError.
+    """
     bounds = (operation.id, places.first, places.last)
     context = (operation.actor, operation.reason, operation.request_id)
     async with _savepoint(connection, places):
@@ -54,7 +62,8 @@ async def write(
             await connection.execute(_SQL["create_applications"], *bounds, *context)
         await connection.execute(_SQL["share_applications"], *bounds)
         missing = await connection.fetch(_SQL["fail_without_application"], *bounds)
-        rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context)
+        newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
+        rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
     outcomes = [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
     return outcomes + [outcome_of(row) for row in rows]
 

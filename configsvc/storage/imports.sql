@@ -40,13 +40,14 @@ RETURNING place;
 
 -- name: upsert
 -- In the order of their keys, so that two sessions that write the same ones do not wait for each other. What does not come back from the writing is as it was.
+-- The newest versions of schemas $7 are those that the items were checked against, $8: by now there may be newer ones, added without moving anybody.
 WITH chosen AS MATERIALIZED (
     SELECT
         i.place, i.configuration_id, a.id AS application_id, i.application, i.name, i.comments, i.config, i.schema,
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN schemas AS s ON s.name = i.schema
+    LEFT JOIN unnest($7::text[], $8::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
@@ -86,7 +87,7 @@ WITH chosen AS MATERIALIZED (
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN schemas AS s ON s.name = i.schema
+    LEFT JOIN unnest($7::text[], $8::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (

@@ -66,7 +66,6 @@ async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
 
 async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Event) -> None:
     manager = QueueManager(_queries(connection))
-    manager.shutdown = stop
 
     @manager.entrypoint(ENTRYPOINT)
     async def run(job: Job) -> None:
@@ -76,11 +75,21 @@ async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Ev
         except GiveBackError as error:
             raise RetryRequested from error
 
-    await manager.run(
-        dequeue_timeout=timedelta(seconds=POLL_SECONDS),
-        batch_size=1,
-        max_concurrent_tasks=JOBS_AT_ONCE,
-        heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
-        log_aggregation_interval=timedelta(0),
-        shutdown_on_listener_failure=True,
-    )
+    # The manager sets its own event too when it hears no notifications, after which another takes its place.
+    stopping = asyncio.create_task(_stop_with(stop, manager))
+    try:
+        await manager.run(
+            dequeue_timeout=timedelta(seconds=POLL_SECONDS),
+            batch_size=1,
+            max_concurrent_tasks=JOBS_AT_ONCE,
+            heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+            log_aggregation_interval=timedelta(0),
+            shutdown_on_listener_failure=True,
+        )
+    finally:
+        stopping.cancel()
+
+
+async def _stop_with(stop: asyncio.Event, manager: QueueManager) -> None:
+    await stop.wait()
+    manager.shutdown.set()

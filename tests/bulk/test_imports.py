@@ -13,6 +13,7 @@ from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc import imports
 from configsvc.domain.content import JsonObject
+from configsvc.storage import imports as storage
 from tests.api.calls import content, create, create_application, failing, get, head, names, pages
 from tests.bulk.operating import (
     ATOMIC,
@@ -25,7 +26,7 @@ from tests.bulk.operating import (
     result_of,
 )
 from tests.postgres import plain_connection
-from tests.schemas.calls import create_schema, create_version
+from tests.schemas.calls import add_version, create_schema, create_version
 from tests.service import Service, violations_of
 
 UNSPECIFIED = ChangeType.CHANGE_TYPE_UNSPECIFIED
@@ -271,3 +272,22 @@ async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(
     assert await names(service) == []
     assert result_of(await imported(service, made[0])).created_count == 1
     assert (await get(service, "small")).schema.version == 2
+
+
+async def test_a_version_that_is_added_after_the_check_is_not_the_one_that_items_are_pinned_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that moves nobody waits for nobody."""
+    await create_application(service)
+    await create_schema(service, "web", PORT)
+    share_schemas = storage.share_schemas
+
+    async def and_then_add(*arguments: object):
+        found = await share_schemas(*arguments)  # pyright: ignore[reportArgumentType]
+        small: JsonObject = {**PORT, "properties": {"port": {"type": "integer", "maximum": 10}}}
+        await add_version(service, small, "web")
+        return found
+
+    monkeypatch.setattr(storage, "share_schemas", and_then_add)
+    assert result_of(await imported(service, item("large", {"port": 11}, schema="web"))).created_count == 1
+    assert (await get(service, "large")).schema.version == 1
