@@ -1,13 +1,14 @@
 """Migrations: configurations moved from one version of their schema to another, their contents transformed."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from configsvc.checks import Unusable, load_documents
 from configsvc.contents import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import ResourceNotFoundError, WriteConflictError
+from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
@@ -178,8 +179,10 @@ class ConfigurationMigrations:
             while places := await _next_slice(connection, one, after):
                 moved = await _move(connection, one, places)
                 after = places.last
-                async with self._database.write() as other:
-                    await operations.advance(other, one.run, progress_of(moved))
+                # What is shown meanwhile is not worth beginning anew for: the count is made again below.
+                with suppress(DatabaseBusyError, WriteConflictError):
+                    async with self._database.write() as other:
+                        await operations.advance(other, one.run, progress_of(moved))
             await operations.recount(connection, one.run)
             await operations.finish(connection, one.run, OperationState.SUCCEEDED)
 

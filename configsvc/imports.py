@@ -1,11 +1,12 @@
 """Imports of configurations: how they begin, and how they are carried out."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from configsvc.checks import check_slice
-from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
+from configsvc.domain.errors import DatabaseBusyError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.models import WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
@@ -176,8 +177,10 @@ class Imports:
             written = await _write(connection, one, places, schemas)
             outcomes += [outcome for outcome in written if outcome.error or one.settings.validate_only]
             after = places.last
-            async with self._database.write() as other:
-                await operations.advance(other, one.run, progress_of(written))
+            # What is shown meanwhile is not worth beginning anew for: the count is made again at the end.
+            with suppress(DatabaseBusyError, WriteConflictError):
+                async with self._database.write() as other:
+                    await operations.advance(other, one.run, progress_of(written))
 
     async def _note(self, one: Import, noted: list[Outcome]) -> None:
         """Tells what would have been done, or what kept it from being done."""

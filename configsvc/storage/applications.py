@@ -6,7 +6,7 @@ from asyncpg import UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
-from configsvc.storage.database import LARGE_WRITE_SECONDS
+from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.queries import queries
 
@@ -63,7 +63,7 @@ async def update(
             context.actor,
             context.reason,
             context.request_id,
-            timeout=LARGE_WRITE_SECONDS,
+            timeout=LARGE_WRITE_ANSWER_SECONDS,
         )
     except UniqueViolationError as error:
         raise ResourceExistsError("application", name) from error
@@ -78,7 +78,7 @@ async def delete(connection: "Connection", application_id: str) -> Written:
 
 async def delete_configurations(connection: "Connection", application_name: str) -> None:
     """Deletes all configurations of an application."""
-    await connection.execute(_SQL["delete_configurations"], application_name, timeout=LARGE_WRITE_SECONDS)
+    await connection.execute(_SQL["delete_configurations"], application_name, timeout=LARGE_WRITE_ANSWER_SECONDS)
 
 
 async def has_configurations(connection: "Connection", application_name: str) -> bool:

@@ -37,6 +37,8 @@ TIMER_SECONDS = 0.1
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
 LARGE_WRITE_SECONDS = 60.0
+# PostgreSQL is to give up first: it says what took too long, and a silent connection says nothing.
+LARGE_WRITE_ANSWER_SECONDS = LARGE_WRITE_SECONDS + 5.0
 
 COMMON_SETTINGS = {
     "application_name": "configsvc",
@@ -209,7 +211,7 @@ async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Databas
         _pool(url, MERGE_SETTINGS, size=2) as merges,
         _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
         _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
-        _pool(url, WRITE_SETTINGS, size=2, command_timeout=LARGE_WRITE_SECONDS) as operations,
+        _pool(url, WRITE_SETTINGS, size=2, command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configsvc.domain.models import SchemaVersionRef, WriteContext
-from configsvc.storage.database import LARGE_WRITE_SECONDS
+from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -58,5 +58,5 @@ async def move(connection: "Connection", versions: Collection[SchemaVersionRef],
         context.actor,
         context.reason,
         context.request_id,
-        timeout=LARGE_WRITE_SECONDS,
+        timeout=LARGE_WRITE_ANSWER_SECONDS,
     )
