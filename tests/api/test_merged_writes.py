@@ -332,9 +332,10 @@ async def test_more_writes_than_a_process_queues_are_refused_as_busy(
 ) -> None:
     monkeypatch.setattr(merged_writes, "QUEUE_LIMIT", 3)
     async with merged(shop, database) as writes:
-        writes.extend(create(shop, f"c{number}") for number in range(10))
+        writes.extend(create(shop, f"c{number}") for number in range(20))
     answers = outcomes(writes)
-    assert answers.count("DATABASE_BUSY") >= 5
+    # Two transactions may have taken what was queued, and as much waits for the next.
+    assert answers.count("DATABASE_BUSY") >= 20 - 3 * 3
     assert [isinstance(answer, Configuration) for answer in answers].count(True) >= 3
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(shop, f"c{[isinstance(answer, str) for answer in answers].index(True)}")

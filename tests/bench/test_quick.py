@@ -11,7 +11,7 @@ from bench.peers import missing
 from bench.report import BEGIN, END
 
 PROJECT = Path(__file__).parents[2]
-LIMIT_SECONDS = 150.0
+LIMIT_SECONDS = 240.0
 UNITS = {"calls/s", "µs", "KiB", "MiB", "ms", "writes/s", "reads/s", "configurations/s"}
 # By the program that it takes, beside the service.
 ETCD = {"get_configuration", "latency_p50_1", "latency_p50_100", "update", "create", "update_alone"}

@@ -217,6 +217,7 @@ def exact(text: str) -> Any:
 
 
 @needs_corpus
+@pytest.mark.timeout(240)
 async def test_all_schemas_of_the_corpus_are_imported_as_written_and_unchanged_a_second_time(service: Service) -> None:
     requests = list(calls_of(CORPUS))
     texts = {path.parent.name: path.read_text(encoding="utf-8") for path in CORPUS.glob("*/schema.json")}

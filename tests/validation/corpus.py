@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 
 from configsvc.domain.content import JsonObject
 from demo.files import CORPUS
@@ -13,6 +14,13 @@ from demo.files import CORPUS
 needs_corpus = pytest.mark.skipif(
     not CORPUS.is_dir(), reason="the folder of real schemas, ../shared/corpus, is not there"
 )
+
+
+class DatesAsText(SafeConstructor):
+    """A date in YAML is not JSON: read as JSON would hold it."""
+
+
+DatesAsText.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def documents() -> dict[str, JsonObject]:
@@ -29,7 +37,6 @@ def configurations(schema: str, kind: str) -> Iterator[tuple[str, JsonObject]]:
 def _loaded(path: Path) -> JsonObject:
     if path.suffix == ".json":
         return json.loads(path.read_text())
-    # A date in YAML is not JSON: read as JSON would hold it, as text.
     yaml = YAML(typ="safe", pure=True)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", yaml.constructor.__class__.construct_yaml_str)
+    yaml.Constructor = DatesAsText
     return json.loads(json.dumps(yaml.load(path.read_text())))
