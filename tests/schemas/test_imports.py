@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from grpc import StatusCode
 
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN
