@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from configsvc.applications import Applications
 from configsvc.audit import Audit
+from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
@@ -21,6 +22,7 @@ from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
+from configsvc.key_sets import KeyFile
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -30,7 +32,9 @@ from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.audit_service import AuditServicer
+from configsvc.rpc.authentication import Authenticator
 from configsvc.rpc.configuration_service import ConfigurationServicer
+from configsvc.rpc.gate import Gate
 from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
 from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import AddressInUseError, Server, build_server
@@ -42,6 +46,7 @@ from configsvc.schemas import Schemas
 from configsvc.settings import Settings
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
+from configsvc.tokens import TokenRules, Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
@@ -144,6 +149,7 @@ class Parts:
     database: Database
     pool: ProcessPool
     cache: Cache
+    bindings: Bindings
     feed: Feed
     writes: Writes
     joint: JointWrites
@@ -156,6 +162,7 @@ class Parts:
 
 def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
+    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
     joint = JointWrites(writes, Validators())
     imports = Imports(database, writes, pool)
@@ -168,7 +175,8 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) 
         database=database,
         pool=pool,
         cache=cache,
-        feed=Feed(url, cache),
+        bindings=bindings,
+        feed=Feed(url, cache, bindings),
         writes=writes,
         joint=joint,
         merged=MergedWrites(database, joint),
@@ -207,7 +215,8 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     }
     calls = CallMetrics()
     try:
-        server = build_server(servicers, settings.listen, calls, shared_port=settings.workers > 1)
+        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed)
+        server = build_server(servicers, gate, settings.listen, calls, shared_port=settings.workers > 1)
     except AddressInUseError as error:
         raise StartError(str(error)) from error
     state = State(
@@ -225,6 +234,18 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     )
     registry.register(state)
     return server
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    if settings.oidc_jwks_file is None:
+        return None
+    rules = TokenRules(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        groups_claim=settings.oidc_groups_claim,
+        leeway_seconds=settings.oidc_leeway_seconds,
+    )
+    return Tokens(rules, KeyFile(settings.oidc_jwks_file).keys)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import (
@@ -49,9 +50,10 @@ class History:
 class Feed:
     """Follows the log of one database. Everything here belongs to one event loop."""
 
-    def __init__(self, url: str, cache: Cache) -> None:
+    def __init__(self, url: str, cache: Cache, bindings: Bindings) -> None:
         self._url = url
         self._cache = cache
+        self._bindings = bindings
         self._history = History("")
         self._next = position_after(0)
         # The commit of what is before _next: a log that says another is not the one that was read.
@@ -191,6 +193,7 @@ class Feed:
             attempt += 1
 
     async def _begin(self, listener: Listener) -> None:
+        await self._read_bindings(listener)
         epoch = await listener.epoch()
         if epoch != self._history.epoch:
             await self._start_history(listener, epoch)
@@ -234,12 +237,18 @@ class Feed:
         while True:
             asked = time.monotonic()
             page = await self._next_page(listener)
+            if any(part.concerns_access for part in page.parts):
+                # Before anybody is told of what came after it.
+                await self._read_bindings(listener)
             for part in page.parts:
                 self._append(part)
             if page.parts:
                 await self._waiters.wake(page.parts)
             if not page.parts or self.revision >= page.head:
                 return asked
+
+    async def _read_bindings(self, listener: Listener) -> None:
+        await self._bindings.replace(await listener.grants(), listener.existing_applications)
 
     async def _next_page(self, listener: Listener) -> LogPage:
         """What follows; at the head of another history, nothing, if the log does not go on where this ended."""
@@ -248,6 +257,7 @@ class Feed:
         except RevisionCompactedError:
             page = None
         if page is None or page.before != self._last:
+            await self._read_bindings(listener)
             await self._start_history(listener, self._history.epoch)
             page = LogPage(before=self._last, parts=(), head=self.revision, compacted_revision=self._compacted_revision)
         self._compacted_revision = page.compacted_revision

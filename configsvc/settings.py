@@ -41,6 +41,15 @@ def _checked_metrics_listen(address: str) -> str:
     return address
 
 
+_WAYS = ({"none"}, {"oidc"}, {"mtls"}, {"oidc", "mtls"})
+
+
+def _checked_auth(ways: str) -> str:
+    if set(ways.split(",")) not in _WAYS:
+        raise ValueError("is none of none, oidc, mtls and oidc,mtls")
+    return ways
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 
@@ -51,6 +60,13 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".configsvc")
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False
+    auth: Annotated[str, AfterValidator(_checked_auth)] = "none"
+    admins: str = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = "configsvc"
+    oidc_jwks_file: Path | None = None
+    oidc_groups_claim: str = "groups"
+    oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
     history_days: Annotated[float, Field(ge=1, le=36_500)] = DEFAULT_RETENTION.days

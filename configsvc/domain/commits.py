@@ -37,11 +37,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One row of the log; change is None if it is not about a configuration. is_last: of its commit."""
+    """One row of the log; change is None if it is not about a configuration. concerns_access: after it, somebody may do
+    something else than before. is_last: of its commit.
+    """
 
     position: Position
     commit: Commit
     change: ConfigurationChange | None
+    concerns_access: bool
     content_bytes: int
     is_last: bool
 
@@ -57,6 +60,7 @@ class CommitPart:
     first: Position
     next: Position
     changes: tuple[ConfigurationChange, ...]
+    concerns_access: bool
     weight: int
     more: bool
 
@@ -89,6 +93,7 @@ def _part(records: list[Record], weight: int) -> CommitPart:
         first=records[0].position,
         next=position_after(revision) if last.is_last else Position(revision=revision, ordinal=ordinal + 1),
         changes=tuple(record.change for record in records if record.change is not None),
+        concerns_access=any(record.concerns_access for record in records),
         weight=weight,
         more=not last.is_last,
     )

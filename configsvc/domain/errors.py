@@ -204,6 +204,35 @@ class DatabaseUnavailableError(ConfigsvcError):
         super().__init__("the database does not answer; a write may have happened: repeat it with the same request_id")
 
 
+class UnauthenticatedError(ConfigsvcError):
+    """The caller has not proved who it is. The text tells it what is wrong, and nothing of what it sent."""
+
+
+class PermissionDeniedError(ConfigsvcError):
+    """The caller may not do this. The text must not depend on what there is, only on the request and the caller."""
+
+
+class LastAdminError(ResourceError):
+    """Without it nobody could administer all applications."""
+
+    verb = "is the last one of an admin for all applications: create another one first"
+
+
+class RateLimitedError(ConfigsvcError):
+    """The caller has called too often."""
+
+    def __init__(self, *, retry_seconds: float) -> None:
+        super().__init__("too many calls: slow down")
+        self.retry_seconds = retry_seconds
+
+
+class TooManyWatchesError(ConfigsvcError):
+    """No more watches may be open, of this caller or at all."""
+
+    def __init__(self, *, limit: int, whose: str) -> None:
+        super().__init__(f"{whose} has {limit} watches open, which is the limit: close some")
+
+
 class ShuttingDownError(ConfigsvcError):
     """The server is stopping."""
 

@@ -228,6 +228,7 @@ class Kind(StrEnum):
     APPLICATION = "APPLICATION"
     CONFIGURATION = "CONFIGURATION"
     SCHEMA = "SCHEMA"
+    ROLE_BINDING = "ROLE_BINDING"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from configapi.v1.application_service_pb2 import (
 )
 from configsvc.applications import Applications
 from configsvc.domain.errors import Violations
-from configsvc.rpc.calls import Caller
+from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import application_message

@@ -4,7 +4,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesRespon
 from configsvc.audit import Audit
 from configsvc.domain.audit import Place
 from configsvc.domain.errors import Violations
-from configsvc.rpc.calls import Caller
+from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.audit import change_filter, change_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -13,25 +13,18 @@ from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, Violation
+from configsvc.guard import Caller
 from configsvc.logs import places_of
 from configsvc.metrics import InFlight, MethodMetrics
+from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
+from configsvc.rpc.gate import Gate
+from configsvc.rpc.permissions import Needed
 
 log = structlog.get_logger()
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
-Context = grpc.aio.ServicerContext[bytes, bytes]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who calls."""
-
-    actor: str
-
-
-# Until callers can prove who they are.
-ANONYMOUS = Caller(actor="anonymous")
 
 Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
@@ -43,85 +36,132 @@ StreamHandler = Callable[[bytes, Context], Awaitable[None]]
 UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
 
 
-class Method:
-    """One method of a service, and what its calls leave behind in the log and the metrics: never their contents."""
+class Call:
+    """One call, as far as it has come."""
 
-    def __init__(self, name: str, metrics: MethodMetrics, in_flight: InFlight, *, changes_something: bool) -> None:
+    __slots__ = ("caller", "context", "request", "started")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.started = time.perf_counter()
+        self.request: object = None
+        self.caller: Caller | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.perf_counter() - self.started
+
+
+class Method:
+    """One method of a service: whom it lets in, and what its calls leave behind in the log and the metrics, which is
+    never their contents.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        gate: Gate,
+        needed: Needed,
+        metrics: MethodMetrics,
+        in_flight: InFlight,
+        *,
+        changes_something: bool,
+    ) -> None:
         self.metrics = metrics
         self.in_flight = in_flight
         self._name = name
+        self._gate = gate
+        self._needed = needed
         self._level = logging.INFO if changes_something else logging.DEBUG
         # Asked once: a line that nobody wants costs the calls nothing.
         self.tells_success = log.is_enabled_for(self._level)
 
-    def tell_success(self, started: float, request: object, context: Context) -> None:
-        """Logs a call that began at the time of perf_counter and succeeded."""
-        self._tell(self._level, "OK", started, request, context, call_id=str(ULID()))
+    async def let_in(self, call: Call) -> Caller:
+        """Who calls. Raises UnauthenticatedError, PermissionDeniedError or DatabaseUnavailableError."""
+        gate = self._gate
+        identity = gate.known(call.context) or await gate.identify(call.context)
+        caller = call.caller = gate.caller(identity)
+        self._needed.check(caller)
+        return caller
 
-    def tell_end(self, code: str, started: float, request: object, context: Context, **more: str) -> None:
+    @contextmanager
+    def let_in_to_stay(self, call: Call) -> Generator[Caller]:
+        """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
+        assert call.caller is not None
+        with self._gate.standing(call.caller) as caller:
+            yield caller
+
+    def tell_success(self, call: Call) -> None:
+        """Logs a call that succeeded."""
+        self._tell(self._level, "OK", call, call_id=str(ULID()))
+
+    def tell_end(self, code: str, call: Call, **more: str) -> None:
         """Logs a call that failed, or a stream that ended."""
         self.metrics.count(code)
-        self._tell(logging.INFO, code, started, request, context, **more)
+        self._tell(logging.INFO, code, call, **more)
 
-    def _tell(self, level: int, code: str, started: float, request: object, context: Context, **more: str) -> None:
+    def _tell(self, level: int, code: str, call: Call, **more: str) -> None:
         log.log(
             level,
             "call",
             method=self._name,
             code=code,
-            duration_ms=round((time.perf_counter() - started) * 1000, 3),
-            caller=ANONYMOUS.actor,
-            peer=context.peer(),
-            request_id=getattr(request, "request_id", "")[:36],
+            duration_ms=round(call.seconds * 1000, 3),
+            caller=call.caller.actor if call.caller else "",
+            peer=call.context.peer(),
+            request_id=getattr(call.request, "request_id", "")[:36],
             **more,
         )
 
 
-def unary_handler(method: Method, parse: Parse, call: UnaryMethod) -> UnaryHandler:
+def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
     """Carries a unary method: bytes in, bytes out."""
     in_flight, metrics = method.in_flight, method.metrics
 
     async def handle(data: bytes, context: Context) -> bytes:
-        started = time.perf_counter()
+        call = Call(context)
         in_flight.begin()
-        request = None
         try:
-            request = parse(data)
-            answer = await call(request, ANONYMOUS)
-            response = answer if isinstance(answer, bytes) else answer.SerializeToString()
+            caller = await method.let_in(call)
+            request = call.request = parse(data)
+            answered = await answer(request, caller)
+            response = answered if isinstance(answered, bytes) else answered.SerializeToString()
         except BaseException as error:
-            metrics.observe(time.perf_counter() - started)
-            await _fail(error, method, started, request, context)
+            metrics.observe(call.seconds)
+            await _fail(error, method, call)
             raise
         finally:
             in_flight.end()
         metrics.codes["OK"] += 1
-        metrics.observe(time.perf_counter() - started)
+        metrics.observe(call.seconds)
         if method.tells_success:
-            method.tell_success(started, request, context)
+            method.tell_success(call)
         return response
 
     return handle
 
 
-def upload_handler(method: Method, call: UploadMethod) -> UploadHandler:
+def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
     """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
 
     async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
-        started = time.perf_counter()
+        call = Call(context)
         method.in_flight.begin()
         try:
-            response = (await call(_whole(requests, context), ANONYMOUS)).SerializeToString()
+            await method.let_in(call)
+            with method.let_in_to_stay(call) as caller:
+                response = (await answer(_whole(requests, context), caller)).SerializeToString()
         except BaseException as error:
-            method.metrics.observe(time.perf_counter() - started)
-            await _fail(error, method, started, None, context)
+            method.metrics.observe(call.seconds)
+            await _fail(error, method, call)
             raise
         finally:
             method.in_flight.end()
         method.metrics.codes["OK"] += 1
-        method.metrics.observe(time.perf_counter() - started)
+        method.metrics.observe(call.seconds)
         if method.tells_success:
-            method.tell_success(started, None, context)
+            method.tell_success(call)
         return response
 
     return handle
@@ -141,29 +181,30 @@ async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGener
         raise asyncio.CancelledError
 
 
-def stream_handler(method: Method, parse: Parse, call: StreamMethod) -> StreamHandler:
+def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> StreamHandler:
     """Carries a method that answers with a stream of ready messages."""
 
     async def handle(data: bytes, context: Context) -> None:
-        started = time.perf_counter()
+        call = Call(context)
         method.in_flight.begin()
-        request = None
         try:
-            request = parse(data)
+            await method.let_in(call)
+            call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            await call(request, ANONYMOUS, context.write)
+            with method.let_in_to_stay(call) as caller:
+                await answer(call.request, caller, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.
             gone = asyncio.CancelledError()
-            await _fail(gone, method, started, request, context)
+            await _fail(gone, method, call)
             raise gone from error
         except BaseException as error:
-            await _fail(error, method, started, request, context)
+            await _fail(error, method, call)
             raise
         finally:
             method.in_flight.end()
-        method.tell_end("OK", started, request, context)
+        method.tell_end("OK", call)
 
     return handle
 
@@ -185,20 +226,21 @@ def malformed(message_name: str) -> InvalidRequestError:
     return InvalidRequestError((Violation(field="request", description=description),))
 
 
-async def _fail(error: BaseException, method: Method, started: float, request: object, context: Context) -> None:
+async def _fail(error: BaseException, method: Method, call: Call) -> None:
     """Ends the call with the status of the error, or returns if it has none: the caller is gone."""
     call_id = str(ULID())
+    context = call.context
     if isinstance(error, ConfigsvcError):
         failure = failure_of(error)
-        method.tell_end(failure.code.name, started, request, context, call_id=call_id, reason=_cause(error))
+        method.tell_end(failure.code.name, call, call_id=call_id, reason=_cause(error))
         await _abort(context, failure)
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
-        method.tell_end("INTERNAL", started, request, context, call_id=call_id, error=type(error).__name__)
+        method.tell_end("INTERNAL", call, call_id=call_id, error=type(error).__name__)
         log.error("internal error", call_id=call_id, places=places_of(error))
         await _abort(context, internal_failure(call_id))
     else:
-        method.tell_end("CANCELLED", started, request, context, call_id=call_id)
+        method.tell_end("CANCELLED", call, call_id=call_id)
 
 
 async def _abort(context: Context, failure: Failure) -> None:

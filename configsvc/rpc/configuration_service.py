@@ -36,9 +36,10 @@ from configsvc.domain.models import ConfigurationRef, IdRef, Moment
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.export import exported
 from configsvc.feed import History
+from configsvc.guard import Caller
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
-from configsvc.rpc.calls import Caller, Write, parsed
+from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
 from configsvc.rpc.uploads import Uploads
 from configsvc.watch import Watches, WatchMessage

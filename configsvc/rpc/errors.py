@@ -119,6 +119,18 @@ def _ranges(places: Iterable[int]) -> str:
     return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
+def _last_admin(error: errors.LastAdminError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("LAST_ADMIN", error.resource_name, error)
+
+
+def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
+    yield from _quota("calls")(error)
+    delay = Duration()
+    delay.FromNanoseconds(round(error.retry_seconds * 1e9))
+    yield RetryInfo(retry_delay=delay)
+
+
 def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
     yield _precondition("REQUEST_ID_REUSED", "request_id", error)
 
@@ -231,6 +243,23 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.DatabaseUnavailableError: Translation(
         code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
+    ),
+    errors.UnauthenticatedError: Translation(
+        code=grpc.StatusCode.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
+    ),
+    errors.PermissionDeniedError: Translation(
+        code=grpc.StatusCode.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED
+    ),
+    errors.LastAdminError: Translation(
+        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_LAST_ADMIN, details=_last_admin
+    ),
+    errors.RateLimitedError: Translation(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED, reason=ErrorReason.ERROR_REASON_RATE_LIMITED, details=_slow_down
+    ),
+    errors.TooManyWatchesError: Translation(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_TOO_MANY_WATCHES,
+        details=_quota("watches"),
     ),
     errors.ShuttingDownError: Translation(
         code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)

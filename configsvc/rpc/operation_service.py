@@ -16,8 +16,8 @@ from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, ListOp
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
 from configsvc.domain.errors import ConfigsvcError, Violations
 from configsvc.domain.operations import BulkOperation, Failure, OperationItem, error_of_item, error_of_operation
+from configsvc.guard import Caller
 from configsvc.operations import Operations
-from configsvc.rpc.calls import Caller
 from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire
 from configsvc.wire.page_tokens import page_token, parsed_page_token

@@ -25,7 +25,7 @@ from configapi.v1.schema_service_pb2 import (
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import MAX_RESPONSE_BYTES
 from configsvc.domain.errors import Violations
-from configsvc.rpc.calls import Caller
+from configsvc.guard import Caller
 from configsvc.rpc.operation_service import operation_message
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions

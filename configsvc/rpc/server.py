@@ -24,6 +24,8 @@ from configapi.v1 import (
 )
 from configsvc.metrics import CallMetrics, InFlight
 from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler
+from configsvc.rpc.gate import Gate
+from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
 
 log = structlog.get_logger()
@@ -104,7 +106,9 @@ class Server:
             await self.grpc_server.stop(0)
 
 
-def build_server(servicers: Mapping[str, object], address: str, metrics: CallMetrics, *, shared_port: bool) -> Server:
+def build_server(
+    servicers: Mapping[str, object], gate: Gate, address: str, metrics: CallMetrics, *, shared_port: bool
+) -> Server:
     """A server for servicers by the names of their services. Raises AddressInUseError.
 
     Two servers must not share a port without knowing it: both say that it is shared.
@@ -112,7 +116,7 @@ def build_server(servicers: Mapping[str, object], address: str, metrics: CallMet
     grpc_server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))))
     in_flight = InFlight()
     for service in SERVICES:
-        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], metrics, in_flight),))
+        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], gate, metrics, in_flight),))
     health_servicer = _health.aio.HealthServicer()
     _health_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
     names = [service.full_name for service in SERVICES]
@@ -127,18 +131,19 @@ def build_server(servicers: Mapping[str, object], address: str, metrics: CallMet
 
 
 def _handlers(
-    service: ServiceDescriptor, servicer: object, metrics: CallMetrics, in_flight: InFlight
+    service: ServiceDescriptor, servicer: object, gate: Gate, metrics: CallMetrics, in_flight: InFlight
 ) -> grpc.GenericRpcHandler:
-    handlers = {method.name: _handler(method, servicer, metrics, in_flight) for method in service.methods}
+    handlers = {method.name: _handler(method, servicer, gate, metrics, in_flight) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    descriptor: MethodDescriptor, servicer: object, metrics: CallMetrics, in_flight: InFlight
+    descriptor: MethodDescriptor, servicer: object, gate: Gate, metrics: CallMetrics, in_flight: InFlight
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     name = f"{descriptor.containing_service.name}/{descriptor.name}"
     changes_something = "request_id" in descriptor.input_type.fields_by_name
-    method = Method(name, metrics.of(name), in_flight, changes_something=changes_something)
+    needed = needed_for(descriptor)
+    method = Method(name, gate, needed, metrics.of(name), in_flight, changes_something=changes_something)
     implementation = getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))

@@ -6,9 +6,10 @@ from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.message import DecodeError
 
 from configsvc.domain.operations import ImportMessage
+from configsvc.guard import Caller
 from configsvc.imports import Imports
 from configsvc.process_pool import ProcessPool
-from configsvc.rpc.calls import Caller, malformed
+from configsvc.rpc.calls import malformed
 from configsvc.rpc.operation_service import operation_message
 from configsvc.wire.imports import import_message
 

@@ -3,15 +3,16 @@ notifications back.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
 
+from configsvc.domain.access import Grant
 from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.storage import log
+from configsvc.storage import log, role_bindings
 from configsvc.storage.database import (
     CONNECT_TIMEOUT_SECONDS,
     READ_SETTINGS,
@@ -79,6 +80,16 @@ class Listener:
         """See `configsvc.storage.log.page_from`. Raises RevisionCompactedError too."""
         with _lost_if_failed():
             return await log.page_from(self._connection, position)
+
+    async def grants(self) -> tuple[Grant, ...]:
+        """See `configsvc.storage.role_bindings.grants`."""
+        with _lost_if_failed():
+            return await role_bindings.grants(self._connection)
+
+    async def existing_applications(self, ids: Iterable[str]) -> frozenset[str]:
+        """See `configsvc.storage.role_bindings.existing_applications`."""
+        with _lost_if_failed():
+            return await role_bindings.existing_applications(self._connection, ids)
 
 
 @contextmanager

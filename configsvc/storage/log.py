@@ -38,6 +38,7 @@ PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 
 _SQL = queries("log")
+_ACCESS_KINDS = frozenset({Kind.APPLICATION, Kind.ROLE_BINDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,8 @@ def _record(row: "asyncpg.Record") -> Record:
         position=Position(revision=row["revision"], ordinal=row["ordinal"]),
         commit=Commit(revision=row["revision"], id=row["commit_id"], time=row["commit_time"]),
         change=_change(row) if row["kind"] == Kind.CONFIGURATION else None,
+        # A new name of an application is one by which access to it is asked for.
+        concerns_access=row["kind"] in _ACCESS_KINDS,
         content_bytes=row["content_bytes"],
         is_last=row["is_last"],
     )

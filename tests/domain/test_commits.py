@@ -29,6 +29,7 @@ def records(sizes: Sizes) -> list[Record]:
             position=Position(revision=revision, ordinal=ordinal),
             commit=commit_of(revision),
             change=None,
+            concerns_access=False,
             content_bytes=size,
             is_last=ordinal == len(commit) - 1,
         )

@@ -49,7 +49,7 @@ async def test_it_cannot_write_in_the_name_of_others(writer: Session, psql: Sess
     [
         """UPDATE applications SET comments = 'x', updated_by = 'alice',
         update_reason = set_config('configsvc.writer', 'service', false)""",
-        """DELETE FROM applications WHERE set_config('configsvc.writer', 'service', true) <> ''
+        """DELETE FROM configurations WHERE set_config('configsvc.writer', 'service', true) <> ''
         AND set_config('configsvc.deletion', '{"*": {"actor": "alice"}}', true) <> ''""",
     ],
 )
@@ -57,9 +57,16 @@ async def test_it_cannot_write_in_the_name_of_others_within_a_statement(
     writer: Session, psql: Session, statement: str
 ) -> None:
     await application(writer)
+    await configuration(writer, "web")
     await writer.execute(statement)
     role = await writer.fetchval("SELECT session_user")
-    assert [record["actor"] for record in await changes(psql)] == [f"database:{role}"] * 2
+    assert [record["actor"] for record in await changes(psql)] == [f"database:{role}"] * 3
+
+
+async def test_a_statement_that_cascades_is_refused_when_it_writes_in_the_name_of_others(writer: Session) -> None:
+    await application(writer)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is for the service"):
+        await writer.execute("DELETE FROM applications WHERE set_config('configsvc.writer', 'service', true) <> ''")
 
 
 @pytest.mark.parametrize(("commit_id", "ordinal"), [("1", "77"), ("1", "1"), ("2", "1"), ("99", "0")])

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
@@ -198,7 +199,7 @@ async def fill_one_by_one(session: Session, count: int) -> None:
 
 
 async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) -> None:
-    feed = Feed(database_url, Cache(0))
+    feed = Feed(database_url, Cache(0), Bindings(None))
     following = asyncio.create_task(feed.run())
     async with asyncio.timeout(LIMIT_SECONDS):
         await feed.wait_live()
@@ -347,7 +348,7 @@ async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     await application(psql)
-    feed = Feed(database_url, Cache(0))
+    feed = Feed(database_url, Cache(0), Bindings(None))
     async with asyncio.timeout(LIMIT_SECONDS), open_listener(database_url) as listener:
         await feed._begin(listener)
         history = feed.history

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from configsvc import watch as module
+from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
@@ -25,6 +26,7 @@ def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
         first=Position(revision=revision, ordinal=0),
         next=position_after(revision),
         changes=(change(Operation.UPDATED),) * changes,
+        concerns_access=False,
         weight=weight,
         more=False,
     )
@@ -35,7 +37,7 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
     end: str, error: type[ConfigsvcError]
 ) -> None:
     """The head of another history is not a place that the watch has come to."""
-    feed = Feed("", Cache(0))
+    feed = Feed("", Cache(0), Bindings(None))
     await feed._go_to(History("old"), 5, None)
     sent: list[WatchMessage] = []
 
@@ -65,7 +67,7 @@ async def stop_ahead(feed: Feed) -> None:
 
 
 async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> None:
-    feed = Feed("", Cache(0))
+    feed = Feed("", Cache(0), Bindings(None))
     await feed._go_to(History("old"), 0, None)
     parts = [part(revision, changes=module.PASSED_AT_ONCE) for revision in range(1, 11)]
     for one in parts:
@@ -93,7 +95,7 @@ async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_part
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED_WEIGHT_BYTES", 1000)
-    watches = Watches(NO_DATABASE, Feed("", Cache(0)))
+    watches = Watches(NO_DATABASE, Feed("", Cache(0), Bindings(None)))
     audience = Audience(EVERYTHING, with_config=True)
     audience.size = 2
     for revision in range(1, 101):

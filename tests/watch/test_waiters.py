@@ -27,6 +27,7 @@ def part(revision: int, *applications: str) -> CommitPart:
         first=Position(revision=revision, ordinal=0),
         next=position_after(revision),
         changes=tuple(change(Operation.UPDATED, before=(name, "web"), after=(name, "web")) for name in applications),
+        concerns_access=False,
         weight=0,
         more=False,
     )
@@ -63,6 +64,7 @@ async def test_a_move_concerns_both_applications() -> None:
         first=Position(revision=1, ordinal=0),
         next=position_after(1),
         changes=(change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web")),),
+        concerns_access=False,
         weight=0,
         more=False,
     )

@@ -23,30 +23,41 @@ _sym_db = _symbol_database.Default()
 
 
 from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
+from configapi.v1 import permission_pb2 as configapi_dot_v1_dot_permission__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a google/protobuf/field_mask.proto\"u\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf5\x01\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x42\x05\n\x03ref\"\xa3\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xdf\x03\n\x12\x41pplicationService\x12V\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\x12P\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\x12\x61\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\x12V\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\x12\x64\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1d\x63onfigapi/v1/permission.proto\x1a google/protobuf/field_mask.proto\"u\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf5\x01\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x42\x05\n\x03ref\"\xa3\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xfd\x03\n\x12\x41pplicationService\x12\\\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\"\x04\x88\xc9\x18\x06\x12V\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\"\x04\x88\xc9\x18\x03\x12g\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\"\x04\x88\xc9\x18\x03\x12\\\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\"\x04\x88\xc9\x18\x05\x12j\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponse\"\x04\x88\xc9\x18\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.application_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=122
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=239
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=241
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=323
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=325
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=432
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=434
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=552
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=555
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=800
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=803
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=966
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=968
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1013
-  _globals['_APPLICATIONSERVICE']._serialized_start=1016
-  _globals['_APPLICATIONSERVICE']._serialized_end=1495
+  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._loaded_options = None
+  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._serialized_options = b'\210\311\030\006'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['GetApplication']._loaded_options = None
+  _globals['_APPLICATIONSERVICE'].methods_by_name['GetApplication']._serialized_options = b'\210\311\030\003'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._loaded_options = None
+  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._serialized_options = b'\210\311\030\003'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._loaded_options = None
+  _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._serialized_options = b'\210\311\030\005'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._loaded_options = None
+  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._serialized_options = b'\210\311\030\005'
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=153
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=270
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=272
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=354
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=356
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=463
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=465
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=583
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=586
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=831
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=834
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=997
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=999
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1044
+  _globals['_APPLICATIONSERVICE']._serialized_start=1047
+  _globals['_APPLICATIONSERVICE']._serialized_end=1556
 # @@protoc_insertion_point(module_scope)

@@ -22,27 +22,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from configapi.v1 import access_service_pb2 as configapi_dot_v1_dot_access__service__pb2
 from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
 from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
+from configapi.v1 import permission_pb2 as configapi_dot_v1_dot_permission__pb2
 from configapi.v1 import schema_pb2 as configapi_dot_v1_dot_schema__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/audit_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a(configapi/v1/configuration_service.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x12ListChangesRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x15\n\rresource_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x66ter_revision\x18\x08 \x01(\x03\x12\x16\n\x0euntil_revision\x18\t \x01(\x03\x12\x11\n\tpage_size\x18\n \x01(\x05\x12\x12\n\npage_token\x18\x0b \x01(\t\"q\n\x13ListChangesResponse\x12%\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Change\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1a\n\x12\x63ompacted_revision\x18\x03 \x01(\x03\"\x8b\x03\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x18\n\x10previous_version\x18\x07 \x01(\x03\x12\x16\n\x0e\x61pplication_id\x18\x08 \x01(\t\x12\x13\n\x0b\x61pplication\x18\t \x01(\t\x12\x0c\n\x04name\x18\n \x01(\t\x12\x15\n\rprevious_name\x18\x0b \x01(\t\x12.\n\x06schema\x18\x0c \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t*\x87\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESOURCE_KIND_APPLICATION\x10\x01\x12\x1f\n\x1bRESOURCE_KIND_CONFIGURATION\x10\x02\x12\x18\n\x14RESOURCE_KIND_SCHEMA\x10\x03\x32\x62\n\x0c\x41uditService\x12R\n\x0bListChanges\x12 .configapi.v1.ListChangesRequest\x1a!.configapi.v1.ListChangesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/audit_service.proto\x12\x0c\x63onfigapi.v1\x1a!configapi/v1/access_service.proto\x1a\x1e\x63onfigapi/v1/application.proto\x1a(configapi/v1/configuration_service.proto\x1a\x1d\x63onfigapi/v1/permission.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x12ListChangesRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x15\n\rresource_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x66ter_revision\x18\x08 \x01(\x03\x12\x16\n\x0euntil_revision\x18\t \x01(\x03\x12\x11\n\tpage_size\x18\n \x01(\x05\x12\x12\n\npage_token\x18\x0b \x01(\t\"q\n\x13ListChangesResponse\x12%\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Change\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1a\n\x12\x63ompacted_revision\x18\x03 \x01(\x03\"\xd3\x03\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x18\n\x10previous_version\x18\x07 \x01(\x03\x12\x16\n\x0e\x61pplication_id\x18\x08 \x01(\t\x12\x13\n\x0b\x61pplication\x18\t \x01(\t\x12\x0c\n\x04name\x18\n \x01(\t\x12\x15\n\rprevious_name\x18\x0b \x01(\t\x12.\n\x06schema\x18\x0c \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\x12\x0c\n\x04peer\x18\x10 \x01(\t\x12\x16\n\x0e\x63hange_request\x18\x11 \x01(\t\x12 \n\x04role\x18\x12 \x01(\x0e\x32\x12.configapi.v1.Role*\xa7\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESOURCE_KIND_APPLICATION\x10\x01\x12\x1f\n\x1bRESOURCE_KIND_CONFIGURATION\x10\x02\x12\x18\n\x14RESOURCE_KIND_SCHEMA\x10\x03\x12\x1e\n\x1aRESOURCE_KIND_ROLE_BINDING\x10\x04\x32h\n\x0c\x41uditService\x12X\n\x0bListChanges\x12 .configapi.v1.ListChangesRequest\x1a!.configapi.v1.ListChangesResponse\"\x04\x88\xc9\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.audit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESOURCEKIND']._serialized_start=1054
-  _globals['_RESOURCEKIND']._serialized_end=1189
-  _globals['_LISTCHANGESREQUEST']._serialized_start=185
-  _globals['_LISTCHANGESREQUEST']._serialized_end=538
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=540
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=653
-  _globals['_CHANGE']._serialized_start=656
-  _globals['_CHANGE']._serialized_end=1051
-  _globals['_AUDITSERVICE']._serialized_start=1191
-  _globals['_AUDITSERVICE']._serialized_end=1289
+  _globals['_AUDITSERVICE'].methods_by_name['ListChanges']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListChanges']._serialized_options = b'\210\311\030\003'
+  _globals['_RESOURCEKIND']._serialized_start=1192
+  _globals['_RESOURCEKIND']._serialized_end=1359
+  _globals['_LISTCHANGESREQUEST']._serialized_start=251
+  _globals['_LISTCHANGESREQUEST']._serialized_end=604
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=606
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=719
+  _globals['_CHANGE']._serialized_start=722
+  _globals['_CHANGE']._serialized_end=1189
+  _globals['_AUDITSERVICE']._serialized_start=1361
+  _globals['_AUDITSERVICE']._serialized_end=1465
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from configapi.v1 import access_service_pb2 as _access_service_pb2
 from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
@@ -37,6 +38,8 @@ class _ResourceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resource
     """Configurations."""
     RESOURCE_KIND_SCHEMA: _ResourceKind.ValueType  # 3
     """Schemas."""
+    RESOURCE_KIND_ROLE_BINDING: _ResourceKind.ValueType  # 4
+    """Role bindings."""
 
 class ResourceKind(_ResourceKind, metaclass=_ResourceKindEnumTypeWrapper):
     """The kinds of resources."""
@@ -49,6 +52,8 @@ RESOURCE_KIND_CONFIGURATION: ResourceKind.ValueType  # 2
 """Configurations."""
 RESOURCE_KIND_SCHEMA: ResourceKind.ValueType  # 3
 """Schemas."""
+RESOURCE_KIND_ROLE_BINDING: ResourceKind.ValueType  # 4
+"""Role bindings."""
 Global___ResourceKind: _TypeAlias = ResourceKind  # noqa: Y015
 
 @_typing.final
@@ -174,6 +179,9 @@ class Change(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The commit."""
     type: _configuration_service_pb2.ChangeType.ValueType
@@ -200,6 +208,12 @@ class Change(_message.Message):
     """Why, in the words of the actor."""
     request_id: _builtins.str
     """The request_id of the call that made it."""
+    peer: _builtins.str
+    """The address that the call came from. Empty for a change made in SQL."""
+    change_request: _builtins.str
+    """What the call said in x-change-request: the change request, ticket or commit that the change belongs to."""
+    role: _access_service_pb2.Role.ValueType
+    """The role of a role binding, whose name is its principal. Else UNSPECIFIED."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed, by the database's clock."""
@@ -226,10 +240,13 @@ class Change(_message.Message):
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        change_request: _builtins.str = ...,
+        role: _access_service_pb2.Role.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "application", b"application", "application_id", b"application_id", "kind", b"kind", "name", b"name", "previous_name", b"previous_name", "previous_version", b"previous_version", "reason", b"reason", "request_id", b"request_id", "resource_id", b"resource_id", "revision", b"revision", "schema", b"schema", "time", b"time", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "application", b"application", "application_id", b"application_id", "change_request", b"change_request", "kind", b"kind", "name", b"name", "peer", b"peer", "previous_name", b"previous_name", "previous_version", b"previous_version", "reason", b"reason", "request_id", b"request_id", "resource_id", b"resource_id", "revision", b"revision", "role", b"role", "schema", b"schema", "time", b"time", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,6 +78,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OPERATION_CANCELLED: _ErrorReason.ValueType  # 24
     """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 25
+    """UNAUTHENTICATED: the call carries no credentials, or none that the server accepts, or the token that a stream was opened with has expired. Get new ones and call again."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 26
+    """PERMISSION_DENIED: the caller may not do this, there or at all. What does not exist is refused in the same way."""
+    ERROR_REASON_LAST_ADMIN: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION: it is the last role binding of an admin for all applications. Create another one first."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 28
+    """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
+    ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
+    """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -140,6 +150,16 @@ failed_only tells why. Correct them and begin anew.
 """
 ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 24
 """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 25
+"""UNAUTHENTICATED: the call carries no credentials, or none that the server accepts, or the token that a stream was opened with has expired. Get new ones and call again."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 26
+"""PERMISSION_DENIED: the caller may not do this, there or at all. What does not exist is refused in the same way."""
+ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION: it is the last role binding of an admin for all applications. Create another one first."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
+"""RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
+ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
+"""RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

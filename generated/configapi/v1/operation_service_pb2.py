@@ -23,33 +23,36 @@ _sym_db = _symbol_database.Default()
 
 
 from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
+from configapi.v1 import permission_pb2 as configapi_dot_v1_dot_permission__pb2
 from configapi.v1 import schema_pb2 as configapi_dot_v1_dot_schema__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$configapi/v1/operation_service.proto\x12\x0c\x63onfigapi.v1\x1a(configapi/v1/configuration_service.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc9\x04\n\x11OperationMetadata\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32$.configapi.v1.OperationMetadata.Kind\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.configapi.v1.OperationMetadata.State\x12\x12\n\ndone_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x03\x12\x13\n\x0btotal_count\x18\x05 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aKIND_IMPORT_CONFIGURATIONS\x10\x01\x12\x1f\n\x1bKIND_MIGRATE_CONFIGURATIONS\x10\x02\"\x96\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\x8f\x01\n\nBulkResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rcreated_count\x18\x04 \x01(\x03\x12\x15\n\rupdated_count\x18\x05 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x06 \x01(\x03\"j\n\x19ListOperationItemsRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61iled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x1aListOperationItemsResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.OperationItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x02\n\rOperationItem\x12\r\n\x05place\x18\x01 \x01(\x03\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12\'\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct2{\n\x10OperationService\x12g\n\x12ListOperationItems\x12\'.configapi.v1.ListOperationItemsRequest\x1a(.configapi.v1.ListOperationItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$configapi/v1/operation_service.proto\x12\x0c\x63onfigapi.v1\x1a(configapi/v1/configuration_service.proto\x1a\x1d\x63onfigapi/v1/permission.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc9\x04\n\x11OperationMetadata\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32$.configapi.v1.OperationMetadata.Kind\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.configapi.v1.OperationMetadata.State\x12\x12\n\ndone_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x03\x12\x13\n\x0btotal_count\x18\x05 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aKIND_IMPORT_CONFIGURATIONS\x10\x01\x12\x1f\n\x1bKIND_MIGRATE_CONFIGURATIONS\x10\x02\"\x96\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\x8f\x01\n\nBulkResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rcreated_count\x18\x04 \x01(\x03\x12\x15\n\rupdated_count\x18\x05 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x06 \x01(\x03\"j\n\x19ListOperationItemsRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61iled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x1aListOperationItemsResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.OperationItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x02\n\rOperationItem\x12\r\n\x05place\x18\x01 \x01(\x03\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12\'\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct2\x81\x01\n\x10OperationService\x12m\n\x12ListOperationItems\x12\'.configapi.v1.ListOperationItemsRequest\x1a(.configapi.v1.ListOperationItemsResponse\"\x04\x88\xc9\x18\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.operation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONMETADATA']._serialized_start=212
-  _globals['_OPERATIONMETADATA']._serialized_end=797
-  _globals['_OPERATIONMETADATA_KIND']._serialized_start=551
-  _globals['_OPERATIONMETADATA_KIND']._serialized_end=644
-  _globals['_OPERATIONMETADATA_STATE']._serialized_start=647
-  _globals['_OPERATIONMETADATA_STATE']._serialized_end=797
-  _globals['_BULKRESULT']._serialized_start=800
-  _globals['_BULKRESULT']._serialized_end=943
-  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_start=945
-  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_end=1051
-  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_start=1053
-  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_end=1150
-  _globals['_OPERATIONITEM']._serialized_start=1153
-  _globals['_OPERATIONITEM']._serialized_end=1418
-  _globals['_OPERATIONSERVICE']._serialized_start=1420
-  _globals['_OPERATIONSERVICE']._serialized_end=1543
+  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperationItems']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperationItems']._serialized_options = b'\210\311\030\007'
+  _globals['_OPERATIONMETADATA']._serialized_start=243
+  _globals['_OPERATIONMETADATA']._serialized_end=828
+  _globals['_OPERATIONMETADATA_KIND']._serialized_start=582
+  _globals['_OPERATIONMETADATA_KIND']._serialized_end=675
+  _globals['_OPERATIONMETADATA_STATE']._serialized_start=678
+  _globals['_OPERATIONMETADATA_STATE']._serialized_end=828
+  _globals['_BULKRESULT']._serialized_start=831
+  _globals['_BULKRESULT']._serialized_end=974
+  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_start=976
+  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_end=1082
+  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_start=1084
+  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_end=1181
+  _globals['_OPERATIONITEM']._serialized_start=1184
+  _globals['_OPERATIONITEM']._serialized_end=1449
+  _globals['_OPERATIONSERVICE']._serialized_start=1452
+  _globals['_OPERATIONSERVICE']._serialized_end=1581
 # @@protoc_insertion_point(module_scope)

@@ -23,58 +23,79 @@ _sym_db = _symbol_database.Default()
 
 
 from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
+from configapi.v1 import permission_pb2 as configapi_dot_v1_dot_permission__pb2
 from configapi.v1 import schema_pb2 as configapi_dot_v1_dot_schema__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/schema_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a#google/longrunning/operations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xc3\x01\n\x13\x43reateSchemaRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.Closing\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"M\n\x10GetSchemaRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"e\n\x17GetSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x14\n\x0cmin_revision\x18\x04 \x01(\x03\x42\x05\n\x03ref\"f\n\x12ListSchemasRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x13ListSchemasResponse\x12%\n\x07schemas\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Schema\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x98\x02\n\x1a\x43reateSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.Closing\x12-\n\x04mode\x18\x05 \x01(\x0e\x32\x1f.configapi.v1.SchemaVersionMode\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x42\x05\n\x03ref\"\xa5\x01\n\x19ListSchemaVersionsRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12&\n\x04view\x18\x03 \x01(\x0e\x32\x18.configapi.v1.SchemaView\x12\x14\n\x0cmin_revision\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\tB\x05\n\x03ref\"v\n\x1aListSchemaVersionsResponse\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.SchemaVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x93\x01\n\x19\x43heckSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.ClosingB\x05\n\x03ref\"\x98\x02\n\x1a\x43heckSchemaVersionResponse\x12\x34\n\toffenders\x18\x01 \x03(\x0b\x32!.configapi.v1.ConfigurationFaults\x12\x16\n\x0eoffender_count\x18\x02 \x01(\x03\x12\x15\n\rchecked_count\x18\x03 \x01(\x03\x12\x1b\n\x13\x62\x61\x63kward_compatible\x18\x04 \x01(\x08\x12\x35\n\x11incompatibilities\x18\x05 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12/\n\tadditions\x18\x06 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\x81\x01\n\x13\x43onfigurationFaults\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12*\n\x06\x66\x61ults\x18\x05 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\"\x8f\x01\n\x13\x44\x65leteSchemaRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x42\x05\n\x03ref\"(\n\x14\x44\x65leteSchemaResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x81\x01\n\x0eImportedSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12+\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x17\n\rdocument_json\x18\x04 \x01(\tH\x00\x42\t\n\x07\x63ontent\"\xd7\x01\n\x14ImportSchemasRequest\x12-\n\x07schemas\x18\x01 \x03(\x0b\x32\x1c.configapi.v1.ImportedSchema\x12&\n\x07\x63losing\x18\x02 \x01(\x0e\x32\x15.configapi.v1.Closing\x12-\n\x04mode\x18\x03 \x01(\x0e\x32\x1f.configapi.v1.SchemaVersionMode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"V\n\x15ImportSchemasResponse\x12+\n\x07imports\x18\x01 \x03(\x0b\x32\x1a.configapi.v1.SchemaImport\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x80\x02\n\x0cSchemaImport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\".configapi.v1.SchemaImport.Outcome\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\tadditions\x18\x04 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\"k\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_CREATED\x10\x01\x12\x1b\n\x17OUTCOME_VERSION_CREATED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\"\xce\x02\n\x1cMigrateConfigurationsRequest\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\x12\x31\n\x0b\x61pplication\x18\x04 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12\x30\n\njson_patch\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.ListValueH\x00\x12.\n\x0bmerge_patch\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x12\n\nvalid_only\x18\x07 \x01(\x08\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x42\x10\n\x0etransformation*x\n\x11SchemaVersionMode\x12#\n\x1fSCHEMA_VERSION_MODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSCHEMA_VERSION_MODE_STRICT\x10\x01\x12\x1e\n\x1aSCHEMA_VERSION_MODE_PINNED\x10\x02\x32\x8c\x07\n\rSchemaService\x12G\n\x0c\x43reateSchema\x12!.configapi.v1.CreateSchemaRequest\x1a\x14.configapi.v1.Schema\x12\x41\n\tGetSchema\x12\x1e.configapi.v1.GetSchemaRequest\x1a\x14.configapi.v1.Schema\x12V\n\x10GetSchemaVersion\x12%.configapi.v1.GetSchemaVersionRequest\x1a\x1b.configapi.v1.SchemaVersion\x12R\n\x0bListSchemas\x12 .configapi.v1.ListSchemasRequest\x1a!.configapi.v1.ListSchemasResponse\x12\\\n\x13\x43reateSchemaVersion\x12(.configapi.v1.CreateSchemaVersionRequest\x1a\x1b.configapi.v1.SchemaVersion\x12g\n\x12ListSchemaVersions\x12\'.configapi.v1.ListSchemaVersionsRequest\x1a(.configapi.v1.ListSchemaVersionsResponse\x12g\n\x12\x43heckSchemaVersion\x12\'.configapi.v1.CheckSchemaVersionRequest\x1a(.configapi.v1.CheckSchemaVersionResponse\x12U\n\x0c\x44\x65leteSchema\x12!.configapi.v1.DeleteSchemaRequest\x1a\".configapi.v1.DeleteSchemaResponse\x12X\n\rImportSchemas\x12\".configapi.v1.ImportSchemasRequest\x1a#.configapi.v1.ImportSchemasResponse\x12\x62\n\x15MigrateConfigurations\x12*.configapi.v1.MigrateConfigurationsRequest\x1a\x1d.google.longrunning.Operationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/schema_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1d\x63onfigapi/v1/permission.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a#google/longrunning/operations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xc3\x01\n\x13\x43reateSchemaRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.Closing\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"M\n\x10GetSchemaRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"e\n\x17GetSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x14\n\x0cmin_revision\x18\x04 \x01(\x03\x42\x05\n\x03ref\"f\n\x12ListSchemasRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x13ListSchemasResponse\x12%\n\x07schemas\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Schema\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x98\x02\n\x1a\x43reateSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.Closing\x12-\n\x04mode\x18\x05 \x01(\x0e\x32\x1f.configapi.v1.SchemaVersionMode\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x42\x05\n\x03ref\"\xa5\x01\n\x19ListSchemaVersionsRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12&\n\x04view\x18\x03 \x01(\x0e\x32\x18.configapi.v1.SchemaView\x12\x14\n\x0cmin_revision\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\tB\x05\n\x03ref\"v\n\x1aListSchemaVersionsResponse\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.SchemaVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x93\x01\n\x19\x43heckSchemaVersionRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x07\x63losing\x18\x04 \x01(\x0e\x32\x15.configapi.v1.ClosingB\x05\n\x03ref\"\x98\x02\n\x1a\x43heckSchemaVersionResponse\x12\x34\n\toffenders\x18\x01 \x03(\x0b\x32!.configapi.v1.ConfigurationFaults\x12\x16\n\x0eoffender_count\x18\x02 \x01(\x03\x12\x15\n\rchecked_count\x18\x03 \x01(\x03\x12\x1b\n\x13\x62\x61\x63kward_compatible\x18\x04 \x01(\x08\x12\x35\n\x11incompatibilities\x18\x05 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12/\n\tadditions\x18\x06 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\x12\x10\n\x08revision\x18\x07 \x01(\x03\"\x81\x01\n\x13\x43onfigurationFaults\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12*\n\x06\x66\x61ults\x18\x05 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\"\x8f\x01\n\x13\x44\x65leteSchemaRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x42\x05\n\x03ref\"(\n\x14\x44\x65leteSchemaResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x81\x01\n\x0eImportedSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12+\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x17\n\rdocument_json\x18\x04 \x01(\tH\x00\x42\t\n\x07\x63ontent\"\xd7\x01\n\x14ImportSchemasRequest\x12-\n\x07schemas\x18\x01 \x03(\x0b\x32\x1c.configapi.v1.ImportedSchema\x12&\n\x07\x63losing\x18\x02 \x01(\x0e\x32\x15.configapi.v1.Closing\x12-\n\x04mode\x18\x03 \x01(\x0e\x32\x1f.configapi.v1.SchemaVersionMode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"V\n\x15ImportSchemasResponse\x12+\n\x07imports\x18\x01 \x03(\x0b\x32\x1a.configapi.v1.SchemaImport\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x80\x02\n\x0cSchemaImport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\".configapi.v1.SchemaImport.Outcome\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\tadditions\x18\x04 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\"k\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_CREATED\x10\x01\x12\x1b\n\x17OUTCOME_VERSION_CREATED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\"\xce\x02\n\x1cMigrateConfigurationsRequest\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\x12\x31\n\x0b\x61pplication\x18\x04 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12\x30\n\njson_patch\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.ListValueH\x00\x12.\n\x0bmerge_patch\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x12\n\nvalid_only\x18\x07 \x01(\x08\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x42\x10\n\x0etransformation*x\n\x11SchemaVersionMode\x12#\n\x1fSCHEMA_VERSION_MODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSCHEMA_VERSION_MODE_STRICT\x10\x01\x12\x1e\n\x1aSCHEMA_VERSION_MODE_PINNED\x10\x02\x32\xc8\x07\n\rSchemaService\x12M\n\x0c\x43reateSchema\x12!.configapi.v1.CreateSchemaRequest\x1a\x14.configapi.v1.Schema\"\x04\x88\xc9\x18\x06\x12G\n\tGetSchema\x12\x1e.configapi.v1.GetSchemaRequest\x1a\x14.configapi.v1.Schema\"\x04\x88\xc9\x18\x02\x12\\\n\x10GetSchemaVersion\x12%.configapi.v1.GetSchemaVersionRequest\x1a\x1b.configapi.v1.SchemaVersion\"\x04\x88\xc9\x18\x02\x12X\n\x0bListSchemas\x12 .configapi.v1.ListSchemasRequest\x1a!.configapi.v1.ListSchemasResponse\"\x04\x88\xc9\x18\x02\x12\x62\n\x13\x43reateSchemaVersion\x12(.configapi.v1.CreateSchemaVersionRequest\x1a\x1b.configapi.v1.SchemaVersion\"\x04\x88\xc9\x18\x06\x12m\n\x12ListSchemaVersions\x12\'.configapi.v1.ListSchemaVersionsRequest\x1a(.configapi.v1.ListSchemaVersionsResponse\"\x04\x88\xc9\x18\x02\x12m\n\x12\x43heckSchemaVersion\x12\'.configapi.v1.CheckSchemaVersionRequest\x1a(.configapi.v1.CheckSchemaVersionResponse\"\x04\x88\xc9\x18\x06\x12[\n\x0c\x44\x65leteSchema\x12!.configapi.v1.DeleteSchemaRequest\x1a\".configapi.v1.DeleteSchemaResponse\"\x04\x88\xc9\x18\x06\x12^\n\rImportSchemas\x12\".configapi.v1.ImportSchemasRequest\x1a#.configapi.v1.ImportSchemasResponse\"\x04\x88\xc9\x18\x06\x12h\n\x15MigrateConfigurations\x12*.configapi.v1.MigrateConfigurationsRequest\x1a\x1d.google.longrunning.Operation\"\x04\x88\xc9\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.schema_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCHEMAVERSIONMODE']._serialized_start=3124
-  _globals['_SCHEMAVERSIONMODE']._serialized_end=3244
-  _globals['_CREATESCHEMAREQUEST']._serialized_start=178
-  _globals['_CREATESCHEMAREQUEST']._serialized_end=373
-  _globals['_GETSCHEMAREQUEST']._serialized_start=375
-  _globals['_GETSCHEMAREQUEST']._serialized_end=452
-  _globals['_GETSCHEMAVERSIONREQUEST']._serialized_start=454
-  _globals['_GETSCHEMAVERSIONREQUEST']._serialized_end=555
-  _globals['_LISTSCHEMASREQUEST']._serialized_start=557
-  _globals['_LISTSCHEMASREQUEST']._serialized_end=659
-  _globals['_LISTSCHEMASRESPONSE']._serialized_start=661
-  _globals['_LISTSCHEMASRESPONSE']._serialized_end=764
-  _globals['_CREATESCHEMAVERSIONREQUEST']._serialized_start=767
-  _globals['_CREATESCHEMAVERSIONREQUEST']._serialized_end=1047
-  _globals['_LISTSCHEMAVERSIONSREQUEST']._serialized_start=1050
-  _globals['_LISTSCHEMAVERSIONSREQUEST']._serialized_end=1215
-  _globals['_LISTSCHEMAVERSIONSRESPONSE']._serialized_start=1217
-  _globals['_LISTSCHEMAVERSIONSRESPONSE']._serialized_end=1335
-  _globals['_CHECKSCHEMAVERSIONREQUEST']._serialized_start=1338
-  _globals['_CHECKSCHEMAVERSIONREQUEST']._serialized_end=1485
-  _globals['_CHECKSCHEMAVERSIONRESPONSE']._serialized_start=1488
-  _globals['_CHECKSCHEMAVERSIONRESPONSE']._serialized_end=1768
-  _globals['_CONFIGURATIONFAULTS']._serialized_start=1771
-  _globals['_CONFIGURATIONFAULTS']._serialized_end=1900
-  _globals['_DELETESCHEMAREQUEST']._serialized_start=1903
-  _globals['_DELETESCHEMAREQUEST']._serialized_end=2046
-  _globals['_DELETESCHEMARESPONSE']._serialized_start=2048
-  _globals['_DELETESCHEMARESPONSE']._serialized_end=2088
-  _globals['_IMPORTEDSCHEMA']._serialized_start=2091
-  _globals['_IMPORTEDSCHEMA']._serialized_end=2220
-  _globals['_IMPORTSCHEMASREQUEST']._serialized_start=2223
-  _globals['_IMPORTSCHEMASREQUEST']._serialized_end=2438
-  _globals['_IMPORTSCHEMASRESPONSE']._serialized_start=2440
-  _globals['_IMPORTSCHEMASRESPONSE']._serialized_end=2526
-  _globals['_SCHEMAIMPORT']._serialized_start=2529
-  _globals['_SCHEMAIMPORT']._serialized_end=2785
-  _globals['_SCHEMAIMPORT_OUTCOME']._serialized_start=2678
-  _globals['_SCHEMAIMPORT_OUTCOME']._serialized_end=2785
-  _globals['_MIGRATECONFIGURATIONSREQUEST']._serialized_start=2788
-  _globals['_MIGRATECONFIGURATIONSREQUEST']._serialized_end=3122
-  _globals['_SCHEMASERVICE']._serialized_start=3247
-  _globals['_SCHEMASERVICE']._serialized_end=4155
+  _globals['_SCHEMASERVICE'].methods_by_name['CreateSchema']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['CreateSchema']._serialized_options = b'\210\311\030\006'
+  _globals['_SCHEMASERVICE'].methods_by_name['GetSchema']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['GetSchema']._serialized_options = b'\210\311\030\002'
+  _globals['_SCHEMASERVICE'].methods_by_name['GetSchemaVersion']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['GetSchemaVersion']._serialized_options = b'\210\311\030\002'
+  _globals['_SCHEMASERVICE'].methods_by_name['ListSchemas']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['ListSchemas']._serialized_options = b'\210\311\030\002'
+  _globals['_SCHEMASERVICE'].methods_by_name['CreateSchemaVersion']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['CreateSchemaVersion']._serialized_options = b'\210\311\030\006'
+  _globals['_SCHEMASERVICE'].methods_by_name['ListSchemaVersions']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['ListSchemaVersions']._serialized_options = b'\210\311\030\002'
+  _globals['_SCHEMASERVICE'].methods_by_name['CheckSchemaVersion']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['CheckSchemaVersion']._serialized_options = b'\210\311\030\006'
+  _globals['_SCHEMASERVICE'].methods_by_name['DeleteSchema']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['DeleteSchema']._serialized_options = b'\210\311\030\006'
+  _globals['_SCHEMASERVICE'].methods_by_name['ImportSchemas']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['ImportSchemas']._serialized_options = b'\210\311\030\006'
+  _globals['_SCHEMASERVICE'].methods_by_name['MigrateConfigurations']._loaded_options = None
+  _globals['_SCHEMASERVICE'].methods_by_name['MigrateConfigurations']._serialized_options = b'\210\311\030\004'
+  _globals['_SCHEMAVERSIONMODE']._serialized_start=3155
+  _globals['_SCHEMAVERSIONMODE']._serialized_end=3275
+  _globals['_CREATESCHEMAREQUEST']._serialized_start=209
+  _globals['_CREATESCHEMAREQUEST']._serialized_end=404
+  _globals['_GETSCHEMAREQUEST']._serialized_start=406
+  _globals['_GETSCHEMAREQUEST']._serialized_end=483
+  _globals['_GETSCHEMAVERSIONREQUEST']._serialized_start=485
+  _globals['_GETSCHEMAVERSIONREQUEST']._serialized_end=586
+  _globals['_LISTSCHEMASREQUEST']._serialized_start=588
+  _globals['_LISTSCHEMASREQUEST']._serialized_end=690
+  _globals['_LISTSCHEMASRESPONSE']._serialized_start=692
+  _globals['_LISTSCHEMASRESPONSE']._serialized_end=795
+  _globals['_CREATESCHEMAVERSIONREQUEST']._serialized_start=798
+  _globals['_CREATESCHEMAVERSIONREQUEST']._serialized_end=1078
+  _globals['_LISTSCHEMAVERSIONSREQUEST']._serialized_start=1081
+  _globals['_LISTSCHEMAVERSIONSREQUEST']._serialized_end=1246
+  _globals['_LISTSCHEMAVERSIONSRESPONSE']._serialized_start=1248
+  _globals['_LISTSCHEMAVERSIONSRESPONSE']._serialized_end=1366
+  _globals['_CHECKSCHEMAVERSIONREQUEST']._serialized_start=1369
+  _globals['_CHECKSCHEMAVERSIONREQUEST']._serialized_end=1516
+  _globals['_CHECKSCHEMAVERSIONRESPONSE']._serialized_start=1519
+  _globals['_CHECKSCHEMAVERSIONRESPONSE']._serialized_end=1799
+  _globals['_CONFIGURATIONFAULTS']._serialized_start=1802
+  _globals['_CONFIGURATIONFAULTS']._serialized_end=1931
+  _globals['_DELETESCHEMAREQUEST']._serialized_start=1934
+  _globals['_DELETESCHEMAREQUEST']._serialized_end=2077
+  _globals['_DELETESCHEMARESPONSE']._serialized_start=2079
+  _globals['_DELETESCHEMARESPONSE']._serialized_end=2119
+  _globals['_IMPORTEDSCHEMA']._serialized_start=2122
+  _globals['_IMPORTEDSCHEMA']._serialized_end=2251
+  _globals['_IMPORTSCHEMASREQUEST']._serialized_start=2254
+  _globals['_IMPORTSCHEMASREQUEST']._serialized_end=2469
+  _globals['_IMPORTSCHEMASRESPONSE']._serialized_start=2471
+  _globals['_IMPORTSCHEMASRESPONSE']._serialized_end=2557
+  _globals['_SCHEMAIMPORT']._serialized_start=2560
+  _globals['_SCHEMAIMPORT']._serialized_end=2816
+  _globals['_SCHEMAIMPORT_OUTCOME']._serialized_start=2709
+  _globals['_SCHEMAIMPORT_OUTCOME']._serialized_end=2816
+  _globals['_MIGRATECONFIGURATIONSREQUEST']._serialized_start=2819
+  _globals['_MIGRATECONFIGURATIONSREQUEST']._serialized_end=3153
+  _globals['_SCHEMASERVICE']._serialized_start=3278
+  _globals['_SCHEMASERVICE']._serialized_end=4246
 # @@protoc_insertion_point(module_scope)

@@ -22,20 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from configapi.v1 import permission_pb2 as configapi_dot_v1_dot_permission__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1egoogle/protobuf/duration.proto\"\x18\n\x16GetServerStatusRequest\"\xa2\x01\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x32o\n\rServerService\x12^\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1d\x63onfigapi/v1/permission.proto\x1a\x1egoogle/protobuf/duration.proto\"\x18\n\x16GetServerStatusRequest\"\xa2\x01\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x32u\n\rServerService\x12\x64\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponse\"\x04\x88\xc9\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.server_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=83
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=107
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=110
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=272
-  _globals['_SERVERSERVICE']._serialized_start=274
-  _globals['_SERVERSERVICE']._serialized_end=385
+  _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._loaded_options = None
+  _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._serialized_options = b'\210\311\030\001'
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=114
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=138
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=141
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=303
+  _globals['_SERVERSERVICE']._serialized_start=305
+  _globals['_SERVERSERVICE']._serialized_end=422
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,148 @@
+"""What everybody may do, as the feed last read it; and the streams that end when that changes."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+
+from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
+from configsvc.domain.errors import ConfigsvcError, PermissionDeniedError, UnauthenticatedError
+
+# Those of callers that come and go.
+REMEMBERED_ACCESS = 10_000
+
+
+class Bindings:
+    """The role bindings of the installation. Everything here belongs to one event loop.
+
+    admins are principals that the operator made admins for all applications; None: everybody may do everything.
+    """
+
+    def __init__(self, admins: frozenset[str] | None) -> None:
+        self._admins = admins
+        self._grants: dict[str, tuple[Grant, ...]] = {}
+        self._access: dict[Identity, Access] = {}
+        self._standing: set[Standing] = set()
+
+    def access_of(self, identity: Identity) -> Access:
+        """What somebody may do."""
+        if self._admins is None:
+            return EVERYTHING
+        access = self._access.get(identity)
+        if access is None:
+            if len(self._access) >= REMEMBERED_ACCESS:
+                self._access.clear()
+            access = self._access[identity] = self._made_access(identity)
+        return access
+
+    def _made_access(self, identity: Identity) -> Access:
+        principals = identity.principals
+        if self._admins and not self._admins.isdisjoint(principals):
+            return EVERYTHING
+        held = [grant for principal in principals for grant in self._grants.get(principal, ())]
+        if not held:
+            return NOTHING
+        roles: dict[str, Role] = {}
+        for grant in held:
+            if grant.application_id is not None:
+                roles[grant.application_id] = max(grant.role, roles.get(grant.application_id, Role.NONE))
+        return Access(
+            highest=max(grant.role for grant in held),
+            everywhere=max((grant.role for grant in held if grant.application_id is None), default=Role.NONE),
+            roles=roles,
+            ids={
+                grant.application: grant.application_id for grant in held if grant.application and grant.application_id
+            },
+        )
+
+    async def replace(
+        self,
+        grants: Sequence[Grant],
+        existing_applications: Callable[[Iterable[str]], Awaitable[frozenset[str]]],
+    ) -> None:
+        """From now on, these are all the role bindings; streams that needed others end."""
+        by_principal: defaultdict[str, list[Grant]] = defaultdict(list)
+        for grant in grants:
+            by_principal[grant.principal].append(grant)
+        self._grants = {principal: tuple(held) for principal, held in by_principal.items()}
+        self._access.clear()
+        lost = [(standing, needed) for standing in self._standing for needed in standing.lost()]
+        if lost:
+            asked = {application_id for _, (_, application_id) in lost if application_id is not None}
+            # Of an application that is gone there is nothing left to hide, and its deletion is yet to be told.
+            there = await existing_applications(asked)
+            for standing, (_, application_id) in lost:
+                if application_id is None or application_id in there:
+                    standing.end(PermissionDeniedError("the role that this stream was opened with is no longer held"))
+
+    @contextmanager
+    def standing(self, identity: Identity) -> Generator["Standing"]:
+        """For a call that lasts, in its task: it ends with PermissionDeniedError as soon as what it needed is lost, or
+        with UnauthenticatedError when its credentials expire.
+        """
+        standing = Standing(self, identity)
+        self._standing.add(standing)
+        try:
+            with standing.watched():
+                yield standing
+        finally:
+            self._standing.discard(standing)
+
+
+class Standing:
+    """What a call that lasts needs to go on."""
+
+    __slots__ = ("_bindings", "_error", "_identity", "_needs", "_task")
+
+    def __init__(self, bindings: Bindings, identity: Identity) -> None:
+        self._bindings = bindings
+        self._identity = identity
+        self._needs: set[tuple[Role, str | None]] = set()
+        self._error: ConfigsvcError | None = None
+        self._task: asyncio.Task[object] | None = None
+
+    @property
+    def access(self) -> Access:
+        """What the caller may do now."""
+        return self._bindings.access_of(self._identity)
+
+    def need(self, role: Role, application_id: str | None) -> None:
+        """It goes on as long as the role is held for the application; None: for all of them."""
+        self._needs.add((role, application_id))
+
+    def lost(self) -> list[tuple[Role, str | None]]:
+        """What it needs and does not have any more."""
+        access = self.access
+        return [needed for needed in self._needs if not access.allows(*needed)]
+
+    def end(self, error: ConfigsvcError) -> None:
+        """Ends the call with the error, whatever it waits for."""
+        if self._error is None and self._task is not None:
+            self._error = error
+            self._task.cancel()
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """The time in which it can be ended. The way of asyncio.timeout."""
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        cancelling = self._task.cancelling()
+        timer = self._expiry()
+        try:
+            yield
+        except asyncio.CancelledError as cancelled:
+            if self._error is not None and self._task.uncancel() <= cancelling:
+                raise self._error from cancelled
+            raise
+        finally:
+            if timer:
+                timer.cancel()
+            self._task = None
+
+    def _expiry(self) -> asyncio.TimerHandle | None:
+        if self._identity.expires is None:
+            return None
+        loop = asyncio.get_running_loop()
+        error = UnauthenticatedError("the token that this stream was opened with has expired")
+        return loop.call_later(max(0.0, self._identity.expires - time.time()), self.end, error)

@@ -1,0 +1,41 @@
+"""Who calls, by what its call carries."""
+
+import grpc
+
+from configsvc.domain.access import ANONYMOUS, Identity
+from configsvc.domain.errors import UnauthenticatedError
+from configsvc.tokens import Tokens
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+_SCHEME = "bearer "
+
+
+class Authenticator:
+    """Finds out who calls; without tokens, nobody is asked."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+    def known(self, context: Context) -> Identity | None:
+        """Who calls, where that was found out before: this is on the way of every call."""
+        if self._tokens is None:
+            return ANONYMOUS
+        token = _bearer_token(context)
+        return None if token is None else self._tokens.known(token)
+
+    async def identify(self, context: Context) -> Identity:
+        """Who calls. Raises UnauthenticatedError."""
+        if self._tokens is None:
+            return ANONYMOUS
+        token = _bearer_token(context)
+        if token is None:
+            raise UnauthenticatedError("the call carries no bearer token: send it as authorization: Bearer TOKEN")
+        return await self._tokens.verify(token)
+
+
+def _bearer_token(context: Context) -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str) and value[: len(_SCHEME)].lower() == _SCHEME:
+            return value[len(_SCHEME) :].strip()
+    return None
