@@ -44,6 +44,7 @@ from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.settings import Settings
+from configsvc.shares import Limits, Shares
 from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
 from configsvc.tokens import TokenRules, Tokens
@@ -193,6 +194,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     reads = Reads(database, feed, parts.cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
     snapshots = Snapshots(database)
+    shares = Shares(_limits(settings), database.share)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
@@ -201,6 +203,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             watches,
             encoder,
             Uploads(parts.imports, parts.pool),
+            shares,
         ),
         "OperationService": OperationServicer(parts.operations),
         "Operations": OperationsServicer(parts.operations),
@@ -215,8 +218,15 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     }
     calls = CallMetrics()
     try:
-        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed)
-        server = build_server(servicers, gate, settings.listen, calls, shared_port=settings.workers > 1)
+        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed, shares)
+        server = build_server(
+            servicers,
+            gate,
+            settings.listen,
+            calls,
+            shared_port=settings.workers > 1,
+            connection_age_seconds=settings.connection_age_seconds,
+        )
     except AddressInUseError as error:
         raise StartError(str(error)) from error
     state = State(
@@ -234,6 +244,16 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     )
     registry.register(state)
     return server
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        calls_per_second=settings.calls_per_second,
+        calls_burst=settings.calls_burst,
+        calls_at_once=settings.calls_at_once,
+        watches_per_caller=settings.watches_per_caller,
+        watches_per_process=settings.watches_per_process,
+    )
 
 
 def _tokens(settings: Settings) -> Tokens | None:

@@ -10,6 +10,7 @@ from configsvc.bindings import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef
+from configsvc.shares import Share
 from configsvc.storage import role_bindings
 
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, and what it may do at the moment; standing is set where the call lasts."""
+    """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
+    apart; standing is set where the call lasts.
+    """
 
     identity: Identity
     access: Access
+    share: Share | None = None
     standing: Standing | None = None
 
     @property

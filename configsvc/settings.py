@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    calls_per_second: Annotated[float, Field(ge=0)] = 1000.0
+    calls_burst: Annotated[float, Field(ge=1)] = 10_000.0
+    calls_at_once: Annotated[int, Field(ge=1)] = 1000
+    watches_per_caller: Annotated[int, Field(ge=1)] = 10_000
+    watches_per_process: Annotated[int, Field(ge=1)] = 20_000
+    connection_age_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 0.0
     history_days: Annotated[float, Field(ge=1, le=36_500)] = DEFAULT_RETENTION.days
     history_versions: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_RETENTION.versions
     metrics_listen: Annotated[str, AfterValidator(_checked_metrics_listen)] | None = None

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import grpc
@@ -12,7 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
-from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, Violation
+from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, RateLimitedError, Violation
 from configsvc.guard import Caller
 from configsvc.logs import places_of
 from configsvc.metrics import InFlight, MethodMetrics
@@ -39,13 +39,14 @@ UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
 class Call:
     """One call, as far as it has come."""
 
-    __slots__ = ("caller", "context", "request", "started")
+    __slots__ = ("actor", "context", "request", "started")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.started = time.perf_counter()
         self.request: object = None
-        self.caller: Caller | None = None
+        # Empty until the caller is known.
+        self.actor = ""
 
     @property
     def seconds(self) -> float:
@@ -78,19 +79,26 @@ class Method:
         self.tells_success = log.is_enabled_for(self._level)
 
     async def let_in(self, call: Call) -> Caller:
-        """Who calls. Raises UnauthenticatedError, PermissionDeniedError or DatabaseUnavailableError."""
+        """Who calls.
+
+        Raises UnauthenticatedError, RateLimitedError, PermissionDeniedError or DatabaseUnavailableError.
+        """
         gate = self._gate
         identity = gate.known(call.context) or await gate.identify(call.context)
-        caller = call.caller = gate.caller(identity)
+        call.actor = identity.principal
+        try:
+            caller = gate.caller(identity)
+        except RateLimitedError:
+            await gate.slow_down()
+            raise
         self._needed.check(caller)
         return caller
 
     @contextmanager
-    def let_in_to_stay(self, call: Call) -> Generator[Caller]:
+    def let_in_to_stay(self, caller: Caller) -> Generator[Caller]:
         """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
-        assert call.caller is not None
-        with self._gate.standing(call.caller) as caller:
-            yield caller
+        with self._gate.standing(caller) as standing:
+            yield standing
 
     def tell_success(self, call: Call) -> None:
         """Logs a call that succeeded."""
@@ -108,11 +116,15 @@ class Method:
             method=self._name,
             code=code,
             duration_ms=round(call.seconds * 1000, 3),
-            caller=call.caller.actor if call.caller else "",
+            caller=call.actor,
             peer=call.context.peer(),
             request_id=getattr(call.request, "request_id", "")[:36],
             **more,
         )
+
+
+# For callers that are not told apart.
+_UNCOUNTED = nullcontext()
 
 
 def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
@@ -124,8 +136,9 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
         in_flight.begin()
         try:
             caller = await method.let_in(call)
-            request = call.request = parse(data)
-            answered = await answer(request, caller)
+            with caller.share or _UNCOUNTED:
+                request = call.request = parse(data)
+                answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
         except BaseException as error:
             metrics.observe(call.seconds)
@@ -149,9 +162,9 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         call = Call(context)
         method.in_flight.begin()
         try:
-            await method.let_in(call)
-            with method.let_in_to_stay(call) as caller:
-                response = (await answer(_whole(requests, context), caller)).SerializeToString()
+            caller = await method.let_in(call)
+            with caller.share or _UNCOUNTED, method.let_in_to_stay(caller) as standing:
+                response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)
             await _fail(error, method, call)
@@ -188,12 +201,12 @@ def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> Stream
         call = Call(context)
         method.in_flight.begin()
         try:
-            await method.let_in(call)
+            caller = await method.let_in(call)
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            with method.let_in_to_stay(call) as caller:
-                await answer(call.request, caller, context.write)
+            with method.let_in_to_stay(caller) as standing:
+                await answer(call.request, standing, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.
             gone = asyncio.CancelledError()

@@ -42,6 +42,7 @@ from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
 from configsvc.rpc.uploads import Uploads
+from configsvc.shares import Shares
 from configsvc.watch import Watches, WatchMessage
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
@@ -71,7 +72,9 @@ class ConfigurationServicer:
         watches: Watches,
         encoder: WatchEncoder,
         uploads: Uploads,
+        shares: Shares,
     ) -> None:
+        self._shares = shares
         self._configurations = configurations
         self._history = history
         self._uploads = uploads
@@ -262,7 +265,8 @@ class ConfigurationServicer:
             for encoded in self._encoder.encoded(history, message):
                 await write(encoded)
 
-        await self._watches.watch(wanted, send)
+        with self._shares.watching(caller.share):
+            await self._watches.watch(wanted, send)
 
 
 def _outcome(joint: Joint, place: int) -> ConfigurationWriteOutcome:

@@ -1,5 +1,6 @@
 """Whom calls are let in for."""
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,25 +11,52 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.feed import Feed
 from configsvc.guard import Caller
 from configsvc.rpc.authentication import Authenticator
+from configsvc.shares import Shares
+from configsvc.storage.database import connection_share
 
 # What somebody may do is known to have been true so long ago at the most: the feed asks every 2 s at the least.
 STALENESS_LIMIT_SECONDS = 5.0
+# How long calls that come too often are held before they are refused, and how many of them.
+HOLD_SECONDS = 0.2
+HELD_CALLS = 5000
 
 
 class Gate:
     """Who calls, and what that one may do."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, feed: Feed) -> None:
+    def __init__(self, authenticator: Authenticator, bindings: Bindings, feed: Feed, shares: Shares) -> None:
         self.known = authenticator.known
         self.identify = authenticator.identify
         self._bindings = bindings
         self._feed = feed
+        self._shares = shares
+        self._held = 0
 
     def caller(self, identity: Identity) -> Caller:
-        """The caller, with what it may do. Raises DatabaseUnavailableError if that may have changed unnoticed."""
-        if identity.authentication is not Authentication.NONE and self._feed.lag_seconds > STALENESS_LIMIT_SECONDS:
+        """The caller, with what it may do and what it takes.
+
+        Raises RateLimitedError, or DatabaseUnavailableError if what it may do may have changed unnoticed.
+        """
+        access = self._bindings.access_of(identity)
+        if identity.authentication is Authentication.NONE:
+            return Caller(identity=identity, access=access)
+        share = self._shares.of(identity.principal)
+        share.take_call()
+        if self._feed.lag_seconds > STALENESS_LIMIT_SECONDS:
             raise DatabaseUnavailableError
-        return Caller(identity=identity, access=self._bindings.access_of(identity))
+        connection_share.set(share.connections)
+        return Caller(identity=identity, access=access, share=share)
+
+    async def slow_down(self) -> None:
+        """Keeps a caller waiting that calls too often: one that calls again as soon as it has an answer, as most do
+        that have lost control, then costs next to nothing.
+        """
+        if self._held < HELD_CALLS:
+            self._held += 1
+            try:
+                await asyncio.sleep(HOLD_SECONDS)
+            finally:
+                self._held -= 1
 
     @contextmanager
     def standing(self, caller: Caller) -> Generator[Caller]:

@@ -46,6 +46,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 
 # A health watcher that does not read would otherwise hold up the status for all others.
 HEALTH_LIMIT_SECONDS = 2.0
+CONNECTION_GRACE_SECONDS = 300
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -60,6 +61,11 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
     ("grpc.server_max_unrequested_time_in_server", 600),
+    # Who connects and says nothing is not waited for.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Room for a token of 16 KiB.
+    ("grpc.max_metadata_size", 24 * 1024),
+    ("grpc.absolute_max_metadata_size", 32 * 1024),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
 )
@@ -107,13 +113,26 @@ class Server:
 
 
 def build_server(
-    servicers: Mapping[str, object], gate: Gate, address: str, metrics: CallMetrics, *, shared_port: bool
+    servicers: Mapping[str, object],
+    gate: Gate,
+    address: str,
+    metrics: CallMetrics,
+    *,
+    shared_port: bool,
+    connection_age_seconds: float = 0.0,
 ) -> Server:
     """A server for servicers by the names of their services. Raises AddressInUseError.
 
-    Two servers must not share a port without knowing it: both say that it is shared.
+    Two servers must not share a port without knowing it: both say that it is shared. Connections of more than a certain
+    age are closed, 0 for none; their calls have CONNECTION_GRACE_SECONDS to end.
     """
-    grpc_server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))))
+    options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
+    if connection_age_seconds:
+        options += [
+            ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
+        ]
+    grpc_server = grpc.aio.server(options=options)
     in_flight = InFlight()
     for service in SERVICES:
         grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], gate, metrics, in_flight),))

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,37 @@ async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Nothing that this program sets outlives a transaction: asking PostgreSQL to forget it cost a round trip a use."""
 
 
+class ConnectionShare:
+    """How many connections the calls of one caller may hold at a time, of those for reads and of those for writes."""
+
+    __slots__ = ("reads", "writes")
+
+    def __init__(self, *, reads: int, writes: int) -> None:
+        self.reads = asyncio.Semaphore(reads)
+        self.writes = asyncio.Semaphore(writes)
+
+
+# On whose behalf connections are taken; None: the service's own, or everybody's where nobody is told apart.
+connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_share", default=None)
+
+
+@asynccontextmanager
+async def _turn(semaphore: asyncio.Semaphore | None) -> AsyncGenerator[None]:
+    """Waits until the caller has fewer connections than it may. Raises DatabaseBusyError."""
+    if semaphore is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
+            await semaphore.acquire()
+    except TimeoutError as error:
+        raise DatabaseBusyError from error
+    try:
+        yield
+    finally:
+        semaphore.release()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """The pools of one process. merges is for merged writes, writes for those that may have to wait, watches for
@@ -124,6 +156,11 @@ class Database:
     writes: "Pool"
     watches: "Pool"
     operations: "Pool"
+
+    def share(self) -> ConnectionShare:
+        """For one caller: half of the connections."""
+        reads, writes = self.reads.get_max_size(), self.writes.get_max_size()
+        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2))
 
     def connections(self) -> dict[str, tuple[int, int]]:
         """How many connections each pool has, busy and idle."""
@@ -139,7 +176,11 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator["Connection"]:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
-        async with _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection:
+        share = connection_share.get()
+        async with (
+            _turn(share and share.reads),
+            _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -157,7 +198,11 @@ class Database:
 
         Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
         """
-        async with _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection:
+        share = connection_share.get()
+        async with (
+            _turn(share and share.writes),
+            _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection,
+        ):
             with _refused_if_too_long():
                 yield connection
 
