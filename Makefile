@@ -16,8 +16,9 @@ PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 pyth
 
 POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGUMENTS ?=
-# Three on two cores: many tests wait for time-outs.
-PYTEST = $(BIN)/pytest -n 3 $(PYTEST_ARGUMENTS)
+# Three on two cores: many tests wait for time-outs. Many start programs, which would compile all modules each time if the
+# environment forbade to keep bytecode.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 $(PYTEST_ARGUMENTS)
 
 .PHONY: help
 help: ## print this list
