@@ -67,9 +67,12 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 		echo "no PostgreSQL 15 in $(POSTGRES15_BIN): install postgresql-15 or set POSTGRES15_BIN" >&2; exit 1; fi
 	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
 
+# What has a long form.
+ROBUSTNESS = tests/robustness tests/bulk/test_processes.py tests/watch/test_large_commits.py tests/watch/test_state_machine.py
+
 .PHONY: robustness
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)
-	@CONFIGSVC_ROBUSTNESS=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 tests/robustness
+	@CONFIGSVC_ROBUSTNESS=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 $(ROBUSTNESS)
 
 # The working machine is measured, so nothing else should run on it meanwhile.
 .PHONY: bench
