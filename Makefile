@@ -16,9 +16,10 @@ PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 pyth
 
 POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGUMENTS ?=
-# Three on two cores: many tests wait for time-outs. Many start programs, which would compile all modules each time if the
-# environment forbade to keep bytecode.
-PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 $(PYTEST_ARGUMENTS)
+# Four on two cores: many tests wait for time-outs. Each begins with a part of the suite of its own, so that those which
+# start programs, all together in their folders, run beside those that wait. These programs would compile all modules
+# each time if the environment forbade to keep bytecode.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist worksteal $(PYTEST_ARGUMENTS)
 
 .PHONY: help
 help: ## print this list

@@ -33,15 +33,18 @@ async def test_a_commit_larger_than_any_page_of_the_log_arrives_whole(
 
 
 async def test_a_watch_of_little_is_told_of_the_end_of_a_large_commit(
-    service: Service, psql: Session, database_url: str
+    service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    many = 2000
+    monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 100_000)
+    monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", many // 2)
     await application(psql)
-    async with recorded(service, watching(selector(prefix="c0000"))) as watch:
+    async with recorded(service, watching(selector(prefix="c0001"))) as watch:
         await watch.until_synced()
-        await fill(psql, MANY, size=200)
+        await fill(psql, many, size=600)
         recording = await watch.until_revision(2)
     assert [message.more for message in recording.messages][-1] is False
-    assert 0 < len(recording.view()) < MANY
+    assert 0 < len(recording.view()) < many
     validate(recording, await read_history(database_url))
 
 
