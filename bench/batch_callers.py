@@ -8,11 +8,11 @@ import time
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import grpc
 import uvloop
 
+from bench.calls import call_again, method
 from bench.messages import numbered
 from bench.remote import answer_requests
 
@@ -21,14 +21,14 @@ class BatchCallers:
     """Sends the request, with another number in it each time, again and again."""
 
     def __init__(self, channel: grpc.aio.Channel, path: str, request: bytes, callers: int) -> None:
-        self._call: Any = channel.unary_unary(path)
+        self._call = method(channel, path)
         self._request = request
         self._callers = callers
         # Those of other numbers of callers begin elsewhere.
         self._turns = count(callers * 10_000_000)
 
     async def handle(self, *, seconds: float) -> float:
-        """Calls for so long, and returns how many were answered each second. Raises grpc.RpcError."""
+        """Calls for so long, and returns how many were answered each second. Raises what call_again raises."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             callers = [tasks.create_task(self._run(began + seconds)) for _ in range(self._callers)]
@@ -37,7 +37,7 @@ class BatchCallers:
     async def _run(self, until: float) -> int:
         answered = 0
         while time.monotonic() < until:
-            await self._call(numbered(self._request, 0, next(self._turns)), timeout=30)
+            await call_again(partial(self._call, numbered(self._request, 0, next(self._turns))))
             answered += 1
         return answered
 

@@ -28,7 +28,7 @@ SELECT name, config::jsonb FROM unnest($1::text[], $2::text[]) AS new (name, con
 async def measure(run: Run) -> tuple[Row, ...]:
     """The rows of batches."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(peers.service(run.database_url, run.folder))
+        server = await stack.enter_async_context(peers.service_of(run))
         idle = await stack.enter_async_context(peers.bare(b"", run.folder))
         call = messages.batch_write()
         measurements: dict[str, Measure] = {

@@ -5,17 +5,46 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import grpc
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from bench.messages import Call
 
 LIMIT_SECONDS = 30.0
+RETRYABLE = (grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE)
 
 
 def method(channel: grpc.aio.Channel, path: str) -> Callable[[bytes], Awaitable[bytes]]:
     """A unary method. It raises AioRpcError."""
     send: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     return lambda request: send(request, timeout=LIMIT_SECONDS)
+
+
+async def call_again(call: Callable[[], Awaitable[bytes]]) -> bytes:
+    """The answer to a call that is repeated as long as its error asks for that, as a client would. Raises AioRpcError
+    for any other error, and TimeoutError.
+    """
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            try:
+                return await call()
+            except grpc.aio.AioRpcError as error:
+                pause_seconds = _pause_seconds(error)
+                if pause_seconds is None:
+                    raise
+            await asyncio.sleep(pause_seconds)
+
+
+def _pause_seconds(error: grpc.aio.AioRpcError) -> float | None:
+    """How long to wait before the call is repeated; None if it is not to be."""
+    if error.code() not in RETRYABLE:
+        return None
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    assert isinstance(details, bytes)
+    retry = RetryInfo()
+    asked = any(detail.Unpack(retry) for detail in Status.FromString(details).details)
+    return retry.retry_delay.ToTimedelta().total_seconds() if asked else None
 
 
 async def call_once(address: str, call: Call) -> bytes:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "versioned"
 PAGE = 50
-READS = 300
 CREATE = "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3::jsonb) RETURNING id"
 CHANGE = """
 UPDATE configurations SET config = jsonb_set(config, '{turn}', to_jsonb($2::integer)) WHERE id = $1
@@ -49,7 +48,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
         connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=60)
         stack.push_async_callback(connection.close, timeout=10)
         configuration_id = await _filled(connection, run.plan.versions)
-        server = await stack.enter_async_context(peers.service(run.database_url, run.folder))
+        server = await stack.enter_async_context(peers.service_of(run))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
         reads = await _reads(run, connection, channel, configuration_id)
         before = server.resident_kib()
@@ -58,7 +57,8 @@ async def measure(run: Run) -> tuple[Row, ...]:
             await _read_all(channel, run.plan.versions)
             return (server.resident_kib() - before) / 1024
 
-        measurements = {name: partial(_p50_ms, read) for name, read in reads.items()} | {"memory": grown_mib}
+        times = run.plan.version_reads
+        measurements = {name: partial(_p50_ms, read, times) for name, read in reads.items()} | {"memory": grown_mib}
         samples = await in_turn(run.plan.repetitions, measurements, run.say)
     return _rows(samples, run.plan.versions)
 
@@ -92,9 +92,9 @@ def _call(channel: grpc.aio.Channel, call: Call) -> Read:
     return partial(method(channel, call.path), call.request)
 
 
-async def _p50_ms(read: Read) -> float:
+async def _p50_ms(read: Read, times: int) -> float:
     durations: list[float] = []
-    for _ in range(READS):
+    for _ in range(times):
         started = time.perf_counter()
         await read()
         durations.append(time.perf_counter() - started)

@@ -38,7 +38,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
     """The rows of imports."""
     samples: Samples = defaultdict(tuple)
     async with (
-        peers.service(run.database_url, run.folder) as server,
+        peers.service_of(run) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         for repetition in range(run.plan.repetitions):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bench.calls import serving
-from bench.plan import output_of
+from bench.plan import Run
 from bench.processes import Running, free_address, running
 
 CONFIGSVC = Path(sys.executable).with_name("configsvc")
@@ -39,9 +39,14 @@ async def service(database_url: str, folder: Path, *flags: str, log_level: str =
         yield server
 
 
-async def takes_workers() -> bool:
-    """Whether the service can be served from several processes."""
-    return "--workers" in await output_of(str(CONFIGSVC), "serve", "--help")
+@asynccontextmanager
+async def service_of(run: Run) -> AsyncGenerator[Running]:
+    """The service that a group measures: one of its own, whose memory shows nothing of others, or that of the run."""
+    if run.shared:
+        yield run.shared
+    else:
+        async with service(run.database_url, run.folder) as server:
+            yield server
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.processes import Running
+
 Measure = Callable[[], Coroutine[Any, Any, float]]
 
 
@@ -27,6 +29,7 @@ class Plan:
     cold_processes: int
     # Of one configuration.
     versions: int
+    version_reads: int
     imported: int
     pinned: int
 
@@ -41,33 +44,38 @@ FULL = Plan(
     cold_reads=10_000,
     cold_processes=4,
     versions=10_000,
+    version_reads=300,
     imported=100_000,
     pinned=100_000,
 )
 QUICK = Plan(
     quick=True,
     repetitions=1,
-    seconds=0.4,
+    seconds=0.1,
     watchers=(1, 100),
-    deliveries=300,
+    deliveries=100,
     least_commits=2,
     cold_reads=200,
     cold_processes=1,
-    versions=300,
-    imported=500,
-    pinned=500,
+    versions=100,
+    version_reads=20,
+    imported=100,
+    pinned=100,
 )
 MOST_COMMITS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: its plan, a migrated database with configurations in it, a folder of its own, and who is told."""
+    """One run: its plan, a migrated database with configurations in it, a folder of its own, who is told, and the
+    service that all groups measure, if it is not one of each.
+    """
 
     plan: Plan
     database_url: str
     folder: Path
     say: Callable[[str], None]
+    shared: Running | None = None
 
     def commits(self, watchers: int) -> int:
         """How many commits give enough deliveries, within reason."""

@@ -35,12 +35,12 @@ async def measure(run: Run) -> tuple[Row, ...]:
     reason = peers.missing("h2load")
     if reason:
         return _rows(lambda _: Figure(missing=reason))
+    seconds = run.plan.seconds
     async with AsyncExitStack() as stack:
         subjects, reasons = await _subjects(run, stack)
         for subject in subjects.values():
             # h2load's own warm-up would spoil its count of bytes.
-            await _calls_per_second(subject, WARM_UP_SECONDS)
-        seconds = run.plan.seconds
+            await _calls_per_second(subject, min(WARM_UP_SECONDS, seconds))
         measurements = {name: partial(_calls_per_second, subject, seconds) for name, subject in subjects.items()}
         samples = await in_turn(run.plan.repetitions, measurements, run.say)
     return _rows(figures(samples, reasons))
@@ -82,13 +82,14 @@ async def _subjects(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Subject]
     reasons: dict[str, str] = {}
     get = messages.get(NAME)
 
-    async def service(*flags: str, log_level: str = "warning") -> Subject:
+    async def subject_of_its_own(*flags: str, log_level: str = "warning") -> Subject:
         server = await stack.enter_async_context(
             peers.service(run.database_url, run.folder, *flags, log_level=log_level)
         )
         return await _subject(run, server.address, get)
 
-    subjects = {"GetConfiguration": await service()}
+    server = await stack.enter_async_context(peers.service_of(run))
+    subjects = {"GetConfiguration": await _subject(run, server.address, get)}
     limit = await stack.enter_async_context(peers.bare(subjects["GetConfiguration"].answer, run.folder))
     subjects["bare handler"] = await _subject(run, limit.address, Call(path=bare.GET, request=get.request))
     reason = peers.missing("etcd")
@@ -98,11 +99,8 @@ async def _subjects(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Subject]
         etcd = await stack.enter_async_context(peers.etcd(run.folder))
         await call_once(etcd.address, messages.etcd_put(NAME))
         subjects["etcd range"] = await _subject(run, etcd.address, messages.etcd_range(NAME))
-    if await peers.takes_workers():
-        subjects["GetConfiguration, 2 workers"] = await service("--workers", "2")
-    else:
-        reasons["GetConfiguration, 2 workers"] = "configsvc serve has no --workers yet"
-    subjects["GetConfiguration, log level info"] = await service(log_level="info")
+    subjects["GetConfiguration, 2 workers"] = await subject_of_its_own("--workers", "2")
+    subjects["GetConfiguration, log level info"] = await subject_of_its_own(log_level="info")
     return subjects, reasons
 
 

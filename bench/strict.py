@@ -40,7 +40,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
     """The rows of strict versions."""
     samples = defaultdict[str, tuple[float, ...]](tuple)
     async with (
-        peers.service(run.database_url, run.folder) as server,
+        peers.service_of(run) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         await _prepare(run, SchemaServiceStub(channel))

@@ -5,6 +5,8 @@ import platform
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -66,9 +68,11 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="configsvc-bench-") as name:
         folder = Path(name)
-        async with embedded_postgres(folder / "data") as url:
+        async with embedded_postgres(folder / "data") as url, AsyncExitStack() as stack:
             run = Run(plan=plan, database_url=url, folder=folder, say=lambda text: console.print(text, markup=False))
             await _prepare(run)
+            if plan.quick:
+                run = replace(run, shared=await stack.enter_async_context(peers.service(url, folder)))
             for group in groups:
                 try:
                     measured, drawn = await _measured(run, group)

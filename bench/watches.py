@@ -55,7 +55,7 @@ async def measure(run: Run) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
 
 async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list[Subject]:
     """All run at once, so that they can be measured in turn; one that has nothing to do costs the others nothing."""
-    service = await stack.enter_async_context(peers.service(run.database_url, run.folder))
+    service = await stack.enter_async_context(peers.service_of(run))
     message = await _message(service.address, commits)
     bare_server = await stack.enter_async_context(peers.bare(message, run.folder))
     bare_call = Call(path=bare.WATCH, request=b"")

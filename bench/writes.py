@@ -104,7 +104,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
 
 
 async def _service(run: Run, stack: AsyncExitStack) -> dict[str, Measure]:
-    server = await stack.enter_async_context(peers.service(run.database_url, run.folder))
+    server = await stack.enter_async_context(peers.service_of(run))
     return {
         "UpdateConfiguration": await _callers(run, stack, server.address, messages.update(), CALLERS),
         "CreateConfiguration": await _callers(run, stack, server.address, messages.create(), CALLERS),

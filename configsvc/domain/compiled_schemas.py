@@ -168,20 +168,22 @@ def _bound_patterns(references: References) -> None:
 def _check_work(schemas: CompiledSchemas) -> None:
     """Raises UnusableSchemaError if a schema has too many ways, or too long ones, from its root to its parts."""
     applications: dict[Node, int] = {}
-    path = [(schemas.root, iter(_applied(schemas, schemas.root)))]
+    parts = {schemas.root: _applied(schemas, schemas.root)}
+    path = [(schemas.root, iter(parts[schemas.root]))]
     while path:
-        node, parts = path[-1]
-        part = next((part for part in parts if part not in applications), None)
+        node, waiting = path[-1]
+        part = next((part for part in waiting if part not in applications), None)
         if part is None:
             path.pop()
-            applications[node] = 1 + sum(applications[part] for part in _applied(schemas, node))
+            applications[node] = 1 + sum(applications[part] for part in parts[node])
             if applications[node] > MAX_APPLICATIONS:
                 raise UnusableSchemaError("", "applies its parts to the same values too often, by its references")
         elif len(path) == MAX_PATH:
             raise UnusableSchemaError("", f"refers through more than {MAX_PATH} schemas in a row")
         else:
             applications[part] = 0
-            path.append((part, iter(_applied(schemas, part))))
+            parts[part] = _applied(schemas, part)
+            path.append((part, iter(parts[part])))
 
 
 def _applied(schemas: CompiledSchemas, node: Node) -> list[Node]:

@@ -229,9 +229,14 @@ async def test_two_that_create_one_name_at_once_get_one_application(service: Ser
     assert await head(service) == 1
 
 
-async def test_a_page_of_applications_ends_before_it_outgrows_what_clients_take(service: Service) -> None:
-    for number in range(800):
-        await create_application(service, f"a{number:03}", comments="\N{GRINNING FACE}" * 1024)
+async def test_a_page_of_applications_ends_before_it_outgrows_what_clients_take(
+    service: Service, psql: Connection
+) -> None:
+    await psql.execute(
+        """INSERT INTO applications (name, comments)
+        SELECT 'a' || lpad(number::text, 3, '0'), repeat('\N{GRINNING FACE}', 1024)
+        FROM generate_series(0, 799) AS number"""
+    )
     first = await service.applications.ListApplications(ListApplicationsRequest(page_size=1000))
     second = await service.applications.ListApplications(
         ListApplicationsRequest(page_size=1000, page_token=first.next_page_token)

@@ -41,7 +41,7 @@ def check_figure(figure: dict[str, Any], repetitions: int) -> None:
     assert len(figure["samples"]) in (0, repetitions)
 
 
-# Seven servers start one after the other.
+# Several servers start one after the other.
 @pytest.mark.timeout(LIMIT_SECONDS + 20)
 async def test_a_quick_run_measures_everything_and_is_reported(tmp_path: Path) -> None:
     file, document, drawing = tmp_path / "results.json", tmp_path / "page.md", tmp_path / "watchers.svg"

@@ -22,9 +22,9 @@ from tests.bulk.operating import (
 )
 from tests.log.reading import Session
 from tests.process.running import serving
-from tests.service import Service
+from tests.robustness.form import FORM
+from tests.service import Service, running_service
 
-ITEMS = 20_000
 LIMIT_SECONDS = 150.0
 
 
@@ -35,29 +35,32 @@ async def until_some_are_done(service: Service, operation: Operation) -> int:
             request = WaitOperationRequest(name=operation.name, timeout=Duration(nanos=20_000_000))
             done = metadata_of(await service.operations.WaitOperation(request)).done_count
             if done:
-                assert done < ITEMS
+                assert done < FORM.many
                 return done
 
 
 @pytest.mark.timeout(2 * LIMIT_SECONDS)
 @pytest.mark.parametrize("mode", [ATOMIC, PER_ITEM])
 async def test_an_import_whose_process_is_killed_is_completed_by_another(
-    tmp_path: Path, psql: Session, database_url: str, mode: ImportMode.ValueType
+    tmp_path: Path, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch, mode: ImportMode.ValueType
 ) -> None:
     async with serving(tmp_path, database_url) as (program, service):
         await create_application(service)
-        operation = await begin(service, *(item(f"c{number}", {"n": number}) for number in range(ITEMS)), mode=mode)
+        operation = await begin(service, *(item(f"c{number}", {"n": number}) for number in range(FORM.many)), mode=mode)
         await until_some_are_done(service, operation)
         program.signal(signal.SIGKILL)
         await program.exit_code()
     before = await psql.fetchval("SELECT count(*) FROM configurations")
-    assert before < ITEMS
-    async with serving(tmp_path, database_url) as (_, service):
+    assert before < FORM.many
+    # How long the other waits for a sign of life.
+    monkeypatch.setattr("configsvc.storage.jobs.HEARTBEAT_SECONDS", 3.0)
+    monkeypatch.setattr("configsvc.storage.jobs.POLL_SECONDS", 0.5)
+    async with running_service(database_url) as service:
         result = result_of(await ended(service, operation))
-    assert (result.done_count, result.created_count, result.failed_count) == (ITEMS, ITEMS, 0)
+    assert (result.done_count, result.created_count, result.failed_count) == (FORM.many, FORM.many, 0)
     # Each was written once, and what was done before was not done again.
-    assert await psql.fetchval("SELECT count(*) FROM change_records WHERE kind = 'CONFIGURATION'") == ITEMS
-    assert await psql.fetchval("SELECT count(*) FROM configurations WHERE version = 1") == ITEMS
+    assert await psql.fetchval("SELECT count(*) FROM change_records WHERE kind = 'CONFIGURATION'") == FORM.many
+    assert await psql.fetchval("SELECT count(*) FROM configurations WHERE version = 1") == FORM.many
     if mode == ATOMIC:
         assert await psql.fetchval("SELECT count(DISTINCT commit_id) FROM configurations") == 1
 

@@ -99,6 +99,10 @@ def workers_of(running: Program) -> list[psutil.Process]:
     return [psutil.Process(pid_of(running, number)) for number in sorted(BOTH)]
 
 
+def uses_grpc(process: psutil.Process) -> bool:
+    return any("cygrpc" in entry.path for entry in process.memory_maps())
+
+
 def ended(processes: Sequence[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
@@ -371,25 +375,19 @@ async def test_workers_cannot_share_a_socket_file(tmp_path: Path, database_url: 
     assert f"configsvc: {listen} cannot be shared by workers" in running.lines[-1]
 
 
-async def test_no_command_line_holds_the_password_of_the_database(tmp_path: Path, database_url: str) -> None:
+async def test_the_supervisor_does_without_grpc_and_no_command_line_holds_the_password(
+    tmp_path: Path, database_url: str
+) -> None:
     url = database_url.replace("@/", ":hunter2@/")
     async with working(tmp_path, url) as (running, address):
         family = [psutil.Process(running.process.pid), *workers_of(running)]
         assert [process.pid for process in family[0].children()] == sorted(process.pid for process in family[1:])
+        assert [uses_grpc(process) for process in family] == [False, True, True]
         assert not [process for process in family if "hunter2" in " ".join(process.cmdline())]
         assert all("hunter2" in process.environ()["CONFIGSVC_DATABASE_URL"] for process in family[1:])
         async with connected(address, asyncio.Event()) as service:
             await create_application(service)
     assert "hunter2" not in running.text
-
-
-async def test_the_supervisor_does_without_grpc(tmp_path: Path, database_url: str) -> None:
-    async with working(tmp_path, database_url) as (running, _):
-        libraries = [
-            any("cygrpc" in entry.path for entry in psutil.Process(pid).memory_maps())
-            for pid in (running.process.pid, pid_of(running, 0))
-        ]
-    assert libraries == [False, True]
 
 
 async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_path: Path) -> None:

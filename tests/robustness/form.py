@@ -1,4 +1,4 @@
-"""How much the suite does: short as a part of `make test`, long in `make robustness`."""
+"""How much is done: short as a part of `make test`, long in `make robustness`."""
 
 import os
 import random
@@ -15,10 +15,33 @@ class Form:
     returning: int
     stalled_megabytes: int
     nemesis_faults: int
+    # Of random operations and watchers against the model of tests/watch/test_state_machine.py.
+    machine_examples: int
+    # Configurations of one large import whose process is killed, and of one large application.
+    many: int
 
 
-SHORT = Form(rounds=1, writes=15, watches=1000, returning=2500, stalled_megabytes=72, nemesis_faults=4)
-LONG = Form(rounds=10, writes=100, watches=10_000, returning=10_000, stalled_megabytes=300, nemesis_faults=50)
+SHORT = Form(
+    rounds=1,
+    writes=15,
+    watches=400,
+    # More than the calls that gRPC keeps until they are begun.
+    returning=1500,
+    stalled_megabytes=72,
+    nemesis_faults=4,
+    machine_examples=15,
+    many=5000,
+)
+LONG = Form(
+    rounds=10,
+    writes=100,
+    watches=10_000,
+    returning=10_000,
+    stalled_megabytes=300,
+    nemesis_faults=50,
+    machine_examples=200,
+    many=20_000,
+)
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT

@@ -241,15 +241,15 @@ VERSIONS, GIVEN_UP = "change_records_kind_resource_id_version_key", "change_reco
 
 @pytest.fixture
 async def long_history(connection: "Connection", filled_database: str) -> str:
-    """The id of a configuration with 10,000 versions."""
+    """The id of a configuration with 4,000 versions."""
     configuration_id = await connection.fetchval("SELECT id FROM configurations WHERE name = 'c1'")
-    if await connection.fetchval("SELECT version FROM configurations WHERE id = $1", configuration_id) < 10_000:
+    if await connection.fetchval("SELECT version FROM configurations WHERE id = $1", configuration_id) < 4000:
         await execute(
             filled_database,
             """
             DO $$
             BEGIN
-                FOR number IN 1..10000 LOOP
+                FOR number IN 1..4000 LOOP
                     UPDATE configurations SET config = jsonb_build_object('n', number) WHERE name = 'c1';
                     COMMIT;
                 END LOOP;
@@ -262,7 +262,7 @@ async def long_history(connection: "Connection", filled_database: str) -> str:
 
 
 async def test_a_page_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
-    for before in (None, 9000, 30):
+    for before in (None, 3600, 30):
         for with_config in (False, True):
             arguments = (long_history, before, 51, with_config, LIMIT_BYTES)
             indexes, scanned = await plan(connection, "history", "versions", *arguments)

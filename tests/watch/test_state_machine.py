@@ -33,13 +33,13 @@ from configsvc.domain.content import JsonObject, encode_json, merge_patch
 from configsvc.wire.content import struct_of
 from tests.log.reading import Session, head
 from tests.postgres import cloned_database, plain_connection
+from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service, running_service, struct
 from tests.watch.changing import create, delete, patch, rename, selector
 from tests.watch.history import read_history
 from tests.watch.recording import LIMIT_SECONDS, Recorder, Recording, View, recorded, replayed
 from tests.watch.validators import resumable, validate
 
-EXAMPLES = 50
 STEPS = 50
 MAX_WATCHERS = 5
 
@@ -370,7 +370,7 @@ def running_loop() -> Generator[Loop]:
         loop.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(PATIENCE_SECONDS)
 def test_every_watcher_sees_what_a_list_shows(postgres_server: str, template_database: str) -> None:
     with running_loop() as loop:
 
@@ -381,7 +381,7 @@ def test_every_watcher_sees_what_a_list_shows(postgres_server: str, template_dat
         run_state_machine_as_test(
             Bound,
             settings=settings(
-                max_examples=EXAMPLES,
+                max_examples=FORM.machine_examples,
                 stateful_step_count=STEPS,
                 deadline=None,
                 print_blob=True,
