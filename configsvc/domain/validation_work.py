@@ -16,7 +16,8 @@ from configsvc.domain.regular_expressions import steps_per_character
 
 # Of two values that are compared part by part; strings alone are looked up.
 COMPARED_STEPS = 40
-UNIQUE_STEPS = 8
+UNIQUE_STEPS = 20
+NAME_STEPS = 3
 PATTERN_STEPS = 15
 FORMAT_STEPS = 2
 INTERNATIONAL_FORMAT_STEPS = 10
@@ -187,7 +188,7 @@ def _levels(schemas: CompiledSchemas, walk: Walk) -> int:
 def _own(schema: JsonValue) -> Weight:
     if not isinstance(schema, dict):
         return Weight(1)
-    weight = Weight(1 + len(schema) + sum(_lengths(schema)))
+    weight = Weight(1 + len(schema) + NAME_STEPS * sum(_lengths(schema)))
     if "enum" in schema:
         weight.value += _compared(schema["enum"])
     if "const" in schema:
