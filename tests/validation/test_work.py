@@ -1,5 +1,7 @@
 """What may take long is known before it is begun: the worst schemas for jsonschema-rs that we know."""
 
+from typing import Any
+
 import pytest
 
 from configsvc.content_checks import STEPS_AT_ONCE, check_of
@@ -19,9 +21,11 @@ NUMBERS: list[JsonValue] = list(range(100_000, 104_000))
 OBJECTS: list[JsonValue] = [{"x": number} for number in range(2000)]
 ALTERNATIVES: list[JsonValue] = [{"properties": {"x": {"const": number}}} for number in range(1000)]
 CONTAINING: list[JsonValue] = [{"contains": {"const": number}} for number in range(1000)]
-NAMES: list[JsonValue] = [f"k{number}" for number in range(3000)]
+NAMES = [f"k{number}" for number in range(3000)]
+DEPENDENT: dict[str, JsonValue] = {name: ["x"] for name in NAMES}
+SCHEMAS: dict[str, JsonValue] = dict.fromkeys(NAMES, True)
 LARGE: JsonObject = {str(number): number for number in range(20_000)}
-HOSTILE: dict[str, tuple[JsonObject, JsonObject]] = {
+HOSTILE: dict[str, tuple[Any, Any]] = {
     "many alternatives": (each({"not": {"anyOf": several({"type": "string"}, 3000)}}), {"a": [1] * 1000}),
     "a long enum": (each({"not": {"enum": ["x", *NUMBERS]}}), {"a": list(range(4000))}),
     "an enum of objects": (each({"not": {"enum": OBJECTS}}), {"a": [{"x": -1}] * 2000}),
@@ -38,10 +42,10 @@ HOSTILE: dict[str, tuple[JsonObject, JsonObject]] = {
         {"a": "http://a/" + "a" * 240_000},
     ),
     "many dependent names": (
-        each({"dependentRequired": {str(name): ["x"] for name in NAMES}}),
+        each({"dependentRequired": DEPENDENT}),
         {"a": [{}] * 80_000},
     ),
-    "many dependent schemas": (each({"dependentSchemas": {str(name): True for name in NAMES}}), {"a": [{}] * 80_000}),
+    "many dependent schemas": (each({"dependentSchemas": SCHEMAS}), {"a": [{}] * 80_000}),
     "unevaluated properties": (
         each({"anyOf": ALTERNATIVES, "unevaluatedProperties": False}),
         {"a": [{"x": 999}] * 3000},
