@@ -15,6 +15,7 @@ from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
+from configsvc.content_checks import ContentChecks
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
@@ -104,9 +105,10 @@ async def run_service(
     async with (
         open_database(url, workers=settings.workers) as database,
         ProcessPool.open() as pool,
+        ProcessPool.open() as checking_pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        parts = _parts(settings, database, url, pool)
+        parts = _parts(settings, database, url, pool, ContentChecks(checking_pool))
         server = _server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -114,6 +116,7 @@ async def run_service(
                 tasks.create_task(parts.feed.run(), name="feed"),
                 tasks.create_task(keep_house(database, retention), name="housekeeping"),
                 tasks.create_task(pool.end_when_idle(), name="process pool"),
+                tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
             ]
             running_operations = tasks.create_task(parts.runs.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
@@ -161,11 +164,11 @@ class Parts:
     migrations: ConfigurationMigrations
 
 
-def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) -> Parts:
+def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
-    joint = JointWrites(writes, Validators())
+    joint = JointWrites(writes, Validators(), checks)
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
@@ -193,7 +196,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     database, feed, writes = parts.database, parts.feed, parts.writes
     reads = Reads(database, feed, parts.cache, encoded_configuration)
     watches, encoder = Watches(database, feed), WatchEncoder()
-    snapshots = Snapshots(database)
+    snapshots = Snapshots(database, parts.joint.checks)
     shares = Shares(_limits(settings), database.share)
     servicers = {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from configsvc.content_checks import ContentChecks
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
 from configsvc.domain.writes import (
@@ -18,7 +19,7 @@ from configsvc.domain.writes import (
 )
 from configsvc.storage import configuration_writes, log, pins, requests
 from configsvc.validators import Validators
-from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Changed, Found, Outcome, Pins, Plan, Unchanged
+from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -28,7 +29,7 @@ READ_LIMIT_BYTES = 1024 * 1024
 
 
 async def write_batch(
-    connection: "Connection", validators: Validators, writes: Sequence[ConfigurationWrite]
+    connection: "Connection", validators: Validators, checks: ContentChecks, writes: Sequence[ConfigurationWrite]
 ) -> tuple[Outcome, ...]:
     """Does, within a transaction, what can be done; the outcomes of the writes, in their order.
 
@@ -40,6 +41,9 @@ async def write_batch(
     held = await _pin(connection, validators, plan, found)
     for place, _ in plan.open:
         plan.add(place, found[place], held)
+    for place in [place for place, check in plan.checks.items() if check.may_take_long]:
+        plan.refuse(place, Alone())
+    await refuse_invalid(plan, checks)
     await carry_out(connection, plan)
     await _complete(connection, {request_id: plan.outcomes[place] for request_id, place in claimed.items()})
     return tuple(plan.outcomes[place] for place in range(len(writes)))
@@ -94,6 +98,12 @@ async def pins_of(
         if isinstance(schema := schemas.get(pin.schema), PinnedSchema) and pin.version <= schema.latest_version
     }
     return Pins(schemas=schemas, validators=await validators.get(connection, versions))
+
+
+async def refuse_invalid(plan: Plan, checks: ContentChecks) -> None:
+    """Settles the writes whose configs do not satisfy their schemas."""
+    for place, error in (await checks.refusals(plan.checks)).items():
+        plan.refuse(place, error)
 
 
 async def carry_out(connection: "Connection", plan: Plan) -> None:

@@ -1,12 +1,15 @@
 """Work on many contents, done in a process of its own: this module needs no gRPC, no database and no event loop."""
 
 import json
+import pickle
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from configsvc.domain.content import JsonObject, encode_json, same_json
 from configsvc.domain.errors import InvalidRequestError
+from configsvc.domain.faults import Fault
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemFault
 from configsvc.domain.transformations import transformed
@@ -42,6 +45,24 @@ def faults_of_config(validator: Validator, config: JsonObject) -> tuple[ItemFaul
         ItemFault(field=f"config{fault.pointer}", keyword=fault.keyword, message=fault.message)
         for fault in validator.faults(config)
     )
+
+
+def faults_within(documents: bytes, config: str, cpu_seconds: float) -> tuple[Fault, ...]:
+    """What is wrong with a config, which is JSON text, by a pickled schema version. A config that takes longer ends the
+    process: nothing else can interrupt jsonschema-rs.
+    """
+    validator = _unpickled(documents)
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+    try:
+        return validator.faults(json.loads(config))
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@lru_cache(maxsize=REMEMBERED_VALIDATORS)
+def _unpickled(documents: bytes) -> Validator:
+    document, referenced = pickle.loads(documents)  # noqa: S301  # the service's own
+    return Validator(document, referenced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

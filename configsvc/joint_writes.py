@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configsvc import joint_locks
-from configsvc.configuration_batch import answers_of, carry_out, pins_of, written_by
+from configsvc.configuration_batch import answers_of, carry_out, pins_of, refuse_invalid, written_by
+from configsvc.content_checks import ContentChecks
 from configsvc.domain.conflicts import conflicts
 from configsvc.domain.errors import (
     BatchFailedError,
@@ -54,8 +55,9 @@ class Done:
 class JointWrites:
     """Makes changes of configurations that go together, or that must go alone."""
 
-    def __init__(self, writes: Writes, validators: Validators) -> None:
+    def __init__(self, writes: Writes, validators: Validators, checks: ContentChecks) -> None:
         self.validators = validators
+        self.checks = checks
         self._writes = writes
 
     async def write_one(self, turn: str, write: ConfigurationWrite | Rollback) -> Configuration:
@@ -122,6 +124,7 @@ class JointWrites:
         held = await pins_of(connection, self.validators, wanted, locked.schemas)
         for place, _ in plan.open:
             plan.add(place, locked.found[place], held)
+        await refuse_invalid(plan, self.checks)
         await _refuse_outgrown(connection, plan)
         await carry_out(connection, plan)
         for place, write in enumerate(writes):

@@ -14,7 +14,7 @@ from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError,
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
 from configsvc.joint_writes import JointWrites
-from configsvc.write_plan import Changed, Outcome, Unchanged
+from configsvc.write_plan import Alone, Changed, Outcome, Unchanged
 from configsvc.writes import WRITE_LIMIT_SECONDS, transaction
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class MergedWrites:
                 self.transactions += 1
                 async with transaction(connection):
                     writes = [waiting.write for waiting in batch]
-                    outcomes = await write_batch(connection, self._joint.validators, writes)
+                    outcomes = await write_batch(connection, self._joint.validators, self._joint.checks, writes)
                 committed = True
                 answers = await answers_of(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller is told
@@ -164,6 +164,8 @@ class MergedWrites:
                     self._hold(waiting)
                 case Postponed():
                     postponed.append(waiting)
+                case Alone():
+                    self._suspect(waiting.subject, self._start_alone(waiting))
                 case _:
                     waiting.refuse(outcome)
         self._queue.extendleft(reversed(postponed))

@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from configsvc.content_checks import Check, ContentChecks, check_of
 from configsvc.domain.errors import DatabaseBusyError
+from configsvc.domain.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
-from configsvc.domain.validation import Validator
 from configsvc.storage import log, pinned
 from configsvc.storage.pinned import PinnedConfiguration
+from configsvc.validators import Compiled
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
@@ -21,7 +23,8 @@ SNAPSHOT_LIMIT_SECONDS = 30.0
 class Snapshots:
     """Reads that may be long: one at a time in a process, so that they take one connection and one page of memory."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: "Database", checks: ContentChecks) -> None:
+        self.checks = checks
         self._database = database
         self._one = asyncio.Semaphore(1)
 
@@ -44,18 +47,27 @@ class Snapshots:
 
 
 async def check_pinned(
-    connection: "Connection", schema: str, validator: Validator, *, after_revision: int | None = None
+    connection: "Connection",
+    schema: str,
+    compiled: Compiled,
+    checks: ContentChecks,
+    *,
+    after_revision: int | None = None,
 ) -> PinnedCheck:
-    """What the validator makes of the configurations that are pinned to the schema, or of those of them that were
-    changed after the revision.
+    """What the document makes of the configurations that are pinned to the schema, or of those that were changed
+    after the revision. Raises DatabaseBusyError.
     """
     revision = await log.head(connection)
     offenders: list[ConfigurationFaults] = []
     offender_count = checked_count = 0
     async for page in pinned.pages(connection, schema, after_revision=after_revision):
-        count, found = await asyncio.to_thread(_offenders, validator, page, MAX_OFFENDERS - len(offenders))
+        count, found, slow = await asyncio.to_thread(_offenders, compiled, page, MAX_OFFENDERS - len(offenders))
         offenders += found
         offender_count += count
+        for one, check in slow:
+            if faults := await checks.faults(check):
+                offender_count += 1
+                offenders += [_offender(one, faults)][: MAX_OFFENDERS - len(offenders)]
         checked_count += len(page)
     return PinnedCheck(
         offenders=tuple(offenders), offender_count=offender_count, checked_count=checked_count, revision=revision
@@ -63,21 +75,26 @@ async def check_pinned(
 
 
 def _offenders(
-    validator: Validator, page: Sequence[PinnedConfiguration], limit: int
-) -> tuple[int, list[ConfigurationFaults]]:
-    """How many of a page are at fault, and the first of them with their faults, which take much longer to find."""
+    compiled: Compiled, page: Sequence[PinnedConfiguration], limit: int
+) -> tuple[int, list[ConfigurationFaults], list[tuple[PinnedConfiguration, Check]]]:
+    """How many of a page are at fault, and the first of them with their faults, which take much longer to find; and
+    those that may take too long for a thread, which holds Python's lock.
+    """
     count = 0
     found: list[ConfigurationFaults] = []
+    slow: list[tuple[PinnedConfiguration, Check]] = []
     for one in page:
-        config = json.loads(one.config)
-        if validator.accepts(config):
-            continue
-        count += 1
-        if len(found) < limit:
-            faults = validator.faults(config)
-            found.append(
-                ConfigurationFaults(
-                    id=one.id, application=one.application, name=one.name, version=one.version, faults=faults
-                )
-            )
-    return count, found
+        check = check_of(compiled, json.loads(one.config), one.config)
+        if check.may_take_long:
+            slow.append((one, check))
+        elif not compiled.validator.accepts(check.config):
+            count += 1
+            if len(found) < limit:
+                found.append(_offender(one, compiled.validator.faults(check.config)))
+    return count, found, slow
+
+
+def _offender(one: PinnedConfiguration, faults: tuple[Fault, ...]) -> ConfigurationFaults:
+    return ConfigurationFaults(
+        id=one.id, application=one.application, name=one.name, version=one.version, faults=faults
+    )

@@ -24,6 +24,10 @@ WAITING_LIMIT = 4
 IDLE_SECONDS = 60.0
 
 
+class ProcessDiedError(Exception):
+    """The process ended before it answered."""
+
+
 class ProcessPool:
     """Runs functions in another process, one after the other."""
 
@@ -38,15 +42,25 @@ class ProcessPool:
 
         Raises what it raises. It is called again when the process dies, once.
         """
+        try:
+            return await self.call_once(function, *arguments)
+        except ProcessDiedError as error:
+            try:
+                return await self.call_once(function, *arguments)
+            except ProcessDiedError:
+                raise BrokenProcessPool from error
+
+    async def call_once(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        """The same, but raises ProcessDiedError when the process dies."""
         async with self._room:
             self._running += 1
             self._used.set()
             try:
                 return await self._call(function, *arguments)
-            except BrokenProcessPool:
+            except BrokenProcessPool as error:
                 log.warning("a process of the pool died: another takes its place")
                 await self._end()
-                return await self._call(function, *arguments)
+                raise ProcessDiedError from error
             finally:
                 self._running -= 1
 

@@ -63,7 +63,7 @@ class SchemaImporter:
                 raise WriteConflictError
             changed = [current[ref.schema] for ref in made if ref.schema in current]
             if strict and changed:
-                await check_changed(connection, changed, plan.passed)
+                await check_changed(connection, changed, plan.passed, self._snapshots.checks)
             await _write(
                 connection, [schema for schema in imported if schema.name not in current], changed, made, context
             )

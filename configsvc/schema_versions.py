@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from configsvc.content_checks import ContentChecks
 from configsvc.domain.compatibility import incompatibilities
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
 from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
-from configsvc.domain.validation import Validator
 from configsvc.domain.writes import check_version
 from configsvc.pinned_checks import Snapshots, check_pinned
 from configsvc.reads import Reads
@@ -19,6 +19,7 @@ from configsvc.schema_documents import Linked, linked
 from configsvc.schemas import locked, turn
 from configsvc.storage import pinned, requests, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion
+from configsvc.validators import Compiled
 from configsvc.writes import Writes
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Passed:
     """A document that every configuration satisfied that was pinned to its schema at a revision."""
 
-    validator: Validator
+    compiled: Compiled
     revision: int
 
 
@@ -60,7 +61,9 @@ class SchemaVersions:
                 return Written(resource_id=current.id, version=current.version)
             if strict:
                 # Only what was the newest document, or done, a moment ago has not passed.
-                await check_changed(connection, [current], {current.name: passed} if passed else {})
+                await check_changed(
+                    connection, [current], {current.name: passed} if passed else {}, self._snapshots.checks
+                )
             return await _added(connection, current, new, context, strict=strict)
 
         load = partial(schema_versions.get_written, new)
@@ -76,8 +79,8 @@ class SchemaVersions:
             if newest is None:
                 raise ResourceNotFoundError("schema", str(ref))
             (found,) = await linked(connection, (new,), {})
-            validator = await asyncio.to_thread(found.validator)
-            check = await check_pinned(connection, newest.schema, validator)
+            compiled = await asyncio.to_thread(found.compiled)
+            check = await check_pinned(connection, newest.schema, compiled, self._snapshots.checks)
         return await asyncio.to_thread(_compared, newest, new, check)
 
     async def _prepared(
@@ -106,16 +109,18 @@ async def passed_by_pinned(snapshots: Snapshots, documents: Mapping[str, Linked]
     passed: dict[str, Passed] = {}
     refused: dict[str, PinnedCheck] = {}
     for schema, found in documents.items():
-        validator = await asyncio.to_thread(found.validator)
+        compiled = await asyncio.to_thread(found.compiled)
         async with snapshots.take() as connection:
-            check = await check_pinned(connection, schema, validator)
-        passed[schema] = Passed(validator=validator, revision=check.revision)
+            check = await check_pinned(connection, schema, compiled, snapshots.checks)
+        passed[schema] = Passed(compiled=compiled, revision=check.revision)
         refused[schema] = check
     _refuse(refused)
     return passed
 
 
-async def check_changed(connection: "Connection", changed: list[Schema], passed: Mapping[str, Passed]) -> None:
+async def check_changed(
+    connection: "Connection", changed: list[Schema], passed: Mapping[str, Passed], checks: ContentChecks
+) -> None:
     """Keeps writers of pinned configurations away until the end of the transaction, and looks at what they have changed
     since the documents passed.
 
@@ -124,13 +129,17 @@ async def check_changed(connection: "Connection", changed: list[Schema], passed:
     if any(schema.name not in passed for schema in changed):
         raise WriteConflictError
     await schemas.close(connection, [schema.id for schema in changed])
-    checks = {
+    results = {
         schema.name: await check_pinned(
-            connection, schema.name, passed[schema.name].validator, after_revision=passed[schema.name].revision
+            connection,
+            schema.name,
+            passed[schema.name].compiled,
+            checks,
+            after_revision=passed[schema.name].revision,
         )
         for schema in changed
     }
-    _refuse(checks)
+    _refuse(results)
 
 
 def _refuse(checks: Mapping[str, PinnedCheck]) -> None:

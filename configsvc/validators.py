@@ -1,13 +1,16 @@
 """The validators of schema versions that this process remembers: compiled once, bounded by number and by memory."""
 
+import asyncio
+import pickle
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configsvc.domain.compiled_schemas import UnusableSchemaError
+from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
-from configsvc.domain.models import PinnedVersion
+from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.validation import Validator
 from configsvc.storage import pins
 
@@ -21,15 +24,26 @@ BYTES_LIMIT = 16 * 1024 * 1024
 DOCUMENTS_LIMIT = 256
 DOCUMENTS_BYTES_LIMIT = 8 * 1024 * 1024
 
-ValidatorOrError = Validator | InvalidRequestError | ResourceNotFoundError
+# Larger documents are compiled in a thread.
+BYTES_COMPILED_AT_ONCE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Compiled:
-    """A validator, and the bytes of its documents."""
+    """A validator, and its documents: pickled, for another process. bytes: of the documents as JSON text."""
 
     validator: Validator
+    documents: bytes
     bytes: int
+
+
+CompiledOrError = Compiled | InvalidRequestError | ResourceNotFoundError
+
+
+def compiled(document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject], size: int) -> Compiled:
+    """Takes milliseconds, and for a large document tens of them. Raises UnusableSchemaError."""
+    documents = pickle.dumps((document, referenced))
+    return Compiled(validator=Validator(document, referenced), documents=documents, bytes=size)
 
 
 class Validators:
@@ -45,9 +59,9 @@ class Validators:
 
     async def get(
         self, connection: "Connection", versions: Collection[PinnedVersion]
-    ) -> dict[PinnedVersion, ValidatorOrError]:
+    ) -> dict[PinnedVersion, CompiledOrError]:
         """The validators of the versions, or why there is none. The schemas must be held, or not matter when gone."""
-        known = {version: self._compiled[version].validator for version in versions if version in self._compiled}
+        known = {version: self._compiled[version] for version in versions if version in self._compiled}
         for version in known:
             self._compiled.move_to_end(version)
         missing = [version for version in versions if version not in known]
@@ -57,22 +71,24 @@ class Validators:
 
     async def _load(
         self, connection: "Connection", missing: Collection[PinnedVersion]
-    ) -> dict[PinnedVersion, ValidatorOrError]:
+    ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
         found = await pins.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
-        return {version: self._compile(version, found.get(version.ref)) for version in missing}
+        return {version: await self._compile(version, found.get(version.ref)) for version in missing}
 
-    def _compile(self, version: PinnedVersion, found: pins.Documents | None) -> ValidatorOrError:
+    async def _compile(self, version: PinnedVersion, found: pins.Documents | None) -> CompiledOrError:
         if found is None:
             return ResourceNotFoundError("schema version", str(version.ref))
         if found.document is None:
             return _too_large(version)
         try:
-            validator = Validator(found.document, found.referenced)
+            parts = (found.document, found.referenced, found.bytes)
+            at_once = found.bytes <= BYTES_COMPILED_AT_ONCE
+            made = compiled(*parts) if at_once else await asyncio.to_thread(compiled, *parts)
         except UnusableSchemaError as error:
             return _unusable(version, error)
-        self._put(version, Compiled(validator=validator, bytes=found.bytes))
-        return validator
+        self._put(version, made)
+        return made
 
     def _put(self, version: PinnedVersion, compiled: Compiled) -> None:
         if version not in self._compiled:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
+from configsvc.content_checks import Check, check_of
 from configsvc.domain.content import JsonObject, encode_json
-from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, SchemaViolatedError, Violation
+from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
-from configsvc.domain.schemas import Fault
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -25,7 +25,7 @@ from configsvc.domain.writes import (
     resolved,
     updated,
 )
-from configsvc.validators import ValidatorOrError
+from configsvc.validators import CompiledOrError
 
 # A commit of merged writes is to fit into one message of a watch, but for oddities such as thousands of small numbers.
 BATCH_LIMIT_BYTES = 512 * 1024
@@ -48,7 +48,12 @@ class Unchanged:
     written: Written
 
 
-Outcome = Changed | Unchanged | Postponed | Held | ConfigsvcError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """To hold the config against its schema may take long: no other write is to wait for it."""
+
+
+Outcome = Changed | Unchanged | Postponed | Held | Alone | ConfigsvcError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class Pins:
     """The schemas that writes pin to, by name, as far as they exist; and the validators of the versions."""
 
     schemas: Mapping[str, PinnedSchema | Held]
-    validators: Mapping[PinnedVersion, ValidatorOrError]
+    validators: Mapping[PinnedVersion, CompiledOrError]
 
     def resolved(self, pin: SchemaVersionRef | None) -> PinnedVersion | Held | None:
         """The version that a pin names. Raises ResourceNotFoundError."""
@@ -65,18 +70,12 @@ class Pins:
         schema = self.schemas.get(pin.schema)
         return schema if isinstance(schema, Held) else resolved(pin, schema)
 
-    def check(self, version: PinnedVersion, config: JsonObject) -> None:
-        """Raises SchemaViolatedError, or why there is no validator."""
-        validator = self.validators[version]
-        if isinstance(validator, ConfigsvcError):
-            raise validator
-        faults = validator.faults(config)
-        if faults:
-            raise SchemaViolatedError(tuple(map(_violation, faults)))
-
-
-def _violation(fault: Fault) -> Violation:
-    return Violation(field=f"config{fault.pointer}", description=f"{fault.keyword}: {fault.message}")
+    def check(self, version: PinnedVersion, config: JsonObject, text: str | None) -> Check:
+        """What is to be checked. Raises why there is no validator."""
+        compiled = self.validators[version]
+        if isinstance(compiled, ConfigsvcError):
+            raise compiled
+        return check_of(compiled, config, encode_json(config) if text is None else text)
 
 
 NO_PINS = Pins(schemas={}, validators={})
@@ -84,7 +83,8 @@ NO_PINS = Pins(schemas={}, validators={})
 
 class Plan:
     """What the writes of a batch make of what is there. Writes go by their places in the batch; with
-    limit_bytes, those that meet others are postponed, and those whose new contents do not fit into it together.
+    limit_bytes, those that meet others are postponed, and those whose new contents do not fit into it together. checks:
+    what must be satisfied by what was planned.
     """
 
     def __init__(self, writes: Sequence[ConfigurationWrite], *, limit_bytes: int | None) -> None:
@@ -92,6 +92,7 @@ class Plan:
         self.insertions: dict[int, Planned] = {}
         self.updates: dict[int, Planned] = {}
         self.deletions: dict[int, Planned] = {}
+        self.checks: dict[int, Check] = {}
         self._writes = writes
         self._limit_bytes = limit_bytes
         self._taken: set[object] = set()
@@ -115,9 +116,10 @@ class Plan:
         if outcome is not None:
             self.outcomes[place] = outcome
 
-    def refuse(self, place: int, error: ConfigsvcError) -> None:
+    def refuse(self, place: int, error: ConfigsvcError | Alone) -> None:
         """Settles the outcome of a write, planned or not."""
         self.outcomes[place] = error
+        self.checks.pop(place, None)
         for planned in (self.insertions, self.updates, self.deletions):
             planned.pop(place, None)
 
@@ -145,7 +147,7 @@ class Plan:
         if self._meets({(owner.id, write.name)}) or (text := self._fitting(write.config)) is None:
             return Postponed()
         if pin is not None:
-            pins.check(pin, write.config)
+            self.checks[place] = pins.check(pin, write.config, text)
         self._taken.add((owner.id, write.name))
         configuration = _created(write, owner, pin.ref if pin else None)
         self.insertions[place] = Planned(configuration=configuration, config_text=text, context=write.context)
@@ -170,7 +172,7 @@ class Plan:
             return Postponed()
         if pin is not None:
             assert configuration.config is not None
-            pins.check(pin, configuration.config)
+            self.checks[place] = pins.check(pin, configuration.config, text)
         self._taken |= {current.id, *keys}
         self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None

@@ -1,5 +1,6 @@
 """Schema documents made ready for jsonschema-rs: references resolved, patterns bounded, work limited."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
@@ -37,6 +38,37 @@ class Node:
     pointer: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A schema that another applies: to the same value, or to members of it by a keyword (and a key there)."""
+
+    node: Node
+    place: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """The schemas that can apply, each after those that it applies, but for those that lead back to it."""
+
+    order: list[Node]
+    applied: dict[Node, list[Applied]]
+    returns: set[tuple[Node, Node]]
+
+    def is_return(self, node: Node, part: Node) -> bool:
+        """Whether this way leads back to where it came from."""
+        return (node, part) in self.returns
+
+    def paths(self) -> Counter[Node]:
+        """How many ways lead from the root to each, those that lead back aside."""
+        paths = Counter({self.order[-1]: 1})
+        for node in reversed(self.order):
+            for part in self.applied[node]:
+                if not self.is_return(node, part.node):
+                    paths[part.node] += paths[node]
+        return paths
+
+
 class UnusableSchemaError(Exception):
     """A schema with which nothing can be validated; says where and why."""
 
@@ -60,7 +92,8 @@ class CompiledSchemas:
         self._documents: dict[str, JsonObject] = {uri: references.document for uri, references in found.items()}
         self._registry = jsonschema_rs.Registry(list(self._documents.items()))
         self.root = Node(_DOCUMENT_URI, "")
-        _check_work(self)
+        if self.walk().paths().total() > MAX_APPLICATIONS:
+            raise UnusableSchemaError("", "applies its parts to the same values too often, by its references")
         self.compiled = self._compile()
 
     def _compile(self) -> jsonschema_rs.Validator:
@@ -84,6 +117,25 @@ class CompiledSchemas:
         if pointer and not pointer.startswith("/"):
             pointer = References(self._documents[uri]).root_pointer(pointer)
         return Node(uri or node.uri, pointer)
+
+    def walk(self) -> Walk:
+        """All schemas that can apply. Raises UnusableSchemaError if too many lead to one another in a row."""
+        walk = Walk(order=[], applied={self.root: _applied(self, self.root)}, returns=set())
+        path = {self.root: iter(walk.applied[self.root])}
+        while path:
+            node = next(reversed(path))
+            part = next(path[node], None)
+            if part is None:
+                del path[node]
+                walk.order.append(node)
+            elif part.node in path:
+                walk.returns.add((node, part.node))
+            elif part.node not in walk.applied:
+                if len(path) == MAX_PATH:
+                    raise UnusableSchemaError("", f"refers through more than {MAX_PATH} schemas in a row")
+                walk.applied[part.node] = _applied(self, part.node)
+                path[part.node] = iter(walk.applied[part.node])
+        return walk
 
     def validator(self, node: Node) -> jsonschema_rs.Validator:
         """What is accepted at a node."""
@@ -165,33 +217,15 @@ def _bound_patterns(references: References) -> None:
             place.schema["patternProperties"] = {bounded(key): member for key, member in members.items()}
 
 
-def _check_work(schemas: CompiledSchemas) -> None:
-    """Raises UnusableSchemaError if a schema has too many ways, or too long ones, from its root to its parts."""
-    applications: dict[Node, int] = {}
-    parts = {schemas.root: _applied(schemas, schemas.root)}
-    path = [(schemas.root, iter(parts[schemas.root]))]
-    while path:
-        node, waiting = path[-1]
-        part = next((part for part in waiting if part not in applications), None)
-        if part is None:
-            path.pop()
-            applications[node] = 1 + sum(applications[part] for part in parts[node])
-            if applications[node] > MAX_APPLICATIONS:
-                raise UnusableSchemaError("", "applies its parts to the same values too often, by its references")
-        elif len(path) == MAX_PATH:
-            raise UnusableSchemaError("", f"refers through more than {MAX_PATH} schemas in a row")
-        else:
-            applications[part] = 0
-            parts[part] = _applied(schemas, part)
-            path.append((part, iter(parts[part])))
-
-
-def _applied(schemas: CompiledSchemas, node: Node) -> list[Node]:
+def _applied(schemas: CompiledSchemas, node: Node) -> list[Applied]:
     schema = schemas.schema(node)
     if not isinstance(schema, dict):
         return []
-    found = [schemas.target(node, uri) for _, uri in references_of(schema)]
+    found = [Applied(node=schemas.target(node, uri)) for _, uri in references_of(schema)]
     if found and schemas.draft(node) <= 7:
         return found
     parts = subschemas(schema, schemas.draft(node), node.pointer, IN_PLACE + MEMBERS)
-    return found + [Node(node.uri, part.pointer) for part in parts]
+    return found + [
+        Applied(node=Node(node.uri, part.pointer), place="" if part.keyword in IN_PLACE else part.keyword, key=part.key)
+        for part in parts
+    ]

@@ -19,6 +19,9 @@ MAX_STEPS = 4000
 MATCHING = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS, size_limit=MAX_SIZE, dfa_size_limit=MAX_SIZE)
 
 _LINEAR = jsonschema_rs.RegexOptions(size_limit=SMALL_SIZE)
+# Steps of about 20 ns, by the size of what is compiled.
+GUARDED_STEPS = 8
+_STEPS = ((1024, 2), (2048, 25), (4096, 60), (8192, 90), (SMALL_SIZE, 160))
 _GUARD = r"(?:^(?:(?!\x00)[^\x00])*(?!)|)"
 
 
@@ -41,6 +44,16 @@ def bounded(pattern: str) -> str:
 def unbounded(pattern: str) -> str:
     """The pattern as its author wrote it, from what `bounded` made of it."""
     return pattern.removeprefix(_GUARD + "(?:")[:-1] if pattern.startswith(_GUARD) else pattern
+
+
+@lru_cache(maxsize=4096)
+def steps_per_character(pattern: str) -> int:
+    """The work for each character of a text, by what `bounded` made of a pattern: an automaton that grows too large is
+    simulated, each of its states at each character.
+    """
+    if pattern.startswith(_GUARD):
+        return GUARDED_STEPS
+    return next(steps for size, steps in _STEPS if _compiles(pattern, jsonschema_rs.RegexOptions(size_limit=size)))
 
 
 def _compiles(pattern: str, options: jsonschema_rs.FancyRegexOptions | jsonschema_rs.RegexOptions) -> bool:

@@ -7,6 +7,7 @@ from configsvc.domain.content import JsonObject
 from configsvc.domain.explanation import Explanation
 from configsvc.domain.faults import Fault
 from configsvc.domain.models import SchemaVersionRef
+from configsvc.domain.validation_work import work_of
 
 
 class Validator:
@@ -18,6 +19,7 @@ class Validator:
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         self._schemas = CompiledSchemas(document, referenced)
+        self.work = work_of(self._schemas)
 
     def accepts(self, config: JsonObject) -> bool:
         """Whether a configuration satisfies the schema."""

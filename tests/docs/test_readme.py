@@ -113,6 +113,15 @@ async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Servi
     assert '"pointer": "/replicas"' in checked
 
 
+async def test_its_lines_about_many_at_once_work_as_they_stand(service: Service) -> None:
+    run, back = grpcurl_commands(service, "Many at once")
+    asked, awaited = (await output_of(run)).split('"name": "operations/')[1:]
+    assert "OperationMetadata" in asked
+    assert '"done": true' in awaited
+    assert '"created_count":"2"' in awaited
+    assert '"name": "operations/' in await output_of(back)
+
+
 @asynccontextmanager
 async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
     """The service at an address that can be used again."""

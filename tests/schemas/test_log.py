@@ -64,6 +64,7 @@ async def test_a_schema_without_a_version_is_answered(service: Service, psql: Co
         "UPDATE schema_versions SET document = '{}'",
         "DELETE FROM schema_versions",
         "UPDATE schemas SET name = 'other', comments = 'renamed'",
+        "UPDATE schemas SET name = 'other'",
         "INSERT INTO schema_versions (schema_id, schema, version, document) SELECT id, name, 7, '{}' FROM schemas",
         "TRUNCATE schemas CASCADE",
     ],

@@ -8,6 +8,7 @@ import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configsvc.content_checks import STEPS_AT_ONCE
 from configsvc.domain.content import JsonObject
 from configsvc.domain.schema_keywords import draft_of
 from configsvc.domain.schemas import faults_of_document
@@ -40,6 +41,7 @@ def test_all_real_configurations_have_the_same_verdict_from_both() -> None:
                 counts[kind] += 1
                 assert bool(validator.faults(config)) == (kind == "invalid"), (name, file)
                 assert other.is_valid(config) == (kind == "valid"), (name, file)
+                assert validator.work.bound(config) <= STEPS_AT_ONCE, (name, file)
     assert counts == {"valid": 792, "invalid": 343}
 
 
