@@ -58,7 +58,7 @@ class OperationRuns:
         while not self._stop.is_set():
             try:
                 await run_jobs(self._url, self._execute, self._stop)
-            except DatabaseUnavailableError as error:
+            except (DatabaseUnavailableError, WriteConflictError) as error:
                 log.warning("operations wait for the database", error=repr(error.__cause__))
                 await self._pause(RECONNECT_SECONDS)
 

@@ -47,7 +47,7 @@ def _queries(connection: "Connection") -> Queries:
 
 async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
     """Carries out jobs until stop is set and those under way have ended, which they are to do soon: execute takes the
-    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError.
+    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError or WriteConflictError.
     """
     with translated_errors():
         connection = await asyncpg.connect(
