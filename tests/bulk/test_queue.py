@@ -72,12 +72,12 @@ async def test_an_operation_whose_row_is_held_is_carried_out_later(
 ) -> None:
     take_up, is_held = operations.take_up, True
 
-    async def take_up_when_free(*arguments: object):
+    async def take_up_when_free(*arguments: object, **more: object):
         nonlocal is_held
         if is_held:
             is_held = False
             raise asyncpg.LockNotAvailableError
-        return await take_up(*arguments)  # pyright: ignore[reportArgumentType]
+        return await take_up(*arguments, **more)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(operations, "take_up", take_up_when_free)
     await create_application(service)

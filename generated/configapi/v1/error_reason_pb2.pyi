@@ -78,6 +78,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OPERATION_CANCELLED: _ErrorReason.ValueType  # 24
     """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+    ERROR_REASON_ATTEMPTS_EXHAUSTED: _ErrorReason.ValueType  # 40
+    """INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
+    did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -140,6 +144,10 @@ failed_only tells why. Correct them and begin anew.
 """
 ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 24
 """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 40
+"""INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
+did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
