@@ -258,7 +258,7 @@ class ConfigurationServicer:
         violations.check()
 
         async def send(history: History, message: WatchMessage) -> None:
-            for encoded in self._encoder.encoded(history, message):
+            for encoded in await self._encoder.encoded(history, message):
                 await write(encoded)
 
         await self._watches.watch(wanted, send)

@@ -1,5 +1,7 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
+import asyncio
+
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     ConfigurationSelector,
@@ -25,6 +27,8 @@ MOST_PROGRESS_SECONDS = 3600.0
 # Enough for the watches that are up to date; one that is behind encodes for itself.
 REMEMBERED_MESSAGES = 256
 REMEMBERED_BYTES = 16 * 1024 * 1024
+# Encoding holds the event loop up: some 10 ms for so many.
+EVENTS_AT_ONCE = 256
 
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
@@ -81,20 +85,27 @@ class WatchEncoder:
 
     def __init__(self) -> None:
         self._remembered: dict[CommitMessage, tuple[bytes, ...]] = {}
+        self._turn = asyncio.Lock()
         self.remembered_bytes = 0
 
-    def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
+    async def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
         match message:
             case CommitMessage(shared=True):
-                return self._remembered.get(message) or self._remember(message, _encoded_commit(history, message))
+                return self._remembered.get(message) or await self._encoded_once(history, message)
             case CommitMessage():
-                return _encoded_commit(history, message)
+                return await _encoded_commit(history, message)
             case ExistingMessage():
                 return _existing(history.epoch, message)
             case ProgressMessage(revision=revision, synced=synced):
                 response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
                 return (response.SerializeToString(),)
+
+    async def _encoded_once(self, history: History, message: CommitMessage) -> tuple[bytes, ...]:
+        # Who comes while it is being encoded waits for that, and goes on with it if its watch ends.
+        async with self._turn:
+            known = self._remembered.get(message)
+            return known or self._remember(message, await _encoded_commit(history, message))
 
     def _remember(self, message: CommitMessage, encoded: tuple[bytes, ...]) -> tuple[bytes, ...]:
         self._remembered[message] = encoded
@@ -119,11 +130,16 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
-def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
+async def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
     part = message.part
-    events = (
-        _event(part.changes[place], event_type, with_config=message.with_config) for place, event_type in message.events
-    )
+    events: list[ConfigurationEvent] = []
+    for start in range(0, len(message.events), EVENTS_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        events += [
+            _event(part.changes[place], event_type, with_config=message.with_config)
+            for place, event_type in message.events[start : start + EVENTS_AT_ONCE]
+        ]
     groups = list(grouped(events)) or [[]]
     return tuple(
         WatchConfigurationsResponse(
