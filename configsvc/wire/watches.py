@@ -1,6 +1,7 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
 import asyncio
+from collections.abc import Iterator
 
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
@@ -16,7 +17,7 @@ from configsvc.feed import History
 from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
-from configsvc.wire.responses import grouped
+from configsvc.wire.responses import MESSAGE_LIMIT_BYTES, grouped
 
 MAX_SELECTORS = 100
 MAX_SELECTOR_KEYS = 1000
@@ -131,22 +132,29 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
 
 
 async def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
-    part = message.part
-    events: list[ConfigurationEvent] = []
+    bodies = [b""]
     for start in range(0, len(message.events), EVENTS_AT_ONCE):
         if start:
             await asyncio.sleep(0)
-        events += [
-            _event(part.changes[place], event_type, with_config=message.with_config)
-            for place, event_type in message.events[start : start + EVENTS_AT_ONCE]
-        ]
-    groups = list(grouped(events)) or [[]]
+        for group in grouped(_events(message, start)):
+            body = WatchConfigurationsResponse(events=group).SerializeToString()
+            if len(bodies[-1]) + len(body) > MESSAGE_LIMIT_BYTES and bodies[-1]:
+                bodies.append(b"")
+            # The bytes of two messages after each other are those of a message with the fields of both.
+            bodies[-1] += body
+    part = message.part
     return tuple(
         WatchConfigurationsResponse(
-            revision=part.revision, epoch=history.epoch, events=group, more=part.more or number < len(groups)
+            revision=part.revision, epoch=history.epoch, more=part.more or number < len(bodies)
         ).SerializeToString()
-        for number, group in enumerate(groups, start=1)
+        + body
+        for number, body in enumerate(bodies, start=1)
     )
+
+
+def _events(message: CommitMessage, start: int) -> Iterator[ConfigurationEvent]:
+    for place, event_type in message.events[start : start + EVENTS_AT_ONCE]:
+        yield _event(message.part.changes[place], event_type, with_config=message.with_config)
 
 
 def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:
