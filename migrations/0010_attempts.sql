@@ -3,6 +3,7 @@
 
 -- migrate: apply
 
+-- squawk-ignore-file ban-drop-column
 -- attempt_count does not count what was given back at the stop of a process. Before next_attempt_time nobody takes the operation up.
 ALTER TABLE operations
 ADD COLUMN attempt_count bigint NOT NULL DEFAULT 0,
