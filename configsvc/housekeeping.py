@@ -10,7 +10,7 @@ import structlog
 
 from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.storage import operations, requests
+from configsvc.storage import jobs, operations, requests
 from configsvc.writes import transaction
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ STEP = 1000
 
 
 async def keep_house(database: "Database", retention: "Retention") -> None:
-    """Deletes calls that are too old to be repeated and operations that ended long ago, and compacts the log, in small
-    steps, until it is cancelled.
+    """Deletes calls that are too old to be repeated and operations that ended long ago, compacts the log, in small
+    steps, and asks again for operations whose jobs are lost, until it is cancelled.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_now_and_then("requests", partial(purge_requests, database)))
         tasks.create_task(_now_and_then("operations", partial(purge_operations, database)))
+        tasks.create_task(_now_and_then("jobs", partial(enqueue_again, database)))
         tasks.create_task(_now_and_then("compaction", partial(compact, database, retention)))
 
 
@@ -49,6 +50,14 @@ async def purge_requests(database: "Database") -> None:
     while deleted == STEP:
         async with database.write() as connection:
             deleted = await requests.purge(connection, limit=STEP)
+
+
+async def enqueue_again(database: "Database") -> None:
+    """Asks again for operations to be carried out whose jobs are lost. Raises what `Database.write` raises."""
+    async with database.write() as connection, transaction(connection):
+        for operation_id in await operations.without_job(connection, limit=STEP):
+            log.warning("an operation had lost its job", operation=operation_id)
+            await jobs.enqueue(connection, operation_id)
 
 
 async def purge_operations(database: "Database") -> None:

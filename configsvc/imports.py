@@ -1,7 +1,8 @@
 """Imports of configurations: how they begin, and how they are carried out."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from configsvc.domain.operations import (
 from configsvc.process_pool import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations
-from configsvc.storage.imports import SliceFailedError
+from configsvc.storage.imports import SliceFailedError, SliceHeldError
 from configsvc.storage.operations import Run, Slice
 from configsvc.writes import Writes, transaction
 
@@ -35,6 +36,13 @@ SLICE_BYTES = 4 * 1024 * 1024
 NOTE_ITEMS = 5000
 # How often schemas may get new versions while an import is checked against them.
 ATTEMPTS = 5
+# An import waits so long, in all, for rows that others hold, each time for each of them at most LOCK_SECONDS. After
+# that, the items that are about them fail.
+PATIENCE_SECONDS = 10.0
+LOCK_SECONDS = 2.0
+# What is not seen to be held, such as a key that another session is about to insert, can only be tried.
+IMPATIENT_LOCK_SECONDS = 0.05
+WAIT_LIMIT_SECONDS = 120.0
 
 
 class SchemaMovedError(Exception):
@@ -45,6 +53,37 @@ class NotKeptError(Exception):
     """Rolls a transaction back whose outcomes are known now."""
 
 
+class Patience:
+    """How long one import waits, in all, for what others hold."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether what others hold is waited for."""
+        return self._waited < PATIENCE_SECONDS
+
+    @property
+    def lock_seconds(self) -> float:
+        """How long each lock is waited for."""
+        return LOCK_SECONDS if self.lasts else IMPATIENT_LOCK_SECONDS
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Counts what is done under it as waiting, if it ends with SliceHeldError. Raises WriteConflictError when it
+        was too much.
+        """
+        begun = time.monotonic()
+        try:
+            yield
+        except SliceHeldError as error:
+            self._waited += time.monotonic() - begun
+            if self._waited > WAIT_LIMIT_SECONDS:
+                raise WriteConflictError from error
+            raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
     """One import that is being carried out."""
@@ -52,6 +91,7 @@ class Import:
     operation: BulkOperation
     run: Run
     settings: ImportSettings
+    patience: Patience
 
 
 class Imports:
@@ -87,7 +127,8 @@ class Imports:
         """Carries an import out to its end. Raises WriteConflictError, WriteTooLargeError, DatabaseUnavailableError,
         DatabaseBusyError or RunLostError.
         """
-        one = Import(operation=operation, run=run, settings=ImportSettings(**operation.settings))  # pyright: ignore[reportArgumentType]
+        settings = ImportSettings(**operation.settings)  # pyright: ignore[reportArgumentType]
+        one = Import(operation=operation, run=run, settings=settings, patience=Patience())
         async with self._database.operation() as connection:
             await operations.fail_duplicates(connection, operation.id)
             await operations.recount(connection, run)
@@ -209,22 +250,50 @@ async def _next_slice(connection: "Connection", one: Import, after: int) -> Slic
 async def _write(
     connection: "Connection", one: Import, places: Slice, schemas: Mapping[str, "PinnedSchema"]
 ) -> list[Outcome]:
-    """Writes a slice within a transaction; where it fails as a whole, in halves, so that only the items at fault do."""
+    """Writes a slice within a transaction. What others hold is waited for as long as the import is patient; after that,
+    the items that are about it fail.
+    """
+    while one.patience.lasts:
+        try:
+            return await _write_at_once(connection, one, places, schemas)
+        except SliceHeldError:
+            continue
+        except SliceFailedError as error:
+            return await _write_in_halves(connection, one, places, schemas, error)
+    held = await imports.fail_held(connection, one.operation.id, places)
     try:
-        held = await imports.share_schemas(connection, one.operation.id, places)
-        _require_same(schemas, held)
-        return await imports.write(
-            connection,
-            one.operation,
-            places,
-            held,
-            upsert=one.settings.upsert,
-            create_applications=one.settings.create_applications,
-        )
+        return held + await _write_at_once(connection, one, places, schemas)
     except SliceFailedError as error:
-        if places.first == places.last:
-            await operations.fail_items(connection, one.operation.id, (error.outcome,))
-            return [error.outcome]
+        return held + await _write_in_halves(connection, one, places, schemas, error)
+
+
+async def _write_at_once(
+    connection: "Connection", one: Import, places: Slice, schemas: Mapping[str, "PinnedSchema"]
+) -> list[Outcome]:
+    with one.patience.counted():
+        async with imports.written_at_once(connection, places, lock_seconds=one.patience.lock_seconds):
+            held = await imports.share_schemas(connection, one.operation.id, places)
+            _require_same(schemas, held)
+            return await imports.write(
+                connection,
+                one.operation,
+                places,
+                held,
+                upsert=one.settings.upsert,
+                create_applications=one.settings.create_applications,
+            )
+
+
+async def _write_in_halves(
+    connection: "Connection",
+    one: Import,
+    places: Slice,
+    schemas: Mapping[str, "PinnedSchema"],
+    error: SliceFailedError,
+) -> list[Outcome]:
+    """So that only the items at fault fail."""
+    if places.first == places.last:
+        return await imports.fail_alone(connection, one.operation.id, error.outcome)
     middle = (places.first + places.last) // 2
     first = await _write(connection, one, Slice(first=places.first, last=middle), schemas)
     return first + await _write(connection, one, Slice(first=middle + 1, last=places.last), schemas)

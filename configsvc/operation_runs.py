@@ -8,6 +8,7 @@ import structlog
 from ulid import ULID
 
 from configsvc.domain.errors import (
+    AttemptsExhaustedError,
     ConfigsvcError,
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -16,6 +17,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.operations import BulkOperation, Failure, OperationKind, OperationState
 from configsvc.logs import places_of
+from configsvc.process_pool import ProcessDiedError
 from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WATCH_SECONDS = 0.5
+# An operation that always kills its process is not begun for ever: the pauses grow from the first one to 160 s.
+ATTEMPTS_LIMIT = 6
+FIRST_PAUSE_SECONDS = 10.0
+# How often is looked, during a pause, whether the operation is to end.
+LOOK_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 
 Carry = Callable[[BulkOperation, Run], Awaitable[None]]
@@ -38,6 +45,10 @@ _FAILURES: dict[type[ConfigsvcError], Failure] = {
 
 class CancelledByCallerError(Exception):
     """The operation is told to end."""
+
+
+class StoppedError(Exception):
+    """The process is about to end."""
 
 
 class OperationRuns:
@@ -58,32 +69,53 @@ class OperationRuns:
         while not self._stop.is_set():
             try:
                 await run_jobs(self._url, self._execute, self._stop)
-            except DatabaseUnavailableError as error:
+            except (DatabaseUnavailableError, WriteConflictError) as error:
                 log.warning("operations wait for the database", error=repr(error.__cause__))
                 await self._pause(RECONNECT_SECONDS)
 
     async def _execute(self, operation_id: str) -> None:
         run = Run(operation_id=operation_id, name=str(ULID()))
         try:
-            async with self._database.write() as connection:
-                operation = await operations.take_up(connection, run)
+            operation = await self._take_up(run)
             if operation is not None:
                 await self._carry(operation, run)
-        except (DatabaseUnavailableError, DatabaseBusyError, WriteConflictError, WriteTooLargeError) as error:
+        except (
+            ProcessDiedError,
+            DatabaseUnavailableError,
+            DatabaseBusyError,
+            WriteConflictError,
+            WriteTooLargeError,
+        ) as error:
             # The last two: somebody holds the row of the operation. A job that fails is gone, and would leave it open.
             raise GiveBackError from error
         except RunLostError:
             log.warning("another process goes on with the operation", operation=operation_id)
 
+    async def _take_up(self, run: Run) -> BulkOperation | None:
+        """None when it has ended or is gone."""
+        async with self._database.write() as connection:
+            operation = await operations.take_up(connection, run, first_pause_seconds=FIRST_PAUSE_SECONDS)
+            left = None if operation else await operations.seconds_to_attempt(connection, run.operation_id)
+        if left is not None:
+            raise GiveBackError(min(max(left, 0.0), LOOK_SECONDS))
+        return operation
+
     async def _carry(self, operation: BulkOperation, run: Run) -> None:
-        log.info("operation begins", operation=operation.id, kind=operation.kind)
+        log.info("operation begins", operation=operation.id, kind=operation.kind, attempt=operation.attempts)
         try:
             await self._carry_while_wanted(operation, run)
         except CancelledByCallerError:
             await self._end(run, OperationState.CANCELLED, None)
+        except AttemptsExhaustedError:
+            await self._end(run, OperationState.FAILED, Failure.ATTEMPTS_EXHAUSTED)
+        except (StoppedError, DatabaseBusyError) as error:
+            # Neither is the fault of the operation.
+            async with self._database.write() as connection:
+                await operations.give_back(connection, run)
+            raise GiveBackError from error
         except (WriteConflictError, WriteTooLargeError) as error:
             await self._end(run, OperationState.FAILED, _FAILURES[type(error)])
-        except (DatabaseUnavailableError, DatabaseBusyError, GiveBackError, RunLostError):
+        except (ProcessDiedError, DatabaseUnavailableError, RunLostError):
             raise
         except Exception as error:  # noqa: BLE001  # it would fail again wherever it was begun
             # The text of a database error may quote contents, so only its kind and place are logged.
@@ -96,6 +128,10 @@ class OperationRuns:
             await operations.finish(connection, run, state, failure)
 
     async def _carry_while_wanted(self, operation: BulkOperation, run: Run) -> None:
+        if operation.state is OperationState.CANCELLING:
+            raise CancelledByCallerError
+        if operation.attempts > ATTEMPTS_LIMIT:
+            raise AttemptsExhaustedError(ATTEMPTS_LIMIT)
         carrying = asyncio.ensure_future(self._carriers[operation.kind](operation, run))
         watching = asyncio.create_task(self._watch(run))
         try:
@@ -119,7 +155,7 @@ class OperationRuns:
                 if state is OperationState.CANCELLING:
                     raise CancelledByCallerError
             await self._pause(WATCH_SECONDS)
-        raise GiveBackError
+        raise StoppedError
 
     async def _pause(self, seconds: float) -> None:
         try:

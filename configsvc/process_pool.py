@@ -19,50 +19,41 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 PROCESSES = 1
-# Each holds what one piece of work needs, at most some MiB.
-WAITING_LIMIT = 4
 IDLE_SECONDS = 60.0
 
 
 class ProcessDiedError(Exception):
-    """The process ended before it answered."""
+    """The process died, of this call or of another at the time."""
 
 
 class ProcessPool:
-    """Runs functions in another process, one after the other."""
+    """Runs functions in another process, one after the other. How many wait is for the callers to bound, each kind of
+    work for itself: what waits holds its arguments, and one kind is not to keep another waiting.
+    """
 
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
-        self._room = asyncio.Semaphore(WAITING_LIMIT)
         self._used = asyncio.Event()
         self._running = 0
 
     async def call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         """What the function answers, which is one of a module, of arguments that can be pickled.
 
-        Raises what it raises. It is called again when the process dies, once.
+        Raises what it raises. It is called again when the process dies, once; ProcessDiedError when that one dies too.
         """
         try:
             return await self.call_once(function, *arguments)
-        except ProcessDiedError as error:
-            try:
-                return await self.call_once(function, *arguments)
-            except ProcessDiedError:
-                raise BrokenProcessPool from error
+        except ProcessDiedError:
+            return await self.call_once(function, *arguments)
 
     async def call_once(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """The same, but raises ProcessDiedError when the process dies."""
-        async with self._room:
-            self._running += 1
-            self._used.set()
-            try:
-                return await self._call(function, *arguments)
-            except BrokenProcessPool as error:
-                log.warning("a process of the pool died: another takes its place")
-                await self._end()
-                raise ProcessDiedError from error
-            finally:
-                self._running -= 1
+        """The same, but raises ProcessDiedError when the first process dies."""
+        self._running += 1
+        self._used.set()
+        try:
+            return await self._call(function, *arguments)
+        finally:
+            self._running -= 1
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         if self._executor is None:
@@ -70,7 +61,15 @@ class ProcessPool:
             self._executor = ProcessPoolExecutor(
                 PROCESSES, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
             )
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        executor = self._executor
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        except BrokenProcessPool as error:
+            # All who waited for that process hear of it; the first lets another take its place, and only that one.
+            if self._executor is executor:
+                log.warning("a process of the pool died: another takes its place")
+                await self._end()
+            raise ProcessDiedError from error
 
     async def end_when_idle(self) -> None:
         """Ends the processes whenever nothing was asked of them for a while, until it is cancelled."""

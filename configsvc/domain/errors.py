@@ -116,6 +116,17 @@ class ItemsFailedError(ConfigsvcError):
         self.count = count
 
 
+class AttemptsExhaustedError(ConfigsvcError):
+    """An operation was begun again and again, and each time its process died or lost the database."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"the operation was begun {count} times, and each time the process that carried it out died, or lost the "
+            "database: it is not begun again. What it did before is kept; its items tell what that is"
+        )
+        self.count = count
+
+
 class VersionMismatchError(ConfigsvcError):
     """expected_version is not the current version."""
 

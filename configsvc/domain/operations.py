@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import (
+    AttemptsExhaustedError,
     ConfigsvcError,
     InvalidRequestError,
     ItemsFailedError,
@@ -47,6 +48,7 @@ class Failure(StrEnum):
     ITEMS_FAILED = "ITEMS_FAILED"
     WRITE_CONFLICT = "WRITE_CONFLICT"
     WRITE_TOO_LARGE = "WRITE_TOO_LARGE"
+    ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
     INTERNAL = "INTERNAL"
 
 
@@ -64,7 +66,7 @@ class Progress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkOperation:
     """Work that outlives the call that asked for it. revision is that of its last commit, 0 without one; failure is
-    set, and end_time too, when it has failed.
+    set, and end_time too, when it has failed. attempts: how often it was begun, and not given back.
     """
 
     id: str
@@ -75,6 +77,7 @@ class BulkOperation:
     reason: str
     request_id: str
     validate_only: bool
+    attempts: int
     total: int
     progress: Progress
     revision: int
@@ -227,6 +230,9 @@ def error_of_operation(operation: BulkOperation) -> ConfigsvcError | None:
     match operation.failure:
         case Failure.ITEMS_FAILED:
             return ItemsFailedError(operation.progress.failed)
+        case Failure.ATTEMPTS_EXHAUSTED:
+            # The last one did nothing but find that there had been too many.
+            return AttemptsExhaustedError(operation.attempts - 1)
         case Failure.WRITE_CONFLICT:
             return WriteConflictError()
         case Failure.WRITE_TOO_LARGE:

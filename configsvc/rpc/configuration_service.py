@@ -262,7 +262,7 @@ class ConfigurationServicer:
         violations.check()
 
         async def send(history: History, message: WatchMessage) -> None:
-            for encoded in self._encoder.encoded(history, message):
+            for encoded in await self._encoder.encoded(history, message):
                 await write(encoded)
 
         with self._shares.watching(caller.share):

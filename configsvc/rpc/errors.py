@@ -197,6 +197,11 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
         metadata=lambda error: {"failed_count": str(error.count)},
     ),
+    errors.AttemptsExhaustedError: Translation(
+        code=grpc.StatusCode.INTERNAL,
+        reason=ErrorReason.ERROR_REASON_ATTEMPTS_EXHAUSTED,
+        metadata=lambda error: {"attempt_count": str(error.count)},
+    ),
     errors.VersionMismatchError: Translation(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,

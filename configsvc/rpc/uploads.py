@@ -1,5 +1,6 @@
 """ConfigurationService.ImportConfigurations: messages that may be many and large, read in another process."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 
 from google.longrunning.operations_proto_pb2 import Operation
@@ -13,6 +14,9 @@ from configsvc.rpc.calls import malformed
 from configsvc.rpc.operation_service import operation_message
 from configsvc.wire.imports import import_message
 
+# Each is at most 4 MiB, and what was read of it. An operation that has work for the process waits for so many at most.
+MESSAGES_AT_ONCE = 2
+
 
 class Uploads:
     """Imports, from their bytes on."""
@@ -20,6 +24,7 @@ class Uploads:
     def __init__(self, imports: Imports, pool: ProcessPool) -> None:
         self._imports = imports
         self._pool = pool
+        self._room = asyncio.Semaphore(MESSAGES_AT_ONCE)
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
         """The operation that the requests begin. Raises what `Imports.start` raises."""
@@ -29,7 +34,8 @@ class Uploads:
         digest = b""
         async for data in requests:
             try:
-                message = await self._pool.call(import_message, data, digest, caller.actor)
+                async with self._room:
+                    message = await self._pool.call(import_message, data, digest, caller.actor)
             except DecodeError as error:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
             digest = message.digest

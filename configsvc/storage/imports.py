@@ -10,7 +10,7 @@ import asyncpg
 
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
-from configsvc.storage.operations import Slice, outcome_of
+from configsvc.storage.operations import Slice, fail_items, outcome_of
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -25,19 +25,47 @@ _TOO_LARGE = ItemFault(
 
 
 class SliceFailedError(Exception):
-    """PostgreSQL refused an item, or another transaction holds what it needs; nothing of the slice was done."""
+    """PostgreSQL refused an item; nothing of the slice was done."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"the slice that begins at item {outcome.place} failed: {outcome.error}")
         self.outcome = outcome
 
 
+class SliceHeldError(SliceFailedError):
+    """Another transaction held what an item needs for too long."""
+
+
+@asynccontextmanager
+async def written_at_once(connection: "Connection", places: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
+    """What is done under it for a slice is done as a whole, or undone; each thing that others hold is waited for so
+    long at most. Raises SliceFailedError or SliceHeldError.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute(_SQL["limit_waits"], f"{lock_seconds * 1000:.0f}ms")
+            yield
+            await connection.execute(_SQL["limit_waits_as_usual"])
+    except asyncpg.CheckViolationError as error:
+        too_large = error.constraint_name == "configuration_fits"
+        outcome = Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
+        # What else is refused was changed by others after the look at it.
+        raise SliceFailedError(outcome if too_large else _conflict(places)) from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise SliceFailedError(_conflict(places)) from error
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+        raise SliceHeldError(_conflict(places)) from error
+
+
+def _conflict(places: Slice) -> Outcome:
+    return Outcome(place=places.first, error=ItemError.CONFLICT)
+
+
 async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
     """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and whose configurations
-    nobody moves to another version, until the end of the transaction. Raises SliceFailedError.
+    nobody moves to another version, until the end of the transaction.
     """
-    async with _savepoint(connection, places):
-        rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
+    rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
     return {
         row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
     }
@@ -53,34 +81,34 @@ async def write(
     create_applications: bool,
 ) -> list[Outcome]:
     """Writes the waiting items of a slice within a transaction, and notes their outcomes. The newest versions are those
-    of the schemas, which are held. Raises SliceFailedError.
+    of the schemas, which are held.
     """
     bounds = (operation.id, places.first, places.last)
     context = (operation.actor, operation.reason, operation.request_id)
-    async with _savepoint(connection, places):
-        if create_applications:
-            await connection.execute(_SQL["create_applications"], *bounds, *context)
-        await connection.execute(_SQL["share_applications"], *bounds)
-        missing = await connection.fetch(_SQL["fail_without_application"], *bounds)
-        newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
-        rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
+    if create_applications:
+        await connection.execute(_SQL["create_applications"], *bounds, *context)
+    await connection.execute(_SQL["share_applications"], *bounds)
+    missing = await connection.fetch(_SQL["fail_without_application"], *bounds)
+    newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
+    rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
     outcomes = [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
     return outcomes + [outcome_of(row) for row in rows]
 
 
-@asynccontextmanager
-async def _savepoint(connection: "Connection", places: Slice) -> AsyncGenerator[None]:
-    try:
-        async with connection.transaction():
-            yield
-    except asyncpg.CheckViolationError as error:
-        too_large = error.constraint_name == "configuration_fits"
-        outcome = Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
-        # What else is refused was changed by others after the look at it.
-        raise SliceFailedError(outcome if too_large else _conflict(places)) from error
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.ForeignKeyViolationError) as error:
-        raise SliceFailedError(_conflict(places)) from error
+async def fail_held(connection: "Connection", operation_id: str, places: Slice) -> list[Outcome]:
+    """Notes of the waiting items of a slice that they failed, whose application, schema or configuration others hold
+    now. What is not held is this transaction's from now on.
+    """
+    rows = await connection.fetch(_SQL["fail_held"], operation_id, places.first, places.last)
+    return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]
 
 
-def _conflict(places: Slice) -> Outcome:
-    return Outcome(place=places.first, error=ItemError.CONFLICT)
+async def fail_alone(connection: "Connection", operation_id: str, outcome: Outcome) -> list[Outcome]:
+    """Notes of an item that it failed, and with it all that wait for its application, if that is still to be made:
+    another session is making it.
+    """
+    if outcome.error is not ItemError.CONFLICT:
+        await fail_items(connection, operation_id, (outcome,))
+        return [outcome]
+    rows = await connection.fetch(_SQL["fail_with_application"], operation_id, outcome.place)
+    return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]

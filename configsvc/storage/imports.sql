@@ -1,3 +1,60 @@
+-- name: limit_waits
+SELECT set_config('lock_timeout', $1, true);
+
+-- name: limit_waits_as_usual
+SET LOCAL lock_timeout TO DEFAULT;
+
+-- name: fail_held
+-- Of a slice, from place $2 to $3, the items that are about rows which others hold. The rows that are free are held from now on, as the writing will.
+WITH wanted AS MATERIALIZED (
+    SELECT place, application, name, schema
+    FROM operation_items
+    WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
+), free_applications AS (
+    SELECT name FROM applications
+    WHERE name = ANY (ARRAY(SELECT DISTINCT application FROM wanted))
+    FOR KEY SHARE SKIP LOCKED
+), free_schemas AS (
+    SELECT name FROM schemas
+    WHERE name = ANY (ARRAY(SELECT DISTINCT schema FROM wanted WHERE schema IS NOT NULL))
+    FOR KEY SHARE SKIP LOCKED
+), free_configurations AS (
+    SELECT application, name FROM configurations
+    WHERE (application, name) IN (SELECT application, name FROM wanted)
+    FOR NO KEY UPDATE SKIP LOCKED
+), held AS (
+    SELECT place FROM wanted
+    WHERE
+        (
+            application IN (SELECT name FROM applications)
+            AND application NOT IN (SELECT name FROM free_applications)
+        )
+        OR (schema IN (SELECT name FROM schemas) AND schema NOT IN (SELECT name FROM free_schemas))
+        OR (
+            EXISTS (SELECT FROM configurations AS c WHERE c.application = wanted.application AND c.name = wanted.name)
+            AND (application, name) NOT IN (SELECT application, name FROM free_configurations)
+        )
+)
+UPDATE operation_items AS i
+SET state = 'FAILED', error = 'CONFLICT', config = NULL
+FROM held
+WHERE i.operation_id = $1 AND i.place = held.place
+RETURNING i.place;
+
+-- name: fail_with_application
+UPDATE operation_items AS i
+SET state = 'FAILED', error = 'CONFLICT', config = NULL
+FROM operation_items AS failed
+WHERE failed.operation_id = $1 AND failed.place = $2 AND i.operation_id = $1 AND i.state = 'WAITING'
+    AND (
+        i.place = $2
+        OR (
+            i.application = failed.application
+            AND NOT EXISTS (SELECT FROM applications AS a WHERE a.name = failed.application)
+        )
+    )
+RETURNING i.place;
+
 -- name: create_applications
 -- Those of a slice, from place $2 to $3, that do not exist.
 INSERT INTO applications (name, updated_by, update_reason, update_request_id)

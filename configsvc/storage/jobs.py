@@ -33,12 +33,18 @@ Execute = Callable[[str], Awaitable[None]]
 
 
 class GiveBackError(Exception):
-    """The job is not done, and another process, or this one later, is to go on with it."""
+    """The job is not done, and another process, or this one later, is to go on with it, after a pause."""
+
+    def __init__(self, pause_seconds: float = 0.0) -> None:
+        super().__init__(f"to be taken up in {pause_seconds:.1f} s")
+        self.pause_seconds = pause_seconds
 
 
 async def enqueue(connection: "Connection", operation_id: str) -> None:
-    """Asks for the operation to be carried out, once the transaction is committed."""
-    await _queries(connection).enqueue(ENTRYPOINT, operation_id.encode(), dedupe_key=operation_id)
+    """Asks for the operation to be carried out, once the transaction is committed, unless that was asked for."""
+    await _queries(connection).enqueue(
+        [ENTRYPOINT], [operation_id.encode()], [0], dedupe_key=[operation_id], on_conflict="skip"
+    )
 
 
 def _queries(connection: "Connection") -> Queries:
@@ -47,7 +53,7 @@ def _queries(connection: "Connection") -> Queries:
 
 async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
     """Carries out jobs until stop is set and those under way have ended, which they are to do soon: execute takes the
-    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError.
+    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError or WriteConflictError.
     """
     with translated_errors():
         connection = await asyncpg.connect(
@@ -73,7 +79,7 @@ async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Ev
         try:
             await execute(job.payload.decode())
         except GiveBackError as error:
-            raise RetryRequested from error
+            raise RetryRequested(timedelta(seconds=error.pause_seconds)) from error
 
     # The manager sets its own event too when it hears no notifications, after which another takes its place.
     stopping = asyncio.create_task(_stop_with(stop, manager))

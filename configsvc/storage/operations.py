@@ -129,6 +129,7 @@ def _operation(row: "Record") -> BulkOperation:
         reason=row["reason"],
         request_id=row["request_id"],
         validate_only=row["validate_only"],
+        attempts=row["attempt_count"],
         total=row["total_count"],
         progress=Progress(
             done=row["done_count"],
@@ -201,11 +202,28 @@ def _item(row: "Record") -> OperationItem:
     )
 
 
-async def take_up(connection: "Connection", run: Run) -> BulkOperation | None:
-    """The operation, on which this run works from now on and no other; None when it has ended or is gone."""
-    if await connection.fetchval(_SQL["take_up"], run.operation_id, run.name) is None:
+async def take_up(connection: "Connection", run: Run, *, first_pause_seconds: float) -> BulkOperation | None:
+    """The operation, on which this run works from now on and no other; None when it has ended or is gone, or its next
+    attempt is to wait: from the begin of the first on for first_pause_seconds, of each other on for twice as long.
+    """
+    if await connection.fetchval(_SQL["take_up"], run.operation_id, run.name, first_pause_seconds) is None:
         return None
     return await get(connection, run.operation_id)
+
+
+async def seconds_to_attempt(connection: "Connection", operation_id: str) -> float | None:
+    """How long the next attempt is to wait; None when the operation has ended or is gone."""
+    return await connection.fetchval(_SQL["seconds_to_attempt"], operation_id)
+
+
+async def give_back(connection: "Connection", run: Run) -> None:
+    """Lets another take up the operation at once, as if this run had not."""
+    await connection.execute(_SQL["give_back"], run.operation_id, run.name)
+
+
+async def without_job(connection: "Connection", *, limit: int) -> list[str]:
+    """The ids of operations that nobody would ever carry out, for their jobs are lost."""
+    return [row["id"] for row in await connection.fetch(_SQL["without_job"], limit)]
 
 
 async def standing(connection: "Connection", run: Run) -> OperationState:

@@ -54,10 +54,34 @@ WHERE end_time < now() - interval '7 days' OR (state = 'STAGING' AND update_time
 LIMIT 1;
 
 -- name: take_up
+-- The next attempt is to wait for $3 seconds from the begin of this one on, twice as long each time, up to 16 times.
 UPDATE operations
-SET state = CASE state WHEN 'PENDING' THEN 'RUNNING' ELSE state END, run = $2, update_time = now()
-WHERE id = $1 AND state IN ('PENDING', 'RUNNING', 'CANCELLING')
+SET
+    state = CASE state WHEN 'PENDING' THEN 'RUNNING' ELSE state END, run = $2, attempt_count = attempt_count + 1,
+    next_attempt_time = now() + make_interval(secs => $3 * 2 ^ least(attempt_count, 4)), update_time = now()
+WHERE id = $1 AND (
+    (state IN ('PENDING', 'RUNNING') AND next_attempt_time <= now())
+    OR state = 'CANCELLING'
+)
 RETURNING id;
+
+-- name: seconds_to_attempt
+SELECT extract(EPOCH FROM next_attempt_time - now())::double precision FROM operations
+WHERE id = $1 AND state IN ('PENDING', 'RUNNING');
+
+-- name: give_back
+UPDATE operations SET attempt_count = attempt_count - 1, next_attempt_time = now(), update_time = now()
+WHERE id = $1 AND run = $2 AND end_time IS NULL;
+
+-- name: without_job
+-- Those that wait or run, and have been silent for a minute, while no job is there that would carry them.
+SELECT id FROM operations
+WHERE end_time IS NULL AND state <> 'STAGING' AND update_time < now() - interval '1 minute'
+    AND NOT EXISTS (
+        SELECT FROM pgqueuer WHERE pgqueuer.dedupe_key = operations.id AND pgqueuer.status IN ('queued', 'picked')
+    )
+ORDER BY id
+LIMIT $1;
 
 -- name: standing
 SELECT state FROM operations WHERE id = $1 AND run = $2;

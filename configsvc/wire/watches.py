@@ -1,5 +1,8 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
+import asyncio
+from collections.abc import Iterator
+
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     ConfigurationSelector,
@@ -14,7 +17,7 @@ from configsvc.feed import History
 from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
-from configsvc.wire.responses import grouped
+from configsvc.wire.responses import MESSAGE_LIMIT_BYTES, grouped
 
 MAX_SELECTORS = 100
 MAX_SELECTOR_KEYS = 1000
@@ -25,6 +28,8 @@ MOST_PROGRESS_SECONDS = 3600.0
 # Enough for the watches that are up to date; one that is behind encodes for itself.
 REMEMBERED_MESSAGES = 256
 REMEMBERED_BYTES = 16 * 1024 * 1024
+# Encoding holds the event loop up: some 10 ms for so many.
+EVENTS_AT_ONCE = 256
 
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
@@ -81,20 +86,27 @@ class WatchEncoder:
 
     def __init__(self) -> None:
         self._remembered: dict[CommitMessage, tuple[bytes, ...]] = {}
+        self._turn = asyncio.Lock()
         self.remembered_bytes = 0
 
-    def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
+    async def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
         match message:
             case CommitMessage(shared=True):
-                return self._remembered.get(message) or self._remember(message, _encoded_commit(history, message))
+                return self._remembered.get(message) or await self._encoded_once(history, message)
             case CommitMessage():
-                return _encoded_commit(history, message)
+                return await _encoded_commit(history, message)
             case ExistingMessage():
                 return _existing(history.epoch, message)
             case ProgressMessage(revision=revision, synced=synced):
                 response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
                 return (response.SerializeToString(),)
+
+    async def _encoded_once(self, history: History, message: CommitMessage) -> tuple[bytes, ...]:
+        # Who comes while it is being encoded waits for that, and goes on with it if its watch ends.
+        async with self._turn:
+            known = self._remembered.get(message)
+            return known or self._remember(message, await _encoded_commit(history, message))
 
     def _remember(self, message: CommitMessage, encoded: tuple[bytes, ...]) -> tuple[bytes, ...]:
         self._remembered[message] = encoded
@@ -119,18 +131,30 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
-def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
+async def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
+    bodies = [b""]
+    for start in range(0, len(message.events), EVENTS_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        for group in grouped(_events(message, start)):
+            body = WatchConfigurationsResponse(events=group).SerializeToString()
+            if len(bodies[-1]) + len(body) > MESSAGE_LIMIT_BYTES and bodies[-1]:
+                bodies.append(b"")
+            # The bytes of two messages after each other are those of a message with the fields of both.
+            bodies[-1] += body
     part = message.part
-    events = (
-        _event(part.changes[place], event_type, with_config=message.with_config) for place, event_type in message.events
-    )
-    groups = list(grouped(events)) or [[]]
     return tuple(
         WatchConfigurationsResponse(
-            revision=part.revision, epoch=history.epoch, events=group, more=part.more or number < len(groups)
+            revision=part.revision, epoch=history.epoch, more=part.more or number < len(bodies)
         ).SerializeToString()
-        for number, group in enumerate(groups, start=1)
+        + body
+        for number, body in enumerate(bodies, start=1)
     )
+
+
+def _events(message: CommitMessage, start: int) -> Iterator[ConfigurationEvent]:
+    for place, event_type in message.events[start : start + EVENTS_AT_ONCE]:
+        yield _event(message.part.changes[place], event_type, with_config=message.with_config)
 
 
 def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:

@@ -1,5 +1,7 @@
 """ImportConfigurations: what is written, what is refused, and what the operation tells of it."""
 
+import asyncio
+
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -19,12 +21,14 @@ from tests.bulk.operating import (
     ATOMIC,
     PER_ITEM,
     begin,
+    ended,
     imported,
     item,
     items_of,
     metadata_of,
     result_of,
 )
+from tests.log.reading import Session
 from tests.postgres import plain_connection
 from tests.schemas.calls import add_version, create_schema, create_version
 from tests.service import Service, violations_of
@@ -234,6 +238,14 @@ async def test_what_postgresql_refuses_fails_alone(service: Service) -> None:
     assert result_of(operation).created_count == 39
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports wait for what others hold until each attempt has failed once."""
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(imports, "LOCK_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_row_that_a_session_holds_fails_alone(service: Service, database_url: str) -> None:
     await create_application(service)
     await create(service, "held")
@@ -244,6 +256,87 @@ async def test_a_row_that_a_session_holds_fails_alone(service: Service, database
     (failed,) = await items_of(service, operation, failed_only=True)
     assert (failed.name, reason(failed)) == ("held", "WRITE_CONFLICT")
     assert await names(service) == ["a", "b", "held"]
+
+
+HOLDS = [
+    # An application that is being made, a schema, configurations, an application that is being renamed.
+    ("INSERT INTO applications (name) VALUES ('held-new')", "held-new"),
+    ("SELECT FROM schemas WHERE name = 'held' FOR UPDATE", "held-schema"),
+    ("UPDATE configurations SET comments = 'held' WHERE name LIKE 'row%'", "held-rows"),
+    ("UPDATE applications SET name = 'held-no-more' WHERE name = 'held'", "held"),
+]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_a_session_holds_fails_alone_however_many_items_it_has(service: Service, database_url: str) -> None:
+    for application in ("shop", "held"):
+        await create_application(service, application)
+    await create_schema(service, "held", PORT)
+    await imported(service, *(item(f"row{number}", {"n": 0}) for number in range(100)), upsert=True)
+    for number, (hold, held) in enumerate(HOLDS):
+        groups = {
+            "held": [item(f"a{place}", application="held") for place in range(100)],
+            "held-schema": [item(f"s{number}-{place}", {"port": 1}, schema="held") for place in range(100)],
+            "held-rows": [item(f"row{place}", {"n": number + 1}) for place in range(100)],
+            "held-new": [item(f"n{place}", application="held-new") for place in range(100)],
+        }
+        items = [one for together in zip(*groups.values(), strict=True) for one in together]
+        async with plain_connection(database_url) as psql, psql.transaction(), asyncio.timeout(30):
+            await psql.execute(hold)
+            operation = await imported(service, *items, mode=PER_ITEM, upsert=True, create_applications=True)
+        failed = await items_of(service, operation, failed_only=True)
+        assert {(one.application, one.name, reason(one)) for one in failed} == {
+            (one.application, one.name, "WRITE_CONFLICT") for one in groups[held]
+        }
+
+
+async def test_an_atomic_import_waits_for_what_a_session_holds(service: Service, database_url: str) -> None:
+    await create_application(service)
+    async with plain_connection(database_url) as psql:
+        async with psql.transaction():
+            await psql.execute("SELECT FROM applications FOR UPDATE")
+            operation = await begin(service, item("a"))
+            await until_waiting(psql)
+        assert result_of(await ended(service, operation)).created_count == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_atomic_import_fails_with_what_a_session_holds_for_too_long(
+    service: Service, database_url: str
+) -> None:
+    await create_application(service)
+    await create_application(service, "held")
+    async with plain_connection(database_url) as psql, psql.transaction():
+        await psql.execute("SELECT FROM applications WHERE name = 'held' FOR UPDATE")
+        made = [item(f"c{number}", application="held" if number % 2 else "shop") for number in range(100)]
+        operation = await imported(service, *made)
+    assert operation.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+    failed = await items_of(service, operation, failed_only=True)
+    assert [(one.place, reason(one)) for one in failed] == [(place, "WRITE_CONFLICT") for place in range(1, 100, 2)]
+    assert await names(service) == []
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_import_that_waits_too_long_for_keys_that_a_session_is_about_to_insert_fails(
+    service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "WAIT_LIMIT_SECONDS", 0.5)
+    await create_application(service)
+    async with plain_connection(database_url) as psql, psql.transaction():
+        await psql.execute(
+            "INSERT INTO configurations (application, name, config) "
+            "SELECT 'shop', 'c' || number, '{}' FROM generate_series(0, 99) AS number"
+        )
+        operation = await imported(service, *(item(f"c{number}") for number in range(100)), mode=PER_ITEM)
+        assert await names(service) == []
+    assert operation.error.code == grpc.StatusCode.ABORTED.value[0]
+
+
+async def until_waiting(psql: Session) -> None:
+    """Somebody waits for a lock."""
+    async with asyncio.timeout(20):
+        while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
 
 
 async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(

@@ -32,6 +32,25 @@ async def test_a_commit_larger_than_any_page_of_the_log_arrives_whole(
     validate(recording, await read_history(database_url))
 
 
+async def test_a_commit_that_is_read_and_encoded_in_slices_arrives_in_one_message(
+    service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.storage.log.RECORDS_AT_ONCE", 7)
+    monkeypatch.setattr("configsvc.wire.watches.EVENTS_AT_ONCE", 3)
+    await application(psql)
+    # The first two are told the same, which is encoded once.
+    async with recorded(service) as one, recorded(service) as other, recorded(service, watching(selector())) as third:
+        watches = (one, other, third)
+        for watch in watches:
+            await watch.until_synced()
+        await fill(psql, 100, size=200)
+        recordings = [await watch.until_revision(2) for watch in watches]
+    history = await read_history(database_url)
+    for recording in recordings:
+        assert [len(message.events) for message in recording.messages if message.revision == 2] == [100]
+        validate(recording, history)
+
+
 async def test_a_watch_of_little_is_told_of_the_end_of_a_large_commit(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
