@@ -259,8 +259,8 @@ class Operation(StrEnum):
 class ConfigurationChange:
     """One row of the log: what a commit did to one configuration, which is shown as it is afterwards.
 
-    Its config stands beside it, as JSON text of content_bytes: that takes a fraction of the memory, and most changes are
-    kept for nobody. Of a deleted configuration, the names are the last ones and there is no text.
+    Its config stands beside it, as JSON text of content_bytes: that takes a fraction of the memory, and most changes
+    are kept for nobody. Of a deleted configuration, the names are the last ones and there is no text.
     """
 
     operation: Operation
