@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from configsvc.bindings import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
-from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef
+from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef, Origin
 from configsvc.storage import role_bindings
 
 if TYPE_CHECKING:
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, and what it may do at the moment; standing is set where the call lasts."""
+    """Who calls, and what it may do at the moment; standing is set where the call lasts, origin where it may change
+    something.
+    """
 
     identity: Identity
     access: Access
     standing: Standing | None = None
+    origin: Origin | None = None
 
     @property
     def actor(self) -> str:
