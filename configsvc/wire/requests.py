@@ -145,7 +145,7 @@ def _path(parent: str, child: str) -> str:
 
 
 def write_context(request: AnyWrite, caller: Caller, violations: Violations) -> WriteContext:
-    """Who asks for the change, from where, and why. A request_id belongs to its caller, so that is in the fingerprint."""
+    """Who asks for the change, from where, and why. The actor is in the fingerprint: request_ids belong to callers."""
     assert caller.origin is not None
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     request_id = canonical_request_id(request.request_id, "request_id", violations)

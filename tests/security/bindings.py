@@ -22,12 +22,17 @@ async def create_application(service: Service, name: str) -> Application:
 
 
 async def bind(
-    service: Service, principal: str, role: Role.ValueType, application: str = "", *, by: str = "root", **fields: Any
+    service: Service,
+    principal: str,
+    role: Role.ValueType,
+    application: ApplicationRef | str | None = None,
+    *,
+    by: str = "root",
+    **fields: Any,
 ) -> RoleBinding:
     """The role for the application; without one, for all."""
-    if application:
-        fields["application"] = ApplicationRef(name=application)
-    request = CreateRoleBindingRequest(principal=principal, role=role, **fields)
+    ref = ApplicationRef(name=application) if isinstance(application, str) else application
+    request = CreateRoleBindingRequest(principal=principal, role=role, application=ref, **fields)
     return await service.access.CreateRoleBinding(request, metadata=bearing(by))
 
 

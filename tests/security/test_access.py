@@ -85,7 +85,7 @@ async def test_a_role_cannot_be_used_as_soon_as_its_deletion_is_answered(guarded
 
 async def test_an_admin_of_an_application_gives_roles_for_that_alone(guarded: Service) -> None:
     shop = (await bind(guarded, "user:bob", EDITOR, "shop", by="ann")).application_id
-    assert (await bind(guarded, "user:eve", ADMIN, by="ann", application=ApplicationRef(id=shop))).application == "shop"
+    assert (await bind(guarded, "user:eve", ADMIN, ApplicationRef(id=shop), by="ann")).application == "shop"
     bank = (await bind(guarded, "user:bob", EDITOR, "bank")).application_id
     for principal in ("user:ann", "user:bob", "group:everybody"):
         for role in (VIEWER, EDITOR, ADMIN):

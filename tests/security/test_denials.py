@@ -18,19 +18,18 @@ IMPORT = "ConfigurationService/ImportConfigurations"
 
 
 async def attempt(service: Service, metadata: tuple[tuple[str, str], ...]) -> None:
-    """A unary call, a stream and an upload, each refused."""
+    """A stream, a unary call and an upload, each refused."""
     watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(), metadata=metadata)
-    for call in (
-        service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=metadata),
-        watch.read(),
-        service.configurations.ImportConfigurations(iter([ImportConfigurationsRequest()]), metadata=metadata),
-    ):
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call
+    with pytest.raises(grpc.aio.AioRpcError):
+        await watch.read()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=metadata)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await service.configurations.ImportConfigurations(iter([ImportConfigurationsRequest()]), metadata=metadata)
 
 
 async def counted(metrics: Metrics, code: str) -> list[float]:
-    return [await metrics.value("configsvc_calls_total", method=name, code=code) for name in (CREATE, WATCH, IMPORT)]
+    return [await metrics.value("configsvc_calls_total", method=name, code=code) for name in (WATCH, CREATE, IMPORT)]
 
 
 async def test_denied_attempts_are_logged_as_warnings_and_counted(database_url: str, tmp_path: Path) -> None:
@@ -42,10 +41,10 @@ async def test_denied_attempts_are_logged_as_warnings_and_counted(database_url: 
         assert await counted(metrics, "PERMISSION_DENIED") == [1, 1, 1]
     calls = [line for line in lines if line["event"] == "call"]
     assert [(line["method"], line["code"], line["caller"], line["reason"]) for line in calls] == [
-        *((name, "UNAUTHENTICATED", "", "UnauthenticatedError") for name in (CREATE, WATCH, IMPORT)),
-        *((name, "PERMISSION_DENIED", "user:nobody", "PermissionDeniedError") for name in (CREATE, WATCH, IMPORT)),
+        *((name, "UNAUTHENTICATED", "", "UnauthenticatedError") for name in (WATCH, CREATE, IMPORT)),
+        *((name, "PERMISSION_DENIED", "user:nobody", "PermissionDeniedError") for name in (WATCH, CREATE, IMPORT)),
     ]
     assert {line["log_level"] for line in calls} == {"warning"}
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in calls)
     assert calls[0]["denied"].startswith("the call carries no bearer token")
-    assert calls[3]["denied"] == "the role admin is needed for all applications"
+    assert calls[4]["denied"] == "the role admin is needed for all applications"
