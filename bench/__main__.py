@@ -15,7 +15,7 @@ import uvloop
 
 from bench import plot, report
 from bench.plan import FULL, QUICK
-from bench.results import Results, load, save
+from bench.results import Results, completed, load, save
 from bench.suite import Group, measure
 
 PROJECT = Path(__file__).parent.parent
@@ -36,7 +36,10 @@ ResultsPath = Annotated[Path, typer.Option("--results", help="The results, as ru
 @app.command("run")
 def run_command(
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works: no figures.")] = False,
-    only: Annotated[list[Group] | None, typer.Option(help="Measure this alone; may be given again.")] = None,
+    only: Annotated[
+        list[Group] | None,
+        typer.Option(help="Measure this alone, and keep the other rows of the file; may be given again."),
+    ] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="How often each figure is taken.")] = None,
     output: Annotated[Path, typer.Option(help="Where the results go.")] = LATEST,
 ) -> None:
@@ -48,10 +51,14 @@ def run_command(
     os.chdir(PROJECT)
     # What the embedded PostgreSQL logs would stand in the table.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    # Read first: minutes of measuring are not for a file that cannot be read.
+    earlier = load(output) if only and output.exists() else None
     try:
         results = uvloop.run(_ended_by_sigterm(measure(plan, only or list(Group))))
     except asyncio.CancelledError:
         raise typer.Exit(1) from None
+    if earlier is not None:
+        results = completed(results, earlier)
     save(results, output)
     report.show(results)
     if results.failed:

@@ -54,7 +54,7 @@ def _title(results: Results) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        row.title,
+        f"{row.title} (taken {row.taken})" if row.taken else row.title,
         _shown(row.ours, row.unit),
         _titled(row.limit, row.limit_title, row.unit),
         _titled(row.etcd, row.etcd_title, row.unit),

@@ -1,7 +1,7 @@
 """What was measured, and how it stands to its limit and its target."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -42,7 +42,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `compared` is ours / limit (ratio), ours - limit (difference) or ours (value)."""
+    """One line of the table. `compared` is ours / limit (ratio), ours - limit (difference) or ours (value).
+
+    taken says when, if that was in an earlier run.
+    """
 
     key: str
     title: str
@@ -56,6 +59,7 @@ class Row:
     target: Target | None
     compared: float | None
     met: bool | None
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,15 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The value that so many of a hundred do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def completed(new: Results, earlier: Results) -> Results:
+    """The new results, and of the earlier ones what was not measured again; a quick run goes with no other."""
+    if new.quick != earlier.quick:
+        return new
+    kept = {row.key: replace(row, taken=row.taken or earlier.taken) for row in earlier.rows}
+    rows = kept | {row.key: row for row in new.rows}
+    return replace(new, rows=tuple(rows.values()), curves=new.curves or earlier.curves)
 
 
 _results = TypeAdapter(Results)

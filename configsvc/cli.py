@@ -1,6 +1,7 @@
 """The command line: `configsvc serve` and `configsvc migrate`."""
 
 import asyncio
+import gc
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,9 @@ from configsvc.logs import configure_logs
 from configsvc.settings import Settings
 from configsvc.start import StartError, database_url, prepare_database
 from configsvc.supervisor import supervise
+
+# How many more objects there are than when the garbage collector last looked, before it looks again.
+GARBAGE_OBJECTS = 10_000
 
 app = typer.Typer(
     help="A configuration service: versioned JSON over gRPC, kept in PostgreSQL, watched without loss.",
@@ -156,6 +160,9 @@ def _settings(**flags: Any) -> Settings:
 
 
 def _run(main: Any) -> None:
+    # What is loaded by now stays, and what calls and batches make is mostly gone before it is worth being looked at.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
     try:
         uvloop.run(main)
     except (StartError, EmbeddedPostgresError) as error:

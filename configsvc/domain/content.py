@@ -3,6 +3,8 @@
 import json
 import math
 
+from pydantic_core import to_json
+
 from configsvc.domain.errors import Violations
 
 JsonValue = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
@@ -16,7 +18,7 @@ MAX_NUMBER = 2**53 - 1
 
 def encode_json(value: JsonValue) -> str:
     """Compact JSON text."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return to_json(value).decode()
 
 
 def copy_of_json(value: JsonObject) -> JsonObject:

@@ -269,12 +269,13 @@ class Operation(StrEnum):
 class ConfigurationChange:
     """One row of the log: what a commit did to one configuration, which is shown as it is afterwards.
 
-    content_bytes is the size of its config as JSON text. Of a deleted configuration, the names are the last ones and
-    config is None.
+    Its config stands beside it, as JSON text of content_bytes: that takes a fraction of the memory, and most changes
+    are kept for nobody. Of a deleted configuration, the names are the last ones and there is no text.
     """
 
     operation: Operation
     configuration: Configuration
+    config_text: str | None
     content_bytes: int
     previous_version: int
     previous_application_id: str

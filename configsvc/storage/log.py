@@ -200,7 +200,7 @@ def _change(row: "asyncpg.Record") -> ConfigurationChange:
             application=row["application"],
             name=row["name"],
             comments=row["comments"],
-            config=row["config"],
+            config=None,
             schema=None
             if row["schema"] is None
             else SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
@@ -211,6 +211,7 @@ def _change(row: "asyncpg.Record") -> ConfigurationChange:
             created_by=row["created_by"],
             updated_by=row["updated_by"],
         ),
+        config_text=row["config_text"],
         content_bytes=row["content_bytes"],
         previous_version=row["previous_version"],
         previous_application_id=row["previous_application_id"],

@@ -54,7 +54,7 @@ WITH next_commits AS (
 SELECT
     revision_counter.revision AS head, compaction.revision AS compacted_revision, before.revision AS revision_before, before.id AS commit_id_before,
     before.time AS commit_time_before, m.revision, m.commit_id, m.commit_time, m.ordinal, m.kind, m.operation,
-    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, m.content AS config, m.content_bytes,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, m.content::text AS config_text, m.content_bytes,
     m.schema, m.schema_version, m.version, m.create_time, m.time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
     m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.is_last
 FROM compaction

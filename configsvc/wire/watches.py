@@ -1,5 +1,7 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
+import json
+
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     ConfigurationSelector,
@@ -12,6 +14,7 @@ from configsvc.domain.names import check_name
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.feed import History
 from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
+from configsvc.wire.content import struct_of
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
@@ -135,7 +138,10 @@ def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ..
 
 def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:
     deleted = event_type is EventType.DELETED
-    configuration = configuration_message(change.configuration, with_config=with_config and not deleted)
+    configuration = configuration_message(change.configuration)
+    if with_config and not deleted:
+        assert change.config_text is not None
+        configuration.config.CopyFrom(struct_of(json.loads(change.config_text)))
     if deleted:
         configuration.application_id = change.previous_application_id
         configuration.application = change.previous_application

@@ -45,6 +45,7 @@ def change(
     return ConfigurationChange(
         operation=operation,
         configuration=configuration,
+        config_text="{}",
         content_bytes=0,
         previous_version=1,
         previous_application_id=f"#{before[0]}",
