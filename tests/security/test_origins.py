@@ -1,11 +1,13 @@
 """Where each change came from: the peer of its call, and the change request that the call named."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
+from google.longrunning.operations_proto_pb2 import Operation
 from grpc import StatusCode
+from ulid import ULID
 
 from configapi.v1.access_service_pb2 import CreateRoleBindingRequest, DeleteRoleBindingRequest
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -25,7 +27,7 @@ from configapi.v1.configuration_service_pb2 import (
     RollbackConfigurationRequest,
     UpdateConfigurationRequest,
 )
-from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.schema_pb2 import Closing
 from configapi.v1.schema_service_pb2 import (
     CreateSchemaRequest,
     CreateSchemaVersionRequest,
@@ -35,13 +37,12 @@ from configapi.v1.schema_service_pb2 import (
     MigrateConfigurationsRequest,
     SchemaVersionMode,
 )
+from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, creation, failing, key, update
 from tests.bulk.operating import PER_ITEM, ended, item, messages
 from tests.log.reading import Session
 from tests.security.bindings import ADMIN, VIEWER
 from tests.service import Service, connected, struct
-
-SHOP = ApplicationRef(name="shop")
 
 
 async def changes_after(service: Service, revision: int) -> list[Change]:
@@ -57,122 +58,80 @@ def named(change_request: str) -> Sequence[tuple[str, str]]:
     return (("x-change-request", change_request),)
 
 
+@dataclass(slots=True)
+class Witness:
+    """Looks at what each call changed: they come one after the other."""
+
+    service: Service
+    revision: int = 0
+    peers: set[str] = field(default_factory=set[str])
+
+    async def see(self, count: int, call: Awaitable[object]) -> None:
+        """The call makes so many changes, and all of them name its change request."""
+        answer = await call
+        if isinstance(answer, Operation):
+            await ended(self.service, answer)
+        found = await changes_after(self.service, self.revision)
+        assert [one.change_request for one in found] == ["CR-1 of ops"] * count
+        self.peers |= {one.peer for one in found}
+        self.revision = found[0].revision
+
+
 async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(service: Service) -> None:
-    applications, configurations, schemas = service.applications, service.configurations, service.schemas
-    binding: str = (
-        await service.access.CreateRoleBinding(CreateRoleBindingRequest(principal="user:z", role=VIEWER))
-    ).id
+    applications, configurations, access = service.applications, service.configurations, service.access
+    witness, cr = Witness(service), named("CR-1 of ops")
+    await witness.see(1, applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=cr))
+    await witness.see(1, configurations.CreateConfiguration(creation("web"), metadata=cr))
+    patched = UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"n": 1}), request_id=str(ULID()))
+    await witness.see(1, configurations.UpdateConfiguration(patched, metadata=cr))
+    await witness.see(1, configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web")), metadata=cr))
+    restored = RollbackConfigurationRequest(key=key("web"))
+    await witness.see(1, configurations.RollbackConfiguration(restored, metadata=cr))
+    everywhere = await access.CreateRoleBinding(CreateRoleBindingRequest(principal="user:a", role=VIEWER), metadata=cr)
+    witness.revision = everywhere.revision
+    await witness.see(1, access.DeleteRoleBinding(DeleteRoleBindingRequest(id=everywhere.id), metadata=cr))
+    bound = CreateRoleBindingRequest(principal="user:a", role=ADMIN, application=ApplicationRef(name="shop"))
+    await witness.see(1, access.CreateRoleBinding(bound, metadata=cr))
+    # Its configuration carries the name.
+    renamed = UpdateApplicationRequest(name="shop", application=Application(name="store"))
+    await witness.see(2, applications.UpdateApplication(renamed, metadata=cr))
+    # With it go its configuration and its role binding.
+    request = DeleteApplicationRequest(name="store", force=True)
+    await witness.see(3, applications.DeleteApplication(request, metadata=cr))
+    (peer,) = witness.peers
+    assert peer.startswith("ipv4:127.0.0.1:")
 
-    async def after_import() -> None:
-        """An import that makes an application too, and updates."""
-        for config in ({"n": 1}, {"n": 2}):
-            stream = messages(
-                [item("i", config, application="made")], mode=PER_ITEM, create_applications=True, upsert=True
-            )
-            await ended(service, await configurations.ImportConfigurations(stream, metadata=named("CR-1 of ops")))
 
-    async def after_migration() -> None:
-        request = MigrateConfigurationsRequest(schema="s", to_version=3)
-        await ended(service, await schemas.MigrateConfigurations(request, metadata=named("CR-1 of ops")))
+async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its_call(service: Service) -> None:
+    configurations, schemas = service.configurations, service.schemas
+    witness, cr = Witness(service), named("CR-1 of ops")
 
-    def with_metadata(method: Any, request: Any) -> Any:
-        return lambda: method(request, metadata=named("CR-1 of ops"))
+    def version(document: JsonObject, **fields: Any) -> CreateSchemaVersionRequest:
+        return CreateSchemaVersionRequest(
+            name="s", document=struct(document), closing=Closing.CLOSING_AS_WRITTEN, **fields
+        )
 
-    steps: list[tuple[int, Any]] = [
-        (1, with_metadata(applications.CreateApplication, CreateApplicationRequest(name="shop"))),
-        (
-            1,
-            with_metadata(
-                schemas.CreateSchema,
-                CreateSchemaRequest(name="s", document=struct({"type": "object"}), closing="CLOSING_AS_WRITTEN"),
-            ),
-        ),
-        (1, with_metadata(configurations.CreateConfiguration, creation("web", schema=SchemaVersionRef(schema="s")))),
-        # The configuration that is pinned moves with it.
-        (
-            2,
-            with_metadata(
-                schemas.CreateSchemaVersion,
-                CreateSchemaVersionRequest(
-                    name="s", document=struct({"minProperties": 0}), closing="CLOSING_AS_WRITTEN"
-                ),
-            ),
-        ),
-        (
-            1,
-            with_metadata(
-                schemas.CreateSchemaVersion,
-                CreateSchemaVersionRequest(
-                    name="s",
-                    document=struct({"maxProperties": 9}),
-                    closing="CLOSING_AS_WRITTEN",
-                    mode=SchemaVersionMode.SCHEMA_VERSION_MODE_PINNED,
-                ),
-            ),
-        ),
-        (1, after_migration),
-        (
-            1,
-            with_metadata(
-                schemas.ImportSchemas, ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
-            ),
-        ),
-        (1, with_metadata(schemas.DeleteSchema, DeleteSchemaRequest(name="t"))),
-        (
-            1,
-            with_metadata(
-                configurations.UpdateConfiguration,
-                UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"n": 1})),
-            ),
-        ),
-        (
-            1,
-            with_metadata(
-                configurations.UpdateConfiguration,
-                UpdateConfigurationRequest(
-                    key=key("web"), merge_patch=struct({"n": 2}), request_id="01ARZ3NDEKTSV4RRFFQ69G5FAV"
-                ),
-            ),
-        ),
-        (1, with_metadata(configurations.DeleteConfiguration, DeleteConfigurationRequest(key=key("web")))),
-        (1, with_metadata(configurations.RollbackConfiguration, RollbackConfigurationRequest(key=key("web")))),
-        (
-            1,
-            with_metadata(
-                service.access.CreateRoleBinding,
-                CreateRoleBindingRequest(principal="user:a", role=ADMIN, application=SHOP),
-            ),
-        ),
-        # Its configuration carries the name.
-        (
-            2,
-            with_metadata(
-                applications.UpdateApplication,
-                UpdateApplicationRequest(name="shop", application=Application(name="store")),
-            ),
-        ),
-        # With it go its configuration and its role binding.
-        (3, with_metadata(applications.DeleteApplication, DeleteApplicationRequest(name="store", force=True))),
-        (1, with_metadata(service.access.DeleteRoleBinding, DeleteRoleBindingRequest(id=binding))),
-        (3, after_import),
-        (
-            1,
-            with_metadata(
-                configurations.BatchWriteConfigurations,
-                BatchWriteConfigurationsRequest(
-                    writes=[ConfigurationWrite(delete=ConfigurationDeletionItem(key=key("i", "made")))]
-                ),
-            ),
-        ),
-    ]
-    peers: set[str] = set()
-    for number, (expected, step) in enumerate(steps):
-        revision = await head(service)
-        await step()
-        found = await changes_after(service, revision)
-        assert (number, len(found), {one.change_request for one in found}) == (number, expected, {"CR-1 of ops"})
-        peers |= {one.peer for one in found}
-    (peer,) = peers
+    made = CreateSchemaRequest(name="s", document=struct({"type": "object"}), closing=Closing.CLOSING_AS_WRITTEN)
+    await witness.see(1, schemas.CreateSchema(made, metadata=cr))
+    # The application is made too; then the configuration is updated.
+    for number, count in ((1, 2), (2, 1)):
+        stream = messages(
+            [item("web", {"n": number}, schema="s")], mode=PER_ITEM, create_applications=True, upsert=True
+        )
+        await witness.see(count, configurations.ImportConfigurations(stream, metadata=cr))
+    # The configuration that is pinned moves with it.
+    await witness.see(2, schemas.CreateSchemaVersion(version({"minProperties": 0}), metadata=cr))
+    pinned = version({"maxProperties": 9}, mode=SchemaVersionMode.SCHEMA_VERSION_MODE_PINNED)
+    await witness.see(1, schemas.CreateSchemaVersion(pinned, metadata=cr))
+    migration = MigrateConfigurationsRequest(schema="s", to_version=3)
+    await witness.see(1, schemas.MigrateConfigurations(migration, metadata=cr))
+    imported = ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
+    await witness.see(1, schemas.ImportSchemas(imported, metadata=cr))
+    await witness.see(1, schemas.DeleteSchema(DeleteSchemaRequest(name="t"), metadata=cr))
+    deletion = ConfigurationWrite(delete=ConfigurationDeletionItem(key=key("web")))
+    batch = BatchWriteConfigurationsRequest(writes=[deletion])
+    await witness.see(1, configurations.BatchWriteConfigurations(batch, metadata=cr))
+    (peer,) = witness.peers
     assert peer.startswith("ipv4:127.0.0.1:")
 
 
@@ -241,14 +200,12 @@ async def test_no_field_of_a_request_forges_who_made_a_change(service: Service) 
         assert one.peer.startswith("ipv4:127.0.0.1:")
 
 
-@pytest.mark.parametrize("metadata", [named("x" * 257), named(""), (*named("a"), *named("b"))])
-async def test_a_change_request_that_cannot_be_kept_is_refused(
-    service: Service, metadata: Sequence[tuple[str, str]]
-) -> None:
-    with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
-        await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=metadata)
-    # Reads are not asked for it.
-    await service.applications.ListApplications(ListApplicationsRequest(), metadata=metadata)
+async def test_a_change_request_that_cannot_be_kept_is_refused(service: Service) -> None:
+    for metadata in (named("x" * 257), named(""), (*named("a"), *named("b"))):
+        with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+            await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=metadata)
+        # Reads are not asked for it.
+        await service.applications.ListApplications(ListApplicationsRequest(), metadata=metadata)
     longest = named("~" * 256)
     await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=longest)
     (made,) = await changes_after(service, 0)
