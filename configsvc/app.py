@@ -9,6 +9,7 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
+from configsvc.access import RoleBindings
 from configsvc.applications import Applications
 from configsvc.audit import Audit
 from configsvc.bindings import Bindings
@@ -31,6 +32,7 @@ from configsvc.operations import Operations
 from configsvc.pinned_checks import Snapshots
 from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
+from configsvc.rpc.access_service import AccessServicer
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.authentication import Authenticator
@@ -217,6 +219,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             parts.migrations,
         ),
         "AuditService": AuditServicer(Audit(database)),
+        "AccessService": AccessServicer(RoleBindings(database, writes, feed)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()

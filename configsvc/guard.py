@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from configsvc.bindings import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
-from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef
+from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef, Origin
 from configsvc.shares import Share
 from configsvc.storage import role_bindings
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
-    apart; standing is set where the call lasts.
+    apart; standing is set where the call lasts, origin where it may change something.
     """
 
     identity: Identity
     access: Access
     share: Share | None = None
     standing: Standing | None = None
+    origin: Origin | None = None
 
     @property
     def actor(self) -> str:

@@ -19,6 +19,7 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.guard import Caller
 from configsvc.process_pool import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations
@@ -102,7 +103,7 @@ class Imports:
         self._writes = writes
         self._pool = pool
 
-    async def start(self, messages: AsyncIterable[ImportMessage], actor: str) -> BulkOperation:
+    async def start(self, messages: AsyncIterable[ImportMessage], caller: Caller) -> BulkOperation:
         """Stages what the messages bring, and lets the operation begin after the last.
 
         Raises InvalidRequestError, RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
@@ -114,7 +115,7 @@ class Imports:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
                 settings = message.settings
-                context = _context(message, actor)
+                context = _context(message, caller)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
             _check_count(settings, staging.count)
@@ -304,9 +305,11 @@ def _require_same(before: Mapping[str, "PinnedSchema"], now: Mapping[str, "Pinne
         raise SchemaMovedError
 
 
-def _context(message: ImportMessage, actor: str) -> WriteContext:
+def _context(message: ImportMessage, caller: Caller) -> WriteContext:
+    assert caller.origin is not None
     return WriteContext(
-        actor=actor,
+        actor=caller.actor,
+        origin=caller.origin,
         reason=message.reason,
         request_id=message.request_id,
         fingerprint=message.digest,

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from configapi.v1.access_service_pb2_grpc import AccessServiceStub
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.audit_service_pb2_grpc import AuditServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
@@ -26,6 +27,7 @@ from configsvc.rpc.server import Server
 from configsvc.settings import Settings
 
 if TYPE_CHECKING:
+    from configapi.v1.access_service_pb2_grpc import AccessServiceAsyncStub
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
     from configapi.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
@@ -45,6 +47,7 @@ class Service:
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     schemas: "SchemaServiceAsyncStub"
+    access: "AccessServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
     server: "ServerServiceAsyncStub"
     items: "OperationServiceAsyncStub"
@@ -93,6 +96,7 @@ async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service
             applications=ApplicationServiceStub(channel),
             configurations=ConfigurationServiceStub(channel),
             schemas=SchemaServiceStub(channel),
+            access=AccessServiceStub(channel),
             audit=AuditServiceStub(channel),
             server=ServerServiceStub(channel),
             items=OperationServiceStub(channel),

@@ -60,6 +60,10 @@ class Grant:
     application_id: str | None
     application: str | None
 
+    def __str__(self) -> str:
+        where = "all applications" if self.application_id is None else f"application {self.application}"
+        return f"{self.role.name.lower()} of {where} to {self.principal}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBinding:

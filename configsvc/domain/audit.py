@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from configsvc.domain.models import ApplicationRef, Kind, Operation, SchemaVersionRef
+from configsvc.domain.access import Role
+from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, SchemaVersionRef
 
 
 class Place(NamedTuple):
@@ -18,7 +19,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What one commit did to one resource; time is that of the commit. previous_name is empty where the name stayed,
-    the application where the resource has none.
+    the application where the resource has none. role is that of a role binding.
     """
 
     place: Place
@@ -35,6 +36,8 @@ class Change:
     actor: str
     reason: str
     request_id: str
+    origin: Origin
+    role: Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,13 +198,22 @@ class ConfigurationQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a change came from: the address of the call's peer, and the change request that the call named, if any."""
+
+    peer: str
+    change_request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteContext:
-    """Who changes something, why, and how to recognise the call when it comes again.
+    """Who changes something, from where and why, and how to recognise the call when it comes again.
 
     fingerprint is a digest of everything that the call asks for, but for its request_id.
     """
 
     actor: str
+    origin: Origin
     reason: str
     request_id: str
     fingerprint: bytes

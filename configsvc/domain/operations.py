@@ -21,7 +21,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.domain.models import SchemaVersionRef
+from configsvc.domain.models import Origin, SchemaVersionRef
 
 
 class OperationKind(StrEnum):
@@ -74,6 +74,7 @@ class BulkOperation:
     state: OperationState
     settings: JsonObject
     actor: str
+    origin: Origin
     reason: str
     request_id: str
     validate_only: bool

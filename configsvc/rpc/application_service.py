@@ -29,7 +29,7 @@ class ApplicationServicer:
         violations = Violations()
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         return application_message(await self._applications.create(name, comments, context))
 
@@ -67,7 +67,7 @@ class ApplicationServicer:
         ref = requests.application_ref(request, "", violations)
         update = requests.application_update(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         return application_message(
             await self._applications.update(ref, update, expected_version=expected_version, context=context)
@@ -77,7 +77,7 @@ class ApplicationServicer:
         violations = Violations()
         ref = requests.application_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         revision = await self._applications.delete(
             ref, force=request.force, expected_version=expected_version, context=context

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -19,12 +20,15 @@ from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate
+from configsvc.rpc.origins import origin_of
 from configsvc.rpc.permissions import Needed
 
 log = structlog.get_logger()
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
+# Status codes that an operator wants to hear of: somebody tried what is not theirs.
+DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
@@ -74,6 +78,7 @@ class Method:
         self._name = name
         self._gate = gate
         self._needed = needed
+        self._changes_something = changes_something
         self._level = logging.INFO if changes_something else logging.DEBUG
         # Asked once: a line that nobody wants costs the calls nothing.
         self.tells_success = log.is_enabled_for(self._level)
@@ -81,7 +86,8 @@ class Method:
     async def let_in(self, call: Call) -> Caller:
         """Who calls.
 
-        Raises UnauthenticatedError, RateLimitedError, PermissionDeniedError or DatabaseUnavailableError.
+        Raises UnauthenticatedError, RateLimitedError, PermissionDeniedError, DatabaseUnavailableError or
+        InvalidRequestError.
         """
         gate = self._gate
         identity = gate.known(call.context) or await gate.identify(call.context)
@@ -92,6 +98,8 @@ class Method:
             await gate.slow_down()
             raise
         self._needed.check(caller)
+        if self._changes_something:
+            caller = replace(caller, origin=origin_of(call.context))
         return caller
 
     @contextmanager
@@ -107,7 +115,7 @@ class Method:
     def tell_end(self, code: str, call: Call, **more: str) -> None:
         """Logs a call that failed, or a stream that ended."""
         self.metrics.count(code)
-        self._tell(logging.INFO, code, call, **more)
+        self._tell(logging.WARNING if code in DENIALS else logging.INFO, code, call, **more)
 
     def _tell(self, level: int, code: str, call: Call, **more: str) -> None:
         log.log(
@@ -245,7 +253,10 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
     context = call.context
     if isinstance(error, ConfigsvcError):
         failure = failure_of(error)
-        method.tell_end(failure.code.name, call, call_id=call_id, reason=_cause(error))
+        code = failure.code.name
+        # The text tells what was asked for, in names of the request alone.
+        denied = {"denied": failure.message} if code in DENIALS else {}
+        method.tell_end(code, call, call_id=call_id, reason=_cause(error), **denied)
         await _abort(context, failure)
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.

@@ -88,7 +88,7 @@ class ConfigurationServicer:
         comments = requests.comments(request.comments, "comments", violations)
         config = requests.required_config(request, "", violations)
         schema = requests.new_pin(request, "", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         creation = Creation(
             application=application, name=name, comments=comments, config=config, schema=schema, context=context
@@ -157,7 +157,7 @@ class ConfigurationServicer:
         ref = requests.configuration_ref(request, "", violations)
         values = requests.configuration_update(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         update = Update(ref=ref, values=values, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.update(update))
@@ -168,7 +168,7 @@ class ConfigurationServicer:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
@@ -214,7 +214,7 @@ class ConfigurationServicer:
         ref = requests.configuration_ref(request, "", violations)
         version = requests.non_negative(request.version, "version", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         rollback = Rollback(ref=ref, version=version, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.roll_back(rollback))
@@ -239,7 +239,7 @@ class ConfigurationServicer:
     ) -> BatchWriteConfigurationsResponse:
         violations = Violations()
         check_number(request, violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         writes: list[JointWrite] = []
         for place, message in enumerate(request.writes[:MAX_WRITES]):
             write = joint_write(message, f"writes[{place}]", context, violations)

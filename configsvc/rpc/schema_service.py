@@ -60,12 +60,12 @@ class SchemaServicer:
         self._importer = importer
 
     async def MigrateConfigurations(self, request: MigrateConfigurationsRequest, caller: Caller) -> Operation:
-        wanted = await asyncio.to_thread(schema_requests.migration, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.migration, request, caller)
         operation = await self._migrations.start(wanted.settings, wanted.application, wanted.context)
         return operation_message(operation)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:
-        wanted = await asyncio.to_thread(schema_requests.new_schema, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.new_schema, request, caller)
         created = await self._schemas.create(wanted.name, wanted.comments, wanted.new, wanted.context)
         return schema_message(created, wanted.new.additions)
 
@@ -108,7 +108,7 @@ class SchemaServicer:
         )
 
     async def CreateSchemaVersion(self, request: CreateSchemaVersionRequest, caller: Caller) -> SchemaVersion:
-        wanted = await asyncio.to_thread(schema_requests.new_version, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.new_version, request, caller)
         created = await self._versions.create(
             wanted.ref,
             wanted.new,
@@ -155,11 +155,11 @@ class SchemaServicer:
         violations = Violations()
         ref = schema_requests.schema_ref(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         revision = await self._schemas.delete(ref, expected_version=expected_version, context=context)
         return DeleteSchemaResponse(revision=revision)
 
     async def ImportSchemas(self, request: ImportSchemasRequest, caller: Caller) -> ImportSchemasResponse:
-        wanted = await asyncio.to_thread(schema_requests.schema_import, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.schema_import, request, caller)
         return import_message(await self._importer.run(wanted.imported, strict=wanted.strict, context=wanted.context))

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from configapi.v1 import (
+    access_service_pb2,
     application_service_pb2,
     audit_service_pb2,
     configuration_service_pb2,
@@ -41,6 +42,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
     schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

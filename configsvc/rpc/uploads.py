@@ -28,7 +28,7 @@ class Uploads:
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
         """The operation that the requests begin. Raises what `Imports.start` raises."""
-        return operation_message(await self._imports.start(self._read(requests, caller), caller.actor))
+        return operation_message(await self._imports.start(self._read(requests, caller), caller))
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
         digest = b""

@@ -8,6 +8,7 @@ from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ async def insert(
 ) -> Written:
     """Raises ResourceExistsError."""
     version = await connection.fetchval(
-        _SQL["insert"], application_id, name, comments, context.actor, context.reason, context.request_id
+        _SQL["insert"],
+        application_id,
+        name,
+        comments,
+        context.actor,
+        context.reason,
+        context.request_id,
+        stored(context.origin),
     )
     if version is None:
         raise ResourceExistsError("application", name)
@@ -63,6 +71,7 @@ async def update(
             context.actor,
             context.reason,
             context.request_id,
+            stored(context.origin),
             timeout=LARGE_WRITE_ANSWER_SECONDS,
         )
     except UniqueViolationError as error:

@@ -1,12 +1,12 @@
 -- name: insert
-INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id, update_origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO NOTHING
 RETURNING version;
 
 -- name: update
 UPDATE applications
-SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6
+SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6, update_origin = $7
 WHERE id = $1
 RETURNING version;
 

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
 from configsvc.storage.configurations import schema_of
+from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -119,4 +121,6 @@ def _change(row: "Record") -> Change:
         actor=row["actor"],
         reason=row["reason"],
         request_id=row["request_id"],
+        origin=origin_of(row["origin"]),
+        role=Role[row["role"] or "NONE"],
     )

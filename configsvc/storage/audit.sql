@@ -26,7 +26,8 @@ LEFT JOIN (
             SELECT
                 commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
                 r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
-                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id, r.origin,
+                CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM commits
             CROSS JOIN LATERAL (
                 -- Of a very large commit no more is read than is looked at.
@@ -73,7 +74,8 @@ LEFT JOIN (
             SELECT
                 commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
                 r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
-                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id, r.origin,
+                CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM change_records AS r
             -- One after the other, so that no more of them are read than it takes, also of a resource that has most of the log.
             CROSS JOIN LATERAL (SELECT * FROM commits WHERE id = r.commit_id LIMIT 1) AS commits
@@ -91,6 +93,6 @@ ORDER BY page.version DESC;
 -- name: kind_of
 -- The kind of the resource with the id $1, also of one that was deleted.
 SELECT kind
-FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA']) AS kinds (kind)
+FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA', 'ROLE_BINDING']) AS kinds (kind)
 WHERE EXISTS (SELECT FROM change_records AS r WHERE r.kind = kinds.kind AND r.resource_id = $1)
 LIMIT 1;

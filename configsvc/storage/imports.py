@@ -11,6 +11,7 @@ import asyncpg
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
 from configsvc.storage.operations import Slice, fail_items, outcome_of
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ async def write(
     of the schemas, which are held.
     """
     bounds = (operation.id, places.first, places.last)
-    context = (operation.actor, operation.reason, operation.request_id)
+    context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
     if create_applications:
         await connection.execute(_SQL["create_applications"], *bounds, *context)
     await connection.execute(_SQL["share_applications"], *bounds)

@@ -1,6 +1,6 @@
 -- name: stage
-INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only, origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: keep_staging
 -- Tells housekeeping that the stream goes on.
