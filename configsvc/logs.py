@@ -1,6 +1,7 @@
 """Logs: JSON in a pipe, readable on a terminal, on standard error."""
 
 import logging
+import os
 import sys
 from typing import Literal
 
@@ -8,7 +9,9 @@ import structlog
 
 
 def configure_logs(level: str, form: Literal["auto", "json", "console"], **fields: object) -> None:
-    """Sets up the logs of this process. Every line carries the fields."""
+    """Sets up the logs of this process, before gRPC is loaded. Every line carries the fields."""
+    # gRPC writes to standard error by itself, a line for each handshake that fails: anyone could fill the logs.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
 
