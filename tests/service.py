@@ -91,6 +91,8 @@ async def connected(
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        # The address of a socket is not a name that a certificate could have.
+        *((("grpc.ssl_target_name_override", "localhost"),) if credentials else ()),
     )
     async with (
         grpc.aio.secure_channel(address, credentials, options=options)

@@ -5,7 +5,7 @@
 BEGIN;
 
 REVOKE ALL ON
-    _pogo_migration, applications, change_records, changes, commits, compaction, configurations, operation_items, operations, pgqueuer, pgqueuer_log,
+    _pogo_migration, _pogo_version, applications, change_records, changes, commits, compaction, configurations, operation_items, operations, pgqueuer, pgqueuer_log,
     pgqueuer_schedules, pgqueuer_statistics, requests, revision_counter, role_bindings, schema_references, schema_versions, schemas
 FROM :"role";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM :"role";
@@ -23,9 +23,9 @@ GRANT SELECT, DELETE ON change_records, commits TO :"role";
 GRANT SELECT, UPDATE ON compaction TO :"role";
 GRANT SELECT ON changes, revision_counter TO :"role";
 
--- The queue of pgqueuer.
-GRANT SELECT, INSERT, UPDATE, DELETE ON pgqueuer TO :"role";
-GRANT SELECT, INSERT, UPDATE, DELETE ON pgqueuer_log TO :"role";
+-- The queue of pgqueuer, which wants to see all of its tables at the start.
+GRANT SELECT, INSERT, UPDATE, DELETE ON pgqueuer, pgqueuer_log TO :"role";
+GRANT SELECT ON pgqueuer_schedules, pgqueuer_statistics TO :"role";
 GRANT USAGE ON SEQUENCE pgqueuer_id_seq TO :"role";
 
 -- Which migrations there are.
