@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from tests.api.calls import create, create_application
 from tests.process.running import LIMIT_SECONDS, Program, program
 from tests.security.authorities import Authority, files_in, uri
+from tests.security.test_tls import next_message
 from tests.security.tokens import bearing, oidc_settings
 from tests.service import connected
 
@@ -20,10 +22,10 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
     authority = Authority()
     files = files_in(tmp_path, authority)
     settings = oidc_settings(tmp_path) | files.settings("oidc,mtls")
-    both = {name: str(value) for name, value in settings.items()}
+    both: dict[str, Any] = {name: str(value) for name, value in settings.items()}
     both["admins"] += ",user:root"
-    addresses = {"listen": "127.0.0.1:0", "mtls_listen": "127.0.0.1:0"}
-    async with program(tmp_path, "serve", database_url=database_url, workers="2", **both, **addresses) as running:
+    both |= {"listen": "127.0.0.1:0", "mtls_listen": "127.0.0.1:0"}
+    async with program(tmp_path, "serve", database_url=database_url, workers="2", **both) as running:
         ready = await running.wait_for("ready")
         assert (ready["auth"], ready["tls"], ready["workers"]) == ("oidc,mtls", True, 2)
         assert f"grpcurl -insecure localhost:{ready['listen'].rpartition(':')[2]} list" in ready["try_this"]
@@ -32,7 +34,7 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
         ) as service:
             await create_application(service)
             watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
-            assert (await watch.read()).synced
+            assert (await next_message(watch)).synced
             successor = Authority()
             files.write(successor.server_pair(), [successor])
             await _new_certificate_in_both(running, ready["listen"], successor)
@@ -40,9 +42,8 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
                 with pytest.raises(grpc.aio.AioRpcError):
                     await in_clear_text.applications.ListApplications(ListApplicationsRequest())
             await create(service, "web")
-            async with asyncio.timeout(LIMIT_SECONDS):
-                while not (await watch.read()).events:
-                    pass
+            while not (await next_message(watch)).events:
+                pass
     # Everything on standard error is a line of the log: handshakes that fail write nothing there.
     assert all(json.loads(line) for line in running.lines)
 
@@ -56,7 +57,7 @@ async def _new_certificate_in_both(running: Program, address: str, authority: Au
 
 
 async def test_a_certificate_that_is_not_there_is_told_at_the_start(tmp_path: Path, database_url: str) -> None:
-    files = {"tls_certificate_file": "missing.pem", "tls_key_file": "missing-key.pem"}
+    files: dict[str, Any] = {"tls_certificate_file": "missing.pem", "tls_key_file": "missing-key.pem"}
     async with program(tmp_path, "serve", listen="127.0.0.1:0", database_url=database_url, **files) as running:
         assert await running.exit_code() == 1
     assert running.lines[-1] == "configsvc: missing.pem cannot be read: No such file or directory"

@@ -4,9 +4,10 @@ import asyncio
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -25,12 +26,12 @@ BILLING = x509.DNSName("billing.example")
 
 
 @asynccontextmanager
-async def client(address: str, credentials: grpc.ChannelCredentials | None) -> AsyncIterator[Service]:
+async def client(address: str, credentials: grpc.ChannelCredentials | None) -> AsyncGenerator[Service]:
     async with connected(address, asyncio.Event(), credentials) as service:
         yield service
 
 
-async def outcome(address: str, credentials: grpc.ChannelCredentials | None, **call: object) -> str:
+async def outcome(address: str, credentials: grpc.ChannelCredentials | None, **call: Any) -> str:
     """What becomes of a call on a connection of its own: the reason of its error, or the code of one without."""
     async with client(address, credentials) as service:
         try:
@@ -117,7 +118,8 @@ def _version_spoken(address: str, version: ssl.TLSVersion) -> str | None:
 async def test_certificates_and_tokens_are_taken_on_addresses_of_their_own(
     database_url: str, files: Files, authority: Authority, tmp_path: Path
 ) -> None:
-    both = oidc_settings(tmp_path) | files.settings("oidc,mtls") | {"mtls_listen": f"unix:{tmp_path}/mtls.sock"}
+    addresses = {"mtls_listen": f"unix:{tmp_path}/mtls.sock"}
+    both: dict[str, Any] = oidc_settings(tmp_path) | files.settings("oidc,mtls") | addresses
     both["admins"] = f"user:root,certificate:{ROOT}"
     root, billing = (authority.trusting(authority.pair(name)) for name in (uri(), BILLING))
     async with running_service(database_url, credentials=authority.trusting(), **both) as service:
