@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from tests.api.calls import create, create_application
 from tests.process.running import LIMIT_SECONDS, Program, program
 from tests.security.authorities import Authority, files_in, uri
-from tests.security.test_tls import next_message
+from tests.security.test_tls import next_message, version_spoken
 from tests.security.tokens import bearing, oidc_settings
 from tests.service import connected
 
@@ -38,6 +39,7 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
             successor = Authority()
             files.write(successor.server_pair(), [successor])
             await _new_certificate_in_both(running, ready["listen"], successor)
+            assert await asyncio.to_thread(version_spoken, ready["listen"], ssl.TLSVersion.TLSv1_3)
             async with connected(ready["listen"], asyncio.Event()) as in_clear_text:
                 with pytest.raises(grpc.aio.AioRpcError):
                     await in_clear_text.applications.ListApplications(ListApplicationsRequest())
