@@ -14,11 +14,14 @@ from configsvc.applications import Applications
 from configsvc.audit import Audit
 from configsvc.bindings import Bindings
 from configsvc.cache import Cache
+from configsvc.certificate_files import CertificateError, CertificateFiles
+from configsvc.certificates import Certificates
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.content_checks import ContentChecks
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
+from configsvc.exposure import check_exposure
 from configsvc.feed import Feed
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
@@ -40,15 +43,16 @@ from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
 from configsvc.rpc.schema_service import SchemaServicer
-from configsvc.rpc.server import AddressInUseError, Server, build_server
+from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
+from configsvc.rpc.tls import server_credentials
 from configsvc.rpc.uploads import Uploads
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.settings import Settings
 from configsvc.shares import Limits, Shares
-from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
 from configsvc.tokens import TokenRules, Tokens
 from configsvc.validators import Validators
@@ -73,7 +77,7 @@ async def serve(settings: Settings) -> None:
     assert this_task is not None
     on_signals(this_task.cancel)
     async with database_url(settings) as url:
-        await prepare_database(url, apply=settings.migrate)
+        await prepare_database(settings, url)
         stop = asyncio.Event()
 
         def first_signal() -> None:
@@ -85,7 +89,7 @@ async def serve(settings: Settings) -> None:
             url,
             stop=stop,
             started=lambda _: on_signals(first_signal),
-            ready=lambda server: say_ready(_bound_address(settings.listen, server.port), url),
+            ready=lambda server: say_ready(_with_ports(settings, server), url),
         )
 
 
@@ -224,16 +228,17 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     }
     calls = CallMetrics()
     try:
-        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed, shares)
+        certificates = Certificates() if "mtls" in settings.ways else None
+        gate = Gate(Authenticator(_tokens(settings), certificates), parts.bindings, feed, shares)
         server = build_server(
             servicers,
             gate,
-            settings.listen,
+            _addresses(settings),
             calls,
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,
         )
-    except AddressInUseError as error:
+    except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     state = State(
         calls=calls,
@@ -259,6 +264,23 @@ def _limits(settings: Settings) -> Limits:
         calls_at_once=settings.calls_at_once,
         watches_per_caller=settings.watches_per_caller,
         watches_per_process=settings.watches_per_process,
+    )
+
+
+def _addresses(settings: Settings) -> tuple[Address, ...]:
+    """Where the server listens. An address asks every client for a certificate or none. Raises CertificateError."""
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return (Address(listen=settings.listen, credentials=None),)
+    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+    only_certificates = settings.ways == frozenset(("mtls",))
+    first = Address(
+        listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
+    )
+    if settings.mtls_listen is None:
+        return (first,)
+    return (
+        first,
+        Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
     )
 
 
@@ -301,6 +323,13 @@ async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], Non
         await feed.wait_live()
         await server.set_serving(True)
         log.info("serving again")
+
+
+def _with_ports(settings: Settings, server: Server) -> Settings:
+    """The settings with the numbers that port 0 stands for."""
+    listens = (listen for listen in (settings.listen, settings.mtls_listen) if listen)
+    bound = [_bound_address(listen, port) for listen, port in zip(listens, server.ports, strict=True)]
+    return settings.model_copy(update={"listen": bound[0], "mtls_listen": bound[1] if len(bound) > 1 else None})
 
 
 def _bound_address(listen: str, port: int) -> str:

@@ -1,7 +1,7 @@
 """The gRPC server: our services, health and reflection on one address."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -78,13 +78,26 @@ class AddressInUseError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens: host:port, or unix:path. Without credentials, in clear text."""
+
+    listen: str
+    credentials: grpc.ServerCredentials | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is bound to its port and not yet started."""
+    """A server that is bound to its addresses and not yet started. ports are theirs, in their order."""
 
     grpc_server: grpc.aio.Server
     health_servicer: Any
     in_flight: InFlight
-    port: int
+    ports: tuple[int, ...]
+
+    @property
+    def port(self) -> int:
+        """That of its first address."""
+        return self.ports[0]
 
     async def start(self) -> None:
         """Begins to answer, as NOT_SERVING."""
@@ -117,7 +130,7 @@ class Server:
 def build_server(
     servicers: Mapping[str, object],
     gate: Gate,
-    address: str,
+    addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
     shared_port: bool,
@@ -142,13 +155,20 @@ def build_server(
     _health_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
     names = [service.full_name for service in SERVICES]
     add_reflection(grpc_server, [*names, health.SERVICE_NAME])
+    ports = tuple(_port(grpc_server, address) for address in addresses)
+    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, ports=ports)
+
+
+def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
+    listen, credentials = address.listen, address.credentials
     try:
-        port = grpc_server.add_insecure_port(address)
+        if credentials is None:
+            return grpc_server.add_insecure_port(listen)
+        return grpc_server.add_secure_port(listen, credentials)
     except RuntimeError as error:
         raise AddressInUseError(
-            f"cannot listen on {address}: it is in use, or not an address of this machine"
+            f"cannot listen on {listen}: it is in use, or not an address of this machine"
         ) from error
-    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, port=port)
 
 
 def _handlers(
