@@ -15,6 +15,7 @@ from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
+from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
@@ -22,7 +23,7 @@ from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
-from configsvc.key_sets import KeyFile
+from configsvc.key_sources import KeyFile, KeySource, Provider, trusted_certificates
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -44,9 +45,9 @@ from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import StartError, check_exposure, check_oidc, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
-from configsvc.tokens import TokenRules, Tokens
+from configsvc.tokens import Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
@@ -65,6 +66,7 @@ async def serve(settings: Settings) -> None:
     Raises StartError, CancelledError if it was told to stop before it served, or the error of a background task.
     """
     check_exposure(settings)
+    check_oidc(settings)
     this_task = asyncio.current_task()
     assert this_task is not None
     on_signals(this_task.cancel)
@@ -114,6 +116,8 @@ async def run_service(
                 tasks.create_task(keep_house(database, retention), name="housekeeping"),
                 tasks.create_task(pool.end_when_idle(), name="process pool"),
             ]
+            if parts.tokens:
+                background.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
             running_operations = tasks.create_task(parts.runs.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
@@ -151,6 +155,7 @@ class Parts:
     cache: Cache
     bindings: Bindings
     feed: Feed
+    tokens: Tokens | None
     writes: Writes
     joint: JointWrites
     merged: MergedWrites
@@ -177,6 +182,7 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool) 
         cache=cache,
         bindings=bindings,
         feed=Feed(url, cache, bindings),
+        tokens=_tokens(settings),
         writes=writes,
         joint=joint,
         merged=MergedWrites(database, joint),
@@ -215,7 +221,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     }
     calls = CallMetrics()
     try:
-        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed)
+        gate = Gate(Authenticator(parts.tokens), parts.bindings, feed)
         server = build_server(servicers, gate, settings.listen, calls, shared_port=settings.workers > 1)
     except AddressInUseError as error:
         raise StartError(str(error)) from error
@@ -230,6 +236,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
         writes=writes,
         merged_writes=parts.merged,
         validators=parts.joint.validators,
+        tokens=parts.tokens,
         database=database,
     )
     registry.register(state)
@@ -237,15 +244,25 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
 
 
 def _tokens(settings: Settings) -> Tokens | None:
-    if settings.oidc_jwks_file is None:
+    if "oidc" not in settings.auth.split(","):
         return None
     rules = TokenRules(
         issuer=settings.oidc_issuer,
         audience=settings.oidc_audience,
+        user_claim=settings.oidc_user_claim,
         groups_claim=settings.oidc_groups_claim,
         leeway_seconds=settings.oidc_leeway_seconds,
     )
-    return Tokens(rules, KeyFile(settings.oidc_jwks_file).keys)
+    return Tokens(rules, _key_source(settings))
+
+
+def _key_source(settings: Settings) -> KeySource:
+    if settings.oidc_jwks_file:
+        return KeyFile(settings.oidc_jwks_file).read
+    try:
+        return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read
+    except OSError as error:
+        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager

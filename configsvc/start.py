@@ -16,6 +16,7 @@ import structlog
 
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.embedded import embedded_postgres
+from configsvc.key_sources import is_safe_url
 from configsvc.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 
@@ -39,6 +40,22 @@ def check_exposure(settings: Settings) -> None:
                 f"could {'read and change everything' if address == settings.listen else 'read the metrics'}. "
                 "Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
             )
+
+
+def check_oidc(settings: Settings) -> None:
+    """Raises StartError if tokens are to be accepted and it is not said whose."""
+    if "oidc" not in settings.auth.split(","):
+        return
+    if not settings.oidc_issuer:
+        raise StartError(
+            "CONFIGSVC_AUTH is oidc, and CONFIGSVC_OIDC_ISSUER is not set: it names the provider whose tokens are "
+            "accepted, and where its keys are found unless CONFIGSVC_OIDC_JWKS_FILE has them"
+        )
+    if not settings.oidc_jwks_file and not is_safe_url(settings.oidc_issuer):
+        raise StartError(
+            "CONFIGSVC_OIDC_ISSUER is not like https://login.example.com, without a password: over http keys are read "
+            "from this machine alone. Where they come in another way, name their file in CONFIGSVC_OIDC_JWKS_FILE"
+        )
 
 
 def _is_loopback(address: str) -> bool:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from configsvc.port import shared_port
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import StartError, check_exposure, check_oidc, database_url, on_signals, prepare_database, say_ready
 
 log = structlog.get_logger()
 
@@ -42,6 +42,7 @@ async def supervise(settings: Settings) -> None:
     Raises StartError, or CancelledError if it was told to stop before there were workers.
     """
     check_exposure(settings)
+    check_oidc(settings)
     _check_sharing(settings.listen)
     this_task = asyncio.current_task()
     assert this_task is not None

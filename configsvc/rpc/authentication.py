@@ -18,14 +18,14 @@ class Authenticator:
         self._tokens = tokens
 
     def known(self, context: Context) -> Identity | None:
-        """Who calls, where that was found out before: this is on the way of every call."""
+        """Who calls, where that was found out before: this is on the way of every call. Raises UnauthenticatedError."""
         if self._tokens is None:
             return ANONYMOUS
         token = _bearer_token(context)
         return None if token is None else self._tokens.known(token)
 
     async def identify(self, context: Context) -> Identity:
-        """Who calls. Raises UnauthenticatedError."""
+        """Who calls. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
         if self._tokens is None:
             return ANONYMOUS
         token = _bearer_token(context)
@@ -35,7 +35,15 @@ class Authenticator:
 
 
 def _bearer_token(context: Context) -> str | None:
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str) and value[: len(_SCHEME)].lower() == _SCHEME:
-            return value[len(_SCHEME) :].strip()
-    return None
+    """The token of the call, if it carries one. Raises UnauthenticatedError if what it carries can be read in two ways,
+    or in none.
+    """
+    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise UnauthenticatedError("the call carries more than one authorization")
+    (value,) = values
+    if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
+        raise UnauthenticatedError("the call's authorization is not like Bearer TOKEN")
+    return value[len(_SCHEME) :].strip(" ")

@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
     """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+    ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
+    """UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 
@@ -160,6 +162,8 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
 """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
 """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
+"""UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
