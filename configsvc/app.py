@@ -45,7 +45,15 @@ from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure, check_oidc, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import (
+    StartError,
+    check_exposure,
+    check_oidc,
+    database_url,
+    on_signals,
+    prepare_database,
+    say_ready,
+)
 from configsvc.storage.database import Database, open_database
 from configsvc.tokens import Tokens
 from configsvc.validators import Validators

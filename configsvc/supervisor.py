@@ -16,7 +16,15 @@ from pydantic import SecretStr
 
 from configsvc.port import shared_port
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure, check_oidc, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import (
+    StartError,
+    check_exposure,
+    check_oidc,
+    database_url,
+    on_signals,
+    prepare_database,
+    say_ready,
+)
 
 log = structlog.get_logger()
 

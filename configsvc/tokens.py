@@ -121,4 +121,3 @@ class Tokens:
         identity = self._rules.identity(token.claims(), time.time())
         self.remembered.add(text, identity)
         return identity
-

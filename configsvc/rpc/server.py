@@ -47,6 +47,8 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 # A health watcher that does not read would otherwise hold up the status for all others.
 HEALTH_LIMIT_SECONDS = 2.0
 
+MAX_METADATA_BYTES = 32 * 1024
+
 OPTIONS: tuple[tuple[str, int], ...] = (
     # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
     ("grpc.keepalive_time_ms", 20_000),
@@ -62,6 +64,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
+    # What the headers of a call may have in bytes: a token, twice. Between the two limits calls would be refused by chance.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
 
 
