@@ -49,21 +49,19 @@ class ProviderKeys:
         """How long ago they were read; before the first reading, since the start."""
         return time.monotonic() - self._read_at
 
-    async def fitting(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        """The keys that can have made such a signature. If none is known the provider is asked, unless that was done a
-        moment ago. Raises IdentityProviderUnavailableError if it cannot be asked.
+    def fitting(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        """The keys that can have made such a signature."""
+        return self._keys.fitting(key_id, algorithm)
+
+    async def ask_provider(self) -> None:
+        """Returns when the keys have been read, or at once if that was a moment ago. All who wait, wait for the same
+        reading. Raises IdentityProviderUnavailableError if the last one failed.
         """
-        known = self._keys.fitting(key_id, algorithm)
-        if known:
-            return known
         if not self._resting:
-            # All who wait, wait for the same reading.
             self._wanted.set()
             await self._ended.wait()
-        found = self._keys.fitting(key_id, algorithm)
-        if not found and self._failure is not None:
+        if self._failure is not None:
             raise IdentityProviderUnavailableError(retry_seconds=PAUSE_SECONDS)
-        return found
 
     async def run(self) -> None:
         """Reads the keys now, and again whenever it is time or somebody wants others; never ends."""

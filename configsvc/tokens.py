@@ -113,11 +113,23 @@ class Tokens:
     async def verify(self, text: str) -> Identity:
         """Whose token it is. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
         token = SignedToken.parsed(text)
-        keys = await self.keys.fitting(token.key_id, token.algorithm)
-        if not keys:
-            raise UnauthenticatedError("the token is signed with a key, or in a way, that its provider does not have")
-        if not any(key.has_signed(token.content, token.signature, token.algorithm) for key in keys):
-            raise UnauthenticatedError("the token's signature is wrong")
+        await self._check_signature(token)
         identity = self._rules.identity(token.claims(), time.time())
         self.remembered.add(text, identity)
         return identity
+
+    async def _check_signature(self, token: SignedToken) -> None:
+        if self._is_signed(token):
+            return
+        # With a known kid it is the signature that is wrong; else the provider may have a new key.
+        if token.key_id is None or not self.keys.fitting(token.key_id, token.algorithm):
+            await self.keys.ask_provider()
+            if self._is_signed(token):
+                return
+        raise UnauthenticatedError("the token is not signed with a key that its provider has for that")
+
+    def _is_signed(self, token: SignedToken) -> bool:
+        return any(
+            key.has_signed(token.content, token.signature, token.algorithm)
+            for key in self.keys.fitting(token.key_id, token.algorithm)
+        )

@@ -41,7 +41,7 @@ from tests.service import Service, reason_of, running_service
 
 MARKER = "xyzzyMARKER"
 # Part of the texts of those that are refused.
-SIGNATURE, KEY, ALGORITHM, MALFORMED, FORM = "signature", "with a key", "in a way that is accepted", "malformed", "form"
+KEY, ALGORITHM, MALFORMED, FORM = "with a key", "in a way that is accepted", "malformed", "form"
 
 STRANGER = RSAKey.generate_key(2048, {"kid": "rsa"})
 NOW = int(time.time())
@@ -101,23 +101,23 @@ FORGED: dict[str, tuple[str, str]] = {
     "an algorithm that is an object": (token(header={"alg": {"a": 1}}), ALGORITHM),
     "an algorithm for another type of key": (token(header={"alg": "ES256"}), KEY),
     "RS256 of a key for PS256": (token(PSS, "RS256"), KEY),
-    "another signature of the same key": (token(RSA, "PS256", header={"alg": "RS256"}), SIGNATURE),
+    "another signature of the same key": (token(RSA, "PS256", header={"alg": "RS256"}), KEY),
     "a key for encryption": (token(ENCRYPTION), KEY),
     "a key for other operations": (token(WRAPPING), KEY),
     "a small key": (token(SMALL), KEY),
     "a key of another curve": (token(SECP, "ES384", header={"alg": "ES256"}), KEY),
-    "a stranger's key of the same kid": (OTHERS, SIGNATURE),
-    "a stranger's key in the header": (token(STRANGER, header={"jwk": STRANGER.as_dict(private=False)}), SIGNATURE),
-    "a stranger's key at an address": (token(STRANGER, header={"jku": "http://127.0.0.1:1/jwks"}), SIGNATURE),
-    "a stranger's certificate": (token(STRANGER, header={"x5u": "http://127.0.0.1:1/", "x5c": ["AAAA"]}), SIGNATURE),
-    "a stranger's curve": (token(ECKey.generate_key("P-256", {"kid": "ec"}), "ES256"), SIGNATURE),
-    "ES256 of zeros": (f"{encoded({'alg': 'ES256', 'kid': 'ec'})}.{CLAIMS}.{encoded(bytes(64))}", SIGNATURE),
-    "ES256 as DER": (f"{encoded({'alg': 'ES256', 'kid': 'ec'})}.{CLAIMS}.{encoded(b'0' * 70)}", SIGNATURE),
-    "EdDSA of zeros": (f"{encoded({'alg': 'EdDSA', 'kid': 'ed'})}.{CLAIMS}.{encoded(bytes(64))}", SIGNATURE),
-    "EdDSA, short": (f"{encoded({'alg': 'EdDSA', 'kid': 'ed'})}.{CLAIMS}.AAAA", SIGNATURE),
+    "a stranger's key of the same kid": (OTHERS, KEY),
+    "a stranger's key in the header": (token(STRANGER, header={"jwk": STRANGER.as_dict(private=False)}), KEY),
+    "a stranger's key at an address": (token(STRANGER, header={"jku": "http://127.0.0.1:1/jwks"}), KEY),
+    "a stranger's certificate": (token(STRANGER, header={"x5u": "http://127.0.0.1:1/", "x5c": ["AAAA"]}), KEY),
+    "a stranger's curve": (token(ECKey.generate_key("P-256", {"kid": "ec"}), "ES256"), KEY),
+    "ES256 of zeros": (f"{encoded({'alg': 'ES256', 'kid': 'ec'})}.{CLAIMS}.{encoded(bytes(64))}", KEY),
+    "ES256 as DER": (f"{encoded({'alg': 'ES256', 'kid': 'ec'})}.{CLAIMS}.{encoded(b'0' * 70)}", KEY),
+    "EdDSA of zeros": (f"{encoded({'alg': 'EdDSA', 'kid': 'ed'})}.{CLAIMS}.{encoded(bytes(64))}", KEY),
+    "EdDSA, short": (f"{encoded({'alg': 'EdDSA', 'kid': 'ed'})}.{CLAIMS}.AAAA", KEY),
     "no kid where several keys fit": (
         signed({"alg": "RS256"}, claims(), RSAKey.generate_key(2048)),
-        SIGNATURE,  # One is for RS256 alone.
+        KEY,  # One is for RS256 alone.
     ),
     "kid: a path": (token(header={"kid": f"../../../../etc/passwd{MARKER}"}), KEY),
     "kid: a URL": (token(header={"kid": "http://127.0.0.1:1/jwks"}), KEY),
@@ -202,10 +202,10 @@ FORGED: dict[str, tuple[str, str]] = {
     "the other alphabet": (f"{HEADER}.{CLAIMS}.{GOOD_SIGNATURE[:-4]}+/+/", FORM),
     "a space within": (f"{HEADER}. {CLAIMS}.{GOOD_SIGNATURE}", FORM),
     "other last bits": (f"{GOOD[:-1]}{chr(ord(GOOD[-1]) + 1)}", MALFORMED),
-    "a letter too many": (f"{GOOD}AAAA", SIGNATURE),
+    "a letter too many": (f"{GOOD}AAAA", KEY),
     "a part of an impossible length": (f"{HEADER}.{CLAIMS}.{GOOD_SIGNATURE[:-1]}", MALFORMED),
-    "another's claims": (f"{HEADER}.{encoded(claims(sub='other'))}.{GOOD_SIGNATURE}", SIGNATURE),
-    "another's signature": (f"{HEADER}.{CLAIMS}.{OTHERS.rsplit('.', 1)[1]}", SIGNATURE),
+    "another's claims": (f"{HEADER}.{encoded(claims(sub='other'))}.{GOOD_SIGNATURE}", KEY),
+    "another's signature": (f"{HEADER}.{CLAIMS}.{OTHERS.rsplit('.', 1)[1]}", KEY),
     "JSON in place of the compact form": (json.dumps({"payload": CLAIMS, "signature": GOOD_SIGNATURE}), FORM),
 }
 
