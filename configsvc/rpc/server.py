@@ -1,6 +1,7 @@
 """The gRPC server: our services, health and reflection on one address."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,14 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+# grpcio logs the value of a header that is not UTF-8, which may be most of a token, for anybody who sends one.
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
+
+
+def _shows_no_header(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding")
+
+
 class AddressInUseError(Exception):
     """The server cannot listen there."""
 
@@ -118,6 +127,7 @@ def build_server(
 
     Two servers must not share a port without knowing it: both say that it is shared.
     """
+    _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))))
     in_flight = InFlight()
     for service in SERVICES:

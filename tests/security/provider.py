@@ -46,9 +46,8 @@ class OpenIdProvider:
 @contextmanager
 def running_provider(port: int = 0) -> Generator[OpenIdProvider]:
     """The provider on the port, with a key that it has just made."""
-    with warnings.catch_warnings():
-        # Those of others, in their own threads.
-        warnings.simplefilter("ignore")
+    # Those of others, in their own threads.
+    with warnings.catch_warnings(record=True):
         from oidc_provider_mock import app  # noqa: PLC0415
 
         asked: Counter[str] = Counter()
