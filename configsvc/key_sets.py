@@ -102,7 +102,7 @@ def _algorithms(member: dict[str, Any]) -> tuple[str, ...]:
 
 def _imported(member: dict[str, Any]) -> Key | None:
     kind = member["kty"]
-    parts = {name: member.get(name) for name in ("kty", *_MEMBERS[kind])}
+    parts: dict[str, Any] = {name: member.get(name) for name in ("kty", *_MEMBERS[kind])}
     if not all(isinstance(part, str) for part in parts.values()) or parts.get("crv") not in _CURVES[kind]:
         return None
     try:

@@ -104,7 +104,7 @@ async def _fetched(client: httpx.AsyncClient, url: str) -> bytes:
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     try:
         async with client.stream("GET", url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != 200:
                 raise UnreadableKeysError(f"{url} answers with status {response.status_code}")
             document = b""
             async for part in response.aiter_raw():

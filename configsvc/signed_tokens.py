@@ -4,7 +4,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from configsvc.domain.claims import Claims
 from configsvc.domain.errors import UnauthenticatedError
@@ -77,7 +77,7 @@ def _json_object(data: bytes) -> Claims:
         raise _malformed() from error
     if not isinstance(value, dict):
         raise _malformed()
-    return value
+    return cast("Claims", value)
 
 
 def _distinct(members: list[tuple[str, object]]) -> dict[str, object]:

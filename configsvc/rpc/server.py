@@ -65,7 +65,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
-    # What the headers of a call may have in bytes: a token, twice. Between the two limits calls would be refused by chance.
+    # The bytes of a call's headers: a token, twice. Between two limits calls would be refused by chance.
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )

@@ -50,6 +50,7 @@ def running_provider(port: int = 0) -> Generator[OpenIdProvider]:
     with warnings.catch_warnings(record=True):
         from oidc_provider_mock import app  # noqa: PLC0415
 
+        warnings.simplefilter("ignore")
         asked: Counter[str] = Counter()
         answer = app()
 

@@ -6,7 +6,18 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bench import http2
+from bench.http2 import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PREFACE,
+    SETTINGS,
+    _frame,
+    _header_block,
+    _text,
+    enveloped,
+)
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from tests.security.forging import RSA, key_set, token
 from tests.security.tokens import bearing, oidc_settings
@@ -22,7 +33,6 @@ async def outcome(service: Service, metadata: Metadata) -> tuple[str, str]:
     try:
         await service.applications.ListApplications(ListApplicationsRequest(), metadata=metadata)
     except grpc.aio.AioRpcError as error:
-        assert MARKER not in repr(error)
         return reason_if_any(error) or error.code().name, error.details() or ""
     return "OK", ""
 
@@ -52,6 +62,7 @@ async def test_an_authorization_is_one_bearer_token_or_it_is_refused(database_ur
             reason, text = await outcome(service, metadata)
             assert (name, reason) == (name, "UNAUTHENTICATED")
             assert told in text, name
+            assert MARKER not in text, name
 
 
 async def test_large_metadata_has_one_limit(database_url: str, tmp_path: Path) -> None:
@@ -82,15 +93,15 @@ async def raw_answer(address: str, authorization: bytes) -> bytes:
     """The trailers of a call with this header, which no gRPC client would send."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    header = b"\0" + http2._text("authorization") + bytes([len(authorization)]) + authorization
-    block = http2._header_block(address, "/configapi.v1.ApplicationService/ListApplications") + header
-    writer.write(http2.PREFACE + http2._frame(http2.SETTINGS, 0, 0, b""))
-    writer.write(http2._frame(http2.HEADERS, http2.END_HEADERS, 1, block))
-    writer.write(http2._frame(http2.DATA, http2.END_STREAM, 1, http2.enveloped(b"")))
+    header = b"\0" + _text("authorization") + bytes([len(authorization)]) + authorization
+    block = _header_block(address, "/configapi.v1.ApplicationService/ListApplications") + header
+    writer.write(PREFACE + _frame(SETTINGS, 0, 0, b""))
+    writer.write(_frame(HEADERS, END_HEADERS, 1, block))
+    writer.write(_frame(DATA, END_STREAM, 1, enveloped(b"")))
     async with asyncio.timeout(20):
         while True:
             head = await reader.readexactly(9)
             payload = await reader.readexactly(int.from_bytes(head[:3]))
-            if head[3] == http2.HEADERS:
+            if head[3] == HEADERS:
                 writer.close()
                 return payload

@@ -45,7 +45,7 @@ async def refusal(service: Service, metadata: Metadata) -> grpc.aio.AioRpcError:
 async def until_reason(service: Service, metadata: Metadata, reason: str) -> grpc.aio.AioRpcError:
     """The error, once it has the reason."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while reason_of(error := await refusal(service, metadata)) != reason:
+        while reason_of(error := await refusal(service, metadata)) != reason:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.02)
     return error
 

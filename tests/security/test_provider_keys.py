@@ -61,7 +61,7 @@ async def running_keys(source: Source) -> AsyncGenerator[ProviderKeys]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    while not condition():
+    while not condition():  # noqa: ASYNC110  # it can only be asked
         await asyncio.sleep(0.001)
 
 
@@ -184,9 +184,9 @@ async def test_keys_are_where_the_provider_says_and_nothing_leads_elsewhere() ->
         await fails(provider, "status 302")
         site.answers["/jwks"] = (200, " " * (key_sources.MAX_DOCUMENT_BYTES + 1))
         await fails(provider, "more than 262144 bytes")
-        site.answers["/jwks"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (
-            b" " * 65536
-        ) * 5
+        site.answers["/jwks"] = (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (b" " * 65536) * 5
+        )
         await fails(provider, "more than 262144 bytes")
         site.answers["/jwks"] = b"nothing of HTTP\r\n\r\n"
         await fails(provider, "does not answer")
