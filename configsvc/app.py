@@ -19,6 +19,7 @@ from configsvc.certificates import Certificates
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.content_checks import ContentChecks
+from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.exposure import check_exposure
@@ -27,7 +28,7 @@ from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
-from configsvc.key_sets import KeyFile
+from configsvc.key_sources import KeyFile, KeySource, Provider, trusted_certificates
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -54,7 +55,7 @@ from configsvc.settings import Settings
 from configsvc.shares import Limits, Shares
 from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
-from configsvc.tokens import TokenRules, Tokens
+from configsvc.tokens import Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
@@ -124,6 +125,8 @@ async def run_service(
                 tasks.create_task(pool.end_when_idle(), name="process pool"),
                 tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
             ]
+            if parts.tokens:
+                background.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
             running_operations = tasks.create_task(parts.runs.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
@@ -161,6 +164,7 @@ class Parts:
     cache: Cache
     bindings: Bindings
     feed: Feed
+    tokens: Tokens | None
     writes: Writes
     joint: JointWrites
     merged: MergedWrites
@@ -187,6 +191,7 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
         cache=cache,
         bindings=bindings,
         feed=Feed(url, cache, bindings),
+        tokens=_tokens(settings),
         writes=writes,
         joint=joint,
         merged=MergedWrites(database, joint),
@@ -229,7 +234,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(_tokens(settings), certificates), parts.bindings, feed, shares)
+        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, feed, shares)
         server = build_server(
             servicers,
             gate,
@@ -251,6 +256,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
         writes=writes,
         merged_writes=parts.merged,
         validators=parts.joint.validators,
+        tokens=parts.tokens,
         database=database,
     )
     registry.register(state)
@@ -285,15 +291,25 @@ def _addresses(settings: Settings) -> tuple[Address, ...]:
 
 
 def _tokens(settings: Settings) -> Tokens | None:
-    if settings.oidc_jwks_file is None:
+    if "oidc" not in settings.ways:
         return None
     rules = TokenRules(
         issuer=settings.oidc_issuer,
         audience=settings.oidc_audience,
+        user_claim=settings.oidc_user_claim,
         groups_claim=settings.oidc_groups_claim,
         leeway_seconds=settings.oidc_leeway_seconds,
     )
-    return Tokens(rules, KeyFile(settings.oidc_jwks_file).keys)
+    return Tokens(rules, _key_source(settings))
+
+
+def _key_source(settings: Settings) -> KeySource:
+    if settings.oidc_jwks_file:
+        return KeyFile(settings.oidc_jwks_file).read
+    try:
+        return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read
+    except OSError as error:
+        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from ipaddress import ip_address
 
+from configsvc.key_sources import is_safe_url
 from configsvc.settings import Settings
 from configsvc.start import StartError
 
@@ -15,7 +16,7 @@ def check_exposure(settings: Settings) -> None:
     """Raises StartError if the settings contradict each other, or the service would be open to the network without
     being told so.
     """
-    for problem in (*_contradictions(settings), *_exposures(settings)):
+    for problem in (*_contradictions(settings), *_doubts_of_the_provider(settings), *_exposures(settings)):
         raise StartError(problem)
 
 
@@ -37,6 +38,21 @@ def _contradictions(settings: Settings) -> Generator[str]:
         yield (
             "CONFIGSVC_MTLS_LISTEN is the address for client certificates where CONFIGSVC_LISTEN takes tokens: it goes "
             "with CONFIGSVC_AUTH=oidc,mtls, and no other"
+        )
+
+
+def _doubts_of_the_provider(settings: Settings) -> Generator[str]:
+    if "oidc" not in settings.ways:
+        return
+    if not settings.oidc_issuer:
+        yield (
+            "CONFIGSVC_AUTH is oidc, and CONFIGSVC_OIDC_ISSUER is not set: it names the provider whose tokens are "
+            "accepted, and where its keys are found unless CONFIGSVC_OIDC_JWKS_FILE has them"
+        )
+    if not settings.oidc_jwks_file and not is_safe_url(settings.oidc_issuer):
+        yield (
+            "CONFIGSVC_OIDC_ISSUER is not like https://login.example.com, without a password: over http keys are read "
+            "from this machine alone. Where they come in another way, name their file in CONFIGSVC_OIDC_JWKS_FILE"
         )
 
 

@@ -69,9 +69,11 @@ class Settings(BaseSettings):
     auth: Annotated[str, AfterValidator(_checked_auth)] = "none"
     admins: str = ""
     oidc_issuer: str = ""
-    oidc_audience: str = "configsvc"
+    oidc_audience: Annotated[str, Field(min_length=1)] = "configsvc"
     oidc_jwks_file: Path | None = None
-    oidc_groups_claim: str = "groups"
+    oidc_ca_file: Path | None = None
+    oidc_user_claim: Annotated[str, Field(min_length=1)] = "sub"
+    oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0

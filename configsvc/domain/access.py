@@ -11,7 +11,10 @@ from configsvc.domain.models import ApplicationRef, IdRef
 
 MAX_PRINCIPAL_NAME_LENGTH = 512
 
-_PRINCIPAL = re.compile(rf"(user|group|certificate):[^\x00-\x1f\x7f-\x9f]{{1,{MAX_PRINCIPAL_NAME_LENGTH}}}")
+# Neither a control character nor half of a surrogate pair, which a JSON escape can bring and UTF-8 cannot hold.
+_PRINCIPAL = re.compile(
+    rf"(user|group|certificate):[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_PRINCIPAL_NAME_LENGTH}}}"
+)
 
 
 class Role(IntEnum):
@@ -114,9 +117,14 @@ EVERYTHING = Access(highest=Role.ADMIN, everywhere=Role.ADMIN)
 NOTHING = Access(highest=Role.NONE, everywhere=Role.NONE)
 
 
+def is_principal(text: str) -> bool:
+    """Whether a role can be bound to it."""
+    return _PRINCIPAL.fullmatch(text) is not None
+
+
 def check_principal(principal: str, field_name: str, violations: Violations) -> None:
     """Notes a fault unless a role can be bound to it."""
-    if not _PRINCIPAL.fullmatch(principal):
+    if not is_principal(principal):
         violations.add(
             field_name,
             "must be user:NAME, group:NAME or certificate:NAME, with a NAME of "

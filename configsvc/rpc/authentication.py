@@ -23,7 +23,7 @@ class Authenticator:
         self._open = tokens is None and certificates is None
 
     def known(self, context: Context) -> Identity | None:
-        """Who calls, where that was found out before: this is on the way of every call."""
+        """Who calls, where that was found out before: this is on the way of every call. Raises UnauthenticatedError."""
         if self._open:
             return ANONYMOUS
         if self._certificates is not None and (certificate := _client_certificate(context)):
@@ -32,7 +32,7 @@ class Authenticator:
         return None if self._tokens is None or token is None else self._tokens.known(token)
 
     async def identify(self, context: Context) -> Identity:
-        """Who calls. Raises UnauthenticatedError."""
+        """Who calls. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
         if self._open:
             return ANONYMOUS
         if self._certificates is not None and (certificate := _client_certificate(context)):
@@ -51,7 +51,15 @@ def _client_certificate(context: Context) -> bytes | None:
 
 
 def _bearer_token(context: Context) -> str | None:
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str) and value[: len(_SCHEME)].lower() == _SCHEME:
-            return value[len(_SCHEME) :].strip()
-    return None
+    """The token of the call, if it carries one. Raises UnauthenticatedError if what it carries can be read in two ways,
+    or in none.
+    """
+    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise UnauthenticatedError("the call carries more than one authorization")
+    (value,) = values
+    if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
+        raise UnauthenticatedError("the call's authorization is not like Bearer TOKEN")
+    return value[len(_SCHEME) :].strip(" ")

@@ -25,6 +25,9 @@ from configsvc.rpc.permissions import Needed
 
 log = structlog.get_logger()
 
+# A status waits behind the messages that its client does not read; a call that has failed does not stay for it.
+STATUS_LIMIT_SECONDS = 5.0
+
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 # Status codes that an operator wants to hear of: somebody tried what is not theirs.
@@ -269,7 +272,11 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
 
 async def _abort(context: Context, failure: Failure) -> None:
     try:
-        await context.abort(failure.code, failure.message, failure.trailing_metadata)
+        async with asyncio.timeout(STATUS_LIMIT_SECONDS):
+            await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    except TimeoutError as error:
+        # grpcio resets the stream of a call that ends like this.
+        raise asyncio.CancelledError from error
     except grpc.aio.InternalError as error:
         # How grpcio says that the client went away in this moment.
         raise asyncio.CancelledError from error

@@ -1,6 +1,7 @@
 """The gRPC server: our services, health and reflection on one address."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,8 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
 
+MAX_METADATA_BYTES = 32 * 1024
+
 OPTIONS: tuple[tuple[str, int], ...] = (
     # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
     ("grpc.keepalive_time_ms", 20_000),
@@ -65,12 +68,20 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     # Who connects and says nothing is not waited for.
     ("grpc.server_handshake_timeout_ms", 10_000),
-    # Room for a token of 16 KiB.
-    ("grpc.max_metadata_size", 24 * 1024),
-    ("grpc.absolute_max_metadata_size", 32 * 1024),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
+    # The bytes of a call's headers: a token, twice. Between two limits calls would be refused by chance.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
+
+
+# grpcio logs the value of a header that is not UTF-8, which may be most of a token, for anybody who sends one.
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
+
+
+def _shows_no_header(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 class AddressInUseError(Exception):
@@ -147,6 +158,7 @@ def build_server(
             ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
+    _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=options)
     in_flight = InFlight()
     for service in SERVICES:
