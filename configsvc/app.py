@@ -18,6 +18,7 @@ from configsvc.configurations import Configurations
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
+from configsvc.guard import Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
@@ -201,6 +202,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             watches,
             encoder,
             Uploads(parts.imports, parts.pool),
+            Guard(database),
         ),
         "OperationService": OperationServicer(parts.operations),
         "Operations": OperationsServicer(parts.operations),

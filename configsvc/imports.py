@@ -62,8 +62,11 @@ class Imports:
         self._writes = writes
         self._pool = pool
 
-    async def start(self, messages: AsyncIterable[ImportMessage], actor: str) -> BulkOperation:
-        """Stages what the messages bring, and lets the operation begin after the last.
+    async def start(
+        self, messages: AsyncIterable[ImportMessage], actor: str, application_ids: frozenset[str] | None
+    ) -> BulkOperation:
+        """Stages what the messages bring, and lets the operation begin after the last. It writes to the applications
+        with the ids alone, whatever names others have by then; None: to all.
 
         Raises InvalidRequestError, RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
         """
@@ -73,7 +76,8 @@ class Imports:
             if message.violations:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
-                settings = message.settings
+                confined_to = None if application_ids is None else sorted(application_ids)
+                settings = replace(message.settings, application_ids=confined_to)
                 context = _context(message, actor)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
@@ -220,6 +224,7 @@ async def _write(
             held,
             upsert=one.settings.upsert,
             create_applications=one.settings.create_applications,
+            application_ids=one.settings.application_ids,
         )
     except SliceFailedError as error:
         if places.first == places.last:

@@ -23,6 +23,9 @@ from configsvc.rpc.permissions import Needed
 
 log = structlog.get_logger()
 
+# Until the client has taken what was sent before the end of its call.
+ABORT_LIMIT_SECONDS = 1.0
+
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
@@ -86,11 +89,10 @@ class Method:
         return caller
 
     @contextmanager
-    def let_in_to_stay(self, call: Call) -> Generator[Caller]:
+    def standing(self, caller: Caller) -> Generator[Caller]:
         """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
-        assert call.caller is not None
-        with self._gate.standing(call.caller) as caller:
-            yield caller
+        with self._gate.standing(caller) as standing:
+            yield standing
 
     def tell_success(self, call: Call) -> None:
         """Logs a call that succeeded."""
@@ -142,6 +144,16 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
     return handle
 
 
+def lasting(method: Method, answer: UnaryMethod) -> UnaryMethod:
+    """The unary method, for calls that may last longer than the roles of their callers."""
+
+    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
+        with method.standing(caller) as standing:
+            return await answer(request, standing)
+
+    return answer_while_standing
+
+
 def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
     """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
 
@@ -149,8 +161,7 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         call = Call(context)
         method.in_flight.begin()
         try:
-            await method.let_in(call)
-            with method.let_in_to_stay(call) as caller:
+            with method.standing(await method.let_in(call)) as caller:
                 response = (await answer(_whole(requests, context), caller)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)
@@ -188,11 +199,11 @@ def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> Stream
         call = Call(context)
         method.in_flight.begin()
         try:
-            await method.let_in(call)
+            let_in = await method.let_in(call)
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            with method.let_in_to_stay(call) as caller:
+            with method.standing(let_in) as caller:
                 await answer(call.request, caller, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.
@@ -245,7 +256,11 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
 
 async def _abort(context: Context, failure: Failure) -> None:
     try:
-        await context.abort(failure.code, failure.message, failure.trailing_metadata)
+        async with asyncio.timeout(ABORT_LIMIT_SECONDS):
+            await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    except TimeoutError as error:
+        # The client does not read. It finds the status behind what was sent before, if it ever does.
+        raise asyncio.CancelledError from error
     except grpc.aio.InternalError as error:
         # How grpcio says that the client went away in this moment.
         raise asyncio.CancelledError from error

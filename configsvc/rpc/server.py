@@ -23,7 +23,7 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.metrics import CallMetrics, InFlight
-from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler
+from configsvc.rpc.calls import Method, lasting, parsed, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
@@ -147,6 +147,8 @@ def _handler(
     implementation = getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))
+    if descriptor.name in getattr(servicer, "LASTS", ()):
+        implementation = lasting(method, implementation)
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.message import DecodeError
 
+from configsvc.domain.access import Role
+from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.guard import Caller
 from configsvc.imports import Imports
@@ -22,8 +24,10 @@ class Uploads:
         self._pool = pool
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        """The operation that the requests begin. Raises what `Imports.start` raises."""
-        return operation_message(await self._imports.start(self._read(requests, caller), caller.actor))
+        """The operation that the requests begin. Raises PermissionDeniedError, and what `Imports.start` raises."""
+        application_ids = caller.application_ids(Role.EDITOR)
+        operation = await self._imports.start(self._read(requests, caller), caller.actor, application_ids)
+        return operation_message(operation)
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
         digest = b""
@@ -33,4 +37,12 @@ class Uploads:
             except DecodeError as error:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
             digest = message.digest
+            _judge(message, caller)
             yield message
+
+
+def _judge(message: ImportMessage, caller: Caller) -> None:
+    if message.settings.create_applications:
+        caller.require(Role.ADMIN, None, "the creation of applications")
+    for application in dict.fromkeys(item.application for item in message.items):
+        caller.require_application(Role.EDITOR, NameRef(name=application))

@@ -1,8 +1,11 @@
 """The audit trail: requests and answers."""
 
+from configapi.v1.access_service_pb2 import ROLE_ADMIN, ROLE_EDITOR, ROLE_UNSPECIFIED, ROLE_VIEWER
+from configapi.v1.access_service_pb2 import Role as RoleMessage
 from configapi.v1.audit_service_pb2 import (
     RESOURCE_KIND_APPLICATION,
     RESOURCE_KIND_CONFIGURATION,
+    RESOURCE_KIND_ROLE_BINDING,
     RESOURCE_KIND_SCHEMA,
     RESOURCE_KIND_UNSPECIFIED,
     ListChangesRequest,
@@ -10,6 +13,7 @@ from configapi.v1.audit_service_pb2 import (
 )
 from configapi.v1.audit_service_pb2 import Change as ChangeMessage
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
+from configsvc.domain.access import Role, check_principal
 from configsvc.domain.audit import Change, ChangeFilter
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
@@ -24,6 +28,12 @@ _KINDS: dict[ResourceKind.ValueType, Kind] = {
     RESOURCE_KIND_APPLICATION: Kind.APPLICATION,
     RESOURCE_KIND_CONFIGURATION: Kind.CONFIGURATION,
     RESOURCE_KIND_SCHEMA: Kind.SCHEMA,
+    RESOURCE_KIND_ROLE_BINDING: Kind.ROLE_BINDING,
+}
+ROLES: dict[Role, RoleMessage.ValueType] = {
+    Role.VIEWER: ROLE_VIEWER,
+    Role.EDITOR: ROLE_EDITOR,
+    Role.ADMIN: ROLE_ADMIN,
 }
 _RESOURCE_KINDS = {kind: value for value, kind in _KINDS.items()}
 
@@ -34,7 +44,9 @@ def change_filter(request: ListChangesRequest, violations: Violations) -> Change
     if request.resource_id:
         check_id(request.resource_id, "resource_id", violations)
     if request.resource_name:
-        check_name(request.resource_name, "resource_name", violations)
+        # Of a role binding, it is the principal; a name has no colon.
+        check = check_principal if ":" in request.resource_name else check_name
+        check(request.resource_name, "resource_name", violations)
     application, start, end = None, None, None
     if request.HasField("application"):
         application = application_ref(request.application, "application", violations)
@@ -82,4 +94,5 @@ def change_message(change: Change) -> ChangeMessage:
         actor=change.actor,
         reason=change.reason,
         request_id=change.request_id,
+        role=ROLES[change.role] if change.role else ROLE_UNSPECIFIED,
     )

@@ -95,10 +95,11 @@ def listing(
     contains: str | None = None,
     json_path: str | None = None,
     after: tuple[str | None, str | None] = (None, None),
+    application_ids: list[str] | None = None,
 ) -> tuple[Any, ...]:
     """The arguments of a list."""
     chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
-    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None)
+    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None, application_ids)
 
 
 async def application_id(connection: "Connection") -> str:
@@ -279,7 +280,7 @@ async def test_the_past_of_many_versions_is_read_by_index(connection: "Connectio
         ("history", "at_revision", (long_history, 2500)),
         ("history", "at_revision", (long_history, head)),
         ("history", "revision_at", (oldest_time,)),
-        ("audit", "kind_of", (long_history,)),
+        ("audit", "resource", (long_history, None)),
     )
     for file, statement, arguments in cases:
         _, scanned = await plan(connection, file, statement, *arguments)
@@ -299,13 +300,13 @@ async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connec
     nothing = asyncpg.Range(None, None)
     chosen = ("", None, None, None, None, nothing, 0)
     for before in (head, 3000):
-        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51)
+        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51, None, True)
         indexes, scanned = await plan(connection, "audit", "changes", *arguments)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
         assert await rows_read(connection, "audit", "changes", *arguments) < 100
     # Of a resource that has nearly the whole log, to read all of it is no worse a plan while that is looked at.
-    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None)
+    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None, None, True)
     indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
     assert (VERSIONS in indexes, scanned) == (True, set())
     assert await rows_read(connection, "audit", "changes_of_resource", *of_one) <= 200
