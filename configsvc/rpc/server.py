@@ -147,11 +147,11 @@ def _handler(
     implementation = getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))
-    if descriptor.name in getattr(servicer, "LASTS", ()):
-        implementation = lasting(method, implementation)
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, implementation))
+    lasts = descriptor.name in getattr(servicer, "LASTS", ())
+    answer = lasting(method, implementation) if lasts else implementation
+    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))
