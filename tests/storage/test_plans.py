@@ -142,6 +142,24 @@ async def test_a_page_of_the_past_finds_what_changed_since_by_its_revision(conne
     assert not scanned
 
 
+async def test_a_caller_with_few_applications_has_these_read_and_no_others(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    own = [await application_id(connection)]
+    for more in ({}, {"json_path": "$.n == 5"}, {"revision": head}, {"revision": head - 20}):
+        arguments = listing(application_ids=own, **more)
+        indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+        assert KEY in indexes
+        assert GIN not in indexes
+        assert not scanned
+        assert await rows_read(connection, "configurations", "list", *arguments) <= 1000
+
+
+async def test_the_operations_of_one_actor_are_read_by_index(connection: "Connection") -> None:
+    await connection.execute("SET enable_seqscan = off")
+    indexes, _ = await plan(connection, "operations", "list", None, 50, "user:one")
+    assert "operations_actor_id" in indexes
+
+
 async def test_names_of_an_application_use_its_index(connection: "Connection") -> None:
     arguments = listing(application_id=await application_id(connection), names=["c17", "c22"])
     indexes, scanned = await plan(connection, "configurations", "list", *arguments)
