@@ -44,9 +44,11 @@ MISSING = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED
 
 async def served(service: Service) -> dict[str, descriptor_pb2.ServiceDescriptorProto]:
     """What reflection says is served, but for what anybody may ask."""
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(service.channel)
+    # Its package has no types for asyncio.
+    make_stub: Any = reflection_pb2_grpc.ServerReflectionStub
+    stub = make_stub(service.channel)
 
-    async def ask(**request: str) -> reflection_pb2.ServerReflectionResponse:
+    async def ask(**request: Any) -> reflection_pb2.ServerReflectionResponse:
         return await anext(aiter(stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**request)]))))
 
     listed = await ask(list_services="*")

@@ -145,8 +145,12 @@ async def test_a_page_of_the_past_finds_what_changed_since_by_its_revision(conne
 async def test_a_caller_with_few_applications_has_these_read_and_no_others(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     own = [await application_id(connection)]
-    for more in ({}, {"json_path": "$.n == 5"}, {"revision": head}, {"revision": head - 20}):
-        arguments = listing(application_ids=own, **more)
+    for arguments in (
+        listing(application_ids=own),
+        listing(application_ids=own, json_path="$.n == 5"),
+        listing(application_ids=own, revision=head),
+        listing(application_ids=own, revision=head - 20),
+    ):
         indexes, scanned = await plan(connection, "configurations", "list", *arguments)
         assert KEY in indexes
         assert GIN not in indexes
