@@ -89,7 +89,7 @@ class RoleBindings:
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             if ref is not None:
-                application_ids = ((await _application(connection, caller, ref)).id,)
+                application_ids = frozenset({(await _application(connection, caller, ref)).id})
             return await role_bindings.page(
                 connection,
                 revision=revision,

@@ -24,6 +24,7 @@ from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.exposure import check_exposure
 from configsvc.feed import Feed
+from configsvc.guard import Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
@@ -218,6 +219,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             encoder,
             Uploads(parts.imports, parts.pool),
             shares,
+            Guard(database),
         ),
         "OperationService": OperationServicer(parts.operations),
         "Operations": OperationsServicer(parts.operations),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from configsvc.checks import check_slice
+from configsvc.domain.access import Role
 from configsvc.domain.errors import DatabaseBusyError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.models import WriteContext
 from configsvc.domain.operations import (
@@ -104,7 +105,8 @@ class Imports:
         self._pool = pool
 
     async def start(self, messages: AsyncIterable[ImportMessage], caller: Caller) -> BulkOperation:
-        """Stages what the messages bring, and lets the operation begin after the last.
+        """Stages what the messages bring, and lets the operation begin after the last. It writes to those applications
+        alone that the caller may write to now, whatever names others have by then.
 
         Raises InvalidRequestError, RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
         """
@@ -114,7 +116,10 @@ class Imports:
             if message.violations:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
-                settings = message.settings
+                confined_to = caller.application_ids(Role.EDITOR)
+                settings = replace(
+                    message.settings, application_ids=None if confined_to is None else sorted(confined_to)
+                )
                 context = _context(message, caller)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
@@ -282,6 +287,7 @@ async def _write_at_once(
                 held,
                 upsert=one.settings.upsert,
                 create_applications=one.settings.create_applications,
+                application_ids=one.settings.application_ids,
             )
 
 

@@ -106,11 +106,11 @@ class Access:
             application_id is not None and self.roles.get(application_id, Role.NONE) >= role
         )
 
-    def application_ids(self, role: Role) -> tuple[str, ...] | None:
+    def application_ids(self, role: Role) -> frozenset[str] | None:
         """The applications for which the role is held; None: all of them."""
         if self.everywhere >= role:
             return None
-        return tuple(sorted(application_id for application_id, held in self.roles.items() if held >= role))
+        return frozenset(application_id for application_id, held in self.roles.items() if held >= role)
 
 
 EVERYTHING = Access(highest=Role.ADMIN, everywhere=Role.ADMIN)

@@ -43,7 +43,8 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
     """Chooses changes; what is None or empty chooses all. Names are those at the change. Times are those of commits,
-    end_time excluded; revisions those after after_revision up to until_revision.
+    end_time excluded; revisions those after after_revision up to until_revision. application_ids are those that the
+    caller may read of; outside_applications: also what belongs to none.
     """
 
     actor: str = ""
@@ -55,6 +56,8 @@ class ChangeFilter:
     end_time: datetime | None = None
     after_revision: int = 0
     until_revision: int | None = None
+    application_ids: frozenset[str] | None = None
+    outside_applications: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,12 +89,15 @@ class BulkOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings:
-    """How configurations are imported. atomic: all in one commit, or none."""
+    """How configurations are imported. atomic: all in one commit, or none. Other applications than those with
+    application_ids do not exist for the import; None: all do.
+    """
 
     atomic: bool
     upsert: bool
     create_applications: bool
     validate_only: bool
+    application_ids: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ class Method:
         return caller
 
     @contextmanager
-    def let_in_to_stay(self, caller: Caller) -> Generator[Caller]:
+    def standing(self, caller: Caller) -> Generator[Caller]:
         """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
         with self._gate.standing(caller) as standing:
             yield standing
@@ -166,6 +166,16 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
     return handle
 
 
+def lasting(method: Method, answer: UnaryMethod) -> UnaryMethod:
+    """The unary method, for calls that may last longer than the roles of their callers."""
+
+    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
+        with method.standing(caller) as standing:
+            return await answer(request, standing)
+
+    return answer_while_standing
+
+
 def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
     """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
 
@@ -174,7 +184,7 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         method.in_flight.begin()
         try:
             caller = await method.let_in(call)
-            with caller.share or _UNCOUNTED, method.let_in_to_stay(caller) as standing:
+            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
                 response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)
@@ -216,7 +226,7 @@ def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> Stream
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            with method.let_in_to_stay(caller) as standing:
+            with method.standing(caller) as standing:
                 await answer(call.request, standing, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.

@@ -1,6 +1,7 @@
 """SchemaService: requests to use cases, answers to messages."""
 
 import asyncio
+from dataclasses import replace
 
 from google.longrunning.operations_proto_pb2 import Operation
 
@@ -24,6 +25,7 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.guard import Caller
 from configsvc.rpc.operation_service import operation_message
@@ -61,7 +63,12 @@ class SchemaServicer:
 
     async def MigrateConfigurations(self, request: MigrateConfigurationsRequest, caller: Caller) -> Operation:
         wanted = await asyncio.to_thread(schema_requests.migration, request, caller)
-        operation = await self._migrations.start(wanted.settings, wanted.application, wanted.context)
+        if wanted.application is None:
+            caller.require_everywhere(Role.EDITOR)
+        else:
+            caller.require_application(Role.EDITOR, wanted.application)
+        context = replace(wanted.context, application_ids=caller.application_ids(Role.EDITOR))
+        operation = await self._migrations.start(wanted.settings, wanted.application, context)
         return operation_message(operation)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:

@@ -25,7 +25,7 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.metrics import CallMetrics, InFlight
-from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler
+from configsvc.rpc.calls import Method, lasting, parsed, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
@@ -205,4 +205,6 @@ def _handler(
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, implementation))
+    lasts = descriptor.name in getattr(servicer, "LASTS", ())
+    answer = lasting(method, implementation) if lasts else implementation
+    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))

@@ -126,13 +126,20 @@ async def get_version(connection: "Connection", written: Written) -> Application
 
 
 async def page(
-    connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
+    connection: "Connection",
+    *,
+    revision: int | None,
+    name_prefix: str,
+    after: str | None,
+    limit: int,
+    application_ids: frozenset[str] | None = None,
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), in the order of their names.
+    """At most limit applications as of the revision (None: now), of those with the ids (None: of all), in the order of
+    their names.
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
+    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, application_ids)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
     check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
     found = tuple(_application(row) for row in rows if row["id"] is not None)

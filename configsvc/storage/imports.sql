@@ -89,10 +89,14 @@ ORDER BY id
 FOR KEY SHARE;
 
 -- name: fail_without_application
+-- Those of applications that are not there, or not among those with the ids $4, null for all.
 UPDATE operation_items AS i
 SET state = 'FAILED', error = 'APPLICATION_NOT_FOUND', config = NULL
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
-    AND NOT EXISTS (SELECT FROM applications AS a WHERE a.name = i.application)
+    AND NOT EXISTS (
+        SELECT FROM applications AS a
+        WHERE a.name = i.application AND ($4::text[] IS NULL OR a.id = ANY ($4))
+    )
 RETURNING place;
 
 -- name: upsert

@@ -116,9 +116,9 @@ async def get(connection: "Connection", operation_id: str) -> BulkOperation | No
     return _operation(row) if row else None
 
 
-async def page(connection: "Connection", *, after: str | None, limit: int) -> list[BulkOperation]:
-    """Operations, newest first, that come after one."""
-    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit)]
+async def page(connection: "Connection", owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
+    """Operations that the actor began (None: that anyone did), newest first, that come after one."""
+    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit, owner)]
 
 
 def _operation(row: "Record") -> BulkOperation:

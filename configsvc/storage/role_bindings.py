@@ -116,7 +116,7 @@ async def page(
     *,
     revision: int | None,
     principal: str,
-    application_ids: tuple[str, ...] | None,
+    application_ids: frozenset[str] | None,
     after: str | None,
     limit: int,
 ) -> Page[RoleBinding]:

@@ -37,10 +37,10 @@ def change_filter(request: ListChangesRequest, violations: Violations) -> Change
     check_text(request.actor, "actor", MAX_ACTOR_LENGTH, violations)
     if request.resource_id:
         check_id(request.resource_id, "resource_id", violations)
-    if request.resource_name and request.kind == RESOURCE_KIND_ROLE_BINDING:
-        check_principal(request.resource_name, "resource_name", violations)
-    elif request.resource_name:
-        check_name(request.resource_name, "resource_name", violations)
+    if request.resource_name:
+        # Of a role binding, it is the principal; a name has no colon.
+        check = check_principal if ":" in request.resource_name else check_name
+        check(request.resource_name, "resource_name", violations)
     application, start, end = None, None, None
     if request.HasField("application"):
         application = application_ref(request.application, "application", violations)
