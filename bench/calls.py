@@ -10,15 +10,17 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from bench.messages import Call
+from bench.provider import HEADER
 
 LIMIT_SECONDS = 30.0
 RETRYABLE = (grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE)
 
 
-def method(channel: grpc.aio.Channel, path: str) -> Callable[[bytes], Awaitable[bytes]]:
-    """A unary method. It raises AioRpcError."""
+def method(channel: grpc.aio.Channel, path: str, authorization: str = "") -> Callable[[bytes], Awaitable[bytes]]:
+    """A unary method, with an authorization where there is one. It raises AioRpcError."""
     send: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
-    return lambda request: send(request, timeout=LIMIT_SECONDS)
+    metadata = ((HEADER, authorization),) if authorization else None
+    return lambda request: send(request, metadata=metadata, timeout=LIMIT_SECONDS)
 
 
 async def call_again(call: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -47,10 +49,10 @@ def _pause_seconds(error: grpc.aio.AioRpcError) -> float | None:
     return retry.retry_delay.ToTimedelta().total_seconds() if asked else None
 
 
-async def call_once(address: str, call: Call) -> bytes:
+async def call_once(address: str, call: Call, authorization: str = "") -> bytes:
     """The answer to one call. Raises AioRpcError."""
     async with grpc.aio.insecure_channel(address) as channel:
-        return await method(channel, call.path)(call.request)
+        return await method(channel, call.path, authorization)(call.request)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,12 +29,19 @@ def missing(*names: str) -> str | None:
 
 
 @asynccontextmanager
-async def service(database_url: str, folder: Path, *flags: str, log_level: str = "warning") -> AsyncGenerator[Running]:
-    """`configsvc serve`, once it says that it is SERVING."""
+async def service(
+    database_url: str,
+    folder: Path,
+    *flags: str,
+    log_level: str = "warning",
+    environment: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Running]:
+    """`configsvc serve`, with these variables beside the usual ones, once it says that it is SERVING."""
     address = free_address()
     command = [str(CONFIGSVC), "serve", "--listen", address]
     options = ["--database-url", database_url, "--log-level", log_level, "--log-format", "json", *flags]
-    async with running([*command, *options], address, folder / f"service-{address}.log") as server:
+    log = folder / f"service-{address}.log"
+    async with running([*command, *options], address, log, environment or {}) as server:
         await serving(address)
         yield server
 

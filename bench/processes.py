@@ -1,9 +1,10 @@
 """Servers as processes: started, waited for, weighed, and ended by their own id."""
 
 import asyncio
+import os
 import socket
 import subprocess
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,18 @@ def free_address() -> str:
 
 
 @asynccontextmanager
-async def running(command: Sequence[str], address: str, log: Path) -> AsyncGenerator[Running]:
+async def running(
+    command: Sequence[str], address: str, log: Path, environment: Mapping[str, str] | None = None
+) -> AsyncGenerator[Running]:
     """Starts a server, waits until the address takes connections, and ends it. Raises DoesNotStartError."""
     with log.open("wb") as output:
         process = psutil.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         await _connectable(process, address, log)

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from bench import bare, messages, peers
 from bench.calls import call_once
+from bench.h2load import CONNECTIONS, STREAMS, Load
 from bench.http2 import enveloped
 from bench.messages import Call
-from bench.plan import Run, in_turn, output_of
+from bench.plan import Run, in_turn
+from bench.processes import free_address
+from bench.provider import Provider
 from bench.results import Figure, Row, Target, figures, row
 
-CONNECTIONS, STREAMS = 8, 16
 WARM_UP_SECONDS = 0.4
 NAME = messages.row_name(1)
 AT_LEAST_085 = Target(at="least", bound=0.85)
@@ -22,11 +23,9 @@ AT_LEAST_085 = Target(at="least", bound=0.85)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A server under h2load: a call, the file of its body, and what is answered."""
+    """A server under h2load: a call, and what is answered."""
 
-    address: str
-    call: Call
-    body: Path
+    load: Load
     answer: bytes
 
 
@@ -50,6 +49,15 @@ def _rows(figure: Callable[[str], Figure]) -> tuple[Row, ...]:
     limit = ("a bare grpc.aio handler", figure("bare handler"))
     etcd = ("range of 650 B", figure("etcd range"))
     return (
+        row(
+            "get_configuration_authenticated",
+            "GetConfiguration, 650 B, with a token, metrics on",
+            "calls/s",
+            figure("GetConfiguration with a token"),
+            limit=limit,
+            etcd=etcd,
+            target=AT_LEAST_085,
+        ),
         row(
             "get_configuration",
             "GetConfiguration, 650 B",
@@ -89,7 +97,10 @@ async def _subjects(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Subject]
         return await _subject(run, server.address, get)
 
     server = await stack.enter_async_context(peers.service_of(run))
-    subjects = {"GetConfiguration": await _subject(run, server.address, get)}
+    subjects = {
+        "GetConfiguration": await _subject(run, server.address, get),
+        "GetConfiguration with a token": await _authenticated(run, stack, get),
+    }
     limit = await stack.enter_async_context(peers.bare(subjects["GetConfiguration"].answer, run.folder))
     subjects["bare handler"] = await _subject(run, limit.address, Call(path=bare.GET, request=get.request))
     reason = peers.missing("etcd")
@@ -104,24 +115,26 @@ async def _subjects(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Subject]
     return subjects, reasons
 
 
-async def _subject(run: Run, address: str, call: Call) -> Subject:
+async def _authenticated(run: Run, stack: AsyncExitStack, call: Call) -> Subject:
+    """The service as it is in earnest: callers prove who they are, and Prometheus may ask."""
+    provider = Provider(run.folder, "bench")
+    more = {"CONFIGSVC_CALLS_PER_SECOND": "0", "CONFIGSVC_METRICS_LISTEN": free_address()}
+    server = await stack.enter_async_context(
+        peers.service(run.database_url, run.folder, environment=provider.environment | more)
+    )
+    return await _subject(run, server.address, call, provider.authorization("bench"))
+
+
+async def _subject(run: Run, address: str, call: Call, authorization: str = "") -> Subject:
     """The answer is looked at here, for h2load knows HTTP and not gRPC: an error is a success to it."""
-    answer = await call_once(address, call)
+    answer = await call_once(address, call, authorization)
     if b"db-1.internal.example" not in answer:
         raise RuntimeError(f"{call.path} does not answer with the content")
-    body = run.folder / f"body-{address}.bin"
-    body.write_bytes(enveloped(call.request))
-    return Subject(address=address, call=call, body=body, answer=answer)
+    return Subject(load=Load.of(run.folder, address, call, authorization), answer=answer)
 
 
 async def _calls_per_second(subject: Subject, seconds: float) -> float:
-    load = ["-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", f"{seconds * 1000:.0f}ms"]
-    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(subject.body)]
-    url = f"http://{subject.address}{subject.call.path}"
-    h2load = peers.program("h2load")
-    assert h2load
-    printed = await output_of(h2load, *load, *headers, url)
-    return _checked_rate(printed, len(enveloped(subject.answer)))
+    return _checked_rate(await subject.load.run(seconds), len(enveloped(subject.answer)))
 
 
 def _checked_rate(printed: str, answer_bytes: int) -> float:

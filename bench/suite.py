@@ -16,7 +16,20 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import batches, cold_reads, history, imports, messages, peers, reads, strict, validation, watches, writes
+from bench import (
+    batches,
+    cold_reads,
+    floods,
+    history,
+    imports,
+    messages,
+    peers,
+    reads,
+    strict,
+    validation,
+    watches,
+    writes,
+)
 from bench.plan import Plan, Run, output_of
 from bench.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
@@ -44,6 +57,7 @@ class Group(StrEnum):
     WRITES = "writes"
     BATCHES = "batches"
     IMPORTS = "imports"
+    FLOODS = "floods"
     STRICT = "strict"
 
 
@@ -54,6 +68,7 @@ _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[Sequence[Row]]], ..
     Group.WRITES: (writes.measure,),
     Group.BATCHES: (batches.measure, validation.measure),
     Group.IMPORTS: (imports.measure,),
+    Group.FLOODS: (floods.measure,),
     Group.STRICT: (strict.measure,),
 }
 

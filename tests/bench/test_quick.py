@@ -14,7 +14,15 @@ PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240.0
 UNITS = {"calls/s", "µs", "KiB", "MiB", "ms", "writes/s", "reads/s", "configurations/s"}
 # By the program that it takes, beside the service.
-ETCD = {"get_configuration", "latency_p50_1", "latency_p50_100", "update", "create", "update_alone"}
+ETCD = {
+    "get_configuration",
+    "get_configuration_authenticated",
+    "latency_p50_1",
+    "latency_p50_100",
+    "update",
+    "create",
+    "update_alone",
+}
 
 
 async def bench(*arguments: str) -> str:
