@@ -13,6 +13,7 @@ OPEN = "0.0.0.0:50051"
 LOOPBACK = "127.0.0.1:50051"
 SOCKET = "unix:/run/configsvc.sock"
 TLS = {"tls_certificate_file": "server.pem", "tls_key_file": "server-key.pem"}
+OIDC = {"auth": "oidc", "oidc_issuer": "https://login.example.com"}
 MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
 
 
@@ -25,10 +26,10 @@ MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
         ({"listen": LOOPBACK}, None),
         ({"listen": SOCKET}, None),
         ({"listen": OPEN, "insecure": True}, None),
-        ({"listen": OPEN, "auth": "oidc"}, "tokens would travel in clear text.* CONFIGSVC_TLS_CERTIFICATE_FILE"),
-        ({"listen": OPEN, "auth": "oidc", "insecure": True}, None),
-        ({"listen": LOOPBACK, "auth": "oidc"}, None),
-        ({"listen": OPEN, "auth": "oidc"} | TLS, None),
+        ({"listen": OPEN} | OIDC, "tokens would travel in clear text.* CONFIGSVC_TLS_CERTIFICATE_FILE"),
+        ({"listen": OPEN, "insecure": True} | OIDC, None),
+        ({"listen": LOOPBACK} | OIDC, None),
+        ({"listen": OPEN} | OIDC | TLS, None),
         ({"listen": OPEN, "auth": "mtls"} | MTLS, None),
         ({"listen": LOOPBACK, "auth": "mtls"}, "client certificates come with TLS: set CONFIGSVC_TLS_CERTIFICATE_FILE"),
         ({"auth": "mtls", "insecure": True}, "client certificates come with TLS"),
@@ -37,7 +38,7 @@ MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
         ({"tls_certificate_file": "server.pem"}, "go together"),
         ({"tls_key_file": "server-key.pem"}, "go together"),
         ({"auth": "oidc,mtls"} | MTLS, "CONFIGSVC_MTLS_LISTEN"),
-        ({"auth": "mtls,oidc", "listen": OPEN, "mtls_listen": "0.0.0.0:50052"} | MTLS, None),
+        (OIDC | {"auth": "mtls,oidc", "listen": OPEN, "mtls_listen": "0.0.0.0:50052"} | MTLS, None),
         ({"auth": "mtls", "mtls_listen": OPEN} | MTLS, "CONFIGSVC_MTLS_LISTEN"),
         ({"metrics_listen": "0.0.0.0:9464"}, "could read the metrics"),
         ({"auth": "mtls", "metrics_listen": "0.0.0.0:9464"} | MTLS, "could read the metrics"),

@@ -1,7 +1,6 @@
 """TLS of the program as a process, and of its workers."""
 
 import asyncio
-import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
             while not (await next_message(watch)).events:
                 pass
     # Everything on standard error is a line of the log: handshakes that fail write nothing there.
-    assert all(json.loads(line) for line in running.lines)
+    assert not [line for line in running.lines if not line.startswith("{")]
 
 
 async def _new_certificate_in_both(running: Program, address: str, authority: Authority) -> None:
