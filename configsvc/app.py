@@ -9,21 +9,27 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
+from configsvc.access import RoleBindings
 from configsvc.applications import Applications
 from configsvc.audit import Audit
 from configsvc.bindings import Bindings
 from configsvc.cache import Cache
+from configsvc.certificate_files import CertificateError, CertificateFiles
+from configsvc.certificates import Certificates
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.content_checks import ContentChecks
+from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
+from configsvc.exposure import check_exposure
 from configsvc.feed import Feed
+from configsvc.guard import Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
-from configsvc.key_sets import KeyFile
+from configsvc.key_sources import KeyFile, KeySource, Provider, trusted_certificates
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -31,6 +37,7 @@ from configsvc.operations import Operations
 from configsvc.pinned_checks import Snapshots
 from configsvc.process_pool import ProcessPool
 from configsvc.reads import Reads
+from configsvc.rpc.access_service import AccessServicer
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.authentication import Authenticator
@@ -38,17 +45,18 @@ from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
 from configsvc.rpc.schema_service import SchemaServicer
-from configsvc.rpc.server import AddressInUseError, Server, build_server
+from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.server_service import ServerServicer
+from configsvc.rpc.tls import server_credentials
 from configsvc.rpc.uploads import Uploads
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.settings import Settings
 from configsvc.shares import Limits, Shares
-from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
-from configsvc.tokens import TokenRules, Tokens
+from configsvc.tokens import Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
@@ -71,7 +79,7 @@ async def serve(settings: Settings) -> None:
     assert this_task is not None
     on_signals(this_task.cancel)
     async with database_url(settings) as url:
-        await prepare_database(url, apply=settings.migrate)
+        await prepare_database(settings, url)
         stop = asyncio.Event()
 
         def first_signal() -> None:
@@ -83,7 +91,7 @@ async def serve(settings: Settings) -> None:
             url,
             stop=stop,
             started=lambda _: on_signals(first_signal),
-            ready=lambda server: say_ready(_bound_address(settings.listen, server.port), url),
+            ready=lambda server: say_ready(_with_ports(settings, server), url),
         )
 
 
@@ -118,6 +126,8 @@ async def run_service(
                 tasks.create_task(pool.end_when_idle(), name="process pool"),
                 tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
             ]
+            if parts.tokens:
+                background.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
             running_operations = tasks.create_task(parts.runs.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
@@ -155,6 +165,7 @@ class Parts:
     cache: Cache
     bindings: Bindings
     feed: Feed
+    tokens: Tokens | None
     writes: Writes
     joint: JointWrites
     merged: MergedWrites
@@ -181,6 +192,7 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
         cache=cache,
         bindings=bindings,
         feed=Feed(url, cache, bindings),
+        tokens=_tokens(settings),
         writes=writes,
         joint=joint,
         merged=MergedWrites(database, joint),
@@ -207,6 +219,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             encoder,
             Uploads(parts.imports, parts.pool),
             shares,
+            Guard(database),
         ),
         "OperationService": OperationServicer(parts.operations),
         "Operations": OperationsServicer(parts.operations),
@@ -217,20 +230,22 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             parts.migrations,
         ),
         "AuditService": AuditServicer(Audit(database)),
+        "AccessService": AccessServicer(RoleBindings(database, writes, feed)),
         "ServerService": ServerServicer(feed, version("configsvc")),
     }
     calls = CallMetrics()
     try:
-        gate = Gate(Authenticator(_tokens(settings)), parts.bindings, feed, shares)
+        certificates = Certificates() if "mtls" in settings.ways else None
+        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, feed, shares)
         server = build_server(
             servicers,
             gate,
-            settings.listen,
+            _addresses(settings),
             calls,
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,
         )
-    except AddressInUseError as error:
+    except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     state = State(
         calls=calls,
@@ -243,6 +258,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
         writes=writes,
         merged_writes=parts.merged,
         validators=parts.joint.validators,
+        tokens=parts.tokens,
         database=database,
     )
     registry.register(state)
@@ -259,16 +275,43 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def _addresses(settings: Settings) -> tuple[Address, ...]:
+    """Where the server listens. An address asks every client for a certificate or none. Raises CertificateError."""
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return (Address(listen=settings.listen, credentials=None),)
+    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+    only_certificates = settings.ways == frozenset(("mtls",))
+    first = Address(
+        listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
+    )
+    if settings.mtls_listen is None:
+        return (first,)
+    return (
+        first,
+        Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
+    )
+
+
 def _tokens(settings: Settings) -> Tokens | None:
-    if settings.oidc_jwks_file is None:
+    if "oidc" not in settings.ways:
         return None
     rules = TokenRules(
         issuer=settings.oidc_issuer,
         audience=settings.oidc_audience,
+        user_claim=settings.oidc_user_claim,
         groups_claim=settings.oidc_groups_claim,
         leeway_seconds=settings.oidc_leeway_seconds,
     )
-    return Tokens(rules, KeyFile(settings.oidc_jwks_file).keys)
+    return Tokens(rules, _key_source(settings))
+
+
+def _key_source(settings: Settings) -> KeySource:
+    if settings.oidc_jwks_file:
+        return KeyFile(settings.oidc_jwks_file).read
+    try:
+        return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read
+    except OSError as error:
+        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager
@@ -298,6 +341,13 @@ async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], Non
         await feed.wait_live()
         await server.set_serving(True)
         log.info("serving again")
+
+
+def _with_ports(settings: Settings, server: Server) -> Settings:
+    """The settings with the numbers that port 0 stands for."""
+    listens = (listen for listen in (settings.listen, settings.mtls_listen) if listen)
+    bound = [_bound_address(listen, port) for listen, port in zip(listens, server.ports, strict=True)]
+    return settings.model_copy(update={"listen": bound[0], "mtls_listen": bound[1] if len(bound) > 1 else None})
 
 
 def _bound_address(listen: str, port: int) -> str:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 from ulid import ULID
 
 from configsvc.domain.errors import ApplicationNotEmptyError, ResourceNotFoundError, VersionMismatchError
-from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Kind, Page, WriteContext, Written
+from configsvc.domain.models import (
+    Application,
+    ApplicationRef,
+    ApplicationUpdate,
+    Kind,
+    Page,
+    WriteContext,
+    Written,
+    is_among,
+)
 from configsvc.reads import Reads
 from configsvc.storage import applications, log
 from configsvc.writes import Writes
@@ -33,23 +42,38 @@ class Applications:
 
         return await self._writes.run_once(context, name, change, applications.get_version)
 
-    async def get(self, ref: ApplicationRef, *, min_revision: int) -> Application:
-        """Raises ResourceNotFoundError or RevisionUnknownError."""
+    async def get(
+        self, ref: ApplicationRef, *, min_revision: int, application_ids: frozenset[str] | None
+    ) -> Application:
+        """One of those with the ids. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             application = await applications.get(connection, ref)
-        if application is None:
-            raise ResourceNotFoundError("application", str(ref))
-        return application
+        return _existing(application, ref, application_ids)
 
     async def list_page(
-        self, *, name_prefix: str, min_revision: int, revision: int | None, after: str | None, limit: int
+        self,
+        *,
+        name_prefix: str,
+        min_revision: int,
+        revision: int | None,
+        after: str | None,
+        limit: int,
+        application_ids: frozenset[str] | None,
     ) -> Page[Application]:
-        """A page as of the revision; None: as of now. Raises RevisionUnknownError or RevisionCompactedError."""
+        """A page of those with the ids, as of the revision; None: as of now.
+
+        Raises RevisionUnknownError or RevisionCompactedError.
+        """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             return await applications.page(
-                connection, revision=revision, name_prefix=name_prefix, after=after, limit=limit
+                connection,
+                revision=revision,
+                name_prefix=name_prefix,
+                after=after,
+                limit=limit,
+                application_ids=application_ids,
             )
 
     async def update(
@@ -58,7 +82,7 @@ class Applications:
         """Raises ResourceNotFoundError, VersionMismatchError or ResourceExistsError."""
 
         async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version)
+            current = await _locked(connection, ref, expected_version, context.application_ids)
             name = current.name if update.name is None else update.name
             comments = current.comments if update.comments is None else update.comments
             if (name, comments) == (current.name, current.comments):
@@ -77,7 +101,7 @@ class Applications:
         """
 
         async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version)
+            current = await _locked(connection, ref, expected_version, context.application_ids)
             if not force and await applications.has_configurations(connection, current.name):
                 raise ApplicationNotEmptyError("application", str(ref))
             await log.explain_deletions(connection, {"*": context})
@@ -89,11 +113,20 @@ class Applications:
         return revision
 
 
-async def _locked(connection: "Connection", ref: ApplicationRef, expected_version: int) -> Application:
+async def _locked(
+    connection: "Connection", ref: ApplicationRef, expected_version: int, application_ids: frozenset[str] | None
+) -> Application:
     # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
-    current = await applications.lock(connection, ref) or await applications.lock(connection, ref)
-    if current is None:
-        raise ResourceNotFoundError("application", str(ref))
+    found = await applications.lock(connection, ref) or await applications.lock(connection, ref)
+    current = _existing(found, ref, application_ids)
     if expected_version and expected_version != current.version:
         raise VersionMismatchError(expected=expected_version, current=current.version)
     return current
+
+
+def _existing(
+    application: Application | None, ref: ApplicationRef, application_ids: frozenset[str] | None
+) -> Application:
+    if application is None or not is_among(application.id, application_ids):
+        raise ResourceNotFoundError("application", str(ref))
+    return application

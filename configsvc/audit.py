@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from configsvc.domain.audit import ChangeFilter, ChangesPage, Place
+from configsvc.domain.models import Kind, is_among
 from configsvc.storage import audit, history
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ async def _narrowed(connection: "Connection", chosen: ChangeFilter) -> ChangeFil
     if chosen.end_time:
         until, _ = await history.revision_at(connection, chosen.end_time - _INSTANT)
         chosen = replace(chosen, until_revision=min(until, chosen.until_revision or until))
-    if chosen.resource_id and not chosen.kind:
-        chosen = replace(chosen, kind=await audit.kind_of(connection, chosen.resource_id))
+    if chosen.resource_id:
+        chosen = replace(chosen, kind=await _kind(connection, chosen.resource_id, chosen))
     return chosen
+
+
+async def _kind(connection: "Connection", resource_id: str, chosen: ChangeFilter) -> Kind | None:
+    """The kind of the resource; None, of which there are no changes, if it is not there for the caller."""
+    found = await audit.resource(connection, resource_id, chosen.kind)
+    if found is None:
+        return None
+    kind, application_id = found
+    if application_id is None:
+        return kind if chosen.outside_applications else None
+    return kind if is_among(application_id, chosen.application_ids) else None

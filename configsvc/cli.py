@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from configsvc.embedded import EmbeddedPostgresError
 from configsvc.logs import configure_logs
 from configsvc.settings import Settings
-from configsvc.start import StartError, database_url, prepare_database
+from configsvc.start import StartError, migrate_database, migrating_url
 from configsvc.supervisor import supervise
 
 # How many more objects there are than when the garbage collector last looked, before it looks again.
@@ -56,7 +56,10 @@ def serve_command(
     ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option("--insecure", help="Listen beyond this machine without authentication. [env: CONFIGSVC_INSECURE]"),
+        typer.Option(
+            "--insecure",
+            help="Listen beyond this machine without authentication, or without TLS. [env: CONFIGSVC_INSECURE]",
+        ),
     ] = None,
     migrate: Annotated[
         bool | None, typer.Option(help="Bring the database to the newest form first. [env: CONFIGSVC_MIGRATE]")
@@ -117,10 +120,10 @@ def serve_command(
 @app.command("worker", hidden=True)
 def worker_command(number: int) -> None:
     """Serve as one of the workers of `serve`, which hands its settings over in variables."""
-    from configsvc.worker import work  # noqa: PLC0415 - as above
-
     settings = Settings(**dict[str, Any](_env_file=None))
     configure_logs(settings.log_level, settings.log_format, worker=number)
+    from configsvc.worker import work  # noqa: PLC0415 - as above
+
     _run(work(settings, number))
 
 
@@ -137,8 +140,8 @@ def migrate_command(
 
 
 async def _migrate(settings: Settings) -> None:
-    async with database_url(settings) as url:
-        await prepare_database(url, apply=True)
+    async with migrating_url(settings) as url:
+        await migrate_database(settings, url)
 
 
 @app.command("version")

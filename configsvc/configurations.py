@@ -9,7 +9,6 @@ from ulid import ULID
 from configsvc.cache import Answer
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
-    ApplicationRef,
     Configuration,
     ConfigurationFilter,
     ConfigurationQuery,
@@ -18,6 +17,7 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
     WriteContext,
+    is_among,
 )
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.joint_writes import Joint, JointWrites
@@ -71,8 +71,18 @@ class Configurations:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
-    async def get_many(self, refs: Sequence[ConfigurationRef], *, min_revision: int, with_config: bool) -> Batch:
-        """Many at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
+    async def get_many(
+        self,
+        refs: Sequence[ConfigurationRef],
+        *,
+        min_revision: int,
+        with_config: bool,
+        application_ids: frozenset[str] | None,
+    ) -> Batch:
+        """Many at one revision, of the applications with the ids (None: of all).
+
+        Raises RevisionUnknownError or ResponseTooLargeError.
+        """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             found, revision = await configurations.get_many(
@@ -80,6 +90,8 @@ class Configurations:
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
+            if not is_among(configuration.application_id, application_ids):
+                continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
         shown = {by_ref[ref].id: by_ref[ref] for ref in refs if ref in by_ref}
@@ -109,7 +121,7 @@ class Configurations:
                 await configurations.check_json_path(connection, chosen.json_path)
             revision = position.revision if position else as_of_revision or None
             application_id = (
-                position.application_id if position else await _application_id(connection, chosen.application, revision)
+                position.application_id if position else await _application_id(connection, chosen, revision)
             )
             query = ConfigurationQuery(
                 revision=revision,
@@ -123,6 +135,7 @@ class Configurations:
                 limit=limit,
                 with_config=with_config,
                 limit_bytes=limit_bytes,
+                application_ids=chosen.application_ids,
             )
             return await configurations.page(connection, query), application_id
 
@@ -156,7 +169,8 @@ class Configurations:
         return joint
 
 
-async def _application_id(connection: "Connection", ref: ApplicationRef | None, revision: int | None) -> str | None:
+async def _application_id(connection: "Connection", chosen: ConfigurationFilter, revision: int | None) -> str | None:
+    ref = chosen.application
     if ref is None:
         return None
     if revision is None:
@@ -164,6 +178,6 @@ async def _application_id(connection: "Connection", ref: ApplicationRef | None, 
     else:
         await log.require_state(connection, revision)
         application = await applications.get_at(connection, ref, revision)
-    if application is None:
+    if application is None or not is_among(application.id, chosen.application_ids):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

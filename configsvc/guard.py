@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from configsvc.bindings import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
-from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, NameRef
+from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
 from configsvc.shares import Share
 from configsvc.storage import role_bindings
 
@@ -20,26 +20,36 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
-    apart; standing is set where the call lasts.
+    apart; standing is set where the call lasts, origin where it may change something.
     """
 
     identity: Identity
     access: Access
     share: Share | None = None
     standing: Standing | None = None
+    origin: Origin | None = None
 
     @property
     def actor(self) -> str:
         """The name under which its changes are recorded."""
         return self.identity.principal
 
+    @property
+    def access_now(self) -> Access:
+        """What it may do: that of a call that lasts may have changed since it was let in."""
+        return self.standing.access if self.standing else self.access
+
+    def application_ids(self, role: Role) -> frozenset[str] | None:
+        """The applications for which it has the role, which its reads and writes are confined to: a name that it asks
+        by may mean another one by now, or have meant another one in the past. None: all of them.
+        """
+        return self.access_now.application_ids(role)
+
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
         """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it
         asked for that. A call that lasts ends when it loses the role.
         """
-        # That of a call that lasts may have changed since it was let in.
-        access = self.standing.access if self.standing else self.access
-        if not access.allows(role, application_id):
+        if not self.access_now.allows(role, application_id):
             raise PermissionDeniedError(f"the role {role.name.lower()} is needed for {asked_for}")
         if self.standing:
             self.standing.need(role, application_id)
@@ -48,15 +58,45 @@ class Caller:
         """Raises PermissionDeniedError unless it has the role for all applications."""
         self.require(role, None, "all applications")
 
-    def require_application(self, role: Role, ref: ApplicationRef) -> None:
-        """Raises PermissionDeniedError unless it has the role for the application."""
-        access = self.access
+    def require_application(self, role: Role, ref: ApplicationRef) -> str | None:
+        """The id of the application where the caller has the role for it alone; None: it has it for all.
+
+        Raises PermissionDeniedError if it has neither.
+        """
+        access = self.access_now
         application_id = None if access.everywhere >= role else access.application_id(ref)
         self.require(role, application_id, f"application {ref}")
+        return application_id
+
+    def require_configuration(self, role: Role, ref: ConfigurationRef, application_id: str | None) -> None:
+        """Raises PermissionDeniedError unless it has the role for the application of the configuration: by key, the one
+        with that name, by id the one with application_id (None: there is no such configuration).
+        """
+        if isinstance(ref, KeyRef):
+            self.require_application(role, NameRef(name=ref.application))
+        else:
+            everywhere = self.access_now.everywhere >= role
+            self.require(role, None if everywhere else application_id, f"the application of configuration {ref}")
+
+    def require_listed(self, role: Role, ref: ApplicationRef | None) -> frozenset[str] | None:
+        """The applications that a list shows, of one application or (None) of all that the caller has the role for;
+        None: all there are. A call that lasts ends when it loses the role for one of them.
+
+        Raises PermissionDeniedError.
+        """
+        application_ids = self.application_ids(role)
+        if ref is not None:
+            self.require_application(role, ref)
+        elif application_ids is None:
+            self.require_everywhere(role)
+        else:
+            for application_id in application_ids:
+                self.require(role, application_id, "what is listed")
+        return application_ids
 
 
 class Guard:
-    """Judges what is asked for by the id of a configuration, which does not tell the application."""
+    """Judges what is asked for by the ids of configurations too, which do not tell the application."""
 
     def __init__(self, database: "Database") -> None:
         self._database = database
@@ -71,11 +111,8 @@ class Guard:
         refs = list(refs)
         applications = await self._applications_of({ref.id for ref in refs if isinstance(ref, IdRef)})
         for ref in refs:
-            if isinstance(ref, IdRef):
-                # Of one that does not exist, the empty string is the application that nobody has a role for.
-                caller.require(role, applications.get(ref.id, ""), f"the application of configuration {ref}")
-            else:
-                caller.require_application(role, NameRef(name=ref.application))
+            known = applications.get(ref.id) if isinstance(ref, IdRef) else None
+            caller.require_configuration(role, ref, known)
 
     async def _applications_of(self, ids: Iterable[str]) -> dict[str, str]:
         ids = list(ids)

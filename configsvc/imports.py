@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from configsvc.checks import check_slice
+from configsvc.domain.access import Role
 from configsvc.domain.errors import DatabaseBusyError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.models import WriteContext
 from configsvc.domain.operations import (
@@ -19,6 +20,7 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.guard import Caller
 from configsvc.process_pool import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations
@@ -102,8 +104,9 @@ class Imports:
         self._writes = writes
         self._pool = pool
 
-    async def start(self, messages: AsyncIterable[ImportMessage], actor: str) -> BulkOperation:
-        """Stages what the messages bring, and lets the operation begin after the last.
+    async def start(self, messages: AsyncIterable[ImportMessage], caller: Caller) -> BulkOperation:
+        """Stages what the messages bring, and lets the operation begin after the last. It writes to those applications
+        alone that the caller may write to now, whatever names others have by then.
 
         Raises InvalidRequestError, RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
         """
@@ -113,8 +116,11 @@ class Imports:
             if message.violations:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
-                settings = message.settings
-                context = _context(message, actor)
+                confined_to = caller.application_ids(Role.EDITOR)
+                settings = replace(
+                    message.settings, application_ids=None if confined_to is None else sorted(confined_to)
+                )
+                context = _context(message, caller)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
             _check_count(settings, staging.count)
@@ -281,6 +287,7 @@ async def _write_at_once(
                 held,
                 upsert=one.settings.upsert,
                 create_applications=one.settings.create_applications,
+                application_ids=one.settings.application_ids,
             )
 
 
@@ -304,9 +311,11 @@ def _require_same(before: Mapping[str, "PinnedSchema"], now: Mapping[str, "Pinne
         raise SchemaMovedError
 
 
-def _context(message: ImportMessage, actor: str) -> WriteContext:
+def _context(message: ImportMessage, caller: Caller) -> WriteContext:
+    assert caller.origin is not None
     return WriteContext(
-        actor=actor,
+        actor=caller.actor,
+        origin=caller.origin,
         reason=message.reason,
         request_id=message.request_id,
         fingerprint=message.digest,

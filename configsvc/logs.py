@@ -1,6 +1,7 @@
 """Logs: JSON in a pipe, readable on a terminal, on standard error."""
 
 import logging
+import os
 import sys
 from typing import Literal
 
@@ -8,7 +9,10 @@ import structlog
 
 
 def configure_logs(level: str, form: Literal["auto", "json", "console"], **fields: object) -> None:
-    """Sets up the logs of this process. Every line carries the fields."""
+    """Sets up the logs of this process, before gRPC is loaded. Every line carries the fields."""
+    # gRPC writes to standard error by itself, with a line, and a name of the client's choice in it, for handshakes that
+    # are not as they should be: anyone could fill the log, or forge it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from configsvc.merged_writes import MergedWrites
     from configsvc.reads import Reads
     from configsvc.storage.database import Database
+    from configsvc.tokens import Tokens
     from configsvc.validators import Validators
     from configsvc.watch import Watches
     from configsvc.wire.watches import WatchEncoder
@@ -111,6 +112,7 @@ class State:
     writes: "Writes"
     merged_writes: "MergedWrites"
     validators: "Validators"
+    tokens: "Tokens | None"
     database: "Database"
 
     def collect(self) -> Iterable[Metric]:
@@ -123,6 +125,7 @@ class State:
         yield _counter("write_transactions", "Transactions that change something.", self._transactions)
         yield _counter("merged_writes", "Writes that were done in transactions for many.", self.merged_writes.merged)
         yield from self._of_validators()
+        yield from self._of_tokens()
         yield self._of_connections()
 
     @property
@@ -170,6 +173,14 @@ class State:
         yield _counter("validator_misses", "Validators that were compiled.", validators.misses)
         yield _gauge("validators", "Validators in memory.", len(validators))
         yield _gauge("validator_document_bytes", "The documents that they are compiled of.", validators.bytes)
+
+    def _of_tokens(self) -> Iterable[Metric]:
+        tokens = self.tokens
+        yield _gauge("remembered_tokens", "Verified tokens in memory.", len(tokens.remembered) if tokens else 0)
+        yield _gauge("remembered_token_bytes", "What they take there, about.", tokens.remembered.bytes if tokens else 0)
+        yield _gauge("provider_keys", "Keys that tokens are verified with.", len(tokens.keys) if tokens else 0)
+        age_seconds = tokens.keys.age_seconds if tokens else 0
+        yield _gauge("provider_keys_age_seconds", "How long ago they were read.", age_seconds)
 
     def _of_connections(self) -> Metric:
         family = GaugeMetricFamily(

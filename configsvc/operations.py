@@ -3,7 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from configsvc.domain.errors import DatabaseBusyError, OperationRunningError, ResourceNotFoundError
+from configsvc.domain.errors import (
+    ConfigsvcError,
+    DatabaseBusyError,
+    OperationRunningError,
+    PermissionDeniedError,
+    ResourceNotFoundError,
+)
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
 from configsvc.storage import operations
 from configsvc.writes import transaction
@@ -20,8 +26,8 @@ WAIT_LAST_SECONDS = 1.0
 
 
 class Operations:
-    """Every method raises DatabaseUnavailableError or DatabaseBusyError, and those that name an operation
-    ResourceNotFoundError.
+    """Every method raises DatabaseUnavailableError or DatabaseBusyError. owner is the actor whose operations are there;
+    None: all are. Those that name an operation raise ResourceNotFoundError, or PermissionDeniedError with an owner.
     """
 
     def __init__(self, database: "Database") -> None:
@@ -33,24 +39,23 @@ class Operations:
         """Answers those who wait: the server is about to stop."""
         self._stopping.set()
 
-    async def get(self, operation_id: str) -> BulkOperation:
+    async def get(self, operation_id: str, owner: str | None) -> BulkOperation:
         """The operation as it is now."""
         async with self._database.read() as connection:
             operation = await operations.get(connection, operation_id)
-        if operation is None:
-            raise _not_found(operation_id)
+        if operation is None or owner not in {None, operation.actor}:
+            raise _missing(operation_id, owner)
         return operation
 
-    async def page(self, *, after: str | None, limit: int) -> tuple[BulkOperation, ...]:
+    async def page(self, owner: str | None, *, after: str | None, limit: int) -> tuple[BulkOperation, ...]:
         """Operations, newest first, that come after the one named."""
         async with self._database.read() as connection:
-            return tuple(await operations.page(connection, after=after, limit=limit))
+            return tuple(await operations.page(connection, owner, after=after, limit=limit))
 
     async def items(
         self, operation_id: str, *, after: int, failed_only: bool, limit: int
     ) -> tuple[list[OperationItem], bool]:
         """Items that are done, in their order, that come after the one at a place; and whether there are more."""
-        await self.get(operation_id)
         async with self._database.read() as connection:
             return await operations.page_of_items(
                 connection,
@@ -61,23 +66,24 @@ class Operations:
                 limit_bytes=MAX_ITEMS_BYTES,
             )
 
-    async def cancel(self, operation_id: str) -> None:
+    async def cancel(self, operation_id: str, owner: str | None) -> None:
         """Tells it to end; one that has ended stays as it is."""
-        await self.get(operation_id)
+        await self.get(operation_id, owner)
         async with self._database.write() as connection:
             await operations.cancel(connection, operation_id)
 
-    async def delete(self, operation_id: str) -> None:
+    async def delete(self, operation_id: str, owner: str | None) -> None:
         """Forgets one that has ended. Raises OperationRunningError."""
+        await self.get(operation_id, owner)
         async with self._database.write() as connection, transaction(connection):
             state = await operations.lock(connection, operation_id)
             if state is None:
-                raise _not_found(operation_id)
+                raise _missing(operation_id, owner)
             if state in {OperationState.PENDING, OperationState.RUNNING, OperationState.CANCELLING}:
                 raise OperationRunningError("operation", f"operations/{operation_id}")
             await operations.hide(connection, operation_id)
 
-    async def wait(self, operation_id: str, *, limit_seconds: float) -> BulkOperation:
+    async def wait(self, operation_id: str, owner: str | None, *, limit_seconds: float) -> BulkOperation:
         """The operation when it has ended or, at the limit, as it is then. Raises DatabaseBusyError where too many
         wait.
         """
@@ -85,14 +91,14 @@ class Operations:
             raise DatabaseBusyError
         self._waiters += 1
         try:
-            return await self._wait(operation_id, asyncio.get_running_loop().time() + limit_seconds)
+            return await self._wait(operation_id, owner, asyncio.get_running_loop().time() + limit_seconds)
         finally:
             self._waiters -= 1
 
-    async def _wait(self, operation_id: str, give_up: float) -> BulkOperation:
+    async def _wait(self, operation_id: str, owner: str | None, give_up: float) -> BulkOperation:
         pause = WAIT_FIRST_SECONDS
         while True:
-            operation = await self.get(operation_id)
+            operation = await self.get(operation_id, owner)
             left = give_up - asyncio.get_running_loop().time()
             if operation.end_time is not None or left <= 0 or self._stopping.is_set():
                 return operation
@@ -107,5 +113,8 @@ class Operations:
             pass
 
 
-def _not_found(operation_id: str) -> ResourceNotFoundError:
-    return ResourceNotFoundError("operation", f"operations/{operation_id}")
+def _missing(operation_id: str, owner: str | None) -> ConfigsvcError:
+    name = f"operations/{operation_id}"
+    if owner is None:
+        return ResourceNotFoundError("operation", name)
+    return PermissionDeniedError(f"{name} is for who began it, and for the role admin for all applications")

@@ -56,16 +56,24 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
 
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
+    mtls_listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
+    migrate_database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
+    service_role: str | None = None
     data_dir: Path = Path(".configsvc")
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False
     auth: Annotated[str, AfterValidator(_checked_auth)] = "none"
     admins: str = ""
     oidc_issuer: str = ""
-    oidc_audience: str = "configsvc"
+    oidc_audience: Annotated[str, Field(min_length=1)] = "configsvc"
     oidc_jwks_file: Path | None = None
-    oidc_groups_claim: str = "groups"
+    oidc_ca_file: Path | None = None
+    oidc_user_claim: Annotated[str, Field(min_length=1)] = "sub"
+    oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
@@ -81,6 +89,11 @@ class Settings(BaseSettings):
     cache_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = DEFAULT_CACHE_MEGABYTES
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The ways of authentication."""
+        return frozenset(self.auth.split(","))
 
     def environment(self) -> dict[str, str]:
         """The variables that give another process these settings, the password of the database among them."""

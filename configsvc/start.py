@@ -6,10 +6,11 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,8 +19,11 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.embedded import embedded_postgres
 from configsvc.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
+from configsvc.storage.service_role import grant_service_rights, role_without_rights
 
 log = structlog.get_logger()
+
+Answer = TypeVar("Answer")
 
 # How long a database that is just starting is waited for.
 DATABASE_LIMIT_SECONDS = 30.0
@@ -28,27 +32,6 @@ DATABASE_RETRY_SECONDS = 0.5
 
 class StartError(Exception):
     """The service cannot start; the text tells the operator what to do."""
-
-
-def check_exposure(settings: Settings) -> None:
-    """Raises StartError if the service would be open to the network without being told so."""
-    for address in (settings.listen, settings.metrics_listen):
-        if address and not settings.insecure and not _is_loopback(address):
-            raise StartError(
-                f"{address} is not a loopback address, and there is no authentication: anyone who reaches it "
-                f"could {'read and change everything' if address == settings.listen else 'read the metrics'}. "
-                "Listen on 127.0.0.1, or accept that with --insecure (CONFIGSVC_INSECURE=true)"
-            )
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    if address.startswith("unix:") or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @asynccontextmanager
@@ -61,27 +44,56 @@ async def database_url(settings: Settings) -> AsyncGenerator[str]:
             yield url
 
 
-async def prepare_database(url: str, *, apply: bool) -> None:
-    """Waits for the database and brings it to the newest form, or makes sure that it is. Raises StartError."""
-    try:
-        missing = await _patiently_migrated(url, apply=apply)
-    except DatabaseRefusedError as error:
-        raise StartError(f"the database {shown_url(url)} refuses: {error}") from error
-    if missing and not apply:
+@asynccontextmanager
+async def migrating_url(settings: Settings) -> AsyncGenerator[str]:
+    """The URL under whose role migrations run; that of the service, unless they have one of their own."""
+    if settings.migrate_database_url:
+        yield settings.migrate_database_url.get_secret_value()
+    else:
+        async with database_url(settings) as url:
+            yield url
+
+
+async def prepare_database(settings: Settings, url: str) -> None:
+    """Brings the database to the newest form, if the settings say so, and makes sure that the service can work with it
+    at the URL. Raises StartError.
+    """
+    if settings.migrate:
+        own = settings.migrate_database_url
+        await migrate_database(settings, own.get_secret_value() if own else url)
+    missing = await _patiently(url, pending)
+    if missing:
         raise StartError(f"the database lacks migrations ({', '.join(missing)}): run configsvc migrate")
-    log.info("database is ready", database=shown_url(url), migrated=list(missing))
+    role = await _patiently(url, role_without_rights)
+    if role:
+        raise StartError(
+            f"the database role {role} may not write for callers: migrate with CONFIGSVC_SERVICE_ROLE={role}, or let "
+            "it own the tables"
+        )
 
 
-async def _patiently_migrated(url: str, *, apply: bool) -> tuple[str, ...]:
+async def migrate_database(settings: Settings, url: str) -> None:
+    """Brings the database to the newest form, and gives the role of the service its rights. Raises StartError."""
+    applied = await _patiently(url, migrate)
+    log.info("database is ready", database=shown_url(url), migrated=list(applied))
+    if settings.service_role:
+        await _patiently(url, partial(grant_service_rights, role=settings.service_role))
+        log.info("the role has the rights of the service", role=settings.service_role)
+
+
+async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
+    """What a database answers that may be just starting. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
-            return await (migrate(url) if apply else pending(url))
+            return await ask(url)
         except DatabaseUnavailableError as error:
             if time.monotonic() > give_up:
                 raise StartError(f"the database {shown_url(url)} does not answer: {error.__cause__!r}") from error
             log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
+        except DatabaseRefusedError as error:
+            raise StartError(f"the database {shown_url(url)} refuses: {error}") from error
 
 
 def shown_url(url: str) -> str:
@@ -99,14 +111,37 @@ def on_signals(callback: Callable[[], object]) -> None:
         loop.add_signal_handler(number, callback)
 
 
-def say_ready(listen: str, url: str, **details: object) -> None:
-    """The one line of the log that says that the service serves, and where."""
-    log.info("ready", listen=listen, database=shown_url(url), try_this=_try_this(listen), **details)
+def say_ready(settings: Settings, url: str, **details: object) -> None:
+    """The one line of the log that says that the service serves, and where: settings are those with the ports that were
+    bound.
+    """
+    if settings.mtls_listen:
+        details["mtls_listen"] = settings.mtls_listen
+    log.info(
+        "ready",
+        listen=settings.listen,
+        auth=settings.auth,
+        tls=settings.tls_certificate_file is not None,
+        database=shown_url(url),
+        try_this=_try_this(settings),
+        **details,
+    )
 
 
-def _try_this(listen: str) -> str:
+def _try_this(settings: Settings) -> str:
     beside = Path(sys.executable).with_name("grpcurl")
     command = os.path.relpath(beside) if beside.exists() else "grpcurl"
+    return f"{command} {_transport(settings)} {_target(settings.listen)} list"
+
+
+def _transport(settings: Settings) -> str:
+    if settings.tls_certificate_file is None:
+        return "-plaintext"
+    # The certificate need not be for the name of this machine.
+    return "-insecure -cert CLIENT.pem -key CLIENT-KEY.pem" if settings.ways == frozenset(("mtls",)) else "-insecure"
+
+
+def _target(listen: str) -> str:
     if listen.startswith("unix:"):
-        return f"{command} -plaintext -unix {listen.removeprefix('unix:')} list"
-    return f"{command} -plaintext localhost:{listen.rpartition(':')[2]} list"
+        return f"-unix {listen.removeprefix('unix:')}"
+    return f"localhost:{listen.rpartition(':')[2]}"

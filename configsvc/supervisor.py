@@ -8,15 +8,17 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 from pydantic import SecretStr
 
+from configsvc.exposure import check_exposure
 from configsvc.port import shared_port
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure, database_url, on_signals, prepare_database, say_ready
+from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
 
 log = structlog.get_logger()
 
@@ -42,16 +44,33 @@ async def supervise(settings: Settings) -> None:
     Raises StartError, or CancelledError if it was told to stop before there were workers.
     """
     check_exposure(settings)
-    _check_sharing(settings.listen)
+    for address in _addresses(settings).values():
+        _check_sharing(address)
     this_task = asyncio.current_task()
     assert this_task is not None
     on_signals(this_task.cancel)
-    with shared_port(settings.listen) as listen:
-        async with database_url(settings) as url:
-            await prepare_database(url, apply=settings.migrate)
-            workers = Workers(settings.model_copy(update={"listen": listen, "database_url": SecretStr(url)}))
+    with _shared_ports(settings) as bound:
+        async with database_url(bound) as url:
+            await prepare_database(bound, url)
+            # The workers migrate nothing.
+            secrets = {"database_url": SecretStr(url), "migrate_database_url": None}
+            workers = Workers(bound.model_copy(update=secrets))
             on_signals(workers.stop)
             await workers.run()
+
+
+@contextmanager
+def _shared_ports(settings: Settings) -> Generator[Settings]:
+    """Keeps the ports of all addresses, and yields the settings with the numbers that port 0 stands for."""
+    with ExitStack() as kept:
+        bound = {name: kept.enter_context(shared_port(address)) for name, address in _addresses(settings).items()}
+        yield settings.model_copy(update=bound)
+
+
+def _addresses(settings: Settings) -> dict[str, str]:
+    """Those that are set, by the names of their settings."""
+    addresses = {"listen": settings.listen, "mtls_listen": settings.mtls_listen}
+    return {name: address for name, address in addresses.items() if address}
 
 
 def _check_sharing(listen: str) -> None:
@@ -189,7 +208,7 @@ class Workers:
         if first and len(self._served) == self._settings.workers:
             url = self._settings.database_url
             assert url is not None
-            say_ready(self._settings.listen, url.get_secret_value(), workers=self._settings.workers)
+            say_ready(self._settings, url.get_secret_value(), workers=self._settings.workers)
 
     def _fail(self, number: int, end: _End) -> None:
         log.error("worker cannot start", worker=number, pid=end.pid, how=end.how)

@@ -1,108 +1,135 @@
-"""Bearer tokens of an OpenID provider: what is in them, once they are proved to be its own."""
+"""Bearer tokens of an OpenID provider: whose they are, once they are proved to be its own."""
 
-import json
+import sys
 import time
-from base64 import urlsafe_b64decode
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-
-from configsvc.domain.access import MAX_PRINCIPAL_NAME_LENGTH, Authentication, Identity
+from configsvc.domain.access import Identity
+from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
+from configsvc.key_sources import KeySource
+from configsvc.provider_keys import ProviderKeys
+from configsvc.signed_tokens import SignedToken
 
-ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
-MAX_TOKEN_BYTES = 16 * 1024
-REMEMBERED_TOKENS = 10_000
-
-# The keys that tokens may be signed with, among them that of the id, if there is one.
-Keys = Callable[[str | None], Awaitable[KeySet]]
+# Each of the two halves of what is remembered.
+HALF_BYTES = 16 * 1024 * 1024
+# What an entry takes beside the token and the names in it, about.
+ENTRY_BYTES = 700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRules:
-    """What a token must say to be accepted. Seconds are those by which clocks may differ."""
+class _Remembered:
+    identity: Identity
+    expires: float
+    bytes: int
 
-    issuer: str
-    audience: str
-    groups_claim: str
-    leeway_seconds: float
+
+class _Half:
+    """Tokens of so many bytes at most, the one used last at the end."""
+
+    def __init__(self) -> None:
+        self.tokens: OrderedDict[str, _Remembered] = OrderedDict()
+        self.bytes = 0
+
+    def put(self, token: str, remembered: _Remembered) -> None:
+        self.remove(token)
+        self.tokens[token] = remembered
+        self.bytes += remembered.bytes
+        while self.bytes > HALF_BYTES:
+            self.bytes -= self.tokens.popitem(last=False)[1].bytes
+
+    def remove(self, token: str) -> None:
+        removed = self.tokens.pop(token, None)
+        if removed is not None:
+            self.bytes -= removed.bytes
+
+    def clear(self) -> None:
+        self.tokens.clear()
+        self.bytes = 0
+
+
+class RememberedTokens:
+    """Tokens that were verified, until they expire. Those that are used again are kept apart from those that were seen
+    once, so that no flood of new ones drives them out.
+    """
+
+    def __init__(self) -> None:
+        self._once = _Half()
+        self._again = _Half()
+
+    def __len__(self) -> int:
+        return len(self._once.tokens) + len(self._again.tokens)
+
+    @property
+    def bytes(self) -> int:
+        """What they take in memory, about."""
+        return self._once.bytes + self._again.bytes
+
+    def get(self, token: str) -> Identity | None:
+        """Whose token it is, if that is known. This is on the way of every call."""
+        again = self._again.tokens
+        remembered = again.get(token)
+        if remembered is None:
+            remembered = self._used_again(token)
+            if remembered is None:
+                return None
+        if remembered.expires <= time.time():
+            self._again.remove(token)
+            return None
+        again.move_to_end(token)
+        return remembered.identity
+
+    def _used_again(self, token: str) -> _Remembered | None:
+        remembered = self._once.tokens.get(token)
+        if remembered is not None:
+            self._once.remove(token)
+            self._again.put(token, remembered)
+        return remembered
+
+    def add(self, token: str, identity: Identity) -> None:
+        """From now on the token is known, until it expires."""
+        assert identity.expires is not None
+        names = sum(map(sys.getsizeof, identity.principals)) + sys.getsizeof(identity.groups)
+        size = ENTRY_BYTES + sys.getsizeof(token) + names
+        self._once.put(token, _Remembered(identity=identity, expires=identity.expires, bytes=size))
+
+    def clear(self) -> None:
+        """None is known any more."""
+        self._once.clear()
+        self._again.clear()
 
 
 class Tokens:
-    """Verifies tokens, and remembers those that it has verified until they expire."""
+    """Verifies tokens, on the event loop: it takes a tenth of a millisecond, once a token."""
 
-    def __init__(self, rules: TokenRules, keys: Keys) -> None:
+    def __init__(self, rules: TokenRules, source: KeySource) -> None:
+        self.remembered = RememberedTokens()
+        self.keys = ProviderKeys(source, withdrawn=self.remembered.clear)
+        self.known = self.remembered.get
+        self.run = self.keys.run
         self._rules = rules
-        self._keys = keys
-        # The one used last is the last.
-        self._known: OrderedDict[str, Identity] = OrderedDict()
 
-    def known(self, token: str) -> Identity | None:
-        """Whose token it is, if that is remembered."""
-        identity = self._known.get(token)
-        if identity is None:
-            return None
-        if identity.expires is not None and identity.expires <= time.time():
-            del self._known[token]
-            return None
+    async def verify(self, text: str) -> Identity:
+        """Whose token it is. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
+        token = SignedToken.parsed(text)
+        await self._check_signature(token)
+        identity = self._rules.identity(token.claims(), time.time())
+        self.remembered.add(text, identity)
         return identity
 
-    async def verify(self, token: str) -> Identity:
-        """Whose token it is. Raises UnauthenticatedError."""
-        if len(token) > MAX_TOKEN_BYTES:
-            raise UnauthenticatedError(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
-        keys = await self._keys(_key_id(token))
-        try:
-            claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
-            self._registry.validate(claims)
-        except (JoseError, ValueError, TypeError) as error:
-            raise UnauthenticatedError(f"the token is refused: {type(error).__name__}") from error
-        identity = self._identity(claims)
-        self._known[token] = identity
-        while len(self._known) > REMEMBERED_TOKENS:
-            self._known.popitem(last=False)
-        return identity
+    async def _check_signature(self, token: SignedToken) -> None:
+        if self._is_signed(token):
+            return
+        # With a known kid it is the signature that is wrong; else the provider may have a new key.
+        if token.key_id is None or not self.keys.fitting(token.key_id, token.algorithm):
+            await self.keys.ask_provider()
+            if self._is_signed(token):
+                return
+        raise UnauthenticatedError("the token is not signed with a key that its provider has for that")
 
-    @property
-    def _registry(self) -> jwt.JWTClaimsRegistry:
-        rules = self._rules
-        return jwt.JWTClaimsRegistry(
-            leeway=int(rules.leeway_seconds),
-            iss={"essential": True, "value": rules.issuer},
-            aud={"essential": True, "value": rules.audience},
-            exp={"essential": True},
-            sub={"essential": True},
+    def _is_signed(self, token: SignedToken) -> bool:
+        return any(
+            key.has_signed(token.content, token.signature, token.algorithm)
+            for key in self.keys.fitting(token.key_id, token.algorithm)
         )
-
-    def _identity(self, claims: dict[str, object]) -> Identity:
-        groups = claims.get(self._rules.groups_claim, [])
-        named = [claims["sub"], *(cast("list[object]", groups) if isinstance(groups, list) else [groups])]
-        if not all(isinstance(one, str) and 0 < len(one) <= MAX_PRINCIPAL_NAME_LENGTH for one in named):
-            raise UnauthenticatedError("the token is refused: its subject or its groups are no names")
-        expires = claims["exp"]
-        assert isinstance(expires, int | float)
-        return Identity(
-            principal=f"user:{named[0]}",
-            groups=frozenset(f"group:{group}" for group in named[1:]),
-            authentication=Authentication.OIDC,
-            expires=expires + self._rules.leeway_seconds,
-        )
-
-
-def _key_id(token: str) -> str | None:
-    """What the token says of its key, which nobody has proved yet. Raises UnauthenticatedError."""
-    try:
-        header = json.loads(_decoded(token.split(".", 1)[0]))
-        key_id = header.get("kid")
-    except (ValueError, AttributeError) as error:
-        raise UnauthenticatedError("the token is not a JSON Web Token") from error
-    return key_id if isinstance(key_id, str) else None
-
-
-def _decoded(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

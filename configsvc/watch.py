@@ -234,6 +234,7 @@ class Watches:
             limit=SNAPSHOT_LIMIT,
             with_config=request.with_config,
             limit_bytes=SNAPSHOT_LIMIT_BYTES,
+            application_ids=request.selection.application_ids,
         )
         async with self._database.catch_up() as connection:
             return await configurations.page(connection, query)
@@ -427,6 +428,9 @@ class Follower:
         self._progress.state = WatchState.BEHIND
         for part in await self._watches.parts_from(self._position):
             self._feed.check_history(self._history)
+            if not self._feed.is_beyond(part.first):
+                # Whether the caller may still see it is settled by what the feed has read until then.
+                return
             await self._deliver(part, self._audience.message(part, shared=False))
 
     async def _deliver(self, part: CommitPart, message: CommitMessage) -> None:

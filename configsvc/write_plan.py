@@ -9,7 +9,7 @@ from ulid import ULID
 from configsvc.content_checks import Check, check_of
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
+from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written, is_among
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -109,6 +109,8 @@ class Plan:
         that pin_to_check names.
         """
         write = self._writes[place]
+        if isinstance(found, Owner | Configuration) and not _is_for(write, found):
+            found = None
         try:
             outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found, pins)
         except ConfigsvcError as error:
@@ -199,6 +201,11 @@ class Plan:
             return None
         self._bytes += size
         return text
+
+
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration) -> bool:
+    application_id = found.id if isinstance(found, Owner) else found.application_id
+    return is_among(application_id, write.context.application_ids)
 
 
 def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from configapi.v1.access_service_pb2_grpc import AccessServiceStub
 from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.audit_service_pb2_grpc import AuditServiceStub
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
@@ -26,6 +27,7 @@ from configsvc.rpc.server import Server
 from configsvc.settings import Settings
 
 if TYPE_CHECKING:
+    from configapi.v1.access_service_pb2_grpc import AccessServiceAsyncStub
     from configapi.v1.application_service_pb2_grpc import ApplicationServiceAsyncStub
     from configapi.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
@@ -45,6 +47,7 @@ class Service:
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     schemas: "SchemaServiceAsyncStub"
+    access: "AccessServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
     server: "ServerServiceAsyncStub"
     items: "OperationServiceAsyncStub"
@@ -56,8 +59,12 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, *, grace_seconds: float = 5.0, **more: Any) -> AsyncGenerator[Service]:
-    """Serves a migrated database, in a task of its own, and waits until it is SERVING; more are other settings."""
+async def running_service(
+    database_url: str, *, grace_seconds: float = 5.0, credentials: grpc.ChannelCredentials | None = None, **more: Any
+) -> AsyncGenerator[Service]:
+    """Serves a migrated database, in a task of its own, and waits until it is SERVING; credentials are those of the
+    client, more are other settings.
+    """
     stop = asyncio.Event()
     bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
     settings = settings_of(shutdown_grace_seconds=grace_seconds, **more)
@@ -65,7 +72,7 @@ async def running_service(database_url: str, *, grace_seconds: float = 5.0, **mo
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:
         server = await bound
-        async with connected(f"127.0.0.1:{server.port}", stop) as service:
+        async with connected(f"127.0.0.1:{server.port}", stop, credentials) as service:
             await wait_for_health(service, HealthCheckResponse.SERVING)
             yield service
     finally:
@@ -79,20 +86,29 @@ def settings_of(**settings: Any) -> Settings:
 
 
 @asynccontextmanager
-async def connected(address: str, stop: asyncio.Event) -> AsyncGenerator[Service]:
-    """Stubs on a channel of their own, which shares no connection with another."""
+async def connected(
+    address: str, stop: asyncio.Event, credentials: grpc.ChannelCredentials | None = None
+) -> AsyncGenerator[Service]:
+    """Stubs on a channel of their own, which shares no connection with another; without credentials, in clear text."""
     options = (
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        # The address of a socket is not a name that a certificate could have.
+        *((("grpc.ssl_target_name_override", "localhost"),) if credentials else ()),
     )
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
+    async with (
+        grpc.aio.secure_channel(address, credentials, options=options)
+        if credentials
+        else grpc.aio.insecure_channel(address, options=options)
+    ) as channel:
         yield Service(
             address=address,
             channel=channel,
             applications=ApplicationServiceStub(channel),
             configurations=ConfigurationServiceStub(channel),
             schemas=SchemaServiceStub(channel),
+            access=AccessServiceStub(channel),
             audit=AuditServiceStub(channel),
             server=ServerServiceStub(channel),
             items=OperationServiceStub(channel),

@@ -11,7 +11,10 @@ from configsvc.domain.models import ApplicationRef, IdRef
 
 MAX_PRINCIPAL_NAME_LENGTH = 512
 
-_PRINCIPAL = re.compile(rf"(user|group|certificate):[^\x00-\x1f\x7f-\x9f]{{1,{MAX_PRINCIPAL_NAME_LENGTH}}}")
+# Neither a control character nor half of a surrogate pair, which a JSON escape can bring and UTF-8 cannot hold.
+_PRINCIPAL = re.compile(
+    rf"(user|group|certificate):[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_PRINCIPAL_NAME_LENGTH}}}"
+)
 
 
 class Role(IntEnum):
@@ -60,6 +63,10 @@ class Grant:
     application_id: str | None
     application: str | None
 
+    def __str__(self) -> str:
+        where = "all applications" if self.application_id is None else f"application {self.application}"
+        return f"{self.role.name.lower()} of {where} to {self.principal}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBinding:
@@ -99,20 +106,25 @@ class Access:
             application_id is not None and self.roles.get(application_id, Role.NONE) >= role
         )
 
-    def application_ids(self, role: Role) -> tuple[str, ...] | None:
+    def application_ids(self, role: Role) -> frozenset[str] | None:
         """The applications for which the role is held; None: all of them."""
         if self.everywhere >= role:
             return None
-        return tuple(sorted(application_id for application_id, held in self.roles.items() if held >= role))
+        return frozenset(application_id for application_id, held in self.roles.items() if held >= role)
 
 
 EVERYTHING = Access(highest=Role.ADMIN, everywhere=Role.ADMIN)
 NOTHING = Access(highest=Role.NONE, everywhere=Role.NONE)
 
 
+def is_principal(text: str) -> bool:
+    """Whether a role can be bound to it."""
+    return _PRINCIPAL.fullmatch(text) is not None
+
+
 def check_principal(principal: str, field_name: str, violations: Violations) -> None:
     """Notes a fault unless a role can be bound to it."""
-    if not _PRINCIPAL.fullmatch(principal):
+    if not is_principal(principal):
         violations.add(
             field_name,
             "must be user:NAME, group:NAME or certificate:NAME, with a NAME of "

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from configsvc.domain.models import ApplicationRef, Kind, Operation, SchemaVersionRef
+from configsvc.domain.access import Role
+from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, SchemaVersionRef
 
 
 class Place(NamedTuple):
@@ -18,7 +19,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What one commit did to one resource; time is that of the commit. previous_name is empty where the name stayed,
-    the application where the resource has none.
+    the application where the resource has none. role is that of a role binding.
     """
 
     place: Place
@@ -35,12 +36,15 @@ class Change:
     actor: str
     reason: str
     request_id: str
+    origin: Origin
+    role: Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
     """Chooses changes; what is None or empty chooses all. Names are those at the change. Times are those of commits,
-    end_time excluded; revisions those after after_revision up to until_revision.
+    end_time excluded; revisions those after after_revision up to until_revision. application_ids are those that the
+    caller may read of; outside_applications: also what belongs to none.
     """
 
     actor: str = ""
@@ -52,6 +56,8 @@ class ChangeFilter:
     end_time: datetime | None = None
     after_revision: int = 0
     until_revision: int | None = None
+    application_ids: frozenset[str] | None = None
+    outside_applications: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -219,6 +219,14 @@ class UnauthenticatedError(ConfigsvcError):
     """The caller has not proved who it is. The text tells it what is wrong, and nothing of what it sent."""
 
 
+class IdentityProviderUnavailableError(ConfigsvcError):
+    """What the caller sent to prove who it is cannot be judged: the keys for it cannot be read."""
+
+    def __init__(self, *, retry_seconds: float) -> None:
+        super().__init__("the identity provider does not answer, and without its keys the token cannot be judged")
+        self.retry_seconds = retry_seconds
+
+
 class PermissionDeniedError(ConfigsvcError):
     """The caller may not do this. The text must not depend on what there is, only on the request and the caller."""
 

@@ -165,13 +165,16 @@ class ConfigurationUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFilter:
-    """Chooses configurations for a list; None and the empty prefix choose all."""
+    """Chooses configurations for a list; None and the empty prefix choose all. application_ids are those that the
+    caller may read.
+    """
 
     application: ApplicationRef | None
     name_prefix: str
     contains: JsonObject | None
     json_path: str | None
     schema: SchemaVersionRef | None = None
+    application_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,20 +198,37 @@ class ConfigurationQuery:
     json_path: str | None = None
     schema: str | None = None
     schema_version: int | None = None
+    application_ids: frozenset[str] | None = None
+
+
+def is_among(application_id: str, application_ids: frozenset[str] | None) -> bool:
+    """Whether an application is one of those; None stands for all of them."""
+    return application_ids is None or application_id in application_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a change came from: the address of the call's peer, and the change request that the call named, if any."""
+
+    peer: str
+    change_request: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteContext:
-    """Who changes something, why, and how to recognise the call when it comes again.
+    """Who changes something, from where and why, and how to recognise the call when it comes again.
 
-    fingerprint is a digest of everything that the call asks for, but for its request_id.
+    fingerprint is a digest of everything that the call asks for, but for its request_id. What is not in one of the
+    applications does not exist for this write; None: all of them.
     """
 
     actor: str
+    origin: Origin
     reason: str
     request_id: str
     fingerprint: bytes
     validate_only: bool
+    application_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

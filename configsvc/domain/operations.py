@@ -21,7 +21,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.domain.models import SchemaVersionRef
+from configsvc.domain.models import Origin, SchemaVersionRef
 
 
 class OperationKind(StrEnum):
@@ -74,6 +74,7 @@ class BulkOperation:
     state: OperationState
     settings: JsonObject
     actor: str
+    origin: Origin
     reason: str
     request_id: str
     validate_only: bool
@@ -88,12 +89,15 @@ class BulkOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings:
-    """How configurations are imported. atomic: all in one commit, or none."""
+    """How configurations are imported. atomic: all in one commit, or none. Other applications than those with
+    application_ids do not exist for the import; None: all do.
+    """
 
     atomic: bool
     upsert: bool
     create_applications: bool
     validate_only: bool
+    application_ids: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,18 @@
 """Which changes a watcher sees, and as what."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationChange, IdRef, NameRef, Operation
+from configsvc.domain.models import (
+    ApplicationRef,
+    Configuration,
+    ConfigurationChange,
+    IdRef,
+    NameRef,
+    Operation,
+    is_among,
+)
 
 
 class EventType(StrEnum):
@@ -45,15 +53,21 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one watch follows: the union of its selectors, or everything if there are none."""
+    """What one watch follows: the union of its selectors, or everything if there are none; but nothing outside of the
+    applications with application_ids (None: all), whatever names those outside take.
+    """
 
     selectors: tuple[Selector, ...]
+    application_ids: frozenset[str] | None = None
 
     def selects(self, *, application_id: str, application: str, name: str) -> bool:
         """Whether a configuration with these names is followed."""
-        return not self.selectors or any(
-            selector.selects(application_id=application_id, application=application, name=name)
-            for selector in self.selectors
+        return is_among(application_id, self.application_ids) and (
+            not self.selectors
+            or any(
+                selector.selects(application_id=application_id, application=application, name=name)
+                for selector in self.selectors
+            )
         )
 
     @property
@@ -100,14 +114,13 @@ class Selection:
 
 def picked(selection: Selection, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
     """The changes that the watch sees, by their positions, in order."""
-    typed = _typed(selection, changes) if selection.selectors else _typed_all(changes)
+    typed = _typed(selection, changes) if selection.selectors else _typed_all(selection, changes)
     return tuple((position, event_type) for position, event_type in typed if event_type is not None)
 
 
-def _typed_all(changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
-    everything = Selection(selectors=())
+def _typed_all(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
     for position, change in enumerate(changes):
-        yield position, everything.event_type(change)
+        yield position, selection.event_type(change)
 
 
 def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
@@ -122,8 +135,7 @@ def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iter
         )
         chosen = narrowed.get(names)
         if chosen is None:
-            chosen = narrowed[names] = Selection(
-                selectors=tuple(selector for selector in selection.selectors if selector.is_about(names))
-            )
+            selectors = tuple(selector for selector in selection.selectors if selector.is_about(names))
+            chosen = narrowed[names] = replace(selection, selectors=selectors)
         if chosen.selectors:
             yield position, chosen.event_type(change)

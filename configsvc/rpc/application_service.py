@@ -1,5 +1,7 @@
 """ApplicationService: requests to use cases, answers to messages."""
 
+from dataclasses import replace
+
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
@@ -11,7 +13,9 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configsvc.applications import Applications
+from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
+from configsvc.domain.models import ApplicationRef, ApplicationUpdate
 from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
@@ -29,7 +33,7 @@ class ApplicationServicer:
         violations = Violations()
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         return application_message(await self._applications.create(name, comments, context))
 
@@ -38,7 +42,11 @@ class ApplicationServicer:
         ref = requests.application_ref(request, "", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
-        return application_message(await self._applications.get(ref, min_revision=min_revision))
+        caller.require_application(Role.VIEWER, ref)
+        found = await self._applications.get(
+            ref, min_revision=min_revision, application_ids=caller.application_ids(Role.VIEWER)
+        )
+        return application_message(found)
 
     async def ListApplications(self, request: ListApplicationsRequest, caller: Caller) -> ListApplicationsResponse:
         violations = Violations()
@@ -53,6 +61,7 @@ class ApplicationServicer:
             revision=token.revision if token else None,
             after=str(token.after[0]) if token else None,
             limit=limit,
+            application_ids=caller.application_ids(Role.VIEWER),
         )
         shown = fitting(map(application_message, page.resources))
         last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
@@ -67,18 +76,28 @@ class ApplicationServicer:
         ref = requests.application_ref(request, "", violations)
         update = requests.application_update(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        self._require_admin(caller, ref, update)
+        context = replace(context, application_ids=caller.application_ids(Role.ADMIN))
         return application_message(
             await self._applications.update(ref, update, expected_version=expected_version, context=context)
         )
+
+    def _require_admin(self, caller: Caller, ref: ApplicationRef, update: ApplicationUpdate) -> None:
+        own = caller.require_application(Role.ADMIN, ref)
+        if own is not None and update.name is not None and caller.access_now.ids.get(update.name) != own:
+            # Names belong to the installation: whether one is taken is not for everybody to find out, nor to take one.
+            caller.require(Role.ADMIN, None, f"another name of application {ref}")
 
     async def DeleteApplication(self, request: DeleteApplicationRequest, caller: Caller) -> DeleteApplicationResponse:
         violations = Violations()
         ref = requests.application_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        caller.require_application(Role.ADMIN, ref)
+        context = replace(context, application_ids=caller.application_ids(Role.ADMIN))
         revision = await self._applications.delete(
             ref, force=request.force, expected_version=expected_version, context=context
         )

@@ -1,7 +1,10 @@
 """AuditService: requests to use cases, answers to messages."""
 
+from dataclasses import replace
+
 from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesResponse
 from configsvc.audit import Audit
+from configsvc.domain.access import Role
 from configsvc.domain.audit import Place
 from configsvc.domain.errors import Violations
 from configsvc.guard import Caller
@@ -23,6 +26,11 @@ class AuditServicer:
         limit = requests.page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(int, int, int), violations=violations)
         violations.check()
+        chosen = replace(
+            chosen,
+            application_ids=caller.require_listed(Role.VIEWER, chosen.application),
+            outside_applications=caller.access.everywhere >= Role.ADMIN,
+        )
         before = Place(*map(int, token.after)) if token else None
         page = await self._audit.list_changes(chosen, before=before, limit=limit)
         shown = fitting(map(change_message, page.changes))

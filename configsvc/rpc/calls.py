@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -19,12 +20,18 @@ from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate
+from configsvc.rpc.origins import origin_of
 from configsvc.rpc.permissions import Needed
 
 log = structlog.get_logger()
 
+# A status waits behind the messages that its client does not read; a call that has failed does not stay for it.
+STATUS_LIMIT_SECONDS = 5.0
+
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
+# Status codes that an operator wants to hear of: somebody tried what is not theirs.
+DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
@@ -74,6 +81,7 @@ class Method:
         self._name = name
         self._gate = gate
         self._needed = needed
+        self._changes_something = changes_something
         self._level = logging.INFO if changes_something else logging.DEBUG
         # Asked once: a line that nobody wants costs the calls nothing.
         self.tells_success = log.is_enabled_for(self._level)
@@ -81,7 +89,8 @@ class Method:
     async def let_in(self, call: Call) -> Caller:
         """Who calls.
 
-        Raises UnauthenticatedError, RateLimitedError, PermissionDeniedError or DatabaseUnavailableError.
+        Raises UnauthenticatedError, RateLimitedError, PermissionDeniedError, DatabaseUnavailableError or
+        InvalidRequestError.
         """
         gate = self._gate
         identity = gate.known(call.context) or await gate.identify(call.context)
@@ -92,10 +101,12 @@ class Method:
             await gate.slow_down()
             raise
         self._needed.check(caller)
+        if self._changes_something:
+            caller = replace(caller, origin=origin_of(call.context))
         return caller
 
     @contextmanager
-    def let_in_to_stay(self, caller: Caller) -> Generator[Caller]:
+    def standing(self, caller: Caller) -> Generator[Caller]:
         """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
         with self._gate.standing(caller) as standing:
             yield standing
@@ -107,7 +118,7 @@ class Method:
     def tell_end(self, code: str, call: Call, **more: str) -> None:
         """Logs a call that failed, or a stream that ended."""
         self.metrics.count(code)
-        self._tell(logging.INFO, code, call, **more)
+        self._tell(logging.WARNING if code in DENIALS else logging.INFO, code, call, **more)
 
     def _tell(self, level: int, code: str, call: Call, **more: str) -> None:
         log.log(
@@ -155,6 +166,16 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
     return handle
 
 
+def lasting(method: Method, answer: UnaryMethod) -> UnaryMethod:
+    """The unary method, for calls that may last longer than the roles of their callers."""
+
+    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
+        with method.standing(caller) as standing:
+            return await answer(request, standing)
+
+    return answer_while_standing
+
+
 def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
     """Carries a method that takes a stream of requests, which it parses itself, and answers once."""
 
@@ -163,7 +184,7 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         method.in_flight.begin()
         try:
             caller = await method.let_in(call)
-            with caller.share or _UNCOUNTED, method.let_in_to_stay(caller) as standing:
+            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
                 response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)
@@ -205,7 +226,7 @@ def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> Stream
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            with method.let_in_to_stay(caller) as standing:
+            with method.standing(caller) as standing:
                 await answer(call.request, standing, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.
@@ -245,7 +266,10 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
     context = call.context
     if isinstance(error, ConfigsvcError):
         failure = failure_of(error)
-        method.tell_end(failure.code.name, call, call_id=call_id, reason=_cause(error))
+        code = failure.code.name
+        # The text tells what was asked for, in names of the request alone.
+        denied = {"denied": failure.message} if code in DENIALS else {}
+        method.tell_end(code, call, call_id=call_id, reason=_cause(error), **denied)
         await _abort(context, failure)
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
@@ -258,7 +282,11 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
 
 async def _abort(context: Context, failure: Failure) -> None:
     try:
-        await context.abort(failure.code, failure.message, failure.trailing_metadata)
+        async with asyncio.timeout(STATUS_LIMIT_SECONDS):
+            await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    except TimeoutError as error:
+        # grpcio resets the stream of a call that ends like this.
+        raise asyncio.CancelledError from error
     except grpc.aio.InternalError as error:
         # How grpcio says that the client went away in this moment.
         raise asyncio.CancelledError from error

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -31,12 +32,14 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
-from configsvc.domain.errors import ResponseTooLargeError, Violations
-from configsvc.domain.models import ConfigurationRef, IdRef, Moment
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
+from configsvc.domain.access import Role
+from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
+from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef, WriteContext
+from configsvc.domain.selection import Selection
+from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
 from configsvc.feed import History
-from configsvc.guard import Caller
+from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Write, parsed
@@ -73,6 +76,7 @@ class ConfigurationServicer:
         encoder: WatchEncoder,
         uploads: Uploads,
         shares: Shares,
+        guard: Guard,
     ) -> None:
         self._shares = shares
         self._configurations = configurations
@@ -80,6 +84,7 @@ class ConfigurationServicer:
         self._uploads = uploads
         self._watches = watches
         self._encoder = encoder
+        self._guard = guard
 
     async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
@@ -88,8 +93,10 @@ class ConfigurationServicer:
         comments = requests.comments(request.comments, "comments", violations)
         config = requests.required_config(request, "", violations)
         schema = requests.new_pin(request, "", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        caller.require_application(Role.EDITOR, application)
+        context = replace(context, application_ids=caller.application_ids(Role.EDITOR))
         creation = Creation(
             application=application, name=name, comments=comments, config=config, schema=schema, context=context
         )
@@ -99,8 +106,28 @@ class ConfigurationServicer:
         checked = _remembered_get(data) if len(data) <= REMEMBERED_REQUEST_BYTES else _checked_get(data)
         ref, min_revision, at = checked
         if at is not None:
-            return encoded_configuration(await self._history.get(ref, at, min_revision=min_revision))
-        return (await self._configurations.get(ref, min_revision=min_revision)).encoded
+            return await self._get_past(ref, at, min_revision, caller)
+        if caller.access.everywhere >= Role.VIEWER:
+            return (await self._configurations.get(ref, min_revision=min_revision)).encoded
+        return await self._get_confined(ref, min_revision, caller)
+
+    async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
+        if isinstance(ref, KeyRef):
+            caller.require_configuration(Role.VIEWER, ref, None)
+        with suppress(ResourceNotFoundError):
+            answer = await self._configurations.get(ref, min_revision=min_revision)
+            if caller.access.allows(Role.VIEWER, answer.application_id):
+                return answer.encoded
+        # By id, nothing tells what is not there from what is not the caller's.
+        caller.require_configuration(Role.VIEWER, ref, None)
+        raise ResourceNotFoundError("configuration", str(ref))
+
+    async def _get_past(self, ref: ConfigurationRef, at: Moment, min_revision: int, caller: Caller) -> bytes:
+        await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
+        found = await self._history.get(
+            ref, at, min_revision=min_revision, application_ids=caller.application_ids(Role.VIEWER)
+        )
+        return encoded_configuration(found)
 
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller
@@ -110,7 +137,13 @@ class ConfigurationServicer:
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         with_config = requests.wants_config(request.view, violations)
         violations.check()
-        batch = await self._configurations.get_many(refs, min_revision=min_revision, with_config=with_config)
+        await self._guard.require_configurations(caller, Role.VIEWER, refs)
+        batch = await self._configurations.get_many(
+            refs,
+            min_revision=min_revision,
+            with_config=with_config,
+            application_ids=caller.application_ids(Role.VIEWER),
+        )
         shown = fitting(map(configuration_message, batch.configurations))
         if len(shown) < len(batch.configurations):
             raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
@@ -131,6 +164,7 @@ class ConfigurationServicer:
         limit = requests.page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(str, str), violations=violations)
         violations.check()
+        chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
         position = None
         if token:
             after = (str(token.after[0]), str(token.after[1]))
@@ -157,8 +191,9 @@ class ConfigurationServicer:
         ref = requests.configuration_ref(request, "", violations)
         values = requests.configuration_update(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        context = await self._let_write(caller, ref, context)
         update = Update(ref=ref, values=values, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.update(update))
 
@@ -168,8 +203,9 @@ class ConfigurationServicer:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        context = await self._let_write(caller, ref, context)
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
 
@@ -183,12 +219,15 @@ class ConfigurationServicer:
         limit = requests.page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(int,), violations=violations)
         violations.check()
+        known = IdRef(id=token.resource_id) if token and token.resource_id else ref
+        await self._guard.require_configurations(caller, Role.VIEWER, (ref, known))
         configuration_id, page = await self._history.list_versions(
-            IdRef(id=token.resource_id) if token and token.resource_id else ref,
+            known,
             before=int(token.after[0]) if token else None,
             min_revision=min_revision,
             limit=limit,
             with_config=with_config,
+            application_ids=caller.application_ids(Role.VIEWER),
         )
         shown = fitting(map(version_message, page.versions))
         goes_on = page.more or len(shown) < len(page.versions)
@@ -207,15 +246,20 @@ class ConfigurationServicer:
         from_version = requests.non_negative(request.from_version, "from_version", violations)
         to_version = requests.non_negative(request.to_version, "to_version", violations)
         violations.check()
-        return comparison_message(await self._history.compare(ref, from_version, to_version))
+        await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
+        compared = await self._history.compare(
+            ref, from_version, to_version, application_ids=caller.application_ids(Role.VIEWER)
+        )
+        return comparison_message(compared)
 
     async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
         version = requests.non_negative(request.version, "version", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
+        context = await self._let_write(caller, ref, context)
         rollback = Rollback(ref=ref, version=version, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.roll_back(rollback))
 
@@ -225,6 +269,7 @@ class ConfigurationServicer:
         as_of_revision = requests.non_negative(request.as_of_revision, "as_of_revision", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
+        chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
         pages = exported(self._configurations, chosen, as_of_revision=as_of_revision, min_revision=min_revision)
         async with aclosing(pages):
             async for page in pages:
@@ -239,7 +284,8 @@ class ConfigurationServicer:
     ) -> BatchWriteConfigurationsResponse:
         violations = Violations()
         check_number(request, violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
+        context = replace(context, application_ids=caller.application_ids(Role.EDITOR))
         writes: list[JointWrite] = []
         for place, message in enumerate(request.writes[:MAX_WRITES]):
             write = joint_write(message, f"writes[{place}]", context, violations)
@@ -248,6 +294,7 @@ class ConfigurationServicer:
             if place % WRITES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
         violations.check()
+        await self._guard.require_configurations(caller, Role.EDITOR, dict.fromkeys(map(_ref, writes)))
         joint = await self._configurations.write_many(writes, context)
         response = BatchWriteConfigurationsResponse(revision=joint.revision)
         for place in range(len(writes)):
@@ -260,6 +307,7 @@ class ConfigurationServicer:
         violations = Violations()
         wanted = watch_request(request, violations)
         violations.check()
+        wanted = replace(wanted, selection=_confined(wanted.selection, caller))
 
         async def send(history: History, message: WatchMessage) -> None:
             for encoded in await self._encoder.encoded(history, message):
@@ -267,6 +315,32 @@ class ConfigurationServicer:
 
         with self._shares.watching(caller.share):
             await self._watches.watch(wanted, send)
+
+    async def _let_write(self, caller: Caller, ref: ConfigurationRef, context: WriteContext) -> WriteContext:
+        """The context for a write that the caller may make. Raises PermissionDeniedError."""
+        await self._guard.require_configurations(caller, Role.EDITOR, (ref,))
+        return replace(context, application_ids=caller.application_ids(Role.EDITOR))
+
+
+def _ref(write: JointWrite) -> ConfigurationRef:
+    match write:
+        case Creation(application=NameRef(name=application), name=name):
+            return KeyRef(application=application, name=name)
+        case Upsert(key=key):
+            return key
+        case Update(ref=ref) | Deletion(ref=ref):
+            return ref
+        case _:
+            raise AssertionError(f"creations of a batch name their application: {write}")
+
+
+def _confined(selection: Selection, caller: Caller) -> Selection:
+    """The selection, confined to the applications that it names, unless the caller may watch all."""
+    if not selection.selectors or any(selector.application is None for selector in selection.selectors):
+        caller.require(Role.VIEWER, None, "a watch without an application in each selector")
+    applications = {selector.application for selector in selection.selectors if selector.application}
+    own = {caller.require_application(Role.VIEWER, application) for application in applications}
+    return selection if None in own or not own else replace(selection, application_ids=frozenset(filter(None, own)))
 
 
 def _outcome(joint: Joint, place: int) -> ConfigurationWriteOutcome:

@@ -126,6 +126,10 @@ def _last_admin(error: errors.LastAdminError) -> Iterable[Message]:
 
 def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
     yield from _quota("calls")(error)
+    yield from _later(error)
+
+
+def _later(error: errors.RateLimitedError | errors.IdentityProviderUnavailableError) -> Iterable[Message]:
     delay = Duration()
     delay.FromNanoseconds(round(error.retry_seconds * 1e9))
     yield RetryInfo(retry_delay=delay)
@@ -251,6 +255,11 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.UnauthenticatedError: Translation(
         code=grpc.StatusCode.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
+    ),
+    errors.IdentityProviderUnavailableError: Translation(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE,
+        details=_later,
     ),
     errors.PermissionDeniedError: Translation(
         code=grpc.StatusCode.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED

@@ -1,5 +1,7 @@
 """google.longrunning.Operations and OperationService: requests to use cases, answers to messages."""
 
+from typing import ClassVar
+
 from google.longrunning.operations_proto_pb2 import (
     CancelOperationRequest,
     DeleteOperationRequest,
@@ -14,8 +16,16 @@ from google.rpc.status_pb2 import Status
 
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, ListOperationItemsResponse
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
+from configsvc.domain.access import Role
 from configsvc.domain.errors import ConfigsvcError, Violations
-from configsvc.domain.operations import BulkOperation, Failure, OperationItem, error_of_item, error_of_operation
+from configsvc.domain.operations import (
+    BulkOperation,
+    Failure,
+    OperationItem,
+    OperationKind,
+    error_of_item,
+    error_of_operation,
+)
 from configsvc.guard import Caller
 from configsvc.operations import Operations
 from configsvc.rpc.errors import internal_status, status_of
@@ -26,6 +36,11 @@ from configsvc.wire.responses import fitting
 
 DEFAULT_WAIT_SECONDS = 30.0
 MOST_WAIT_SECONDS = 3600.0
+
+
+def owner_of(caller: Caller) -> str | None:
+    """Whose operations the caller may know of; None: everybody's."""
+    return None if caller.access_now.everywhere >= Role.ADMIN else caller.actor
 
 
 def operation_message(operation: BulkOperation) -> Operation:
@@ -40,7 +55,11 @@ def _status(error: ConfigsvcError | None) -> Status | None:
 
 
 class OperationsServicer:
-    """Its methods are named for the RPCs of google.longrunning.Operations that they answer."""
+    """Its methods are named for the RPCs of google.longrunning.Operations that they answer; those in LASTS may take
+    long.
+    """
+
+    LASTS: ClassVar = frozenset({"WaitOperation"})
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
@@ -54,7 +73,7 @@ class OperationsServicer:
         limit = page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(str,), violations=violations)
         violations.check()
-        page = await self._operations.page(after=str(token.after[0]) if token else None, limit=limit)
+        page = await self._operations.page(owner_of(caller), after=str(token.after[0]) if token else None, limit=limit)
         after = (page[-1].id,) if len(page) == limit else None
         return ListOperationsResponse(
             operations=[operation_message(operation) for operation in page],
@@ -62,14 +81,14 @@ class OperationsServicer:
         )
 
     async def GetOperation(self, request: GetOperationRequest, caller: Caller) -> Operation:
-        return operation_message(await self._operations.get(_named(request.name)))
+        return operation_message(await self._operations.get(_named(request.name), owner_of(caller)))
 
     async def CancelOperation(self, request: CancelOperationRequest, caller: Caller) -> Empty:
-        await self._operations.cancel(_named(request.name))
+        await self._operations.cancel(_named(request.name), owner_of(caller))
         return Empty()
 
     async def DeleteOperation(self, request: DeleteOperationRequest, caller: Caller) -> Empty:
-        await self._operations.delete(_named(request.name))
+        await self._operations.delete(_named(request.name), owner_of(caller))
         return Empty()
 
     async def WaitOperation(self, request: WaitOperationRequest, caller: Caller) -> Operation:
@@ -81,7 +100,11 @@ class OperationsServicer:
         if not 0 <= limit <= MOST_WAIT_SECONDS:
             violations.add("timeout", f"is {limit:g} s: must be between 0 and {MOST_WAIT_SECONDS:g} s")
         violations.check()
-        return operation_message(await self._operations.wait(operation_id, limit_seconds=limit))
+        owner = owner_of(caller)
+        if owner is None:
+            # It ends when the role does.
+            caller.require_everywhere(Role.ADMIN)
+        return operation_message(await self._operations.wait(operation_id, owner, limit_seconds=limit))
 
 
 class OperationServicer:
@@ -98,6 +121,7 @@ class OperationServicer:
         limit = page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(int,), violations=violations)
         violations.check()
+        await self._let_read(operation_id, caller)
         after = int(token.after[0]) if token else -1
         items, more = await self._operations.items(
             operation_id, after=after, failed_only=request.failed_only, limit=limit
@@ -107,6 +131,14 @@ class OperationServicer:
         return ListOperationItemsResponse(
             items=shown, next_page_token=page_token(request, revision=0, resource_id=None, after=last)
         )
+
+    async def _let_read(self, operation_id: str, caller: Caller) -> None:
+        operation = await self._operations.get(operation_id, owner_of(caller))
+        if operation.kind is OperationKind.MIGRATE_CONFIGURATIONS:
+            # A dry run shows contents, which its owner may have lost the role for.
+            application_id = operation.settings["application_id"]
+            assert application_id is None or isinstance(application_id, str)
+            caller.require(Role.EDITOR, application_id, f"the items of {wire.COLLECTION}/{operation_id}")
 
 
 def _item_message(item: OperationItem) -> OperationItemMessage:

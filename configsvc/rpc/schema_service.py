@@ -1,6 +1,7 @@
 """SchemaService: requests to use cases, answers to messages."""
 
 import asyncio
+from dataclasses import replace
 
 from google.longrunning.operations_proto_pb2 import Operation
 
@@ -24,6 +25,7 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.guard import Caller
 from configsvc.rpc.operation_service import operation_message
@@ -60,12 +62,17 @@ class SchemaServicer:
         self._importer = importer
 
     async def MigrateConfigurations(self, request: MigrateConfigurationsRequest, caller: Caller) -> Operation:
-        wanted = await asyncio.to_thread(schema_requests.migration, request, caller.actor)
-        operation = await self._migrations.start(wanted.settings, wanted.application, wanted.context)
+        wanted = await asyncio.to_thread(schema_requests.migration, request, caller)
+        if wanted.application is None:
+            caller.require_everywhere(Role.EDITOR)
+        else:
+            caller.require_application(Role.EDITOR, wanted.application)
+        context = replace(wanted.context, application_ids=caller.application_ids(Role.EDITOR))
+        operation = await self._migrations.start(wanted.settings, wanted.application, context)
         return operation_message(operation)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:
-        wanted = await asyncio.to_thread(schema_requests.new_schema, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.new_schema, request, caller)
         created = await self._schemas.create(wanted.name, wanted.comments, wanted.new, wanted.context)
         return schema_message(created, wanted.new.additions)
 
@@ -108,7 +115,7 @@ class SchemaServicer:
         )
 
     async def CreateSchemaVersion(self, request: CreateSchemaVersionRequest, caller: Caller) -> SchemaVersion:
-        wanted = await asyncio.to_thread(schema_requests.new_version, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.new_version, request, caller)
         created = await self._versions.create(
             wanted.ref,
             wanted.new,
@@ -155,11 +162,11 @@ class SchemaServicer:
         violations = Violations()
         ref = schema_requests.schema_ref(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller.actor, violations)
+        context = requests.write_context(request, caller, violations)
         violations.check()
         revision = await self._schemas.delete(ref, expected_version=expected_version, context=context)
         return DeleteSchemaResponse(revision=revision)
 
     async def ImportSchemas(self, request: ImportSchemasRequest, caller: Caller) -> ImportSchemasResponse:
-        wanted = await asyncio.to_thread(schema_requests.schema_import, request, caller.actor)
+        wanted = await asyncio.to_thread(schema_requests.schema_import, request, caller)
         return import_message(await self._importer.run(wanted.imported, strict=wanted.strict, context=wanted.context))

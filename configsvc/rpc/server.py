@@ -1,7 +1,8 @@
 """The gRPC server: our services, health and reflection on one address."""
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1 import (
+    access_service_pb2,
     application_service_pb2,
     audit_service_pb2,
     configuration_service_pb2,
@@ -24,7 +26,7 @@ from configapi.v1 import (
 )
 from configsvc.metrics import CallMetrics, InFlight
 from configsvc.rpc import borrowed
-from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler
+from configsvc.rpc.calls import Method, lasting, parsed, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
@@ -41,12 +43,15 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
     schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
 # A health watcher that does not read would otherwise hold up the status for all others.
 HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
+
+MAX_METADATA_BYTES = 32 * 1024
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -63,12 +68,20 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     # Who connects and says nothing is not waited for.
     ("grpc.server_handshake_timeout_ms", 10_000),
-    # Room for a token of 16 KiB.
-    ("grpc.max_metadata_size", 24 * 1024),
-    ("grpc.absolute_max_metadata_size", 32 * 1024),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
+    # The bytes of a call's headers: a token, twice. Between two limits calls would be refused by chance.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
+
+
+# grpcio logs the value of a header that is not UTF-8, which may be most of a token, for anybody who sends one.
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
+
+
+def _shows_no_header(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 class AddressInUseError(Exception):
@@ -76,13 +89,26 @@ class AddressInUseError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens: host:port, or unix:path. Without credentials, in clear text."""
+
+    listen: str
+    credentials: grpc.ServerCredentials | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is bound to its port and not yet started."""
+    """A server that is bound to its addresses and not yet started. ports are theirs, in their order."""
 
     grpc_server: grpc.aio.Server
     health_servicer: Any
     in_flight: InFlight
-    port: int
+    ports: tuple[int, ...]
+
+    @property
+    def port(self) -> int:
+        """That of its first address."""
+        return self.ports[0]
 
     async def start(self) -> None:
         """Begins to answer, as NOT_SERVING."""
@@ -115,7 +141,7 @@ class Server:
 def build_server(
     servicers: Mapping[str, object],
     gate: Gate,
-    address: str,
+    addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
     shared_port: bool,
@@ -132,6 +158,7 @@ def build_server(
             ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
+    _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=options)
     in_flight = InFlight()
     for service in SERVICES:
@@ -140,13 +167,20 @@ def build_server(
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
     names = [service.full_name for service in SERVICES]
     add_reflection(grpc_server, [*names, health.SERVICE_NAME])
+    ports = tuple(_port(grpc_server, address) for address in addresses)
+    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, ports=ports)
+
+
+def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
+    listen, credentials = address.listen, address.credentials
     try:
-        port = grpc_server.add_insecure_port(address)
+        if credentials is None:
+            return grpc_server.add_insecure_port(listen)
+        return grpc_server.add_secure_port(listen, credentials)
     except RuntimeError as error:
         raise AddressInUseError(
-            f"cannot listen on {address}: it is in use, or not an address of this machine"
+            f"cannot listen on {listen}: it is in use, or not an address of this machine"
         ) from error
-    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, port=port)
 
 
 def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
@@ -179,4 +213,6 @@ def _handler(
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, implementation))
+    lasts = descriptor.name in getattr(servicer, "LASTS", ())
+    answer = lasting(method, implementation) if lasts else implementation
+    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.message import DecodeError
 
+from configsvc.domain.access import Role
+from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.guard import Caller
 from configsvc.imports import Imports
@@ -27,8 +29,8 @@ class Uploads:
         self._room = asyncio.Semaphore(MESSAGES_AT_ONCE)
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        """The operation that the requests begin. Raises what `Imports.start` raises."""
-        return operation_message(await self._imports.start(self._read(requests, caller), caller.actor))
+        """The operation that the requests begin. Raises PermissionDeniedError, and what `Imports.start` raises."""
+        return operation_message(await self._imports.start(self._read(requests, caller), caller))
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
         digest = b""
@@ -39,4 +41,12 @@ class Uploads:
             except DecodeError as error:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
             digest = message.digest
+            _judge(message, caller)
             yield message
+
+
+def _judge(message: ImportMessage, caller: Caller) -> None:
+    if message.settings.create_applications:
+        caller.require(Role.ADMIN, None, "the creation of applications")
+    for application in dict.fromkeys(item.application for item in message.items):
+        caller.require_application(Role.EDITOR, NameRef(name=application))

@@ -8,6 +8,7 @@ from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
 from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ async def insert(
 ) -> Written:
     """Raises ResourceExistsError."""
     version = await connection.fetchval(
-        _SQL["insert"], application_id, name, comments, context.actor, context.reason, context.request_id
+        _SQL["insert"],
+        application_id,
+        name,
+        comments,
+        context.actor,
+        context.reason,
+        context.request_id,
+        stored(context.origin),
     )
     if version is None:
         raise ResourceExistsError("application", name)
@@ -63,6 +71,7 @@ async def update(
             context.actor,
             context.reason,
             context.request_id,
+            stored(context.origin),
             timeout=LARGE_WRITE_ANSWER_SECONDS,
         )
     except UniqueViolationError as error:
@@ -117,13 +126,20 @@ async def get_version(connection: "Connection", written: Written) -> Application
 
 
 async def page(
-    connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
+    connection: "Connection",
+    *,
+    revision: int | None,
+    name_prefix: str,
+    after: str | None,
+    limit: int,
+    application_ids: frozenset[str] | None = None,
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), in the order of their names.
+    """At most limit applications as of the revision (None: now), of those with the ids (None: of all), in the order of
+    their names.
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
+    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, application_ids)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
     check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
     found = tuple(_application(row) for row in rows if row["id"] is not None)

@@ -1,12 +1,12 @@
 -- name: insert
-INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id, update_origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO NOTHING
 RETURNING version;
 
 -- name: update
 UPDATE applications
-SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6
+SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6, update_origin = $7
 WHERE id = $1
 RETURNING version;
 
@@ -52,7 +52,8 @@ LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'APPLICATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: list
--- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log.
+-- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log. $5: the ids of those that may be
+-- shown, null for all.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
@@ -66,7 +67,8 @@ WITH shown AS MATERIALIZED (
     SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
     FROM applications AS a
     JOIN commits ON commits.id = a.commit_id
-    WHERE starts_with(a.name, $2) AND ($3::text IS NULL OR a.name > $3)
+    WHERE ($5::text[] IS NULL OR a.id = ANY ($5))
+        AND starts_with(a.name, $2) AND ($3::text IS NULL OR a.name > $3)
         AND a.id NOT IN (SELECT resource_id FROM touched)
     ORDER BY a.name
     LIMIT $4
@@ -82,7 +84,8 @@ WITH shown AS MATERIALIZED (
         ORDER BY changes.version DESC
         LIMIT 1
     ) AS latest
-    WHERE latest.operation <> 'DELETED' AND starts_with(latest.name, $2) AND ($3::text IS NULL OR latest.name > $3)
+    WHERE latest.operation <> 'DELETED' AND ($5::text[] IS NULL OR latest.resource_id = ANY ($5))
+        AND starts_with(latest.name, $2) AND ($3::text IS NULL OR latest.name > $3)
 ), page AS (
     SELECT * FROM present
     UNION ALL

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
 from configsvc.storage.configurations import schema_of
+from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ _LAST_REVISION = 2**63 - 1
 _LAST_ORDINAL = 2**31 - 1
 
 
-async def kind_of(connection: "Connection", resource_id: str) -> Kind | None:
-    """The kind of a resource, also of one that was deleted; None if the log does not know it."""
-    kind = await connection.fetchval(_SQL["kind_of"], resource_id)
-    return None if kind is None else Kind(kind)
+async def resource(connection: "Connection", resource_id: str, kind: Kind | None) -> tuple[Kind, str | None] | None:
+    """The kind of a resource, also of one that was deleted, and the id of the application that it belongs to, or
+    belonged to last, if any; None if the log does not know it, or not as one of the kind.
+    """
+    row = await connection.fetchrow(_SQL["resource"], resource_id, kind)
+    return None if row is None else (Kind(row["kind"]), row["owner"])
 
 
 async def changes(
@@ -44,7 +48,7 @@ async def changes(
     last = shown[limit - 1] if ends_early else rows[-1]
     return ChangesPage(
         changes=tuple(map(_change, shown[:limit])),
-        last=_place(last) if ends_early or last["place"] == window else None,
+        last=_last(last, chosen) if ends_early or last["place"] == window else None,
         compacted_revision=rows[0]["compacted_revision"],
     )
 
@@ -66,6 +70,8 @@ async def _of_all(
         ordinal,
         window,
         limit + 1,
+        chosen.application_ids,
+        chosen.outside_applications,
     )
 
 
@@ -85,6 +91,8 @@ async def _of_resource(
         limit + 1,
         chosen.resource_id,
         before.version if before else None,
+        chosen.application_ids,
+        chosen.outside_applications,
     )
 
 
@@ -100,6 +108,11 @@ def _application(chosen: ChangeFilter) -> tuple[str | None, str | None]:
 
 def _place(row: "Record") -> Place:
     return Place(revision=row["revision"], ordinal=row["ordinal"], version=row["version"])
+
+
+def _last(row: "Record", chosen: ChangeFilter) -> Place:
+    # The version may be that of a resource that the caller may not read of, and is needed for those of one alone.
+    return _place(row) if chosen.resource_id else _place(row)._replace(version=0)
 
 
 def _change(row: "Record") -> Change:
@@ -119,4 +132,6 @@ def _change(row: "Record") -> Change:
         actor=row["actor"],
         reason=row["reason"],
         request_id=row["request_id"],
+        origin=origin_of(row["origin"]),
+        role=Role[row["role"] or "NONE"],
     )

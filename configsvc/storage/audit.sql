@@ -1,7 +1,8 @@
 -- name: changes
 -- The changes that the filter chooses, newest first, of the $10 records before revision $8, ordinal $9 and after revision $7, at most $11. The last of
 -- those records stands at the end also if it was not chosen, for the next page goes on there. No more are read than it takes.
--- $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: the times of commits, the second excluded.
+-- $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: the times of commits, the second excluded. $12: the ids of the applications
+-- whose changes may be shown, null for all; a move from one to another shows with both alone. $13: whether to show what belongs to none.
 SELECT compaction.revision AS compacted_revision, page.*
 FROM compaction
 LEFT JOIN (
@@ -21,12 +22,19 @@ LEFT JOIN (
             )
             AND ($4::text IS NULL OR records.kind = $4)
             AND ($5::text IS NULL OR $5 IN (records.name, records.previous_name))
-            AND records.time <@ $6::tstzrange AS chosen
+            AND records.time <@ $6::tstzrange
+            AND ($13 OR records.owner IS NOT NULL)
+            AND (
+                $12::text[] IS NULL
+                OR (records.owner = ANY ($12) AND coalesce(records.previous_application_id, records.owner) = ANY ($12))
+            ) AS chosen
         FROM (
             SELECT
                 commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
                 r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
-                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id, r.origin,
+                CASE r.kind WHEN 'APPLICATION' THEN r.resource_id ELSE r.application_id END AS owner,
+                CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM commits
             CROSS JOIN LATERAL (
                 -- Of a very large commit no more is read than is looked at.
@@ -48,7 +56,7 @@ LEFT JOIN (
 ORDER BY page.revision DESC, page.ordinal DESC;
 
 -- name: changes_of_resource
--- The same of the changes of the $4 with the id $11, of which those before version $12 (null: all) are looked at.
+-- The same of the changes of the $4 with the id $11, of which those before version $12 (null: all) are looked at. $13, $14: as $12, $13 there.
 SELECT compaction.revision AS compacted_revision, page.*
 FROM compaction
 LEFT JOIN (
@@ -68,12 +76,19 @@ LEFT JOIN (
             )
             AND ($5::text IS NULL OR $5 IN (records.name, records.previous_name))
             AND records.revision > $7 AND records.revision <= $8
-            AND records.time <@ $6::tstzrange AS chosen
+            AND records.time <@ $6::tstzrange
+            AND ($14 OR records.owner IS NOT NULL)
+            AND (
+                $13::text[] IS NULL
+                OR (records.owner = ANY ($13) AND coalesce(records.previous_application_id, records.owner) = ANY ($13))
+            ) AS chosen
         FROM (
             SELECT
                 commits.revision, commits.time, r.ordinal, r.kind, r.operation, r.resource_id, r.version, r.previous_version,
                 r.application_id, r.application, r.name, r.previous_application_id, r.previous_application, r.previous_name,
-                r.schema, r.schema_version, r.actor, r.reason, r.request_id
+                r.schema, r.schema_version, r.actor, r.reason, r.request_id, r.origin,
+                CASE r.kind WHEN 'APPLICATION' THEN r.resource_id ELSE r.application_id END AS owner,
+                CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM change_records AS r
             -- One after the other, so that no more of them are read than it takes, also of a resource that has most of the log.
             CROSS JOIN LATERAL (SELECT * FROM commits WHERE id = r.commit_id LIMIT 1) AS commits
@@ -88,9 +103,16 @@ LEFT JOIN (
 ) AS page ON true
 ORDER BY page.version DESC;
 
--- name: kind_of
--- The kind of the resource with the id $1, also of one that was deleted.
-SELECT kind
-FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA']) AS kinds (kind)
-WHERE EXISTS (SELECT FROM change_records AS r WHERE r.kind = kinds.kind AND r.resource_id = $1)
+-- name: resource
+-- The kind of the resource with the id $1, and the application that it belongs to, or belonged to last, if any.
+SELECT kinds.kind, last.owner
+FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA', 'ROLE_BINDING']) AS kinds (kind)
+CROSS JOIN LATERAL (
+    SELECT CASE r.kind WHEN 'APPLICATION' THEN r.resource_id ELSE r.application_id END AS owner
+    FROM change_records AS r
+    WHERE r.kind = kinds.kind AND r.resource_id = $1
+    ORDER BY r.version DESC
+    LIMIT 1
+) AS last
+WHERE $2::text IS NULL OR kinds.kind = $2
 LIMIT 1;

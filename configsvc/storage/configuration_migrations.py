@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from configsvc.domain.operations import ItemChange, ItemError, ItemFault, MigrationSettings, Outcome, encoded_faults
 from configsvc.storage.operations import Slice, outcome_of
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -96,5 +97,6 @@ async def move(connection: "Connection", operation: "BulkOperation", places: Sli
         operation.actor,
         operation.reason,
         operation.request_id,
+        stored(operation.origin),
     )
     return [outcome_of(row) for row in rows]

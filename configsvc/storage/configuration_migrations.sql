@@ -82,7 +82,7 @@ WITH chosen AS MATERIALIZED (
     UPDATE configurations AS c
     SET
         config = chosen.config::jsonb, schema_version = chosen.schema_version, updated_by = $4, update_reason = $5,
-        update_request_id = $6
+        update_request_id = $6, update_origin = $7
     FROM chosen
     WHERE c.id = chosen.configuration_id
 )

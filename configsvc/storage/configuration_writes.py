@@ -18,6 +18,7 @@ from configsvc.domain.models import (
 from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
 from configsvc.storage import log
 from configsvc.storage.configurations import configuration_of
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | 
         [plan.context.actor for plan in planned],
         [plan.context.reason for plan in planned],
         [plan.context.request_id for plan in planned],
+        [stored(plan.context.origin) for plan in planned],
     )
 
 

@@ -42,7 +42,8 @@ SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, si
 -- The configurations as they were at revision $1, or now: those untouched since then as they are, the others from the log.
 -- $2, $3: the application's id and name. $4: name prefix. $5: names. $6: contains. $7: json path. $8, $9: the key to go on after.
 -- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed. $13, $14: the schema and the
--- version that they are pinned to.
+-- version that they are pinned to. $15: the ids of the applications whose configurations may be shown, null for all. With it, a json path is never
+-- held against other contents, also where an index finds them: some paths fail with what they find, and that would tell of it.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
@@ -65,7 +66,11 @@ WITH shown AS MATERIALIZED (
         AND ($13::text IS NULL OR c.schema = $13)
         AND ($14::bigint IS NULL OR c.schema_version = $14)
         AND ($6::jsonb IS NULL OR c.config @> $6)
-        AND ($7::jsonpath IS NULL OR c.config @@ $7)
+        AND ($15::text[] IS NULL OR c.application = ANY (ARRAY(SELECT name FROM applications WHERE id = ANY ($15))))
+        AND CASE
+            WHEN $15::text[] IS NULL OR c.application_id = ANY ($15) THEN $7::jsonpath IS NULL OR c.config @@ $7
+            ELSE false
+        END
         AND ($8::text IS NULL OR (c.application, c.name) > ($8, $9))
         AND c.id NOT IN (SELECT resource_id FROM touched)
     ORDER BY c.application, c.name
@@ -91,7 +96,10 @@ WITH shown AS MATERIALIZED (
         AND ($13::text IS NULL OR latest.schema = $13)
         AND ($14::bigint IS NULL OR latest.schema_version = $14)
         AND ($6::jsonb IS NULL OR latest.content @> $6)
-        AND ($7::jsonpath IS NULL OR latest.content @@ $7)
+        AND CASE
+            WHEN $15::text[] IS NULL OR latest.application_id = ANY ($15) THEN $7::jsonpath IS NULL OR latest.content @@ $7
+            ELSE false
+        END
         AND ($8::text IS NULL OR (latest.application, latest.name) > ($8, $9))
 ), page AS (
     SELECT * FROM present

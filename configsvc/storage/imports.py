@@ -11,6 +11,7 @@ import asyncpg
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
 from configsvc.storage.operations import Slice, fail_items, outcome_of
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -79,16 +80,17 @@ async def write(
     *,
     upsert: bool,
     create_applications: bool,
+    application_ids: list[str] | None,
 ) -> list[Outcome]:
     """Writes the waiting items of a slice within a transaction, and notes their outcomes. The newest versions are those
     of the schemas, which are held.
     """
     bounds = (operation.id, places.first, places.last)
-    context = (operation.actor, operation.reason, operation.request_id)
+    context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
     if create_applications:
         await connection.execute(_SQL["create_applications"], *bounds, *context)
     await connection.execute(_SQL["share_applications"], *bounds)
-    missing = await connection.fetch(_SQL["fail_without_application"], *bounds)
+    missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
     newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
     rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
     outcomes = [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]

@@ -57,8 +57,8 @@ RETURNING i.place;
 
 -- name: create_applications
 -- Those of a slice, from place $2 to $3, that do not exist.
-INSERT INTO applications (name, updated_by, update_reason, update_request_id)
-SELECT DISTINCT application, $4, $5, $6
+INSERT INTO applications (name, updated_by, update_reason, update_request_id, update_origin)
+SELECT DISTINCT application, $4, $5, $6, $7::jsonb
 FROM operation_items
 WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
 ORDER BY application
@@ -89,37 +89,41 @@ ORDER BY id
 FOR KEY SHARE;
 
 -- name: fail_without_application
+-- Those of applications that are not there, or not among those with the ids $4, null for all.
 UPDATE operation_items AS i
 SET state = 'FAILED', error = 'APPLICATION_NOT_FOUND', config = NULL
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
-    AND NOT EXISTS (SELECT FROM applications AS a WHERE a.name = i.application)
+    AND NOT EXISTS (
+        SELECT FROM applications AS a
+        WHERE a.name = i.application AND ($4::text[] IS NULL OR a.id = ANY ($4))
+    )
 RETURNING place;
 
 -- name: upsert
 -- In the order of their keys, so that two sessions that write the same ones do not wait for each other. What does not come back from the writing is as it was.
--- The newest versions of schemas $7 are those that the items were checked against, $8: by now there may be newer ones, added without moving anybody.
+-- The newest versions of schemas $8 are those that the items were checked against, $9: by now there may be newer ones, added without moving anybody.
 WITH chosen AS MATERIALIZED (
     SELECT
         i.place, i.configuration_id, a.id AS application_id, i.application, i.name, i.comments, i.config, i.schema,
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($7::text[], $8::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
         id, application_id, application, name, comments, config, schema, schema_version, updated_by, update_reason,
-        update_request_id
+        update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO UPDATE
     SET
         comments = excluded.comments, config = excluded.config, schema = excluded.schema,
         schema_version = excluded.schema_version, updated_by = excluded.updated_by, update_reason = excluded.update_reason,
-        update_request_id = excluded.update_request_id
+        update_request_id = excluded.update_request_id, update_origin = excluded.update_origin
     RETURNING application, name, id
 ), found AS (
     -- Not joined: for the planner either has one row, and it would go through all of one for each of the other.
@@ -144,15 +148,15 @@ WITH chosen AS MATERIALIZED (
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($7::text[], $8::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
         id, application_id, application, name, comments, config, schema, schema_version, updated_by, update_reason,
-        update_request_id
+        update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO NOTHING

@@ -22,6 +22,7 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
+from configsvc.storage.origins import as_object
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -138,7 +139,12 @@ def require_record(row: "asyncpg.Record | None") -> "asyncpg.Record":
 async def explain_deletions(connection: "Connection", contexts: Mapping[str, WriteContext]) -> None:
     """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
     explanations: dict[str, JsonValue] = {
-        resource_id: {"actor": context.actor, "reason": context.reason, "request_id": context.request_id}
+        resource_id: {
+            "actor": context.actor,
+            "reason": context.reason,
+            "request_id": context.request_id,
+            "origin": as_object(context.origin),
+        }
         for resource_id, context in contexts.items()
     }
     await connection.execute(_SQL["explain_deletions"], encode_json(explanations))

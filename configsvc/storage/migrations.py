@@ -45,7 +45,7 @@ async def migrate(url: str) -> tuple[str, ...]:
 
     Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
     """
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
             await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         # A migration that waits for a table holds up all who come after it.
@@ -54,7 +54,7 @@ async def migrate(url: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncGenerator["AnyConnection"]:
+async def connected(url: str) -> AsyncGenerator["AnyConnection"]:
     with translated_errors():
         try:
             connection = await asyncpg.connect(
@@ -96,5 +96,5 @@ async def pending(url: str) -> tuple[str, ...]:
 
     Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
     """
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         return await _missing(connection)

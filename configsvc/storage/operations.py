@@ -24,6 +24,7 @@ from configsvc.domain.operations import (
     decoded_faults,
     encoded_faults,
 )
+from configsvc.storage.origins import origin_of, stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ async def stage(
         context.reason,
         context.request_id,
         context.validate_only,
+        stored(context.origin),
     )
 
 
@@ -114,9 +116,9 @@ async def get(connection: "Connection", operation_id: str) -> BulkOperation | No
     return _operation(row) if row else None
 
 
-async def page(connection: "Connection", *, after: str | None, limit: int) -> list[BulkOperation]:
-    """Operations, newest first, that come after one."""
-    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit)]
+async def page(connection: "Connection", owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
+    """Operations that the actor began (None: that anyone did), newest first, that come after one."""
+    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit, owner)]
 
 
 def _operation(row: "Record") -> BulkOperation:
@@ -126,6 +128,7 @@ def _operation(row: "Record") -> BulkOperation:
         state=OperationState(row["state"]),
         settings=row["settings"],
         actor=row["actor"],
+        origin=origin_of(row["origin"]),
         reason=row["reason"],
         request_id=row["request_id"],
         validate_only=row["validate_only"],

@@ -1,6 +1,6 @@
 -- name: stage
-INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only, origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: keep_staging
 -- Tells housekeeping that the stream goes on.
@@ -17,11 +17,12 @@ LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.id = $1 AND operations.state <> 'STAGING';
 
 -- name: list
--- Newest first: ids begin with the time.
+-- Newest first: ids begin with the time. $3: who began them, null for anyone.
 SELECT operations.*, coalesce(commits.revision, 0) AS revision
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.state <> 'STAGING' AND ($1::text IS NULL OR operations.id < $1)
+    AND ($3::text IS NULL OR operations.actor = $3)
 ORDER BY operations.id DESC
 LIMIT $2;
 

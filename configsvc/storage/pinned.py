@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from configsvc.domain.models import SchemaVersionRef, WriteContext
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -58,5 +59,6 @@ async def move(connection: "Connection", versions: Collection[SchemaVersionRef],
         context.actor,
         context.reason,
         context.request_id,
+        stored(context.origin),
         timeout=LARGE_WRITE_ANSWER_SECONDS,
     )

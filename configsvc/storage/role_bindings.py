@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from configsvc.domain.access import Grant, Role
+from asyncpg import ForeignKeyViolationError
+
+from configsvc.domain.access import Grant, Role, RoleBinding
+from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
+from configsvc.domain.models import Page, WriteContext, Written
+from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -40,3 +46,90 @@ async def applications_of(connection: "AnyConnection", ids: Iterable[str]) -> di
     """The ids of the applications that configurations belong to, or belonged to last, by their own ids."""
     rows = await connection.fetch(_SQL["applications_of"], list(ids))
     return {row["id"]: row["application_id"] for row in rows}
+
+
+def _role_binding(row: "asyncpg.Record") -> RoleBinding:
+    return RoleBinding(
+        id=row["id"],
+        principal=row["principal"],
+        role=Role[row["role"]],
+        application_id=row["application_id"],
+        application=row["application"],
+        version=row["version"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        created_by=row["created_by"],
+    )
+
+
+async def insert(connection: "Connection", binding_id: str, grant: Grant, context: WriteContext) -> Written:
+    """Raises ResourceExistsError, or WriteConflictError if the application was deleted meanwhile."""
+    try:
+        version = await connection.fetchval(
+            _SQL["insert"],
+            binding_id,
+            grant.principal,
+            grant.role.name,
+            grant.application_id,
+            context.actor,
+            context.reason,
+            context.request_id,
+            stored(context.origin),
+        )
+    except ForeignKeyViolationError as error:
+        raise WriteConflictError from error
+    if version is None:
+        raise ResourceExistsError("role binding", str(grant))
+    return Written(resource_id=binding_id, version=version)
+
+
+async def lock_admins(connection: "Connection") -> frozenset[str]:
+    """The ids of the role bindings of admins for all applications, which nobody else deletes until the end of the
+    transaction.
+    """
+    return frozenset(row["id"] for row in await connection.fetch(_SQL["lock_admins"]))
+
+
+async def delete(connection: "Connection", binding_id: str) -> Written:
+    """Raises ResourceNotFoundError."""
+    version = await connection.fetchval(_SQL["delete"], binding_id)
+    if version is None:
+        raise ResourceNotFoundError("role binding", binding_id)
+    return Written(resource_id=binding_id, version=version)
+
+
+async def application_of(connection: "Connection", binding_id: str) -> str | None:
+    """The id of the application of a role binding, also of one that was deleted; None if it is for all of them, or
+    never was.
+    """
+    return await connection.fetchval(_SQL["application_of"], binding_id)
+
+
+async def get_version(connection: "Connection", written: Written) -> RoleBinding:
+    """The role binding as a write left it. Raises WriteConflictError if the log does not tell any more."""
+    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    return _role_binding(require_record(row))
+
+
+async def page(
+    connection: "Connection",
+    *,
+    revision: int | None,
+    principal: str,
+    application_ids: frozenset[str] | None,
+    after: str | None,
+    limit: int,
+) -> Page[RoleBinding]:
+    """At most limit role bindings as of the revision (None: now), in the order of their ids. application_ids None: for
+    any application, and for all. Raises RevisionUnknownError or RevisionCompactedError.
+    """
+    rows = await connection.fetch(_SQL["list"], revision, principal, application_ids, after, limit + 1)
+    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
+    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
+    found = tuple(_role_binding(row) for row in rows if row["id"] is not None)
+    shown = found[:limit]
+    return Page(
+        resources=shown,
+        revision=rows[0]["shown_revision"],
+        last_key=(shown[-1].id,) if len(found) > limit else None,
+    )

@@ -8,6 +8,7 @@ from asyncpg import ForeignKeyViolationError
 from configsvc.domain.errors import SchemaInUseError, WriteConflictError
 from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
 from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -47,16 +48,18 @@ async def insert(connection: "Connection", new: Iterable[tuple[str, str, str]], 
     another.
     """
     ids, names, comments = zip(*new, strict=True)
-    rows = await connection.fetch(
-        _SQL["insert"], ids, names, comments, context.actor, context.reason, context.request_id
-    )
+    rows = await connection.fetch(_SQL["insert"], ids, names, comments, *_origin(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
 
 
 async def advance(connection: "Connection", ids: Iterable[str], context: WriteContext) -> list[Written]:
     """Counts one more version of each schema, which is to follow."""
-    rows = await connection.fetch(_SQL["advance"], list(ids), context.actor, context.reason, context.request_id)
+    rows = await connection.fetch(_SQL["advance"], list(ids), *_origin(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
+
+
+def _origin(context: WriteContext) -> tuple[str, str, str, str]:
+    return context.actor, context.reason, context.request_id, stored(context.origin)
 
 
 async def delete(connection: "Connection", schema: Schema) -> Written:

@@ -3,6 +3,7 @@
 from configapi.v1.audit_service_pb2 import (
     RESOURCE_KIND_APPLICATION,
     RESOURCE_KIND_CONFIGURATION,
+    RESOURCE_KIND_ROLE_BINDING,
     RESOURCE_KIND_SCHEMA,
     RESOURCE_KIND_UNSPECIFIED,
     ListChangesRequest,
@@ -10,10 +11,12 @@ from configapi.v1.audit_service_pb2 import (
 )
 from configapi.v1.audit_service_pb2 import Change as ChangeMessage
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
+from configsvc.domain.access import check_principal
 from configsvc.domain.audit import Change, ChangeFilter
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
 from configsvc.domain.names import check_id, check_name, check_text
+from configsvc.wire.access import ROLES
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.requests import application_ref, non_negative
 from configsvc.wire.times import time_from, timestamp
@@ -24,6 +27,7 @@ _KINDS: dict[ResourceKind.ValueType, Kind] = {
     RESOURCE_KIND_APPLICATION: Kind.APPLICATION,
     RESOURCE_KIND_CONFIGURATION: Kind.CONFIGURATION,
     RESOURCE_KIND_SCHEMA: Kind.SCHEMA,
+    RESOURCE_KIND_ROLE_BINDING: Kind.ROLE_BINDING,
 }
 _RESOURCE_KINDS = {kind: value for value, kind in _KINDS.items()}
 
@@ -34,7 +38,9 @@ def change_filter(request: ListChangesRequest, violations: Violations) -> Change
     if request.resource_id:
         check_id(request.resource_id, "resource_id", violations)
     if request.resource_name:
-        check_name(request.resource_name, "resource_name", violations)
+        # Of a role binding, it is the principal; a name has no colon.
+        check = check_principal if ":" in request.resource_name else check_name
+        check(request.resource_name, "resource_name", violations)
     application, start, end = None, None, None
     if request.HasField("application"):
         application = application_ref(request.application, "application", violations)
@@ -82,4 +88,7 @@ def change_message(change: Change) -> ChangeMessage:
         actor=change.actor,
         reason=change.reason,
         request_id=change.request_id,
+        peer=change.origin.peer,
+        change_request=change.origin.change_request,
+        role=ROLES[change.role],
     )

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 from google.longrunning.operations_proto_pb2 import ListOperationsRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from configapi.v1.access_service_pb2 import ListRoleBindingsRequest
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, ListConfigurationVersionsRequest
@@ -27,6 +28,7 @@ AnyList: TypeAlias = (
     | ListOperationsRequest
     | ListSchemasRequest
     | ListSchemaVersionsRequest
+    | ListRoleBindingsRequest
 )
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from configapi.v1.access_service_pb2 import CreateRoleBindingRequest, DeleteRoleBindingRequest
 from configapi.v1.application_pb2 import ApplicationRef as ApplicationRefMessage
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
@@ -63,6 +64,7 @@ from configsvc.domain.names import (
     check_name_prefix,
     check_text,
 )
+from configsvc.guard import Caller
 from configsvc.wire.content import content_from
 from configsvc.wire.fingerprints import fingerprint
 
@@ -97,6 +99,8 @@ AnyWrite = (
     | ImportSchemasRequest
     | RollbackConfigurationRequest
     | MigrateConfigurationsRequest
+    | CreateRoleBindingRequest
+    | DeleteRoleBindingRequest
 )
 
 
@@ -140,15 +144,17 @@ def _path(parent: str, child: str) -> str:
     return f"{parent}.{child}" if parent else child
 
 
-def write_context(request: AnyWrite, actor: str, violations: Violations) -> WriteContext:
-    """Who asks for the change, and why."""
+def write_context(request: AnyWrite, caller: Caller, violations: Violations) -> WriteContext:
+    """Who asks for the change, from where, and why. The actor is in the fingerprint: request_ids belong to callers."""
+    assert caller.origin is not None
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     return WriteContext(
-        actor=actor,
+        actor=caller.actor,
+        origin=caller.origin,
         reason=request.reason,
         request_id=request_id,
-        fingerprint=fingerprint(request, without=("request_id",), salt=actor) if request_id else b"",
+        fingerprint=fingerprint(request, without=("request_id",), salt=caller.actor) if request_id else b"",
         validate_only=request.validate_only,
     )
 

@@ -31,6 +31,7 @@ from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
 from configsvc.domain.transformations import checked_json_patch
+from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.content import content_from
 
@@ -107,26 +108,26 @@ def wants_document(view: SchemaView.ValueType, violations: Violations) -> bool:
     return view != SCHEMA_VIEW_BASIC
 
 
-def new_schema(request: CreateSchemaRequest, actor: str) -> NewSchema:
+def new_schema(request: CreateSchemaRequest, caller: Caller) -> NewSchema:
     """Raises InvalidRequestError."""
     violations = Violations()
     name = requests.new_name(request.name, "name", violations)
     comments = requests.comments(request.comments, "comments", violations)
     new = _document(request, violations)
-    context = requests.write_context(request, actor, violations)
+    context = requests.write_context(request, caller, violations)
     violations.check()
     assert new is not None
     return NewSchema(name=name, comments=comments, new=new, context=context)
 
 
-def new_version(request: CreateSchemaVersionRequest, actor: str) -> NewVersion:
+def new_version(request: CreateSchemaVersionRequest, caller: Caller) -> NewVersion:
     """Raises InvalidRequestError."""
     violations = Violations()
     ref = schema_ref(request, violations)
     new = _document(request, violations)
     strict = _is_strict(request.mode, violations)
     expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-    context = requests.write_context(request, actor, violations)
+    context = requests.write_context(request, caller, violations)
     violations.check()
     assert new is not None
     return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
@@ -142,7 +143,7 @@ def checked_version(request: CheckSchemaVersionRequest) -> tuple[SchemaRef, NewD
     return ref, new
 
 
-def schema_import(request: ImportSchemasRequest, actor: str) -> Import:
+def schema_import(request: ImportSchemasRequest, caller: Caller) -> Import:
     """Raises InvalidRequestError."""
     violations = Violations()
     if not 1 <= len(request.schemas) <= MAX_IMPORTED:
@@ -150,7 +151,7 @@ def schema_import(request: ImportSchemasRequest, actor: str) -> Import:
     _check_names(request, violations)
     close = _closes(request.closing, violations)
     strict = _is_strict(request.mode, violations)
-    context = requests.write_context(request, actor, violations)
+    context = requests.write_context(request, caller, violations)
     imported = [
         _imported(schema, f"schemas[{index}]", close=close, violations=violations)
         for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
@@ -216,14 +217,14 @@ def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> boo
     return mode != SCHEMA_VERSION_MODE_PINNED
 
 
-def migration(request: MigrateConfigurationsRequest, actor: str) -> Migration:
+def migration(request: MigrateConfigurationsRequest, caller: Caller) -> Migration:
     """A move of configurations. Raises InvalidRequestError."""
     violations = Violations()
     check_name(request.schema, "schema", violations)
     application = None
     if request.HasField("application"):
         application = requests.application_ref(request.application, "application", violations)
-    context = requests.write_context(request, actor, violations)
+    context = requests.write_context(request, caller, violations)
     patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
     settings = MigrationSettings(
         to=SchemaVersionRef(

@@ -169,6 +169,10 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
         configuration.application_id = change.previous_application_id
         configuration.application = change.previous_application
         configuration.name = change.previous_name
+        if change.previous_application_id != change.configuration.application_id:
+            # It has moved: what it is now is for those who may read the other application.
+            configuration.ClearField("comments")
+            configuration.ClearField("schema")
     return ConfigurationEvent(
         type=_EVENT_TYPES[event_type],
         configuration=configuration,

@@ -4,12 +4,13 @@ import pytest
 
 from configsvc import write_plan as module
 from configsvc.domain.content import JsonValue, encode_json
-from configsvc.domain.models import NameRef, WriteContext
+from configsvc.domain.models import NameRef, Origin, WriteContext
 from configsvc.domain.writes import Creation, Owner, Postponed
 from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Plan
 
 SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
-CONTEXT = WriteContext(actor="anonymous", reason="", request_id="", fingerprint=b"", validate_only=False)
+ORIGIN = Origin(peer="", change_request="")
+CONTEXT = WriteContext(actor="anonymous", origin=ORIGIN, reason="", request_id="", fingerprint=b"", validate_only=False)
 
 
 def creations(count: int, text: str) -> list[Creation]:

@@ -122,6 +122,17 @@ async def test_its_lines_about_many_at_once_work_as_they_stand(service: Service)
     assert '"name": "operations/' in await output_of(back)
 
 
+async def test_its_lines_about_roles_work_as_they_stand(service: Service) -> None:
+    create_application, *_ = grpcurl_commands(service)
+    await output_of(create_application)
+    give, show, who = grpcurl_commands(service, "Who may do what")
+    assert '"role": "ROLE_EDITOR"' in await output_of(give)
+    assert '"principal": "group:shop-team"' in await output_of(show)
+    assert '"principal": "anonymous"' in await output_of(who)
+    changes = grpcurl_commands(service, "The past")[-2]
+    assert '"change_request": "OPS-42"' in await output_of(changes)
+
+
 @asynccontextmanager
 async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
     """The service at an address that can be used again."""

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -187,3 +188,23 @@ def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selectio
         assert known == chosen.selects(application_id=f"#{after[0]}", application=after[0], name=after[1])
     event = chosen.event_type(change(Operation.DELETED, before=path[-1], after=path[-1]))
     assert event is (EventType.DELETED if known else None)
+
+
+def test_what_is_in_no_application_of_the_watcher_is_not_there_whatever_name_it_has() -> None:
+    by_name = Selection(selectors=(selector(NameRef(name="shop")),), application_ids=frozenset({"#shop"}))
+    taken_over = replace_application_id(change(Operation.UPDATED), "#bank")
+    assert picked(by_name, [change(Operation.UPDATED), taken_over]) == ((0, EventType.UPDATED),)
+    assert picked(replace(by_name, selectors=()), [taken_over]) == ()
+
+
+def test_what_moves_to_a_foreign_application_of_the_same_name_is_gone() -> None:
+    by_name = Selection(selectors=(selector(NameRef(name="shop")),), application_ids=frozenset({"#shop"}))
+    moved = change(Operation.UPDATED)
+    out = replace(moved, configuration=replace(moved.configuration, application_id="#bank"))
+    into = replace(moved, previous_application_id="#bank")
+    assert picked(by_name, [out, into]) == ((0, EventType.DELETED), (1, EventType.CREATED))
+
+
+def replace_application_id(known: ConfigurationChange, application_id: str) -> ConfigurationChange:
+    configuration = replace(known.configuration, application_id=application_id)
+    return replace(known, configuration=configuration, previous_application_id=application_id)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from configsvc.exposure import check_exposure
 from configsvc.settings import Settings
-from configsvc.start import StartError, check_exposure
+from configsvc.start import StartError
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
 from tests.process.running import output, program, serving

@@ -95,10 +95,11 @@ def listing(
     contains: str | None = None,
     json_path: str | None = None,
     after: tuple[str | None, str | None] = (None, None),
+    application_ids: list[str] | None = None,
 ) -> tuple[Any, ...]:
     """The arguments of a list."""
     chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
-    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None)
+    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None, application_ids)
 
 
 async def application_id(connection: "Connection") -> str:
@@ -139,6 +140,28 @@ async def test_a_page_of_the_past_finds_what_changed_since_by_its_revision(conne
     )
     assert {KEY, "commits_revision_key"} <= indexes
     assert not scanned
+
+
+async def test_a_caller_with_few_applications_has_these_read_and_no_others(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    own = [await application_id(connection)]
+    for arguments in (
+        listing(application_ids=own),
+        listing(application_ids=own, json_path="$.n == 5"),
+        listing(application_ids=own, revision=head),
+        listing(application_ids=own, revision=head - 20),
+    ):
+        indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+        assert KEY in indexes
+        assert GIN not in indexes
+        assert not scanned
+        assert await rows_read(connection, "configurations", "list", *arguments) <= 1000
+
+
+async def test_the_operations_of_one_actor_are_read_by_index(connection: "Connection") -> None:
+    await connection.execute("SET enable_seqscan = off")
+    indexes, _ = await plan(connection, "operations", "list", None, 50, "user:one")
+    assert "operations_actor_id" in indexes
 
 
 async def test_names_of_an_application_use_its_index(connection: "Connection") -> None:
@@ -196,6 +219,7 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
         ["a"] * 10,
         [""] * 10,
         [""] * 10,
+        ["{}"] * 10,
     ]
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
         indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
@@ -279,7 +303,7 @@ async def test_the_past_of_many_versions_is_read_by_index(connection: "Connectio
         ("history", "at_revision", (long_history, 2500)),
         ("history", "at_revision", (long_history, head)),
         ("history", "revision_at", (oldest_time,)),
-        ("audit", "kind_of", (long_history,)),
+        ("audit", "resource", (long_history, None)),
     )
     for file, statement, arguments in cases:
         _, scanned = await plan(connection, file, statement, *arguments)
@@ -299,13 +323,13 @@ async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connec
     nothing = asyncpg.Range(None, None)
     chosen = ("", None, None, None, None, nothing, 0)
     for before in (head, 3000):
-        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51)
+        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51, None, True)
         indexes, scanned = await plan(connection, "audit", "changes", *arguments)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
         assert await rows_read(connection, "audit", "changes", *arguments) < 100
     # Of a resource that has nearly the whole log, to read all of it is no worse a plan while that is looked at.
-    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None)
+    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None, None, True)
     indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
     assert (VERSIONS in indexes, scanned) == (True, set())
     assert await rows_read(connection, "audit", "changes_of_resource", *of_one) <= 200

@@ -124,13 +124,17 @@ class Recorder:
     """
 
     def __init__(
-        self, service: Service, request: WatchConfigurationsRequest, pace: Callable[[], Awaitable[object]] = at_once
+        self,
+        service: Service,
+        request: WatchConfigurationsRequest,
+        pace: Callable[[], Awaitable[object]] = at_once,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.recording = Recording(request=request)
         self.error: grpc.aio.AioRpcError | None = None
         self._pace = pace
         self._heard = asyncio.Condition()
-        self._call = service.configurations.WatchConfigurations(request)
+        self._call = service.configurations.WatchConfigurations(request, metadata=tuple(metadata))
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:

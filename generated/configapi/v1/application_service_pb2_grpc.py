@@ -90,7 +90,8 @@ class ApplicationServiceServicer:
 
     def UpdateApplication(self, request, context):
         """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
+        whether the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

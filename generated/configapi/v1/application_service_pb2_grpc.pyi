@@ -42,7 +42,8 @@ class ApplicationServiceStub:
     """Lists applications in the order of their names (by code point), in pages that all show the same revision."""
     UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]
     """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
+    whether the name is taken.
     """
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
     """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit."""
@@ -60,7 +61,8 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     """Lists applications in the order of their names (by code point), in pages that all show the same revision."""
     UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
     """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
+    whether the name is taken.
     """
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
     """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit."""
@@ -99,7 +101,8 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
         """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken.
+        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
+        whether the name is taken.
         """
 
     @_abc_1.abstractmethod

@@ -80,7 +80,7 @@ class ListChangesRequest(_message.Message):
     resource_id: _builtins.str
     """Only of the resource with this ULID, also of one that was deleted. Empty: of any."""
     resource_name: _builtins.str
-    """Only of resources that had this name at the change. Empty: any."""
+    """Only of resources that had this name at the change; with kind RESOURCE_KIND_ROLE_BINDING, of this principal. Empty: any."""
     after_revision: _builtins.int
     """Only after this revision. 0: no bound."""
     until_revision: _builtins.int
@@ -195,9 +195,9 @@ class Change(_message.Message):
     previous_version: _builtins.int
     """Its version before the change; 0 when there was none."""
     application_id: _builtins.str
-    """The ULID of the application of a configuration."""
+    """The ULID of the application of a configuration or a role binding."""
     application: _builtins.str
-    """The name of the application of a configuration."""
+    """The name of the application of a configuration or a role binding."""
     name: _builtins.str
     """The name of the resource after the change."""
     previous_name: _builtins.str

@@ -554,7 +554,8 @@ class WatchConfigurationsRequest(_message.Message):
     @_builtins.property
     def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationSelector]:
         """A configuration is watched when one of these chooses it; at most 100. None: all are watched. One that is renamed into the
-        selection arrives as CREATED, one that is renamed out of it as DELETED.
+        selection arrives as CREATED, one that is renamed out of it as DELETED. A caller without a role for all applications names one in each, and
+        sees nothing of another that takes over its name.
         """
 
     @_builtins.property
@@ -1220,7 +1221,7 @@ class ImportConfigurationsRequest(_message.Message):
     upsert: _builtins.bool
     """One that is there already gets comments, config and schema of the item. Otherwise it fails."""
     create_applications: _builtins.bool
-    """Applications that do not exist are created."""
+    """Applications that do not exist are created: for this the caller must be admin for all applications."""
     reason: _builtins.str
     """Why: kept with each change, at most 1,024 characters."""
     request_id: _builtins.str

@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
     """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+    ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
+    """UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
     ERROR_REASON_ATTEMPTS_EXHAUSTED: _ErrorReason.ValueType  # 31
     """INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
     did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.
@@ -164,6 +166,8 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
 """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
 """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
+"""UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
 ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 31
 """INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
 did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.

@@ -48,6 +48,7 @@ class OperationServiceServicer:
 
     def ListOperationItems(self, request, context):
         """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
+        Those of MigrateConfigurations show contents, and so take the role that it takes, still.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

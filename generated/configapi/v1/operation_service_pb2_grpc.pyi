@@ -34,7 +34,9 @@ class OperationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationServiceAsyncStub: ...
     ListOperationItems: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationItemsRequest, _operation_service_pb2.ListOperationItemsResponse]
-    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation."""
+    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
+    Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+    """
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
@@ -42,7 +44,9 @@ class OperationServiceAsyncStub(OperationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOperationItems: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationItemsRequest, _operation_service_pb2.ListOperationItemsResponse]  # type: ignore[assignment]
-    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation."""
+    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
+    Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+    """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
     """What google.longrunning.Operations does not tell of long work: the items of an operation."""
@@ -53,6 +57,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.ListOperationItemsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationItemsResponse]]:
-        """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation."""
+        """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
+        Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+        """
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

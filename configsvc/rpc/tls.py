@@ -1,0 +1,43 @@
+"""TLS for the addresses of the server."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+
+from configsvc.certificate_files import CertificateFiles, ServerCertificate
+
+
+def server_credentials(files: CertificateFiles, *, client_certificates: bool) -> grpc.ServerCredentials:
+    """Credentials for one address, whose handshakes take the newest certificate; connections that are open stay as they
+    are. With client_certificates, who has none that the authorities in the files vouch for does not get in.
+    """
+    newest = files.current if client_certificates else lambda: replace(files.current(), client_authorities=b"")
+    first = newest()
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(first), _renewals(first, newest), require_client_authentication=client_certificates
+    )
+
+
+def _renewals(
+    first: ServerCertificate, newest: Callable[[], ServerCertificate]
+) -> Callable[[], grpc.ServerCertificateConfiguration]:
+    """What gRPC asks at each handshake: None as long as there is nothing new, which its types do not tell."""
+    given = first
+
+    def renewal() -> Any:
+        nonlocal given
+        found = newest()
+        if found == given:
+            return None
+        given = found
+        return _configuration(found)
+
+    return renewal
+
+
+def _configuration(certificate: ServerCertificate) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(certificate.key, certificate.chain)], certificate.client_authorities or None
+    )

@@ -1,0 +1,38 @@
+"""The database role that the service runs under, where it is not the one that owns the tables."""
+
+from pathlib import Path
+
+import asyncpg
+
+from configsvc.storage.migrations import DatabaseRefusedError, connected
+
+_GRANTS = Path(__file__).with_name("service_role.sql")
+
+
+async def grant_service_rights(url: str, role: str) -> None:
+    """Gives the role what the service needs and takes away what else it had of our tables, under the role of the URL.
+
+    Raises DatabaseUnavailableError or DatabaseRefusedError.
+    """
+    statements = grants(role)
+    async with connected(url) as connection:
+        try:
+            await connection.execute(statements)
+        except asyncpg.PostgresError as error:
+            raise DatabaseRefusedError(f"the rights of {role}: {error}") from error
+
+
+def grants(role: str) -> str:
+    """What psql -v role=… would make of the file."""
+    quoted = '"' + role.replace('"', '""') + '"'
+    return _GRANTS.read_text(encoding="utf-8").replace(':"role"', quoted)
+
+
+async def role_without_rights(url: str) -> str:
+    """The role of the URL, if it may not write in the name of callers; empty if it may.
+
+    Raises DatabaseUnavailableError or DatabaseRefusedError.
+    """
+    async with connected(url) as connection:
+        await connection.execute("SET configsvc.writer = 'service'")
+        return await connection.fetchval("SELECT CASE WHEN writes_as_service() THEN '' ELSE session_user::text END")

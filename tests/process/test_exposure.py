@@ -1,0 +1,48 @@
+"""What the service refuses to open to others, and which settings it finds to contradict each other."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from configsvc.exposure import check_exposure
+from configsvc.start import StartError
+from tests.service import settings_of
+
+OPEN = "0.0.0.0:50051"
+LOOPBACK = "127.0.0.1:50051"
+SOCKET = "unix:/run/configsvc.sock"
+TLS = {"tls_certificate_file": "server.pem", "tls_key_file": "server-key.pem"}
+MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal"),
+    [
+        ({"listen": OPEN}, "there is no authentication.* CONFIGSVC_AUTH"),
+        # TLS keeps nobody out.
+        ({"listen": OPEN} | TLS, "there is no authentication"),
+        ({"listen": LOOPBACK}, None),
+        ({"listen": SOCKET}, None),
+        ({"listen": OPEN, "insecure": True}, None),
+        ({"listen": OPEN, "auth": "oidc"}, "tokens would travel in clear text.* CONFIGSVC_TLS_CERTIFICATE_FILE"),
+        ({"listen": OPEN, "auth": "oidc", "insecure": True}, None),
+        ({"listen": LOOPBACK, "auth": "oidc"}, None),
+        ({"listen": OPEN, "auth": "oidc"} | TLS, None),
+        ({"listen": OPEN, "auth": "mtls"} | MTLS, None),
+        ({"listen": LOOPBACK, "auth": "mtls"}, "client certificates come with TLS: set CONFIGSVC_TLS_CERTIFICATE_FILE"),
+        ({"auth": "mtls", "insecure": True}, "client certificates come with TLS"),
+        ({"auth": "mtls"} | TLS, "CONFIGSVC_TLS_CLIENT_CA_FILE"),
+        ({"auth": "oidc"} | MTLS, "CONFIGSVC_TLS_CLIENT_CA_FILE is for client certificates"),
+        ({"tls_certificate_file": "server.pem"}, "go together"),
+        ({"tls_key_file": "server-key.pem"}, "go together"),
+        ({"auth": "oidc,mtls"} | MTLS, "CONFIGSVC_MTLS_LISTEN"),
+        ({"auth": "mtls,oidc", "listen": OPEN, "mtls_listen": "0.0.0.0:50052"} | MTLS, None),
+        ({"auth": "mtls", "mtls_listen": OPEN} | MTLS, "CONFIGSVC_MTLS_LISTEN"),
+        ({"metrics_listen": "0.0.0.0:9464"}, "could read the metrics"),
+        ({"auth": "mtls", "metrics_listen": "0.0.0.0:9464"} | MTLS, "could read the metrics"),
+    ],
+)
+def test_nothing_is_open_by_accident(settings: dict[str, Any], refusal: str | None) -> None:
+    with pytest.raises(StartError, match=refusal) if refusal else nullcontext():
+        check_exposure(settings_of(**settings))

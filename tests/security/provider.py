@@ -1,0 +1,69 @@
+"""An OpenID provider of others, over HTTP: with endpoints where users sign in and clients get tokens."""
+
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from werkzeug.serving import make_server
+
+LIMIT_SECONDS = 40.0
+CALLBACK = "http://localhost/callback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIdProvider:
+    """A running provider, and how often each of its paths was asked for."""
+
+    port: int
+    asked: Counter[str]
+
+    @property
+    def issuer(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    async def token(self, user: str, *groups: str, client: str = "configsvc") -> str:
+        """An ID token of the user for the client, as a browser and the client get it together."""
+        async with httpx.AsyncClient(base_url=self.issuer, trust_env=False, timeout=LIMIT_SECONDS) as browser:
+            (await browser.put(f"/users/{user}", json={"groups": list(groups)})).raise_for_status()
+            asked = {"client_id": client, "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid"}
+            signed_in = await browser.post("/oauth2/authorize", params=asked, data={"sub": user})
+            (code,) = parse_qs(urlsplit(signed_in.headers["location"]).query)["code"]
+            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+            answer = await browser.post("/oauth2/token", data=form, auth=(client, "secret"))
+            return answer.raise_for_status().json()["id_token"]
+
+    async def bearing(self, user: str, *groups: str) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call by the user."""
+        return (("authorization", f"Bearer {await self.token(user, *groups)}"),)
+
+
+@contextmanager
+def running_provider(port: int = 0) -> Generator[OpenIdProvider]:
+    """The provider on the port, with a key that it has just made."""
+    # Those of others, in their own threads.
+    with warnings.catch_warnings(record=True):
+        from oidc_provider_mock import app  # noqa: PLC0415
+
+        warnings.simplefilter("ignore")
+        asked: Counter[str] = Counter()
+        answer = app()
+
+        def counted(environment: dict[str, Any], start_response: Any) -> Any:
+            asked[environment["PATH_INFO"]] += 1
+            return answer(environment, start_response)
+
+        server = make_server("localhost", port, counted, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield OpenIdProvider(port=server.server_port, asked=asked)
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
