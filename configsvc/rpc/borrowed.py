@@ -1,10 +1,10 @@
-"""Handlers for the servicers that grpcio brings. With those of its own, bytes that are no request end a call with UNKNOWN,
-the text of an exception, and a traceback in the log.
+"""Handlers for the servicers that grpcio brings. With those of its own, bytes that are no request end a call with
+UNKNOWN, the text of an exception, and a traceback in the log.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -14,7 +14,7 @@ from configsvc.rpc.authentication import Context
 from configsvc.rpc.calls import AnyMessage, parsed
 from configsvc.rpc.errors import failure_of
 
-Handler = "grpc.RpcMethodHandler[bytes, Message]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"
 
 
 def unary_handler(behaviour: Callable[[Any, Context], Awaitable[Message]], request_class: type[Message]) -> Handler:

@@ -80,7 +80,7 @@ def messages(draw: st.DrawFn, method: Method, words: Sequence[str]) -> bytes:
 
 
 def _fill(draw: st.DrawFn, message: Message, words: Sequence[str], levels: int) -> None:
-    fields = [field for field in message.DESCRIPTOR.fields if levels or field.message_type is None]
+    fields: list[Any] = [field for field in message.DESCRIPTOR.fields if levels or field.message_type is None]
     if not fields:
         return
     for field in draw(st.lists(st.sampled_from(fields), max_size=MOST_FIELDS, unique_by=lambda one: one.number)):

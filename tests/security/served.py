@@ -101,12 +101,13 @@ async def send(
                 break
     except grpc.aio.AioRpcError as error:
         lost = descriptor.client_streaming and error.details() == SENT_TOO_LATE
-        return Answer(code=grpc.StatusCode.CANCELLED if lost else error.code(), text="" if lost else _text_of(error))
+        return Answer(code=grpc.StatusCode.CANCELLED if lost else error.code(), text="" if lost else text_of(error))
     finally:
         call.cancel()
     return Answer(code=grpc.StatusCode.OK, text="", messages=tuple(messages))
 
 
-def _text_of(error: grpc.aio.AioRpcError) -> str:
+def text_of(error: grpc.aio.AioRpcError) -> str:
+    """All that a failed call told its caller."""
     trailers = [f"{name}: {value!r}" for name, value in error.trailing_metadata() or ()]
     return "\n".join([error.details() or "", error.debug_error_string() or "", *trailers])

@@ -25,7 +25,7 @@ from tests.security.served import Answer, Method, send, served_methods
 from tests.service import Service
 
 # For each method and pass. The long form: CONFIGSVC_EXAMPLES=300 .venv/bin/pytest --timeout=3600 tests/security
-EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "6"))
 # What the suite does is the same each time; the long form looks further each time.
 SEED = random.getrandbits(32) if "CONFIGSVC_EXAMPLES" in os.environ else 0
 # A stream or a wait that is good is not waited for.
@@ -62,7 +62,8 @@ async def stocked(service: Service) -> list[str]:
         try:
             await making
         except grpc.aio.AioRpcError as error:
-            assert error.code() in {grpc.StatusCode.ALREADY_EXISTS}, error
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
     found = await get(service, "web")
     return ["shop", "web", "a", found.id, found.application_id]
 
@@ -85,7 +86,7 @@ def fuzzed(service: Service, method: Method, words: Sequence[str], turn: int, lo
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
         phases=(Phase.generate, Phase.shrink),
     )
     @given(several)

@@ -73,7 +73,7 @@ NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAV
 WEB: JsonObject = {"key": {"application": "shop", "name": "web"}}
 ITEM: JsonObject = {"application": "shop", "name": "web", "config": {}}
 # What each method takes, so that a text in one of its fields gets as far as it can. Nothing of it is kept.
-TAKEN: dict[str, JsonObject] = {
+TAKEN: dict[str, Any] = {
     "CreateApplication": {"name": "zoo"},
     "GetApplication": {"name": "shop"},
     "UpdateApplication": {"name": "shop", "application": {"comments": "new"}},
@@ -154,10 +154,12 @@ async def state_of(database: Connection) -> list[Any]:
     those of operations, which also keep those that only tried.
     """
     catalogue = await database.fetch(
-        """SELECT 'relation', relname::text, relkind::text, relowner::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        """SELECT 'relation', relname::text, relkind::text, relowner::text FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace
         UNION SELECT 'column', attrelid::regclass::text, attname, atttypid::text FROM pg_attribute
             WHERE attrelid >= 16384 AND attnum > 0
-        UNION SELECT 'function', proname, md5(prosrc), proowner::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION SELECT 'function', proname, md5(prosrc), proowner::text FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace
         UNION SELECT 'trigger', tgname, tgrelid::regclass::text, tgenabled::text FROM pg_trigger
         UNION SELECT 'role', rolname, rolsuper::text, rolconfig::text FROM pg_roles
         UNION SELECT 'setting', setdatabase::text, setrole::text, setconfig::text FROM pg_db_role_setting
@@ -245,6 +247,6 @@ async def everywhere(service: Service, texts: JsonObject) -> None:
     await create_schema(
         service, "texts", {"title": comments, "enum": [texts], "examples": list(TEXTS)}, reason=comments
     )
-    document = (await get_version(service, "texts")).document
-    assert (document["title"], list(document["examples"])) == (comments, list(TEXTS))
+    document = content((await get_version(service, "texts")).document)
+    assert (document["title"], document["examples"]) == (comments, list(TEXTS))
     await service.configurations.CreateConfiguration(creation("all/pinned", texts))

@@ -45,9 +45,9 @@ async def page(service: Service, method: Method, request: Message) -> tuple[Answ
     answer = await send(service, method, request.SerializeToString())
     if not answer.messages:
         return answer, frozenset(), ""
-    shown = method.answered(answer.messages[0])
+    shown: Any = method.answered(answer.messages[0])
     (rows,) = (field.name for field in shown.DESCRIPTOR.fields if field.is_repeated and field.message_type)
-    return answer, frozenset(one.SerializeToString() for one in getattr(shown, rows)), getattr(shown, "next_page_token")
+    return answer, frozenset(one.SerializeToString() for one in getattr(shown, rows)), shown.next_page_token
 
 
 async def listing(service: Service, method: Method, request: JsonObject) -> Listing:
