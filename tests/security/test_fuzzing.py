@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
+from configapi.v1.configuration_pb2 import Configuration
 from tests.api.calls import create, create_application, get, patch
 from tests.bulk.operating import imported, item
 from tests.process.running import serving
@@ -52,6 +53,18 @@ PASSES = 2
 
 async def stocked(service: Service) -> list[str]:
     """Something to ask for, also after requests that deleted it; the words that name it."""
+    try:
+        return words_of(await get(service, "web"))
+    except grpc.aio.AioRpcError:
+        await make_stock(service)
+    return words_of(await get(service, "web"))
+
+
+def words_of(found: Configuration) -> list[str]:
+    return ["shop", "web", "a", found.id, found.application_id]
+
+
+async def make_stock(service: Service) -> None:
     makings: Sequence[Coroutine[Any, Any, Any]] = (
         create_application(service, "shop"),
         create_schema(service, "web", {"type": "object"}),
@@ -64,8 +77,6 @@ async def stocked(service: Service) -> list[str]:
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
-    found = await get(service, "web")
-    return ["shop", "web", "a", found.id, found.application_id]
 
 
 def judge(method: Method, requests: Sequence[bytes], answer: Answer) -> None:
