@@ -104,7 +104,22 @@ lock: setup ## remake the lock files (LOCK_ARGUMENTS=--upgrade for the newest of
 	@$(LOCK) --output-file requirements.lock pyproject.toml
 	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	@$(LOCK) --group audit --output-file requirements-audit.lock
 	@echo "locked; \`make setup\` installs what changed"
+
+# An environment of its own: nothing else needs what it brings.
+AUDIT_VENV := .venv-audit
+AUDIT_STAMP := $(AUDIT_VENV)/.installed
+
+.PHONY: audit
+audit: $(AUDIT_STAMP) ## ask for known vulnerabilities of the locked packages (needs the network)
+	@PATH="$(CURDIR)/$(AUDIT_VENV)/bin:$$PATH" scripts/audit.sh
+
+$(AUDIT_STAMP): requirements-audit.lock
+	@rm -f $@
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/pip install --disable-pip-version-check --quiet --require-hashes --requirement $<
+	@touch $@
 
 .PHONY: build
 build: setup ## build the source distribution and the wheel into dist/
@@ -114,5 +129,5 @@ build: setup ## build the source distribution and the wheel into dist/
 
 .PHONY: clean
 clean: ## remove what was built and installed (the data in .configsvc/ stays)
-	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT_VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

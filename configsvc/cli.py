@@ -28,7 +28,10 @@ app = typer.Typer(
 
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option(help="postgresql://… of a server to use instead of the embedded one. [env: CONFIGSVC_DATABASE_URL]"),
+    typer.Option(
+        help="postgresql://… of a server to use instead of the embedded one; with a password, better in the variable: "
+        "everybody sees command lines. [env: CONFIGSVC_DATABASE_URL]"
+    ),
 ]
 DataDir = Annotated[
     Path | None,

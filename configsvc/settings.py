@@ -13,14 +13,15 @@ MAX_PORT = 65_535
 DEFAULT_CACHE_MEGABYTES = 64
 
 _HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
-_DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
+_DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#@]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
 
 
 def _checked_database_url(url: SecretStr) -> SecretStr:
     # Said here without a word of the URL: what looks like its port or path may be a part of an unescaped password.
     if url and not _DATABASE_URL.fullmatch(url.get_secret_value()):
         raise ValueError(
-            "is not like postgresql://user:password@host:port/database; in a password, / ? # are written as %2F %3F %23"
+            "is not like postgresql://user:password@host:port/database; in a password, / ? # @ are written as %2F %3F "
+            "%23 %40"
         )
     return url
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import sys
 import time
@@ -11,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -101,7 +100,13 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.password:
         parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
-    return parts._replace(query=re.sub(r"(password=)[^&]*", r"\1***", parts.query)).geturl()
+    shown = [_without_password(parameter) for parameter in parts.query.split("&")]
+    return parts._replace(query="&".join(shown)).geturl()
+
+
+def _without_password(parameter: str) -> str:
+    name, _, value = parameter.partition("=")
+    return f"{name}=***" if value and "password" in unquote(name).lower() else parameter
 
 
 def on_signals(callback: Callable[[], object]) -> None:

@@ -5,29 +5,26 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from configsvc.rpc.borrowed import exchange_handler
 
 V1 = "grpc.reflection.v1.ServerReflection"
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 
 # The package carries no types.
 _untyped: Any = reflection
-_untyped_grpc: Any = reflection_pb2_grpc
 
 
 def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str]) -> None:
     """Lets clients ask for the services by name, and for what they are made of."""
     _describe_v1()
     servicer = _untyped.aio.ReflectionServicer((*service_names, V1, V1ALPHA))
-    _untyped_grpc.add_ServerReflectionServicer_to_server(servicer, grpc_server)
     # The package has v1alpha only. In v1 the messages are the same on the wire.
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    handlers = grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": handler})
-    grpc_server.add_generic_rpc_handlers((handlers,))
+    handler = exchange_handler(servicer.ServerReflectionInfo, reflection_pb2.ServerReflectionRequest)
+    for service in (V1, V1ALPHA):
+        handlers = grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
+        grpc_server.add_generic_rpc_handlers((handlers,))
 
 
 def _describe_v1() -> None:

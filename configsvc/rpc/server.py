@@ -12,8 +12,8 @@ import structlog
 from google.longrunning import operations_proto_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1 import (
     access_service_pb2,
@@ -25,6 +25,7 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.metrics import CallMetrics, InFlight
+from configsvc.rpc import borrowed
 from configsvc.rpc.calls import Method, lasting, parsed, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
@@ -34,7 +35,6 @@ log = structlog.get_logger()
 
 # The package carries no types.
 _health: Any = health
-_health_grpc: Any = health_pb2_grpc
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
@@ -164,7 +164,7 @@ def build_server(
     for service in SERVICES:
         grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], gate, metrics, in_flight),))
     health_servicer = _health.aio.HealthServicer()
-    _health_grpc.add_HealthServicer_to_server(health_servicer, grpc_server)
+    grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
     names = [service.full_name for service in SERVICES]
     add_reflection(grpc_server, [*names, health.SERVICE_NAME])
     ports = tuple(_port(grpc_server, address) for address in addresses)
@@ -181,6 +181,14 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
         raise AddressInUseError(
             f"cannot listen on {listen}: it is in use, or not an address of this machine"
         ) from error
+
+
+def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
+    handlers = {
+        "Check": borrowed.unary_handler(servicer.Check, HealthCheckRequest),
+        "Watch": borrowed.stream_handler(servicer.Watch, HealthCheckRequest),
+    }
+    return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
 
 def _handlers(

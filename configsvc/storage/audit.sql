@@ -40,7 +40,7 @@ LEFT JOIN (
                 -- Of a very large commit no more is read than is looked at.
                 SELECT *
                 FROM change_records
-                WHERE commit_id = commits.id AND (commits.revision < $8 OR ordinal < $9::integer)
+                WHERE commit_id = commits.id AND (commits.revision < $8 OR ordinal < $9::bigint)
                 ORDER BY ordinal DESC
                 LIMIT $10
             ) AS r

@@ -62,6 +62,9 @@ async def connected(url: str) -> AsyncGenerator["AnyConnection"]:
             )
         except _REFUSALS as error:
             raise DatabaseRefusedError(str(error)) from error
+        except (ValueError, IndexError) as error:
+            # Its text may quote a password that was written otherwise than it must be.
+            raise DatabaseRefusedError("its URL cannot be read") from error
         try:
             yield connection
         finally:

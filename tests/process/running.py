@@ -25,8 +25,8 @@ class Program:
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        assert self.process.stderr
-        async for line in self.process.stderr:
+        assert self.process.stdout
+        async for line in self.process.stdout:
             self.lines.append(line.decode().rstrip("\n"))
             self._changed.set()
         self._changed.set()
@@ -71,8 +71,8 @@ async def program(
         cwd=folder,
         env={**_environment(), **{f"CONFIGSVC_{name.upper()}": value for name, value in settings.items()}},
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     running = Program(process)
     try:

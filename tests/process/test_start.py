@@ -98,6 +98,7 @@ async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -
         {"database_url": "postgresql://configsvc:hunter2/@localhost/configsvc", "listen": "localhost"},
         {"database_url": "postgresql://configsvc:hunter2@[::1/configsvc", "shutdown_grace_seconds": "soon"},
         {"database_url": "postgresql://configsvc:hunter2#@localhost/configsvc", "shutdown_grace_seconds": "-1"},
+        {"database_url": "postgresql://configsvc:p@ss:hunter2@localhost/configsvc"},
         {"workers": "0"},
         {"workers": "65"},
     ],
@@ -114,7 +115,7 @@ def test_every_usual_form_of_a_database_url_is_taken() -> None:
     for url in (
         "postgresql://configsvc@localhost/configsvc",
         "postgres://configsvc:hunter%2F2@db.example.com:5432/configsvc?sslmode=require",
-        "postgresql://user:p@ss:word@[::1]:5432/configsvc",
+        "postgresql://user:p%40ss:word@[::1]:5432/configsvc",
         "postgresql://user@one:5432,two:5433/configsvc?target_session_attrs=read-write",
         "postgresql:///configsvc?host=/var/run/postgresql&port=5432",
         "postgresql://configsvc@%2Fvar%2Frun/configsvc",

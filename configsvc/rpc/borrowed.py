@@ -1,0 +1,68 @@
+"""Handlers for the servicers that grpcio brings. With those of its own, bytes that are no request end a call with
+UNKNOWN, the text of an exception, and a traceback in the log.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+from configsvc.domain.errors import InvalidRequestError
+from configsvc.rpc.authentication import Context
+from configsvc.rpc.calls import AnyMessage, parsed
+from configsvc.rpc.errors import failure_of
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"
+
+
+def unary_handler(behaviour: Callable[[Any, Context], Awaitable[Message]], request_class: type[Message]) -> Handler:
+    """Carries a unary method."""
+
+    async def handle(data: bytes, context: Context) -> Message:
+        return await behaviour(await _parsed(request_class, data, context), context)
+
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=_serialized)
+
+
+def stream_handler(behaviour: Callable[[Any, Context], Awaitable[None]], request_class: type[Message]) -> Handler:
+    """Carries a method that writes its answers to the context."""
+
+    async def handle(data: bytes, context: Context) -> None:
+        await behaviour(await _parsed(request_class, data, context), context)
+
+    return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialized)
+
+
+def exchange_handler(
+    behaviour: Callable[[AsyncIterable[Any], Context], AsyncIterable[Message]], request_class: type[Message]
+) -> Handler:
+    """Carries a method that answers each request of a stream."""
+
+    async def requests_of(stream: AsyncIterable[bytes], context: Context) -> AsyncGenerator[Message]:
+        async for data in stream:
+            yield await _parsed(request_class, data, context)
+
+    async def handle(stream: AsyncIterable[bytes], context: Context) -> AsyncGenerator[Message]:
+        async for answer in behaviour(requests_of(stream, context), context):
+            yield answer
+
+    return grpc.stream_stream_rpc_method_handler(handle, response_serializer=_serialized)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+async def _parsed(request_class: type[AnyMessage], data: bytes, context: Context) -> AnyMessage:
+    try:
+        return parsed(request_class, data)
+    except InvalidRequestError as error:
+        failure = failure_of(error)
+        try:
+            await context.abort(failure.code, failure.message, failure.trailing_metadata)
+        except grpc.aio.InternalError as gone:
+            # How grpcio says that the client went away in this moment.
+            raise asyncio.CancelledError from gone
+        raise
