@@ -144,5 +144,5 @@ class Standing:
         if self._identity.expires is None:
             return None
         loop = asyncio.get_running_loop()
-        error = UnauthenticatedError("the token that this stream was opened with has expired")
+        error = UnauthenticatedError("the credentials that this stream was opened with have expired")
         return loop.call_later(max(0.0, self._identity.expires - time.time()), self.end, error)

@@ -3,6 +3,7 @@ what is not the caller's look the same.
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,11 @@ class Caller:
             for application_id in application_ids:
                 self.require(role, application_id, "what is listed")
         return application_ids
+
+
+def lasting(caller: Caller, kind: str) -> AbstractContextManager[None]:
+    """The time of a call that may last, of which a caller has a few at a time. Raises RateLimitedError."""
+    return caller.share.lasting(kind) if caller.share else nullcontext()
 
 
 class Guard:

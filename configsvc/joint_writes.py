@@ -22,7 +22,7 @@ from configsvc.rollbacks import without_rollbacks
 from configsvc.storage import joint_writes, requests
 from configsvc.validators import Validators
 from configsvc.write_plan import Changed, Outcome, Plan, Unchanged
-from configsvc.writes import Writes
+from configsvc.writes import Writes, turn_of
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -85,7 +85,7 @@ class JointWrites:
 
         for _ in range(TRIES):
             try:
-                return await self._writes.run(turn, change, load, keep=not context.validate_only)
+                return await self._writes.run(turn_of(context, turn), change, load, keep=not context.validate_only)
             except MovedError:
                 continue
         raise WriteConflictError

@@ -5,7 +5,8 @@ commit, so that one commit for each write would be a quarter of what PostgreSQL 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,14 @@ HELD_LIMIT_SECONDS = 2.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Waiting:
-    """A write, and the caller who waits for its answer. tries: how often what it is about was held by others."""
+    """A write, and the caller who waits for its answer. tries: how often what it is about was held by others. context
+    is the caller's, so that what is done for it alone counts as its own.
+    """
 
     write: ConfigurationWrite
     subject: str
     answer: asyncio.Future[Configuration]
+    context: Context = field(default_factory=copy_context)
     give_up: float = 0.0
     tries: int = 0
 
@@ -107,7 +111,8 @@ class MergedWrites:
             loop.call_later(SLOW_BATCH_SECONDS, self._start_batches)
             subjects = {waiting.subject for waiting in batch}
             self._subjects |= subjects
-            task = asyncio.create_task(self._run_batch(batch))
+            # On behalf of many.
+            task = asyncio.create_task(self._run_batch(batch), context=Context())
             self._batches.add(task)
             task.add_done_callback(partial(self._batch_done, subjects))
 
@@ -201,7 +206,7 @@ class MergedWrites:
             del self._suspects[subject]
 
     def _start_alone(self, waiting: Waiting) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run_alone(waiting))
+        task = asyncio.create_task(self._run_alone(waiting), context=waiting.context)
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         if waiting.write.context.request_id:

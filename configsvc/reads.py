@@ -11,10 +11,13 @@ from configsvc.cache import Answer, Cache
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.storage import configurations, log
+from configsvc.storage.database import ConnectionShare, connection_share
 
 if TYPE_CHECKING:
     from configsvc.feed import Feed, History
     from configsvc.storage.database import Database
+
+    Reading = tuple[History, ConfigurationRef, ConnectionShare | None]
 
 # No answer is older than this: how long ago the feed last read the log to its end. It does so every 2 s at the least.
 STALENESS_LIMIT_SECONDS = 5.0
@@ -49,7 +52,7 @@ class Reads:
         # The newest revision that was shown to anyone, and the least one that the cache must have reached to be used.
         self._shown = self._required = 0
         # What is being read, by the history that it is read in. None: its reader went away.
-        self._reading: dict[tuple[History, ConfigurationRef], asyncio.Future[Found | Exception | None]] = {}
+        self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""
@@ -100,7 +103,8 @@ class Reads:
 
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
         """What somebody reads already, unless that may be older than what was shown before this call."""
-        key = (self._feed.history, ref)
+        # Nor what somebody reads who waits for connections of its own.
+        key = (self._feed.history, ref, connection_share.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
             outcome = await asyncio.shield(reading)
@@ -110,7 +114,7 @@ class Reads:
                 return outcome
         return await self._read_for_all(key, ref)
 
-    async def _read_for_all(self, key: "tuple[History, ConfigurationRef]", ref: ConfigurationRef) -> Found:
+    async def _read_for_all(self, key: "Reading", ref: ConfigurationRef) -> Found:
         reading = self._reading[key] = asyncio.get_running_loop().create_future()
         outcome: Found | Exception | None = None
         try:

@@ -1,7 +1,7 @@
 """How much of one process a single caller may take, so that there is something left for the others."""
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from configsvc.storage.database import ConnectionShare
 # the oldest.
 REMEMBERED_SHARES = 10_000
 OLDEST_SHARES = 16
+# Exports, uploads and waits for operations: each holds a page, a message or a place for as long as its client likes.
+LASTING_CALLS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class Share:
     bucket counts its calls: it fills with time, and each call takes one out.
     """
 
-    __slots__ = ("_filled", "_limits", "_tokens", "calls", "connections", "watches")
+    __slots__ = ("_filled", "_lasting", "_limits", "_tokens", "calls", "connections", "watches")
 
     def __init__(self, limits: Limits, connections: ConnectionShare) -> None:
         self._limits = limits
@@ -43,6 +45,7 @@ class Share:
         self.calls = 0
         self.watches = 0
         self.connections = connections
+        self._lasting: Counter[str] = Counter()
 
     def __enter__(self) -> None:
         self.calls += 1
@@ -50,11 +53,23 @@ class Share:
     def __exit__(self, *_: object) -> None:
         self.calls -= 1
 
+    @contextmanager
+    def lasting(self, kind: str) -> Generator[None]:
+        """The time of one of its calls that may last: LASTING_CALLS of a kind at the most. Raises RateLimitedError."""
+        if self._lasting[kind] >= LASTING_CALLS:
+            raise RateLimitedError(retry_seconds=1.0)
+        self._lasting[kind] += 1
+        try:
+            yield
+        finally:
+            self._lasting[kind] -= 1
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is lost when it is forgotten."""
         self._fill()
-        return not self.calls and not self.watches and self._tokens >= self._limits.calls_burst
+        busy = self.calls or self.watches or self._lasting.total()
+        return not busy and self._tokens >= self._limits.calls_burst
 
     def take_call(self) -> None:
         """Counts one more call. Raises RateLimitedError."""

@@ -44,7 +44,7 @@ class Writes:
                 return await change(connection)
             return await _once(connection, context, change)
 
-        return await self.run(turn, once, load, keep=not context.validate_only)
+        return await self.run(turn_of(context, turn), once, load, keep=not context.validate_only)
 
     async def run(self, turn: str, change: Change[Done], load: Load[Done, Answer], *, keep: bool) -> Answer:
         """Makes the change in a transaction, and loads what it left behind: after the commit, or before the rollback.
@@ -87,6 +87,11 @@ class Writes:
                 return await load(connection, done)
         finally:
             lock.release()
+
+
+def turn_of(context: WriteContext, turn: str) -> str:
+    """The turn among the changes of one caller: nobody is to wait for the queue of another."""
+    return f"{context.actor} {turn}"
 
 
 @asynccontextmanager

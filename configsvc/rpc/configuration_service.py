@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar
 
 from google.longrunning.operations_proto_pb2 import Operation
@@ -39,11 +39,12 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
 from configsvc.feed import History
-from configsvc.guard import Caller, Guard
+from configsvc.guard import Caller, Guard, lasting
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
+from configsvc.rpc.large_answers import LargeAnswers
 from configsvc.rpc.uploads import Uploads
 from configsvc.shares import Shares
 from configsvc.watch import Watches, WatchMessage
@@ -79,6 +80,7 @@ class ConfigurationServicer:
         guard: Guard,
     ) -> None:
         self._shares = shares
+        self._large = LargeAnswers()
         self._configurations = configurations
         self._history = history
         self._uploads = uploads
@@ -144,7 +146,7 @@ class ConfigurationServicer:
             with_config=with_config,
             application_ids=caller.application_ids(Role.VIEWER),
         )
-        shown = fitting(map(configuration_message, batch.configurations))
+        shown = await self._large.made(lambda: fitting(map(configuration_message, batch.configurations)))
         if len(shown) < len(batch.configurations):
             raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
         return BatchGetConfigurationsResponse(
@@ -177,7 +179,7 @@ class ConfigurationServicer:
             limit=limit,
             with_config=with_config,
         )
-        shown = fitting(map(configuration_message, page.resources))
+        shown = await self._large.made(lambda: fitting(map(configuration_message, page.resources)))
         cut = len(shown) < len(page.resources)
         last_key = (shown[-1].application, shown[-1].name) if cut else page.last_key
         return ListConfigurationsResponse(
@@ -229,7 +231,7 @@ class ConfigurationServicer:
             with_config=with_config,
             application_ids=caller.application_ids(Role.VIEWER),
         )
-        shown = fitting(map(version_message, page.versions))
+        shown = await self._large.made(lambda: fitting(map(version_message, page.versions)))
         goes_on = page.more or len(shown) < len(page.versions)
         after = (shown[-1].configuration.version,) if goes_on else None
         return ListConfigurationVersionsResponse(
@@ -271,13 +273,15 @@ class ConfigurationServicer:
         violations.check()
         chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
         pages = exported(self._configurations, chosen, as_of_revision=as_of_revision, min_revision=min_revision)
-        async with aclosing(pages):
-            async for page in pages:
-                for encoded in encoded_exports(page.revision, page.resources):
-                    await write(encoded)
+        with lasting(caller, "export"):
+            async with aclosing(pages):
+                async for page in pages:
+                    for encoded in await self._large.made(partial(encoded_exports, page.revision, page.resources)):
+                        await write(encoded)
 
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
-        return await self._uploads.start(data, caller)
+        with lasting(caller, "upload"):
+            return await self._uploads.start(data, caller)
 
     async def BatchWriteConfigurations(
         self, request: BatchWriteConfigurationsRequest, caller: Caller

@@ -1,6 +1,6 @@
 """Exports: requests, and messages of bounded size."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
@@ -27,16 +27,12 @@ def export_filter(request: ExportConfigurationsRequest, violations: Violations) 
     )
 
 
-def encoded_exports(revision: int, configurations: Iterable[Configuration]) -> Generator[bytes]:
+def encoded_exports(revision: int, configurations: Iterable[Configuration]) -> list[bytes]:
     """The responses that carry the configurations, each of at most 1 MiB unless a single one is larger; one response
     if there are none.
     """
-    is_empty = True
-    for group in grouped(map(_item, configurations)):
-        is_empty = False
-        yield ExportConfigurationsResponse(items=group, revision=revision).SerializeToString()
-    if is_empty:
-        yield ExportConfigurationsResponse(revision=revision).SerializeToString()
+    groups = list(grouped(map(_item, configurations))) or [[]]
+    return [ExportConfigurationsResponse(items=group, revision=revision).SerializeToString() for group in groups]
 
 
 def _item(configuration: Configuration) -> ConfigurationItem:
