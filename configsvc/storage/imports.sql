@@ -38,7 +38,7 @@ WITH wanted AS MATERIALIZED (
 UPDATE operation_items AS i
 SET state = 'FAILED', error = 'CONFLICT', config = NULL
 FROM held
-WHERE i.operation_id = $1 AND i.place = held.place
+WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = held.place
 RETURNING i.place;
 
 -- name: fail_with_application
@@ -138,7 +138,8 @@ WITH chosen AS MATERIALIZED (
 UPDATE operation_items AS i
 SET state = 'DONE', change = found.change, config = NULL
 FROM found
-WHERE i.operation_id = $1 AND i.place = found.place
+-- The range bounds what is gone through where the planner takes a large operation for a small one.
+WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
 RETURNING i.place, i.change, i.error;
 
 -- name: create
@@ -169,5 +170,6 @@ SET
     state = CASE WHEN found.is_new THEN 'DONE' ELSE 'FAILED' END, change = CASE WHEN found.is_new THEN 'CREATED' END,
     error = CASE WHEN NOT found.is_new THEN 'EXISTS' END, config = NULL
 FROM found
-WHERE i.operation_id = $1 AND i.place = found.place
+-- The range bounds what is gone through where the planner takes a large operation for a small one.
+WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
 RETURNING i.place, i.change, i.error;

@@ -152,15 +152,19 @@ SELECT max(place) FROM (
 WHERE bytes <= $4 OR number = 1;
 
 -- name: fail_duplicates
--- Of the items with one key, all but the first.
-UPDATE operation_items AS i
+-- Of the items with one key, all but the first. Not joined: for the planner an operation that came after the last analysis has one row, and it would number
+-- all items again for each of them.
+UPDATE operation_items
 SET state = 'FAILED', error = 'INVALID', faults = $2, config = NULL
-FROM (
-    SELECT place, row_number() OVER (PARTITION BY application, name ORDER BY place) AS number
-    FROM operation_items
-    WHERE operation_id = $1
-) AS numbered
-WHERE i.operation_id = $1 AND i.place = numbered.place AND numbered.number > 1 AND i.state = 'WAITING';
+WHERE operation_id = $1 AND state = 'WAITING' AND place = ANY (ARRAY(
+    SELECT place
+    FROM (
+        SELECT place, row_number() OVER (PARTITION BY application, name ORDER BY place) AS number
+        FROM operation_items
+        WHERE operation_id = $1
+    ) AS numbered
+    WHERE number > 1
+));
 
 -- name: pinned
 -- Of a slice, from place $2 to $3.
