@@ -205,12 +205,49 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
 
 def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
     """The server with all that it serves, and metrics of both."""
-    database, feed, writes = parts.database, parts.feed, parts.writes
-    reads = Reads(database, feed, parts.cache, encoded_configuration)
-    watches, encoder = Watches(database, feed), WatchEncoder()
+    reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
+    watches, encoder = Watches(parts.database, parts.feed), WatchEncoder()
+    shares = Shares(_limits(settings), parts.database.share)
+    servicers = _servicers(parts, reads, watches, encoder, shares)
+    calls = CallMetrics()
+    try:
+        certificates = Certificates() if "mtls" in settings.ways else None
+        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, parts.feed, shares)
+        server = build_server(
+            servicers,
+            gate,
+            _addresses(settings),
+            calls,
+            shared_port=settings.workers > 1,
+            connection_age_seconds=settings.connection_age_seconds,
+        )
+    except (AddressInUseError, CertificateError) as error:
+        raise StartError(str(error)) from error
+    state = State(
+        calls=calls,
+        in_flight=server.in_flight,
+        encoder=encoder,
+        watches=watches,
+        feed=parts.feed,
+        cache=parts.cache,
+        reads=reads,
+        writes=parts.writes,
+        merged_writes=parts.merged,
+        validators=parts.joint.validators,
+        tokens=parts.tokens,
+        database=parts.database,
+    )
+    registry.register(state)
+    return server
+
+
+def _servicers(
+    parts: Parts, reads: Reads, watches: Watches, encoder: WatchEncoder, shares: Shares
+) -> dict[str, object]:
+    """What answers the calls, by the names of the services."""
+    database, writes = parts.database, parts.writes
     snapshots = Snapshots(database, parts.joint.checks)
-    shares = Shares(_limits(settings), database.share)
-    servicers = {
+    return {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, parts.merged, parts.joint, reads),
@@ -230,39 +267,9 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
             parts.migrations,
         ),
         "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, feed)),
-        "ServerService": ServerServicer(feed, version("configsvc")),
+        "AccessService": AccessServicer(RoleBindings(database, writes, parts.feed)),
+        "ServerService": ServerServicer(parts.feed, version("configsvc")),
     }
-    calls = CallMetrics()
-    try:
-        certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, feed, shares)
-        server = build_server(
-            servicers,
-            gate,
-            _addresses(settings),
-            calls,
-            shared_port=settings.workers > 1,
-            connection_age_seconds=settings.connection_age_seconds,
-        )
-    except (AddressInUseError, CertificateError) as error:
-        raise StartError(str(error)) from error
-    state = State(
-        calls=calls,
-        in_flight=server.in_flight,
-        encoder=encoder,
-        watches=watches,
-        feed=feed,
-        cache=parts.cache,
-        reads=reads,
-        writes=writes,
-        merged_writes=parts.merged,
-        validators=parts.joint.validators,
-        tokens=parts.tokens,
-        database=database,
-    )
-    registry.register(state)
-    return server
 
 
 def _limits(settings: Settings) -> Limits:

@@ -46,6 +46,10 @@ class Caller:
         """
         return self.access_now.application_ids(role)
 
+    def lasting(self, kind: str) -> AbstractContextManager[None]:
+        """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
+        return self.share.lasting(kind) if self.share else nullcontext()
+
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
         """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it
         asked for that. A call that lasts ends when it loses the role.
@@ -94,11 +98,6 @@ class Caller:
             for application_id in application_ids:
                 self.require(role, application_id, "what is listed")
         return application_ids
-
-
-def lasting(caller: Caller, kind: str) -> AbstractContextManager[None]:
-    """The time of a call that may last, of which a caller has a few at a time. Raises RateLimitedError."""
-    return caller.share.lasting(kind) if caller.share else nullcontext()
 
 
 class Guard:

@@ -97,7 +97,7 @@ class Shares:
         self.watches = 0
         self._limits = limits
         self._connections = connections
-        # The one used last is the last.
+        # In the order in which they came, but for those that were looked at and could not be forgotten: they are last.
         self._shares: OrderedDict[str, Share] = OrderedDict()
 
     def of(self, principal: str) -> Share:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -79,6 +79,7 @@ class Method:
         self.metrics = metrics
         self.in_flight = in_flight
         self._name = name
+        self.standing = gate.standing
         self._gate = gate
         self._needed = needed
         self._changes_something = changes_something
@@ -104,12 +105,6 @@ class Method:
         if self._changes_something:
             caller = replace(caller, origin=origin_of(call.context))
         return caller
-
-    @contextmanager
-    def standing(self, caller: Caller) -> Generator[Caller]:
-        """The same caller, for a call that lasts: it ends when the caller loses what it needed."""
-        with self._gate.standing(caller) as standing:
-            yield standing
 
     def tell_success(self, call: Call) -> None:
         """Logs a call that succeeded."""
@@ -166,7 +161,7 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
     return handle
 
 
-def lasting(method: Method, answer: UnaryMethod) -> UnaryMethod:
+def while_standing(method: Method, answer: UnaryMethod) -> UnaryMethod:
     """The unary method, for calls that may last longer than the roles of their callers."""
 
     async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:

@@ -39,7 +39,7 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
 from configsvc.feed import History
-from configsvc.guard import Caller, Guard, lasting
+from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.rpc.calls import Write, parsed
@@ -273,14 +273,14 @@ class ConfigurationServicer:
         violations.check()
         chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
         pages = exported(self._configurations, chosen, as_of_revision=as_of_revision, min_revision=min_revision)
-        with lasting(caller, "export"):
+        with caller.lasting("export"):
             async with aclosing(pages):
                 async for page in pages:
                     for encoded in await self._large.made(partial(encoded_exports, page.revision, page.resources)):
                         await write(encoded)
 
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
-        with lasting(caller, "upload"):
+        with caller.lasting("upload"):
             return await self._uploads.start(data, caller)
 
     async def BatchWriteConfigurations(

@@ -60,6 +60,8 @@ class Gate:
 
     @contextmanager
     def standing(self, caller: Caller) -> Generator[Caller]:
-        """The caller for the time of a call that lasts, see `Bindings.standing`."""
+        """The caller for the time of a call that lasts, which ends when the caller loses what it needed: see
+        `Bindings.standing`.
+        """
         with self._bindings.standing(caller.identity) as standing:
             yield replace(caller, standing=standing)

@@ -26,7 +26,7 @@ from configsvc.domain.operations import (
     error_of_item,
     error_of_operation,
 )
-from configsvc.guard import Caller, lasting
+from configsvc.guard import Caller
 from configsvc.operations import Operations
 from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire
@@ -104,7 +104,7 @@ class OperationsServicer:
         if owner is None:
             # It ends when the role does.
             caller.require_everywhere(Role.ADMIN)
-        with lasting(caller, "wait"):
+        with caller.lasting("wait"):
             return operation_message(await self._operations.wait(operation_id, owner, limit_seconds=limit))
 
 

@@ -26,7 +26,7 @@ from configapi.v1 import (
 )
 from configsvc.metrics import CallMetrics, InFlight
 from configsvc.rpc import borrowed
-from configsvc.rpc.calls import Method, lasting, parsed, stream_handler, unary_handler, upload_handler
+from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
@@ -214,5 +214,5 @@ def _handler(
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
-    answer = lasting(method, implementation) if lasts else implementation
+    answer = while_standing(method, implementation) if lasts else implementation
     return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))

@@ -134,7 +134,7 @@ async def test_what_a_cancelled_import_by_item_did_is_kept(service: Service, mon
     async def only_the_first(database: object, pool: object, operation_id: object, places: imports.Slice):
         if places.first:
             reached.set()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         return await check_slice(database, pool, operation_id, places)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(imports, "check_slice", only_the_first)
