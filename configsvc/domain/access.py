@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, IdRef
@@ -26,7 +26,7 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-class Authentication(Enum):
+class Authentication(StrEnum):
     """How a caller proved who it is."""
 
     NONE = "none"
