@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,19 +27,25 @@ async def keep_house(database: "Database", retention: "Retention") -> None:
     """Deletes calls that are too old to be repeated and operations that ended long ago, compacts the log, in small
     steps, and asks again for operations whose jobs are lost, until it is cancelled.
     """
+    short_works = {
+        "requests": partial(purge_requests, database),
+        "operations": partial(purge_operations, database),
+        "jobs": partial(enqueue_again, database),
+    }
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_now_and_then("requests", partial(purge_requests, database)))
-        tasks.create_task(_now_and_then("operations", partial(purge_operations, database)))
-        tasks.create_task(_now_and_then("jobs", partial(enqueue_again, database)))
-        tasks.create_task(_now_and_then("compaction", partial(compact, database, retention)))
+        # One after the other: each of those who work at the same time has to connect.
+        tasks.create_task(_now_and_then(short_works))
+        # By itself, for it may take hours.
+        tasks.create_task(_now_and_then({"compaction": partial(compact, database, retention)}))
 
 
-async def _now_and_then(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _now_and_then(works: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
     while True:
-        try:
-            await work()
-        except ConfigsvcError as error:
-            log.warning("housekeeping is put off", work=name, error=repr(error))
+        for name, work in works.items():
+            try:
+                await work()
+            except ConfigsvcError as error:
+                log.warning("housekeeping is put off", work=name, error=repr(error))
         # Several processes share the work better when they do not start together.
         await asyncio.sleep(random.uniform(INTERVAL_SECONDS / 2, INTERVAL_SECONDS))  # noqa: S311
 

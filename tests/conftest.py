@@ -2,6 +2,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from tests.postgres import (
     cloned_database,
@@ -56,4 +57,13 @@ async def psql(database_url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.
 async def service(database_url: str) -> AsyncGenerator[Service]:
     """The service, running on this test's database."""
     async with running_service(database_url) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_service(postgres_server: str, template_database: str) -> AsyncGenerator[Service]:
+    """A service that tests of one module share, each with pytest.mark.asyncio(loop_scope="module"): those that change
+    nothing, or nothing that another looks at.
+    """
+    async with cloned_database(postgres_server, template_database) as url, running_service(url) as running:
         yield running

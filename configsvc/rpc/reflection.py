@@ -1,6 +1,7 @@
 """Server reflection, v1 and v1alpha, for grpcurl and its like."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import grpc
@@ -27,6 +28,7 @@ def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str]) -
         grpc_server.add_generic_rpc_handlers((handlers,))
 
 
+@cache
 def _describe_v1() -> None:
     """Makes v1 describable: the file of v1alpha under the other name."""
     file = descriptor_pb2.FileDescriptorProto()

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
@@ -51,13 +52,17 @@ from tests.service import Service, error_info_of, struct, violations_of
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """The service, with an application named shop that has a configuration named web."""
-    await create_application(service, "shop")
-    await create(service, "web", {"a": 1})
-    return service
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(shared_service: Service) -> Service:
+    """The service, with an application named shop that has a configuration named web; what is made beside it has names
+    of its own.
+    """
+    await create_application(shared_service, "shop")
+    await create(shared_service, "web", {"a": 1})
+    return shared_service
 
 
 def methods_by_request() -> dict[str, str]:
@@ -233,7 +238,7 @@ async def test_bad_comments_and_reasons_are_refused(shop: Service, bad: str) -> 
 
 async def test_comments_and_reason_may_have_1024_characters_of_any_kind(shop: Service) -> None:
     text = "🦊" * 1024
-    assert (await create(shop, "api", comments=text, reason=text)).comments == text
+    assert (await create(shop, "commented", comments=text, reason=text)).comments == text
 
 
 async def test_a_bad_name_prefix_is_refused(shop: Service) -> None:
@@ -287,9 +292,9 @@ async def test_32_levels_are_fine_also_through_list_and_watch(
     shop: Service, nested: Callable[[int], JsonObject]
 ) -> None:
     deep = nested(32)
-    created = await create(shop, "deep", deep)
+    created = await create(shop, nested.__name__, deep)
     assert content(created.config) == deep
-    assert await get(shop, "deep") == created
+    assert await get(shop, nested.__name__) == created
     assert created in [one for page in await pages(shop, contains=struct(deep)) for one in page.configurations]
     watch = shop.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=created.revision - 1))
     async for response in watch:
@@ -297,7 +302,8 @@ async def test_32_levels_are_fine_also_through_list_and_watch(
             assert response.events[0].configuration == created
             break
     watch.cancel()
-    patched = await update(shop, "web", merge_patch=struct(deep))
+    await create(shop, f"{nested.__name__}/patched", {"a": 1})
+    patched = await update(shop, f"{nested.__name__}/patched", merge_patch=struct(deep))
     assert content(patched.config)["a"] == deep["a"]
 
 
@@ -564,7 +570,7 @@ async def test_an_answer_about_long_names_still_arrives(shop: Service, length: i
 
 
 async def test_no_fault_is_told_of_a_good_request(shop: Service) -> None:
-    created = await create(shop, "api", {"a": 1})
+    created = await create(shop, "good", {"a": 1})
     assert created.version == 1
     with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND") as caught:
         await get(shop, "nowhere")

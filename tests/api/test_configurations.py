@@ -1,8 +1,10 @@
 import asyncio
 import json
+import uuid
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ResourceInfo
@@ -214,12 +216,21 @@ MERGES: list[tuple[JsonObject, JsonObject, JsonObject]] = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_shop(shared_service: Service) -> Service:
+    """A service that tests share, with an application named shop."""
+    await create_application(shared_service, "shop")
+    return shared_service
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("target", "change", "wanted"), MERGES)
 async def test_a_merge_patch_follows_rfc_7396(
-    shop: Service, target: JsonObject, change: JsonObject, wanted: JsonObject
+    shared_shop: Service, target: JsonObject, change: JsonObject, wanted: JsonObject
 ) -> None:
-    await create(shop, "web", target)
-    patched = await patch(shop, "web", change)
+    name = uuid.uuid4().hex
+    await create(shared_shop, name, target)
+    patched = await patch(shared_shop, name, change)
     assert content(patched.config) == wanted
     assert patched.version == 2
 

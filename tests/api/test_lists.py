@@ -3,6 +3,7 @@ import json
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -40,6 +41,23 @@ async def shop(service: Service) -> Service:
     """The service, with an application named shop."""
     await create_application(service, "shop")
     return service
+
+
+CONTENTS: dict[str, JsonObject] = {
+    "a": {"replicas": 3, "tags": ["x", "y"], "tls": {"on": True, "min": 1.2}},
+    "b": {"replicas": 5, "tags": ["y"], "tls": {"on": False}},
+    "c": {"replicas": "3", "nothing": None},
+    "d": {},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(shared_service: Service) -> Service:
+    """A service that tests share, with an application named shop that has the CONTENTS: for reading alone."""
+    await create_application(shared_service, "shop")
+    for name, config in CONTENTS.items():
+        await create(shared_service, name, config)
+    return shared_service
 
 
 async def list_page(service: Service, **fields: Any) -> ListConfigurationsResponse:
@@ -276,14 +294,6 @@ async def test_an_application_chooses_by_name_and_by_id(service: Service) -> Non
             await list_page(service, application=ref)
 
 
-CONTENTS: dict[str, JsonObject] = {
-    "a": {"replicas": 3, "tags": ["x", "y"], "tls": {"on": True, "min": 1.2}},
-    "b": {"replicas": 5, "tags": ["y"], "tls": {"on": False}},
-    "c": {"replicas": "3", "nothing": None},
-    "d": {},
-}
-
-
 @pytest.mark.parametrize(
     ("contains", "wanted"),
     [
@@ -299,10 +309,9 @@ CONTENTS: dict[str, JsonObject] = {
         ({"missing": 1}, []),
     ],
 )
-async def test_contains_chooses(shop: Service, contains: JsonObject, wanted: list[str]) -> None:
-    for name, config in CONTENTS.items():
-        await create(shop, name, config)
-    assert await names(shop, contains=struct(contains)) == wanted
+@pytest.mark.asyncio(loop_scope="module")
+async def test_contains_chooses(filled: Service, contains: JsonObject, wanted: list[str]) -> None:
+    assert await names(filled, contains=struct(contains)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -325,18 +334,16 @@ async def test_contains_chooses(shop: Service, contains: JsonObject, wanted: lis
         ("$.a.b.c == 1", []),
     ],
 )
-async def test_a_json_path_chooses(shop: Service, json_path: str, wanted: list[str]) -> None:
-    for name, config in CONTENTS.items():
-        await create(shop, name, config)
-    assert await names(shop, json_path=json_path) == wanted
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_json_path_chooses(filled: Service, json_path: str, wanted: list[str]) -> None:
+    assert await names(filled, json_path=json_path) == wanted
 
 
-async def test_filters_are_joined_by_and(shop: Service) -> None:
-    for name, config in CONTENTS.items():
-        await create(shop, name, config)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_filters_are_joined_by_and(filled: Service) -> None:
     chosen: dict[str, Any] = {"contains": struct({"tags": ["y"]}), "json_path": "$.replicas > 1"}
-    assert await names(shop, application=SHOP, **chosen) == ["a", "b"]
-    assert await names(shop, application=SHOP, name_prefix="b", **chosen) == ["b"]
+    assert await names(filled, application=SHOP, **chosen) == ["a", "b"]
+    assert await names(filled, application=SHOP, name_prefix="b", **chosen) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -361,10 +368,10 @@ async def test_filters_are_joined_by_and(shop: Service) -> None:
         ("$.a == $.b + 1", "compares a path with a path"),
     ],
 )
-async def test_a_json_path_must_be_a_lax_predicate(shop: Service, json_path: str, word: str) -> None:
-    await create(shop, "web", {"a": "x", "replicas": 1})
-    async with refused(shop, "json_path") as caught:
-        await list_page(shop, json_path=json_path)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_json_path_must_be_a_lax_predicate(filled: Service, json_path: str, word: str) -> None:
+    async with refused(filled, "json_path") as caught:
+        await list_page(filled, json_path=json_path)
     assert word in violations_of(caught.value)["json_path"]
 
 

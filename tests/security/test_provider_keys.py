@@ -19,7 +19,8 @@ from joserfc.jwk import RSAKey
 from configsvc import key_sources, provider_keys
 from configsvc.domain.errors import IdentityProviderUnavailableError
 from configsvc.key_sets import KeySet
-from configsvc.key_sources import KeyFile, Provider, UnreadableKeysError, is_safe_url, trusted_certificates
+from configsvc.key_sources import KeyFile, UnreadableKeysError, is_safe_url
+from configsvc.openid_provider import Provider, trusted_certificates
 from configsvc.provider_keys import ProviderKeys
 from tests.security.forging import EC, ED, RSA, SHOWN, key_set
 

@@ -5,6 +5,7 @@ differences that remain.
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def reference(document: JsonObject) -> Any:
 
 
 @needs_corpus
+@pytest.mark.timeout(240)
 def test_all_real_configurations_have_the_same_verdict_from_both() -> None:
     counts = {"valid": 0, "invalid": 0}
     for name, document in corpus_documents().items():
