@@ -105,28 +105,9 @@ def translated_errors() -> Generator[None]:
         raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
 
 
-# asyncpg would ask every connection what these are, with a query that takes longer than most of ours. Their numbers are
-# the same in every PostgreSQL.
-_ARRAYS = tuple(
-    {
-        "oid": oid,
-        "ns": "pg_catalog",
-        "name": name,
-        "elemtype": element,
-        "elemdelim": ",",
-        "basetype": None,
-        "range_subtype": None,
-        "attrtypoids": None,
-    }
-    for oid, name, element in ((1016, "_int8", 20), (1001, "_bytea", 17))
-)
-
-
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Reads jsonb as Python values; what is written is JSON text already."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
-    # Last, for a new codec makes asyncpg forget them.
-    connection.get_settings().register_data_types(_ARRAYS)
 
 
 async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
