@@ -1,14 +1,22 @@
 """What everybody may do, as the feed last read it; and the streams that end when that changes."""
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
-from configsvc.domain.errors import ConfigsvcError, PermissionDeniedError, UnauthenticatedError
+from configsvc.domain.errors import (
+    ConfigsvcError,
+    DatabaseUnavailableError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 
+# What somebody may do is known to have been true so long ago at the most: the feed asks every 2 s at the least.
+STALENESS_LIMIT_SECONDS = 5.0
 # Those of callers that come and go.
 REMEMBERED_ACCESS = 10_000
 
@@ -24,6 +32,16 @@ class Bindings:
         self._grants: dict[str, tuple[Grant, ...]] = {}
         self._access: dict[Identity, Access] = {}
         self._standing: set[Standing] = set()
+        self._confirmed = -math.inf
+
+    def confirm(self, time_seconds: float) -> None:
+        """They are all that there were at a time of the monotonic clock."""
+        self._confirmed = time_seconds
+
+    def check_current(self) -> None:
+        """Raises DatabaseUnavailableError if they may have changed unnoticed."""
+        if self._admins is not None and time.monotonic() - self._confirmed > STALENESS_LIMIT_SECONDS:
+            raise DatabaseUnavailableError
 
     def access_of(self, identity: Identity) -> Access:
         """What somebody may do."""
@@ -106,6 +124,10 @@ class Standing:
     def access(self) -> Access:
         """What the caller may do now."""
         return self._bindings.access_of(self._identity)
+
+    def check_current(self) -> None:
+        """Raises DatabaseUnavailableError if that may have changed unnoticed."""
+        self._bindings.check_current()
 
     def need(self, role: Role, application_id: str | None) -> None:
         """It goes on as long as the role is held for the application; None: for all of them."""

@@ -222,6 +222,7 @@ class Feed:
                 # Answers within the limit of a round trip, which the pages may take longer than.
                 await listener.bounds()
             self._verified = await self._read_to_the_end(listener)
+            self._bindings.confirm(self._verified)
             self._set_live(True)
             await self._ask_for_queue(listener)
             rang = await listener.wait_for_bell(POLL_SECONDS)
