@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
 from configsvc.domain.errors import (
@@ -77,9 +78,11 @@ class Bindings:
     async def replace(
         self,
         grants: Sequence[Grant],
-        existing_applications: Callable[[Iterable[str]], Awaitable[frozenset[str]]],
+        held_to_the_end: Callable[[Iterable[str]], Awaitable[Sequence[Grant]]],
     ) -> None:
-        """From now on, these are all the role bindings; streams that needed others end."""
+        """From now on, these are all the role bindings; streams that needed others end, but for those whose
+        applications were deleted before they lost their roles. held_to_the_end tells which were held then.
+        """
         by_principal: defaultdict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
             by_principal[grant.principal].append(grant)
@@ -87,11 +90,10 @@ class Bindings:
         self._access.clear()
         lost = [(standing, needed) for standing in self._standing for needed in standing.lost()]
         if lost:
-            asked = {application_id for _, (_, application_id) in lost if application_id is not None}
-            # Of an application that is gone there is nothing left to hide, and its deletion is yet to be told.
-            there = await existing_applications(asked)
-            for standing, (_, application_id) in lost:
-                if application_id is None or application_id in there:
+            # The deletion of the application is yet to be told. Who lost the role before is not told what came between.
+            held = await held_to_the_end({needed.application_id for _, needed in lost if needed.application_id})
+            for standing, needed in lost:
+                if not standing.held(needed, held):
                     standing.end(PermissionDeniedError("the role that this stream was opened with is no longer held"))
 
     @contextmanager
@@ -108,6 +110,13 @@ class Bindings:
             self._standing.discard(standing)
 
 
+class Need(NamedTuple):
+    """A role that a call needs to go on, for an application; None: for all of them."""
+
+    role: Role
+    application_id: str | None
+
+
 class Standing:
     """What a call that lasts needs to go on."""
 
@@ -116,7 +125,7 @@ class Standing:
     def __init__(self, bindings: Bindings, identity: Identity) -> None:
         self._bindings = bindings
         self._identity = identity
-        self._needs: set[tuple[Role, str | None]] = set()
+        self._needs: set[Need] = set()
         self._error: ConfigsvcError | None = None
         self._task: asyncio.Task[object] | None = None
 
@@ -131,12 +140,22 @@ class Standing:
 
     def need(self, role: Role, application_id: str | None) -> None:
         """It goes on as long as the role is held for the application; None: for all of them."""
-        self._needs.add((role, application_id))
+        self._needs.add(Need(role, application_id))
 
-    def lost(self) -> list[tuple[Role, str | None]]:
+    def lost(self) -> list[Need]:
         """What it needs and does not have any more."""
         access = self.access
         return [needed for needed in self._needs if not access.allows(*needed)]
+
+    def held(self, needed: Need, grants: Iterable[Grant]) -> bool:
+        """Whether the grants for single applications gave what it needs."""
+        principals = self._identity.principals
+        return any(
+            grant.application_id == needed.application_id
+            and grant.role >= needed.role
+            and grant.principal in principals
+            for grant in grants
+        )
 
     def end(self, error: ConfigsvcError) -> None:
         """Ends the call with the error, whatever it waits for."""

@@ -249,7 +249,7 @@ class Feed:
                 return asked
 
     async def _read_bindings(self, listener: Listener) -> None:
-        await self._bindings.replace(await listener.grants(), listener.existing_applications)
+        await self._bindings.replace(await listener.grants(), listener.held_to_the_end)
 
     async def _next_page(self, listener: Listener) -> LogPage:
         """What follows; at the head of another history, nothing, if the log does not go on where this ended."""
