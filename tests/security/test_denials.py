@@ -15,7 +15,7 @@ from configsvc.rpc import refusals
 from configsvc.rpc.refusals import Kind, Refusals
 from tests.metrics.scraping import Metrics, measured_service
 from tests.security.tokens import bearing, oidc_settings
-from tests.service import Service, running_service
+from tests.service import LIMIT_SECONDS, Service, running_service
 
 CREATE = "ApplicationService/CreateApplication"
 WATCH = "ConfigurationService/WatchConfigurations"
@@ -122,7 +122,7 @@ async def test_how_many_refused_calls_were_left_out_is_told_at_the_end_of_the_wi
     known = Refusals()
     with capture_logs() as lines:
         assert [known.is_told(kind(1)) for _ in range(3)] == [True, False, False]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_SECONDS):
             while not lines:  # noqa: ASYNC110  # it can only be asked
                 await asyncio.sleep(0.001)
     assert [(line["method"], line["code"], line["who"], line["count"]) for line in lines] == [
