@@ -212,7 +212,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, parts.feed, shares)
+        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, shares)
         server = build_server(
             servicers,
             gate,

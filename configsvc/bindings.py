@@ -1,16 +1,27 @@
 """What everybody may do, as the feed last read it; and the streams that end when that changes."""
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
-from configsvc.domain.errors import ConfigsvcError, PermissionDeniedError, UnauthenticatedError
+from configsvc.domain.errors import (
+    ConfigsvcError,
+    DatabaseUnavailableError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 
-# Those of callers that come and go.
-REMEMBERED_ACCESS = 10_000
+# What somebody may do is known to have been true so long ago at the most: the feed asks every 2 s at the least.
+STALENESS_LIMIT_SECONDS = 5.0
+# How many names of groups and applications are kept for callers that come and go, and for how many a caller counts by
+# itself. With the 12 KiB of claims that a token can carry they take some 60 MB at the most.
+REMEMBERED_NAMES = 100_000
+NAMES_OF_CALLER = 10
 
 
 class Bindings:
@@ -23,7 +34,18 @@ class Bindings:
         self._admins = admins
         self._grants: dict[str, tuple[Grant, ...]] = {}
         self._access: dict[Identity, Access] = {}
+        self._names = 0
         self._standing: set[Standing] = set()
+        self._confirmed = -math.inf
+
+    def confirm(self, time_seconds: float) -> None:
+        """They are all that there were at a time of the monotonic clock."""
+        self._confirmed = time_seconds
+
+    def check_current(self) -> None:
+        """Raises DatabaseUnavailableError if they may have changed unnoticed."""
+        if self._admins is not None and time.monotonic() - self._confirmed > STALENESS_LIMIT_SECONDS:
+            raise DatabaseUnavailableError
 
     def access_of(self, identity: Identity) -> Access:
         """What somebody may do."""
@@ -31,10 +53,20 @@ class Bindings:
             return EVERYTHING
         access = self._access.get(identity)
         if access is None:
-            if len(self._access) >= REMEMBERED_ACCESS:
-                self._access.clear()
-            access = self._access[identity] = self._made_access(identity)
+            access = self._made_access(identity)
+            self._remember(identity, access)
         return access
+
+    def _remember(self, identity: Identity, access: Access) -> None:
+        names = NAMES_OF_CALLER + len(identity.groups) + len(access.roles) + len(access.ids)
+        if self._names + names > REMEMBERED_NAMES:
+            self._forget()
+        self._access[identity] = access
+        self._names += names
+
+    def _forget(self) -> None:
+        self._access.clear()
+        self._names = 0
 
     def _made_access(self, identity: Identity) -> Access:
         principals = identity.principals
@@ -59,21 +91,22 @@ class Bindings:
     async def replace(
         self,
         grants: Sequence[Grant],
-        existing_applications: Callable[[Iterable[str]], Awaitable[frozenset[str]]],
+        held_to_the_end: Callable[[Iterable[str]], Awaitable[Sequence[Grant]]],
     ) -> None:
-        """From now on, these are all the role bindings; streams that needed others end."""
+        """From now on, these are all the role bindings; streams that needed others end, but for those whose
+        applications were deleted before they lost their roles. held_to_the_end tells which were held then.
+        """
         by_principal: defaultdict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
             by_principal[grant.principal].append(grant)
         self._grants = {principal: tuple(held) for principal, held in by_principal.items()}
-        self._access.clear()
+        self._forget()
         lost = [(standing, needed) for standing in self._standing for needed in standing.lost()]
         if lost:
-            asked = {application_id for _, (_, application_id) in lost if application_id is not None}
-            # Of an application that is gone there is nothing left to hide, and its deletion is yet to be told.
-            there = await existing_applications(asked)
-            for standing, (_, application_id) in lost:
-                if application_id is None or application_id in there:
+            # The deletion of the application is yet to be told. Who lost the role before is not told what came between.
+            held = await held_to_the_end({needed.application_id for _, needed in lost if needed.application_id})
+            for standing, needed in lost:
+                if not standing.held(needed, held):
                     standing.end(PermissionDeniedError("the role that this stream was opened with is no longer held"))
 
     @contextmanager
@@ -90,6 +123,13 @@ class Bindings:
             self._standing.discard(standing)
 
 
+class Need(NamedTuple):
+    """A role that a call needs to go on, for an application; None: for all of them."""
+
+    role: Role
+    application_id: str | None
+
+
 class Standing:
     """What a call that lasts needs to go on."""
 
@@ -98,7 +138,7 @@ class Standing:
     def __init__(self, bindings: Bindings, identity: Identity) -> None:
         self._bindings = bindings
         self._identity = identity
-        self._needs: set[tuple[Role, str | None]] = set()
+        self._needs: set[Need] = set()
         self._error: ConfigsvcError | None = None
         self._task: asyncio.Task[object] | None = None
 
@@ -107,14 +147,28 @@ class Standing:
         """What the caller may do now."""
         return self._bindings.access_of(self._identity)
 
+    def check_current(self) -> None:
+        """Raises DatabaseUnavailableError if that may have changed unnoticed."""
+        self._bindings.check_current()
+
     def need(self, role: Role, application_id: str | None) -> None:
         """It goes on as long as the role is held for the application; None: for all of them."""
-        self._needs.add((role, application_id))
+        self._needs.add(Need(role, application_id))
 
-    def lost(self) -> list[tuple[Role, str | None]]:
+    def lost(self) -> list[Need]:
         """What it needs and does not have any more."""
         access = self.access
         return [needed for needed in self._needs if not access.allows(*needed)]
+
+    def held(self, needed: Need, grants: Iterable[Grant]) -> bool:
+        """Whether the grants for single applications gave what it needs."""
+        principals = self._identity.principals
+        return any(
+            grant.application_id == needed.application_id
+            and grant.role >= needed.role
+            and grant.principal in principals
+            for grant in grants
+        )
 
     def end(self, error: ConfigsvcError) -> None:
         """Ends the call with the error, whatever it waits for."""

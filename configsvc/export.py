@@ -1,6 +1,6 @@
 """All configurations of a selection, one page after the other."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from configsvc.configurations import Configurations, ListPosition
 from configsvc.domain.models import Configuration, ConfigurationFilter, Page
@@ -11,15 +11,21 @@ PAGE_LIMIT_BYTES = 1024 * 1024
 
 
 async def exported(
-    configurations: Configurations, chosen: ConfigurationFilter, *, as_of_revision: int, min_revision: int
+    configurations: Configurations,
+    chosen: ConfigurationFilter,
+    check: Callable[[], None],
+    *,
+    as_of_revision: int,
+    min_revision: int,
 ) -> AsyncGenerator[Page[Configuration]]:
     """Pages of the configurations as they were at a revision (0: the last), at least one; no connection is held between
-    them.
+    them. check is asked before each.
 
-    Raises what `Configurations.list_page` raises.
+    Raises what `Configurations.list_page` and check raise.
     """
     position: ListPosition | None = None
     while True:
+        check()
         page, application_id = await configurations.list_page(
             chosen,
             min_revision=min_revision,

@@ -222,6 +222,7 @@ class Feed:
                 # Answers within the limit of a round trip, which the pages may take longer than.
                 await listener.bounds()
             self._verified = await self._read_to_the_end(listener)
+            self._bindings.confirm(self._verified)
             self._set_live(True)
             await self._ask_for_queue(listener)
             rang = await listener.wait_for_bell(POLL_SECONDS)
@@ -248,7 +249,7 @@ class Feed:
                 return asked
 
     async def _read_bindings(self, listener: Listener) -> None:
-        await self._bindings.replace(await listener.grants(), listener.existing_applications)
+        await self._bindings.replace(await listener.grants(), listener.held_to_the_end)
 
     async def _next_page(self, listener: Listener) -> LogPage:
         """What follows; at the head of another history, nothing, if the log does not go on where this ended."""

@@ -40,6 +40,13 @@ class Caller:
         """What it may do: that of a call that lasts may have changed since it was let in."""
         return self.standing.access if self.standing else self.access
 
+    def check_current(self) -> None:
+        """To be asked before each page that a call that lasts reads, and each message that it takes. Raises
+        DatabaseUnavailableError if what it may do may have changed unnoticed.
+        """
+        if self.standing:
+            self.standing.check_current()
+
     def application_ids(self, role: Role) -> frozenset[str] | None:
         """The applications for which it has the role, which its reads and writes are confined to: a name that it asks
         by may mean another one by now, or have meant another one in the past. None: all of them.

@@ -266,7 +266,7 @@ async def _write(
             continue
         except SliceFailedError as error:
             return await _write_in_halves(connection, one, places, schemas, error)
-    held = await imports.fail_held(connection, one.operation.id, places)
+    held = await imports.fail_held(connection, one.operation.id, places, one.settings.application_ids)
     try:
         return held + await _write_at_once(connection, one, places, schemas)
     except SliceFailedError as error:
@@ -278,17 +278,17 @@ async def _write_at_once(
 ) -> list[Outcome]:
     with one.patience.counted():
         async with imports.written_at_once(connection, places, lock_seconds=one.patience.lock_seconds):
-            held = await imports.share_schemas(connection, one.operation.id, places)
-            _require_same(schemas, held)
-            return await imports.write(
+            # First of all: what is not the caller's is not there, whoever holds what it is about.
+            missing = await imports.share_applications(
                 connection,
                 one.operation,
                 places,
-                held,
-                upsert=one.settings.upsert,
-                create_applications=one.settings.create_applications,
+                create=one.settings.create_applications,
                 application_ids=one.settings.application_ids,
             )
+            held = await imports.share_schemas(connection, one.operation.id, places)
+            _require_same(schemas, held)
+            return missing + await imports.write(connection, one.operation, places, held, upsert=one.settings.upsert)
 
 
 async def _write_in_halves(

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
-from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationRef, IdRef, KeyRef, NameRef, Unpinned
+from configsvc.domain.models import (
+    ApplicationRef,
+    Configuration,
+    ConfigurationRef,
+    IdRef,
+    KeyRef,
+    NameRef,
+    Unpinned,
+    is_among,
+)
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -46,7 +55,8 @@ class Locked:
 
 
 async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
-    """Locks what the writes are about, and reads configs where they are needed, or all.
+    """Locks what the writes of one caller are about, and reads configs where they are needed, or all. What is not in
+    the applications that they are confined to is not there: it is neither waited for nor told apart from nothing.
 
     Raises MovedError, WriteConflictError or WriteTooLargeError.
     """
@@ -58,14 +68,15 @@ async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_c
 
 
 async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
-    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))])
+    application_ids = writes[0].context.application_ids
+    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], application_ids)
     new_keys = [key for write in writes if (key := _new_key(write, seen))]
-    holders = await _find(connection, new_keys)
+    holders = await _find(connection, new_keys, application_ids)
     to_read = {seen[ref] for write in writes if (ref := _ref(write)) in seen and (with_config or _needs_config(write))}
     if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
-    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref])
+    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], application_ids)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
     schemas = await pins.share(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
@@ -81,9 +92,12 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
     )
 
 
-async def _find(connection: "Connection", refs: Iterable[ConfigurationRef]) -> dict[ConfigurationRef, Glimpse]:
+async def _find(
+    connection: "Connection", refs: Iterable[ConfigurationRef], application_ids: frozenset[str] | None
+) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
-    return await joint_writes.find(connection, unique) if unique else {}
+    found = await joint_writes.find(connection, unique) if unique else {}
+    return {ref: one for ref, one in found.items() if is_among(one.application_id, application_ids)}
 
 
 def _ref(write: JointWrite) -> ConfigurationRef | None:
@@ -156,4 +170,5 @@ def _found(
 ) -> Owner | Configuration | None:
     if isinstance(write, Creation):
         return owners.get(write.application)
-    return rows[seen[write.ref].id] if write.ref in seen else None
+    found = rows[seen[write.ref].id] if write.ref in seen else None
+    return found if found and is_among(found.application_id, write.context.application_ids) else None

@@ -1,6 +1,7 @@
 """What callers do with long-running operations."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import (
@@ -83,21 +84,27 @@ class Operations:
                 raise OperationRunningError("operation", f"operations/{operation_id}")
             await operations.hide(connection, operation_id)
 
-    async def wait(self, operation_id: str, owner: str | None, *, limit_seconds: float) -> BulkOperation:
-        """The operation when it has ended or, at the limit, as it is then. Raises DatabaseBusyError where too many
-        wait.
+    async def wait(
+        self, operation_id: str, owner: str | None, check: Callable[[], None], *, limit_seconds: float
+    ) -> BulkOperation:
+        """The operation when it has ended or, at the limit, as it is then. check is asked before each look at it.
+
+        Raises DatabaseBusyError where too many wait, and what check raises.
         """
         if self._waiters >= WAITERS_LIMIT:
             raise DatabaseBusyError
         self._waiters += 1
         try:
-            return await self._wait(operation_id, owner, asyncio.get_running_loop().time() + limit_seconds)
+            return await self._wait(operation_id, owner, check, asyncio.get_running_loop().time() + limit_seconds)
         finally:
             self._waiters -= 1
 
-    async def _wait(self, operation_id: str, owner: str | None, give_up: float) -> BulkOperation:
+    async def _wait(
+        self, operation_id: str, owner: str | None, check: Callable[[], None], give_up: float
+    ) -> BulkOperation:
         pause = WAIT_FIRST_SECONDS
         while True:
+            check()
             operation = await self.get(operation_id, owner)
             left = give_up - asyncio.get_running_loop().time()
             if operation.end_time is not None or left <= 0 or self._stopping.is_set():

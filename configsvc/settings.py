@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from configsvc.domain.access import check_principal
+from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
 
 MAX_PORT = 65_535
@@ -51,6 +53,17 @@ def _checked_auth(ways: str) -> str:
     return ways
 
 
+def _checked_admins(admins: str) -> str:
+    names = [name for part in admins.split(",") if (name := part.strip())]
+    violations = Violations()
+    for name in names:
+        check_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
+    faults = [f"{violation.field} {violation.description}" for violation in violations.found]
+    if faults:
+        raise ValueError("; ".join(faults))
+    return ",".join(names)
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 
@@ -68,7 +81,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False
     auth: Annotated[str, AfterValidator(_checked_auth)] = "none"
-    admins: str = ""
+    admins: Annotated[str, AfterValidator(_checked_admins)] = ""
     oidc_issuer: str = ""
     oidc_audience: Annotated[str, Field(min_length=1)] = "configsvc"
     oidc_jwks_file: Path | None = None

@@ -74,6 +74,8 @@ class ProgressMessage:
 WatchMessage = ExistingMessage | CommitMessage | ProgressMessage
 SendMessage = Callable[[WatchMessage], Awaitable[None]]
 Send = Callable[[History, WatchMessage], Awaitable[None]]
+# Raises an error where the caller may not be shown more.
+Check = Callable[[], None]
 
 
 class WatchState(StrEnum):
@@ -155,11 +157,12 @@ class Watches:
         """How far each open watch is."""
         return tuple(self._open)
 
-    async def watch(self, request: WatchRequest, send: Send) -> None:
+    async def watch(self, request: WatchRequest, check: Check, send: Send) -> None:
         """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
+        check is asked before each page that is read for it.
 
         Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
-        ShuttingDownError, and what send raises.
+        ShuttingDownError, and what check and send raise.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -176,9 +179,9 @@ class Watches:
         with self._progress(after) as progress:
             sending = Sending(progress, partial(send, history))
             if request.after_revision is None:
-                await self._send_snapshot(request, history, head, sending)
+                await self._send_snapshot(request, history, head, check, sending)
             with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
-                await Follower(self, self._feed, history, audience, quiet, sending).follow(after, head)
+                await Follower(self, self._feed, history, audience, quiet, check, sending).follow(after, head)
 
     @contextmanager
     def _progress(self, revision: int) -> Generator[Progress]:
@@ -204,12 +207,14 @@ class Watches:
         async with self._database.catch_up() as connection:
             return await log.bounds(connection)
 
-    async def _send_snapshot(self, request: WatchRequest, history: History, revision: int, sending: "Sending") -> None:
+    async def _send_snapshot(
+        self, request: WatchRequest, history: History, revision: int, check: Check, sending: "Sending"
+    ) -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
         for position, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
-                page = await self.patiently(partial(self._snapshot_page, request, selector, revision, after))
+                page = await self.patiently(partial(self._snapshot_page, request, selector, revision, after), check)
                 self._feed.check_history(history)
                 fresh = tuple(
                     configuration
@@ -256,25 +261,27 @@ class Watches:
             forgotten = self._messages.pop(next(iter(self._messages)))
             self._messages_bytes -= forgotten.part.weight
 
-    async def parts_from(self, position: Position) -> Sequence[CommitPart]:
+    async def parts_from(self, position: Position, check: Check) -> Sequence[CommitPart]:
         """What comes next in the table."""
-        return await self.patiently(partial(self._read_parts, position))
+        return await self.patiently(partial(self._read_parts, position), check)
 
     async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
         async with self._database.catch_up() as connection:
             return (await log.page_from(connection, position)).parts
 
-    async def patiently(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def patiently(self, read: Callable[[], Awaitable[Answer]], check: Check) -> Answer:
         """Reads again when the database is back, for a watch outlives its absence.
 
-        Raises DatabaseUnavailableError if the feed can read and this cannot.
+        Raises DatabaseUnavailableError if the feed can read and this cannot, and what check raises.
         """
         for _ in range(READ_TRIES):
+            check()
             try:
                 return await read()
             except DatabaseUnavailableError:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
                 await self._feed.wait_live()
+        check()
         return await read()
 
 
@@ -352,6 +359,7 @@ class Follower:
 
     __slots__ = (
         "_audience",
+        "_check",
         "_delivering",
         "_feed",
         "_history",
@@ -365,13 +373,21 @@ class Follower:
     )
 
     def __init__(
-        self, watches: Watches, feed: Feed, history: History, audience: Audience, quiet: Quiet, sending: Sending
+        self,
+        watches: Watches,
+        feed: Feed,
+        history: History,
+        audience: Audience,
+        quiet: Quiet,
+        check: Check,
+        sending: Sending,
     ) -> None:
         self._watches = watches
         self._feed = feed
         self._history = history
         self._audience = audience
         self._quiet = quiet
+        self._check = check
         self._send = sending.send
         self._progress = sending.progress
         self._position = position_after(0)
@@ -426,7 +442,7 @@ class Follower:
 
     async def _catch_up(self) -> None:
         self._progress.state = WatchState.BEHIND
-        for part in await self._watches.parts_from(self._position):
+        for part in await self._watches.parts_from(self._position, self._check):
             self._feed.check_history(self._history)
             if not self._feed.is_beyond(part.first):
                 # Whether the caller may still see it is settled by what the feed has read until then.

@@ -109,7 +109,7 @@ class Plan:
         that pin_to_check names.
         """
         write = self._writes[place]
-        if isinstance(found, Owner | Configuration) and not _is_for(write, found):
+        if isinstance(found, Owner | Configuration | Held) and not _is_for(write, found):
             found = None
         try:
             outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found, pins)
@@ -203,9 +203,9 @@ class Plan:
         return text
 
 
-def _is_for(write: ConfigurationWrite, found: Owner | Configuration) -> bool:
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration | Held) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
-    return is_among(application_id, write.context.application_ids)
+    return application_id is None or is_among(application_id, write.context.application_ids)
 
 
 def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:

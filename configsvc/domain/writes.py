@@ -140,7 +140,11 @@ class PinnedSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Another transaction is changing the configuration, its application or its schema."""
+    """Another transaction is changing the configuration, its application or its schema. application_id is that of the
+    first two, where it is sure.
+    """
+
+    application_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.origins import origin_of
 from configsvc.rpc.permissions import Needed
+from configsvc.rpc.refusals import DENIALS, Kind, Refusals, level_of
 
 log = structlog.get_logger()
 
@@ -29,9 +30,6 @@ log = structlog.get_logger()
 STATUS_LIMIT_SECONDS = 5.0
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
-
-# Status codes that an operator wants to hear of: somebody tried what is not theirs.
-DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 Parse = Callable[[bytes], Any]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
@@ -73,11 +71,13 @@ class Method:
         needed: Needed,
         metrics: MethodMetrics,
         in_flight: InFlight,
+        refusals: Refusals,
         *,
         changes_something: bool,
     ) -> None:
         self.metrics = metrics
         self.in_flight = in_flight
+        self._refusals = refusals
         self._name = name
         self.standing = gate.standing
         self._gate = gate
@@ -111,9 +111,16 @@ class Method:
         self._tell(self._level, "OK", call, call_id=str(ULID()))
 
     def tell_end(self, code: str, call: Call, **more: str) -> None:
-        """Logs a call that failed, or a stream that ended."""
+        """Logs a call that was broken off, or a stream that ended."""
         self.metrics.count(code)
-        self._tell(logging.WARNING if code in DENIALS else logging.INFO, code, call, **more)
+        self._tell(logging.INFO, code, call, **more)
+
+    def tell_refusal(self, code: str, call: Call, **more: str) -> None:
+        """Logs a call that was refused, unless one like it was logged a moment ago."""
+        self.metrics.count(code)
+        who = call.actor or call.context.peer().rpartition(":")[0]
+        if self._refusals.is_told(Kind(method=self._name, code=code, who=who)):
+            self._tell(level_of(code), code, call, **more)
 
     def _tell(self, level: int, code: str, call: Call, **more: str) -> None:
         log.log(
@@ -264,15 +271,18 @@ async def _fail(error: BaseException, method: Method, call: Call) -> None:
         code = failure.code.name
         # The text tells what was asked for, in names of the request alone.
         denied = {"denied": failure.message} if code in DENIALS else {}
-        method.tell_end(code, call, call_id=call_id, reason=_cause(error), **denied)
+        method.tell_refusal(code, call, call_id=call_id, reason=_cause(error), **denied)
         await _abort(context, failure)
     elif isinstance(error, Exception) and not context.cancelled() and not context.done():
         # The text of a database error may quote contents, so only its kind and place are logged.
         method.tell_end("INTERNAL", call, call_id=call_id, error=type(error).__name__)
         log.error("internal error", call_id=call_id, places=places_of(error))
         await _abort(context, internal_failure(call_id))
-    else:
+    elif call.actor:
         method.tell_end("CANCELLED", call, call_id=call_id)
+    else:
+        # Nobody is known yet: a stranger can do this without end.
+        method.tell_refusal("CANCELLED", call, call_id=call_id)
 
 
 async def _abort(context: Context, failure: Failure) -> None:

@@ -272,7 +272,13 @@ class ConfigurationServicer:
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
         chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
-        pages = exported(self._configurations, chosen, as_of_revision=as_of_revision, min_revision=min_revision)
+        pages = exported(
+            self._configurations,
+            chosen,
+            caller.check_current,
+            as_of_revision=as_of_revision,
+            min_revision=min_revision,
+        )
         with caller.lasting("export"):
             async with aclosing(pages):
                 async for page in pages:
@@ -318,7 +324,7 @@ class ConfigurationServicer:
                 await write(encoded)
 
         with self._shares.watching(caller.share):
-            await self._watches.watch(wanted, send)
+            await self._watches.watch(wanted, caller.check_current, send)
 
     async def _let_write(self, caller: Caller, ref: ConfigurationRef, context: WriteContext) -> WriteContext:
         """The context for a write that the caller may make. Raises PermissionDeniedError."""

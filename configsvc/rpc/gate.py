@@ -7,15 +7,11 @@ from dataclasses import replace
 
 from configsvc.bindings import Bindings
 from configsvc.domain.access import Authentication, Identity
-from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.feed import Feed
 from configsvc.guard import Caller
 from configsvc.rpc.authentication import Authenticator
 from configsvc.shares import Shares
 from configsvc.storage.database import connection_share
 
-# What somebody may do is known to have been true so long ago at the most: the feed asks every 2 s at the least.
-STALENESS_LIMIT_SECONDS = 5.0
 # How long calls that come too often are held before they are refused, and how many of them.
 HOLD_SECONDS = 0.2
 HELD_CALLS = 5000
@@ -24,11 +20,10 @@ HELD_CALLS = 5000
 class Gate:
     """Who calls, and what that one may do."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, feed: Feed, shares: Shares) -> None:
+    def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
         self.known = authenticator.known
         self.identify = authenticator.identify
         self._bindings = bindings
-        self._feed = feed
         self._shares = shares
         self._held = 0
 
@@ -42,8 +37,7 @@ class Gate:
             return Caller(identity=identity, access=access)
         share = self._shares.of(identity.principal)
         share.take_call()
-        if self._feed.lag_seconds > STALENESS_LIMIT_SECONDS:
-            raise DatabaseUnavailableError
+        self._bindings.check_current()
         connection_share.set(share.connections)
         return Caller(identity=identity, access=access, share=share)
 

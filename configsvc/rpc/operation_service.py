@@ -105,7 +105,8 @@ class OperationsServicer:
             # It ends when the role does.
             caller.require_everywhere(Role.ADMIN)
         with caller.lasting("wait"):
-            return operation_message(await self._operations.wait(operation_id, owner, limit_seconds=limit))
+            operation = await self._operations.wait(operation_id, owner, caller.check_current, limit_seconds=limit)
+        return operation_message(operation)
 
 
 class OperationServicer:

@@ -30,6 +30,7 @@ from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, u
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
+from configsvc.rpc.refusals import Refusals
 
 log = structlog.get_logger()
 
@@ -103,6 +104,7 @@ class Server:
     grpc_server: grpc.aio.Server
     health_servicer: Any
     in_flight: InFlight
+    refusals: Refusals
     ports: tuple[int, ...]
 
     @property
@@ -136,6 +138,7 @@ class Server:
                 log.warning("calls were cut off", grace_seconds=grace_seconds)
             # Health and reflection streams never end by themselves.
             await self.grpc_server.stop(0)
+        self.refusals.end_window()
 
 
 def build_server(
@@ -160,15 +163,22 @@ def build_server(
         ]
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=options)
-    in_flight = InFlight()
+    in_flight, refusals = InFlight(), Refusals()
     for service in SERVICES:
-        grpc_server.add_generic_rpc_handlers((_handlers(service, servicers[service.name], gate, metrics, in_flight),))
+        handlers = _handlers(service, servicers[service.name], gate, metrics, in_flight, refusals)
+        grpc_server.add_generic_rpc_handlers((handlers,))
     health_servicer = _health.aio.HealthServicer()
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
     names = [service.full_name for service in SERVICES]
     add_reflection(grpc_server, [*names, health.SERVICE_NAME])
     ports = tuple(_port(grpc_server, address) for address in addresses)
-    return Server(grpc_server=grpc_server, health_servicer=health_servicer, in_flight=in_flight, ports=ports)
+    return Server(
+        grpc_server=grpc_server,
+        health_servicer=health_servicer,
+        in_flight=in_flight,
+        refusals=refusals,
+        ports=ports,
+    )
 
 
 def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
@@ -192,19 +202,31 @@ def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
 
 
 def _handlers(
-    service: ServiceDescriptor, servicer: object, gate: Gate, metrics: CallMetrics, in_flight: InFlight
+    service: ServiceDescriptor,
+    servicer: object,
+    gate: Gate,
+    metrics: CallMetrics,
+    in_flight: InFlight,
+    refusals: Refusals,
 ) -> grpc.GenericRpcHandler:
-    handlers = {method.name: _handler(method, servicer, gate, metrics, in_flight) for method in service.methods}
+    handlers = {
+        method.name: _handler(method, servicer, gate, metrics, in_flight, refusals) for method in service.methods
+    }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    descriptor: MethodDescriptor, servicer: object, gate: Gate, metrics: CallMetrics, in_flight: InFlight
+    descriptor: MethodDescriptor,
+    servicer: object,
+    gate: Gate,
+    metrics: CallMetrics,
+    in_flight: InFlight,
+    refusals: Refusals,
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     name = f"{descriptor.containing_service.name}/{descriptor.name}"
     changes_something = "request_id" in descriptor.input_type.fields_by_name
     needed = needed_for(descriptor)
-    method = Method(name, gate, needed, metrics.of(name), in_flight, changes_something=changes_something)
+    method = Method(name, gate, needed, metrics.of(name), in_flight, refusals, changes_something=changes_something)
     implementation = getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))

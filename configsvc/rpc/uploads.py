@@ -41,8 +41,10 @@ class Uploads:
             except DecodeError as error:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
             digest = message.digest
+            caller.check_current()
             _judge(message, caller)
             yield message
+        caller.check_current()
 
 
 def _judge(message: ImportMessage, caller: Caller) -> None:

@@ -54,7 +54,7 @@ async def lock_free(
 def _locked(row: "Record") -> Configuration | Held | Postponed:
     if row["id"] is not None:
         return configuration_of(row)
-    return Held() if row["fits"] else Postponed()
+    return Held(application_id=row["wanted_application_id"]) if row["fits"] else Postponed()
 
 
 def _as_named(ref: ConfigurationRef, current: Configuration | Held | Postponed) -> Configuration | Held | Postponed:
@@ -79,7 +79,7 @@ async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -
     by_ref: dict[ApplicationRef, Owner | Held] = {}
     for row in rows:
         unchanged = (row["id"], row["name"]) == (row["wanted_id"], row["wanted_name"])
-        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held()
+        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held(application_id=row["wanted_id"])
         by_ref[IdRef(id=row["wanted_id"])] = owner
         by_ref[NameRef(name=row["wanted_name"])] = owner
     return {ref: by_ref[ref] for ref in refs if ref in by_ref}

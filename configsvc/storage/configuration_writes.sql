@@ -3,15 +3,15 @@
 -- them nobody else is changing: those are locked. An array, not a join, between the two: a row that changed since would be held against what it was
 -- before, and be lost.
 WITH wanted AS MATERIALIZED (
-    SELECT c.id, c.application, c.name, c.config_bytes, ref.place
+    SELECT c.id, c.application_id, c.application, c.name, c.config_bytes, ref.place
     FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
     JOIN configurations AS c ON c.id = ref.id
     UNION ALL
-    SELECT c.id, c.application, c.name, c.config_bytes, ref.place
+    SELECT c.id, c.application_id, c.application, c.name, c.config_bytes, ref.place
     FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, place)
     JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name
 ), measured AS MATERIALIZED (
-    SELECT id, application, name, sum(config_bytes) OVER (ORDER BY place) - config_bytes < $4::bigint AS fits
+    SELECT id, application_id, application, name, sum(config_bytes) OVER (ORDER BY place) - config_bytes < $4::bigint AS fits
     FROM wanted
 ), locked AS (
     SELECT
@@ -23,8 +23,8 @@ WITH wanted AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 SELECT
-    measured.id AS wanted_id, measured.application AS wanted_application, measured.name AS wanted_name, measured.fits,
-    locked.*
+    measured.id AS wanted_id, measured.application_id AS wanted_application_id, measured.application AS wanted_application,
+    measured.name AS wanted_name, measured.fits, locked.*
 FROM measured
 LEFT JOIN locked ON locked.id = measured.id;
 

@@ -62,6 +62,26 @@ def _conflict(places: Slice) -> Outcome:
     return Outcome(place=places.first, error=ItemError.CONFLICT)
 
 
+async def share_applications(
+    connection: "Connection",
+    operation: "BulkOperation",
+    places: Slice,
+    *,
+    create: bool,
+    application_ids: list[str] | None,
+) -> list[Outcome]:
+    """Lets nobody rename or delete the applications of the waiting items of a slice until the end of the transaction,
+    and notes of the items that they failed whose applications are not there, or not among those with the ids.
+    """
+    bounds = (operation.id, places.first, places.last)
+    if create:
+        context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
+        await connection.execute(_SQL["create_applications"], *bounds, *context)
+    await connection.execute(_SQL["share_applications"], *bounds, application_ids)
+    missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
+    return [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
+
+
 async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
     """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and whose configurations
     nobody moves to another version, until the end of the transaction.
@@ -79,29 +99,25 @@ async def write(
     schemas: Mapping[str, PinnedSchema],
     *,
     upsert: bool,
-    create_applications: bool,
-    application_ids: list[str] | None,
 ) -> list[Outcome]:
-    """Writes the waiting items of a slice within a transaction, and notes their outcomes. The newest versions are those
-    of the schemas, which are held.
+    """Writes the waiting items of a slice within a transaction, and notes their outcomes. Their applications are held,
+    and so are the schemas, whose newest versions are the ones given.
     """
     bounds = (operation.id, places.first, places.last)
     context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
-    if create_applications:
-        await connection.execute(_SQL["create_applications"], *bounds, *context)
-    await connection.execute(_SQL["share_applications"], *bounds)
-    missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
     newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
     rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
-    outcomes = [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
-    return outcomes + [outcome_of(row) for row in rows]
+    return [outcome_of(row) for row in rows]
 
 
-async def fail_held(connection: "Connection", operation_id: str, places: Slice) -> list[Outcome]:
+async def fail_held(
+    connection: "Connection", operation_id: str, places: Slice, application_ids: list[str] | None
+) -> list[Outcome]:
     """Notes of the waiting items of a slice that they failed, whose application, schema or configuration others hold
-    now. What is not held is this transaction's from now on.
+    now. What is not held is this transaction's from now on. What has the name of an application that is not among those
+    with the ids (None: all are) is left alone: it is not there for the import.
     """
-    rows = await connection.fetch(_SQL["fail_held"], operation_id, places.first, places.last)
+    rows = await connection.fetch(_SQL["fail_held"], operation_id, places.first, places.last, application_ids)
     return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]
 
 

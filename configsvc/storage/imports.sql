@@ -6,10 +6,12 @@ SET LOCAL lock_timeout TO DEFAULT;
 
 -- name: fail_held
 -- Of a slice, from place $2 to $3, the items that are about rows which others hold. The rows that are free are held from now on, as the writing will.
+-- Not looked at: what is in other applications than those with the ids $4, null for all.
 WITH wanted AS MATERIALIZED (
     SELECT place, application, name, schema
-    FROM operation_items
+    FROM operation_items AS i
     WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
+        AND NOT EXISTS (SELECT FROM applications AS a WHERE a.name = i.application AND a.id <> ALL ($4::text[]))
 ), free_applications AS (
     SELECT name FROM applications
     WHERE name = ANY (ARRAY(SELECT DISTINCT application FROM wanted))
@@ -65,9 +67,9 @@ ORDER BY application
 ON CONFLICT (name) DO NOTHING;
 
 -- name: share_applications
--- They keep their names until the end of the transaction.
+-- They keep their names until the end of the transaction. Of those with the ids $4, null for all: nobody waits for who holds another.
 SELECT id FROM applications
-WHERE name = ANY (
+WHERE ($4::text[] IS NULL OR id = ANY ($4)) AND name = ANY (
     ARRAY(
         SELECT DISTINCT application FROM operation_items
         WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'

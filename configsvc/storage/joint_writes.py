@@ -51,12 +51,17 @@ async def find(connection: "Connection", refs: Sequence[ConfigurationRef]) -> di
     }
 
 
-async def share_applications(connection: "Connection", refs: Collection[ApplicationRef]) -> dict[ApplicationRef, Owner]:
-    """Those of the applications that exist; waits for who renames or deletes one."""
+async def share_applications(
+    connection: "Connection", refs: Collection[ApplicationRef], application_ids: frozenset[str] | None
+) -> dict[ApplicationRef, Owner]:
+    """Those of the applications that exist, and are among those with the ids (None: all are); waits for who renames or
+    deletes one.
+    """
     rows = await connection.fetch(
         _SQL["share_applications"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
+        application_ids,
     )
     by_ref: dict[ApplicationRef, Owner] = {}
     for row in rows:

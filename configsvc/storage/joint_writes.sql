@@ -9,7 +9,10 @@ FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, p
 JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name;
 
 -- name: share_applications
-SELECT id, name FROM applications WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[]) ORDER BY id
+-- Those with the ids $1 or the names $2, of those with the ids $3, null for all: nobody waits for who holds another.
+SELECT id, name FROM applications
+WHERE (id = ANY ($1::text[]) OR name = ANY ($2::text[])) AND ($3::text[] IS NULL OR id = ANY ($3))
+ORDER BY id
 FOR KEY SHARE;
 
 -- name: lock

@@ -86,10 +86,10 @@ class Listener:
         with _lost_if_failed():
             return await role_bindings.grants(self._connection)
 
-    async def existing_applications(self, ids: Iterable[str]) -> frozenset[str]:
-        """See `configsvc.storage.role_bindings.existing_applications`."""
+    async def held_to_the_end(self, application_ids: Iterable[str]) -> tuple[Grant, ...]:
+        """See `configsvc.storage.role_bindings.held_to_the_end`."""
         with _lost_if_failed():
-            return await role_bindings.existing_applications(self._connection, ids)
+            return await role_bindings.held_to_the_end(self._connection, application_ids)
 
 
 @contextmanager

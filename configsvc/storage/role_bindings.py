@@ -8,7 +8,7 @@ from asyncpg import ForeignKeyViolationError
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
-from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
@@ -24,7 +24,16 @@ _SQL = queries("role_bindings")
 
 async def grants(connection: "AnyConnection") -> tuple[Grant, ...]:
     """What all role bindings give."""
-    rows = await connection.fetch(_SQL["all"])
+    return _grants(await connection.fetch(_SQL["all"]))
+
+
+async def held_to_the_end(connection: "AnyConnection", application_ids: Iterable[str]) -> tuple[Grant, ...]:
+    """What role bindings gave for those of the applications that are gone, when they were deleted."""
+    # The records of the deletion are looked through, which may be those of all its configurations.
+    return _grants(await connection.fetch(_SQL["held_to_the_end"], list(application_ids), timeout=PAGE_SECONDS))
+
+
+def _grants(rows: "Iterable[asyncpg.Record]") -> tuple[Grant, ...]:
     return tuple(
         Grant(
             principal=row["principal"],
@@ -34,12 +43,6 @@ async def grants(connection: "AnyConnection") -> tuple[Grant, ...]:
         )
         for row in rows
     )
-
-
-async def existing_applications(connection: "AnyConnection", ids: Iterable[str]) -> frozenset[str]:
-    """Those of the ids that applications have."""
-    rows = await connection.fetch(_SQL["existing_applications"], list(ids))
-    return frozenset(row["id"] for row in rows)
 
 
 async def applications_of(connection: "AnyConnection", ids: Iterable[str]) -> dict[str, str]:

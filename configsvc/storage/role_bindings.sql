@@ -3,8 +3,14 @@ SELECT b.principal, b.role, b.application_id, applications.name AS application
 FROM role_bindings AS b
 LEFT JOIN applications ON applications.id = b.application_id;
 
--- name: existing_applications
-SELECT id FROM applications WHERE id = ANY ($1::text[]);
+-- name: held_to_the_end
+-- What role bindings gave for the applications with the ids $1, as far as these are gone, until the commits that deleted them: they went with them.
+SELECT b.name AS principal, b.content ->> 'role' AS role, b.application_id, b.application
+FROM change_records AS gone
+JOIN change_records AS b ON b.commit_id = gone.commit_id
+WHERE gone.kind = 'APPLICATION' AND gone.operation = 'DELETED' AND gone.resource_id = ANY ($1::text[])
+    AND b.kind = 'ROLE_BINDING' AND b.operation = 'DELETED' AND b.application_id = gone.resource_id
+    AND NOT EXISTS (SELECT FROM applications WHERE applications.id = gone.resource_id);
 
 -- name: applications_of
 -- The applications that the configurations with the ids $1 belong to, or belonged to last.

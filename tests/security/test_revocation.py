@@ -23,6 +23,9 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.access import Role
+from configsvc.domain.commits import Position
+from configsvc.storage.listener import Listener
+from configsvc.storage.log import LogPage
 from tests.bulk.operating import item
 from tests.log.reading import Session, head
 from tests.metrics.scraping import measured_service
@@ -212,6 +215,48 @@ async def test_watchers_of_an_application_that_is_deleted_are_told_of_it_and_sta
         await create(stage.service, FOREIGN, "new", {})
         await until_known(stage.service, stage.psql)
         assert recorder.open
+
+
+@asynccontextmanager
+async def held_feed(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[None]:
+    """The time in which the feed reads nothing, and after which it reads all that was committed meanwhile at once."""
+    goes_on = asyncio.Event()
+    page_from = Listener.page_from
+
+    async def page_later(listener: Listener, position: Position) -> LogPage:
+        await goes_on.wait()
+        return await page_from(listener, position)
+
+    monkeypatch.setattr(Listener, "page_from", page_later)
+    try:
+        yield
+    finally:
+        goes_on.set()
+
+
+async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_application_is_never_delivered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        recorded_by(READER, stage.service) as revoked,
+        recorded_by(OWNER, stage.service) as told,
+    ):
+        async with held_feed(monkeypatch):
+            before = await unbind(stage.psql, READER)
+            await stage.psql.execute(
+                "INSERT INTO configurations (application, name, config) VALUES ($1, 'late', '{}')", OWN
+            )
+            async with stage.psql.transaction():
+                await stage.psql.execute("DELETE FROM configurations WHERE application = $1", OWN)
+                await stage.psql.execute("DELETE FROM applications WHERE name = $1", OWN)
+        assert (await revoked.until_error()).code() is DENIED
+        assert revoked.recording.revision <= before
+        recording = await told.until_revision(await head(stage.psql))
+        assert sorted(event.configuration.name for event in recording.events[1:]) == ["late", "late", "shop-x"]
+        # Also when the bindings are read again.
+        await unbind(stage.psql, NEIGHBOUR)
+        await until_known(stage.service, stage.psql)
+        assert told.open
 
 
 async def test_roles_that_change_elsewhere_disturb_no_stream(stage: Stage) -> None:

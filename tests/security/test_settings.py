@@ -70,6 +70,17 @@ def test_what_tokens_are_held_against_cannot_be_empty(name: str) -> None:
         settings_of(**{name: ""})
 
 
+@pytest.mark.parametrize("admins", ["alice", "user:alice,group", "role:x", "user:", "user:a\tb,user:c", "*"])
+def test_admins_are_principals_or_the_start_fails(admins: str) -> None:
+    with pytest.raises(ValidationError, match="in CONFIGSVC_ADMINS must be user:NAME, group:NAME or certificate:NAME"):
+        settings_of(admins=admins)
+
+
+def test_what_stands_around_admins_is_no_part_of_them() -> None:
+    assert settings_of(admins=" user:alice ,\tgroup:platform team\n,").admins == "user:alice,group:platform team"
+    assert settings_of(admins="").admins == settings_of(admins=" , ").admins == ""
+
+
 def test_settings_do_not_show_the_password_of_the_database() -> None:
     settings = settings_of(auth="oidc", database_url="postgresql://configsvc:xyzzy@localhost/configsvc")
     assert "xyzzy" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

@@ -32,6 +32,10 @@ def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
     )
 
 
+def may_go_on() -> None:
+    """Lets a watch read whatever it wants."""
+
+
 @pytest.mark.parametrize(("end", "error"), [("history", EpochChangedError), ("stop", ShuttingDownError)])
 async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that_it_is(
     end: str, error: type[ConfigsvcError]
@@ -47,7 +51,7 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
     with Quiet(LIMIT_SECONDS) as quiet:
         audience = Audience(EVERYTHING, with_config=True)
         sending = Sending(Progress(0), send)
-        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, sending)
+        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, may_go_on, sending)
         # The feed is two revisions behind the head.
         following = asyncio.create_task(follower.follow(5, 7))
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -79,7 +83,7 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     with Quiet(LIMIT_SECONDS) as quiet:
         audience = Audience(Selection(selectors=(selector(NameRef(name="bank")),)), with_config=True)
         sending = Sending(Progress(0), send)
-        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, sending)
+        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, may_go_on, sending)
         following = asyncio.create_task(follower.follow(0, 0))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):
