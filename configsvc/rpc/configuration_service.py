@@ -42,9 +42,9 @@ from configsvc.feed import History
 from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
+from configsvc.large_answers import LargeAnswers
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
-from configsvc.rpc.large_answers import LargeAnswers
 from configsvc.rpc.uploads import Uploads
 from configsvc.shares import Shares
 from configsvc.watch import Watches, WatchMessage

@@ -116,15 +116,16 @@ async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 class ConnectionShare:
     """How many connections the calls of one caller may hold at a time, of those for reads and of those for writes; and
-    its turn to have a large answer made.
+    its places in the queues of this process: for a large answer to be made, and for a slow validation.
     """
 
-    __slots__ = ("answers", "reads", "writes")
+    __slots__ = ("answers", "reads", "validations", "writes")
 
     def __init__(self, *, reads: int, writes: int) -> None:
         self.reads = asyncio.Semaphore(reads)
         self.writes = asyncio.Semaphore(writes)
         self.answers = asyncio.Semaphore(1)
+        self.validations = asyncio.Semaphore(1)
 
 
 # On whose behalf connections are taken; None: the service's own, or everybody's where nobody is told apart.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
+from configsvc.completion import completed
 from configsvc.storage.database import connection_share
 
 Made = TypeVar("Made")
@@ -20,4 +21,5 @@ class LargeAnswers:
         """What is made."""
         share = connection_share.get()
         async with share.answers if share else nullcontext(), self._turn:
-            return await asyncio.to_thread(make)
+            # A thread cannot be told to end, and its place is not free before.
+            return await completed(asyncio.ensure_future(asyncio.to_thread(make)))
