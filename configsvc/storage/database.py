@@ -166,6 +166,11 @@ class Database:
         reads, writes = self.reads.get_max_size(), self.writes.get_max_size()
         return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2))
 
+    @property
+    def operations_at_once(self) -> int:
+        """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
+        return self.operations.get_max_size()
+
     def connections(self) -> dict[str, tuple[int, int]]:
         """How many connections each pool has, busy and idle."""
         pools = {
@@ -260,7 +265,7 @@ async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Databas
         _pool(url, MERGE_SETTINGS, size=2) as merges,
         _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
         _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
-        _pool(url, WRITE_SETTINGS, size=2, command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
+        _pool(url, WRITE_SETTINGS, size=_share(3, workers), command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations)
 
