@@ -30,6 +30,7 @@ from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
 from configsvc.key_sources import KeyFile, KeySource, Provider, trusted_certificates
+from configsvc.large_answers import LargeAnswers
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -206,9 +207,10 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
 def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
     """The server with all that it serves, and metrics of both."""
     reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
-    watches, encoder = Watches(parts.database, parts.feed), WatchEncoder()
+    large = LargeAnswers()
+    watches, encoder = Watches(parts.database, parts.feed), WatchEncoder(large)
     shares = Shares(_limits(settings), parts.database.share)
-    servicers = _servicers(parts, reads, watches, encoder, shares)
+    servicers = _servicers(parts, reads, watches, encoder, large, shares)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
@@ -242,7 +244,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
 
 
 def _servicers(
-    parts: Parts, reads: Reads, watches: Watches, encoder: WatchEncoder, shares: Shares
+    parts: Parts, reads: Reads, watches: Watches, encoder: WatchEncoder, large: LargeAnswers, shares: Shares
 ) -> dict[str, object]:
     """What answers the calls, by the names of the services."""
     database, writes = parts.database, parts.writes
@@ -254,6 +256,7 @@ def _servicers(
             ConfigurationHistory(database),
             watches,
             encoder,
+            large,
             Uploads(parts.imports, parts.pool),
             shares,
             Guard(database),

@@ -1,8 +1,8 @@
-"""Answers that take long to make: pages of large configurations."""
+"""Answers that take long to make: pages and messages of large configurations."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from configsvc.completion import completed
@@ -17,9 +17,20 @@ class LargeAnswers:
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
 
-    async def made(self, make: Callable[[], Made]) -> Made:
-        """What is made."""
+    @asynccontextmanager
+    async def page(self) -> AsyncGenerator[None]:
+        """The time in which what an answer is made of is in memory: of each caller a few such pages at a time."""
         share = connection_share.get()
-        async with share.answers if share else nullcontext(), self._turn:
+        async with share.pages if share else nullcontext():
+            yield
+
+    async def made(self, make: Callable[[], Made], known: Callable[[], Made | None] = lambda: None) -> Made:
+        """What is made, unless it is known when its turn has come."""
+        share = connection_share.get()
+        async with share.answers if share else nullcontext():
+            return known() or await self._made(make, known)
+
+    async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:
+        async with self._turn:
             # A thread cannot be told to end, and its place is not free before.
-            return await completed(asyncio.ensure_future(asyncio.to_thread(make)))
+            return known() or await completed(asyncio.ensure_future(asyncio.to_thread(make)))

@@ -1,25 +1,31 @@
 """The watch: a snapshot or a place in the log, then every change after it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.domain.models import Configuration, ConfigurationQuery, IdRef, NameRef, Page
+from configsvc.domain.commits import RECORD_BYTES, CommitPart, Position, position_after
+from configsvc.domain.errors import DatabaseUnavailableError, RateLimitedError
+from configsvc.domain.models import Configuration, ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import EventType, Selection, Selector, picked
 from configsvc.feed import Feed, History
 from configsvc.storage import configurations, log
-from configsvc.storage.database import Database
+from configsvc.storage.database import Database, connection_share
 from configsvc.waiters import Topics, Waiter
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
+# What is not larger is encoded at once: some 10 ms of the event loop.
+LARGE_BYTES = 32 * 1024
+# How long a watch waits for clients of other watches of its caller to read.
+UNREAD_SECONDS = 30.0
 READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
 # What the watches that are up to date get; one that is behind picks for itself.
@@ -62,6 +68,16 @@ class CommitMessage:
     with_config: bool
     shared: bool
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes long to be encoded."""
+        return self.part.weight > LARGE_BYTES and self._bytes > LARGE_BYTES
+
+    @property
+    def _bytes(self) -> int:
+        contents = (self.part.changes[place].content_bytes for place, _ in self.events) if self.with_config else ()
+        return RECORD_BYTES * len(self.events) + sum(contents)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressMessage:
@@ -72,8 +88,9 @@ class ProgressMessage:
 
 
 WatchMessage = ExistingMessage | CommitMessage | ProgressMessage
-SendMessage = Callable[[WatchMessage], Awaitable[None]]
-Send = Callable[[History, WatchMessage], Awaitable[None]]
+EncodeMessage = Callable[[WatchMessage], Awaitable[Sequence[bytes]]]
+Encode = Callable[[History, WatchMessage], Awaitable[Sequence[bytes]]]
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class WatchState(StrEnum):
@@ -104,7 +121,8 @@ class SharedRead(Generic[Answer]):
     async def read(self) -> Answer:
         """What is read after now. Raises what the read raises."""
         if self._next is None:
-            self._next = asyncio.create_task(self._read_next())
+            # On behalf of many.
+            self._next = asyncio.create_task(self._read_next(), context=Context())
             self._running.add(self._next)
             self._next.add_done_callback(self._finished)
         return await asyncio.shield(self._next)
@@ -155,11 +173,11 @@ class Watches:
         """How far each open watch is."""
         return tuple(self._open)
 
-    async def watch(self, request: WatchRequest, send: Send) -> None:
-        """Sends the messages of one watch, each with the history that its revision belongs to; never ends by itself.
+    async def watch(self, request: WatchRequest, encode: Encode, write: Write) -> None:
+        """Writes the messages of one watch, each with the history that its revision belongs to; never ends by itself.
 
-        Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError or
-        ShuttingDownError, and what send raises.
+        Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError,
+        DatabaseBusyError, RateLimitedError or ShuttingDownError, and what write raises.
         """
         if not self._feed.live:
             raise DatabaseUnavailableError
@@ -174,7 +192,7 @@ class Watches:
         log.check_head(after, head)
         log.check_kept(after, bounds.compacted_revision)
         with self._progress(after) as progress:
-            sending = Sending(progress, partial(send, history))
+            sending = Sending(progress, partial(encode, history), write)
             if request.after_revision is None:
                 await self._send_snapshot(request, history, head, sending)
             with self._audience(request) as audience, Quiet(request.progress_interval_seconds) as quiet:
@@ -209,35 +227,34 @@ class Watches:
         for position, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
-                page = await self.patiently(partial(self._snapshot_page, request, selector, revision, after))
-                self._feed.check_history(history)
-                fresh = tuple(
-                    configuration
-                    for configuration in page.resources
-                    if not position or request.selection.first_selector_of(configuration) == position
-                )
-                if fresh:
-                    await sending.send(ExistingMessage(revision=revision, configurations=fresh))
-                after = page.last_key
+                read = partial(self._encoded_page, request, history, revision, position, selector, after, sending)
+                async with sending.place():
+                    encoded, after = await self.patiently(read)
+                    await sending.write(encoded)
 
-    async def _snapshot_page(
-        self, request: WatchRequest, selector: Selector, revision: int, after: tuple[str, ...]
-    ) -> Page[Configuration]:
-        application = selector.application
-        query = ConfigurationQuery(
-            revision=revision,
-            application_id=application.id if isinstance(application, IdRef) else None,
-            application=application.name if isinstance(application, NameRef) else None,
-            name_prefix=selector.name_prefix,
-            names=tuple(sorted(selector.keys)) or None,
-            after=(after[0], after[1]),
-            limit=SNAPSHOT_LIMIT,
-            with_config=request.with_config,
-            limit_bytes=SNAPSHOT_LIMIT_BYTES,
-            application_ids=request.selection.application_ids,
-        )
+    async def _encoded_page(
+        self,
+        request: WatchRequest,
+        history: History,
+        revision: int,
+        position: int,
+        selector: Selector,
+        after: tuple[str, ...],
+        sending: "Sending",
+    ) -> tuple[deque[bytes], tuple[str, ...] | None]:
+        """A page of the snapshot, and where the next one begins. It is held as it was read, beside the connection that
+        it was read on, only until it is encoded.
+        """
         async with self._database.catch_up() as connection:
-            return await configurations.page(connection, query)
+            page = await configurations.page(connection, _snapshot_query(request, selector, revision, after))
+            self._feed.check_history(history)
+            fresh = tuple(
+                configuration
+                for configuration in page.resources
+                if not position or request.selection.first_selector_of(configuration) == position
+            )
+            message = ExistingMessage(revision=revision, configurations=fresh)
+            return (await sending.encode(message) if fresh else deque()), page.last_key
 
     def message(self, part: CommitPart, audience: Audience) -> CommitMessage:
         """What a part of the ring is to the audience: picked once for all its watches, and so encoded once."""
@@ -278,20 +295,64 @@ class Watches:
         return await read()
 
 
+def _snapshot_query(
+    request: WatchRequest, selector: Selector, revision: int, after: tuple[str, ...]
+) -> ConfigurationQuery:
+    application = selector.application
+    return ConfigurationQuery(
+        revision=revision,
+        application_id=application.id if isinstance(application, IdRef) else None,
+        application=application.name if isinstance(application, NameRef) else None,
+        name_prefix=selector.name_prefix,
+        names=tuple(sorted(selector.keys)) or None,
+        after=(after[0], after[1]),
+        limit=SNAPSHOT_LIMIT,
+        with_config=request.with_config,
+        limit_bytes=SNAPSHOT_LIMIT_BYTES,
+        application_ids=request.selection.application_ids,
+    )
+
+
 class Sending:
     """Sends the messages of one watch, and knows whether the client keeps it waiting."""
 
-    __slots__ = ("_send", "progress")
+    __slots__ = ("_encode", "_write", "progress")
 
-    def __init__(self, progress: Progress, send: SendMessage) -> None:
+    def __init__(self, progress: Progress, encode: EncodeMessage, write: Write) -> None:
         self.progress = progress
-        self._send = send
+        self._encode = encode
+        self._write = write
 
-    async def send(self, message: WatchMessage) -> None:
-        """Returns when the client can take more."""
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """The time in which something large is in memory for its client: of each caller's watches a few at a time.
+
+        Raises RateLimitedError.
+        """
+        share = connection_share.get()
+        if share is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await share.unread.acquire()
+        except TimeoutError as error:
+            raise RateLimitedError("too many other watches of the caller are not read", retry_seconds=1.0) from error
+        try:
+            yield
+        finally:
+            share.unread.release()
+
+    async def encode(self, message: WatchMessage) -> deque[bytes]:
+        """What is to be written, which is all that is to be kept until then."""
+        return deque(await self._encode(message))
+
+    async def write(self, encoded: deque[bytes]) -> None:
+        """Writes it and forgets it, piece by piece. Returns when the client can take more."""
         state = self.progress.state
         self.progress.state = WatchState.BLOCKED
-        await self._send(message)
+        while encoded:
+            await self._write(encoded.popleft())
         self.progress.state = state
 
 
@@ -359,7 +420,7 @@ class Follower:
         "_position",
         "_progress",
         "_quiet",
-        "_send",
+        "_sending",
         "_synced",
         "_watches",
     )
@@ -372,7 +433,7 @@ class Follower:
         self._history = history
         self._audience = audience
         self._quiet = quiet
-        self._send = sending.send
+        self._sending = sending
         self._progress = sending.progress
         self._position = position_after(0)
         # Whether the client was told of a commit that goes on.
@@ -386,7 +447,7 @@ class Follower:
         self._quiet.begin()
         while self._position.ordinal or self._position.revision <= synced_at:
             await self._go_on()
-        await self._send(ProgressMessage(revision=self._position.revision - 1, synced=True))
+        await self._send_progress(synced=True)
         self._synced = True
         self._quiet.begin()
         while True:
@@ -401,7 +462,12 @@ class Follower:
             self._progress.state = WatchState.UP_TO_DATE
             await self._wait()
         elif recent := self._feed.part_at(self._position):
-            await self._deliver(recent, self._watches.message(recent, self._audience))
+            message = self._watches.message(recent, self._audience)
+            async with self._sending.place() if message.is_large else nullcontext():
+                encoded = await self._go_past(recent, message)
+                # What waits for the client holds nothing else.
+                del recent, message
+                await self._write(encoded)
         else:
             await self._catch_up()
 
@@ -421,25 +487,31 @@ class Follower:
     async def _send_bookmark(self) -> None:
         # A bookmark says that the watch is alive, so there is none while the database is away.
         if self._feed.live and not self._position.ordinal:
-            await self._send(ProgressMessage(revision=self._position.revision - 1, synced=False))
+            await self._send_progress(synced=False)
         self._quiet.begin()
+
+    async def _send_progress(self, *, synced: bool) -> None:
+        message = ProgressMessage(revision=self._position.revision - 1, synced=synced)
+        await self._sending.write(await self._sending.encode(message))
 
     async def _catch_up(self) -> None:
         self._progress.state = WatchState.BEHIND
-        for part in await self._watches.parts_from(self._position):
-            self._feed.check_history(self._history)
-            if not self._feed.is_beyond(part.first):
-                # Whether the caller may still see it is settled by what the feed has read until then.
-                return
-            await self._deliver(part, self._audience.message(part, shared=False))
+        async with self._sending.place():
+            for part in await self._watches.parts_from(self._position):
+                self._feed.check_history(self._history)
+                if not self._feed.is_beyond(part.first):
+                    # Whether the caller may still see it is settled by what the feed has read until then.
+                    return
+                await self._write(await self._go_past(part, self._audience.message(part, shared=False)))
 
-    async def _deliver(self, part: CommitPart, message: CommitMessage) -> None:
+    async def _go_past(self, part: CommitPart, message: CommitMessage) -> deque[bytes]:
+        """Goes on to what is after the part; what the client is to be told of it."""
         if part.first != self._position:
             raise RuntimeError(f"the log has a gap: {part.first} follows {self._position}")
+        encoded = deque[bytes]()
         if message.events or (self._delivering and not part.more):
             # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
-            await self._send(message)
-            self._quiet.begin()
+            encoded = await self._sending.encode(message)
         else:
             self._passed += 1 + len(part.changes)
             if self._passed >= PASSED_AT_ONCE:
@@ -447,4 +519,11 @@ class Follower:
                 await asyncio.sleep(0)
         self._delivering = part.more and (self._delivering or bool(message.events))
         self._position = part.next
-        self._progress.revision = part.revision
+        return encoded
+
+    async def _write(self, encoded: deque[bytes]) -> None:
+        if encoded:
+            await self._sending.write(encoded)
+            self._quiet.begin()
+        position = self._position
+        self._progress.revision = position.revision if position.ordinal else position.revision - 1

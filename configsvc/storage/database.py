@@ -35,6 +35,8 @@ RELEASE_TIMEOUT_SECONDS = 2.0
 # A connection whose other end is gone never says that it is closed.
 CLOSE_TIMEOUT_SECONDS = 2.0
 TIMER_SECONDS = 0.1
+# Of 1 MiB or one configuration each, and, of a watch that is behind, a page of the log.
+UNREAD_MESSAGES = 32
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
 LARGE_WRITE_SECONDS = 60.0
@@ -115,15 +117,19 @@ async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 class ConnectionShare:
-    """How many connections the calls of one caller may hold at a time, of those for reads and of those for writes; and
-    its places in the queues of this process: for a large answer to be made, and for a slow validation.
+    """How many connections the calls of one caller may hold at a time, by what they are for; how many of its pages are
+    read and not made an answer of, and how many messages of its watches wait for their clients; and its places in the
+    queues of this process: for a large answer to be made, and for a slow validation.
     """
 
-    __slots__ = ("answers", "reads", "validations", "writes")
+    __slots__ = ("answers", "pages", "reads", "unread", "validations", "watches", "writes")
 
-    def __init__(self, *, reads: int, writes: int) -> None:
+    def __init__(self, *, reads: int, writes: int, watches: int) -> None:
         self.reads = asyncio.Semaphore(reads)
         self.writes = asyncio.Semaphore(writes)
+        self.watches = asyncio.Semaphore(watches)
+        self.pages = asyncio.Semaphore(reads)
+        self.unread = asyncio.Semaphore(UNREAD_MESSAGES)
         self.answers = asyncio.Semaphore(1)
         self.validations = asyncio.Semaphore(1)
 
@@ -133,13 +139,13 @@ connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_sh
 
 
 @asynccontextmanager
-async def _turn(semaphore: asyncio.Semaphore | None) -> AsyncGenerator[None]:
+async def _turn(semaphore: asyncio.Semaphore | None, limit_seconds: float) -> AsyncGenerator[None]:
     """Waits until the caller has fewer connections than it may. Raises DatabaseBusyError."""
     if semaphore is None:
         yield
         return
     try:
-        async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
+        async with asyncio.timeout(limit_seconds):
             await semaphore.acquire()
     except TimeoutError as error:
         raise DatabaseBusyError from error
@@ -163,8 +169,8 @@ class Database:
 
     def share(self) -> ConnectionShare:
         """For one caller: half of the connections."""
-        reads, writes = self.reads.get_max_size(), self.writes.get_max_size()
-        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2))
+        reads, writes, watches = (pool.get_max_size() for pool in (self.reads, self.writes, self.watches))
+        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2), watches=max(1, watches // 2))
 
     @property
     def operations_at_once(self) -> int:
@@ -187,7 +193,7 @@ class Database:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
         share = connection_share.get()
         async with (
-            _turn(share and share.reads),
+            _turn(share and share.reads, ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             yield connection
@@ -198,7 +204,11 @@ class Database:
 
         Raises DatabaseUnavailableError or DatabaseBusyError.
         """
-        async with _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection:
+        share = connection_share.get()
+        async with (
+            _turn(share and share.watches, CATCH_UP_TIMEOUT_SECONDS),
+            _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -209,7 +219,7 @@ class Database:
         """
         share = connection_share.get()
         async with (
-            _turn(share and share.writes),
+            _turn(share and share.writes, ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             with _refused_if_too_long():

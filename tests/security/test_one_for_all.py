@@ -42,7 +42,7 @@ LIMIT_SECONDS = 20.0
 
 def test_calls_that_may_last_are_few_of_each_kind() -> None:
     limits = Limits(calls_per_second=0, calls_burst=1, calls_at_once=1, watches_per_caller=1, watches_per_process=1)
-    share = Share(limits, ConnectionShare(reads=1, writes=1))
+    share = Share(limits, ConnectionShare(reads=1, writes=1, watches=1))
     held = [share.lasting("export") for _ in range(LASTING_CALLS)]
     for one in held:
         one.__enter__()
@@ -141,7 +141,7 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
     database: Any = SimpleNamespace(merge=nothing)
     joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
     merged = MergedWrites(database, joint)
-    shares = {name: ConnectionShare(reads=1, writes=1) for name in ("a", "b")}
+    shares = {name: ConnectionShare(reads=1, writes=1, watches=1) for name in ("a", "b")}
 
     async def write(name: str) -> None:
         connection_share.set(shares[name])
@@ -171,7 +171,7 @@ async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
 
     pool: Any = SimpleNamespace(call_once=call_once)
     checks = ContentChecks(pool)
-    greedy, polite = ConnectionShare(reads=1, writes=1), ConnectionShare(reads=1, writes=1)
+    greedy, polite = ConnectionShare(reads=1, writes=1, watches=1), ConnectionShare(reads=1, writes=1, watches=1)
 
     async def check(share: ConnectionShare, text: str) -> None:
         connection_share.set(share)

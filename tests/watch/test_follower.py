@@ -32,6 +32,10 @@ def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
     )
 
 
+async def write(_: bytes) -> None:
+    pass
+
+
 @pytest.mark.parametrize(("end", "error"), [("history", EpochChangedError), ("stop", ShuttingDownError)])
 async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that_it_is(
     end: str, error: type[ConfigsvcError]
@@ -41,12 +45,13 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
     await feed._go_to(History("old"), 5, None)
     sent: list[WatchMessage] = []
 
-    async def send(message: WatchMessage) -> None:
+    async def encode(message: WatchMessage) -> tuple[bytes, ...]:
         sent.append(message)
+        return ()
 
     with Quiet(LIMIT_SECONDS) as quiet:
         audience = Audience(EVERYTHING, with_config=True)
-        sending = Sending(Progress(0), send)
+        sending = Sending(Progress(0), encode, write)
         follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, sending)
         # The feed is two revisions behind the head.
         following = asyncio.create_task(follower.follow(5, 7))
@@ -73,12 +78,12 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     for one in parts:
         feed._append(one)
 
-    async def send(message: WatchMessage) -> None:
-        pass
+    async def encode(_: WatchMessage) -> tuple[bytes, ...]:
+        return ()
 
     with Quiet(LIMIT_SECONDS) as quiet:
         audience = Audience(Selection(selectors=(selector(NameRef(name="bank")),)), with_config=True)
-        sending = Sending(Progress(0), send)
+        sending = Sending(Progress(0), encode, write)
         follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, sending)
         following = asyncio.create_task(follower.follow(0, 0))
         turns = 0
