@@ -30,6 +30,7 @@ from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
 from configsvc.key_sources import KeyFile, KeySource
+from configsvc.large_answers import LargeAnswers
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.operation_runs import OperationRuns
@@ -60,7 +61,6 @@ from configsvc.tokens import Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
-from configsvc.wire.watches import WatchEncoder
 from configsvc.writes import Writes
 
 log = structlog.get_logger()
@@ -206,9 +206,10 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
 def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
     """The server with all that it serves, and metrics of both."""
     reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
-    watches, encoder = Watches(parts.database, parts.feed), WatchEncoder()
+    large = LargeAnswers()
+    watches = Watches(parts.database, parts.feed)
     shares = Shares(_limits(settings), parts.database.share)
-    servicers = _servicers(parts, reads, watches, encoder, shares)
+    servicers = _servicers(parts, reads, watches, large, shares)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
@@ -226,7 +227,6 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     state = State(
         calls=calls,
         in_flight=server.in_flight,
-        encoder=encoder,
         watches=watches,
         feed=parts.feed,
         cache=parts.cache,
@@ -241,9 +241,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     return server
 
 
-def _servicers(
-    parts: Parts, reads: Reads, watches: Watches, encoder: WatchEncoder, shares: Shares
-) -> dict[str, object]:
+def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, shares: Shares) -> dict[str, object]:
     """What answers the calls, by the names of the services."""
     database, writes = parts.database, parts.writes
     snapshots = Snapshots(database, parts.joint.checks)
@@ -253,7 +251,7 @@ def _servicers(
             Configurations(database, parts.merged, parts.joint, reads),
             ConfigurationHistory(database),
             watches,
-            encoder,
+            large,
             Uploads(parts.imports, parts.pool),
             shares,
             Guard(database),

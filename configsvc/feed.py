@@ -128,11 +128,6 @@ class Feed:
         """Whether the log was read beyond the position."""
         return self._next > position
 
-    def check_running(self) -> None:
-        """Raises ShuttingDownError once stopped."""
-        if self._stopped:
-            raise ShuttingDownError
-
     def join(self, topics: Topics) -> Waiter:
         """For those who have read everything: a future that ends when there is something about one of the topics, or of
         whatever topic. Its result is where to go on: what is before that has nothing to do with them. To be left in the
@@ -166,7 +161,9 @@ class Feed:
             raise EpochChangedError(expected=expected, current=self._history.epoch)
 
     def check_history(self, expected: History) -> None:
-        """Raises EpochChangedError if the revisions of then are not those of now."""
+        """Raises EpochChangedError if the revisions of then are not those of now, or ShuttingDownError once stopped."""
+        if self._stopped:
+            raise ShuttingDownError
         if expected is not self._history:
             raise EpochChangedError(expected=expected.epoch, current=self._history.epoch)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from configsvc import operation_queue
 from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.storage import jobs, operations, requests
+from configsvc.storage import operations, requests
 from configsvc.writes import transaction
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ async def purge_requests(database: "Database") -> None:
 async def enqueue_again(database: "Database") -> None:
     """Asks again for operations to be carried out whose jobs are lost. Raises what `Database.write` raises."""
     async with database.write() as connection, transaction(connection):
-        for operation_id in await operations.without_job(connection, limit=STEP):
-            log.warning("an operation had lost its job", operation=operation_id)
-            await jobs.enqueue(connection, operation_id)
+        for actor in await operations.actors_without_job(connection):
+            for operation_id in await operation_queue.enqueue_due(connection, actor):
+                log.warning("an operation had lost its job", operation=operation_id)
 
 
 async def purge_operations(database: "Database") -> None:

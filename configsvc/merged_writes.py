@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from configsvc.completion import completed
 from configsvc.configuration_batch import answers_of, write_batch
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
@@ -46,14 +47,12 @@ class Waiting:
     tries: int = 0
 
     def accept(self, configuration: Configuration) -> None:
-        """Answers, if the caller is still there."""
-        if not self.answer.done():
-            self.answer.set_result(configuration)
+        """Answers."""
+        self.answer.set_result(configuration)
 
     def refuse(self, error: Exception) -> None:
-        """Answers with an error, if the caller is still there."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        """Answers with an error."""
+        self.answer.set_exception(error)
 
 
 class MergedWrites:
@@ -80,8 +79,8 @@ class MergedWrites:
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """The configuration as the write leaves it; of a deletion, only the revision matters.
 
-        A caller that goes away does not keep the write from being done. Raises the errors of the write itself,
-        WriteConflictError, DatabaseBusyError or DatabaseUnavailableError.
+        A caller that goes away does not keep the write from being done, and is kept until it is. Raises the errors of
+        the write itself, WriteConflictError, DatabaseBusyError or DatabaseUnavailableError.
         """
         if len(self._queue) + len(self._held) + len(self._alone) >= QUEUE_LIMIT:
             raise DatabaseBusyError
@@ -93,7 +92,7 @@ class MergedWrites:
             self._queue.append(waiting)
             # Not now: those whose requests came together are to share a transaction.
             loop.call_soon(self._start_batches)
-        return await waiting.answer
+        return await completed(waiting.answer)
 
     async def drain(self) -> None:
         """Returns when all writes are done; each has a limit."""

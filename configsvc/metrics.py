@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from configsvc.watch import WatchState
+from configsvc.follower import WatchState
 
 if TYPE_CHECKING:
     from configsvc.cache import Cache
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from configsvc.tokens import Tokens
     from configsvc.validators import Validators
     from configsvc.watch import Watches
-    from configsvc.wire.watches import WatchEncoder
     from configsvc.writes import Writes
 
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -104,7 +103,6 @@ class State:
 
     calls: CallMetrics
     in_flight: InFlight
-    encoder: "WatchEncoder"
     feed: "Feed"
     watches: "Watches"
     cache: "Cache"
@@ -144,7 +142,9 @@ class State:
         lag = max((revision - watch.revision for watch in late), default=0)
         yield _gauge("watch_lag_revisions", "How far the slowest watch is behind the feed.", max(lag, 0))
         yield _gauge(
-            "watch_encoded_bytes", "Encoded commits that are kept for other watches.", self.encoder.remembered_bytes
+            "watch_remembered_bytes",
+            "What commits are to watches alike, and what is written of it.",
+            self.watches.audiences.remembered_bytes,
         )
 
     def _of_feed(self) -> Iterable[Metric]:

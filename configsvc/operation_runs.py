@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from ulid import ULID
 
+from configsvc import operation_queue
 from configsvc.domain.errors import (
     AttemptsExhaustedError,
     ConfigsvcError,
@@ -21,6 +22,7 @@ from configsvc.process_pool import ProcessDiedError
 from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
+from configsvc.writes import transaction
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Database
@@ -68,7 +70,7 @@ class OperationRuns:
         """Carries out operations until it is told to stop and the last one is given back."""
         while not self._stop.is_set():
             try:
-                await run_jobs(self._url, self._execute, self._stop)
+                await run_jobs(self._url, self._execute, self._stop, at_once=self._database.operations_at_once)
             except (DatabaseUnavailableError, WriteConflictError) as error:
                 log.warning("operations wait for the database", error=repr(error.__cause__))
                 await self._pause(RECONNECT_SECONDS)
@@ -79,6 +81,7 @@ class OperationRuns:
             operation = await self._take_up(run)
             if operation is not None:
                 await self._carry(operation, run)
+            await self._enqueue_next(operation_id)
         except (
             ProcessDiedError,
             DatabaseUnavailableError,
@@ -99,6 +102,13 @@ class OperationRuns:
         if left is not None:
             raise GiveBackError(min(max(left, 0.0), LOOK_SECONDS))
         return operation
+
+    async def _enqueue_next(self, operation_id: str) -> None:
+        """Lets the next of the same actor begin. The job is there until this is done, so that it is never forgotten."""
+        async with self._database.write() as connection, transaction(connection):
+            actor = await operations.actor_of(connection, operation_id)
+            if actor is not None:
+                await operation_queue.enqueue_due(connection, actor)
 
     async def _carry(self, operation: BulkOperation, run: Run) -> None:
         log.info("operation begins", operation=operation.id, kind=operation.kind, attempt=operation.attempts)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc import operation_queue
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, WriteTooLargeError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
-from configsvc.storage import jobs, operations, requests
+from configsvc.storage import operations, requests
 from configsvc.writes import Writes, transaction
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Staging:
     async def submit(self, context: WriteContext) -> BulkOperation:
         """Lets the operation begin, or answers with the one that a call with the same request_id began.
 
-        Raises RequestIdReusedError, ResourceNotFoundError if that one is gone, and what `Writes.run` raises.
+        Raises RequestIdReusedError, ResourceNotFoundError if that one is gone, RateLimitedError if too many of the
+        caller's have not ended, and what `Writes.run` raises.
         """
 
         async def change(connection: "Connection") -> Written:
@@ -55,7 +57,7 @@ class Staging:
                 return earlier
             if not await operations.submit(connection, self.id):
                 raise WriteTooLargeError
-            await jobs.enqueue(connection, self.id)
+            await operation_queue.add(connection, context.actor)
             submitted = Written(resource_id=self.id, version=1)
             if context.request_id:
                 await requests.complete(connection, {context.request_id: submitted})

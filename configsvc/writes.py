@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
+from configsvc.completion import completed
 from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import requests
@@ -50,20 +51,14 @@ class Writes:
         """Makes the change in a transaction, and loads what it left behind: after the commit, or before the rollback.
 
         Of the changes with one turn, one at a time goes to the database, so that what somebody holds takes one
-        connection, not all. A caller that goes away leaves the transaction to its end: cancelled in mid-commit, its
-        outcome would be unknown. Raises what change and load raise, WriteConflictError, WriteTooLargeError,
+        connection, not all. A caller that goes away is kept until the transaction has ended: cancelled in mid-commit,
+        its outcome would be unknown. Raises what change and load raise, WriteConflictError, WriteTooLargeError,
         DatabaseBusyError or DatabaseUnavailableError.
         """
         task = asyncio.create_task(self._run_in_turn(turn, change, load, keep=keep))
         self._running.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
-
-    def _finished(self, task: asyncio.Task[object]) -> None:
-        self._running.discard(task)
-        # Asked for, so that asyncio does not complain of an error whose caller has gone.
-        if not task.cancelled():
-            task.exception()
+        task.add_done_callback(self._running.discard)
+        return await completed(task)
 
     async def drain(self) -> None:
         """Returns when the changes under way are done; each has a limit."""

@@ -238,10 +238,10 @@ class LastAdminError(ResourceError):
 
 
 class RateLimitedError(ConfigsvcError):
-    """The caller has called too often."""
+    """The caller has called too often, or has begun too much that has not ended."""
 
-    def __init__(self, *, retry_seconds: float) -> None:
-        super().__init__("too many calls: slow down")
+    def __init__(self, text: str = "too many calls: slow down", *, retry_seconds: float) -> None:
+        super().__init__(text)
         self.retry_seconds = retry_seconds
 
 

@@ -261,11 +261,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Resource]):
-    """A page of a list that is read at one revision. last_key is where the next page goes on; None on the last page."""
+    """A page of a list that is read at one revision. last_key is where the next page goes on; None on the last page.
+    content_bytes is the text of the configs that are in it.
+    """
 
     resources: tuple[Resource, ...]
     revision: int
     last_key: tuple[str, ...] | None
+    content_bytes: int = 0
 
 
 class Operation(StrEnum):

@@ -38,16 +38,15 @@ from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, Nam
 from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
-from configsvc.feed import History
 from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
+from configsvc.large_answers import LargeAnswers
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
-from configsvc.rpc.large_answers import LargeAnswers
 from configsvc.rpc.uploads import Uploads
 from configsvc.shares import Shares
-from configsvc.watch import Watches, WatchMessage
+from configsvc.watch import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message
@@ -74,18 +73,18 @@ class ConfigurationServicer:
         configurations: Configurations,
         history: ConfigurationHistory,
         watches: Watches,
-        encoder: WatchEncoder,
+        large: LargeAnswers,
         uploads: Uploads,
         shares: Shares,
         guard: Guard,
     ) -> None:
         self._shares = shares
-        self._large = LargeAnswers()
+        self._large = large
+        self._encoder = WatchEncoder(large)
         self._configurations = configurations
         self._history = history
         self._uploads = uploads
         self._watches = watches
-        self._encoder = encoder
         self._guard = guard
 
     async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
@@ -140,13 +139,14 @@ class ConfigurationServicer:
         with_config = requests.wants_config(request.view, violations)
         violations.check()
         await self._guard.require_configurations(caller, Role.VIEWER, refs)
-        batch = await self._configurations.get_many(
-            refs,
-            min_revision=min_revision,
-            with_config=with_config,
-            application_ids=caller.application_ids(Role.VIEWER),
-        )
-        shown = await self._large.made(lambda: fitting(map(configuration_message, batch.configurations)))
+        async with self._large.page():
+            batch = await self._configurations.get_many(
+                refs,
+                min_revision=min_revision,
+                with_config=with_config,
+                application_ids=caller.application_ids(Role.VIEWER),
+            )
+            shown = await self._large.made(lambda: fitting(map(configuration_message, batch.configurations)))
         if len(shown) < len(batch.configurations):
             raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
         return BatchGetConfigurationsResponse(
@@ -171,15 +171,16 @@ class ConfigurationServicer:
         if token:
             after = (str(token.after[0]), str(token.after[1]))
             position = ListPosition(revision=token.revision, application_id=token.resource_id, after=after)
-        page, application_id = await self._configurations.list_page(
-            chosen,
-            min_revision=min_revision,
-            as_of_revision=as_of_revision,
-            position=position,
-            limit=limit,
-            with_config=with_config,
-        )
-        shown = await self._large.made(lambda: fitting(map(configuration_message, page.resources)))
+        async with self._large.page():
+            page, application_id = await self._configurations.list_page(
+                chosen,
+                min_revision=min_revision,
+                as_of_revision=as_of_revision,
+                position=position,
+                limit=limit,
+                with_config=with_config,
+            )
+            shown = await self._large.made(lambda: fitting(map(configuration_message, page.resources)))
         cut = len(shown) < len(page.resources)
         last_key = (shown[-1].application, shown[-1].name) if cut else page.last_key
         return ListConfigurationsResponse(
@@ -223,15 +224,16 @@ class ConfigurationServicer:
         violations.check()
         known = IdRef(id=token.resource_id) if token and token.resource_id else ref
         await self._guard.require_configurations(caller, Role.VIEWER, (ref, known))
-        configuration_id, page = await self._history.list_versions(
-            known,
-            before=int(token.after[0]) if token else None,
-            min_revision=min_revision,
-            limit=limit,
-            with_config=with_config,
-            application_ids=caller.application_ids(Role.VIEWER),
-        )
-        shown = await self._large.made(lambda: fitting(map(version_message, page.versions)))
+        async with self._large.page():
+            configuration_id, page = await self._history.list_versions(
+                known,
+                before=int(token.after[0]) if token else None,
+                min_revision=min_revision,
+                limit=limit,
+                with_config=with_config,
+                application_ids=caller.application_ids(Role.VIEWER),
+            )
+            shown = await self._large.made(lambda: fitting(map(version_message, page.versions)))
         goes_on = page.more or len(shown) < len(page.versions)
         after = (shown[-1].configuration.version,) if goes_on else None
         return ListConfigurationVersionsResponse(
@@ -318,13 +320,8 @@ class ConfigurationServicer:
         wanted = watch_request(request, violations)
         violations.check()
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-
-        async def send(history: History, message: WatchMessage) -> None:
-            for encoded in await self._encoder.encoded(history, message):
-                await write(encoded)
-
         with self._shares.watching(caller.share):
-            await self._watches.watch(wanted, caller.check_current, send)
+            await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
 
     async def _let_write(self, caller: Caller, ref: ConfigurationRef, context: WriteContext) -> WriteContext:
         """The context for a write that the caller may make. Raises PermissionDeniedError."""

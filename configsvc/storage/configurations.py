@@ -156,10 +156,10 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
     except asyncpg.FeatureNotSupportedError as error:
         # Some paths are at fault only with what they find, such as times with and without a zone.
         raise _bad_json_path(f"cannot be evaluated: {error}") from error
-    return _page(rows, query.limit)
+    return _page(rows, query.limit, with_config=query.with_config)
 
 
-def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
+def _page(rows: Sequence["Record"], limit: int, *, with_config: bool) -> Page[Configuration]:
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
@@ -169,4 +169,5 @@ def _page(rows: Sequence["Record"], limit: int) -> Page[Configuration]:
         resources=shown,
         revision=first["shown_revision"],
         last_key=(shown[-1].application, shown[-1].name) if goes_on else None,
+        content_bytes=sum(row["config_bytes"] for row in rows[: len(shown)]) if with_config else 0,
     )

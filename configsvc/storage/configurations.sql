@@ -117,7 +117,7 @@ WITH shown AS MATERIALIZED (
 SELECT
     shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config,
-    m.schema, m.schema_version, m.version, m.revision,
+    m.config_bytes, m.schema, m.schema_version, m.version, m.revision,
     m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found
 FROM shown
 LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.config_bytes <= $12

@@ -19,6 +19,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
+from configsvc.places import Places
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -35,6 +36,8 @@ RELEASE_TIMEOUT_SECONDS = 2.0
 # A connection whose other end is gone never says that it is closed.
 CLOSE_TIMEOUT_SECONDS = 2.0
 TIMER_SECONDS = 0.1
+# Of 1 MiB or one configuration each, and, of a watch that is behind, a page of the log.
+UNREAD_MESSAGES = 32
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
 LARGE_WRITE_SECONDS = 60.0
@@ -115,16 +118,21 @@ async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 class ConnectionShare:
-    """How many connections the calls of one caller may hold at a time, of those for reads and of those for writes; and
-    its turn to have a large answer made.
+    """How many connections the calls of one caller may hold at a time, by what they are for; how many of its pages are
+    read and not made an answer of, and how many messages of its watches wait for their clients; and its places in the
+    queues of this process: for a large answer to be made, and for a slow validation.
     """
 
-    __slots__ = ("answers", "reads", "writes")
+    __slots__ = ("answers", "pages", "reads", "unread", "validations", "watches", "writes")
 
-    def __init__(self, *, reads: int, writes: int) -> None:
+    def __init__(self, *, reads: int, writes: int, watches: int) -> None:
         self.reads = asyncio.Semaphore(reads)
         self.writes = asyncio.Semaphore(writes)
+        self.watches = asyncio.Semaphore(watches)
+        self.pages = asyncio.Semaphore(reads)
+        self.unread = Places(UNREAD_MESSAGES)
         self.answers = asyncio.Semaphore(1)
+        self.validations = asyncio.Semaphore(1)
 
 
 # On whose behalf connections are taken; None: the service's own, or everybody's where nobody is told apart.
@@ -132,13 +140,13 @@ connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_sh
 
 
 @asynccontextmanager
-async def _turn(semaphore: asyncio.Semaphore | None) -> AsyncGenerator[None]:
+async def _turn(semaphore: asyncio.Semaphore | None, limit_seconds: float) -> AsyncGenerator[None]:
     """Waits until the caller has fewer connections than it may. Raises DatabaseBusyError."""
     if semaphore is None:
         yield
         return
     try:
-        async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
+        async with asyncio.timeout(limit_seconds):
             await semaphore.acquire()
     except TimeoutError as error:
         raise DatabaseBusyError from error
@@ -162,8 +170,13 @@ class Database:
 
     def share(self) -> ConnectionShare:
         """For one caller: half of the connections."""
-        reads, writes = self.reads.get_max_size(), self.writes.get_max_size()
-        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2))
+        reads, writes, watches = (pool.get_max_size() for pool in (self.reads, self.writes, self.watches))
+        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2), watches=max(1, watches // 2))
+
+    @property
+    def operations_at_once(self) -> int:
+        """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
+        return self.operations.get_max_size()
 
     def connections(self) -> dict[str, tuple[int, int]]:
         """How many connections each pool has, busy and idle."""
@@ -181,7 +194,7 @@ class Database:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
         share = connection_share.get()
         async with (
-            _turn(share and share.reads),
+            _turn(share and share.reads, ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             yield connection
@@ -192,7 +205,11 @@ class Database:
 
         Raises DatabaseUnavailableError or DatabaseBusyError.
         """
-        async with _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection:
+        share = connection_share.get()
+        async with (
+            _turn(share and share.watches, CATCH_UP_TIMEOUT_SECONDS),
+            _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -203,7 +220,7 @@ class Database:
         """
         share = connection_share.get()
         async with (
-            _turn(share and share.writes),
+            _turn(share and share.writes, ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             with _refused_if_too_long():
@@ -259,7 +276,7 @@ async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Databas
         _pool(url, MERGE_SETTINGS, size=2) as merges,
         _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
         _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
-        _pool(url, WRITE_SETTINGS, size=2, command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
+        _pool(url, WRITE_SETTINGS, size=_share(3, workers), command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations)
 

@@ -1,7 +1,7 @@
 """The queue of jobs, each of which carries an operation: the library's, on a connection of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,6 @@ ENTRYPOINT = "operation"
 HEARTBEAT_SECONDS = 10.0
 # How often is looked for those; of new ones, a notification tells.
 POLL_SECONDS = 3.0
-JOBS_AT_ONCE = 2
 
 Execute = Callable[[str], Awaitable[None]]
 
@@ -45,10 +44,15 @@ class _Manager(QueueManager):
         """Nothing: migrations made all of it, and asking for each column took longer than the rest of a start."""
 
 
-async def enqueue(connection: "Connection", operation_id: str) -> None:
-    """Asks for the operation to be carried out, once the transaction is committed, unless that was asked for."""
+async def enqueue(connection: "Connection", operation_ids: Sequence[str]) -> None:
+    """Asks for the operations to be carried out, once the transaction is committed, unless that was asked for."""
+    number = len(operation_ids)
     await _queries(connection).enqueue(
-        [ENTRYPOINT], [operation_id.encode()], [0], dedupe_key=[operation_id], on_conflict="skip"
+        [ENTRYPOINT] * number,
+        [operation_id.encode() for operation_id in operation_ids],
+        [0] * number,
+        dedupe_key=list(operation_ids),
+        on_conflict="skip",
     )
 
 
@@ -56,9 +60,10 @@ def _queries(connection: "Connection") -> Queries:
     return Queries.from_asyncpg_connection(connection)  # pyright: ignore[reportArgumentType]
 
 
-async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
-    """Carries out jobs until stop is set and those under way have ended, which they are to do soon: execute takes the
-    id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError or WriteConflictError.
+async def run_jobs(url: str, execute: Execute, stop: asyncio.Event, *, at_once: int) -> None:
+    """Carries out jobs, at_once of them, until stop is set and those under way have ended, which they are to do soon:
+    execute takes the id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError or
+    WriteConflictError.
     """
     with translated_errors():
         connection = await asyncpg.connect(
@@ -68,14 +73,14 @@ async def run_jobs(url: str, execute: Execute, stop: asyncio.Event) -> None:
             server_settings=COMMON_SETTINGS,
         )
         try:
-            await _run_jobs(connection, execute, stop)
+            await _run_jobs(connection, execute, stop, at_once=at_once)
         except FailingListenerError as error:
             raise DatabaseUnavailableError from error
         finally:
             connection.terminate()
 
 
-async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Event) -> None:
+async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Event, *, at_once: int) -> None:
     manager = _Manager(_queries(connection))
 
     @manager.entrypoint(ENTRYPOINT)
@@ -92,7 +97,7 @@ async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Ev
         await manager.run(
             dequeue_timeout=timedelta(seconds=POLL_SECONDS),
             batch_size=1,
-            max_concurrent_tasks=JOBS_AT_ONCE,
+            max_concurrent_tasks=at_once,
             heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
             log_aggregation_interval=timedelta(0),
             shutdown_on_listener_failure=True,

@@ -224,9 +224,31 @@ async def give_back(connection: "Connection", run: Run) -> None:
     await connection.execute(_SQL["give_back"], run.operation_id, run.name)
 
 
-async def without_job(connection: "Connection", *, limit: int) -> list[str]:
-    """The ids of operations that nobody would ever carry out, for their jobs are lost."""
-    return [row["id"] for row in await connection.fetch(_SQL["without_job"], limit)]
+async def lock_queue_of(connection: "Connection", actor: str) -> None:
+    """Keeps others, until the end of the transaction, from giving jobs to operations of the actor."""
+    await connection.execute(_SQL["lock_queue_of"], actor)
+
+
+async def count_unended(connection: "Connection", actor: str) -> int:
+    """How many operations of the actor wait or run."""
+    return await connection.fetchval(_SQL["count_unended"], actor)
+
+
+async def due(connection: "Connection", actor: str, *, at_once: int | None) -> list[str]:
+    """The ids of operations of the actor that are to get jobs, the oldest first, so that at_once have one; None: all
+    that wait or run are to have one.
+    """
+    return [row["id"] for row in await connection.fetch(_SQL["due"], actor, at_once)]
+
+
+async def actor_of(connection: "Connection", operation_id: str) -> str | None:
+    """Who began the operation; None if it is gone."""
+    return await connection.fetchval(_SQL["actor_of"], operation_id)
+
+
+async def actors_without_job(connection: "Connection") -> list[str]:
+    """Who has operations without a job: they wait for others of the same actor, or their jobs are lost."""
+    return [row["actor"] for row in await connection.fetch(_SQL["actors_without_job"])]
 
 
 async def standing(connection: "Connection", run: Run) -> OperationState:

@@ -74,15 +74,38 @@ WHERE id = $1 AND state IN ('PENDING', 'RUNNING');
 UPDATE operations SET attempt_count = attempt_count - 1, next_attempt_time = now(), update_time = now()
 WHERE id = $1 AND run = $2 AND end_time IS NULL;
 
--- name: without_job
--- Those that wait or run, and have been silent for a minute, while no job is there that would carry them.
-SELECT id FROM operations
+-- name: lock_queue_of
+-- Nobody else changes until the end of the transaction which operations of the actor have jobs.
+SELECT pg_advisory_xact_lock(hashtextextended('operations of ' || $1::text, 0));
+
+-- name: count_unended
+SELECT count(*) FROM operations WHERE actor = $1 AND end_time IS NULL AND state <> 'STAGING';
+
+-- name: due
+-- Those of an actor that are to get jobs now, so that $2 have one; null: all of them. One that is not new lost its job if it is silent.
+WITH unended AS (
+    SELECT
+        id, state, create_time, update_time, EXISTS (
+            SELECT FROM pgqueuer WHERE pgqueuer.dedupe_key = operations.id AND pgqueuer.status IN ('queued', 'picked')
+        ) AS has_job
+    FROM operations
+    WHERE actor = $1 AND end_time IS NULL AND state <> 'STAGING'
+)
+SELECT id FROM unended
+WHERE NOT has_job AND (state = 'PENDING' OR update_time < now() - interval '1 minute')
+ORDER BY create_time, id
+LIMIT CASE WHEN $2::bigint IS NOT NULL THEN greatest(0, $2 - (SELECT count(*) FROM unended WHERE has_job)) END;
+
+-- name: actor_of
+SELECT actor FROM operations WHERE id = $1;
+
+-- name: actors_without_job
+-- Who has operations that wait or run, and have been silent for a minute, while no job is there that would carry them.
+SELECT DISTINCT actor FROM operations
 WHERE end_time IS NULL AND state <> 'STAGING' AND update_time < now() - interval '1 minute'
     AND NOT EXISTS (
         SELECT FROM pgqueuer WHERE pgqueuer.dedupe_key = operations.id AND pgqueuer.status IN ('queued', 'picked')
-    )
-ORDER BY id
-LIMIT $1;
+    );
 
 -- name: standing
 SELECT state FROM operations WHERE id = $1 AND run = $2;

@@ -1,8 +1,8 @@
 """Watches: the request, and messages encoded once for all the streams that get the same."""
 
-import asyncio
 import json
 from collections.abc import Iterator
+from functools import partial
 
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
@@ -15,11 +15,13 @@ from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.feed import History
-from configsvc.watch import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
+from configsvc.large_answers import LargeAnswers
+from configsvc.watch import WatchRequest
+from configsvc.watch_messages import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
 from configsvc.wire.content import struct_of
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
-from configsvc.wire.responses import MESSAGE_LIMIT_BYTES, grouped
+from configsvc.wire.responses import grouped
 
 MAX_SELECTORS = 100
 MAX_SELECTOR_KEYS = 1000
@@ -27,11 +29,6 @@ MAX_EPOCH_LENGTH = 100
 DEFAULT_PROGRESS_SECONDS = 10.0
 LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
-# Enough for the watches that are up to date; one that is behind encodes for itself.
-REMEMBERED_MESSAGES = 256
-REMEMBERED_BYTES = 16 * 1024 * 1024
-# Encoding holds the event loop up: some 10 ms for so many.
-EVENTS_AT_ONCE = 256
 
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
@@ -84,39 +81,24 @@ def _progress_interval(request: WatchConfigurationsRequest, violations: Violatio
 
 
 class WatchEncoder:
-    """Makes the bytes of watch messages; those that go to many streams are made once."""
+    """Makes the bytes of watch messages; large ones beside the event loop."""
 
-    def __init__(self) -> None:
-        self._remembered: dict[CommitMessage, tuple[bytes, ...]] = {}
-        self._turn = asyncio.Lock()
-        self.remembered_bytes = 0
+    def __init__(self, large: LargeAnswers) -> None:
+        self._large = large
 
     async def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
         """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
         match message:
-            case CommitMessage(shared=True):
-                return self._remembered.get(message) or await self._encoded_once(history, message)
             case CommitMessage():
-                return await _encoded_commit(history, message)
+                make = partial(_commit, history.epoch, message)
+                # Of those who wait for the same, the first has it made, and the others find it when it is their turn.
+                return await self._large.made(make, lambda: message.encoded) if message.is_large else make()
             case ExistingMessage():
-                return _existing(history.epoch, message)
+                make = partial(_existing, history.epoch, message)
+                return await self._large.made(make) if message.is_large else make()
             case ProgressMessage(revision=revision, synced=synced):
                 response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
                 return (response.SerializeToString(),)
-
-    async def _encoded_once(self, history: History, message: CommitMessage) -> tuple[bytes, ...]:
-        # Who comes while it is being encoded waits for that, and goes on with it if its watch ends.
-        async with self._turn:
-            known = self._remembered.get(message)
-            return known or self._remember(message, await _encoded_commit(history, message))
-
-    def _remember(self, message: CommitMessage, encoded: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        self._remembered[message] = encoded
-        self.remembered_bytes += sum(map(len, encoded))
-        while self.remembered_bytes > REMEMBERED_BYTES or len(self._remembered) > REMEMBERED_MESSAGES:
-            forgotten = self._remembered.pop(next(iter(self._remembered)))
-            self.remembered_bytes -= sum(map(len, forgotten))
-        return encoded
 
 
 def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
@@ -133,29 +115,23 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
-async def _encoded_commit(history: History, message: CommitMessage) -> tuple[bytes, ...]:
-    bodies = [b""]
-    for start in range(0, len(message.events), EVENTS_AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        for group in grouped(_events(message, start)):
-            body = WatchConfigurationsResponse(events=group).SerializeToString()
-            if len(bodies[-1]) + len(body) > MESSAGE_LIMIT_BYTES and bodies[-1]:
-                bodies.append(b"")
-            # The bytes of two messages after each other are those of a message with the fields of both.
-            bodies[-1] += body
+def _commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
     part = message.part
+    bodies = [WatchConfigurationsResponse(events=group).SerializeToString() for group in grouped(_events(message))] or [
+        b""
+    ]
+    # The bytes of two messages after each other are those of a message with the fields of both.
     return tuple(
         WatchConfigurationsResponse(
-            revision=part.revision, epoch=history.epoch, more=part.more or number < len(bodies)
+            revision=part.revision, epoch=epoch, more=part.more or number < len(bodies)
         ).SerializeToString()
         + body
         for number, body in enumerate(bodies, start=1)
     )
 
 
-def _events(message: CommitMessage, start: int) -> Iterator[ConfigurationEvent]:
-    for place, event_type in message.events[start : start + EVENTS_AT_ONCE]:
+def _events(message: CommitMessage) -> Iterator[ConfigurationEvent]:
+    for place, event_type in message.events:
         yield _event(message.part.changes[place], event_type, with_config=message.with_config)
 
 

@@ -10,7 +10,7 @@ import pytest
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configsvc.feed import RING_LIMIT_BYTES
 from configsvc.rpc.server import OPTIONS
-from configsvc.wire.watches import REMEMBERED_BYTES
+from configsvc.watch_messages import REMEMBERED_BYTES
 from tests.log.reading import Session, application, head
 from tests.process.running import serving
 from tests.proxy import proxied_address

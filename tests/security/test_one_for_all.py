@@ -12,9 +12,18 @@ import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationItem,
+    ConfigurationWrite,
+)
+from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
 from configsvc.cache import Cache
+from configsvc.content_checks import Check, ContentChecks
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
+from configsvc.domain.faults import Fault
 from configsvc.domain.models import IdRef
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
@@ -23,9 +32,9 @@ from configsvc.storage.database import ConnectionShare, connection_share, open_d
 from configsvc.write_plan import Alone
 from configsvc.writes import turn_of
 from tests.log.reading import Session
-from tests.security.people import Person, as_, make
+from tests.security.people import ROOT, Person, as_, create, make
 from tests.security.tokens import oidc_settings
-from tests.service import reason_of, running_service
+from tests.service import reason_of, running_service, struct
 
 SOMETHING = IdRef(id="01ARZ3NDEKTSV4RRFFQ69G5FAV")
 LIMIT_SECONDS = 20.0
@@ -33,7 +42,7 @@ LIMIT_SECONDS = 20.0
 
 def test_calls_that_may_last_are_few_of_each_kind() -> None:
     limits = Limits(calls_per_second=0, calls_burst=1, calls_at_once=1, watches_per_caller=1, watches_per_process=1)
-    share = Share(limits, ConnectionShare(reads=1, writes=1))
+    share = Share(limits, ConnectionShare(reads=1, writes=1, watches=1))
     held = [share.lasting("export") for _ in range(LASTING_CALLS)]
     for one in held:
         one.__enter__()
@@ -132,7 +141,7 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
     database: Any = SimpleNamespace(merge=nothing)
     joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
     merged = MergedWrites(database, joint)
-    shares = {name: ConnectionShare(reads=1, writes=1) for name in ("a", "b")}
+    shares = {name: ConnectionShare(reads=1, writes=1, watches=1) for name in ("a", "b")}
 
     async def write(name: str) -> None:
         connection_share.set(shares[name])
@@ -148,3 +157,65 @@ def test_nobody_waits_in_the_queue_of_another() -> None:
     mine: Any = SimpleNamespace(actor="user:mine")
     other: Any = SimpleNamespace(actor="user:other")
     assert turn_of(mine, "shop") != turn_of(other, "shop")
+
+
+async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
+    """Of three of one caller, another's waits for the first alone."""
+    began: list[str] = []
+    ends: dict[str, asyncio.Event] = {}
+
+    async def call_once(_: object, __: object, text: str, ___: float) -> tuple[()]:
+        began.append(text)
+        await ends.setdefault(text, asyncio.Event()).wait()
+        return ()
+
+    pool: Any = SimpleNamespace(call_once=call_once)
+    checks = ContentChecks(pool)
+    greedy, polite = ConnectionShare(reads=1, writes=1, watches=1), ConnectionShare(reads=1, writes=1, watches=1)
+
+    async def check(share: ConnectionShare, text: str) -> None:
+        connection_share.set(share)
+        slow: Any = SimpleNamespace(compiled=SimpleNamespace(documents=b""), text=text)
+        assert await checks.faults(slow) == ()
+
+    async def end(text: str) -> None:
+        while text not in began:  # noqa: ASYNC110  # it is the next
+            await asyncio.sleep(0)
+        ends[text].set()
+
+    async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
+        for number in range(3):
+            tasks.create_task(check(greedy, f"greedy {number}"))
+        await asyncio.sleep(0)
+        tasks.create_task(check(polite, "polite"))
+        for text in ("greedy 0", "polite", "greedy 1", "greedy 2"):
+            await end(text)
+    assert began == ["greedy 0", "polite", "greedy 1", "greedy 2"]
+
+
+async def test_what_is_validated_for_a_caller_counts_as_its_own(
+    database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Single writes, batches and versions of schemas alike."""
+    monkeypatch.setattr("configsvc.content_checks.STEPS_AT_ONCE", 0)
+    shares: list[ConnectionShare | None] = []
+
+    async def faults(_: ContentChecks, __: Check) -> tuple[Fault, ...]:
+        shares.append(connection_share.get())
+        return ()
+
+    monkeypatch.setattr(ContentChecks, "faults", faults)
+    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+        await make(service, psql, "one", Person(name="e", role=Role.EDITOR, application="one"))
+        new = CreateSchemaRequest(name="any", document=struct({}))
+        await service.schemas.CreateSchema(new, metadata=as_(ROOT))
+        pin = SchemaVersionRef(schema="any")
+        await create(service, "one", "web", {}, schema=pin)
+        change = ConfigurationItem(application="one", name="api", config=struct({}), schema=pin)
+        batch = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(upsert=change)])
+        await service.configurations.BatchWriteConfigurations(batch, metadata=as_(ROOT))
+        check = CheckSchemaVersionRequest(name="any", document=struct({}))
+        await service.schemas.CheckSchemaVersion(check, metadata=as_(ROOT))
+    assert len(shares) >= 3
+    assert None not in shares
+    assert len(set(shares)) == 1

@@ -21,7 +21,7 @@ LIMITS = Limits(calls_per_second=10, calls_burst=3, calls_at_once=5, watches_per
 
 
 def connections() -> ConnectionShare:
-    return ConnectionShare(reads=1, writes=1)
+    return ConnectionShare(reads=1, writes=1, watches=1)
 
 
 class Clock:

@@ -1,11 +1,10 @@
 """What one watch makes of what wakes it, and what is remembered for those alike."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from configsvc import watch as module
+from configsvc import follower, watch_messages
 from configsvc.bindings import Bindings
 from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
@@ -13,11 +12,10 @@ from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingD
 from configsvc.domain.models import NameRef, Operation
 from configsvc.domain.selection import Selection
 from configsvc.feed import Feed, History
-from configsvc.watch import Audience, Follower, Progress, Quiet, Sending, Watches, WatchMessage
+from configsvc.follower import Follower, Progress, Quiet, Sending
+from configsvc.watch_messages import Audience, Audiences, WatchMessage
 from tests.domain.test_selection import EVERYTHING, NOW, change, selector
 from tests.log.reading import LIMIT_SECONDS
-
-NO_DATABASE: Any = None
 
 
 def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
@@ -32,8 +30,12 @@ def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:
     )
 
 
-def may_go_on() -> None:
-    """Lets a watch read whatever it wants."""
+async def write(_: bytes) -> None:
+    pass
+
+
+async def read_on(_: Position) -> tuple[CommitPart, ...]:
+    raise AssertionError("all that there is is in the ring")
 
 
 @pytest.mark.parametrize(("end", "error"), [("history", EpochChangedError), ("stop", ShuttingDownError)])
@@ -45,15 +47,16 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
     await feed._go_to(History("old"), 5, None)
     sent: list[WatchMessage] = []
 
-    async def send(message: WatchMessage) -> None:
+    async def encode(_: History, message: WatchMessage) -> tuple[bytes, ...]:
         sent.append(message)
+        return ()
 
-    with Quiet(LIMIT_SECONDS) as quiet:
+    with Quiet(feed, LIMIT_SECONDS) as quiet:
         audience = Audience(EVERYTHING, with_config=True)
-        sending = Sending(Progress(0), send)
-        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, may_go_on, sending)
+        sending = Sending(Progress(0), feed.history, encode, write)
+        watch = Follower(feed, Audiences(), audience, quiet, read_on, sending)
         # The feed is two revisions behind the head.
-        following = asyncio.create_task(follower.follow(5, 7))
+        following = asyncio.create_task(watch.follow(5, 7))
         async with asyncio.timeout(LIMIT_SECONDS):
             while not len(feed._waiters):  # noqa: ASYNC110  # it can only be asked
                 await asyncio.sleep(0)
@@ -73,18 +76,18 @@ async def stop_ahead(feed: Feed) -> None:
 async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> None:
     feed = Feed("", Cache(0), Bindings(None))
     await feed._go_to(History("old"), 0, None)
-    parts = [part(revision, changes=module.PASSED_AT_ONCE) for revision in range(1, 11)]
+    parts = [part(revision, changes=follower.PASSED_AT_ONCE) for revision in range(1, 11)]
     for one in parts:
         feed._append(one)
 
-    async def send(message: WatchMessage) -> None:
-        pass
+    async def encode(_: History, __: WatchMessage) -> tuple[bytes, ...]:
+        return ()
 
-    with Quiet(LIMIT_SECONDS) as quiet:
+    with Quiet(feed, LIMIT_SECONDS) as quiet:
         audience = Audience(Selection(selectors=(selector(NameRef(name="bank")),)), with_config=True)
-        sending = Sending(Progress(0), send)
-        follower = Follower(Watches(NO_DATABASE, feed), feed, feed.history, audience, quiet, may_go_on, sending)
-        following = asyncio.create_task(follower.follow(0, 0))
+        sending = Sending(Progress(0), feed.history, encode, write)
+        watch = Follower(feed, Audiences(), audience, quiet, read_on, sending)
+        following = asyncio.create_task(watch.follow(0, 0))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):
             while not len(feed._waiters):
@@ -98,11 +101,14 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
 async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_parts_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "REMEMBERED_WEIGHT_BYTES", 1000)
-    watches = Watches(NO_DATABASE, Feed("", Cache(0), Bindings(None)))
+    monkeypatch.setattr(watch_messages, "REMEMBERED_BYTES", 1000)
+    audiences = Audiences()
     audience = Audience(EVERYTHING, with_config=True)
     audience.size = 2
     for revision in range(1, 101):
-        message = watches.message(recent := part(revision, weight=300), audience)
-        assert watches.message(recent, audience) is message
-    assert sum(message.part.weight for message in watches._messages.values()) == 900
+        message = audiences.message(recent := part(revision, weight=200), audience)
+        assert audiences.message(recent, audience) is message
+        audiences.keep(message, audience, (bytes(100),))
+    kept = audiences._messages.values()
+    assert (sum(message.part.weight for message in kept), audiences.remembered_bytes) == (600, 900)
+    assert all(message.encoded for message in kept)

@@ -32,11 +32,11 @@ async def test_a_commit_larger_than_any_page_of_the_log_arrives_whole(
     validate(recording, await read_history(database_url))
 
 
-async def test_a_commit_that_is_read_and_encoded_in_slices_arrives_in_one_message(
+async def test_a_commit_that_is_read_in_slices_and_encoded_elsewhere_arrives_in_one_message(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.storage.log.RECORDS_AT_ONCE", 7)
-    monkeypatch.setattr("configsvc.wire.watches.EVENTS_AT_ONCE", 3)
+    monkeypatch.setattr("configsvc.watch_messages.LARGE_BYTES", 300)
     await application(psql)
     # The first two are told the same, which is encoded once.
     async with recorded(service) as one, recorded(service) as other, recorded(service, watching(selector())) as third:
