@@ -34,20 +34,20 @@ class ExistingMessage:
 @dataclass(slots=True, kw_only=True, eq=False)
 class CommitMessage:
     """What a part of a commit is to a watch: places in its changes, and what each of them means. A shared one goes to
-    all watches of an audience. bytes is what is written of it, about; encoded is that itself, once it was made.
+    all watches of an audience. size_bytes is what is written of it, about; encoded is that itself, once it was made.
     """
 
     part: CommitPart
     events: tuple[tuple[int, EventType], ...]
     with_config: bool
     shared: bool
-    bytes: int
+    size_bytes: int
     encoded: tuple[bytes, ...] = ()
 
     @property
     def is_large(self) -> bool:
         """Whether it takes long to be encoded."""
-        return self.bytes > LARGE_BYTES
+        return self.size_bytes > LARGE_BYTES
 
     @property
     def memory_bytes(self) -> int:
@@ -82,11 +82,11 @@ class Audience:
         events = picked(self.selection, part.changes)
         contents = (part.changes[place].content_bytes for place, _ in events) if self.with_config else ()
         size = RECORD_BYTES * len(events) + sum(contents)
-        return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared, bytes=size)
+        return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared, size_bytes=size)
 
     def is_much_for_each(self, message: CommitMessage) -> bool:
         """Whether what waits for clients is large, though watches alike have it in common."""
-        return message.bytes > LARGE_BYTES * (self.size if message.shared else 1)
+        return message.size_bytes > LARGE_BYTES * (self.size if message.shared else 1)
 
 
 class Audiences:
