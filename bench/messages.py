@@ -17,6 +17,7 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationWrite,
     CreateConfigurationRequest,
     GetConfigurationRequest,
+    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
@@ -106,6 +107,12 @@ def versions(name: str, page_size: int, *, full: bool = False, page_token: str =
         page_token=page_token,
     )
     return Call(path=SERVICE + "ListConfigurationVersions", request=request.SerializeToString())
+
+
+def list_of(application: str) -> Call:
+    """Lists the configurations of an application, with their contents."""
+    request = ListConfigurationsRequest(application=ApplicationRef(name=application), page_size=1000)
+    return Call(path=f"{SERVICE}ListConfigurations", request=request.SerializeToString())
 
 
 def update() -> Call:
