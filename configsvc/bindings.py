@@ -104,9 +104,15 @@ class Bindings:
         lost = [(standing, needed) for standing in self._standing for needed in standing.lost()]
         if lost:
             # The deletion of the application is yet to be told. Who lost the role before is not told what came between.
-            held = await held_to_the_end({needed.application_id for _, needed in lost if needed.application_id})
+            try:
+                held = await held_to_the_end({needed.application_id for _, needed in lost if needed.application_id})
+            except DatabaseUnavailableError:
+                # Whatever it was that took so long, they end: the others must not wait for it again and again.
+                held = ()
             for standing, needed in lost:
-                if not standing.held(needed, held):
+                if standing.held(needed, held):
+                    standing.forget(needed)
+                else:
                     standing.end(PermissionDeniedError("the role that this stream was opened with is no longer held"))
 
     @contextmanager
@@ -154,6 +160,10 @@ class Standing:
     def need(self, role: Role, application_id: str | None) -> None:
         """It goes on as long as the role is held for the application; None: for all of them."""
         self._needs.add(Need(role, application_id))
+
+    def forget(self, needed: Need) -> None:
+        """It goes on without it."""
+        self._needs.discard(needed)
 
     def lost(self) -> list[Need]:
         """What it needs and does not have any more."""

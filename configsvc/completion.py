@@ -1,6 +1,7 @@
 """What goes on when its caller goes away."""
 
 import asyncio
+from contextlib import suppress
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -14,8 +15,10 @@ async def completed(work: asyncio.Future[Answer]) -> Answer:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         work.add_done_callback(_look)
-        if not work.done():
-            await asyncio.wait((work,))
+        while not work.done():
+            # Whoever cancels it again, as well.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((work,))
         raise
 
 

@@ -23,7 +23,7 @@ STEPS_AT_ONCE = 3_200_000
 STEPS_EXPLAINED_AT_ONCE = 1_000
 EXPLANATION_STEPS = STEPS_AT_ONCE // 20
 LIMIT_CPU_SECONDS = 1.0
-# What is before this one is of another caller each: a process that is started, and what it does in a second.
+# A second of what is before this one, be it of its own caller, and a process that is started for it.
 WAIT_SECONDS = 4.0
 
 _LIMIT = Fault(

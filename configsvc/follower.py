@@ -1,16 +1,20 @@
 """How one watch goes on, once it has its snapshot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.feed import Feed, History
 from configsvc.storage.database import connection_share
 from configsvc.waiters import Topics, Waiter
 from configsvc.watch_messages import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
+
+if TYPE_CHECKING:
+    from configsvc.places import Places
 
 # How many changes without anything for it a watch passes over before it lets others go on.
 PASSED_AT_ONCE = 256
@@ -40,28 +44,42 @@ class Progress:
 class Sending:
     """Sends the messages of one watch of a history, and knows whether the client keeps it waiting."""
 
-    __slots__ = ("_encode", "_write", "history", "progress")
+    __slots__ = ("_encode", "_places", "_write", "history", "progress")
 
     def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
         self.progress = progress
         self.history = history
         self._encode = encode
         self._write = write
+        self._places: Places | None = None
 
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """The time in which something large waits for the client. See `Places.place`."""
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """The time in which something large is made and waits for the client: of each caller a few at once."""
         share = connection_share.get()
-        return share.unread.place() if share else nullcontext()
+        if share is None:
+            yield
+            return
+        async with share.unread.place():
+            self._places = share.unread
+            try:
+                yield
+            finally:
+                self._places = None
 
     async def encode(self, message: WatchMessage) -> tuple[bytes, ...]:
         """What is to be written, which is all that is to be kept until then."""
         return await self._encode(self.history, message)
 
     async def write(self, encoded: Iterable[bytes]) -> None:
-        """Returns when the client can take more."""
+        """Returns when the client can take more. Raises RateLimitedError, see `Places.unread`."""
         self.progress.state = WatchState.BLOCKED
         for piece in encoded:
-            await self._write(piece)
+            if self._places:
+                async with self._places.unread():
+                    await self._write(piece)
+            else:
+                await self._write(piece)
         self.progress.state = WatchState.BEHIND
 
 
@@ -204,7 +222,8 @@ class Follower:
         message = self._audiences.message(part, self._audience)
         if not self._go_past(part, message):
             await self._let_others_go_on()
-        elif self._audience.is_much_for_each(message):
+        elif message.is_large:
+            # However many are told the same: gRPC copies it for each.
             async with self._sending.place():
                 encoded = message.encoded or await self._encode(message)
                 del part, message

@@ -61,9 +61,12 @@ async def purge_requests(database: "Database") -> None:
 
 async def enqueue_again(database: "Database") -> None:
     """Asks again for operations to be carried out whose jobs are lost. Raises what `Database.write` raises."""
-    async with database.write() as connection, transaction(connection):
+    async with database.write() as connection:
+        # A transaction for each, which holds but one lock that others may wait for.
         for actor in await operations.actors_without_job(connection):
-            for operation_id in await operation_queue.enqueue_due(connection, actor):
+            async with transaction(connection):
+                enqueued = await operation_queue.enqueue_due(connection, actor)
+            for operation_id in enqueued:
                 log.warning("an operation had lost its job", operation=operation_id)
 
 

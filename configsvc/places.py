@@ -1,4 +1,4 @@
-"""Places for what is large and waits for clients: one that does not read is not waited for without end."""
+"""Places for what is large and waits for clients: none that does not read has one for ever while others wait for it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,51 +6,54 @@ from contextlib import asynccontextmanager
 
 from configsvc.domain.errors import RateLimitedError
 
-# How long somebody may have a place while others wait for one.
-HELD_SECONDS = 10.0
-WAIT_SECONDS = 30.0
+# How long a client may take to read a message while others wait for its place, and how often is looked after that.
+UNREAD_SECONDS = 10.0
+LOOK_SECONDS = 1.0
 
 
 class Places:
-    """A number of places. Who finds none free asks who has had one for longest to give it up."""
+    """A number of places. Who waits for one gets it in turn, for those of clients that do not read are taken back."""
 
     def __init__(self, number: int) -> None:
         self._free = asyncio.Semaphore(number)
-        # Since when each is held, the one held for longest first.
-        self._held: dict[asyncio.Timeout, float] = {}
+        self._waiting = 0
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
-        """The time in which a place is held. Raises RateLimitedError where none gets free, or where this one was held
-        for long and others wait for it.
-        """
-        await self._take()
-        held = asyncio.timeout(None)
+        """The time in which a place is held."""
+        self._waiting += 1
         try:
-            async with held:
-                self._held[held] = asyncio.get_running_loop().time()
-                try:
-                    yield
-                finally:
-                    del self._held[held]
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @asynccontextmanager
+    async def unread(self) -> AsyncGenerator[None]:
+        """The time in which a client, which has a place, is waited for to read one message. Raises RateLimitedError
+        when it takes long and others wait for a place.
+        """
+        loop = asyncio.get_running_loop()
+        reading = asyncio.timeout(None)
+
+        def look() -> None:
+            nonlocal timer
+            if self._waiting:
+                reading.reschedule(loop.time())
+            else:
+                timer = loop.call_later(LOOK_SECONDS, look)
+
+        timer = loop.call_later(UNREAD_SECONDS, look)
+        try:
+            async with reading:
+                yield
         except TimeoutError as error:
-            if held.expired():
+            if reading.expired():
                 text = "the client does not read, and other watches of its caller wait"
                 raise RateLimitedError(text, retry_seconds=1.0) from error
             raise
         finally:
-            self._free.release()
-
-    async def _take(self) -> None:
-        if self._free.locked():
-            self._ask_for_one()
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise RateLimitedError("too many other watches of the caller are not read", retry_seconds=1.0) from error
-
-    def _ask_for_one(self) -> None:
-        asked = next((held for held in self._held if held.when() is None), None)
-        if asked:
-            asked.reschedule(max(asyncio.get_running_loop().time(), self._held[asked] + HELD_SECONDS))
+            timer.cancel()

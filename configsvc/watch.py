@@ -169,17 +169,17 @@ class Watches:
             return (await log.page_from(connection, position)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]], check: Check) -> Answer:
-        """Reads again when the database is back, for a watch outlives its absence.
+        """Reads when the database is there, and again when it is back, for a watch outlives its absence.
 
         Raises DatabaseUnavailableError if the feed can read and this cannot, and what check raises.
         """
         for _ in range(READ_TRIES):
+            await self._feed.wait_live()
             check()
             try:
                 return await read()
             except DatabaseUnavailableError:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
-                await self._feed.wait_live()
         check()
         return await read()
 

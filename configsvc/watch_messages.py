@@ -84,10 +84,6 @@ class Audience:
         size = RECORD_BYTES * len(events) + sum(contents)
         return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared, size_bytes=size)
 
-    def is_much_for_each(self, message: CommitMessage) -> bool:
-        """Whether what waits for clients is large, though watches alike have it in common."""
-        return message.size_bytes > LARGE_BYTES * (self.size if message.shared else 1)
-
 
 class Audiences:
     """The audiences of all watches, and what the last parts of commits are to them."""

@@ -115,12 +115,12 @@ class Method:
         self.metrics.count(code)
         self._tell(logging.INFO, code, call, **more)
 
-    def tell_refusal(self, code: str, call: Call, **more: str) -> None:
+    def tell_refusal(self, code: str, call: Call, reason: str = "", **more: str) -> None:
         """Logs a call that was refused, unless one like it was logged a moment ago."""
         self.metrics.count(code)
         who = call.actor or call.context.peer().rpartition(":")[0]
-        if self._refusals.is_told(Kind(method=self._name, code=code, who=who)):
-            self._tell(level_of(code), code, call, **more)
+        if self._refusals.is_told(Kind(method=self._name, code=code, reason=reason, who=who)):
+            self._tell(level_of(code), code, call, reason=reason, **more)
 
     def _tell(self, level: int, code: str, call: Call, **more: str) -> None:
         log.log(

@@ -18,10 +18,13 @@ DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class Kind(NamedTuple):
-    """What refused calls have in common. who: the caller or, where nobody is known, the host of the peer."""
+    """What refused calls have in common. reason: the kind of the error. who: the caller or, where nobody is known, the
+    host of the peer.
+    """
 
     method: str
     code: str
+    reason: str
     who: str
 
 

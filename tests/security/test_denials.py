@@ -96,7 +96,7 @@ async def test_of_refused_calls_alike_the_first_is_logged_and_the_others_are_cou
 
 
 def kind(who: int | str, code: str = "UNAUTHENTICATED") -> Kind:
-    return Kind(method=CREATE, code=code, who=str(who))
+    return Kind(method=CREATE, code=code, reason="", who=str(who))
 
 
 async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from configapi.v1.configuration_service_pb2 import ExportConfigurationsRequest, ImportConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
@@ -20,7 +21,7 @@ from tests.bulk.operating import item
 from tests.log.reading import Session
 from tests.security.people import ROOT, Person, Target, as_, make, unbind, until_known
 from tests.security.tokens import oidc_settings
-from tests.service import LIMIT_SECONDS, Service, running_service
+from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
 from tests.watch.changing import fill, selector, watching
 from tests.watch.recording import Recorder
 
@@ -42,6 +43,7 @@ async def stick(feed_is: pytest.MonkeyPatch, service: Service, psql: Session) ->
     await psql.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'configsvc feed'"
     )
+    await wait_for_health(service, HealthCheckResponse.NOT_SERVING)
     feed_is.setattr("configsvc.bindings.STALENESS_LIMIT_SECONDS", -1.0)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.server.GetServerStatus(GetServerStatusRequest(), metadata=as_(ROOT))
@@ -63,8 +65,10 @@ async def staged(psql: Session) -> list[str]:
     return [row["name"] for row in await psql.fetch("SELECT name FROM operation_items ORDER BY name")]
 
 
-async def begun(service: Service, own: Target, psql: Session, more: asyncio.Event) -> tuple[list[Any], list[Any]]:
-    """Streams whose client has read the first message; and an upload that goes on when there is more, and a wait."""
+async def begun(service: Service, own: Target, psql: Session, more: asyncio.Event) -> tuple[Any, list[Any], list[Any]]:
+    """An export and watches whose client has read the first message; an upload that goes on when there is more, and a
+    wait.
+    """
 
     async def messages() -> AsyncGenerator[ImportConfigurationsRequest]:
         yield ImportConfigurationsRequest(items=[item("a")])
@@ -86,7 +90,8 @@ async def begun(service: Service, own: Target, psql: Session, more: asyncio.Even
             await asyncio.sleep(0.01)
     name, timeout = f"operations/{own.operation_id}", Duration(seconds=int(LIMIT_SECONDS))
     wait = service.operations.WaitOperation(WaitOperationRequest(name=name, timeout=timeout), metadata=metadata)
-    return streams, [upload, wait]
+    export, *watching_on = streams
+    return export, watching_on, [upload, wait]
 
 
 async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unnoticed(
@@ -101,18 +106,19 @@ async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unn
         quiet = Recorder(service, watching(selector(OWN, prefix=OWN)), metadata=as_(OWNER))
         await quiet.until_synced()
         more = asyncio.Event()
-        streams, others = await begun(service, own, psql, more)
+        export, behind, others = await begun(service, own, psql, more)
         with monkeypatch.context() as feed_is:
             await stick(feed_is, service, psql)
             await unbind(psql, OWNER)
             await psql.execute("UPDATE configurations SET config = '{}' WHERE name = 'shop-x'")
             more.set()
-            assert [await end_of(stream) for stream in streams] == [UNAVAILABLE] * len(streams)
+            assert await end_of(export) is UNAVAILABLE
             async with asyncio.timeout(LIMIT_SECONDS / 2):
                 assert [await call.code() for call in others] == [UNAVAILABLE] * len(others)
             assert await staged(psql) == ["a"]
             assert quiet.open
-        # What the feed hears first is that the role is gone.
+        # Watches outlive it. What the feed hears first is that the role is gone.
+        assert [await end_of(stream) for stream in behind] == [DENIED] * len(behind)
         assert (await quiet.until_error()).code() is DENIED
         assert not [event for event in quiet.recording.events if event.previous_version]
         await quiet.close()

@@ -82,34 +82,56 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
 async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
-    monkeypatch.setattr(places, "HELD_SECONDS", 0.01)
-    caller = ConnectionShare(reads=1, writes=1, watches=1)
+    caller = caller_with_one_place(monkeypatch)
     async with asyncio.timeout(LIMIT_SECONDS):
-        unread = asyncio.create_task(sent(caller, asyncio.Event()))
+        # The second generation no less than the first.
+        unread = [asyncio.create_task(sent(caller, asyncio.Event())) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.create_task(sent(caller, None))
-        with pytest.raises(RateLimitedError, match="does not read"):
-            await unread
+        for one in unread:
+            with pytest.raises(RateLimitedError, match="does not read"):
+                await one
 
 
 async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
-    monkeypatch.setattr(places, "HELD_SECONDS", 0.0)
-    caller, other = (ConnectionShare(reads=1, writes=1, watches=1) for _ in range(2))
+    caller, other = caller_with_one_place(monkeypatch), ConnectionShare(reads=1, writes=1, watches=1)
     read = asyncio.Event()
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
-        tasks.create_task(sent(caller, read))
+        unread = tasks.create_task(sent(caller, read))
         await asyncio.sleep(0)
         for share in (other, None, None):
             await tasks.create_task(sent(share, None))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not unread.done()
         read.set()
 
 
-async def sent(share: ConnectionShare | None, read: asyncio.Event | None) -> None:
-    """Sends something large for a watch of the caller, whose client reads it at some time, or at once."""
+async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_what_they_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caller, made = caller_with_one_place(monkeypatch), asyncio.Event()
+    async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
+        tasks.create_task(sent(caller, None, made))
+        await asyncio.sleep(0)
+        waiting = tasks.create_task(sent(caller, None))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        made.set()
+
+
+def caller_with_one_place(monkeypatch: pytest.MonkeyPatch) -> ConnectionShare:
+    monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
+    monkeypatch.setattr(places, "UNREAD_SECONDS", 0.0)
+    monkeypatch.setattr(places, "LOOK_SECONDS", 0.0)
+    return ConnectionShare(reads=1, writes=1, watches=1)
+
+
+async def sent(share: ConnectionShare | None, read: asyncio.Event | None, made: asyncio.Event | None = None) -> None:
+    """Sends something large for a watch, once it is made; its client reads it at some time, or at once."""
 
     async def encode(_: History, __: object) -> tuple[bytes, ...]:
         raise AssertionError
@@ -121,4 +143,6 @@ async def sent(share: ConnectionShare | None, read: asyncio.Event | None) -> Non
     connection_share.set(share)
     sending = Sending(Progress(0), History(""), encode, write)
     async with sending.place():
+        if made:
+            await made.wait()
         await sending.write((b"",))
