@@ -62,6 +62,8 @@ async def merged(service: Service, database: Connection) -> AsyncGenerator[list[
             await until_waiting(database, number + 1)
         yield writes
         later = [asyncio.ensure_future(write) for write in writes]
+        # They begin now; otherwise the call that follows would be the first.
+        await asyncio.sleep(0)
         # Answered after the writes have arrived, for they came before it on the same connection.
         await head(service)
     await asyncio.gather(*earlier)
