@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import (
     cloned_database,
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import asyncpg
 
 TEMPLATE = "template_migrated"
+
+# No test fails for the time that it takes: others use the machine too.
+settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
