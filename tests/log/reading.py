@@ -96,10 +96,10 @@ async def listening(url: str) -> AsyncGenerator[Bell]:
 @asynccontextmanager
 async def silenced_bells(session: Session) -> AsyncGenerator[None]:
     """Nobody hears of a commit."""
+    # First, and for good: those who commit meanwhile find one or the other, and that of the system before this one.
+    await session.execute("CREATE OR REPLACE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
     await session.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
-    await session.execute("CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
     try:
         yield
     finally:
-        await session.execute("DROP FUNCTION public.pg_notify(text, text)")
         await session.execute("ALTER FUNCTION pg_catalog.pg_notify_silenced(text, text) RENAME TO pg_notify")
