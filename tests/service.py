@@ -126,6 +126,17 @@ async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingS
                 return
 
 
+async def end_of(call: Any) -> grpc.StatusCode:
+    """How a stream ends, when all is read that was sent before."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        try:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        except grpc.aio.AioRpcError:
+            pass
+        return await call.code()
+
+
 def struct(content: JsonObject) -> Struct:
     """A Struct with the content."""
     message = Struct()

@@ -41,7 +41,7 @@ from tests.security.people import (
     until_known,
 )
 from tests.security.tokens import bearing, oidc_settings
-from tests.service import LIMIT_SECONDS, Service, running_service
+from tests.service import LIMIT_SECONDS, Service, end_of, running_service
 from tests.watch.changing import fill, selector, watching
 from tests.watch.recording import Recorder
 
@@ -95,17 +95,6 @@ async def held_export(service: Service, person: Person, **fields: Any) -> Any:
     call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
-
-
-async def end_of(call: Any) -> grpc.StatusCode:
-    """How a stream ends, when all is read that was sent before."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        try:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-        except grpc.aio.AioRpcError:
-            pass
-        return await call.code()
 
 
 async def test_who_loses_a_role_loses_its_streams_on_every_process(

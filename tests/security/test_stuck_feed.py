@@ -21,7 +21,7 @@ from tests.bulk.operating import item
 from tests.log.reading import Session
 from tests.security.people import ROOT, Person, Target, as_, make, unbind, until_known
 from tests.security.tokens import oidc_settings
-from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.service import LIMIT_SECONDS, Service, end_of, running_service, wait_for_health
 from tests.watch.changing import fill, selector, watching
 from tests.watch.recording import Recorder
 
@@ -48,17 +48,6 @@ async def stick(feed_is: pytest.MonkeyPatch, service: Service, psql: Session) ->
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.server.GetServerStatus(GetServerStatusRequest(), metadata=as_(ROOT))
     assert caught.value.code() is UNAVAILABLE
-
-
-async def end_of(call: Any) -> grpc.StatusCode:
-    """How a call ends, when all is read that was sent before."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        try:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-        except grpc.aio.AioRpcError:
-            pass
-        return await call.code()
 
 
 async def staged(psql: Session) -> list[str]:
