@@ -10,7 +10,7 @@ import jsonschema
 from bench import messages
 from bench.plan import Measure, Run, in_turn
 from bench.results import Row, figures, row
-from configsvc.domain.validation import Validator
+from configsvc.domain.jsonschema.validator import Validator
 
 COUNT = 2000
 NUMBER = {"type": "number", "minimum": 0}

@@ -12,7 +12,7 @@ from configsvc.completion import completed
 from configsvc.contents import faults_within
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.faults import Fault
 from configsvc.process_pool import ProcessDiedError, ProcessPool
 from configsvc.storage.database import connection_share
 from configsvc.validators import Compiled

@@ -9,11 +9,11 @@ from functools import lru_cache
 
 from configsvc.domain.content import JsonObject, encode_json, same_json
 from configsvc.domain.errors import InvalidRequestError
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.faults import Fault
+from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemFault
 from configsvc.domain.transformations import transformed
-from configsvc.domain.validation import Validator
 
 # Each with its documents, of 8 MiB at most.
 REMEMBERED_VALIDATORS = 16

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from configsvc.content_checks import Check, ContentChecks, check_of
 from configsvc.domain.errors import DatabaseBusyError
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
 from configsvc.storage import log, pinned
 from configsvc.storage.pinned import PinnedConfiguration

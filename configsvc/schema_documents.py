@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from configsvc.domain.compiled_schemas import UnusableSchemaError
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
+from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from configsvc.content_checks import ContentChecks
-from configsvc.domain.compatibility import incompatibilities
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
+from configsvc.domain.jsonschema.compatibility import incompatibilities
 from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
 from configsvc.domain.writes import check_version

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc.domain.compiled_schemas import UnusableSchemaError
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
+from configsvc.domain.jsonschema.compiled import UnusableSchemaError
+from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
-from configsvc.domain.validation import Validator
 from configsvc.storage import pins
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from configsvc.domain.closing import Addition, closed
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import Violations
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.closing import Addition, closed
+from configsvc.domain.jsonschema.documents import faults_of_document
+from configsvc.domain.jsonschema.faults import Fault
+from configsvc.domain.jsonschema.references import References, references_of
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.schema_references import References, references_of
-from configsvc.domain.schemas import faults_of_document
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_OFFENDERS = 100

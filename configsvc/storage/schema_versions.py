@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from asyncpg import CheckViolationError, ForeignKeyViolationError
 
-from configsvc.domain.closing import Addition
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
+from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
 from configsvc.storage.log import require_record

@@ -10,9 +10,9 @@ from configapi.v1.schema_service_pb2 import CheckSchemaVersionResponse, ImportSc
 from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
 from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
 from configsvc.configurations import MAX_RESPONSE_BYTES
-from configsvc.domain.closing import Addition
 from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.closing import Addition
+from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import Schema
 from configsvc.domain.schema_versions import (
     ConfigurationFaults,

@@ -14,7 +14,7 @@ from grpc import StatusCode
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.domain.content import JsonObject
-from configsvc.domain.validation import Validator
+from configsvc.domain.jsonschema.validator import Validator
 from tests.api.calls import Connection, create, create_application, failing, get, key, patch
 from tests.log.reading import wait_until_blocked
 from tests.postgres import plain_connection

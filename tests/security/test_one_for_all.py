@@ -23,7 +23,7 @@ from configsvc.cache import Cache
 from configsvc.content_checks import Check, ContentChecks
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import IdRef
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads

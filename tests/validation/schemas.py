@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from configsvc.domain.schema_keywords import DRAFT_URIS, draft_uri
+from configsvc.domain.jsonschema.keywords import DRAFT_URIS, draft_uri
 
 Schema = Any
 

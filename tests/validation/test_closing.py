@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.domain.closing import closed
 from configsvc.domain.content import JsonObject
-from configsvc.domain.schema_keywords import draft_uri
-from configsvc.domain.schemas import faults_of_document
-from configsvc.domain.validation import Validator
+from configsvc.domain.jsonschema.closing import closed
+from configsvc.domain.jsonschema.documents import faults_of_document
+from configsvc.domain.jsonschema.keywords import draft_uri
+from configsvc.domain.jsonschema.validator import Validator
 from tests.validation.corpus import documents as corpus_documents
 from tests.validation.corpus import needs_corpus
 from tests.validation.schemas import documents, drafts, objects, unhurried, values

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.domain.compatibility import incompatibilities
 from configsvc.domain.content import JsonObject
-from configsvc.domain.schemas import faults_of_document
-from configsvc.domain.validation import Validator
+from configsvc.domain.jsonschema.compatibility import incompatibilities
+from configsvc.domain.jsonschema.documents import faults_of_document
+from configsvc.domain.jsonschema.validator import Validator
 from tests.validation.corpus import documents as corpus_documents
 from tests.validation.corpus import needs_corpus
 from tests.validation.schemas import documents, drafts, objects, schemas, unhurried

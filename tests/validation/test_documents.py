@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from configsvc.domain.content import JsonObject
-from configsvc.domain.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.documents import faults_of_document, references
+from configsvc.domain.jsonschema.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.keywords import DRAFT_URIS
+from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.schema_keywords import DRAFT_URIS
-from configsvc.domain.schemas import faults_of_document, references
-from configsvc.domain.validation import Validator
 from tests.validation.corpus import documents, needs_corpus
 
 
@@ -126,7 +126,8 @@ DOUBLING = (
 )
 def test_references_without_end_end(document: str, faults: int) -> None:
     program = (
-        "from configsvc.domain.schemas import faults_of_document; from configsvc.domain.validation import Validator\n"
+        "from configsvc.domain.jsonschema.documents import faults_of_document\n"
+        "from configsvc.domain.jsonschema.validator import Validator\n"
         f"document = {document}; found = faults_of_document(document); print(len(found))\n"
         "if not found: Validator(document, {}).faults({'a': {'a': {}}})\n"
     )

@@ -7,11 +7,11 @@ import sys
 import pytest
 from hypothesis import given
 
-from configsvc.domain.compiled_schemas import UnusableSchemaError
 from configsvc.domain.content import JsonObject, JsonValue
-from configsvc.domain.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.compiled import UnusableSchemaError
+from configsvc.domain.jsonschema.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.validation import Validator
 from tests.validation.schemas import documents, drafts, objects, unhurried
 
 SECRET = "correct-horse-battery-staple"
@@ -171,7 +171,7 @@ LOOKING = ["^(?=(a+)+$)", "^(?!b)(a|a)*$", r"(a*)*\1b", "(?!x).*b", "(?!x)(.*)(.
 def test_a_pattern_that_looks_around_meets_its_limit_and_is_never_taken_for_satisfied(wrap: str) -> None:
     wrapped = [wrap.replace("P", json.dumps(pattern)) for pattern in LOOKING]
     program = (
-        "import json; from configsvc.domain.validation import Validator\n"
+        "import json; from configsvc.domain.jsonschema.validator import Validator\n"
         f"for wrapped in {wrapped!r}:\n"
         "    document = {'properties': {'x': json.loads(wrapped)}}\n"
         "    faults = Validator(document, {}).faults({'x': 'a' * 30_000 + '!'})\n"

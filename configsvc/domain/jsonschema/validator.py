@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from configsvc.domain.compiled_schemas import CompiledSchemas
 from configsvc.domain.content import JsonObject
-from configsvc.domain.explanation import Explanation
-from configsvc.domain.faults import Fault
+from configsvc.domain.jsonschema.compiled import CompiledSchemas
+from configsvc.domain.jsonschema.explanation import Explanation
+from configsvc.domain.jsonschema.faults import Fault
+from configsvc.domain.jsonschema.work import work_of
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.validation_work import work_of
 
 
 class Validator:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
-from configsvc.domain.faults import Fault
-from configsvc.domain.regular_expressions import unbounded
+from configsvc.domain.jsonschema.faults import Fault
+from configsvc.domain.jsonschema.patterns import unbounded
 
 MAX_SHOWN = 64
 MAX_OPTIONS = 10

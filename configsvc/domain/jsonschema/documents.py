@@ -6,13 +6,13 @@ from itertools import islice
 
 import jsonschema_rs
 
-from configsvc.domain.compiled_schemas import CompiledSchemas, UnusableSchemaError
 from configsvc.domain.content import JsonObject, escaped
-from configsvc.domain.faults import MAX_FAULTS, Fault, pointer_of
+from configsvc.domain.jsonschema.compiled import CompiledSchemas, UnusableSchemaError
+from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
+from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
+from configsvc.domain.jsonschema.patterns import fault_of_pattern
+from configsvc.domain.jsonschema.references import Place, References, UnresolvedError, references_of
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.regular_expressions import fault_of_pattern
-from configsvc.domain.schema_keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
-from configsvc.domain.schema_references import Place, References, UnresolvedError, references_of
 
 MAX_MESSAGE_LENGTH = 200
 

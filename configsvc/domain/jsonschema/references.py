@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urldefrag, urljoin
 
 from configsvc.domain.content import JsonObject, JsonValue
+from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, draft_of, subschemas
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.schema_keywords import DEFAULT_DRAFT, draft_of, subschemas
 
 REFERENCE_KEYWORDS = ("$ref", "$dynamicRef", "$recursiveRef")
 

@@ -8,10 +8,9 @@ from urllib.parse import quote, unquote
 import jsonschema_rs
 
 from configsvc.domain.content import JsonObject, JsonValue, copy_of_json, escaped
-from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.regular_expressions import MATCHING, bounded
-from configsvc.domain.schema_keywords import IN_PLACE, MEMBERS, draft_of, draft_uri, subschemas
-from configsvc.domain.schema_references import (
+from configsvc.domain.jsonschema.keywords import IN_PLACE, MEMBERS, draft_of, draft_uri, subschemas
+from configsvc.domain.jsonschema.patterns import MATCHING, bounded
+from configsvc.domain.jsonschema.references import (
     References,
     Target,
     UnresolvedError,
@@ -19,6 +18,7 @@ from configsvc.domain.schema_references import (
     stored_uri,
     value_at,
 )
+from configsvc.domain.models import SchemaVersionRef
 
 # How often at most a schema may apply to one place of a configuration, recursion aside: jsonschema-rs remembers what a
 # recursive reference has answered, but tries every other path anew. The most of 283 real schemas is 15,220.

@@ -10,12 +10,12 @@ from itertools import islice
 
 import jsonschema_rs
 
-from configsvc.domain.compiled_schemas import CompiledSchemas, Node
 from configsvc.domain.content import JsonObject, JsonValue, escaped
-from configsvc.domain.fault_messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
-from configsvc.domain.faults import MAX_FAULTS, Fault, pointer_of
-from configsvc.domain.schema_keywords import subschemas
-from configsvc.domain.schema_references import references_of
+from configsvc.domain.jsonschema.compiled import CompiledSchemas, Node
+from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
+from configsvc.domain.jsonschema.keywords import subschemas
+from configsvc.domain.jsonschema.messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
+from configsvc.domain.jsonschema.references import references_of
 
 MAX_STEPS = 20_000
 # Each level takes five calls of Python's stack.

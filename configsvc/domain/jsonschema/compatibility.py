@@ -12,11 +12,11 @@ from itertools import islice
 import jsonschema_rs
 
 from configsvc.domain.content import JsonObject, JsonValue, same_json
-from configsvc.domain.faults import MAX_FAULTS, Fault
-from configsvc.domain.keyword_implications import FAMILIES, implied, types_of
-from configsvc.domain.regular_expressions import MATCHING, bounded
-from configsvc.domain.schema_keywords import ANNOTATIONS, IN_PLACE, MEMBERS, knows, subschemas
-from configsvc.domain.schema_references import References, UnresolvedError, value_at
+from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault
+from configsvc.domain.jsonschema.implications import FAMILIES, implied, types_of
+from configsvc.domain.jsonschema.keywords import ANNOTATIONS, IN_PLACE, MEMBERS, knows, subschemas
+from configsvc.domain.jsonschema.patterns import MATCHING, bounded
+from configsvc.domain.jsonschema.references import References, UnresolvedError, value_at
 
 # After so many comparisons, nothing more is shown.
 MAX_COMPARISONS = 100_000

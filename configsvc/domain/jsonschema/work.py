@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from configsvc.domain.compiled_schemas import Applied, CompiledSchemas, Node, Walk
 from configsvc.domain.content import JsonObject, JsonValue
-from configsvc.domain.regular_expressions import steps_per_character
+from configsvc.domain.jsonschema.compiled import Applied, CompiledSchemas, Node, Walk
+from configsvc.domain.jsonschema.patterns import steps_per_character
 
 # Of two values that are compared part by part; strings alone are looked up.
 COMPARED_STEPS = 40

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from configsvc.domain.content import JsonObject, copy_of_json
-from configsvc.domain.schema_keywords import IN_PLACE, MEMBERS, subschemas
-from configsvc.domain.schema_references import Place, References, UnresolvedError, references_of
+from configsvc.domain.jsonschema.keywords import IN_PLACE, MEMBERS, subschemas
+from configsvc.domain.jsonschema.references import Place, References, UnresolvedError, references_of
 
 _TURNING = frozenset({"not", "if", "oneOf", "contains", "propertyNames"})
 _SAYING = ("additionalProperties", "unevaluatedProperties")
