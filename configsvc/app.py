@@ -14,7 +14,6 @@ from configsvc.applications import Applications
 from configsvc.audit import Audit
 from configsvc.bindings import Bindings
 from configsvc.cache import Cache
-from configsvc.certificate_files import CertificateError, CertificateFiles
 from configsvc.certificates import Certificates
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
@@ -22,7 +21,6 @@ from configsvc.content_checks import ContentChecks
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
-from configsvc.exposure import check_exposure
 from configsvc.feed import Feed
 from configsvc.guard import Guard
 from configsvc.history import ConfigurationHistory
@@ -30,13 +28,18 @@ from configsvc.housekeeping import keep_house
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
 from configsvc.key_sources import KeyFile, KeySource
-from configsvc.large_answers import LargeAnswers
+from configsvc.limits.quotas import Limits, Shares
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.offload.processes import ProcessPool
+from configsvc.offload.threads import LargeAnswers
 from configsvc.operation_runs import OperationRuns
 from configsvc.operations import Operations
 from configsvc.pinned_checks import Snapshots
-from configsvc.process_pool import ProcessPool
+from configsvc.process.certificates import CertificateError, CertificateFiles
+from configsvc.process.exposure import check_exposure
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.reads import Reads
 from configsvc.rpc.access_service import AccessServicer
 from configsvc.rpc.application_service import ApplicationServicer
@@ -53,9 +56,6 @@ from configsvc.rpc.uploads import Uploads
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
-from configsvc.settings import Settings
-from configsvc.shares import Limits, Shares
-from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.storage.database import Database, open_database
 from configsvc.tokens import Tokens
 from configsvc.validators import Validators

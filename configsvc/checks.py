@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from configsvc.contents import VersionDocuments, faults_of_configs
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
-from configsvc.process_pool import ProcessPool
+from configsvc.offload.processes import ProcessPool
 from configsvc.storage import operations, pins
 from configsvc.storage.operations import Slice, WaitingItem
 from configsvc.validators import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT

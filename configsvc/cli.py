@@ -11,10 +11,10 @@ import uvloop
 from pydantic import ValidationError
 
 from configsvc.embedded import EmbeddedPostgresError
-from configsvc.logs import configure_logs
-from configsvc.settings import Settings
-from configsvc.start import StartError, migrate_database, migrating_url
-from configsvc.supervisor import supervise
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError, migrate_database, migrating_url
+from configsvc.process.supervisor import supervise
+from configsvc.telemetry.logs import configure_logs
 
 # How many more objects there are than when the garbage collector last looked, before it looks again.
 GARBAGE_OBJECTS = 10_000
@@ -125,7 +125,7 @@ def worker_command(number: int) -> None:
     """Serve as one of the workers of `serve`, which hands its settings over in variables."""
     settings = Settings(**dict[str, Any](_env_file=None))
     configure_logs(settings.log_level, settings.log_format, worker=number)
-    from configsvc.worker import work  # noqa: PLC0415 - as above
+    from configsvc.process.worker import work  # noqa: PLC0415 - as above
 
     _run(work(settings, number))
 

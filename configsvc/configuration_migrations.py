@@ -22,7 +22,7 @@ from configsvc.domain.operations import (
     progress_of,
 )
 from configsvc.domain.writes import PinnedSchema
-from configsvc.process_pool import ProcessPool
+from configsvc.offload.processes import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import applications, operations, pins
 from configsvc.storage import configuration_migrations as moves

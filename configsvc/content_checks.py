@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from configsvc.completion import completed
+from configsvc.aio import completed
 from configsvc.contents import faults_within
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
 from configsvc.domain.jsonschema.faults import Fault
-from configsvc.process_pool import ProcessDiedError, ProcessPool
+from configsvc.offload.processes import ProcessDiedError, ProcessPool
 from configsvc.storage.database import connection_share
 from configsvc.validators import Compiled
 

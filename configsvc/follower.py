@@ -14,7 +14,7 @@ from configsvc.waiters import Topics, Waiter
 from configsvc.watch_messages import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
 
 if TYPE_CHECKING:
-    from configsvc.places import Places
+    from configsvc.limits.unread import Places
 
 # How many changes without anything for it a watch passes over before it lets others go on.
 PASSED_AT_ONCE = 256

@@ -11,7 +11,7 @@ from configsvc.bindings import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
-from configsvc.shares import Share
+from configsvc.limits.quotas import Share
 from configsvc.storage import role_bindings
 
 if TYPE_CHECKING:

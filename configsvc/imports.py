@@ -21,7 +21,7 @@ from configsvc.domain.operations import (
     progress_of,
 )
 from configsvc.guard import Caller
-from configsvc.process_pool import ProcessPool
+from configsvc.offload.processes import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations
 from configsvc.storage.imports import SliceFailedError, SliceHeldError

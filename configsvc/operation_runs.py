@@ -17,11 +17,11 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.operations import BulkOperation, Failure, OperationKind, OperationState
-from configsvc.logs import places_of
-from configsvc.process_pool import ProcessDiedError
+from configsvc.offload.processes import ProcessDiedError
 from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
+from configsvc.telemetry.logs import places_of
 from configsvc.writes import transaction
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.completion import completed
+from configsvc.aio import completed
 from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import requests

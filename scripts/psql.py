@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from configsvc.embedded import embedded_postgres, packaged_binaries
-from configsvc.settings import Settings
+from configsvc.process.settings import Settings
 
 
 async def main() -> int:

@@ -23,8 +23,8 @@ from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
 from configsvc.app import run_service
 from configsvc.domain.content import JsonObject
+from configsvc.process.settings import Settings
 from configsvc.rpc.server import Server
-from configsvc.settings import Settings
 
 if TYPE_CHECKING:
     from configapi.v1.access_service_pb2_grpc import AccessServiceAsyncStub

@@ -15,14 +15,14 @@ from ulid import ULID
 
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, RateLimitedError, Violation
 from configsvc.guard import Caller
-from configsvc.logs import places_of
 from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.origins import origin_of
 from configsvc.rpc.permissions import Needed
-from configsvc.rpc.refusals import DENIALS, Kind, Refusals, level_of
+from configsvc.telemetry.logs import places_of
+from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
 
 log = structlog.get_logger()
 

@@ -41,11 +41,11 @@ from configsvc.export import exported
 from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
-from configsvc.large_answers import LargeAnswers
+from configsvc.limits.quotas import Shares
+from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
 from configsvc.rpc.uploads import Uploads
-from configsvc.shares import Shares
 from configsvc.watch import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter

@@ -30,7 +30,7 @@ from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, u
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.permissions import needed_for
 from configsvc.rpc.reflection import add_reflection
-from configsvc.rpc.refusals import Refusals
+from configsvc.telemetry.refusals import Refusals
 
 log = structlog.get_logger()
 

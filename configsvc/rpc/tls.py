@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from configsvc.certificate_files import CertificateFiles, ServerCertificate
+from configsvc.process.certificates import CertificateFiles, ServerCertificate
 
 
 def server_credentials(files: CertificateFiles, *, client_certificates: bool) -> grpc.ServerCredentials:

@@ -11,7 +11,7 @@ from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.guard import Caller
 from configsvc.imports import Imports
-from configsvc.process_pool import ProcessPool
+from configsvc.offload.processes import ProcessPool
 from configsvc.rpc.calls import malformed
 from configsvc.rpc.operation_service import operation_message
 from configsvc.wire.imports import import_message

@@ -19,7 +19,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.places import Places
+from configsvc.limits.unread import Places
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -15,7 +15,7 @@ from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.feed import History
-from configsvc.large_answers import LargeAnswers
+from configsvc.offload.threads import LargeAnswers
 from configsvc.watch import WatchRequest
 from configsvc.watch_messages import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
 from configsvc.wire.content import struct_of

@@ -18,7 +18,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, OperationMetadata
 from configsvc import imports, operation_runs
 from configsvc.housekeeping import enqueue_again, purge_operations
-from configsvc.process_pool import ProcessDiedError
+from configsvc.offload.processes import ProcessDiedError
 from configsvc.storage import jobs
 from configsvc.storage.database import open_database
 from tests.api.calls import create_application, failing, names

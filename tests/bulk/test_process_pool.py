@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from configsvc import process_pool
-from configsvc.process_pool import ProcessDiedError, ProcessPool
+from configsvc.offload import processes
+from configsvc.offload.processes import ProcessDiedError, ProcessPool
 from configsvc.rpc.uploads import MESSAGES_AT_ONCE, Uploads
 
 
@@ -62,7 +62,7 @@ async def test_who_hears_late_of_a_process_that_died_goes_on_with_the_one_that_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[Executor] = []
-    monkeypatch.setattr(process_pool, "ProcessPoolExecutor", lambda *_, **__: made.append(Executor()) or made[-1])
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", lambda *_, **__: made.append(Executor()) or made[-1])
     async with asyncio.timeout(20), ProcessPool.open() as pool:
         early, late = (asyncio.create_task(pool.call(answer, number)) for number in range(2))
         await until(lambda: bool(made) and len(made[0].futures) == 2)
@@ -81,7 +81,7 @@ async def test_who_hears_late_of_a_process_that_died_goes_on_with_the_one_that_t
 
 async def test_many_uploads_do_not_keep_an_operation_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Executor()
-    monkeypatch.setattr(process_pool, "ProcessPoolExecutor", lambda *_, **__: executor)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", lambda *_, **__: executor)
     async with asyncio.timeout(20), ProcessPool.open() as pool:
         uploads: Any = Uploads(_Reading(), pool)  # pyright: ignore[reportArgumentType]
         caller = SimpleNamespace(actor="ada")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.app import run_service
 from configsvc.cli import serve_command
-from configsvc.settings import Settings
+from configsvc.process.settings import Settings
 from tests.service import Service, settings_of
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from configsvc.exposure import check_exposure
-from configsvc.start import StartError
+from configsvc.process.exposure import check_exposure
+from configsvc.process.startup import StartError
 from tests.service import settings_of
 
 OPEN = "0.0.0.0:50051"

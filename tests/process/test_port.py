@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from configsvc.port import shared_port
-from configsvc.start import StartError
+from configsvc.process.ports import shared_port
+from configsvc.process.startup import StartError
 
 ADDRESSES = ["127.0.0.1", "[::1]", "localhost", "0.0.0.0", "[::]"]
 

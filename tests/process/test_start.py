@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from configsvc.exposure import check_exposure
-from configsvc.settings import Settings
-from configsvc.start import StartError
+from configsvc.process.exposure import check_exposure
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
 from tests.process.running import output, program, serving
@@ -128,7 +128,8 @@ def test_every_usual_form_of_a_database_url_is_taken() -> None:
 
 async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
     shortened = (
-        "import configsvc.start; configsvc.start.DATABASE_LIMIT_SECONDS = 1.0; from configsvc.cli import main; main()"
+        "from configsvc.cli import main; from configsvc.process import startup; "
+        "startup.DATABASE_LIMIT_SECONDS = 1.0; main()"
     )
     url = "postgresql://configsvc:hunter2@127.0.0.1:1/configsvc?sslpassword=hunter2"
     command = (sys.executable, "-c", shortened)

@@ -16,9 +16,9 @@ from grpc import StatusCode
 from pydantic import SecretStr
 
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
-from configsvc.settings import Settings
+from configsvc.process.settings import Settings
+from configsvc.process.supervisor import pause_seconds
 from configsvc.storage.database import open_database
-from configsvc.supervisor import pause_seconds
 from tests.api.calls import create, create_application, get, patch
 from tests.postgres import plain_connection
 from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program, program
@@ -34,7 +34,7 @@ BOTH = {0, 1}
 
 def changed(code: str) -> tuple[str, ...]:
     """The program with something else in its supervisor."""
-    lines = ("import configsvc.supervisor as it", code, "from configsvc.cli import main", "main()")
+    lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli import main", "main()")
     return (sys.executable, "-c", "\n".join(lines))
 
 

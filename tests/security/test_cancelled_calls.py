@@ -16,9 +16,9 @@ from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
-from configsvc.completion import completed
+from configsvc.aio import completed
 from configsvc.domain.access import Role
-from configsvc.large_answers import LargeAnswers
+from configsvc.offload.threads import LargeAnswers
 from tests.log.reading import Session
 from tests.security.people import Person, Target, as_, key, make, until_known
 from tests.security.tokens import oidc_settings

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from configapi.v1.application_service_pb2 import CreateApplicationRequest
 from configapi.v1.configuration_service_pb2 import ImportConfigurationsRequest, WatchConfigurationsRequest
-from configsvc.rpc import refusals
-from configsvc.rpc.refusals import Kind, Refusals
+from configsvc.telemetry import refusals
+from configsvc.telemetry.refusals import Kind, Refusals
 from tests.metrics.scraping import Metrics, measured_service
 from tests.security.tokens import bearing, oidc_settings
 from tests.service import LIMIT_SECONDS, Service, running_service

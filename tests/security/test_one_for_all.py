@@ -25,9 +25,9 @@ from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import IdRef
+from configsvc.limits.quotas import LASTING_CALLS, Limits, Share
 from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
-from configsvc.shares import LASTING_CALLS, Limits, Share
 from configsvc.storage.database import ConnectionShare, connection_share, open_database
 from configsvc.write_plan import Alone
 from configsvc.writes import turn_of

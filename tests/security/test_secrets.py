@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configsvc.app import run_service
-from configsvc.settings import Settings
-from configsvc.start import StartError, prepare_database
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError, prepare_database
 from tests.api.calls import Connection, create, create_application, creation
 from tests.bulk.operating import item, messages
 from tests.process.running import Program, program
@@ -171,7 +171,7 @@ URLS = {
 
 async def what_a_start_says(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The log and the last line of a service that the database of the URL keeps from starting."""
-    monkeypatch.setattr("configsvc.start.DATABASE_LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr("configsvc.process.startup.DATABASE_LIMIT_SECONDS", 0.0)
     with capture_logs() as lines, pytest.raises(StartError) as caught:
         await prepare_database(settings_of(), url)
     return f"{lines} {caught.value}"

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from configsvc.app import run_service
-from configsvc.exposure import check_exposure
-from configsvc.start import StartError
+from configsvc.process.exposure import check_exposure
+from configsvc.process.startup import StartError
 from tests.process.running import program
 from tests.service import settings_of
 

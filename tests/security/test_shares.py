@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.domain.errors import RateLimitedError
-from configsvc.shares import Limits, Share, Shares
+from configsvc.limits.quotas import Limits, Share, Shares
 from configsvc.storage.database import ConnectionShare
 from tests.security.tokens import bearing, oidc_settings
 from tests.service import reason_of, running_service, status_of
@@ -29,7 +29,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("configsvc.shares.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("configsvc.limits.quotas.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_caller_has_so_many_calls_under_way_at_once(clock: Clock) -> None:
 def test_the_callers_of_whom_there_is_nothing_to_remember_are_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.shares.REMEMBERED_SHARES", 3)
+    monkeypatch.setattr("configsvc.limits.quotas.REMEMBERED_SHARES", 3)
     shares = Shares(LIMITS, connections)
     busy = shares.of("user:busy")
     busy.take_call()

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
-from configsvc.certificate_files import CertificateError, CertificateFiles
+from configsvc.process.certificates import CertificateError, CertificateFiles
 from tests.api.calls import create, create_application
 from tests.security.authorities import HOUR, ROOT, Authority, Files, Pair, files_in, self_signed, uri
 from tests.security.tokens import bearing, oidc_settings

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
-from configsvc import places, watch_messages
+from configsvc import watch_messages
 from configsvc.domain.errors import RateLimitedError
 from configsvc.domain.models import Configuration
 from configsvc.feed import History
 from configsvc.follower import Progress, Sending
+from configsvc.limits import unread
 from configsvc.storage.database import ConnectionShare, connection_share
 from configsvc.wire import watches
 from tests.api.calls import create, create_application
@@ -125,8 +126,8 @@ async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_w
 
 def caller_with_one_place(monkeypatch: pytest.MonkeyPatch) -> ConnectionShare:
     monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
-    monkeypatch.setattr(places, "UNREAD_SECONDS", 0.0)
-    monkeypatch.setattr(places, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.0)
+    monkeypatch.setattr(unread, "LOOK_SECONDS", 0.0)
     return ConnectionShare(reads=1, writes=1, watches=1)
 
 

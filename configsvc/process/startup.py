@@ -16,7 +16,7 @@ import structlog
 
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.embedded import embedded_postgres
-from configsvc.settings import Settings
+from configsvc.process.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.storage.service_role import grant_service_rights, role_without_rights
 

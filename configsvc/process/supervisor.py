@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import structlog
 from pydantic import SecretStr
 
-from configsvc.exposure import check_exposure
-from configsvc.port import shared_port
-from configsvc.settings import Settings
-from configsvc.start import StartError, database_url, on_signals, prepare_database, say_ready
+from configsvc.process.exposure import check_exposure
+from configsvc.process.ports import shared_port
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
-from configsvc.completion import completed
+from configsvc.aio import completed
 from configsvc.storage.database import connection_share
 
 Made = TypeVar("Made")

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 
-from configsvc.start import StartError
+from configsvc.process.startup import StartError
 
 # What getaddrinfo finds and this machine has not, such as ::1 for localhost where IPv6 is switched off.
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

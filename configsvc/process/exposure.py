@@ -5,8 +5,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from configsvc.key_sources import is_safe_url
-from configsvc.settings import Settings
-from configsvc.start import StartError
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError
 
 _ACCEPT = "or accept that with --insecure (CONFIGSVC_INSECURE=true)"
 _TLS = "set CONFIGSVC_TLS_CERTIFICATE_FILE and CONFIGSVC_TLS_KEY_FILE"

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from configsvc.app import run_service
-from configsvc.settings import Settings
-from configsvc.start import StartError, on_signals
-from configsvc.supervisor import ALIVE, ALIVE_SECONDS, READY
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError, on_signals
+from configsvc.process.supervisor import ALIVE, ALIVE_SECONDS, READY
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Fairness: how much of one process a single caller may take."""

@@ -1,0 +1,1 @@
+"""Work that would block the event loop, run in threads and in other processes."""

@@ -1,0 +1,1 @@
+"""Logs, metrics and traces: what a process reports about itself."""
