@@ -9,12 +9,12 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
-from configsvc.access import RoleBindings
+from configsvc.access.caller import Guard
+from configsvc.access.policy import Bindings
+from configsvc.access.role_bindings import RoleBindings
 from configsvc.applications import Applications
 from configsvc.audit import Audit
-from configsvc.bindings import Bindings
 from configsvc.cache import Cache
-from configsvc.certificates import Certificates
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
 from configsvc.content_checks import ContentChecks
@@ -22,12 +22,13 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed import Feed
-from configsvc.guard import Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
+from configsvc.identity.client_certificates import Certificates
+from configsvc.identity.key_sources import KeyFile, KeySource
+from configsvc.identity.tokens import Tokens
 from configsvc.imports import Imports
 from configsvc.joint_writes import JointWrites
-from configsvc.key_sources import KeyFile, KeySource
 from configsvc.limits.quotas import Limits, Shares
 from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
@@ -57,7 +58,6 @@ from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.storage.database import Database, open_database
-from configsvc.tokens import Tokens
 from configsvc.validators import Validators
 from configsvc.watch import Watches
 from configsvc.wire.resources import encoded_configuration
@@ -314,7 +314,7 @@ def _key_source(settings: Settings) -> KeySource:
     if settings.oidc_jwks_file:
         return KeyFile(settings.oidc_jwks_file).read
     # Imported late: its HTTP client takes a sixth of the time in which all others load.
-    from configsvc.openid_provider import Provider, trusted_certificates  # noqa: PLC0415
+    from configsvc.identity.discovery import Provider, trusted_certificates  # noqa: PLC0415
 
     try:
         return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read

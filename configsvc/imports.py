@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from configsvc.access.caller import Caller
 from configsvc.checks import check_slice
 from configsvc.domain.access import Role
 from configsvc.domain.errors import DatabaseBusyError, InvalidRequestError, Violation, WriteConflictError
@@ -20,7 +21,6 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
-from configsvc.guard import Caller
 from configsvc.offload.processes import ProcessPool
 from configsvc.staging import Staging
 from configsvc.storage import imports, operations

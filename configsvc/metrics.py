@@ -17,10 +17,10 @@ from configsvc.follower import WatchState
 if TYPE_CHECKING:
     from configsvc.cache import Cache
     from configsvc.feed import Feed
+    from configsvc.identity.tokens import Tokens
     from configsvc.merged_writes import MergedWrites
     from configsvc.reads import Reads
     from configsvc.storage.database import Database
-    from configsvc.tokens import Tokens
     from configsvc.validators import Validators
     from configsvc.watch import Watches
     from configsvc.writes import Writes

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from ipaddress import ip_address
 
-from configsvc.key_sources import is_safe_url
+from configsvc.identity.key_sources import is_safe_url
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
 

@@ -10,11 +10,11 @@ from configapi.v1.access_service_pb2 import (
     ListRoleBindingsResponse,
     RoleBinding,
 )
-from configsvc.access import RoleBindings
+from configsvc.access.caller import Caller
+from configsvc.access.role_bindings import RoleBindings
 from configsvc.domain.access import check_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.names import check_id
-from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.access import application_if_any, caller_message, new_role, role_binding_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token

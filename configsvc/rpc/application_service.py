@@ -12,11 +12,11 @@ from configapi.v1.application_service_pb2 import (
     ListApplicationsResponse,
     UpdateApplicationRequest,
 )
+from configsvc.access.caller import Caller
 from configsvc.applications import Applications
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, ApplicationUpdate
-from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import application_message

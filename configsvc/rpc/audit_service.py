@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesResponse
+from configsvc.access.caller import Caller
 from configsvc.audit import Audit
 from configsvc.domain.access import Role
 from configsvc.domain.audit import Place
 from configsvc.domain.errors import Violations
-from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.audit import change_filter, change_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token

@@ -2,10 +2,10 @@
 
 import grpc
 
-from configsvc.certificates import Certificates
 from configsvc.domain.access import ANONYMOUS, Identity
 from configsvc.domain.errors import UnauthenticatedError
-from configsvc.tokens import Tokens
+from configsvc.identity.client_certificates import Certificates
+from configsvc.identity.tokens import Tokens
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 

@@ -13,8 +13,8 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from ulid import ULID
 
+from configsvc.access.caller import Caller
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, RateLimitedError, Violation
-from configsvc.guard import Caller
 from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure

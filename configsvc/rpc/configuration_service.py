@@ -31,6 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configsvc.access.caller import Caller, Guard
 from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
@@ -38,7 +39,6 @@ from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, Nam
 from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
-from configsvc.guard import Caller, Guard
 from configsvc.history import ConfigurationHistory
 from configsvc.joint_writes import Joint
 from configsvc.limits.quotas import Shares

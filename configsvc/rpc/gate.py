@@ -5,9 +5,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from configsvc.bindings import Bindings
+from configsvc.access.caller import Caller
+from configsvc.access.policy import Bindings
 from configsvc.domain.access import Authentication, Identity
-from configsvc.guard import Caller
 from configsvc.limits.quotas import Shares
 from configsvc.rpc.authentication import Authenticator
 from configsvc.storage.database import connection_share

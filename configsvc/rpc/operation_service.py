@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, ListOperationItemsResponse
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
+from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ConfigsvcError, Violations
 from configsvc.domain.operations import (
@@ -26,7 +27,6 @@ from configsvc.domain.operations import (
     error_of_item,
     error_of_operation,
 )
-from configsvc.guard import Caller
 from configsvc.operations import Operations
 from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire

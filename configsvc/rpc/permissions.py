@@ -16,9 +16,9 @@ from configapi.v1.permission_pb2 import (
     Permission,
     permission,
 )
+from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
 from configsvc.domain.errors import PermissionDeniedError
-from configsvc.guard import Caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

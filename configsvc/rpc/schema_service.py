@@ -23,11 +23,11 @@ from configapi.v1.schema_service_pb2 import (
     ListSchemaVersionsResponse,
     MigrateConfigurationsRequest,
 )
+from configsvc.access.caller import Caller
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import MAX_RESPONSE_BYTES
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
-from configsvc.guard import Caller
 from configsvc.rpc.operation_service import operation_message
 from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions

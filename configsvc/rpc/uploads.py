@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.message import DecodeError
 
+from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
 from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
-from configsvc.guard import Caller
 from configsvc.imports import Imports
 from configsvc.offload.processes import ProcessPool
 from configsvc.rpc.calls import malformed

@@ -40,6 +40,7 @@ from configapi.v1.schema_service_pb2 import (
     ImportSchemasRequest,
     MigrateConfigurationsRequest,
 )
+from configsvc.access.caller import Caller
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -64,7 +65,6 @@ from configsvc.domain.names import (
     check_name_prefix,
     check_text,
 )
-from configsvc.guard import Caller
 from configsvc.wire.content import content_from
 from configsvc.wire.fingerprints import fingerprint
 

@@ -23,6 +23,7 @@ from configapi.v1.schema_service_pb2 import (
 from configapi.v1.schema_service_pb2 import (
     ImportedSchema as ImportedSchemaMessage,
 )
+from configsvc.access.caller import Caller
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import content_from_text
@@ -31,7 +32,6 @@ from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
 from configsvc.domain.transformations import checked_json_patch
-from configsvc.guard import Caller
 from configsvc.wire import requests
 from configsvc.wire.content import content_from
 

@@ -3,9 +3,9 @@
 import pytest
 from cryptography import x509
 
-from configsvc.certificates import Certificates
 from configsvc.domain.access import Authentication
 from configsvc.domain.errors import UnauthenticatedError
+from configsvc.identity.client_certificates import Certificates
 from tests.security.authorities import Authority, uri
 
 AUTHORITY = Authority()
@@ -62,14 +62,14 @@ def test_an_expired_certificate_is_refused_and_forgotten(monkeypatch: pytest.Mon
     certificates = Certificates()
     pair = AUTHORITY.pair(DNS)
     expires = certificates.identify(pair.certificate).expires
-    monkeypatch.setattr("configsvc.certificates.time.time", lambda: expires)
+    monkeypatch.setattr("configsvc.identity.client_certificates.time.time", lambda: expires)
     assert certificates.known(pair.certificate) is None
     with pytest.raises(UnauthenticatedError, match="has expired"):
         certificates.identify(pair.certificate)
 
 
 def test_no_more_than_so_many_certificates_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("configsvc.certificates.REMEMBERED_CERTIFICATES", 2)
+    monkeypatch.setattr("configsvc.identity.client_certificates.REMEMBERED_CERTIFICATES", 2)
     certificates = Certificates()
     pems = [AUTHORITY.pair(DNS).certificate for _ in range(3)]
     for pem in pems:

@@ -17,8 +17,8 @@ from joserfc.jwk import ECKey, RSAKey
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
-from configsvc.key_sets import KeySet
-from configsvc.signed_tokens import SignedToken
+from configsvc.identity.jwks import KeySet
+from configsvc.identity.jws import SignedToken
 from tests.metrics.scraping import measured_service
 from tests.security.forging import (
     EC,

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from structlog.testing import capture_logs
 
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
-from configsvc import provider_keys
+from configsvc.identity import key_rotation
 from tests.security.forging import RSA, key_set, token
 from tests.security.provider import OpenIdProvider, running_provider
 from tests.security.tokens import bearing, oidc_settings
@@ -24,8 +24,8 @@ Metadata = tuple[tuple[str, str], ...]
 
 @pytest.fixture(autouse=True)
 def without_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(provider_keys, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(key_rotation, "RETRY_SECONDS", 0.1)
 
 
 def settings_for(provider: OpenIdProvider, **more: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ async def test_a_thousand_calls_with_unknown_keys_ask_the_provider_once(
     with running_provider() as provider:
         async with running_service(database_url, **settings_for(provider)) as service:
             await listed(service, await provider.bearing("root"))
-            monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 60.0)
+            monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 60.0)
             before = provider.asked["/jwks"]
             unknown = [
                 (("authorization", f"Bearer {token(header={'kid': f'unknown-{number}'}, iss=provider.issuer)}"),)

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import RSAKey
 
-from configsvc import key_sources, provider_keys
 from configsvc.domain.errors import IdentityProviderUnavailableError
-from configsvc.key_sets import KeySet
-from configsvc.key_sources import KeyFile, UnreadableKeysError, is_safe_url
-from configsvc.openid_provider import Provider, trusted_certificates
-from configsvc.provider_keys import ProviderKeys
+from configsvc.identity import key_rotation, key_sources
+from configsvc.identity.discovery import Provider, trusted_certificates
+from configsvc.identity.jwks import KeySet
+from configsvc.identity.key_rotation import ProviderKeys
+from configsvc.identity.key_sources import KeyFile, UnreadableKeysError, is_safe_url
 from tests.security.forging import EC, ED, RSA, SHOWN, key_set
 
 LIMIT_SECONDS = 20.0
@@ -80,13 +80,13 @@ async def test_all_who_wait_share_one_reading_and_the_next_is_not_before_the_pau
 
 
 async def test_after_the_pause_the_keys_are_read_once_more_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 0.0)
     source = Source()
     async with running_keys(source) as keys:
         await until(lambda: len(keys))
         await until(lambda: not keys._resting)
         source.open.clear()
-        monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 60.0)
+        monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 60.0)
         waiting = [asyncio.create_task(keys.ask_provider()) for _ in range(1_000)]
         await until(lambda: source.asked == 2)
         source.open.set()
@@ -95,9 +95,9 @@ async def test_after_the_pause_the_keys_are_read_once_more_for_all(monkeypatch: 
 
 
 async def test_keys_are_read_now_and_then_though_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(provider_keys, "REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr(provider_keys, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(key_rotation, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(key_rotation, "RETRY_SECONDS", 0.01)
     source = Source(key_set(RSA, EC))
     async with running_keys(source) as keys:
         await until(lambda: keys.fitting("ec", "ES256"))
@@ -112,15 +112,15 @@ async def test_keys_are_read_now_and_then_though_nobody_asks(monkeypatch: pytest
 
 
 async def test_keys_are_used_for_a_day_without_their_provider_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert provider_keys.KEEP_SECONDS == 24 * 3600
-    monkeypatch.setattr(provider_keys, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(provider_keys, "REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr(provider_keys, "RETRY_SECONDS", 0.01)
+    assert key_rotation.KEEP_SECONDS == 24 * 3600
+    monkeypatch.setattr(key_rotation, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(key_rotation, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(key_rotation, "RETRY_SECONDS", 0.01)
     source = Source()
     async with running_keys(source) as keys:
         await until(lambda: len(keys))
         source.document = UnreadableKeysError("away")
-        monkeypatch.setattr(provider_keys, "KEEP_SECONDS", 0.05)
+        monkeypatch.setattr(key_rotation, "KEEP_SECONDS", 0.05)
         await until(lambda: not len(keys))
         assert source.withdrawals == 1
         with pytest.raises(IdentityProviderUnavailableError):
@@ -128,7 +128,7 @@ async def test_keys_are_used_for_a_day_without_their_provider_and_no_longer(monk
 
 
 async def test_a_reading_that_takes_too_long_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider_keys, "READING_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(key_rotation, "READING_LIMIT_SECONDS", 0.05)
     source = Source()
     source.open.clear()
     async with running_keys(source) as keys:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from configsvc import bindings
-from configsvc.bindings import Bindings
+from configsvc.access import policy
+from configsvc.access.policy import Bindings
 from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.claims import MAX_GROUPS
 
@@ -21,9 +21,9 @@ def member(name: str, groups: int) -> Identity:
 def test_what_is_remembered_of_callers_is_bounded_by_the_names_of_their_groups(
     monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
-    monkeypatch.setattr(bindings, "REMEMBERED_NAMES", 2_000)
+    monkeypatch.setattr(policy, "REMEMBERED_NAMES", 2_000)
     known = Bindings(frozenset())
     for number in range(300):
         known.access_of(member(str(number), groups))
-        names = sum(bindings.NAMES_OF_CALLER + len(one.groups) for one in known._access)
+        names = sum(policy.NAMES_OF_CALLER + len(one.groups) for one in known._access)
         assert 0 < names <= 2_000

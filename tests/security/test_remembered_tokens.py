@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from configsvc import tokens
 from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
-from configsvc.key_sets import VerificationKey
-from configsvc.tokens import RememberedTokens, Tokens
+from configsvc.identity import tokens
+from configsvc.identity.jwks import VerificationKey
+from configsvc.identity.tokens import RememberedTokens, Tokens
 from tests.security.forging import RSA, key_set, token
 from tests.security.tokens import AUDIENCE, ISSUER
 

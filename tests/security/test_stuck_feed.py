@@ -44,7 +44,7 @@ async def stick(feed_is: pytest.MonkeyPatch, service: Service, psql: Session) ->
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'configsvc feed'"
     )
     await wait_for_health(service, HealthCheckResponse.NOT_SERVING)
-    feed_is.setattr("configsvc.bindings.STALENESS_LIMIT_SECONDS", -1.0)
+    feed_is.setattr("configsvc.access.policy.STALENESS_LIMIT_SECONDS", -1.0)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.server.GetServerStatus(GetServerStatusRequest(), metadata=as_(ROOT))
     assert caught.value.code() is UNAVAILABLE
@@ -117,7 +117,7 @@ async def test_without_authentication_nobody_has_a_role_to_lose(
     database_url: str, psql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_service(database_url) as service:
-        monkeypatch.setattr("configsvc.bindings.STALENESS_LIMIT_SECONDS", -1.0)
+        monkeypatch.setattr("configsvc.access.policy.STALENESS_LIMIT_SECONDS", -1.0)
         await psql.execute("INSERT INTO applications (name) VALUES ($1)", OWN)
         await fill(psql, 3, application=OWN)
         call = service.configurations.ExportConfigurations(ExportConfigurationsRequest())

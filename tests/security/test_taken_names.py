@@ -45,7 +45,7 @@ async def taken_over(
     foreign = await make(service, psql, "bank", NEIGHBOUR)
     await create(service, "bank", "there", {})
     await until_known(service, psql)
-    monkeypatch.setattr("configsvc.bindings.STALENESS_LIMIT_SECONDS", 3600.0)
+    monkeypatch.setattr("configsvc.access.policy.STALENESS_LIMIT_SECONDS", 3600.0)
     rename_application = "UPDATE applications SET name = $2 WHERE id = $1"
     async with held_feed(monkeypatch), plain_connection(database_url) as holder, holder.transaction():
         await psql.execute(rename_application, own.application_id, "gone")

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configsvc.bindings import Bindings
+from configsvc.access.policy import Bindings
 from configsvc.cache import Cache
 from configsvc.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from configsvc import follower, watch_messages
-from configsvc.bindings import Bindings
+from configsvc.access.policy import Bindings
 from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from configsvc.domain.access import Identity
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
-from configsvc.key_sources import KeySource
-from configsvc.provider_keys import ProviderKeys
-from configsvc.signed_tokens import SignedToken
+from configsvc.identity.jws import SignedToken
+from configsvc.identity.key_rotation import ProviderKeys
+from configsvc.identity.key_sources import KeySource
 
 # Each of the two halves of what is remembered.
 HALF_BYTES = 16 * 1024 * 1024

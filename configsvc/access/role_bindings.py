@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.access.caller import Caller
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
 from configsvc.feed import Feed
-from configsvc.guard import Caller
 from configsvc.storage import applications, log, role_bindings
 from configsvc.writes import Writes
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import httpx
 
-from configsvc.key_sources import UnreadableKeysError, is_safe_url, limited
+from configsvc.identity.key_sources import UnreadableKeysError, is_safe_url, limited
 
 
 def trusted_certificates(file: Path | None) -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 from joserfc.jws import JWSRegistry
 
-from configsvc.key_sources import UnreadableKeysError
+from configsvc.identity.key_sources import UnreadableKeysError
 
 MAX_KEYS = 100
 RSA_BITS = range(2_048, 16_384 + 1)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from configsvc.domain.errors import IdentityProviderUnavailableError
-from configsvc.key_sets import KeySet, VerificationKey
-from configsvc.key_sources import KeySource, UnreadableKeysError
+from configsvc.identity.jwks import KeySet, VerificationKey
+from configsvc.identity.key_sources import KeySource, UnreadableKeysError
 
 log = structlog.get_logger()
 

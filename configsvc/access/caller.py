@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc.bindings import Standing
+from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin

@@ -1,0 +1,1 @@
+"""Who calls: bearer tokens, client certificates and the keys behind them."""
