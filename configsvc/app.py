@@ -21,7 +21,7 @@ from configsvc.content_checks import ContentChecks
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
-from configsvc.feed import Feed
+from configsvc.feed.feed import Feed
 from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.identity.client_certificates import Certificates
@@ -59,7 +59,7 @@ from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.storage.database import Database, open_database
 from configsvc.validators import Validators
-from configsvc.watch import Watches
+from configsvc.watch.watches import Watches
 from configsvc.wire.resources import encoded_configuration
 from configsvc.writes import Writes
 

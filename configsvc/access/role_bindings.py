@@ -9,7 +9,7 @@ from configsvc.access.caller import Caller
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
-from configsvc.feed import Feed
+from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
 from configsvc.writes import Writes
 

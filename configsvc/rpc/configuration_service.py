@@ -46,7 +46,7 @@ from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.calls import Write, parsed
 from configsvc.rpc.errors import status_of
 from configsvc.rpc.uploads import Uploads
-from configsvc.watch import Watches
+from configsvc.watch.watches import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message

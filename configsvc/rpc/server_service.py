@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
 from configsvc.access.caller import Caller
-from configsvc.feed import Feed
+from configsvc.feed.feed import Feed
 
 
 class ServerServicer:

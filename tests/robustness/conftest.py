@@ -29,5 +29,5 @@ def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The short form waits less for a database that is away; the long one waits as in production."""
     if not IS_LONG:
         monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
-        monkeypatch.setattr("configsvc.feed.RECONNECT_LAST_SECONDS", 0.5)
+        monkeypatch.setattr("configsvc.feed.feed.RECONNECT_LAST_SECONDS", 0.5)
         monkeypatch.setattr("configsvc.storage.log.PAGE_SECONDS", 2.0)

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
-from configsvc.feed import RING_LIMIT_BYTES
+from configsvc.feed.feed import RING_LIMIT_BYTES
 from configsvc.rpc.server import OPTIONS
-from configsvc.watch_messages import REMEMBERED_BYTES
+from configsvc.watch.audiences import REMEMBERED_BYTES
 from tests.log.reading import Session, application, head
 from tests.process.running import serving
 from tests.proxy import proxied_address

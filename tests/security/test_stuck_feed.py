@@ -39,7 +39,7 @@ async def refused(_: str) -> AsyncGenerator[Listener]:
 
 async def stick(feed_is: pytest.MonkeyPatch, service: Service, psql: Session) -> None:
     """The feed has lost its connection for good, for so long that its process knows of nobody what he may do now."""
-    feed_is.setattr("configsvc.feed.open_listener", refused)
+    feed_is.setattr("configsvc.feed.feed.open_listener", refused)
     await psql.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'configsvc feed'"
     )
@@ -87,7 +87,7 @@ async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unn
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Who is behind reads the table.
-    monkeypatch.setattr("configsvc.feed.RING_LIMIT", 1)
+    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         own = await make(service, psql, OWN, OWNER)
         await fill(psql, 50, application=OWN, size=250_000)

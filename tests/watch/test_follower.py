@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from configsvc import follower, watch_messages
 from configsvc.access.policy import Bindings
 from configsvc.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef, Operation
 from configsvc.domain.selection import Selection
-from configsvc.feed import Feed, History
-from configsvc.follower import Follower, Progress, Quiet, Sending
-from configsvc.watch_messages import Audience, Audiences, WatchMessage
+from configsvc.feed.feed import Feed, History
+from configsvc.watch import audiences, follower
+from configsvc.watch.audiences import Audience, Audiences, WatchMessage
+from configsvc.watch.follower import Follower, Progress, Quiet, Sending
 from tests.domain.test_selection import EVERYTHING, NOW, change, selector
 from tests.log.reading import LIMIT_SECONDS
 
@@ -101,7 +101,7 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
 async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_parts_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watch_messages, "REMEMBERED_BYTES", 1000)
+    monkeypatch.setattr(audiences, "REMEMBERED_BYTES", 1000)
     audiences = Audiences()
     audience = Audience(EVERYTHING, with_config=True)
     audience.size = 2

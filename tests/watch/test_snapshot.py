@@ -118,7 +118,7 @@ async def disturb(psql: Session, turn: int) -> None:
 async def test_a_snapshot_taken_while_others_write_is_the_state_at_its_revision(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.watch.SNAPSHOT_LIMIT", 7)
+    monkeypatch.setattr("configsvc.watch.watches.SNAPSHOT_LIMIT", 7)
     await application(psql)
     await fill(psql, 200)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configsvc import waiters as module
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.models import Operation
-from configsvc.waiters import Waiter, Waiters, topics_of
+from configsvc.feed import wakeups as module
+from configsvc.feed.wakeups import Waiter, Waiters, topics_of
 from tests.domain.test_selection import NOW, change
 from tests.log.reading import Session, application, configuration
 from tests.service import running_service
@@ -144,7 +144,7 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
 async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_others(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.RING_LIMIT", 3)
+    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 3)
     for name in ("shop", "bank"):
         await application(psql, name)
     request = WatchConfigurationsRequest(selectors=[selector("shop")], progress_interval=OFTEN)

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.feed import Feed, History
+from configsvc.feed.feed import Feed, History
+from configsvc.feed.wakeups import Topics, Waiter
 from configsvc.storage.database import connection_share
-from configsvc.waiters import Topics, Waiter
-from configsvc.watch_messages import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
+from configsvc.watch.audiences import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
 
 if TYPE_CHECKING:
     from configsvc.limits.unread import Places

@@ -12,11 +12,11 @@ from configsvc.domain.commits import CommitPart, Position
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
-from configsvc.feed import Feed
-from configsvc.follower import Encode, Follower, Progress, Quiet, Sending, Write
+from configsvc.feed.feed import Feed
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
-from configsvc.watch_messages import Audiences, ExistingMessage
+from configsvc.watch.audiences import Audiences, ExistingMessage
+from configsvc.watch.follower import Encode, Follower, Progress, Quiet, Sending, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024

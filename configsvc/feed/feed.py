@@ -20,9 +20,9 @@ from configsvc.domain.errors import (
     RevisionCompactedError,
     ShuttingDownError,
 )
+from configsvc.feed.wakeups import Topics, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
-from configsvc.waiters import Topics, Waiter, Waiters
 
 log = structlog.get_logger()
 
