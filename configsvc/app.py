@@ -17,7 +17,6 @@ from configsvc.audit import Audit
 from configsvc.cache import Cache
 from configsvc.configuration_migrations import ConfigurationMigrations
 from configsvc.configurations import Configurations
-from configsvc.content_checks import ContentChecks
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
@@ -28,9 +27,7 @@ from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import Tokens
 from configsvc.imports import Imports
-from configsvc.joint_writes import JointWrites
 from configsvc.limits.quotas import Limits, Shares
-from configsvc.merged_writes import MergedWrites
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
@@ -58,10 +55,13 @@ from configsvc.schema_imports import SchemaImporter
 from configsvc.schema_versions import SchemaVersions
 from configsvc.schemas import Schemas
 from configsvc.storage.database import Database, open_database
-from configsvc.validators import Validators
+from configsvc.validation.checks import ContentChecks
+from configsvc.validation.compiled import Validators
 from configsvc.watch.watches import Watches
 from configsvc.wire.resources import encoded_configuration
-from configsvc.writes import Writes
+from configsvc.writes.atomic_batch import JointWrites
+from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.transactions import Writes
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from configsvc.domain.models import (
 )
 from configsvc.reads import Reads
 from configsvc.storage import applications, log
-from configsvc.writes import Writes
+from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

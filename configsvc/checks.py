@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc.contents import VersionDocuments, faults_of_configs
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.offload.processes import ProcessPool
 from configsvc.storage import operations, pins
 from configsvc.storage.operations import Slice, WaitingItem
-from configsvc.validators import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
+from configsvc.validation.compiled import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
+from configsvc.validation.pool_tasks import VersionDocuments, faults_of_configs
 
 if TYPE_CHECKING:
     from configsvc.domain.writes import PinnedSchema

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from configsvc.checks import Unusable, load_documents
-from configsvc.contents import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext, is_among
@@ -27,7 +26,8 @@ from configsvc.staging import Staging
 from configsvc.storage import applications, operations, pins
 from configsvc.storage import configuration_migrations as moves
 from configsvc.storage.operations import Run, Slice
-from configsvc.writes import Writes, transaction
+from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
+from configsvc.writes.transactions import Writes, transaction
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

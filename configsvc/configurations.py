@@ -20,10 +20,10 @@ from configsvc.domain.models import (
     is_among,
 )
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
-from configsvc.joint_writes import Joint, JointWrites
-from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
+from configsvc.writes.atomic_batch import Joint, JointWrites
+from configsvc.writes.group_commit import MergedWrites
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

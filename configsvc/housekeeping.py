@@ -12,7 +12,7 @@ from configsvc import operation_queue
 from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.storage import operations, requests
-from configsvc.writes import transaction
+from configsvc.writes.transactions import transaction
 
 if TYPE_CHECKING:
     from configsvc.domain.models import Retention

@@ -26,7 +26,7 @@ from configsvc.staging import Staging
 from configsvc.storage import imports, operations
 from configsvc.storage.imports import SliceFailedError, SliceHeldError
 from configsvc.storage.operations import Run, Slice
-from configsvc.writes import Writes, transaction
+from configsvc.writes.transactions import Writes, transaction
 
 if TYPE_CHECKING:
     from configsvc.domain.writes import PinnedSchema

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from configsvc.cache import Cache
     from configsvc.feed.feed import Feed
     from configsvc.identity.tokens import Tokens
-    from configsvc.merged_writes import MergedWrites
     from configsvc.reads import Reads
     from configsvc.storage.database import Database
-    from configsvc.validators import Validators
+    from configsvc.validation.compiled import Validators
     from configsvc.watch.watches import Watches
-    from configsvc.writes import Writes
+    from configsvc.writes.group_commit import MergedWrites
+    from configsvc.writes.transactions import Writes
 
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 

@@ -22,7 +22,7 @@ from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
 from configsvc.telemetry.logs import places_of
-from configsvc.writes import transaction
+from configsvc.writes.transactions import transaction
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Database

@@ -13,7 +13,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
 from configsvc.storage import operations
-from configsvc.writes import transaction
+from configsvc.writes.transactions import transaction
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Database

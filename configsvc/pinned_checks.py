@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from configsvc.content_checks import Check, ContentChecks, check_of
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
 from configsvc.storage import log, pinned
 from configsvc.storage.pinned import PinnedConfiguration
-from configsvc.validators import Compiled
+from configsvc.validation.checks import Check, ContentChecks, check_of
+from configsvc.validation.compiled import Compiled
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

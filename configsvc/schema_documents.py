@@ -14,7 +14,7 @@ from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions
 from configsvc.storage.schema_versions import StoredDocument
-from configsvc.validators import Compiled, compiled
+from configsvc.validation.compiled import Compiled, compiled
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection

@@ -16,7 +16,7 @@ from configsvc.schema_documents import linked
 from configsvc.schema_versions import Passed, check_changed, passed_by_pinned
 from configsvc.storage import log, pinned, requests, schema_versions, schemas
 from configsvc.storage.schema_versions import Newest, NewVersion
-from configsvc.writes import Writes
+from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from configsvc.content_checks import ContentChecks
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
 from configsvc.domain.jsonschema.compatibility import incompatibilities
 from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
@@ -19,8 +18,9 @@ from configsvc.schema_documents import Linked, linked
 from configsvc.schemas import locked, turn
 from configsvc.storage import pinned, requests, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion
-from configsvc.validators import Compiled
-from configsvc.writes import Writes
+from configsvc.validation.checks import ContentChecks
+from configsvc.validation.compiled import Compiled
+from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

@@ -12,7 +12,7 @@ from configsvc.domain.writes import check_version
 from configsvc.schema_documents import linked
 from configsvc.storage import log, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion, VersionPage
-from configsvc.writes import Writes
+from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

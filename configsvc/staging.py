@@ -10,7 +10,7 @@ from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, Write
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
 from configsvc.storage import operations, requests
-from configsvc.writes import Writes, transaction
+from configsvc.writes.transactions import Writes, transaction
 
 if TYPE_CHECKING:
     from configsvc.domain.content import JsonObject

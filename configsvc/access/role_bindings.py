@@ -11,7 +11,7 @@ from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
 from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
-from configsvc.writes import Writes
+from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database

@@ -40,7 +40,6 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.export import exported
 from configsvc.history import ConfigurationHistory
-from configsvc.joint_writes import Joint
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.calls import Write, parsed
@@ -55,6 +54,7 @@ from configsvc.wire.resources import configuration_message, configuration_ref_me
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
 from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
+from configsvc.writes.atomic_batch import Joint
 
 # Clients ask for the same again and again, and to parse and check a request takes as long as to answer it.
 REMEMBERED_REQUESTS = 4096

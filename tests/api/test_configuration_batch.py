@@ -2,11 +2,11 @@
 
 import pytest
 
-from configsvc import write_plan as module
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.models import NameRef, Origin, WriteContext
 from configsvc.domain.writes import Creation, Owner, Postponed
-from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Plan
+from configsvc.writes import plan as module
+from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Plan
 
 SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
 ORIGIN = Origin(peer="", change_request="")

@@ -13,11 +13,11 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
-from configsvc import merged_writes
 from configsvc.domain.content import JsonValue
-from configsvc.merged_writes import BATCHES_AT_ONCE
 from configsvc.storage import database as connections
-from configsvc.write_plan import BATCH_LIMIT_BYTES
+from configsvc.writes import group_commit
+from configsvc.writes.group_commit import BATCHES_AT_ONCE
+from configsvc.writes.plan import BATCH_LIMIT_BYTES
 from tests.api.calls import (
     Connection,
     content,
@@ -332,7 +332,7 @@ async def test_two_processes_that_write_the_same_names_do_not_stop_each_other(da
 async def test_more_writes_than_a_process_queues_are_refused_as_busy(
     shop: Service, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merged_writes, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(group_commit, "QUEUE_LIMIT", 3)
     async with merged(shop, database) as writes:
         writes.extend(create(shop, f"c{number}") for number in range(20))
     answers = outcomes(writes)

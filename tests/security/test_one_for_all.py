@@ -20,17 +20,17 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
 from configsvc.cache import Cache
-from configsvc.content_checks import Check, ContentChecks
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import IdRef
 from configsvc.limits.quotas import LASTING_CALLS, Limits, Share
-from configsvc.merged_writes import MergedWrites
 from configsvc.reads import Reads
 from configsvc.storage.database import ConnectionShare, connection_share, open_database
-from configsvc.write_plan import Alone
-from configsvc.writes import turn_of
+from configsvc.validation.checks import Check, ContentChecks
+from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.plan import Alone
+from configsvc.writes.transactions import turn_of
 from tests.log.reading import Session
 from tests.security.people import ROOT, Person, as_, create, make
 from tests.security.tokens import oidc_settings
@@ -135,9 +135,9 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
         seen[write.ref.id] = connection_share.get()
         return write
 
-    monkeypatch.setattr("configsvc.merged_writes.write_batch", all_alone)
-    monkeypatch.setattr("configsvc.merged_writes.answers_of", no_answers)
-    monkeypatch.setattr("configsvc.merged_writes.transaction", nothing)
+    monkeypatch.setattr("configsvc.writes.group_commit.write_batch", all_alone)
+    monkeypatch.setattr("configsvc.writes.group_commit.answers_of", no_answers)
+    monkeypatch.setattr("configsvc.writes.group_commit.transaction", nothing)
     database: Any = SimpleNamespace(merge=nothing)
     joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
     merged = MergedWrites(database, joint)
@@ -197,7 +197,7 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Single writes, batches and versions of schemas alike."""
-    monkeypatch.setattr("configsvc.content_checks.STEPS_AT_ONCE", 0)
+    monkeypatch.setattr("configsvc.validation.checks.STEPS_AT_ONCE", 0)
     shares: list[ConnectionShare | None] = []
 
     async def faults(_: ContentChecks, __: Check) -> tuple[Fault, ...]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.content_checks import STEPS_AT_ONCE
 from configsvc.domain.content import JsonObject
 from configsvc.domain.jsonschema.documents import faults_of_document
 from configsvc.domain.jsonschema.keywords import draft_of
 from configsvc.domain.jsonschema.validator import Validator
+from configsvc.validation.checks import STEPS_AT_ONCE
 from tests.validation.corpus import configurations, needs_corpus
 from tests.validation.corpus import documents as corpus_documents
 from tests.validation.schemas import documents, drafts, objects, unhurried

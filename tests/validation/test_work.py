@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from configsvc.content_checks import STEPS_AT_ONCE, check_of
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
-from configsvc.validators import compiled
+from configsvc.validation.checks import STEPS_AT_ONCE, check_of
+from configsvc.validation.compiled import compiled
 
 
 def each(schema: JsonValue) -> JsonObject:

@@ -6,8 +6,8 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN
-from configsvc import content_checks
 from configsvc.domain.content import JsonObject, JsonValue
+from configsvc.validation import checks
 from tests.api.calls import create, create_application, failing, get
 from tests.schemas.calls import check_version, create_schema
 from tests.service import Service, violations_of
@@ -26,7 +26,7 @@ SLOW: JsonObject = {"properties": {"a": {"items": {"anyOf": [{"maxLength": 600},
 
 @pytest.fixture(autouse=True)
 def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content_checks, "LIMIT_CPU_SECONDS", 0.3)
+    monkeypatch.setattr(checks, "LIMIT_CPU_SECONDS", 0.3)
 
 
 async def test_a_config_that_takes_too_long_is_refused_and_holds_nobody_up(service: Service) -> None:

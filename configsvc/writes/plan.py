@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.content_checks import Check, check_of
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written, is_among
@@ -25,7 +24,8 @@ from configsvc.domain.writes import (
     resolved,
     updated,
 )
-from configsvc.validators import CompiledOrError
+from configsvc.validation.checks import Check, check_of
+from configsvc.validation.compiled import CompiledOrError
 
 # A commit of merged writes is to fit into one message of a watch, but for oddities such as thousands of small numbers.
 BATCH_LIMIT_BYTES = 512 * 1024

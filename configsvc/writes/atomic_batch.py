@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc import joint_locks
-from configsvc.configuration_batch import answers_of, carry_out, pins_of, refuse_invalid, written_by
-from configsvc.content_checks import ContentChecks
 from configsvc.domain.conflicts import conflicts
 from configsvc.domain.errors import (
     BatchFailedError,
@@ -18,11 +15,14 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
 from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
-from configsvc.rollbacks import without_rollbacks
 from configsvc.storage import joint_writes, requests
-from configsvc.validators import Validators
-from configsvc.write_plan import Changed, Outcome, Plan, Unchanged
-from configsvc.writes import Writes, turn_of
+from configsvc.validation.checks import ContentChecks
+from configsvc.validation.compiled import Validators
+from configsvc.writes import locks
+from configsvc.writes.execution import answers_of, carry_out, pins_of, refuse_invalid, written_by
+from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
+from configsvc.writes.rollback import without_rollbacks
+from configsvc.writes.transactions import Writes, turn_of
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -116,7 +116,7 @@ class JointWrites:
         self, connection: "Connection", writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
         writes = await without_rollbacks(connection, writes)
-        locked = await joint_locks.lock(connection, writes, with_config=with_config)
+        locked = await locks.lock(connection, writes, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
         for place, error in conflicts(locked.writes, locked.found, locked.holders).items():
             plan.refuse(place, error)

@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from configsvc.aio import completed
-from configsvc.contents import faults_within
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
 from configsvc.storage.database import connection_share
-from configsvc.validators import Compiled
+from configsvc.validation.compiled import Compiled
+from configsvc.validation.pool_tasks import faults_within
 
 # Of 20 ns each, by the worst that was measured; the most of the 1,135 real configurations is 3,038,129.
 STEPS_AT_ONCE = 3_200_000

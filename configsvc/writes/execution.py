@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from configsvc.content_checks import ContentChecks
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
 from configsvc.domain.writes import (
@@ -18,8 +17,9 @@ from configsvc.domain.writes import (
     resolved,
 )
 from configsvc.storage import configuration_writes, log, pins, requests
-from configsvc.validators import Validators
-from configsvc.write_plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
+from configsvc.validation.checks import ContentChecks
+from configsvc.validation.compiled import Validators
+from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection

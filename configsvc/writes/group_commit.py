@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from configsvc.aio import completed
-from configsvc.configuration_batch import answers_of, write_batch
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
-from configsvc.joint_writes import JointWrites
-from configsvc.write_plan import Alone, Changed, Outcome, Unchanged
-from configsvc.writes import WRITE_LIMIT_SECONDS, transaction
+from configsvc.writes.atomic_batch import JointWrites
+from configsvc.writes.execution import answers_of, write_batch
+from configsvc.writes.plan import Alone, Changed, Outcome, Unchanged
+from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Database

@@ -1,0 +1,1 @@
+"""Validating configurations against schema versions."""

@@ -1,0 +1,1 @@
+"""The write path: group commits, atomic batches, and the transactions of both."""
