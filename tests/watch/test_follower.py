@@ -101,7 +101,7 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
 async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_parts_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(audiences, "REMEMBERED_BYTES", 1000)
+    monkeypatch.setattr(module, "REMEMBERED_BYTES", 1000)
     audiences = Audiences()
     audience = Audience(EVERYTHING, with_config=True)
     audience.size = 2
