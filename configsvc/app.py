@@ -12,33 +12,32 @@ from prometheus_client import CollectorRegistry
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
-from configsvc.applications import Applications
-from configsvc.audit import Audit
-from configsvc.cache import Cache
-from configsvc.configuration_migrations import ConfigurationMigrations
-from configsvc.configurations import Configurations
+from configsvc.configurations.applications import Applications
+from configsvc.configurations.audit import Audit
+from configsvc.configurations.cache import Cache
+from configsvc.configurations.history import ConfigurationHistory
+from configsvc.configurations.reads import Reads
+from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
-from configsvc.history import ConfigurationHistory
 from configsvc.housekeeping import keep_house
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import Tokens
-from configsvc.imports import Imports
 from configsvc.limits.quotas import Limits, Shares
 from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
-from configsvc.operation_runs import OperationRuns
-from configsvc.operations import Operations
-from configsvc.pinned_checks import Snapshots
+from configsvc.operations.imports import Imports
+from configsvc.operations.migrations import ConfigurationMigrations
+from configsvc.operations.runner import OperationRuns
+from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
-from configsvc.reads import Reads
 from configsvc.rpc.access_service import AccessServicer
 from configsvc.rpc.application_service import ApplicationServicer
 from configsvc.rpc.audit_service import AuditServicer
@@ -51,9 +50,10 @@ from configsvc.rpc.server import Address, AddressInUseError, Server, build_serve
 from configsvc.rpc.server_service import ServerServicer
 from configsvc.rpc.tls import server_credentials
 from configsvc.rpc.uploads import Uploads
-from configsvc.schema_imports import SchemaImporter
-from configsvc.schema_versions import SchemaVersions
-from configsvc.schemas import Schemas
+from configsvc.schemas.imports import SchemaImporter
+from configsvc.schemas.pinned import Snapshots
+from configsvc.schemas.use_cases import Schemas
+from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database, open_database
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from configsvc import operation_queue
 from configsvc.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
+from configsvc.operations import queue
 from configsvc.storage import operations, requests
 from configsvc.writes.transactions import transaction
 
@@ -65,7 +65,7 @@ async def enqueue_again(database: "Database") -> None:
         # A transaction for each, which holds but one lock that others may wait for.
         for actor in await operations.actors_without_job(connection):
             async with transaction(connection):
-                enqueued = await operation_queue.enqueue_due(connection, actor)
+                enqueued = await queue.enqueue_due(connection, actor)
             for operation_id in enqueued:
                 log.warning("an operation had lost its job", operation=operation_id)
 

@@ -15,10 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from configsvc.watch.follower import WatchState
 
 if TYPE_CHECKING:
-    from configsvc.cache import Cache
+    from configsvc.configurations.cache import Cache
+    from configsvc.configurations.reads import Reads
     from configsvc.feed.feed import Feed
     from configsvc.identity.tokens import Tokens
-    from configsvc.reads import Reads
     from configsvc.storage.database import Database
     from configsvc.validation.compiled import Validators
     from configsvc.watch.watches import Watches

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from configsvc.access.policy import Bindings
-from configsvc.cache import Cache
+from configsvc.configurations.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import (
     DatabaseUnavailableError,

@@ -13,7 +13,7 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configsvc.access.caller import Caller
-from configsvc.applications import Applications
+from configsvc.configurations.applications import Applications
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, ApplicationUpdate

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesResponse
 from configsvc.access.caller import Caller
-from configsvc.audit import Audit
+from configsvc.configurations.audit import Audit
 from configsvc.domain.access import Role
 from configsvc.domain.audit import Place
 from configsvc.domain.errors import Violations

@@ -32,14 +32,14 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
-from configsvc.configurations import MAX_RESPONSE_BYTES, Configurations, ListPosition
+from configsvc.configurations.export import exported
+from configsvc.configurations.history import ConfigurationHistory
+from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES, Configurations, ListPosition
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef, WriteContext
 from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
-from configsvc.export import exported
-from configsvc.history import ConfigurationHistory
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.calls import Write, parsed

@@ -27,7 +27,7 @@ from configsvc.domain.operations import (
     error_of_item,
     error_of_operation,
 )
-from configsvc.operations import Operations
+from configsvc.operations.use_cases import Operations
 from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire
 from configsvc.wire.page_tokens import page_token, parsed_page_token

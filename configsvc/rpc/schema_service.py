@@ -24,14 +24,14 @@ from configapi.v1.schema_service_pb2 import (
     MigrateConfigurationsRequest,
 )
 from configsvc.access.caller import Caller
-from configsvc.configuration_migrations import ConfigurationMigrations
-from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
+from configsvc.operations.migrations import ConfigurationMigrations
 from configsvc.rpc.operation_service import operation_message
-from configsvc.schema_imports import SchemaImporter
-from configsvc.schema_versions import SchemaVersions
-from configsvc.schemas import Schemas
+from configsvc.schemas.imports import SchemaImporter
+from configsvc.schemas.use_cases import Schemas
+from configsvc.schemas.versions import SchemaVersions
 from configsvc.wire import requests, schema_requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.responses import fitting

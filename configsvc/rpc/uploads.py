@@ -10,8 +10,8 @@ from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
 from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
-from configsvc.imports import Imports
 from configsvc.offload.processes import ProcessPool
+from configsvc.operations.imports import Imports
 from configsvc.rpc.calls import malformed
 from configsvc.rpc.operation_service import operation_message
 from configsvc.wire.imports import import_message

@@ -9,7 +9,7 @@ from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionResponse, ImportSchemasResponse
 from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
 from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
-from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.jsonschema.faults import Fault

@@ -13,8 +13,8 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
 from configapi.v1.schema_pb2 import SchemaVersionRef
-from configsvc import imports
 from configsvc.domain.content import JsonObject
+from configsvc.operations import imports
 from configsvc.storage import imports as storage
 from tests.api.calls import content, create, create_application, failing, get, head, names, pages
 from tests.bulk.operating import (
@@ -219,7 +219,7 @@ async def test_a_stream_without_messages_and_bytes_that_are_no_message_are_refus
 
 
 async def test_an_atomic_import_of_too_many_items_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("configsvc.imports.ATOMIC_LIMIT", 10)
+    monkeypatch.setattr("configsvc.operations.imports.ATOMIC_LIMIT", 10)
     await create_application(service)
     made = [item(f"c{number}") for number in range(11)]
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):

@@ -16,9 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, OperationMetadata
-from configsvc import imports, operation_runs
 from configsvc.housekeeping import enqueue_again, purge_operations
 from configsvc.offload.processes import ProcessDiedError
+from configsvc.operations import imports, runner
 from configsvc.storage import jobs
 from configsvc.storage.database import open_database
 from tests.api.calls import create_application, failing, names
@@ -186,7 +186,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_operation_that_always_kills_its_process_fails_in_the_end(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation_runs, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(runner, "FIRST_PAUSE_SECONDS", 0.001)
     async with running_service(database_url) as service:
         await create_application(service)
         operation = await imported(service, item("a"))
@@ -201,8 +201,8 @@ async def test_an_operation_that_always_kills_its_process_fails_in_the_end(
 async def test_an_operation_that_killed_its_process_waits_for_its_next_attempt_and_can_be_cancelled_meanwhile(
     database_url: str, psql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation_runs, "FIRST_PAUSE_SECONDS", 3600)
-    monkeypatch.setattr(operation_runs, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "FIRST_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(runner, "LOOK_SECONDS", 0.05)
     async with running_service(database_url) as service:
         await create_application(service)
         operation = await begin(service, item("a"))
@@ -279,7 +279,7 @@ async def test_an_operation_that_fails_unforeseen_says_only_an_id(
     async def broken(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("configsvc.imports.check_slice", broken)
+    monkeypatch.setattr("configsvc.operations.imports.check_slice", broken)
     await create_application(service)
     operation = await imported(service, item("a"))
     assert operation.error.code == grpc.StatusCode.INTERNAL.value[0]

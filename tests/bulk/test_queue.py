@@ -38,7 +38,7 @@ async def test_operations_are_carried_out_after_the_queue_heard_no_notifications
 async def test_operations_are_carried_out_after_the_queue_lost_its_connection(
     service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.operation_runs.RECONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("configsvc.operations.runner.RECONNECT_SECONDS", 0.1)
     monkeypatch.setattr("configsvc.storage.jobs.POLL_SECONDS", 0.5)
     await create_application(service)
     assert result_of(await imported(service, item("a"))).created_count == 1

@@ -18,7 +18,7 @@ from configapi.v1.audit_service_pb2 import (
     ListChangesRequest,
 )
 from configapi.v1.configuration_service_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
-from configsvc import audit
+from configsvc.configurations import audit
 from configsvc.storage import database
 from tests.api.calls import SHOP, create, create_application, failing, head, patch, refused
 from tests.compaction.logs import age, compact_once

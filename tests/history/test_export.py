@@ -10,7 +10,7 @@ from grpc import StatusCode
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import ExportConfigurationsRequest, ExportConfigurationsResponse
 from configapi.v1.schema_pb2 import SchemaVersionRef
-from configsvc import export as exporting
+from configsvc.configurations import export as exporting
 from tests.api.calls import SHOP, content, create, create_application, failing, head, patch, refused
 from tests.compaction.logs import age, compact_once
 from tests.history.reading import delete, export, items

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from configsvc.cache import Answer, Cache
+from configsvc.configurations.cache import Answer, Cache
 from configsvc.domain.models import IdRef, KeyRef
 
 MEBIBYTE = 1024 * 1024

@@ -153,7 +153,7 @@ async def test_a_feed_that_stands_still_is_not_relied_on(
     service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The feed does not know yet that it stands still, but the bound of staleness does."""
-    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 0.5)
     await shop(psql, "web")
     await fed(service, 2)
     feed.hold()
@@ -161,7 +161,7 @@ async def test_a_feed_that_stands_still_is_not_relied_on(
     await set_number(psql, 1)
     await until_number(service, 1)
     # Nor does it go back when the feed is relied on again, and knows nothing new yet.
-    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", 3600.0)
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     assert number_of(await get(service, "web")) == 1
 
 
@@ -173,11 +173,11 @@ async def test_what_was_found_missing_does_not_come_back(
     await get(service, "web")
     feed.hold()
     await psql.execute("DELETE FROM configurations")
-    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", -1.0)
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", -1.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
     # The feed is relied on again, and does not know of the deletion.
-    monkeypatch.setattr("configsvc.reads.STALENESS_LIMIT_SECONDS", 3600.0)
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
 
@@ -211,7 +211,7 @@ async def test_a_history_that_went_back_is_forgotten(service: Service, psql: Ses
 async def test_min_revision_waits_for_the_feed(
     service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.reads.FEED_LIMIT_SECONDS", LIMIT_SECONDS)
+    monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", LIMIT_SECONDS)
     await shop(psql, "web", "api")
     await fed(service, 3)
     await get(service, "web")
@@ -232,7 +232,7 @@ async def test_min_revision_waits_for_the_feed(
 async def test_min_revision_asks_the_database_if_the_feed_does_not_come(
     service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.reads.FEED_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", 0.05)
     await shop(psql, "web")
     await fed(service, 2)
     await get(service, "web")

@@ -134,16 +134,16 @@ async def test_a_write_while_a_strict_version_moves_others_waits_for_it_and_leav
 async def test_what_changes_between_the_check_and_the_lock_is_checked_again(
     shop: Service, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from configsvc import schema_versions  # noqa: PLC0415  # the module whose function is replaced
+    from configsvc.schemas import versions  # noqa: PLC0415  # the module whose function is replaced
 
-    check = schema_versions.passed_by_pinned
+    check = versions.passed_by_pinned
 
     async def then_change(*arguments: Any) -> Any:
         passed = await check(*arguments)
         await patch(shop, "a", {"replicas": 30})
         return passed
 
-    monkeypatch.setattr(schema_versions, "passed_by_pinned", then_change)
+    monkeypatch.setattr(versions, "passed_by_pinned", then_change)
     with failing(StatusCode.FAILED_PRECONDITION, "SCHEMA_VERSION_REFUSED"):
         await create_version(shop, AT_MOST_10)
     assert (await get(shop, "a")).schema.version == 1

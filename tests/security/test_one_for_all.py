@@ -19,13 +19,13 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
-from configsvc.cache import Cache
+from configsvc.configurations.cache import Cache
+from configsvc.configurations.reads import Reads
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import IdRef
 from configsvc.limits.quotas import LASTING_CALLS, Limits, Share
-from configsvc.reads import Reads
 from configsvc.storage.database import ConnectionShare, connection_share, open_database
 from configsvc.validation.checks import Check, ContentChecks
 from configsvc.writes.group_commit import MergedWrites

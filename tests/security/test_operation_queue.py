@@ -15,8 +15,8 @@ from google.longrunning.operations_proto_pb2 import (
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.operation_service_pb2 import OperationMetadata
-from configsvc import imports
 from configsvc.domain.access import Role
+from configsvc.operations import imports
 from tests.api.calls import create_application
 from tests.bulk.operating import begin, item, messages, metadata_of
 from tests.log.reading import Session
@@ -88,7 +88,7 @@ async def test_many_operations_of_one_caller_do_not_keep_another_waiting(
 async def test_a_caller_has_so_many_operations_that_have_not_ended(
     database_url: str, psql: Session, tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.operation_queue.UNENDED_LIMIT", 1)
+    monkeypatch.setattr("configsvc.operations.queue.UNENDED_LIMIT", 1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         await make(service, psql, "one", GREEDY)
         await make(service, psql, "two", POLITE)
@@ -109,8 +109,8 @@ async def test_a_caller_has_so_many_operations_that_have_not_ended(
 async def test_where_nobody_is_told_apart_operations_have_no_limits(
     service: Service, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.operation_queue.UNENDED_LIMIT", 1)
-    monkeypatch.setattr("configsvc.operation_queue.AT_ONCE", 1)
+    monkeypatch.setattr("configsvc.operations.queue.UNENDED_LIMIT", 1)
+    monkeypatch.setattr("configsvc.operations.queue.AT_ONCE", 1)
     await create_application(service)
     many = [await begin(service, item(f"c{number}")) for number in range(3)]
     async with asyncio.timeout(LIMIT_SECONDS):

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.access.policy import Bindings
-from configsvc.cache import Cache
+from configsvc.configurations.cache import Cache
 from configsvc.feed.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from configsvc.access.policy import Bindings
-from configsvc.cache import Cache
+from configsvc.configurations.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef, Operation
 from configsvc.domain.selection import Selection
 from configsvc.feed.feed import Feed, History
-from configsvc.watch import audiences, follower
+from configsvc.watch import audiences as module
+from configsvc.watch import follower
 from configsvc.watch.audiences import Audience, Audiences, WatchMessage
 from configsvc.watch.follower import Follower, Progress, Quiet, Sending
 from tests.domain.test_selection import EVERYTHING, NOW, change, selector

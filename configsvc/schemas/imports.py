@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import WriteConflictError
 from configsvc.domain.models import Schema, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportedSchema, NewDocument, SchemaImports
-from configsvc.pinned_checks import Snapshots
-from configsvc.reads import Reads
-from configsvc.schema_documents import linked
-from configsvc.schema_versions import Passed, check_changed, passed_by_pinned
+from configsvc.schemas.linking import linked
+from configsvc.schemas.pinned import Snapshots
+from configsvc.schemas.versions import Passed, check_changed, passed_by_pinned
 from configsvc.storage import log, pinned, requests, schema_versions, schemas
 from configsvc.storage.schema_versions import Newest, NewVersion
 from configsvc.writes.transactions import Writes

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from configsvc.configurations import MAX_RESPONSE_BYTES
+from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
 from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
 from configsvc.domain.models import (

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from configsvc.access.caller import Caller
-from configsvc.checks import check_slice
 from configsvc.domain.access import Role
 from configsvc.domain.errors import DatabaseBusyError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.models import WriteContext
@@ -22,7 +21,8 @@ from configsvc.domain.operations import (
     progress_of,
 )
 from configsvc.offload.processes import ProcessPool
-from configsvc.staging import Staging
+from configsvc.operations.checks import check_slice
+from configsvc.operations.staging import Staging
 from configsvc.storage import imports, operations
 from configsvc.storage.imports import SliceFailedError, SliceHeldError
 from configsvc.storage.operations import Run, Slice

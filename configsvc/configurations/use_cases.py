@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from configsvc.cache import Answer
+from configsvc.configurations.cache import Answer
+from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
     Configuration,
@@ -20,7 +21,6 @@ from configsvc.domain.models import (
     is_among,
 )
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
-from configsvc.reads import Reads
 from configsvc.storage import applications, configurations, log
 from configsvc.writes.atomic_batch import Joint, JointWrites
 from configsvc.writes.group_commit import MergedWrites

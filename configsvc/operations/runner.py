@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import structlog
 from ulid import ULID
 
-from configsvc import operation_queue
 from configsvc.domain.errors import (
     AttemptsExhaustedError,
     ConfigsvcError,
@@ -18,6 +17,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.operations import BulkOperation, Failure, OperationKind, OperationState
 from configsvc.offload.processes import ProcessDiedError
+from configsvc.operations import queue
 from configsvc.storage import operations
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
@@ -108,7 +108,7 @@ class OperationRuns:
         async with self._database.write() as connection, transaction(connection):
             actor = await operations.actor_of(connection, operation_id)
             if actor is not None:
-                await operation_queue.enqueue_due(connection, actor)
+                await queue.enqueue_due(connection, actor)
 
     async def _carry(self, operation: BulkOperation, run: Run) -> None:
         log.info("operation begins", operation=operation.id, kind=operation.kind, attempt=operation.attempts)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from configsvc import operation_queue
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, WriteTooLargeError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
+from configsvc.operations import queue
 from configsvc.storage import operations, requests
 from configsvc.writes.transactions import Writes, transaction
 
@@ -57,7 +57,7 @@ class Staging:
                 return earlier
             if not await operations.submit(connection, self.id):
                 raise WriteTooLargeError
-            await operation_queue.add(connection, context.actor)
+            await queue.add(connection, context.actor)
             submitted = Written(resource_id=self.id, version=1)
             if context.request_id:
                 await requests.complete(connection, {context.request_id: submitted})

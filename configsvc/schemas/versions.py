@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
 from configsvc.domain.jsonschema.compatibility import incompatibilities
 from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
 from configsvc.domain.writes import check_version
-from configsvc.pinned_checks import Snapshots, check_pinned
-from configsvc.reads import Reads
-from configsvc.schema_documents import Linked, linked
-from configsvc.schemas import locked, turn
+from configsvc.schemas.linking import Linked, linked
+from configsvc.schemas.pinned import Snapshots, check_pinned
+from configsvc.schemas.use_cases import locked, turn
 from configsvc.storage import pinned, requests, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion
 from configsvc.validation.checks import ContentChecks

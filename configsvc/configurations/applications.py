@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ApplicationNotEmptyError, ResourceNotFoundError, VersionMismatchError
 from configsvc.domain.models import (
     Application,
@@ -16,7 +17,6 @@ from configsvc.domain.models import (
     Written,
     is_among,
 )
-from configsvc.reads import Reads
 from configsvc.storage import applications, log
 from configsvc.writes.transactions import Writes
 

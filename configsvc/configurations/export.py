@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 
-from configsvc.configurations import Configurations, ListPosition
+from configsvc.configurations.use_cases import Configurations, ListPosition
 from configsvc.domain.models import Configuration, ConfigurationFilter, Page
 
 # A page is held in memory until its client has taken it.

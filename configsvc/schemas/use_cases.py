@@ -9,7 +9,7 @@ from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Kind, NameRef, Page, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import NewDocument, SchemaVersion
 from configsvc.domain.writes import check_version
-from configsvc.schema_documents import linked
+from configsvc.schemas.linking import linked
 from configsvc.storage import log, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion, VersionPage
 from configsvc.writes.transactions import Writes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configsvc.cache import Answer, Cache
+from configsvc.configurations.cache import Answer, Cache
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.storage import configurations, log

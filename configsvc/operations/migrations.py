@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from configsvc.checks import Unusable, load_documents
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext, is_among
@@ -22,7 +21,8 @@ from configsvc.domain.operations import (
 )
 from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
-from configsvc.staging import Staging
+from configsvc.operations.checks import Unusable, load_documents
+from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, pins
 from configsvc.storage import configuration_migrations as moves
 from configsvc.storage.operations import Run, Slice

@@ -1,0 +1,1 @@
+"""What callers do with applications and configurations, and read of their past."""
