@@ -12,6 +12,14 @@ from prometheus_client import CollectorRegistry
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
+from configsvc.api.access import AccessServicer
+from configsvc.api.applications import ApplicationServicer
+from configsvc.api.audit import AuditServicer
+from configsvc.api.configurations import ConfigurationServicer
+from configsvc.api.operations import OperationServicer, OperationsServicer
+from configsvc.api.schemas import SchemaServicer
+from configsvc.api.status import ServerServicer
+from configsvc.api.uploads import Uploads
 from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
@@ -38,18 +46,10 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
-from configsvc.rpc.access_service import AccessServicer
-from configsvc.rpc.application_service import ApplicationServicer
-from configsvc.rpc.audit_service import AuditServicer
 from configsvc.rpc.authentication import Authenticator
-from configsvc.rpc.configuration_service import ConfigurationServicer
 from configsvc.rpc.gate import Gate
-from configsvc.rpc.operation_service import OperationServicer, OperationsServicer
-from configsvc.rpc.schema_service import SchemaServicer
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
-from configsvc.rpc.server_service import ServerServicer
 from configsvc.rpc.tls import server_credentials
-from configsvc.rpc.uploads import Uploads
 from configsvc.schemas.imports import SchemaImporter
 from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.use_cases import Schemas

@@ -1,1 +1,1 @@
-"""gRPC: thin servicers, one table from domain errors to status, the server."""
+"""The gRPC door: handlers, credentials, failures, TLS, the server."""

@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from configsvc.rpc.borrowed import exchange_handler
+from configsvc.rpc.library_services import exchange_handler
 
 V1 = "grpc.reflection.v1.ServerReflection"
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"

@@ -24,11 +24,11 @@ from configapi.v1 import (
     schema_service_pb2,
     server_service_pb2,
 )
+from configsvc.api.permissions import needed_for
 from configsvc.metrics import CallMetrics, InFlight
-from configsvc.rpc import borrowed
-from configsvc.rpc.calls import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
+from configsvc.rpc import library_services
 from configsvc.rpc.gate import Gate
-from configsvc.rpc.permissions import needed_for
+from configsvc.rpc.handlers import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.refusals import Refusals
 
@@ -195,8 +195,8 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
 
 def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
     handlers = {
-        "Check": borrowed.unary_handler(servicer.Check, HealthCheckRequest),
-        "Watch": borrowed.stream_handler(servicer.Watch, HealthCheckRequest),
+        "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest),
+        "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest),
     }
     return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from configsvc.api.uploads import MESSAGES_AT_ONCE, Uploads
 from configsvc.offload import processes
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
-from configsvc.rpc.uploads import MESSAGES_AT_ONCE, Uploads
 
 
 def work_for_long(begun: Path) -> None:

@@ -15,8 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from configapi.v1.permission_pb2 import Permission, permission
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
+from configsvc.api.permissions import DECLARED_FOR_OTHERS
 from configsvc.domain.access import Role
-from configsvc.rpc.permissions import DECLARED_FOR_OTHERS
 from configsvc.rpc.server import SERVICES
 from tests.log.reading import Session
 from tests.security.people import ROOT, STRANGER, Person, Target, as_, bind, make, nothing, people_of, until_known

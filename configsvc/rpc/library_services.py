@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 
 from configsvc.domain.errors import InvalidRequestError
 from configsvc.rpc.authentication import Context
-from configsvc.rpc.calls import AnyMessage, parsed
 from configsvc.rpc.errors import failure_of
+from configsvc.rpc.handlers import AnyMessage, parsed
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"
 

@@ -7,13 +7,13 @@ from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.message import DecodeError
 
 from configsvc.access.caller import Caller
+from configsvc.api.operations import operation_message
 from configsvc.domain.access import Role
 from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.imports import Imports
-from configsvc.rpc.calls import malformed
-from configsvc.rpc.operation_service import operation_message
+from configsvc.rpc.handlers import malformed
 from configsvc.wire.imports import import_message
 
 # Each is at most 4 MiB, and what was read of it. An operation that has work for the process waits for so many at most.

@@ -24,11 +24,11 @@ from configapi.v1.schema_service_pb2 import (
     MigrateConfigurationsRequest,
 )
 from configsvc.access.caller import Caller
+from configsvc.api.operations import operation_message
 from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.operations.migrations import ConfigurationMigrations
-from configsvc.rpc.operation_service import operation_message
 from configsvc.schemas.imports import SchemaImporter
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions

@@ -1,0 +1,1 @@
+"""The API without a transport: one module a service, from a parsed request to an answer."""
