@@ -1,3 +1,3 @@
-from configsvc.cli import main
+from configsvc.cli.server import main
 
 main()

@@ -21,7 +21,7 @@ from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
-from configsvc.app import run_service
+from configsvc.app.run import run_service
 from configsvc.domain.content import JsonObject
 from configsvc.process.settings import Settings
 from configsvc.rpc.server import Server

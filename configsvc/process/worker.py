@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from configsvc.app import run_service
+from configsvc.app.run import run_service
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, on_signals
 from configsvc.process.supervisor import ALIVE, ALIVE_SECONDS, READY

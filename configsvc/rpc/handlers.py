@@ -15,8 +15,8 @@ from ulid import ULID
 
 from configsvc.access.caller import Caller
 from configsvc.api.permissions import Needed
+from configsvc.app.metrics import InFlight, MethodMetrics
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, RateLimitedError, Violation
-from configsvc.metrics import InFlight, MethodMetrics
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate

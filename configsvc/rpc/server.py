@@ -25,7 +25,7 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.api.permissions import needed_for
-from configsvc.metrics import CallMetrics, InFlight
+from configsvc.app.metrics import CallMetrics, InFlight
 from configsvc.rpc import library_services
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.handlers import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing

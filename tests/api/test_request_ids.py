@@ -15,7 +15,7 @@ from configapi.v1.application_service_pb2 import (
 )
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
-from configsvc.housekeeping import purge_requests
+from configsvc.app.housekeeping import purge_requests
 from configsvc.storage.database import open_database
 from tests.api.calls import Connection, create, create_application, failing, get, head, key, names, patch, update
 from tests.service import Service

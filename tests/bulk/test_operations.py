@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, OperationMetadata
-from configsvc.housekeeping import enqueue_again, purge_operations
+from configsvc.app.housekeeping import enqueue_again, purge_operations
 from configsvc.offload.processes import ProcessDiedError
 from configsvc.operations import imports, runner
 from configsvc.storage import jobs

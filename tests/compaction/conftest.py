@@ -10,4 +10,4 @@ def _no_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
     async def rest(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("configsvc.app.keep_house", rest)
+    monkeypatch.setattr("configsvc.app.run.keep_house", rest)

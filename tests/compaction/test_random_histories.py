@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from configsvc import compaction
+from configsvc.app import compaction
 from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention

@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     GetConfigurationRequest,
     ListConfigurationsRequest,
 )
-from configsvc import compaction
+from configsvc.app import compaction
 from tests.api.calls import creation, failing
 from tests.compaction.logs import A_DAY, age, compact_once, compacted_revision
 from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head

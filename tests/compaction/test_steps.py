@@ -5,9 +5,9 @@ import asyncio
 import pytest
 import structlog
 
-from configsvc import compaction
+from configsvc.app import compaction
+from configsvc.app.housekeeping import keep_house
 from configsvc.domain.models import Retention
-from configsvc.housekeeping import keep_house
 from configsvc.storage.compaction import step
 from configsvc.storage.database import open_database
 from tests.compaction.logs import A_DAY, AT_ONCE, age, compact_once, compacted_revision

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from configsvc import housekeeping
+from configsvc.app import housekeeping
 from configsvc.domain.errors import (
     ConfigsvcError,
     DatabaseBusyError,

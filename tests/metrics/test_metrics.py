@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from configsvc.app import StartError, run_service
+from configsvc.app.run import StartError, run_service
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.log.reading import Session, application
 from tests.metrics.scraping import measured_service

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
-from configsvc.app import run_service
+from configsvc.app.run import run_service
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, prepare_database
 from tests.api.calls import Connection, create, create_application, creation

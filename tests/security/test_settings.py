@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from configsvc.app import run_service
+from configsvc.app.run import run_service
 from configsvc.process.exposure import check_exposure
 from configsvc.process.startup import StartError
 from tests.process.running import program

@@ -115,7 +115,7 @@ def serve_command(
         _run(supervise(settings))
     else:
         # Imported late: the process that only supervises does without gRPC.
-        from configsvc.app import serve  # noqa: PLC0415
+        from configsvc.app.run import serve  # noqa: PLC0415
 
         _run(serve(settings))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from configsvc.compaction import compact
+from configsvc.app.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.operations import queue
 from configsvc.storage import operations, requests

@@ -20,6 +20,8 @@ from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
+from configsvc.app.housekeeping import keep_house
+from configsvc.app.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
@@ -30,12 +32,10 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
-from configsvc.housekeeping import keep_house
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import Tokens
 from configsvc.limits.quotas import Limits, Shares
-from configsvc.metrics import CallMetrics, State, new_registry, served_metrics
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
 from configsvc.operations.imports import Imports
