@@ -11,7 +11,7 @@ import structlog
 from configsvc.app.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.operations import queue
-from configsvc.storage import operations, requests
+from configsvc.storage import idempotency, operations
 from configsvc.writes.transactions import transaction
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def purge_requests(database: "Database") -> None:
     deleted = STEP
     while deleted == STEP:
         async with database.write() as connection:
-            deleted = await requests.purge(connection, limit=STEP)
+            deleted = await idempotency.purge(connection, limit=STEP)
 
 
 async def enqueue_again(database: "Database") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
 from configsvc.offload.processes import ProcessPool
-from configsvc.storage import operations, pins
+from configsvc.storage import operations, schema_locks
 from configsvc.storage.operations import Slice, WaitingItem
 from configsvc.validation.compiled import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
 from configsvc.validation.pool_tasks import VersionDocuments, faults_of_configs
@@ -34,7 +34,7 @@ async def check_slice(
     """Notes of the waiting items of a slice which ones violate their schemas; the schemas, as they were meanwhile."""
     async with database.operation() as connection:
         items = await operations.pinned(connection, operation_id, places)
-        schemas = await pins.look(connection, {item.schema.schema for item in items})
+        schemas = await schema_locks.look(connection, {item.schema.schema for item in items})
     by_version: defaultdict[SchemaVersionRef, list[WaitingItem]] = defaultdict(list)
     for item in items:
         by_version[_resolved(item.schema, schemas)].append(item)
@@ -76,7 +76,9 @@ async def _faults_of_group(
 
 async def load_documents(connection: "Connection", version: PinnedVersion) -> VersionDocuments | Unusable:
     """The document of a version, with all that it refers to."""
-    found = await pins.documents(connection, [version.ref], limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
+    found = await schema_locks.documents(
+        connection, [version.ref], limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT
+    )
     documents = found.get(version.ref)
     if documents is None:
         return Unusable(error=ItemError.SCHEMA_NOT_FOUND)

@@ -23,7 +23,7 @@ from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.staging import Staging
-from configsvc.storage import applications, operations, pins
+from configsvc.storage import applications, operations, schema_locks
 from configsvc.storage import configuration_migrations as moves
 from configsvc.storage.operations import Run, Slice
 from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
@@ -96,7 +96,7 @@ class ConfigurationMigrations:
                 await operations.set_total(connection, run, total)
                 operation = replace(operation, total=total)
             await operations.recount(connection, run)
-            schemas = await pins.look(connection, [settings.to.schema])
+            schemas = await schema_locks.look(connection, [settings.to.schema])
             if settings.to.schema not in schemas:
                 raise WriteConflictError
             version = PinnedVersion(schema_id=schemas[settings.to.schema].id, ref=settings.to)
@@ -198,7 +198,7 @@ class ConfigurationMigrations:
 
 
 async def _move(connection: "Connection", one: Migration, places: Slice) -> list[Outcome]:
-    held = await pins.share(connection, [one.settings.to.schema])
+    held = await schema_locks.share(connection, [one.settings.to.schema])
     version = one.documents.version
     schema = held.get(version.ref.schema)
     # One that was deleted and made again has other documents.
@@ -242,7 +242,7 @@ def _settings(operation: BulkOperation) -> MigrationSettings:
 
 async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVersionRef:
     """The version, with its number. Raises ResourceNotFoundError."""
-    schemas = await pins.look(connection, [ref.schema])
+    schemas = await schema_locks.look(connection, [ref.schema])
     if ref.schema not in schemas:
         raise ResourceNotFoundError("schema", ref.schema)
     latest = schemas[ref.schema].latest_version

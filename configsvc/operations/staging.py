@@ -9,7 +9,7 @@ from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, Write
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
 from configsvc.operations import queue
-from configsvc.storage import operations, requests
+from configsvc.storage import idempotency, operations
 from configsvc.writes.transactions import Writes, transaction
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Staging:
             await queue.add(connection, context.actor)
             submitted = Written(resource_id=self.id, version=1)
             if context.request_id:
-                await requests.complete(connection, {context.request_id: submitted})
+                await idempotency.complete(connection, {context.request_id: submitted})
             return submitted
 
         return await self._writes.run(self.id, change, _load, keep=True)
@@ -70,7 +70,7 @@ async def _claimed(connection: "Connection", context: WriteContext) -> Written |
     """What an earlier call with the request_id made."""
     if not context.request_id:
         return None
-    earlier = (await requests.claim(connection, (context,))).get(context.request_id)
+    earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
     return earlier.changed if earlier else None

@@ -14,7 +14,7 @@ from configsvc.domain.schema_versions import ImportedSchema, NewDocument, Schema
 from configsvc.schemas.linking import linked
 from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.versions import Passed, check_changed, passed_by_pinned
-from configsvc.storage import log, pinned, requests, schema_versions, schemas
+from configsvc.storage import idempotency, log, pinned_configurations, schema_versions, schemas
 from configsvc.storage.schema_versions import Newest, NewVersion
 from configsvc.writes.transactions import Writes
 
@@ -68,7 +68,7 @@ class SchemaImporter:
                 connection, [schema for schema in imported if schema.name not in current], changed, made, context
             )
             if strict and changed:
-                await pinned.move(connection, [ref for ref in made if ref.schema in current], context)
+                await pinned_configurations.move(connection, [ref for ref in made if ref.schema in current], context)
             return Written(resource_id=_COMMIT, version=await schema_versions.commit_id(connection))
 
         done = await self._writes.run_once(context, TURN, change, partial(_load, documents))
@@ -80,7 +80,7 @@ class SchemaImporter:
     ) -> Plan | None:
         """Does what takes long before anything is locked; None if the call was made before."""
         async with self._database.read() as connection:
-            if await requests.is_done(connection, context):
+            if await idempotency.is_done(connection, context):
                 return None
             newest = await schema_versions.newest(connection, documents)
             made = _made(documents, newest)

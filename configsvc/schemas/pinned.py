@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
-from configsvc.storage import log, pinned
-from configsvc.storage.pinned import PinnedConfiguration
+from configsvc.storage import log, pinned_configurations
+from configsvc.storage.pinned_configurations import PinnedConfiguration
 from configsvc.validation.checks import Check, ContentChecks, check_of
 from configsvc.validation.compiled import Compiled
 
@@ -60,7 +60,7 @@ async def check_pinned(
     revision = await log.head(connection)
     offenders: list[ConfigurationFaults] = []
     offender_count = checked_count = 0
-    async for page in pinned.pages(connection, schema, after_revision=after_revision):
+    async for page in pinned_configurations.pages(connection, schema, after_revision=after_revision):
         count, found, slow = await asyncio.to_thread(_offenders, compiled, page, MAX_OFFENDERS - len(offenders))
         offenders += found
         offender_count += count

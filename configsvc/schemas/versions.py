@@ -16,7 +16,7 @@ from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import Linked, linked
 from configsvc.schemas.pinned import Snapshots, check_pinned
 from configsvc.schemas.use_cases import locked, turn
-from configsvc.storage import pinned, requests, schema_versions, schemas
+from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Compiled
@@ -88,7 +88,7 @@ class SchemaVersions:
     ) -> Passed | None:
         """Does what takes long before anything is locked."""
         async with self._database.read() as connection:
-            if await requests.is_done(connection, context):
+            if await idempotency.is_done(connection, context):
                 return None
             current = await schemas.get(connection, ref)
             if current is None:
@@ -161,7 +161,7 @@ async def _added(
     ref = SchemaVersionRef(schema=current.name, version=current.latest_version + 1)
     await schema_versions.insert(connection, (NewVersion(schema_id=current.id, ref=ref, new=new),), context)
     if strict:
-        await pinned.move(connection, (ref,), context)
+        await pinned_configurations.move(connection, (ref,), context)
     return written
 
 

@@ -12,7 +12,7 @@ from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, 
 from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
-from configsvc.storage import pins
+from configsvc.storage import schema_locks
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -73,10 +73,10 @@ class Validators:
         self, connection: "Connection", missing: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
-        found = await pins.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
+        found = await schema_locks.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
         return {version: await self._compile(version, found.get(version.ref)) for version in missing}
 
-    async def _compile(self, version: PinnedVersion, found: pins.Documents | None) -> CompiledOrError:
+    async def _compile(self, version: PinnedVersion, found: schema_locks.Documents | None) -> CompiledOrError:
         if found is None:
             return ResourceNotFoundError("schema version", str(version.ref))
         if found.document is None:

@@ -15,7 +15,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
 from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
-from configsvc.storage import joint_writes, requests
+from configsvc.storage import idempotency, joint_writes
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.writes import locks
@@ -133,8 +133,8 @@ class JointWrites:
         return tuple(plan.outcomes[place] for place in range(len(writes)))
 
 
-async def _claim(connection: "Connection", context: WriteContext) -> requests.Earlier | None:
-    earlier = (await requests.claim(connection, (context,))).get(context.request_id)
+async def _claim(connection: "Connection", context: WriteContext) -> idempotency.Earlier | None:
+    earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
     return earlier
@@ -142,7 +142,7 @@ async def _claim(connection: "Connection", context: WriteContext) -> requests.Ea
 
 async def _complete(connection: "Connection", request_id: str, done: Done) -> None:
     written = tuple(version for outcome in done.outcomes if (version := written_by(outcome)))
-    await requests.complete_many(connection, request_id, requests.Earlier(written=written, changed=done.changed))
+    await idempotency.complete_many(connection, request_id, idempotency.Earlier(written=written, changed=done.changed))
 
 
 def _done(outcomes: tuple[Outcome, ...]) -> Done:

@@ -16,7 +16,7 @@ from configsvc.domain.writes import (
     pin_to_check,
     resolved,
 )
-from configsvc.storage import configuration_writes, log, pins, requests
+from configsvc.storage import configuration_writes, idempotency, log, schema_locks
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
@@ -59,8 +59,8 @@ async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
     if not places:
         return {}
     contexts = [write.context for _, write in plan.open if write.context.request_id]
-    for request_id, answer in (await requests.claim(connection, contexts)).items():
-        is_done = isinstance(answer, requests.Earlier)
+    for request_id, answer in (await idempotency.claim(connection, contexts)).items():
+        is_done = isinstance(answer, idempotency.Earlier)
         plan.outcomes[places.pop(request_id)] = Unchanged(written=answer.written[0]) if is_done else answer
     return places
 
@@ -81,7 +81,7 @@ async def _pin(connection: "Connection", validators: Validators, plan: Plan, fou
     wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
     if not wanted:
         return NO_PINS
-    schemas = await pins.share_free(connection, {pin.schema for pin in wanted})
+    schemas = await schema_locks.share_free(connection, {pin.schema for pin in wanted})
     return await pins_of(connection, validators, wanted, schemas)
 
 
@@ -140,9 +140,9 @@ async def _complete(connection: "Connection", outcomes: Mapping[str, Outcome]) -
     """Notes what the calls wrote, by request_id; those that wrote nothing are free to come again."""
     written = {request_id: version for request_id, outcome in outcomes.items() if (version := written_by(outcome))}
     if written:
-        await requests.complete(connection, written)
+        await idempotency.complete(connection, written)
     if len(written) < len(outcomes):
-        await requests.release(connection, outcomes.keys() - written.keys())
+        await idempotency.release(connection, outcomes.keys() - written.keys())
 
 
 def written_by(outcome: Outcome) -> Written | None:

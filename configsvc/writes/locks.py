@@ -31,7 +31,7 @@ from configsvc.domain.writes import (
     Update,
     Upsert,
 )
-from configsvc.storage import joint_writes, pins
+from configsvc.storage import joint_writes, schema_locks
 from configsvc.storage.joint_writes import Glimpse
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
     owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], application_ids)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
-    schemas = await pins.share(connection, [name for name in names if name]) if names else {}
+    schemas = await schema_locks.share(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
     rows = await joint_writes.lock(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
     for ref, one in seen.items():

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from configsvc.aio import completed
 from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
-from configsvc.storage import requests
+from configsvc.storage import idempotency
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
@@ -110,11 +110,11 @@ async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGe
 
 
 async def _once(connection: "Connection", context: WriteContext, change: Change[Written]) -> Written:
-    earlier = (await requests.claim(connection, (context,))).get(context.request_id)
+    earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
     if earlier is not None:
         return earlier.written[0]
     written = await change(connection)
-    await requests.complete(connection, {context.request_id: written})
+    await idempotency.complete(connection, {context.request_id: written})
     return written

@@ -30,7 +30,7 @@ async def test_housekeeping_outlives_whatever_keeps_it_from_its_work(
             return 0
         raise error
 
-    monkeypatch.setattr("configsvc.storage.requests.purge", purge)
+    monkeypatch.setattr("configsvc.storage.idempotency.purge", purge)
     monkeypatch.setattr(housekeeping, "INTERVAL_SECONDS", 0.01)
     async with open_database(database_url) as database, asyncio.timeout(LIMIT_SECONDS):
         keeping = asyncio.create_task(housekeeping.keep_house(database, DEFAULT_RETENTION))

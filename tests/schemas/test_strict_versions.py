@@ -13,7 +13,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.domain.content import JsonObject
-from configsvc.storage import pinned
+from configsvc.storage import pinned_configurations
 from tests.api.calls import Connection, content, create, create_application, failing, get, head, refused
 from tests.schemas.calls import (
     AT_MOST_10,
@@ -156,8 +156,8 @@ async def test_a_check_of_a_bad_document_is_refused(web: Service) -> None:
 async def test_configurations_are_checked_in_pages(
     web: Service, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pinned, "PAGE_LIMIT", 3)
-    monkeypatch.setattr(pinned, "PAGE_LIMIT_BYTES", 40)
+    monkeypatch.setattr(pinned_configurations, "PAGE_LIMIT", 3)
+    monkeypatch.setattr(pinned_configurations, "PAGE_LIMIT_BYTES", 40)
     await pin(psql, *(f"good-{number:02}" for number in range(10)), config='{"replicas": 3}')
     await pin(psql, *(f"bad-{number:02}" for number in range(10)), config='{"replicas": 30}')
     check = await check_version(web, AT_MOST_10)

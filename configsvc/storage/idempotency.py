@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from configsvc.storage.database import Connection
 
-_SQL = queries("requests")
+_SQL = queries("idempotency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

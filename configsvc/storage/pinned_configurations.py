@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PAGE_LIMIT = 200
 PAGE_LIMIT_BYTES = 256 * 1024
 
-_SQL = queries("pinned")
+_SQL = queries("pinned_configurations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

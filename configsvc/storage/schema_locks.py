@@ -12,7 +12,7 @@ from configsvc.storage.queries import queries
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
 
-_SQL = queries("pins")
+_SQL = queries("schema_locks")
 
 
 @dataclass(slots=True, kw_only=True)
