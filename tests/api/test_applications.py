@@ -130,7 +130,7 @@ async def test_an_application_with_configurations_is_deleted_only_by_force(servi
         await fetch(service, "shop")
 
 
-async def test_all_that_a_forced_deletion_removes_shares_one_revision(service: Service, database: Connection) -> None:
+async def test_all_that_a_forced_deletion_removes_shares_one_revision(service: Service, psql: Connection) -> None:
     await create_application(service, "bank")
     await create(service, "web", application="bank")
     await create_application(service, "shop")
@@ -138,7 +138,7 @@ async def test_all_that_a_forced_deletion_removes_shares_one_revision(service: S
         await create(service, name)
     request = DeleteApplicationRequest(name="shop", force=True, reason="moved away")
     deleted = await service.applications.DeleteApplication(request)
-    rows = await database.fetch("SELECT * FROM changes WHERE operation = 'DELETED' ORDER BY ordinal")
+    rows = await psql.fetch("SELECT * FROM changes WHERE operation = 'DELETED' ORDER BY ordinal")
     assert [row["kind"] for row in rows] == ["CONFIGURATION"] * 3 + ["APPLICATION"]
     assert {row["revision"] for row in rows} == {deleted.revision}
     assert {(row["actor"], row["reason"]) for row in rows} == {("anonymous", "moved away")}
@@ -163,7 +163,7 @@ async def test_a_configuration_of_an_application_that_does_not_exist_is_not_foun
         await service.configurations.GetConfiguration(GetConfigurationRequest(id="0" * 26))
 
 
-async def test_validate_only_answers_as_if_done_and_keeps_nothing(service: Service, database: Connection) -> None:
+async def test_validate_only_answers_as_if_done_and_keeps_nothing(service: Service, psql: Connection) -> None:
     tried = await create_application(service, "shop", comments="c", validate_only=True)
     assert (tried.name, tried.comments, tried.version, tried.revision) == ("shop", "c", 1, 0)
     created = await create_application(service, "shop")
@@ -178,7 +178,7 @@ async def test_validate_only_answers_as_if_done_and_keeps_nothing(service: Servi
     assert (await service.applications.DeleteApplication(request)).revision == 0
     assert await fetch(service, "shop") == created
     assert await head(service) == 2
-    assert await database.fetchval("SELECT count(*) FROM change_records") == 2
+    assert await psql.fetchval("SELECT count(*) FROM change_records") == 2
 
 
 async def test_applications_are_listed_by_name_in_pages_of_one_revision(service: Service) -> None:

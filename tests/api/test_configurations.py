@@ -60,9 +60,9 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
     return (await service.configurations.DeleteConfiguration(request)).revision
 
 
-async def stored(database: Connection, name: str) -> str:
+async def stored(psql: Connection, name: str) -> str:
     """The content as PostgreSQL writes it."""
-    return await database.fetchval("SELECT config::text FROM configurations WHERE name = $1", name)
+    return await psql.fetchval("SELECT config::text FROM configurations WHERE name = $1", name)
 
 
 # Create and get
@@ -151,12 +151,10 @@ async def test_an_empty_config_is_one(shop: Service) -> None:
         (4503599627370495.5, "4503599627370495.5"),
     ],
 )
-async def test_a_number_comes_back_exactly(
-    shop: Service, database: Connection, number: float, text: str | None
-) -> None:
+async def test_a_number_comes_back_exactly(shop: Service, psql: Connection, number: float, text: str | None) -> None:
     await create(shop, "web", {"n": number})
     assert (await get(shop, "web")).config.fields["n"].number_value == number
-    shown = await stored(database, "web")
+    shown = await stored(psql, "web")
     assert json.loads(shown)["n"] == number
     if text:
         assert shown == f'{{"n": {text}}}'
@@ -370,7 +368,7 @@ async def test_a_deleted_configuration_is_gone_and_its_name_is_free(shop: Servic
 # Revisions, actors, trials
 
 
-async def test_revisions_are_gapless_one_a_commit(shop: Service, database: Connection) -> None:
+async def test_revisions_are_gapless_one_a_commit(shop: Service, psql: Connection) -> None:
     for number in range(3):
         await create(shop, f"c{number}")
     patched = await asyncio.gather(*(patch(shop, f"c{number % 3}", {"n": number}) for number in range(9)))
@@ -379,31 +377,31 @@ async def test_revisions_are_gapless_one_a_commit(shop: Service, database: Conne
         await create(shop, "c0")
     await create(shop, "tried", validate_only=True)
     await delete(shop, "c0")
-    revisions = [row["revision"] for row in await database.fetch("SELECT revision FROM commits ORDER BY revision")]
+    revisions = [row["revision"] for row in await psql.fetch("SELECT revision FROM commits ORDER BY revision")]
     assert revisions == list(range(1, 4 + len(commits) + 2))
     assert await head(shop) == revisions[-1]
 
 
-async def test_a_change_in_sql_names_the_database_role(shop: Service, database: Connection) -> None:
+async def test_a_change_in_sql_names_the_database_role(shop: Service, psql: Connection) -> None:
     created = await create(shop, "web", {"a": 1})
-    await database.execute("UPDATE configurations SET config = '{\"a\": 2}', updated_by = 'forged' WHERE name = 'web'")
+    await psql.execute("UPDATE configurations SET config = '{\"a\": 2}', updated_by = 'forged' WHERE name = 'web'")
     changed = await get(shop, "web")
-    role = await database.fetchval("SELECT session_user")
+    role = await psql.fetchval("SELECT session_user")
     assert (changed.created_by, changed.updated_by) == ("anonymous", f"database:{role}")
     assert (changed.version, changed.revision) == (2, created.revision + 1)
-    await database.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'api', '{}')")
+    await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'api', '{}')")
     assert (await get(shop, "api")).created_by == f"database:{role}"
 
 
-async def test_who_and_why_are_kept_with_the_change(shop: Service, database: Connection) -> None:
+async def test_who_and_why_are_kept_with_the_change(shop: Service, psql: Connection) -> None:
     await create(shop, "web", {"a": 1}, reason="because")
     await patch(shop, "web", {"a": 2}, reason="since")
     await delete(shop, "web", reason="enough")
-    rows = await database.fetch("SELECT actor, reason FROM changes WHERE kind = 'CONFIGURATION' ORDER BY revision")
+    rows = await psql.fetch("SELECT actor, reason FROM changes WHERE kind = 'CONFIGURATION' ORDER BY revision")
     assert [tuple(row) for row in rows] == [("anonymous", "because"), ("anonymous", "since"), ("anonymous", "enough")]
 
 
-async def test_validate_only_answers_as_if_done_and_keeps_nothing(shop: Service, database: Connection) -> None:
+async def test_validate_only_answers_as_if_done_and_keeps_nothing(shop: Service, psql: Connection) -> None:
     tried = await create(shop, "web", {"a": 1}, validate_only=True)
     assert (tried.name, tried.version, tried.revision, content(tried.config)) == ("web", 1, 0, {"a": 1})
     assert await names(shop) == []
@@ -414,7 +412,7 @@ async def test_validate_only_answers_as_if_done_and_keeps_nothing(shop: Service,
     assert await delete(shop, "web", validate_only=True) == 0
     assert await get(shop, "web") == created
     assert await head(shop) == 2
-    assert await database.fetchval("SELECT count(*) FROM change_records") == 2
+    assert await psql.fetchval("SELECT count(*) FROM change_records") == 2
 
 
 async def test_validate_only_finds_the_same_faults(shop: Service) -> None:
@@ -477,9 +475,9 @@ async def test_a_batch_that_would_be_too_large_is_refused(shop: Service) -> None
 
 
 async def test_a_batch_that_is_small_as_text_and_large_as_message_is_refused_too(
-    shop: Service, database: Connection
+    shop: Service, psql: Connection
 ) -> None:
-    await database.execute(
+    await psql.execute(
         """
         INSERT INTO configurations (application, name, config)
         SELECT 'shop', 'c' || number, jsonb_build_object('l', (SELECT jsonb_agg(0) FROM generate_series(1, 40000)))

@@ -181,9 +181,9 @@ async def test_a_page_ends_before_it_grows_over_3_mib(shop: Service) -> None:
     assert len(await pages(shop, page_size=1000, view=CONFIGURATION_VIEW_BASIC)) == 1
 
 
-async def test_a_page_is_measured_as_a_message_not_as_text(shop: Service, database: Connection) -> None:
+async def test_a_page_is_measured_as_a_message_not_as_text(shop: Service, psql: Connection) -> None:
     """A list of zeros takes three times as much in a Struct as in JSON text."""
-    await database.execute(
+    await psql.execute(
         """
         INSERT INTO configurations (application, name, config)
         SELECT 'shop', 'c' || number, jsonb_build_object('l', (SELECT jsonb_agg(0) FROM generate_series(1, 40000)))

@@ -12,9 +12,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from tests.api.calls import create, create_application, failing, get, patch
-from tests.log.reading import wait_until_blocked
 from tests.process.running import LIMIT_SECONDS, program, serving
 from tests.service import connected
+from tests.storage.reading import wait_until_blocked
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 
-from tests.log.reading import Session
 from tests.postgres import plain_connection, terminate
 from tests.proxy import Proxy, Way
 from tests.robustness.server import OwnServer
+from tests.storage.reading import Session
 
 LIMIT_SECONDS = 30.0
 SLOW_SECONDS = (0.0, 0.1)

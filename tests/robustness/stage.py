@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from tests.log.reading import application, head
 from tests.postgres import plain_connection
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind
 from tests.robustness.form import FORM, SEED
 from tests.robustness.traffic import APPLICATIONS, Traffic, read_marks
 from tests.service import Service, connected
+from tests.storage.reading import application, head
 from tests.watch.history import History, read_history
 
 

@@ -11,7 +11,6 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configsvc.feed.feed import RING_LIMIT_BYTES
 from configsvc.rpc.server import OPTIONS
 from configsvc.watch.audiences import REMEMBERED_BYTES
-from tests.log.reading import Session, application, head
 from tests.process.running import serving
 from tests.proxy import proxied_address
 from tests.robustness import validators
@@ -19,6 +18,7 @@ from tests.robustness.clients import Client, watch_of
 from tests.robustness.form import FORM, IS_LONG, PATIENCE_SECONDS
 from tests.robustness.stage import judge, watching
 from tests.service import running_service
+from tests.storage.reading import Session, application, head
 from tests.watch.changing import fill
 from tests.watch.history import read_history
 

@@ -2,8 +2,6 @@
 
 import pytest
 
-from tests.compaction.logs import A_DAY, age, compact_once
-from tests.log.reading import Session, head
 from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind, watch_of
@@ -12,6 +10,8 @@ from tests.robustness.form import FORM
 from tests.robustness.stage import create_applications, judge, until_delivered, watching, writing
 from tests.robustness.traffic import read_marks
 from tests.service import Service
+from tests.storage.compacting import A_DAY, age, compact_once
+from tests.storage.reading import Session, head
 from tests.watch.history import History, joined, read_history
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tests.log.reading import Session
 from tests.postgres import plain_connection, server_folder
 from tests.robustness.faults import (
     EVERYTHING,
@@ -17,6 +16,7 @@ from tests.robustness.form import FORM
 from tests.robustness.server import OwnServer, own_server
 from tests.robustness.stage import playing
 from tests.service import Service, running_service
+from tests.storage.reading import Session
 from tests.watch.status import until_away
 
 

@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from tests.log.reading import silenced_bells
 from tests.postgres import plain_connection
 from tests.proxy import Proxy, proxied
 from tests.robustness.faults import crashed, cut, kill_connections, locked, one_way, slow, stalled, stopped
@@ -15,6 +14,7 @@ from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
+from tests.storage.reading import silenced_bells
 from tests.watch.status import until
 
 

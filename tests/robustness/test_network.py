@@ -2,12 +2,12 @@
 
 import time
 
-from tests.log.reading import Session, silenced_bells
 from tests.proxy import far_service
 from tests.robustness.faults import cut, one_way, slow, stalled
 from tests.robustness.form import FORM
 from tests.robustness.stage import Stage, playing, until_delivered
 from tests.service import Service
+from tests.storage.reading import Session, silenced_bells
 from tests.watch.status import until, until_away, until_lag, until_live
 
 

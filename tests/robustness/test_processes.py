@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.log.reading import Session, application, head
 from tests.process.running import serving
 from tests.robustness.clients import Client, watch_of
 from tests.robustness.form import FORM, IS_LONG, PATIENCE_SECONDS
 from tests.robustness.stage import judge, playing, watching
+from tests.storage.reading import Session, application, head
 from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import read_history
 

@@ -1,10 +1,10 @@
 """Transactions that stay open, and others that commit beside them."""
 
-from tests.log.reading import Session, head, wait_until_blocked
 from tests.robustness.form import FORM
 from tests.robustness.stage import playing, until_delivered
 from tests.robustness.traffic import put, read_marks
 from tests.service import Service
+from tests.storage.reading import Session, head, wait_until_blocked
 from tests.watch.changing import fill
 
 

@@ -7,13 +7,13 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
-from tests.log.reading import Session, application, head
 from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, End, Life, watch_of
 from tests.robustness.stage import watching
 from tests.robustness.traffic import Outcome, Write
 from tests.service import Service
+from tests.storage.reading import Session, application, head
 from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import History, read_history
 

@@ -23,9 +23,9 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.storage.database import translated_errors
-from tests.log.reading import Session
 from tests.postgres import plain_connection
 from tests.service import Service, reason_if_any, struct
+from tests.storage.reading import Session
 
 # The second and the third are one application, which is renamed to and fro.
 APPLICATIONS = ("shop", "bank", "bench")

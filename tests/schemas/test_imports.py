@@ -20,6 +20,7 @@ from configapi.v1.schema_service_pb2 import (
 from configsvc.domain.content import JsonObject
 from demo.files import CORPUS
 from tests.api.calls import Connection, content, failing, get, head, refused
+from tests.domain.jsonschema.corpus import needs_corpus
 from tests.schemas.calls import (
     AT_MOST_10,
     REPLICAS,
@@ -35,7 +36,6 @@ from tests.schemas.calls import (
     subjects_of,
 )
 from tests.service import Service, violations_of
-from tests.validation.corpus import needs_corpus
 
 CALL_LIMIT_BYTES = 4 * 1024 * 1024
 

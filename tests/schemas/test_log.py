@@ -5,7 +5,6 @@ import pytest
 from grpc import StatusCode
 
 from tests.api.calls import Connection, create_application, failing
-from tests.compaction.logs import compact_once
 from tests.schemas.calls import (
     AT_MOST_10,
     REPLICAS,
@@ -21,6 +20,7 @@ from tests.schemas.calls import (
     version_pages,
 )
 from tests.service import Service
+from tests.storage.compacting import compact_once
 
 
 @pytest.fixture

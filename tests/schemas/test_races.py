@@ -16,7 +16,6 @@ from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.domain.content import JsonObject
 from configsvc.domain.jsonschema.validator import Validator
 from tests.api.calls import Connection, create, create_application, failing, get, key, patch
-from tests.log.reading import wait_until_blocked
 from tests.postgres import plain_connection
 from tests.schemas.calls import (
     AT_MOST_10,
@@ -29,6 +28,7 @@ from tests.schemas.calls import (
     schema_names,
 )
 from tests.service import Service, reason_of
+from tests.storage.reading import wait_until_blocked
 
 LIMIT_SECONDS = 20.0
 WEB = SchemaVersionRef(schema="web")

@@ -11,8 +11,8 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.domain.content import JsonObject
-from tests.log.reading import Session
 from tests.service import Service, struct
+from tests.storage.reading import Session
 
 
 async def create_application(service: Service, name: str = "shop") -> Application:

@@ -5,8 +5,8 @@ import asyncio
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from tests.log.reading import Session, application, configuration, head
 from tests.service import Service
+from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import commit_one_by_one, create, create_application, selector
 from tests.watch.history import read_history
 from tests.watch.recording import recorded

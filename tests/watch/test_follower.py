@@ -16,7 +16,7 @@ from configsvc.watch import follower
 from configsvc.watch.audiences import Audience, Audiences, WatchMessage
 from configsvc.watch.follower import Follower, Progress, Quiet, Sending
 from tests.domain.test_selection import EVERYTHING, NOW, change, selector
-from tests.log.reading import LIMIT_SECONDS
+from tests.storage.reading import LIMIT_SECONDS
 
 
 def part(revision: int, *, weight: int = 0, changes: int = 1) -> CommitPart:

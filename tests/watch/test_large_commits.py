@@ -6,9 +6,9 @@ from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
-from tests.log.reading import Session, application
 from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service
+from tests.storage.reading import Session, application
 from tests.watch.changing import fill, selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
-from tests.log.reading import LIMIT_SECONDS, Session, application, configuration, head
 from tests.service import Service, connected
+from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, patch
 from tests.watch.history import read_history
 from tests.watch.recording import recorded

@@ -10,8 +10,8 @@ from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
 from configsvc.storage.log import Bounds
 from configsvc.watch.watches import Watches
-from tests.log.reading import Session, application, head
 from tests.service import Service, error_info_of, reason_of, running_service
+from tests.storage.reading import Session, application, head
 from tests.watch.changing import commit_one_by_one, create, create_application, delete, fill, patch, selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recording, recorded, replayed

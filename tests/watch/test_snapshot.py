@@ -6,8 +6,8 @@ import pytest
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
-from tests.log.reading import Session, application, configuration, head
 from tests.service import Service
+from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, fill, patch, rename, selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import LIMIT_SECONDS, Recording, recorded, slowly

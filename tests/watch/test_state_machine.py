@@ -31,10 +31,10 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.content import JsonObject, encode_json, merge_patch
 from configsvc.wire.content import struct_of
-from tests.log.reading import Session, head
 from tests.postgres import cloned_database, plain_connection
 from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service, running_service, struct
+from tests.storage.reading import Session, head
 from tests.watch.changing import create, delete, patch, rename, selector
 from tests.watch.history import read_history
 from tests.watch.recording import LIMIT_SECONDS, Recorder, Recording, View, recorded, replayed

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
-from tests.log.reading import Session, application, head
 from tests.service import Service
+from tests.storage.reading import Session, application, head
 from tests.watch import validators
 from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import History, read_history

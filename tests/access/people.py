@@ -1,0 +1,163 @@
+"""Callers with each role for an application of their own, for a foreign one, and for all; and what belongs to whom."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import grpc
+import pytest
+from ulid import ULID
+
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.application_service_pb2 import CreateApplicationRequest
+from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
+from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from configsvc.domain.access import Role
+from tests.identity.tokens import bearing
+from tests.service import LIMIT_SECONDS, Service, struct
+from tests.storage.reading import Session, head
+
+ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A caller; role is the one for the application named (None: for all of them)."""
+
+    name: str
+    role: Role = Role.NONE
+    application: str | None = None
+
+    def role_for(self, application: str | None) -> Role:
+        """Its role for an application; None: one that does not exist, for which only roles for all count."""
+        return self.role if self.application in {None, application} else Role.NONE
+
+    @property
+    def everywhere(self) -> Role:
+        return self.role if self.application is None else Role.NONE
+
+
+STRANGER = Person(name="stranger")
+ROOT = Person(name="root", role=Role.ADMIN)
+
+
+def people_of(*applications: str | None) -> tuple[Person, ...]:
+    """One for each role and application; None: all of them."""
+    return tuple(
+        Person(name=f"{application or 'all'}.{role.name.lower()}", role=role, application=application)
+        for application in applications
+        for role in ROLES
+    )
+
+
+@cache
+def as_(person: Person) -> tuple[tuple[str, str], ...]:
+    """The metadata of its calls."""
+    return bearing(person.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a request is about: an application with one configuration, and an operation; or ids and names of nothing."""
+
+    application: str
+    application_id: str
+    name: str
+    id: str
+    operation_id: str
+    role_binding_id: str
+
+
+def nothing(like: str) -> Target:
+    """What does not exist, with names as long as those of an application."""
+    ids = [str(ULID()) for _ in range(4)]
+    application = "n" * len(like)
+    return Target(
+        application=application,
+        application_id=ids[0],
+        name=f"{application}-x",
+        id=ids[1],
+        operation_id=ids[2],
+        role_binding_id=ids[3],
+    )
+
+
+async def make(service: Service, psql: Session, application: str, owner: Person, **fields: Any) -> Target:
+    """An application with a configuration, made by root, and an operation of its owner, which nobody carries out."""
+    made = await service.applications.CreateApplication(
+        CreateApplicationRequest(name=application, comments=f"{application} comments", reason=f"{application} reason"),
+        metadata=as_(ROOT),
+    )
+    configuration = await create(service, application, f"{application}-x", {application: application}, **fields)
+    operation_id = str(ULID())
+    settings = f'{{"application_ids": ["{made.id}"], "atomic": true}}'
+    await psql.execute(
+        """INSERT INTO operations (id, kind, state, settings, actor, reason, request_id, validate_only)
+        VALUES ($1, 'IMPORT_CONFIGURATIONS', 'RUNNING', $2, $3, $4, '', false)""",
+        operation_id,
+        settings,
+        f"user:{owner.name}",
+        f"{application} reason",
+    )
+    return Target(
+        application=application,
+        application_id=made.id,
+        name=configuration.name,
+        id=configuration.id,
+        operation_id=operation_id,
+        role_binding_id=await bind(psql, owner, made.id),
+    )
+
+
+async def create(service: Service, application: str, name: str, config: dict[str, Any], **fields: Any) -> Configuration:
+    request = CreateConfigurationRequest(
+        application=ApplicationRef(name=application),
+        name=name,
+        config=struct(config),
+        comments=f"{application} comments",
+        reason=f"{application} reason",
+        **fields,
+    )
+    return await service.configurations.CreateConfiguration(request, metadata=as_(ROOT))
+
+
+def key(application: str, name: str) -> ConfigurationKey:
+    return ConfigurationKey(application=application, name=name)
+
+
+async def bind(psql: Session, person: Person, application_id: str | None) -> str:
+    """Binds its role for the application with the id, or for all; the id of the binding."""
+    return await psql.fetchval(
+        "INSERT INTO role_bindings (principal, role, application_id) VALUES ($1, $2, $3) RETURNING id",
+        f"user:{person.name}",
+        person.role.name,
+        application_id,
+    )
+
+
+async def unbind(psql: Session, person: Person) -> int:
+    """Takes all roles away from it; the revision of that."""
+    await psql.execute("DELETE FROM role_bindings WHERE principal = $1", f"user:{person.name}")
+    return await head(psql)
+
+
+async def until_known(service: Service, psql: Session) -> None:
+    """Returns when the service knows of all that was committed until now."""
+    revision = await head(psql)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            status = await service.server.GetServerStatus(GetServerStatusRequest(), metadata=as_(ROOT))
+            if status.revision >= revision:
+                return
+
+
+@contextmanager
+def denied() -> Generator[None]:
+    """Expects PERMISSION_DENIED."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED, caught.value

@@ -1,0 +1,252 @@
+"""Texts that would be commands if any of them became a part of SQL, a path, a pattern or a format."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from configapi.v1.application_pb2 import Application
+from configapi.v1.application_service_pb2 import UpdateApplicationRequest
+from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationChangeItem,
+    ConfigurationWrite,
+    ExportConfigurationsRequest,
+    ListConfigurationsRequest,
+    ListConfigurationVersionsRequest,
+    WatchConfigurationsRequest,
+)
+from configsvc.domain.content import JsonObject
+from tests.api.calls import Connection, content, create, create_application, creation, get, key, patch
+from tests.operations.operating import begin, ended, item
+from tests.rpc.served import Answer, Method, send, served_methods
+from tests.schemas.calls import create_schema, get_version
+from tests.service import Service, struct
+
+TEXTS = (
+    "'; DROP TABLE configurations; --",
+    '"; DROP TABLE configurations; --',
+    "'); DELETE FROM applications; --",
+    "' OR '1'='1",
+    "x' UNION SELECT rolname, rolpassword FROM pg_authid --",
+    "'||(SELECT pg_sleep(3))||'",
+    "$$; DROP TABLE applications; $$",
+    "$1",
+    "/* comment */",
+    "a -- b",
+    "\\",
+    "\\'; DROP TABLE schemas; --",
+    "\\.",
+    "\\N",
+    "a\tb\nc\r\n\\.\nd",
+    "%",
+    "_%\\_",
+    '{"a",NULL}',
+    "{}",
+    "NULL",
+    "(1,2)",
+    "E'\\x00'",
+    "U&'\\0441'",
+    "$.** ? (1 == 1)",
+    '$."a" ? (@ like_regex "^(a+)+$")',
+    '" || true || "',
+    "set_config('configsvc.writer', 'nobody', false)",
+    "SET configsvc.writer = 'nobody'",
+    "{0.__class__}%s%(actor)s${IFS}",
+    "../../etc/passwd",
+    "pg_catalog.pg_class",
+    "\u02bc; DROP TABLE applications; --",
+)
+# Those that stand for the others where each costs hundreds of calls; the long form tries all.
+CHOSEN = TEXTS if "CONFIGSVC_EXAMPLES" in os.environ else TEXTS[::5]
+AT_ONCE = 4
+NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
+
+WEB: JsonObject = {"key": {"application": "shop", "name": "web"}}
+ITEM: JsonObject = {"application": "shop", "name": "web", "config": {}}
+# What each method takes, so that a text in one of its fields gets as far as it can. Nothing of it is kept.
+TAKEN: dict[str, Any] = {
+    "CreateApplication": {"name": "zoo"},
+    "GetApplication": {"name": "shop"},
+    "UpdateApplication": {"name": "shop", "application": {"comments": "new"}},
+    "DeleteApplication": {"name": "shop", "force": True},
+    "CreateConfiguration": {"application": {"name": "shop"}, "name": "api", "config": {}},
+    "GetConfiguration": WEB,
+    "BatchGetConfigurations": {"refs": [WEB]},
+    "UpdateConfiguration": WEB | {"merge_patch": {"a": 3}},
+    "DeleteConfiguration": WEB,
+    "BatchWriteConfigurations": {"writes": [{"upsert": ITEM}]},
+    "ListConfigurationVersions": WEB,
+    "DiffConfigurationVersions": WEB | {"from_version": 1, "to_version": 2},
+    "RollbackConfiguration": WEB | {"version": 1},
+    "ImportConfigurations": {"items": [ITEM], "upsert": True, "create_applications": True},
+    "CreateSchema": {"name": "queue", "document": {}},
+    "GetSchema": {"name": "web"},
+    "GetSchemaVersion": {"name": "web"},
+    "CreateSchemaVersion": {"name": "web", "document": {"title": "web"}},
+    "ListSchemaVersions": {"name": "web"},
+    "CheckSchemaVersion": {"name": "web", "document": {"title": "web"}},
+    "DeleteSchema": {"name": "web"},
+    "ImportSchemas": {"schemas": [{"name": "queue", "document": {}}]},
+    "MigrateConfigurations": {"schema": "web", "to_version": 1},
+    "CreateRoleBinding": {"principal": "user:alice", "role": "ROLE_VIEWER", "application": {"name": "shop"}},
+}
+
+
+@pytest.fixture
+async def stocked(service: Service) -> Service:
+    """The service, with an application named shop that has a configuration named web, and a schema."""
+    await create_application(service, "shop")
+    await create(service, "web", {"a": 1})
+    await patch(service, "web", {"a": 2})
+    await create_schema(service, "web", {"type": "object"})
+    return service
+
+
+def places(message: Descriptor, above: tuple[Descriptor, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
+    """The path of every field that holds text, however deep; a Struct is one."""
+    for field in message.fields:
+        inner = field.message_type
+        if inner is None:
+            if field.type == FieldDescriptor.TYPE_STRING:
+                yield (field,)
+        elif inner.full_name == "google.protobuf.Struct":
+            yield (field,)
+        elif inner not in above:
+            yield from ((field, *rest) for rest in places(inner, (*above, inner)))
+
+
+def put(message: Message, path: tuple[FieldDescriptor, ...], text: str) -> None:
+    """Sets the field at the path; a Struct gets the text as key and value."""
+    field, *rest = path
+    value: Any = getattr(message, field.name)
+    if rest:
+        inner = (value[0] if len(value) else value.add()) if field.is_repeated else value
+        put(inner, tuple(rest), text)
+    elif field.message_type is not None:
+        value.update({text: [text, {text: text}]})
+    elif field.is_repeated:
+        value[:] = [text]
+    else:
+        setattr(message, field.name, text)
+
+
+def requests_with(method: Method, text: str) -> Iterator[tuple[str, Message]]:
+    """For each text field of the method's request, one that is good but for the text there."""
+    for path in places(method.request):
+        request = ParseDict(TAKEN.get(method.descriptor.name, {}), method.new_request())
+        if "validate_only" in method.request.fields_by_name:
+            ParseDict({"validate_only": True}, request)
+        put(request, path, text)
+        yield ".".join(field.name for field in path), request
+
+
+async def state_of(database: Connection) -> list[Any]:
+    """All that a command could have changed: relations, functions, roles, settings, and the rows of every table but of
+    those of operations, which also keep those that only tried.
+    """
+    catalogue = await database.fetch(
+        """SELECT 'relation', relname::text, relkind::text, relowner::text FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace
+        UNION SELECT 'column', attrelid::regclass::text, attname, atttypid::text FROM pg_attribute
+            WHERE attrelid >= 16384 AND attnum > 0
+        UNION SELECT 'function', proname, md5(prosrc), proowner::text FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace
+        UNION SELECT 'trigger', tgname, tgrelid::regclass::text, tgenabled::text FROM pg_trigger
+        UNION SELECT 'role', rolname, rolsuper::text, rolconfig::text FROM pg_roles
+        UNION SELECT 'setting', setdatabase::text, setrole::text, setconfig::text FROM pg_db_role_setting
+        ORDER BY 1, 2, 3, 4"""
+    )
+    tables = await database.fetch(
+        """SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename !~ '^(operation|pgqueuer)' ORDER BY tablename"""
+    )
+    rows = [
+        (name, await database.fetchval(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {name} AS t"))
+        for (name,) in tables
+    ]
+    return [*map(tuple, catalogue), *rows]
+
+
+@pytest.mark.timeout(120)
+async def test_no_text_in_any_field_of_any_request_is_taken_for_a_command(stocked: Service, psql: Connection) -> None:
+    before = await state_of(psql)
+    methods = [method for method in await served_methods(stocked) if method.path.startswith(("/configapi", "/google"))]
+    places_of_texts = sum(len(list(places(method.request))) for method in methods)
+    assert places_of_texts > 100
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(method: Method, request: Message) -> Answer:
+        async with turns:
+            return await send(stocked, method, request.SerializeToString())
+
+    for method in methods:
+        asked = [(text, *one) for text in CHOSEN for one in requests_with(method, text)]
+        answers = await asyncio.gather(*(tried(method, request) for _, _, request in asked))
+        bad = [
+            (place, text, answer)
+            for (text, place, _), answer in zip(asked, answers, strict=True)
+            if answer.code in NEVER
+        ]
+        assert not bad, (method.path, bad[0])
+    assert await state_of(psql) == before
+
+
+async def test_every_text_is_kept_and_found_again_as_it_is(stocked: Service) -> None:
+    texts: JsonObject = {text: [text, {text: text}] for text in TEXTS}
+    everything = struct(texts)
+    for number, text in enumerate(TEXTS):
+        made = await create(stocked, f"c{number}", {text: [text, {text: text}]}, comments=text, reason=text)
+        assert (content(made.config), made.comments) == ({text: [text, {text: text}]}, text)
+        assert await get(stocked, made.name) == made
+        found = await stocked.configurations.ListConfigurations(
+            ListConfigurationsRequest(contains=struct({text: [{text: text}]}))
+        )
+        assert [one.name for one in found.configurations] == [made.name]
+    await everywhere(stocked, texts)
+    (versions,) = (
+        await stocked.configurations.ListConfigurationVersions(ListConfigurationVersionsRequest(key=key("c0"))),
+    )
+    assert [one.reason for one in versions.versions] == [TEXTS[0]]
+    changes = await stocked.audit.ListChanges(ListChangesRequest(page_size=1000))
+    assert {change.reason for change in changes.changes} >= set(TEXTS)
+    async for exported in stocked.configurations.ExportConfigurations(ExportConfigurationsRequest(name_prefix="all/")):
+        assert all(one.config == everything for one in exported.items)
+    async for watched in stocked.configurations.WatchConfigurations(WatchConfigurationsRequest()):
+        assert {event.configuration.comments for event in watched.events} >= set(TEXTS)
+        break
+
+
+async def everywhere(service: Service, texts: JsonObject) -> None:
+    """Writes the texts in every way that there is, and reads them back."""
+    comments = "\t".join(TEXTS)[:1024]
+    await create(service, "all/patched", {}, comments=comments)
+    await patch(service, "all/patched", texts)
+    update = UpdateApplicationRequest(name="shop", application=Application(comments=comments), reason=comments)
+    assert (await service.applications.UpdateApplication(update)).comments == comments
+    change = ConfigurationChangeItem(key=key("all/patched"), configuration=Configuration(comments="new"))
+    writes = [
+        ConfigurationWrite(create=item("all/batch", texts, comments=comments)),
+        ConfigurationWrite(update=change),
+    ]
+    await service.configurations.BatchWriteConfigurations(BatchWriteConfigurationsRequest(writes=writes))
+    operation = await begin(service, item("all/imported", texts, comments=comments), reason=comments)
+    assert (await ended(service, operation)).HasField("response")
+    for name in ("all/patched", "all/batch", "all/imported"):
+        found = await get(service, name)
+        assert content(found.config) == texts
+        assert found.comments == ("new" if name == "all/patched" else comments)
+    await create_schema(
+        service, "texts", {"title": comments, "enum": [texts], "examples": list(TEXTS)}, reason=comments
+    )
+    document = content((await get_version(service, "texts")).document)
+    assert (document["title"], document["examples"]) == (comments, list(TEXTS))
+    await service.configurations.CreateConfiguration(creation("all/pinned", texts))

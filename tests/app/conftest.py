@@ -1,0 +1,3 @@
+from tests.configurations.conftest import reads
+
+__all__ = ["reads"]

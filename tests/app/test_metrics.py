@@ -1,0 +1,169 @@
+"""What /metrics says of calls, reads, watches, feed and database."""
+
+import asyncio
+import re
+import threading
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc import StatusCode
+
+from configsvc.app.run import StartError, run_service
+from tests.api.calls import create, create_application, failing, get, patch
+from tests.app.scraping import measured_service
+from tests.configurations.holding import DatabaseReads, fed
+from tests.configurations.test_reads import by_id, set_number, shop
+from tests.feed.test_feed import fill_one_by_one, terminate
+from tests.proxy import proxied
+from tests.service import settings_of
+from tests.storage.reading import Session, application
+from tests.watch.changing import fill, watching
+from tests.watch.recording import recorded, slowly
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+GET = "ConfigurationService/GetConfiguration"
+
+
+async def test_the_table_of_metrics_is_complete_and_true(database_url: str) -> None:
+    async with measured_service(database_url) as (_, metrics):
+        families = await metrics.families()
+    rows = re.findall(
+        r"^\| `(\w+)`\S* \| (\w+) \| \S.* \| \S.* \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert dict(rows) == {
+        f"{name}_total" if family.type == "counter" else name: family.type for name, family in families.items()
+    }
+
+
+async def test_calls_are_counted_by_method_and_code(database_url: str) -> None:
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        await create(service, "web")
+        for _ in range(5):
+            await get(service, "web")
+        with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+            await get(service, "api")
+        assert await metrics.value("configsvc_calls_total", method=GET, code="OK") == 5
+        assert await metrics.value("configsvc_calls_total", method=GET, code="NOT_FOUND") == 1
+        assert await metrics.value("configsvc_call_seconds_count", method=GET) == 6
+        assert await metrics.value("configsvc_call_seconds_bucket", method=GET, le="+Inf") == 6
+        assert await metrics.value("configsvc_call_seconds_sum", method=GET) > 0
+        assert await metrics.value("configsvc_write_transactions_total") == 2
+
+
+async def test_hits_and_misses_of_the_cache_are_counted(psql: Session, database_url: str, reads: DatabaseReads) -> None:
+    await shop(psql, "web")
+    async with measured_service(database_url) as (service, metrics):
+        first = await get(service, "web")
+        for _ in range(3):
+            await by_id(service, first.id)
+        assert await metrics.value("configsvc_cache_misses_total") == 1
+        assert await metrics.value("configsvc_cache_hits_total") == 3
+        assert await metrics.value("configsvc_cache_answers") == 1
+        assert await metrics.value("configsvc_cache_bytes") > first.ByteSize()
+        await fed(service, await set_number(psql, 1))
+        assert await metrics.value("configsvc_cache_answers") == 0
+        reads.hold()
+        early = asyncio.create_task(get(service, "web"))
+        await reads.answered()
+        await fed(service, await set_number(psql, 2))
+        reads.let_go()
+        await early
+        assert await metrics.value("configsvc_cache_overtaken_total") == 1
+
+
+async def test_watches_are_counted_by_their_state(psql: Session, database_url: str) -> None:
+    await application(psql)
+    async with (
+        measured_service(database_url) as (service, metrics),
+        recorded(service) as quick,
+        slowly(service) as slow,
+        asyncio.timeout(30),
+    ):
+        await quick.until_synced()
+        while not slow.recording.synced:
+            await slow.next()
+        await metrics.until("configsvc_watches", 2, state="up_to_date")
+        # More than gRPC buffers for a client that does not read.
+        await fill_one_by_one(psql, 150)
+        await quick.until_revision(151)
+        await metrics.until("configsvc_watches", 1, state="blocked")
+        await metrics.until("configsvc_watches", 1, state="up_to_date")
+        assert await metrics.value("configsvc_watch_lag_revisions") > 0
+        assert await metrics.value("configsvc_calls_in_flight") == 2
+        while slow.recording.revision < 151:
+            await slow.next()
+        await metrics.until("configsvc_watch_lag_revisions", 0)
+        slow.call.cancel()
+        await metrics.until("configsvc_watches", 1, state="up_to_date")
+        await metrics.until("configsvc_calls_in_flight", 1)
+
+
+async def test_a_watch_that_reads_from_the_table_is_behind(
+    psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 1)
+    await application(psql)
+    async with measured_service(database_url) as (service, metrics), asyncio.timeout(30):
+        await fed(service, 1)
+        await fill(psql, 1, prefix="a")
+        await fill(psql, 1, prefix="b")
+        await fed(service, 3)
+        async with psql.transaction():
+            # The feed has read it already; the watch waits for it.
+            await psql.execute("LOCK TABLE change_records")
+            async with recorded(service, watching(after_revision=0)):
+                await metrics.until("configsvc_watches", 1, state="behind")
+                assert await metrics.value("configsvc_watch_lag_revisions") == 3
+
+
+async def test_the_feed_tells_where_it_is_and_what_it_lost(psql: Session, database_url: str) -> None:
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        await create(service, "web", {"n": 1})
+        await patch(service, "web", {"n": 2})
+        await fed(service, 3)
+        assert await metrics.value("configsvc_feed_revision") == 3
+        assert await metrics.value("configsvc_feed_live") == 1
+        assert await metrics.value("configsvc_ring_parts") == 3
+        assert await metrics.value("configsvc_ring_bytes") > 0
+        assert await metrics.value("configsvc_database_connections", pool="writes", state="idle") > 0
+        await terminate(psql, "configsvc feed")
+        await metrics.until("configsvc_feed_connections_lost_total", 1)
+        await metrics.until("configsvc_feed_live", 1)
+
+
+async def test_metrics_are_there_while_the_database_is_away(database_url: str) -> None:
+    async with proxied(database_url) as (proxy, url), measured_service(url) as (_, metrics):
+        await proxy.cut()
+        await metrics.until("configsvc_feed_live", 0)
+        assert await metrics.value("configsvc_feed_connections_lost_total") >= 1
+        proxy.restore()
+        await metrics.until("configsvc_feed_live", 1)
+
+
+async def test_nothing_is_left_of_the_metrics_when_the_service_ends(database_url: str) -> None:
+    before = set(threading.enumerate())
+    async with measured_service(database_url) as (_, metrics):
+        await metrics.families()
+        host, _, port = metrics.address.rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host, int(port))
+    assert not [thread for thread in set(threading.enumerate()) - before if "serve_forever" in thread.name]
+
+
+async def test_a_port_of_metrics_that_is_in_use_keeps_the_service_from_starting(database_url: str) -> None:
+    async with measured_service(database_url) as (_, metrics):
+        with pytest.raises(StartError, match=metrics.address):
+            await run_service(settings_of(metrics_listen=metrics.address), database_url, stop=asyncio.Event())
+
+
+async def test_a_call_that_fails_inside_is_counted_too(psql: Session, database_url: str) -> None:
+    await shop(psql, "web")
+    async with measured_service(database_url) as (service, metrics):
+        await psql.execute("ALTER TABLE configurations RENAME TO hidden")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get(service, "web")
+        assert caught.value.code() == StatusCode.INTERNAL
+        assert await metrics.value("configsvc_calls_total", method=GET, code="INTERNAL") == 1

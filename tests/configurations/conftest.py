@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.calls import create_application
+from tests.configurations.holding import DatabaseReads, HeldFeed
+from tests.service import Service
+from tests.storage import conftest
+
+# Housekeeping would compact the log at a moment of its own.
+no_housekeeping = conftest._no_housekeeping
+
+
+@pytest.fixture
+async def shop(service: Service) -> Service:
+    """The service, with an application named shop."""
+    await create_application(service, "shop")
+    return service
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseReads]:
+    """The reads of one configuration that reach the database."""
+    reads = DatabaseReads(monkeypatch)
+    yield reads
+    reads.let_go()
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldFeed]:
+    """The feed of the service, which a test can hold up."""
+    feed = HeldFeed(monkeypatch)
+    yield feed
+    feed.let_go()

@@ -1,0 +1,244 @@
+"""GetConfiguration out of the memory of its process: when it may, and that nobody can tell."""
+
+import asyncio
+
+import grpc
+import pytest
+from grpc import StatusCode
+
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from configsvc.domain.errors import DatabaseBusyError
+from configsvc.storage import configurations
+from tests.api.calls import create, create_application, failing, get, key
+from tests.configurations.holding import DatabaseReads, HeldFeed, fed
+from tests.feed.test_feed import go_back_to, until, until_away
+from tests.proxy import proxied
+from tests.service import Service, reason_of, running_service
+from tests.storage.reading import Session, application, configuration
+
+LIMIT_SECONDS = 30.0
+
+
+async def by_id(service: Service, configuration_id: str, min_revision: int = 0) -> Configuration:
+    request = GetConfigurationRequest(id=configuration_id, min_revision=min_revision)
+    return await service.configurations.GetConfiguration(request)
+
+
+async def set_number(session: Session, number: int, name: str = "web") -> int:
+    """Changes a configuration in SQL; its revision."""
+    await session.execute(
+        "UPDATE configurations SET config = jsonb_build_object('n', $1::int) WHERE name = $2", number, name
+    )
+    return await session.fetchval("SELECT revision FROM revision_counter")
+
+
+async def shop(session: Session, *names: str) -> None:
+    """An application with configurations; the last of them is made by the revision that the feed must reach."""
+    await application(session)
+    for name in names:
+        await configuration(session, name, '{"n": 0}')
+
+
+def number_of(configuration: Configuration) -> float:
+    return configuration.config.fields["n"].number_value
+
+
+async def until_number(service: Service, number: int) -> None:
+    """Returns when a read shows the number."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while number_of(await get(service, "web")) != number:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.005)
+
+
+async def arrived(service: Service) -> None:
+    """Returns when the calls made before have come to the server, as far as a client can tell."""
+    for _ in range(3):
+        await service.server.GetServerStatus(GetServerStatusRequest())
+
+
+async def test_a_configuration_is_read_once_by_id_and_by_key(
+    service: Service, psql: Session, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+    first = await get(service, "web")
+    assert first == await get(service, "web") == await by_id(service, first.id)
+    assert number_of(first) == 0
+    assert reads.begun == 1
+
+
+async def test_what_does_not_exist_is_asked_for_each_time(
+    service: Service, psql: Session, reads: DatabaseReads
+) -> None:
+    await application(psql)
+    for _ in range(2):
+        with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+            await get(service, "web")
+    assert reads.begun == 2
+
+
+async def test_without_memory_every_call_reads_the_database(
+    psql: Session, database_url: str, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    async with running_service(database_url, cache_megabytes=0) as service:
+        for _ in range(3):
+            await get(service, "web")
+    assert reads.begun == 3
+
+
+async def test_callers_at_once_share_one_read(service: Service, psql: Session, reads: DatabaseReads) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+    reads.hold()
+    async with asyncio.TaskGroup() as tasks:
+        calls = [tasks.create_task(get(service, "web")) for _ in range(50)]
+        await reads.answered()
+        await arrived(service)
+        reads.let_go()
+    assert len({call.result().SerializeToString(deterministic=True) for call in calls}) == 1
+    assert reads.begun == 1
+
+
+@pytest.mark.parametrize("leaves", [0, 1], ids=["the one who reads", "one who waits"])
+async def test_a_caller_that_goes_away_leaves_the_answer_to_the_others(
+    service: Service, psql: Session, reads: DatabaseReads, leaves: int
+) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+    reads.hold()
+    request = GetConfigurationRequest(key=key("web"))
+    calls = [service.configurations.GetConfiguration(request)]
+    await reads.answered()
+    calls += [service.configurations.GetConfiguration(request) for _ in range(3)]
+    await arrived(service)
+    calls[leaves].cancel()
+    if leaves == 0:
+        await reads.answered()
+    reads.let_go()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers.pop(leaves), asyncio.CancelledError)
+    assert [number_of(answer) for answer in answers if isinstance(answer, Configuration)] == [0, 0, 0]
+    assert reads.begun == (2 if leaves == 0 else 1)
+
+
+async def test_a_read_that_fails_is_not_remembered(
+    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+
+    async def busy(*_: object) -> None:
+        raise DatabaseBusyError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(configurations, "get", busy)
+        answers = await asyncio.gather(*(get(service, "web") for _ in range(5)), return_exceptions=True)
+    assert {reason_of(answer) for answer in answers if isinstance(answer, grpc.aio.AioRpcError)} == {"DATABASE_BUSY"}
+    assert number_of(await get(service, "web")) == 0
+
+
+async def test_a_change_made_in_sql_is_seen_within_the_staleness_bound(
+    service: Service, psql: Session, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    await get(service, "web")
+    await set_number(psql, 1)
+    await until_number(service, 1)
+
+
+async def test_a_feed_that_stands_still_is_not_relied_on(
+    service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed does not know yet that it stands still, but the bound of staleness does."""
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 0.5)
+    await shop(psql, "web")
+    await fed(service, 2)
+    feed.hold()
+    await get(service, "web")
+    await set_number(psql, 1)
+    await until_number(service, 1)
+    # Nor does it go back when the feed is relied on again, and knows nothing new yet.
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
+    assert number_of(await get(service, "web")) == 1
+
+
+async def test_what_was_found_missing_does_not_come_back(
+    service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop(psql, "web")
+    await fed(service, 2)
+    await get(service, "web")
+    feed.hold()
+    await psql.execute("DELETE FROM configurations")
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", -1.0)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await get(service, "web")
+    # The feed is relied on again, and does not know of the deletion.
+    monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await get(service, "web")
+
+
+async def test_while_the_database_is_away_nothing_is_answered_from_memory(psql: Session, database_url: str) -> None:
+    await shop(psql, "web")
+    async with proxied(database_url) as (proxy, url), running_service(url) as service:
+        await get(service, "web")
+        await proxy.cut()
+        await until_away(service)
+        with failing(StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"):
+            await get(service, "web")
+        proxy.restore()
+        await until(lambda answer: answer.live, service)
+        assert number_of(await get(service, "web")) == 0
+
+
+async def test_a_history_that_went_back_is_forgotten(service: Service, psql: Session) -> None:
+    await create_application(service)
+    old = await create(service, "web", {"n": 1})
+    await get(service, "web")
+    await go_back_to(psql, 1)
+    # By this the feed has met the new history: it is at revision 1 of it.
+    await until(lambda answer: answer.live and answer.revision == 1, service)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await by_id(service, old.id)
+    assert number_of(await create(service, "web", {"n": 2})) == 2
+    assert number_of(await get(service, "web")) == 2
+
+
+async def test_min_revision_waits_for_the_feed(
+    service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", LIMIT_SECONDS)
+    await shop(psql, "web", "api")
+    await fed(service, 3)
+    await get(service, "web")
+    await get(service, "api")
+    feed.hold()
+    revision = await set_number(psql, 1)
+    web = asyncio.create_task(get(service, "web", min_revision=revision))
+    api = asyncio.create_task(get(service, "api", min_revision=revision))
+    await arrived(service)
+    assert reads.begun == 2
+    feed.let_go()
+    assert number_of(await web) == 1
+    assert number_of(await api) == 0
+    # What did not change was answered from memory.
+    assert reads.begun == 3
+
+
+async def test_min_revision_asks_the_database_if_the_feed_does_not_come(
+    service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", 0.05)
+    await shop(psql, "web")
+    await fed(service, 2)
+    await get(service, "web")
+    feed.hold()
+    revision = await set_number(psql, 1)
+    assert number_of(await get(service, "web", min_revision=revision)) == 1
+    assert reads.begun == 2
+    with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN"):
+        await get(service, "web", min_revision=revision + 1)

@@ -1,0 +1,57 @@
+"""Tokens as their forgers make them: any bytes as header and claims, any key, any signature."""
+
+import json
+import time
+import warnings
+from base64 import urlsafe_b64encode
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+from tests.identity.tokens import AUDIENCE, ISSUER
+
+RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
+PSS = RSAKey.generate_key(2048, {"kid": "pss", "alg": "PS256"})
+EC = ECKey.generate_key("P-256", {"kid": "ec"})
+ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
+# What no token may be signed with, although the provider shows it.
+ENCRYPTION = RSAKey.generate_key(2048, {"kid": "encryption", "use": "enc"})
+WRAPPING = RSAKey.generate_key(2048, {"kid": "wrapping", "key_ops": ["sign"]})
+SECP = ECKey.generate_key("P-384", {"kid": "p384"})
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    SMALL = RSAKey.import_key(rsa.generate_private_key(65537, 1024), {"kid": "small"})
+SHOWN = (RSA, PSS, EC, ED, ENCRYPTION, WRAPPING, SECP, SMALL)
+
+
+def key_set(*keys: Key) -> str:
+    """What a provider with these keys shows."""
+    return json.dumps({"keys": [key.as_dict(private=False) for key in keys]})
+
+
+def encoded(data: bytes | dict[str, Any]) -> str:
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    """Those of a good token of the admin; None: without that claim."""
+    now = int(time.time())
+    everything = {"iss": ISSUER, "aud": AUDIENCE, "sub": "root", "iat": now, "exp": now + 3600} | more
+    return {name: value for name, value in everything.items() if value is not None}
+
+
+def signed(
+    header: bytes | dict[str, Any], said: bytes | dict[str, Any], key: Key = RSA, algorithm: str = "RS256"
+) -> str:
+    """A token with a signature that is right for the key."""
+    content = f"{encoded(header)}.{encoded(said)}"
+    signature = JWSRegistry.algorithms[algorithm].sign(content.encode(), key)
+    return f"{content}.{encoded(signature)}"
+
+
+def token(key: Key = RSA, algorithm: str = "RS256", *, header: dict[str, Any] | None = None, **more: Any) -> str:
+    """A good token but for what is given."""
+    return signed({"alg": algorithm, "kid": key.kid} | (header or {}), claims(**more), key, algorithm)

@@ -1,0 +1,221 @@
+"""What one caller does leaves the others what is theirs."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from google.longrunning.operations_proto_pb2 import WaitOperationRequest
+from google.protobuf.duration_pb2 import Duration
+
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationItem,
+    ConfigurationWrite,
+)
+from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
+from configsvc.configurations.cache import Cache
+from configsvc.configurations.reads import Reads
+from configsvc.domain.access import Role
+from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
+from configsvc.domain.jsonschema.faults import Fault
+from configsvc.domain.models import IdRef
+from configsvc.limits.quotas import LASTING_CALLS, Limits, Share
+from configsvc.storage.database import ConnectionShare, connection_share, open_database
+from configsvc.validation.checks import Check, ContentChecks
+from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.plan import Alone
+from configsvc.writes.transactions import turn_of
+from tests.access.people import ROOT, Person, as_, create, make
+from tests.identity.tokens import oidc_settings
+from tests.service import reason_of, running_service, struct
+from tests.storage.reading import Session
+
+SOMETHING = IdRef(id="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+LIMIT_SECONDS = 20.0
+
+
+def test_calls_that_may_last_are_few_of_each_kind() -> None:
+    limits = Limits(calls_per_second=0, calls_burst=1, calls_at_once=1, watches_per_caller=1, watches_per_process=1)
+    share = Share(limits, ConnectionShare(reads=1, writes=1, watches=1))
+    held = [share.lasting("export") for _ in range(LASTING_CALLS)]
+    for one in held:
+        one.__enter__()
+    with pytest.raises(RateLimitedError), share.lasting("export"):
+        pass
+    with share.lasting("wait"):
+        assert not share.is_idle
+    held[0].__exit__(None, None, None)
+    with share.lasting("export"):
+        pass
+
+
+async def test_one_that_waits_for_many_operations_keeps_nobody_from_waiting(
+    database_url: str, psql: Session, tmp_path: Path
+) -> None:
+    owner = Person(name="o", role=Role.EDITOR, application="one")
+    other = Person(name="p", role=Role.EDITOR, application="two")
+    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+        mine = await make(service, psql, "one", owner)
+        theirs = await make(service, psql, "two", other)
+
+        def waiting(operation_id: str, person: Person, seconds: int) -> Any:
+            request = WaitOperationRequest(name=f"operations/{operation_id}", timeout=Duration(seconds=seconds))
+            return service.operations.WaitOperation(request, metadata=as_(person))
+
+        await psql.execute("UPDATE operations SET state = 'PENDING', end_time = NULL")
+        calls = [waiting(mine.operation_id, owner, 60) for _ in range(LASTING_CALLS + 5)]
+        refused = 0
+        async with asyncio.timeout(LIMIT_SECONDS):
+            for ended in asyncio.as_completed([asyncio.ensure_future(outcome(call)) for call in calls]):
+                refused += await ended == "RATE_LIMITED"
+                if refused == 5:
+                    break
+        await waiting(theirs.operation_id, other, 0)
+        for call in calls:
+            call.cancel()
+
+
+async def outcome(call: Any) -> str:
+    """The reason for which a call failed; empty where it did not."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error) if error.code() is not grpc.StatusCode.CANCELLED else ""
+    except asyncio.CancelledError:
+        return ""
+    return ""
+
+
+async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_another(database_url: str) -> None:
+    async with open_database(database_url) as database:
+        feed: Any = SimpleNamespace(history=object(), live=True, lag_seconds=0.0, revision=0)
+        reads = Reads(database, feed, Cache(1024 * 1024), lambda _: b"")
+        greedy, polite = database.share(), database.share()
+        while not greedy.reads.locked():
+            await greedy.reads.acquire()
+
+        async def get(share: ConnectionShare) -> None:
+            connection_share.set(share)
+            with pytest.raises(ResourceNotFoundError):
+                await reads.get(SOMETHING, min_revision=0)
+
+        waiting = asyncio.create_task(get(greedy))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert reads._reading
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.create_task(get(polite))
+            assert not waiting.done()
+            greedy.reads.release()
+            await waiting
+
+
+async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def all_alone(
+        _connection: object, _validators: object, _checks: object, writes: list[Any]
+    ) -> tuple[Alone, ...]:
+        return tuple(Alone() for _ in writes)
+
+    async def no_answers(*_: object) -> dict[int, Any]:
+        return {}
+
+    @asynccontextmanager
+    async def nothing(*_: object) -> AsyncGenerator[None]:
+        yield
+
+    seen: dict[str, ConnectionShare | None] = {}
+
+    async def write_one(_subject: str, write: Any) -> Any:
+        seen[write.ref.id] = connection_share.get()
+        return write
+
+    monkeypatch.setattr("configsvc.writes.group_commit.write_batch", all_alone)
+    monkeypatch.setattr("configsvc.writes.group_commit.answers_of", no_answers)
+    monkeypatch.setattr("configsvc.writes.group_commit.transaction", nothing)
+    database: Any = SimpleNamespace(merge=nothing)
+    joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
+    merged = MergedWrites(database, joint)
+    shares = {name: ConnectionShare(reads=1, writes=1, watches=1) for name in ("a", "b")}
+
+    async def write(name: str) -> None:
+        connection_share.set(shares[name])
+        context = SimpleNamespace(validate_only=False, request_id="")
+        deletion: Any = SimpleNamespace(ref=IdRef(id=name), context=context)
+        await merged.write(deletion)
+
+    await asyncio.gather(write("a"), write("b"))
+    assert seen == shares
+
+
+def test_nobody_waits_in_the_queue_of_another() -> None:
+    mine: Any = SimpleNamespace(actor="user:mine")
+    other: Any = SimpleNamespace(actor="user:other")
+    assert turn_of(mine, "shop") != turn_of(other, "shop")
+
+
+async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
+    """Of three of one caller, another's waits for the first alone."""
+    began: list[str] = []
+    ends: dict[str, asyncio.Event] = {}
+
+    async def call_once(_: object, __: object, text: str, ___: float) -> tuple[()]:
+        began.append(text)
+        await ends.setdefault(text, asyncio.Event()).wait()
+        return ()
+
+    pool: Any = SimpleNamespace(call_once=call_once)
+    checks = ContentChecks(pool)
+    greedy, polite = ConnectionShare(reads=1, writes=1, watches=1), ConnectionShare(reads=1, writes=1, watches=1)
+
+    async def check(share: ConnectionShare, text: str) -> None:
+        connection_share.set(share)
+        slow: Any = SimpleNamespace(compiled=SimpleNamespace(documents=b""), text=text)
+        assert await checks.faults(slow) == ()
+
+    async def end(text: str) -> None:
+        while text not in began:  # noqa: ASYNC110  # it is the next
+            await asyncio.sleep(0)
+        ends[text].set()
+
+    async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
+        for number in range(3):
+            tasks.create_task(check(greedy, f"greedy {number}"))
+        await asyncio.sleep(0)
+        tasks.create_task(check(polite, "polite"))
+        for text in ("greedy 0", "polite", "greedy 1", "greedy 2"):
+            await end(text)
+    assert began == ["greedy 0", "polite", "greedy 1", "greedy 2"]
+
+
+async def test_what_is_validated_for_a_caller_counts_as_its_own(
+    database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Single writes, batches and versions of schemas alike."""
+    monkeypatch.setattr("configsvc.validation.checks.STEPS_AT_ONCE", 0)
+    shares: list[ConnectionShare | None] = []
+
+    async def faults(_: ContentChecks, __: Check) -> tuple[Fault, ...]:
+        shares.append(connection_share.get())
+        return ()
+
+    monkeypatch.setattr(ContentChecks, "faults", faults)
+    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+        await make(service, psql, "one", Person(name="e", role=Role.EDITOR, application="one"))
+        new = CreateSchemaRequest(name="any", document=struct({}))
+        await service.schemas.CreateSchema(new, metadata=as_(ROOT))
+        pin = SchemaVersionRef(schema="any")
+        await create(service, "one", "web", {}, schema=pin)
+        change = ConfigurationItem(application="one", name="api", config=struct({}), schema=pin)
+        batch = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(upsert=change)])
+        await service.configurations.BatchWriteConfigurations(batch, metadata=as_(ROOT))
+        check = CheckSchemaVersionRequest(name="any", document=struct({}))
+        await service.schemas.CheckSchemaVersion(check, metadata=as_(ROOT))
+    assert len(shares) >= 3
+    assert None not in shares
+    assert len(set(shares)) == 1

@@ -1,3 +1,0 @@
-from tests.reads.conftest import reads
-
-__all__ = ["reads"]
