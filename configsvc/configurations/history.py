@@ -1,7 +1,6 @@
 """What callers read of the past of configurations."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
@@ -18,9 +17,7 @@ from configsvc.domain.models import (
     VersionsPage,
 )
 from configsvc.storage import history, log, role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+from configsvc.storage.database import Connection, Database
 
 
 class ConfigurationHistory:
@@ -28,7 +25,7 @@ class ConfigurationHistory:
     in one of the applications with application_ids (None: all), or was there last.
     """
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(
@@ -88,14 +85,14 @@ class ConfigurationHistory:
         return await asyncio.to_thread(compared, before.configuration, after.configuration)
 
 
-async def _known(connection: "Connection", ref: ConfigurationRef, application_ids: frozenset[str] | None) -> str:
+async def _known(connection: Connection, ref: ConfigurationRef, application_ids: frozenset[str] | None) -> str:
     configuration_id = await history.last_holder(connection, ref)
     if configuration_id is None or not await _is_there(connection, configuration_id, application_ids):
         raise ResourceNotFoundError("configuration", str(ref))
     return configuration_id
 
 
-async def _is_there(connection: "Connection", configuration_id: str, application_ids: frozenset[str] | None) -> bool:
+async def _is_there(connection: Connection, configuration_id: str, application_ids: frozenset[str] | None) -> bool:
     """Whether it is in one of the applications, or was there last."""
     if application_ids is None:
         return True
@@ -104,7 +101,7 @@ async def _is_there(connection: "Connection", configuration_id: str, application
 
 
 async def _at(
-    connection: "Connection", ref: ConfigurationRef, moment: Moment, application_ids: frozenset[str] | None
+    connection: Connection, ref: ConfigurationRef, moment: Moment, application_ids: frozenset[str] | None
 ) -> Configuration | None:
     match moment:
         case AtVersion(version=number):
@@ -119,7 +116,7 @@ async def _at(
             return await history.at_revision(connection, ref, revision)
 
 
-async def _version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion:
+async def _version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion:
     version = await history.version(connection, configuration_id, number)
     if version is None:
         raise ResourceNotFoundError("configuration", f"{configuration_id} version {number}")
