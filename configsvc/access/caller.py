@@ -5,7 +5,6 @@ what is not the caller's look the same.
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
@@ -14,9 +13,7 @@ from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, Key
 from configsvc.domain.scope import Everything, Only, Scope
 from configsvc.limits.quotas import Share
 from configsvc.storage import role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
+from configsvc.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,7 @@ class Caller:
 class Guard:
     """Judges what is asked for by the ids of configurations too, which do not tell the application."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def require_configurations(self, caller: Caller, role: Role, refs: Iterable[ConfigurationRef]) -> None:

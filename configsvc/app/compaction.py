@@ -2,15 +2,12 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 import structlog
 
+from configsvc.domain.models import Retention
 from configsvc.storage import compaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.models import Retention
-    from configsvc.storage.database import Database
+from configsvc.storage.database import Database
 
 log = structlog.get_logger()
 
@@ -19,7 +16,7 @@ STEP = 1000
 REST_FACTOR = 4.0
 
 
-async def compact(database: "Database", retention: "Retention") -> None:
+async def compact(database: Database, retention: Retention) -> None:
     """Removes from the log what the retention does not keep, in small steps.
 
     Ends early where another process is at it. Raises what `Database.write` raises.
@@ -31,7 +28,7 @@ async def compact(database: "Database", retention: "Retention") -> None:
         log.info("log compacted", removed=removed, seconds=round(time.monotonic() - started, 3))
 
 
-async def _step_and_rest(database: "Database", retention: "Retention") -> int | None:
+async def _step_and_rest(database: Database, retention: Retention) -> int | None:
     started = time.monotonic()
     async with database.write() as connection:
         removed = await compaction.step(connection, retention, limit=STEP)

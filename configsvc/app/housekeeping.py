@@ -4,19 +4,16 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
 from configsvc.app.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.models import Retention
 from configsvc.operations import queue
 from configsvc.storage import idempotency, operations
+from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.models import Retention
-    from configsvc.storage.database import Database
 
 log = structlog.get_logger()
 
@@ -24,7 +21,7 @@ INTERVAL_SECONDS = 600.0
 STEP = 1000
 
 
-async def keep_house(database: "Database", retention: "Retention") -> None:
+async def keep_house(database: Database, retention: Retention) -> None:
     """Deletes calls that are too old to be repeated and operations that ended long ago, compacts the log, in small
     steps, and asks again for operations whose jobs are lost, until it is cancelled.
     """
@@ -51,7 +48,7 @@ async def _now_and_then(works: Mapping[str, Callable[[], Awaitable[None]]]) -> N
         await asyncio.sleep(random.uniform(INTERVAL_SECONDS / 2, INTERVAL_SECONDS))  # noqa: S311
 
 
-async def purge_requests(database: "Database") -> None:
+async def purge_requests(database: Database) -> None:
     """Deletes all calls that are too old to be repeated. Raises what `Database.write` raises."""
     deleted = STEP
     while deleted == STEP:
@@ -59,7 +56,7 @@ async def purge_requests(database: "Database") -> None:
             deleted = await idempotency.purge(connection, limit=STEP)
 
 
-async def enqueue_again(database: "Database") -> None:
+async def enqueue_again(database: Database) -> None:
     """Asks again for operations to be carried out whose jobs are lost. Raises what `Database.write` raises."""
     async with database.write() as connection:
         # A transaction for each, which holds but one lock that others may wait for.
@@ -70,7 +67,7 @@ async def enqueue_again(database: "Database") -> None:
                 log.warning("an operation had lost its job", operation=operation_id)
 
 
-async def purge_operations(database: "Database") -> None:
+async def purge_operations(database: Database) -> None:
     """Deletes operations that ended 7 days ago, and what was staged and never submitted. Raises what `Database.write`
     raises.
     """

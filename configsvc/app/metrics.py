@@ -7,23 +7,20 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from configsvc.configurations.cache import Cache
+from configsvc.configurations.reads import Reads
+from configsvc.feed.feed import Feed
+from configsvc.identity.tokens import Tokens
+from configsvc.storage.database import Database
+from configsvc.validation.compiled import Validators
 from configsvc.watch.follower import WatchState
-
-if TYPE_CHECKING:
-    from configsvc.configurations.cache import Cache
-    from configsvc.configurations.reads import Reads
-    from configsvc.feed.feed import Feed
-    from configsvc.identity.tokens import Tokens
-    from configsvc.storage.database import Database
-    from configsvc.validation.compiled import Validators
-    from configsvc.watch.watches import Watches
-    from configsvc.writes.group_commit import MergedWrites
-    from configsvc.writes.transactions import Writes
+from configsvc.watch.watches import Watches
+from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.transactions import Writes
 
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -103,15 +100,15 @@ class State:
 
     calls: CallMetrics
     in_flight: InFlight
-    feed: "Feed"
-    watches: "Watches"
-    cache: "Cache"
-    reads: "Reads"
-    writes: "Writes"
-    merged_writes: "MergedWrites"
-    validators: "Validators"
-    tokens: "Tokens | None"
-    database: "Database"
+    feed: Feed
+    watches: Watches
+    cache: Cache
+    reads: Reads
+    writes: Writes
+    merged_writes: MergedWrites
+    validators: Validators
+    tokens: Tokens | None
+    database: Database
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -22,11 +21,9 @@ from configsvc.domain.models import (
 from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.storage import applications, configurations, log
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import Joint, JointWrites
 from configsvc.writes.group_commit import MergedWrites
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 # What gRPC clients take without being told to take more is 4 MiB.
 MAX_RESPONSE_BYTES = 3 * 1024 * 1024
@@ -55,7 +52,7 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._joint = joint
@@ -169,7 +166,7 @@ class Configurations:
         return joint
 
 
-async def _application_id(connection: "Connection", chosen: ConfigurationFilter, revision: int | None) -> str | None:
+async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:
     ref = chosen.application
     if ref is None:
         return None

@@ -5,7 +5,6 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
@@ -13,9 +12,7 @@ from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
 
 COUNT_LIMIT = 1000
 # Of documents as JSON text; what is compiled of them takes several times as much.
@@ -58,7 +55,7 @@ class Validators:
         return len(self._compiled)
 
     async def get(
-        self, connection: "Connection", versions: Collection[PinnedVersion]
+        self, connection: Connection, versions: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         """The validators of the versions, or why there is none. The schemas must be held, or not matter when gone."""
         known = {version: self._compiled[version] for version in versions if version in self._compiled}
@@ -70,7 +67,7 @@ class Validators:
         return known | await self._load(connection, missing) if missing else dict(known)
 
     async def _load(
-        self, connection: "Connection", missing: Collection[PinnedVersion]
+        self, connection: Connection, missing: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
         found = await schema_locks.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)

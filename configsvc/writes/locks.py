@@ -5,7 +5,6 @@ application, a schema, then a configuration is never waited for while one that c
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
@@ -32,10 +31,8 @@ from configsvc.domain.writes import (
     Upsert,
 )
 from configsvc.storage import joint_writes, schema_locks
+from configsvc.storage.database import Connection
 from configsvc.storage.joint_writes import Glimpse
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of the configs that are needed to make the new ones.
@@ -54,7 +51,7 @@ class Locked:
     schemas: Mapping[str, PinnedSchema | Held]
 
 
-async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
     """Locks what the writes of one caller are about, and reads configs where they are needed, or all. What is not in
     the applications that they are confined to is not there: it is neither waited for nor told apart from nothing.
 
@@ -67,7 +64,7 @@ async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_c
         raise WriteConflictError from error
 
 
-async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
     scope = writes[0].context.scope
     seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, seen))]
@@ -93,7 +90,7 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
 
 
 async def _find(
-    connection: "Connection", refs: Iterable[ConfigurationRef], scope: Scope
+    connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
     found = await joint_writes.find(connection, unique) if unique else {}

@@ -2,7 +2,7 @@
 
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,13 +12,10 @@ from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
 from configsvc.domain.scope import Everything
 from configsvc.storage import applications, configurations
-from configsvc.storage.database import open_database
+from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
 from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, place_of, state
 from tests.storage.reading import Session, changes, head, revisions
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 ROUNDS = 3
 COMMITS = 15
@@ -101,7 +98,7 @@ async def check_readable(url: str, before: Log, floor: int) -> None:
         await check_unreadable(connection, floor - 1)
 
 
-async def check_unreadable(connection: "Connection", revision: int) -> None:
+async def check_unreadable(connection: Connection, revision: int) -> None:
     for read in (listed, listed_applications):
         with pytest.raises(RevisionCompactedError):
             await read(connection, revision)
@@ -110,7 +107,7 @@ async def check_unreadable(connection: "Connection", revision: int) -> None:
             await page_from(connection, position)
 
 
-async def listed(connection: "Connection", revision: int) -> dict[str, Any]:
+async def listed(connection: Connection, revision: int) -> dict[str, Any]:
     query = ConfigurationQuery(
         scope=Everything(),
         revision=revision,
@@ -124,7 +121,7 @@ async def listed(connection: "Connection", revision: int) -> dict[str, Any]:
     return {found.id: (found.application, found.name, found.config, found.version) for found in page.resources}
 
 
-async def listed_applications(connection: "Connection", revision: int) -> dict[str, Any]:
+async def listed_applications(connection: Connection, revision: int) -> dict[str, Any]:
     page = await applications.page(
         connection, revision=revision, name_prefix="", after=None, limit=1000, scope=Everything()
     )
