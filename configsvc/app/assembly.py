@@ -16,7 +16,7 @@ from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
-from configsvc.app.metrics import CallMetrics, State
+from configsvc.app.metrics import State
 from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
@@ -48,6 +48,7 @@ from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database
+from configsvc.telemetry.calls import CallMetrics
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.watch.watches import Watches
