@@ -16,7 +16,6 @@ from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
-from configsvc.app.metrics import State
 from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
@@ -28,7 +27,7 @@ from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
-from configsvc.identity.tokens import Tokens
+from configsvc.identity.tokens import TokenMetrics, Tokens
 from configsvc.limits.quotas import Limits, Shares
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
@@ -126,20 +125,12 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
         )
     except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
-    state = State(
-        calls=calls,
-        in_flight=server.in_flight,
-        watches=watches,
-        feed=parts.feed,
-        cache=parts.cache,
-        reads=reads,
-        writes=parts.writes,
-        merged_writes=parts.merged,
-        validators=parts.joint.validators,
-        tokens=parts.tokens,
-        database=parts.database,
+    collectors = (
+        *(calls, server.in_flight, watches, parts.feed, reads, parts.cache),
+        *(parts.merged, parts.joint.validators, TokenMetrics(parts.tokens), parts.database),
     )
-    registry.register(state)
+    for collector in collectors:
+        registry.register(collector)
     return server
 
 
