@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
@@ -52,9 +52,9 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(compaction, "STEP", dice.choice((1, 3, 1000)))
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", dice.choice((1, 3, 1000)))
     # There is nobody here for whom it would have to rest.
-    monkeypatch.setattr(compaction, "REST_FACTOR", 0.0)
+    monkeypatch.setattr(housekeeping, "REST_FACTOR", 0.0)
     versions = dice.randint(1, 3)
     for _ in range(ROUNDS):
         for _ in range(COMMITS):
