@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from configsvc.watch.follower import WatchState
+from configsvc.watch.sending import WatchState
 
 if TYPE_CHECKING:
     from configsvc.configurations.cache import Cache

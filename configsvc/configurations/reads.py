@@ -14,7 +14,8 @@ from configsvc.storage import configurations, log
 from configsvc.storage.database import ConnectionShare, connection_share
 
 if TYPE_CHECKING:
-    from configsvc.feed.feed import Feed, History
+    from configsvc.domain.commits import History
+    from configsvc.feed.feed import Feed
     from configsvc.storage.database import Database
 
     Reading = tuple[History, ConfigurationRef, ConnectionShare | None]

@@ -6,13 +6,12 @@ import asyncio
 import math
 import random
 import time
-from dataclasses import dataclass
 
 import structlog
 
 from configsvc.access.policy import Bindings
 from configsvc.configurations.cache import Cache
-from configsvc.domain.commits import Commit, CommitPart, Position, position_after
+from configsvc.domain.commits import Commit, CommitPart, History, Position, position_after
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
     EpochChangedError,
@@ -32,15 +31,6 @@ POLL_SECONDS = 2.0
 QUEUE_SECONDS = 15.0
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class History:
-    """What revisions count in. Two with one epoch are still two: a database can be restored to an earlier state of
-    the same timeline.
-    """
-
-    epoch: str
 
 
 class Feed:
