@@ -10,15 +10,14 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
+from configsvc.domain.commits import History
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
-from configsvc.feed.feed import History
+from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage, WatchRequest
 from configsvc.offload.threads import LargeAnswers
-from configsvc.watch.audiences import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
-from configsvc.watch.watches import WatchRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
