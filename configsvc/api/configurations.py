@@ -32,6 +32,7 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
+from configsvc.api.statuses import status_of
 from configsvc.api.uploads import Uploads
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
@@ -43,7 +44,6 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers
-from configsvc.rpc.errors import status_of
 from configsvc.rpc.handlers import Write, parsed
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
+from configsvc.access.admission import Gate
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
@@ -32,6 +33,7 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.models import Retention
 from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
+from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import Tokens
@@ -46,8 +48,6 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
-from configsvc.rpc.authentication import Authenticator
-from configsvc.rpc.gate import Gate
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter

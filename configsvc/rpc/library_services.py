@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import grpc
 from google.protobuf.message import Message
 
+from configsvc.api.statuses import failure_of
 from configsvc.domain.errors import InvalidRequestError
-from configsvc.rpc.authentication import Context
-from configsvc.rpc.errors import failure_of
+from configsvc.identity.authenticator import Context
 from configsvc.rpc.handlers import AnyMessage, parsed
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from configapi.v1.error_reason_pb2 import ErrorReason
-from configsvc.rpc.errors import TRANSLATIONS
+from configsvc.api.statuses import TRANSLATIONS
 from tests.robustness import validators
 
 PROJECT = Path(__file__).parents[2]

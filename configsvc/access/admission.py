@@ -8,8 +8,8 @@ from dataclasses import replace
 from configsvc.access.caller import Caller
 from configsvc.access.policy import Bindings
 from configsvc.domain.access import Authentication, Identity
+from configsvc.identity.authenticator import Authenticator
 from configsvc.limits.quotas import Shares
-from configsvc.rpc.authentication import Authenticator
 from configsvc.storage.database import connection_share
 
 # How long calls that come too often are held before they are refused, and how many of them.

@@ -4,7 +4,7 @@ import re
 
 from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.domain.models import Origin
-from configsvc.rpc.authentication import Context
+from configsvc.identity.authenticator import Context
 
 # A change request, ticket or commit that the change belongs to, in the words of the caller.
 CHANGE_REQUEST_KEY = "x-change-request"
