@@ -1,50 +1,57 @@
-"""Whom calls are let in for."""
+"""Admission: who calls, what the caller may do, and whether it calls too often."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from configsvc.access.caller import Caller
 from configsvc.access.policy import Bindings
 from configsvc.domain.access import Authentication, Identity
+from configsvc.domain.credentials import Credentials
+from configsvc.domain.errors import RateLimitedError
 from configsvc.identity.authenticator import Authenticator
 from configsvc.limits.quotas import Shares
 from configsvc.storage.database import connection_share
 
-# How long calls that come too often are held before they are refused, and how many of them.
+# Rate-limited calls wait this long before they are refused, up to this many at once.
 HOLD_SECONDS = 0.2
 HELD_CALLS = 5000
 
 
-class Gate:
-    """Who calls, and what that one may do."""
+class Admission:
+    """Admits calls: authenticates the caller, looks up its roles and counts the call against its quota."""
 
     def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
-        self.known = authenticator.known
-        self.identify = authenticator.identify
+        self.authenticator = authenticator
+        self._known = authenticator.known
         self._bindings = bindings
         self._shares = shares
         self._held = 0
 
-    def caller(self, identity: Identity) -> Caller:
-        """The caller, with what it may do and what it takes.
+    async def admit(self, credentials: Credentials, identified: Callable[[Identity], None]) -> Caller:
+        """Return the caller. `identified` is called with its identity first, so that a refusal can be logged under it.
 
-        Raises RateLimitedError, or DatabaseUnavailableError if what it may do may have changed unnoticed.
+        Raises UnauthenticatedError, IdentityProviderUnavailableError, RateLimitedError, or DatabaseUnavailableError if
+        roles may have changed unnoticed.
         """
+        identity = self._known(credentials) or await self.authenticator.identify(credentials)
+        identified(identity)
         access = self._bindings.access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
         share = self._shares.of(identity.principal)
-        share.take_call()
+        try:
+            share.take_call()
+        except RateLimitedError:
+            await self._hold()
+            raise
         self._bindings.check_current()
         connection_share.set(share.connections)
         return Caller(identity=identity, access=access, share=share)
 
-    async def slow_down(self) -> None:
-        """Keeps a caller waiting that calls too often: one that calls again as soon as it has an answer, as most do
-        that have lost control, then costs next to nothing.
-        """
+    async def _hold(self) -> None:
+        """Delay a rate-limited call, so that a client that retries in a tight loop costs next to nothing."""
         if self._held < HELD_CALLS:
             self._held += 1
             try:
@@ -54,8 +61,9 @@ class Gate:
 
     @contextmanager
     def standing(self, caller: Caller) -> Generator[Caller]:
-        """The caller for the time of a call that lasts, which ends when the caller loses what it needed: see
-        `Bindings.standing`.
+        """Yield the caller of a long call, which ends once the caller loses a role that it needs.
+
+        See `Bindings.standing`.
         """
         with self._bindings.standing(caller.identity) as standing:
             yield replace(caller, standing=standing)

@@ -32,6 +32,7 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
+from configsvc.api.methods import Write
 from configsvc.api.statuses import status_of
 from configsvc.api.uploads import Uploads
 from configsvc.configurations.export import exported
@@ -44,12 +45,12 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers
-from configsvc.rpc.handlers import Write, parsed
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.parsing import parsed
 from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
-from configsvc.access.admission import Gate
+from configsvc.access.admission import Admission
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
@@ -22,7 +22,7 @@ from configsvc.api.schemas import SchemaServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
 from configsvc.app.housekeeping import keep_house
-from configsvc.app.metrics import CallMetrics, State, new_registry, served_metrics
+from configsvc.app.metrics import State, new_registry, served_metrics
 from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
@@ -55,6 +55,7 @@ from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database, open_database
+from configsvc.telemetry.calls import CallMetrics
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.watch.watches import Watches
@@ -213,10 +214,10 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, shares)
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, shares)
         server = build_server(
             servicers,
-            gate,
+            admission,
             _addresses(settings),
             calls,
             shared_port=settings.workers > 1,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from google.rpc.code_pb2 import Code
 
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.api.statuses import TRANSLATIONS
@@ -32,7 +33,7 @@ def test_every_error_reason_is_documented() -> None:
     reasons = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]]
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", document("errors.md"), re.MULTILINE)
     assert [reason for reason, _ in rows] == reasons
-    statuses = {translation.reason: translation.code.name for translation in TRANSLATIONS.values()}
+    statuses = {translation.reason: Code.Name(translation.code) for translation in TRANSLATIONS.values()}
     assert {ErrorReason.Value(f"ERROR_REASON_{reason}"): status for reason, status in rows} == {
         **statuses,
         ErrorReason.ERROR_REASON_INTERNAL: "INTERNAL",
