@@ -1,4 +1,4 @@
-"""What a process tells Prometheus. docs/metrics.md says what each metric means."""
+"""What a process tells Prometheus. docs/reference/metrics.md says what each metric means."""
 
 import asyncio
 from collections import Counter

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationRef, IdRef, KeyRef, NameRef
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Owner
 from configsvc.storage.configurations import configuration_of
 from configsvc.storage.queries import queries
@@ -52,16 +53,16 @@ async def find(connection: "Connection", refs: Sequence[ConfigurationRef]) -> di
 
 
 async def share_applications(
-    connection: "Connection", refs: Collection[ApplicationRef], application_ids: frozenset[str] | None
+    connection: "Connection", refs: Collection[ApplicationRef], scope: Scope
 ) -> dict[ApplicationRef, Owner]:
-    """Those of the applications that exist, and are among those with the ids (None: all are); waits for who renames or
-    deletes one.
+    """Those of the applications that exist, and are in scope; waits for who renames or deletes
+    one.
     """
     rows = await connection.fetch(
         _SQL["share_applications"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
-        application_ids,
+        scope.ids,
     )
     by_ref: dict[ApplicationRef, Owner] = {}
     for row in rows:

@@ -189,6 +189,7 @@ def _snapshot_query(
 ) -> ConfigurationQuery:
     application = selector.application
     return ConfigurationQuery(
+        scope=request.selection.scope,
         revision=revision,
         application_id=application.id if isinstance(application, IdRef) else None,
         application=application.name if isinstance(application, NameRef) else None,
@@ -198,5 +199,4 @@ def _snapshot_query(
         limit=SNAPSHOT_LIMIT,
         with_config=request.with_config,
         limit_bytes=SNAPSHOT_LIMIT_BYTES,
-        application_ids=request.selection.application_ids,
     )

@@ -10,6 +10,7 @@ from configsvc.app import compaction
 from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
+from configsvc.domain.scope import Everything
 from configsvc.storage import applications, configurations
 from configsvc.storage.database import open_database
 from configsvc.storage.log import page_from
@@ -111,12 +112,20 @@ async def check_unreadable(connection: "Connection", revision: int) -> None:
 
 async def listed(connection: "Connection", revision: int) -> dict[str, Any]:
     query = ConfigurationQuery(
-        revision=revision, after=None, limit=1000, limit_bytes=1_000_000, with_config=True, name_prefix=""
+        scope=Everything(),
+        revision=revision,
+        after=None,
+        limit=1000,
+        limit_bytes=1_000_000,
+        with_config=True,
+        name_prefix="",
     )
     page = await configurations.page(connection, query)
     return {found.id: (found.application, found.name, found.config, found.version) for found in page.resources}
 
 
 async def listed_applications(connection: "Connection", revision: int) -> dict[str, Any]:
-    page = await applications.page(connection, revision=revision, name_prefix="", after=None, limit=1000)
+    page = await applications.page(
+        connection, revision=revision, name_prefix="", after=None, limit=1000, scope=Everything()
+    )
     return {found.id: (found.name, found.comments, found.version) for found in page.resources}

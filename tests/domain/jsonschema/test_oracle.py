@@ -1,4 +1,4 @@
-"""jsonschema, the reference, agrees: on real schemas and on those that hypothesis makes. docs/json-schema.md lists the
+"""jsonschema, the reference, agrees: on real schemas and on those that hypothesis makes. docs/reference/json-schema.md lists the
 differences that remain.
 """
 
