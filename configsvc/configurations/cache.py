@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.commits import CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
+from configsvc.telemetry.families import Families, gauge
 
 # What an answer takes in memory beside its bytes and its names, about.
 ANSWER_BYTES = 768
@@ -44,6 +45,11 @@ class Cache:
     def bytes(self) -> int:
         """The approximate memory that the answers take."""
         return self._by_id.bytes
+
+    def collect(self) -> Families:
+        """Yield the metrics of the cache."""
+        yield gauge("cache_answers", "Answers in the cache.", len(self))
+        yield gauge("cache_bytes", "Approximate memory of these answers.", self.bytes)
 
     def get(self, ref: ConfigurationRef) -> Answer | None:
         """What is remembered of the configuration."""

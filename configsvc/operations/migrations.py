@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
-from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext, is_among
+from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
     Failure,
@@ -19,18 +19,17 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
 from configsvc.storage import configuration_migrations as moves
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Run, Slice
 from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 SLICE_ITEMS = 500
 SLICE_BYTES = 4 * 1024 * 1024
@@ -55,7 +54,7 @@ class Migration:
 class ConfigurationMigrations:
     """Moves configurations to another version of their schema."""
 
-    def __init__(self, database: "Database", writes: Writes, pool: ProcessPool) -> None:
+    def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
         self._writes = writes
         self._pool = pool
@@ -71,7 +70,7 @@ class ConfigurationMigrations:
             to = await _existing(connection, settings.to)
             if settings.from_version:
                 await _existing(connection, replace(settings.to, version=settings.from_version))
-            application_id = await _application_id(connection, application, context.application_ids)
+            application_id = await _application_id(connection, application, context.scope)
         staging = Staging(self._database, self._writes, OperationKind.MIGRATE_CONFIGURATIONS)
         await staging.begin(asdict(replace(settings, to=to, application_id=application_id)), context)
         return await staging.submit(context)
@@ -197,7 +196,7 @@ class ConfigurationMigrations:
             await operations.finish(connection, one.run, state, failure)
 
 
-async def _move(connection: "Connection", one: Migration, places: Slice) -> list[Outcome]:
+async def _move(connection: Connection, one: Migration, places: Slice) -> list[Outcome]:
     held = await schema_locks.share(connection, [one.settings.to.schema])
     version = one.documents.version
     schema = held.get(version.ref.schema)
@@ -208,7 +207,7 @@ async def _move(connection: "Connection", one: Migration, places: Slice) -> list
     return await moves.move(connection, one.operation, places)
 
 
-async def _next_slice(connection: "Connection", one: Migration, after: int) -> Slice | None:
+async def _next_slice(connection: Connection, one: Migration, after: int) -> Slice | None:
     return await operations.next_slice(
         connection, one.operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
     )
@@ -240,7 +239,7 @@ def _settings(operation: BulkOperation) -> MigrationSettings:
     return MigrationSettings(**stored)
 
 
-async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVersionRef:
+async def _existing(connection: Connection, ref: SchemaVersionRef) -> SchemaVersionRef:
     """The version, with its number. Raises ResourceNotFoundError."""
     schemas = await schema_locks.look(connection, [ref.schema])
     if ref.schema not in schemas:
@@ -251,12 +250,10 @@ async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVe
     return replace(ref, version=ref.version or latest)
 
 
-async def _application_id(
-    connection: "Connection", ref: ApplicationRef | None, application_ids: frozenset[str] | None
-) -> str | None:
+async def _application_id(connection: Connection, ref: ApplicationRef | None, scope: Scope) -> str | None:
     if ref is None:
         return None
     application = await applications.get(connection, ref)
-    if application is None or not is_among(application.id, application_ids):
+    if application is None or not scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import structlog
 from ulid import ULID
@@ -20,13 +19,11 @@ from configsvc.domain.operations import BulkOperation, Failure, OperationKind, O
 from configsvc.offload.processes import ProcessDiedError
 from configsvc.operations import queue
 from configsvc.storage import operations
+from configsvc.storage.database import Database
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
 from configsvc.telemetry.logs import places_of
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 log = structlog.get_logger()
 
@@ -57,7 +54,7 @@ class StoppedError(Exception):
 class OperationRuns:
     """Carries out the operations of one database, beside other processes that do the same."""
 
-    def __init__(self, database: "Database", url: str, carriers: Mapping[OperationKind, Carry]) -> None:
+    def __init__(self, database: Database, url: str, carriers: Mapping[OperationKind, Carry]) -> None:
         self._database = database
         self._url = url
         self._carriers = carriers

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from configsvc.aio import wait_for_event
 from configsvc.domain.errors import (
@@ -14,10 +13,8 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
 from configsvc.storage import operations
+from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 # What gRPC clients take without being told to take more is 4 MiB.
 MAX_ITEMS_BYTES = 3 * 1024 * 1024
@@ -32,7 +29,7 @@ class Operations:
     None: all are. Those that name an operation raise ResourceNotFoundError, or PermissionDeniedError with an owner.
     """
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._waiters = 0
         self._stopping = asyncio.Event()

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import asyncpg
+from asyncpg import Record
 
 from configsvc.domain.models import (
     ApplicationRef,
@@ -18,19 +18,15 @@ from configsvc.domain.models import (
 from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
 from configsvc.storage import log
 from configsvc.storage.configurations import configuration_of
+from configsvc.storage.database import Connection
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
 
 _SQL = queries("configuration_writes")
 
 
 async def lock_free(
-    connection: "Connection", refs: Sequence[ConfigurationRef], *, limit_bytes: int
+    connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
 ) -> dict[ConfigurationRef, Configuration | Held | Postponed]:
     """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
     transaction; they are without their revision. Postponed: not looked at, for those before it fill limit_bytes.
@@ -51,7 +47,7 @@ async def lock_free(
     return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
 
 
-def _locked(row: "Record") -> Configuration | Held | Postponed:
+def _locked(row: Record) -> Configuration | Held | Postponed:
     if row["id"] is not None:
         return configuration_of(row)
     return Held(application_id=row["wanted_application_id"]) if row["fits"] else Postponed()
@@ -68,7 +64,7 @@ def _as_named(ref: ConfigurationRef, current: Configuration | Held | Postponed) 
     return current
 
 
-async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
+async def share_free(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
     """Those of the applications that exist."""
     refs = tuple(refs)
     rows = await connection.fetch(
@@ -85,7 +81,7 @@ async def share_free(connection: "Connection", refs: Iterable[ApplicationRef]) -
     return {ref: by_ref[ref] for ref in refs if ref in by_ref}
 
 
-async def insert(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
     """What was inserted, by id; left out is what has the key of another."""
     owners = [(plan.configuration.application_id, plan.configuration.application) for plan in planned]
     rows = await connection.fetch(
@@ -98,7 +94,7 @@ async def insert(connection: "Connection", planned: Sequence[Planned]) -> dict[s
     return _as_written(rows, planned)
 
 
-async def update(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+async def update(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
     """Writes new values; by id, the configurations that really changed. Raises MovedError if a name is taken."""
     ids = [plan.configuration.id for plan in planned]
     try:
@@ -123,7 +119,7 @@ def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | 
     )
 
 
-def _as_written(rows: "Iterable[Record]", planned: Sequence[Planned]) -> dict[str, Configuration]:
+def _as_written(rows: Iterable[Record], planned: Sequence[Planned]) -> dict[str, Configuration]:
     by_id = {plan.configuration.id: plan.configuration for plan in planned}
     return {
         row["id"]: replace(
@@ -138,7 +134,7 @@ def _as_written(rows: "Iterable[Record]", planned: Sequence[Planned]) -> dict[st
     }
 
 
-async def delete(connection: "Connection", planned: Sequence[Planned]) -> dict[str, Configuration]:
+async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
     """Deletes configurations that exist; by id, as the log tells of them."""
     contexts = {plan.configuration.id: plan.context for plan in planned}
     await log.explain_deletions(connection, contexts)
@@ -150,7 +146,7 @@ async def delete(connection: "Connection", planned: Sequence[Planned]) -> dict[s
 
 
 async def get_versions(
-    connection: "Connection", written: Iterable[Written], *, with_config: bool
+    connection: Connection, written: Iterable[Written], *, with_config: bool
 ) -> dict[Written, Configuration]:
     """Versions that are in the log; of a deleted one, config is None."""
     written = tuple(written)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -20,12 +20,12 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.limits.unread import Places
+from configsvc.telemetry.families import Families, labelled_gauge
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
+# In quotes, because asyncpg's classes take type arguments only in its stubs.
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connection: TypeAlias = "Session | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 log = structlog.get_logger()
 
@@ -108,12 +108,12 @@ def translated_errors() -> Generator[None]:
         raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
 
 
-async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def prepare_connection(connection: Session) -> None:
     """Reads jsonb as Python values; what is written is JSON text already."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
-async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _keep_session(_: Session) -> None:
     """Nothing that this program sets outlives a transaction: asking PostgreSQL to forget it cost a round trip a use."""
 
 
@@ -162,11 +162,11 @@ class Database:
     snapshots and for watchers that are behind, operations for the long transactions of long-running operations.
     """
 
-    reads: "Pool"
-    merges: "Pool"
-    writes: "Pool"
-    watches: "Pool"
-    operations: "Pool"
+    reads: Pool
+    merges: Pool
+    writes: Pool
+    watches: Pool
+    operations: Pool
 
     def share(self) -> ConnectionShare:
         """For one caller: half of the connections."""
@@ -178,8 +178,8 @@ class Database:
         """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
         return self.operations.get_max_size()
 
-    def connections(self) -> dict[str, tuple[int, int]]:
-        """How many connections each pool has, busy and idle."""
+    def collect(self) -> Families:
+        """Yield the metrics of the pools."""
         pools = {
             "reads": self.reads,
             "merges": self.merges,
@@ -187,10 +187,12 @@ class Database:
             "watches": self.watches,
             "operations": self.operations,
         }
-        return {name: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()) for name, pool in pools.items()}
+        sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
+        sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
+        yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator["Connection"]:
+    async def read(self) -> AsyncGenerator[Connection]:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
         share = connection_share.get()
         async with (
@@ -200,7 +202,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def catch_up(self) -> AsyncGenerator["Connection"]:
+    async def catch_up(self) -> AsyncGenerator[Connection]:
         """A connection that feeds watches; waits longer, for watches are many.
 
         Raises DatabaseUnavailableError or DatabaseBusyError.
@@ -213,7 +215,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncGenerator["Connection"]:
+    async def write(self) -> AsyncGenerator[Connection]:
         """A connection for one write transaction.
 
         Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
@@ -227,14 +229,14 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def merge(self) -> AsyncGenerator["Connection"]:
+    async def merge(self) -> AsyncGenerator[Connection]:
         """A connection for one transaction of merged writes. Raises what `write` raises."""
         async with _acquired(self.merges, ACQUIRE_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
 
     @asynccontextmanager
-    async def operation(self) -> AsyncGenerator["Connection"]:
+    async def operation(self) -> AsyncGenerator[Connection]:
         """A connection for one transaction of a long-running operation. Raises what `write` raises."""
         async with _acquired(self.operations, CATCH_UP_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
@@ -250,7 +252,7 @@ def _refused_if_too_long() -> Generator[None]:
 
 
 @asynccontextmanager
-async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Connection"]:
+async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connection]:
     with translated_errors():
         started = time.monotonic()
         try:
@@ -289,7 +291,7 @@ def _share(connections: int, workers: int) -> int:
 @asynccontextmanager
 async def _pool(
     url: str, settings: dict[str, str], *, size: int, command_timeout: float | None = None
-) -> AsyncGenerator["Pool"]:
+) -> AsyncGenerator[Pool]:
     pool: Any = asyncpg.create_pool(
         url,
         min_size=0,

@@ -4,15 +4,13 @@ before schemas, those before configurations, and each of them by id.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationRef, IdRef, KeyRef, NameRef
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Owner
 from configsvc.storage.configurations import configuration_of
+from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 _SQL = queries("joint_writes")
 
@@ -29,7 +27,7 @@ class Glimpse:
     config_bytes: int
 
 
-async def find(connection: "Connection", refs: Sequence[ConfigurationRef]) -> dict[ConfigurationRef, Glimpse]:
+async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict[ConfigurationRef, Glimpse]:
     """Those of the configurations that exist."""
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
@@ -52,16 +50,16 @@ async def find(connection: "Connection", refs: Sequence[ConfigurationRef]) -> di
 
 
 async def share_applications(
-    connection: "Connection", refs: Collection[ApplicationRef], application_ids: frozenset[str] | None
+    connection: Connection, refs: Collection[ApplicationRef], scope: Scope
 ) -> dict[ApplicationRef, Owner]:
-    """Those of the applications that exist, and are among those with the ids (None: all are); waits for who renames or
-    deletes one.
+    """Those of the applications that exist, and are in scope; waits for who renames or deletes
+    one.
     """
     rows = await connection.fetch(
         _SQL["share_applications"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
-        application_ids,
+        scope.ids,
     )
     by_ref: dict[ApplicationRef, Owner] = {}
     for row in rows:
@@ -71,13 +69,13 @@ async def share_applications(
 
 
 async def lock(
-    connection: "Connection", ids: Collection[str], *, with_config: Collection[str]
+    connection: Connection, ids: Collection[str], *, with_config: Collection[str]
 ) -> dict[str, Configuration]:
     """Those of the configurations that still exist, by id; waits for who changes one."""
     rows = await connection.fetch(_SQL["lock"], list(ids), list(with_config))
     return {row["id"]: configuration_of(row) for row in rows}
 
 
-async def outgrown(connection: "Connection", configs: Sequence[str]) -> set[int]:
+async def outgrown(connection: Connection, configs: Sequence[str]) -> set[int]:
     """Which of the JSON texts are larger than the database keeps, as it writes them."""
     return {row["place"] - 1 for row in await connection.fetch(_SQL["outgrown"], configs)}

@@ -5,7 +5,6 @@ notifications back.
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -17,12 +16,10 @@ from configsvc.storage import log, role_bindings
 from configsvc.storage.database import (
     CONNECT_TIMEOUT_SECONDS,
     READ_SETTINGS,
+    Session,
     prepare_connection,
     translated_errors,
 )
-
-if TYPE_CHECKING:
-    AnyConnection = asyncpg.Connection[asyncpg.Record]
 
 # A connection that does not answer within this time counts as lost.
 ROUND_TRIP_LIMIT_SECONDS = 2.0
@@ -31,7 +28,7 @@ ROUND_TRIP_LIMIT_SECONDS = 2.0
 class Listener:
     """Reads the log, and knows when to. All methods raise DatabaseUnavailableError."""
 
-    def __init__(self, connection: "AnyConnection") -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
         self._bell = asyncio.Event()
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.writes import Held, PinnedSchema
+from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 _SQL = queries("schema_locks")
 
@@ -26,7 +23,7 @@ class Documents:
     bytes: int = 0
 
 
-async def share_free(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | Held]:
+async def share_free(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | Held]:
     """Those of the schemas that exist, by name; who deletes one of those that are not held, or makes all pinned ones
     move to another version, waits for the end of the transaction.
     """
@@ -39,7 +36,7 @@ async def share_free(connection: "Connection", names: Collection[str]) -> dict[s
     }
 
 
-async def share(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | Held]:
+async def share(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | Held]:
     """The same, but waits for who holds one."""
     rows = await connection.fetch(_SQL["share"], list(names))
     return {
@@ -47,7 +44,7 @@ async def share(connection: "Connection", names: Collection[str]) -> dict[str, P
     }
 
 
-async def look(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema]:
+async def look(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
     """Those of the schemas that exist, by name, held by nobody."""
     rows = await connection.fetch(_SQL["look"], list(names))
     return {
@@ -56,7 +53,7 @@ async def look(connection: "Connection", names: Collection[str]) -> dict[str, Pi
 
 
 async def documents(
-    connection: "Connection", refs: Sequence[SchemaVersionRef], *, limit: int, limit_bytes: int
+    connection: Connection, refs: Sequence[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, Documents]:
     """Those of the versions that exist, each with what it refers to, directly or not: at most limit documents, and
     limit_bytes of them.

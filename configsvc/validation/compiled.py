@@ -4,7 +4,6 @@ import asyncio
 import pickle
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.content import JsonObject
@@ -13,9 +12,8 @@ from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
+from configsvc.telemetry.families import Families, counter, gauge
 
 COUNT_LIMIT = 1000
 # Of documents as JSON text; what is compiled of them takes several times as much.
@@ -58,13 +56,17 @@ class Validators:
     def __len__(self) -> int:
         return len(self._compiled)
 
-    @property
-    def bytes(self) -> int:
-        """The bytes of their documents as JSON text."""
-        return self._compiled.bytes
+    def collect(self) -> Families:
+        """Yield the metrics of the compiled validators."""
+        yield counter("validator_hits", "Validators found in memory.", self.hits)
+        yield counter("validator_misses", "Validators that had to be compiled.", self.misses)
+        yield gauge("validators", "Validators in memory.", len(self))
+        yield gauge(
+            "validator_document_bytes", "JSON text of the documents they are compiled from.", self._compiled.bytes
+        )
 
     async def get(
-        self, connection: "Connection", versions: Collection[PinnedVersion]
+        self, connection: Connection, versions: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         """The validators of the versions, or why there is none. The schemas must be held, or not matter when gone."""
         known = {version: found for version in versions if (found := self._compiled.get(version))}
@@ -74,7 +76,7 @@ class Validators:
         return known | await self._load(connection, missing) if missing else dict(known)
 
     async def _load(
-        self, connection: "Connection", missing: Collection[PinnedVersion]
+        self, connection: Connection, missing: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
         found = await schema_locks.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)

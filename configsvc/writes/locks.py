@@ -5,7 +5,6 @@ application, a schema, then a configuration is never waited for while one that c
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
@@ -17,8 +16,8 @@ from configsvc.domain.models import (
     KeyRef,
     NameRef,
     Unpinned,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -32,10 +31,8 @@ from configsvc.domain.writes import (
     Upsert,
 )
 from configsvc.storage import joint_writes, schema_locks
+from configsvc.storage.database import Connection
 from configsvc.storage.joint_writes import Glimpse
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of the configs that are needed to make the new ones.
@@ -54,7 +51,7 @@ class Locked:
     schemas: Mapping[str, PinnedSchema | Held]
 
 
-async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
     """Locks what the writes of one caller are about, and reads configs where they are needed, or all. What is not in
     the applications that they are confined to is not there: it is neither waited for nor told apart from nothing.
 
@@ -67,16 +64,16 @@ async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_c
         raise WriteConflictError from error
 
 
-async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
-    application_ids = writes[0].context.application_ids
-    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], application_ids)
+async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+    scope = writes[0].context.scope
+    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, seen))]
-    holders = await _find(connection, new_keys, application_ids)
+    holders = await _find(connection, new_keys, scope)
     to_read = {seen[ref] for write in writes if (ref := _ref(write)) in seen and (with_config or _needs_config(write))}
     if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
-    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], application_ids)
+    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], scope)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
     schemas = await schema_locks.share(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
@@ -93,11 +90,11 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
 
 
 async def _find(
-    connection: "Connection", refs: Iterable[ConfigurationRef], application_ids: frozenset[str] | None
+    connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
     found = await joint_writes.find(connection, unique) if unique else {}
-    return {ref: one for ref, one in found.items() if is_among(one.application_id, application_ids)}
+    return {ref: one for ref, one in found.items() if scope.includes(one.application_id)}
 
 
 def _ref(write: JointWrite) -> ConfigurationRef | None:
@@ -171,4 +168,4 @@ def _found(
     if isinstance(write, Creation):
         return owners.get(write.application)
     found = rows[seen[write.ref].id] if write.ref in seen else None
-    return found if found and is_among(found.application_id, write.context.application_ids) else None
+    return found if found and write.context.scope.includes(found.application_id) else None

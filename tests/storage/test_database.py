@@ -1,18 +1,14 @@
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
-from configsvc.storage.database import open_database
+from configsvc.storage.database import Database, open_database
 from tests.proxy import proxied
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 LIMIT_SECONDS = 30.0
 
 
-async def write_that_never_ends(database: "Database", under_way: asyncio.Event) -> None:
+async def write_that_never_ends(database: Database, under_way: asyncio.Event) -> None:
     async with database.write() as connection, connection.transaction():
         under_way.set()
         await connection.execute("SELECT pg_sleep(3600)")
