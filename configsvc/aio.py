@@ -1,4 +1,4 @@
-"""What asyncio lacks: work that outlives its caller, and reads that callers share."""
+"""What asyncio lacks: work that outlives its caller, reads that callers share, and waiting with a limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,23 +9,24 @@ from typing import Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
-async def completed(work: asyncio.Future[Answer]) -> Answer:
-    """What the work answers. It is not cancelled with who waits for it; that one stays until it is done, and then is
-    cancelled: what a caller has begun counts as its own for as long as it takes.
+async def finish(work: asyncio.Future[Answer]) -> Answer:
+    """Wait for work and return its result. If cancelled, first let the work finish, then raise CancelledError.
+
+    So what a caller began counts toward its limits until it is done.
     """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        work.add_done_callback(_look)
+        work.add_done_callback(_retrieve_error)
         while not work.done():
-            # Whoever cancels it again, as well.
+            # Further cancellations wait too.
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((work,))
         raise
 
 
-def _look(work: asyncio.Future[Answer]) -> None:
-    # So that asyncio does not complain of an error that nobody is told of.
+def _retrieve_error(work: asyncio.Future[Answer]) -> None:
+    # Otherwise asyncio logs an error that nobody awaits.
     if not work.cancelled():
         work.exception()
 
@@ -50,9 +51,17 @@ class SharedRead(Generic[Answer]):
 
     def _finished(self, task: asyncio.Task[Answer]) -> None:
         self._running.discard(task)
-        _look(task)
+        _retrieve_error(task)
 
     async def _read_next(self) -> Answer:
         async with self._turn:
             self._next = None
             return await self._read()
+
+
+async def wait_for_event(event: asyncio.Event, limit_seconds: float) -> bool:
+    """Wait for an event, no longer than the limit. Return whether it is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_seconds):
+            await event.wait()
+    return event.is_set()
