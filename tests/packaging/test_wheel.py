@@ -44,7 +44,7 @@ async def test_the_wheel_serves_without_the_checkout(wheel: Path, tmp_path: Path
     paths = os.pathsep.join((str(unpacked), sysconfig.get_path("purelib")))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-S", "-c", "from configsvc.cli.server import main; main()"),
+        *("-S", "-c", "from configsvc.cli.main import main; main()"),
         *("serve", "--listen", "127.0.0.1:0", "--database-url", database_url),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": paths},
