@@ -35,11 +35,12 @@ from configsvc.access.caller import Caller, Guard
 from configsvc.api.uploads import Uploads
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES, Configurations, ListPosition
+from configsvc.configurations.use_cases import Configurations, ListPosition
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef, WriteContext
 from configsvc.domain.selection import Selection
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers

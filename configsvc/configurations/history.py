@@ -2,7 +2,6 @@
 
 import asyncio
 
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
 from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
 from configsvc.domain.models import (
@@ -16,6 +15,7 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
 from configsvc.storage.database import Connection, Database
 
