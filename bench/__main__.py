@@ -20,7 +20,7 @@ from bench.suite import Group, measure
 
 PROJECT = Path(__file__).parent.parent
 LATEST = PROJECT / "bench" / "results" / "latest.json"
-DOCUMENT = PROJECT / "docs" / "performance.md"
+DOCUMENT = PROJECT / "docs" / "internals" / "performance.md"
 PLOT = DOCUMENT.with_name(report.PLOT)
 
 app = typer.Typer(

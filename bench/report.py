@@ -1,4 +1,4 @@
-"""The table of the results, on a terminal and in docs/performance.md."""
+"""The table of the results, on a terminal and in docs/internals/performance.md."""
 
 from collections import defaultdict
 from pathlib import Path

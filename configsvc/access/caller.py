@@ -10,6 +10,7 @@ from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
+from configsvc.domain.scope import Everything, Only, Scope
 from configsvc.limits.quotas import Share
 from configsvc.storage import role_bindings
 from configsvc.storage.database import Database
@@ -44,11 +45,9 @@ class Caller:
         if self.standing:
             self.standing.check_current()
 
-    def application_ids(self, role: Role) -> frozenset[str] | None:
-        """The applications for which it has the role, which its reads and writes are confined to: a name that it asks
-        by may mean another one by now, or have meant another one in the past. None: all of them.
-        """
-        return self.access_now.application_ids(role)
+    def scope(self, role: Role) -> Scope:
+        """Return the applications for which the caller has the role: its reads and writes are confined to them."""
+        return self.access_now.scope(role)
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
@@ -87,21 +86,21 @@ class Caller:
             everywhere = self.access_now.everywhere >= role
             self.require(role, None if everywhere else application_id, f"the application of configuration {ref}")
 
-    def require_listed(self, role: Role, ref: ApplicationRef | None) -> frozenset[str] | None:
-        """The applications that a list shows, of one application or (None) of all that the caller has the role for;
-        None: all there are. A call that lasts ends when it loses the role for one of them.
+    def require_listed(self, role: Role, ref: ApplicationRef | None) -> None:
+        """Require the role for a list of one application or (None) of all in the caller's scope. A call that lasts
+        ends when it loses the role for one of them.
 
         Raises PermissionDeniedError.
         """
-        application_ids = self.application_ids(role)
         if ref is not None:
             self.require_application(role, ref)
-        elif application_ids is None:
-            self.require_everywhere(role)
-        else:
-            for application_id in application_ids:
-                self.require(role, application_id, "what is listed")
-        return application_ids
+            return
+        match self.scope(role):
+            case Everything():
+                self.require_everywhere(role)
+            case Only(ids=application_ids):
+                for application_id in application_ids:
+                    self.require(role, application_id, "what is listed")
 
 
 class Guard:

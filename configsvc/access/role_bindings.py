@@ -8,6 +8,7 @@ from configsvc.access.caller import Caller
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
+from configsvc.domain.scope import Only
 from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
 from configsvc.storage.database import Connection, Database
@@ -80,18 +81,18 @@ class RoleBindings:
 
         Raises ResourceNotFoundError, RevisionUnknownError or RevisionCompactedError.
         """
-        application_ids = caller.access.application_ids(Role.ADMIN)
+        scope = caller.scope(Role.ADMIN)
         if ref is not None:
             caller.require_application(Role.ADMIN, ref)
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             if ref is not None:
-                application_ids = frozenset({(await _application(connection, caller, ref)).id})
+                scope = Only(frozenset({(await _application(connection, caller, ref)).id}))
             return await role_bindings.page(
                 connection,
                 revision=revision,
                 principal=principal,
-                application_ids=application_ids,
+                scope=scope,
                 after=after,
                 limit=limit,
             )

@@ -48,7 +48,7 @@ class Uploads:
 
 
 def _judge(message: ImportMessage, caller: Caller) -> None:
-    if message.settings.create_applications:
+    if message.options.create_applications:
         caller.require(Role.ADMIN, None, "the creation of applications")
     for application in dict.fromkeys(item.application for item in message.items):
         caller.require_application(Role.EDITOR, NameRef(name=application))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from configsvc.domain.audit import ChangeFilter, ChangesPage, Place
-from configsvc.domain.models import Kind, is_among
+from configsvc.domain.models import Kind
 from configsvc.storage import audit, history
 from configsvc.storage.database import Connection, Database
 
@@ -50,4 +50,4 @@ async def _kind(connection: Connection, resource_id: str, chosen: ChangeFilter) 
     kind, application_id = found
     if application_id is None:
         return kind if chosen.outside_applications else None
-    return kind if is_among(application_id, chosen.application_ids) else None
+    return kind if chosen.scope.includes(application_id) else None

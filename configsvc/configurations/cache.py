@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from configsvc.domain.commits import CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
+from configsvc.telemetry.families import Families, gauge
 
 # What an answer takes in memory beside its bytes and its names, about.
 ANSWER_BYTES = 768
@@ -41,6 +42,11 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def collect(self) -> Families:
+        """Yield the metrics of the cache."""
+        yield gauge("cache_answers", "Answers in the cache.", len(self))
+        yield gauge("cache_bytes", "Approximate memory of these answers.", self.bytes)
 
     def get(self, ref: ConfigurationRef) -> Answer | None:
         """What is remembered of the configuration."""

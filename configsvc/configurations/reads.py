@@ -13,6 +13,7 @@ from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyR
 from configsvc.feed.feed import Feed, History
 from configsvc.storage import configurations, log
 from configsvc.storage.database import ConnectionShare, Database, connection_share
+from configsvc.telemetry.families import Families, counter
 
 Reading: TypeAlias = tuple[History, ConfigurationRef, ConnectionShare | None]
 
@@ -48,6 +49,12 @@ class Reads:
         self._shown = self._required = 0
         # What is being read, by the history that it is read in. None: its reader went away.
         self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
+
+    def collect(self) -> Families:
+        """Yield the metrics of reads."""
+        yield counter("cache_hits", "Reads answered from the cache.", self.hits)
+        yield counter("cache_misses", "Reads answered from the database.", self.misses)
+        yield counter("cache_overtaken", "Reads of the database that were too old to cache.", self.overtaken)
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""

@@ -17,8 +17,8 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
     WriteContext,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.storage import applications, configurations, log
@@ -72,7 +72,7 @@ class Configurations:
         *,
         min_revision: int,
         with_config: bool,
-        application_ids: frozenset[str] | None,
+        scope: Scope,
     ) -> Batch:
         """Many at one revision, of the applications with the ids (None: of all).
 
@@ -85,7 +85,7 @@ class Configurations:
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not is_among(configuration.application_id, application_ids):
+            if not scope.includes(configuration.application_id):
                 continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
@@ -119,6 +119,7 @@ class Configurations:
                 position.application_id if position else await _application_id(connection, chosen, revision)
             )
             query = ConfigurationQuery(
+                scope=chosen.scope,
                 revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
@@ -130,7 +131,6 @@ class Configurations:
                 limit=limit,
                 with_config=with_config,
                 limit_bytes=limit_bytes,
-                application_ids=chosen.application_ids,
             )
             return await configurations.page(connection, query), application_id
 
@@ -173,6 +173,6 @@ async def _application_id(connection: Connection, chosen: ConfigurationFilter, r
     else:
         await log.require_state(connection, revision)
         application = await applications.get_at(connection, ref, revision)
-    if application is None or not is_among(application.id, chosen.application_ids):
+    if application is None or not chosen.scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

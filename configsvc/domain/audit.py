@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from configsvc.domain.access import Role
 from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, SchemaVersionRef
+from configsvc.domain.scope import Scope
 
 
 class Place(NamedTuple):
@@ -43,10 +44,12 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
     """Chooses changes; what is None or empty chooses all. Names are those at the change. Times are those of commits,
-    end_time excluded; revisions those after after_revision up to until_revision. application_ids are those that the
-    caller may read of; outside_applications: also what belongs to none.
+    end_time excluded; revisions those after after_revision up to until_revision. scope: the
+    applications that the caller may read of; outside_applications: also what belongs to none.
     """
 
+    scope: Scope
+    outside_applications: bool
     actor: str = ""
     application: ApplicationRef | None = None
     kind: Kind | None = None
@@ -56,8 +59,6 @@ class ChangeFilter:
     end_time: datetime | None = None
     after_revision: int = 0
     until_revision: int | None = None
-    application_ids: frozenset[str] | None = None
-    outside_applications: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

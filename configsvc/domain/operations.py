@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
+from configsvc.domain.scope import Scope
 
 
 class OperationKind(StrEnum):
@@ -88,16 +89,27 @@ class BulkOperation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportSettings:
-    """How configurations are imported. atomic: all in one commit, or none. Other applications than those with
-    application_ids do not exist for the import; None: all do.
-    """
+class ImportOptions:
+    """How a caller wants configurations imported. atomic: all in one commit, or none."""
 
     atomic: bool
     upsert: bool
     create_applications: bool
     validate_only: bool
-    application_ids: list[str] | None = None
+
+    def within(self, scope: Scope) -> "ImportSettings":
+        """Return the settings of an import that is confined to the scope."""
+        ids = None if scope.ids is None else sorted(scope.ids)
+        return ImportSettings(**asdict(self), application_ids=ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSettings(ImportOptions):
+    """The settings of an import, as its operation keeps them. Other applications than those with application_ids do
+    not exist for the import; None: all do.
+    """
+
+    application_ids: list[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +118,7 @@ class ImportMessage:
     of all messages so far, but for the request_id, and does not depend on how the items are spread over them.
     """
 
-    settings: ImportSettings
+    options: ImportOptions
     reason: str
     request_id: str
     items: "list[StagedItem]"

@@ -23,6 +23,7 @@ from configsvc.domain.errors import (
 from configsvc.feed.wakeups import Topics, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
+from configsvc.telemetry.families import Families, counter, gauge
 
 log = structlog.get_logger()
 
@@ -108,6 +109,20 @@ class Feed:
     def lag_seconds(self) -> float:
         """How long ago the log was last read to its end: whatever was committed before that is known here."""
         return time.monotonic() - self._verified
+
+    def collect(self) -> Families:
+        """Yield the metrics of the feed. Prometheus asks for them in a thread of its own."""
+        yield gauge("feed_revision", "Last revision that the feed has read to its end.", self.revision)
+        yield gauge("feed_live", "1 while the feed hears of new commits.", self.live)
+        yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
+        yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
+        yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
+        yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
+        yield gauge(
+            "notification_queue_usage",
+            "Used part of PostgreSQL's notification queue, 0 to 1.",
+            self.notification_queue_usage,
+        )
 
     async def wait_live(self) -> None:
         """Returns when new commits are heard of. Raises ShuttingDownError once stopped."""

@@ -11,6 +11,7 @@ from configsvc.domain.errors import UnauthenticatedError
 from configsvc.identity.jws import SignedToken
 from configsvc.identity.key_rotation import ProviderKeys
 from configsvc.identity.key_sources import KeySource
+from configsvc.telemetry.families import Families, gauge
 
 # Each of the two halves of what is remembered.
 HALF_BYTES = 16 * 1024 * 1024
@@ -133,3 +134,20 @@ class Tokens:
             key.has_signed(token.content, token.signature, token.algorithm)
             for key in self.keys.fitting(token.key_id, token.algorithm)
         )
+
+
+class TokenMetrics:
+    """The metrics of tokens and of the provider's keys: zeros if the service accepts no tokens."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+    def collect(self) -> Families:
+        """Yield the metrics."""
+        tokens = self._tokens
+        count, used_bytes = (len(tokens.remembered), tokens.remembered.bytes) if tokens else (0, 0)
+        keys, age_seconds = (len(tokens.keys), tokens.keys.age_seconds) if tokens else (0, 0)
+        yield gauge("remembered_tokens", "Verified tokens in memory.", count)
+        yield gauge("remembered_token_bytes", "Approximate memory of these tokens.", used_bytes)
+        yield gauge("provider_keys", "Keys of the identity provider in use.", keys)
+        yield gauge("provider_keys_age_seconds", "Time since these keys were read.", age_seconds)

@@ -113,10 +113,7 @@ class Imports:
             if message.violations:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
-                confined_to = caller.application_ids(Role.EDITOR)
-                settings = replace(
-                    message.settings, application_ids=None if confined_to is None else sorted(confined_to)
-                )
+                settings = message.options.within(caller.scope(Role.EDITOR))
                 context = _context(message, caller)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
@@ -316,7 +313,8 @@ def _context(message: ImportMessage, caller: Caller) -> WriteContext:
         reason=message.reason,
         request_id=message.request_id,
         fingerprint=message.digest,
-        validate_only=message.settings.validate_only,
+        validate_only=message.options.validate_only,
+        scope=caller.scope(Role.EDITOR),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
-from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext, is_among
+from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
     Failure,
@@ -19,6 +19,7 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.domain.scope import Scope
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.staging import Staging
@@ -68,7 +69,7 @@ class ConfigurationMigrations:
             to = await _existing(connection, settings.to)
             if settings.from_version:
                 await _existing(connection, replace(settings.to, version=settings.from_version))
-            application_id = await _application_id(connection, application, context.application_ids)
+            application_id = await _application_id(connection, application, context.scope)
         staging = Staging(self._database, self._writes, OperationKind.MIGRATE_CONFIGURATIONS)
         await staging.begin(asdict(replace(settings, to=to, application_id=application_id)), context)
         return await staging.submit(context)
@@ -248,12 +249,10 @@ async def _existing(connection: Connection, ref: SchemaVersionRef) -> SchemaVers
     return replace(ref, version=ref.version or latest)
 
 
-async def _application_id(
-    connection: Connection, ref: ApplicationRef | None, application_ids: frozenset[str] | None
-) -> str | None:
+async def _application_id(connection: Connection, ref: ApplicationRef | None, scope: Scope) -> str | None:
     if ref is None:
         return None
     application = await applications.get(connection, ref)
-    if application is None or not is_among(application.id, application_ids):
+    if application is None or not scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

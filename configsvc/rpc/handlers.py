@@ -15,12 +15,12 @@ from ulid import ULID
 
 from configsvc.access.caller import Caller
 from configsvc.api.permissions import Needed
-from configsvc.app.metrics import InFlight, MethodMetrics
 from configsvc.domain.errors import ConfigsvcError, InvalidRequestError, RateLimitedError, Violation
 from configsvc.rpc.authentication import Context
 from configsvc.rpc.errors import Failure, failure_of, internal_failure
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.origins import origin_of
+from configsvc.telemetry.calls import InFlight, MethodMetrics
 from configsvc.telemetry.logs import places_of
 from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
 

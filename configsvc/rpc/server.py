@@ -25,11 +25,11 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.api.permissions import needed_for
-from configsvc.app.metrics import CallMetrics, InFlight
 from configsvc.rpc import library_services
 from configsvc.rpc.gate import Gate
 from configsvc.rpc.handlers import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
 from configsvc.rpc.reflection import add_reflection
+from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.refusals import Refusals
 
 log = structlog.get_logger()

@@ -4,6 +4,7 @@ from asyncpg import Record, UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
+from configsvc.domain.scope import Everything, Scope
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.origins import stored
@@ -102,7 +103,7 @@ async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> 
             return _application(row) if row and row["operation"] != Operation.DELETED else None
         case NameRef(name=name):
             # Of the names that begin with it, it is the first.
-            found = await page(connection, revision=revision, name_prefix=name, after=None, limit=1)
+            found = await page(connection, revision=revision, name_prefix=name, after=None, limit=1, scope=Everything())
             return next((application for application in found.resources if application.name == name), None)
 
 
@@ -125,14 +126,14 @@ async def page(
     name_prefix: str,
     after: str | None,
     limit: int,
-    application_ids: frozenset[str] | None = None,
+    scope: Scope,
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), of those with the ids (None: of all), in the order of
-    their names.
+    """At most limit applications as of the revision (None: now), of those in scope, in the order of their
+    names.
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, application_ids)
+    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, scope.ids)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
     check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
     found = tuple(_application(row) for row in rows if row["id"] is not None)

@@ -65,7 +65,7 @@ async def _of_all(
         ordinal,
         window,
         limit + 1,
-        chosen.application_ids,
+        chosen.scope.ids,
         chosen.outside_applications,
     )
 
@@ -86,7 +86,7 @@ async def _of_resource(
         limit + 1,
         chosen.resource_id,
         before.version if before else None,
-        chosen.application_ids,
+        chosen.scope.ids,
         chosen.outside_applications,
     )
 

@@ -15,6 +15,7 @@ from configsvc.domain.models import (
     NameRef,
     Written,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
 from configsvc.storage import log
 from configsvc.storage.database import Connection
@@ -124,16 +125,16 @@ async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) 
 
 
 async def share_or_wait(
-    connection: Connection, refs: Collection[ApplicationRef], application_ids: frozenset[str] | None
+    connection: Connection, refs: Collection[ApplicationRef], scope: Scope
 ) -> dict[ApplicationRef, Owner]:
-    """Those of the applications that exist, and are among those with the ids (None: all are); waits for who renames or
+    """Those of the applications that exist, and are in scope; waits for who renames or
     deletes one.
     """
     rows = await connection.fetch(
         _SQL["share_or_wait"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
-        application_ids,
+        scope.ids,
     )
     by_ref: dict[ApplicationRef, Owner] = {}
     for row in rows:

@@ -121,7 +121,7 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
             query.limit_bytes,
             query.schema,
             query.schema_version,
-            query.application_ids,
+            query.scope.ids,
         )
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error

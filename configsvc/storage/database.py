@@ -20,6 +20,7 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.limits.unread import Places
+from configsvc.telemetry.families import Families, labelled_gauge
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -177,8 +178,8 @@ class Database:
         """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
         return self.operations.get_max_size()
 
-    def connections(self) -> dict[str, tuple[int, int]]:
-        """How many connections each pool has, busy and idle."""
+    def collect(self) -> Families:
+        """Yield the metrics of the pools."""
         pools = {
             "reads": self.reads,
             "merges": self.merges,
@@ -186,7 +187,9 @@ class Database:
             "watches": self.watches,
             "operations": self.operations,
         }
-        return {name: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()) for name, pool in pools.items()}
+        sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
+        sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
+        yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Connection]:

@@ -8,6 +8,7 @@ from asyncpg import ForeignKeyViolationError
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
+from configsvc.domain.scope import Scope
 from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
 from configsvc.storage.origins import stored
@@ -113,14 +114,14 @@ async def page(
     *,
     revision: int | None,
     principal: str,
-    application_ids: frozenset[str] | None,
+    scope: Scope,
     after: str | None,
     limit: int,
 ) -> Page[RoleBinding]:
-    """At most limit role bindings as of the revision (None: now), in the order of their ids. application_ids None: for
-    any application, and for all. Raises RevisionUnknownError or RevisionCompactedError.
+    """At most limit role bindings as of the revision (None: now), in the order of their ids: with everything in
+    scope, also those for all applications. Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, principal, application_ids, after, limit + 1)
+    rows = await connection.fetch(_SQL["list"], revision, principal, scope.ids, after, limit + 1)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
     check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
     found = tuple(_role_binding(row) for row in rows if row["id"] is not None)

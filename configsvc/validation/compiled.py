@@ -13,6 +13,7 @@ from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks
 from configsvc.storage.database import Connection
+from configsvc.telemetry.families import Families, counter, gauge
 
 COUNT_LIMIT = 1000
 # Of documents as JSON text; what is compiled of them takes several times as much.
@@ -53,6 +54,13 @@ class Validators:
 
     def __len__(self) -> int:
         return len(self._compiled)
+
+    def collect(self) -> Families:
+        """Yield the metrics of the compiled validators."""
+        yield counter("validator_hits", "Validators found in memory.", self.hits)
+        yield counter("validator_misses", "Validators that had to be compiled.", self.misses)
+        yield gauge("validators", "Validators in memory.", len(self))
+        yield gauge("validator_document_bytes", "JSON text of the documents they are compiled from.", self.bytes)
 
     async def get(
         self, connection: Connection, versions: Collection[PinnedVersion]

@@ -1,6 +1,7 @@
 """The watch: a snapshot or a place in the log, then every change after it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
@@ -15,8 +16,9 @@ from configsvc.domain.selection import Selection, Selector
 from configsvc.feed.feed import Feed
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
+from configsvc.telemetry.families import Families, gauge, labelled_gauge
 from configsvc.watch.audiences import Audiences, ExistingMessage
-from configsvc.watch.follower import Encode, Follower, Progress, Quiet, Sending, Write
+from configsvc.watch.follower import Encode, Follower, Progress, Quiet, Sending, WatchState, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
@@ -79,10 +81,20 @@ class Watches:
         self._bounds = SharedRead(self._read_bounds)
         self._open: set[Progress] = set()
 
-    @property
-    def progress(self) -> tuple[Progress, ...]:
-        """How far each open watch is."""
-        return tuple(self._open)
+    def collect(self) -> Families:
+        """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
+        watches = tuple(self._open)
+        states = Counter(watch.state for watch in watches)
+        yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
+        revision = self._feed.revision
+        late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
+        lag = max((revision - watch.revision for watch in late), default=0)
+        yield gauge("watch_lag_revisions", "Revisions that the slowest watch is behind the feed.", max(lag, 0))
+        yield gauge(
+            "watch_remembered_bytes",
+            "Approximate memory of the messages that watches share.",
+            self.audiences.remembered_bytes,
+        )
 
     async def watch(self, request: WatchRequest, check: Check, encode: Encode, write: Write) -> None:
         """Writes the messages of one watch, each with the history that its revision belongs to; never ends by itself.
@@ -189,6 +201,7 @@ def _snapshot_query(
 ) -> ConfigurationQuery:
     application = selector.application
     return ConfigurationQuery(
+        scope=request.selection.scope,
         revision=revision,
         application_id=application.id if isinstance(application, IdRef) else None,
         application=application.name if isinstance(application, NameRef) else None,
@@ -198,5 +211,4 @@ def _snapshot_query(
         limit=SNAPSHOT_LIMIT,
         with_config=request.with_config,
         limit_bytes=SNAPSHOT_LIMIT_BYTES,
-        application_ids=request.selection.application_ids,
     )

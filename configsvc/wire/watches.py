@@ -13,6 +13,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
+from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.feed.feed import History
 from configsvc.offload.threads import LargeAnswers
@@ -33,7 +34,7 @@ MOST_PROGRESS_SECONDS = 3600.0
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
 
-def watch_request(request: WatchConfigurationsRequest, violations: Violations) -> WatchRequest:
+def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations: Violations) -> WatchRequest:
     """What the caller wants to watch."""
     if len(request.selectors) > MAX_SELECTORS:
         violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
@@ -44,10 +45,11 @@ def watch_request(request: WatchConfigurationsRequest, violations: Violations) -
         after = non_negative(request.after_revision, "after_revision", violations)
     return WatchRequest(
         selection=Selection(
+            scope=scope,
             selectors=tuple(
                 _selector(selector, f"selectors[{index}]", violations)
                 for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
-            )
+            ),
         ),
         after_revision=after,
         epoch=request.epoch,

@@ -57,6 +57,11 @@ class JointWrites:
         self.checks = checks
         self._writes = writes
 
+    @property
+    def transactions(self) -> int:
+        """The number of transactions begun so far, group commits apart."""
+        return self._writes.transactions
+
     async def write_one(self, turn: str, write: ConfigurationWrite | Rollback) -> Configuration:
         """The configuration as the write leaves it. Raises the errors of the write itself, and what `write` raises."""
         try:

@@ -14,6 +14,7 @@ from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError,
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
 from configsvc.storage.database import Database
+from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import JointWrites
 from configsvc.writes.execution import answers_of, write_batch
 from configsvc.writes.plan import Alone, Changed, Outcome, Unchanged
@@ -72,6 +73,12 @@ class MergedWrites:
         self._suspects: Counter[str] = Counter()
         self._held: dict[Waiting, asyncio.TimerHandle] = {}
         self._began = 0.0
+
+    def collect(self) -> Families:
+        """Yield the metrics of all writes, in group commits and alone."""
+        transactions = self.transactions + self._joint.transactions
+        yield counter("write_transactions", "Write transactions begun.", transactions)
+        yield counter("merged_writes", "Writes done in group commits.", self.merged)
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """The configuration as the write leaves it; of a deletion, only the revision matters.

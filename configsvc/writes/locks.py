@@ -16,8 +16,8 @@ from configsvc.domain.models import (
     KeyRef,
     NameRef,
     Unpinned,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -65,15 +65,15 @@ async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_con
 
 
 async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
-    application_ids = writes[0].context.application_ids
-    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], application_ids)
+    scope = writes[0].context.scope
+    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, seen))]
-    holders = await _find(connection, new_keys, application_ids)
+    holders = await _find(connection, new_keys, scope)
     to_read = {seen[ref] for write in writes if (ref := _ref(write)) in seen and (with_config or _needs_config(write))}
     if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
-    owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], application_ids)
+    owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], scope)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
     schemas = await schema_locks.share_or_wait(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
@@ -92,11 +92,11 @@ async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_co
 
 
 async def _find(
-    connection: Connection, refs: Iterable[ConfigurationRef], application_ids: frozenset[str] | None
+    connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
     found = await configuration_writes.find(connection, unique) if unique else {}
-    return {ref: one for ref, one in found.items() if is_among(one.application_id, application_ids)}
+    return {ref: one for ref, one in found.items() if scope.includes(one.application_id)}
 
 
 def _ref(write: JointWrite) -> ConfigurationRef | None:
@@ -170,4 +170,4 @@ def _found(
     if isinstance(write, Creation):
         return owners.get(write.application)
     found = rows[seen[write.ref].id] if write.ref in seen else None
-    return found if found and is_among(found.application_id, write.context.application_ids) else None
+    return found if found and write.context.scope.includes(found.application_id) else None

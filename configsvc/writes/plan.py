@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written, is_among
+from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -205,7 +205,7 @@ class Plan:
 
 def _is_for(write: ConfigurationWrite, found: Owner | Configuration | Held) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
-    return application_id is None or is_among(application_id, write.context.application_ids)
+    return application_id is None or write.context.scope.includes(application_id)
 
 
 def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:

@@ -12,7 +12,6 @@ from configsvc.domain.models import (
     Operation,
     SchemaVersionRef,
     Unpinned,
-    is_among,
 )
 from configsvc.domain.writes import AnyWrite, Creation, JointWrite, Rollback, Update, check_version
 from configsvc.storage import history
@@ -30,8 +29,8 @@ async def without_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) 
 
 async def _write(connection: Connection, rollback: Rollback) -> Update | Creation:
     newest = await _newest(connection, rollback.ref)
-    application_ids = rollback.context.application_ids
-    if newest is None or not is_among(newest.configuration.application_id, application_ids):
+    scope = rollback.context.scope
+    if newest is None or not scope.includes(newest.configuration.application_id):
         raise ResourceNotFoundError("configuration", str(rollback.ref))
     current = newest.configuration
     is_deleted = newest.operation is Operation.DELETED

@@ -21,7 +21,7 @@ from tests.storage.reading import Session, application
 from tests.watch.changing import fill, watching
 from tests.watch.recording import recorded, slowly
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 GET = "ConfigurationService/GetConfiguration"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from configsvc.app.compaction import compact
+from configsvc.app.housekeeping import compact
 from configsvc.domain.models import Retention
 from configsvc.storage.database import open_database
 from tests.storage.reading import Session

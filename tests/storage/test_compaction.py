@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from configsvc.app.housekeeping import keep_house
 from configsvc.domain.models import Retention
 from configsvc.storage.compaction import step
@@ -145,7 +145,7 @@ async def test_one_process_compacts_at_a_time_and_waits_for_none(psql: Session, 
 async def test_processes_that_compact_at_once_do_what_one_does(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "STEP", 7)
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", 7)
     await application(psql)
     await fill(psql, 50)
     await update(psql, 5)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
+from configsvc.domain.scope import Everything
 from configsvc.storage import applications, configurations
 from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
@@ -51,9 +52,9 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(compaction, "STEP", dice.choice((1, 3, 1000)))
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", dice.choice((1, 3, 1000)))
     # There is nobody here for whom it would have to rest.
-    monkeypatch.setattr(compaction, "REST_FACTOR", 0.0)
+    monkeypatch.setattr(housekeeping, "REST_FACTOR", 0.0)
     versions = dice.randint(1, 3)
     for _ in range(ROUNDS):
         for _ in range(COMMITS):
@@ -108,12 +109,20 @@ async def check_unreadable(connection: Connection, revision: int) -> None:
 
 async def listed(connection: Connection, revision: int) -> dict[str, Any]:
     query = ConfigurationQuery(
-        revision=revision, after=None, limit=1000, limit_bytes=1_000_000, with_config=True, name_prefix=""
+        scope=Everything(),
+        revision=revision,
+        after=None,
+        limit=1000,
+        limit_bytes=1_000_000,
+        with_config=True,
+        name_prefix="",
     )
     page = await configurations.page(connection, query)
     return {found.id: (found.application, found.name, found.config, found.version) for found in page.resources}
 
 
 async def listed_applications(connection: Connection, revision: int) -> dict[str, Any]:
-    page = await applications.page(connection, revision=revision, name_prefix="", after=None, limit=1000)
+    page = await applications.page(
+        connection, revision=revision, name_prefix="", after=None, limit=1000, scope=Everything()
+    )
     return {found.id: (found.name, found.comments, found.version) for found in page.resources}

@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     GetConfigurationRequest,
     ListConfigurationsRequest,
 )
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from tests.api.calls import creation, failing
 from tests.feed.test_feed import fill_one_by_one
 from tests.proxy import far_service
@@ -201,7 +201,7 @@ async def test_a_feed_that_is_overtaken_up_to_where_it_is_goes_on(psql: Session,
 async def test_writers_and_watchers_go_on_while_the_log_is_compacted(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "STEP", 50)
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", 50)
     monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 5)
     await application(psql)
     await fill(psql, 200)

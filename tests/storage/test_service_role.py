@@ -19,8 +19,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
-from configsvc.app.compaction import compact
-from configsvc.app.housekeeping import purge_operations, purge_requests
+from configsvc.app.housekeeping import compact, purge_operations, purge_requests
 from configsvc.process.startup import StartError, migrate_database, prepare_database
 from configsvc.storage.database import open_database
 from configsvc.storage.service_role import grants

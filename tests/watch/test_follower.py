@@ -9,6 +9,7 @@ from configsvc.configurations.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef, Operation
+from configsvc.domain.scope import Everything
 from configsvc.domain.selection import Selection
 from configsvc.feed.feed import Feed, History
 from configsvc.watch import audiences as module
@@ -85,7 +86,9 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
         return ()
 
     with Quiet(feed, LIMIT_SECONDS) as quiet:
-        audience = Audience(Selection(selectors=(selector(NameRef(name="bank")),)), with_config=True)
+        audience = Audience(
+            Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything()), with_config=True
+        )
         sending = Sending(Progress(0), feed.history, encode, write)
         watch = Follower(feed, Audiences(), audience, quiet, read_on, sending)
         following = asyncio.create_task(watch.follow(0, 0))

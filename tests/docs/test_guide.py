@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.permission_pb2 import Permission, permission
 from configsvc.app.run import run_service
 from configsvc.cli.server import serve_command
 from configsvc.process.settings import Settings
+from configsvc.rpc.server import SERVICES
 from tests.service import Service, settings_of
 
 if TYPE_CHECKING:
@@ -21,15 +23,23 @@ if TYPE_CHECKING:
     Psql = asyncpg.Connection[asyncpg.Record]
 
 PROJECT = Path(__file__).parents[2]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+README = "README.md"
+FIRST_STEPS = "docs/guide/first-steps.md"
 LIMIT_SECONDS = 30.0
 
 
-def block(language: str, heading: str = "") -> str:
-    """The one block of code in the language, of the section with the heading."""
-    _, _, section = README.partition(f"\n## {heading}\n") if heading else ("", "", README)
-    section = section.split("\n## ")[0] if heading else section
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+def document(path: str) -> str:
+    return (PROJECT / path).read_text(encoding="utf-8")
+
+
+def blocks(path: str, language: str) -> list[str]:
+    """Return the blocks of code in the language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document(path), re.MULTILINE | re.DOTALL)
+
+
+def block(path: str, language: str) -> str:
+    """Return the only block of code in the language."""
+    (found,) = blocks(path, language)
     return found
 
 
@@ -57,10 +67,17 @@ async def line_with(wanted: str, running: asyncio.subprocess.Process) -> str:
     raise AssertionError(f"the output ended without {wanted}")
 
 
-def grpcurl_commands(service: Service, heading: str = "Try it") -> list[str]:
-    text = block("sh", heading).replace("localhost:50051", service.address)
+def grpcurl_commands(service: Service, path: str = README) -> list[str]:
+    text = "\n\n".join(found.strip() for found in blocks(path, "sh")).replace("localhost:50051", service.address)
     text = text.replace(".venv/bin/grpcurl", str(Path(sys.executable).with_name("grpcurl")))
     return text.strip().split("\n\n")
+
+
+async def take_first_steps(service: Service) -> None:
+    """Run the commands of the README that change something."""
+    create_application, create_configuration, _, _, patch = grpcurl_commands(service)
+    for command in (create_application, create_configuration, patch):
+        await output_of(command)
 
 
 async def output_of(command: str) -> str:
@@ -70,8 +87,8 @@ async def output_of(command: str) -> str:
     return output.decode()
 
 
-async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, get, watch, patch, batch, *_ = grpcurl_commands(service)
+async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
     assert '"name": "shop"' in await output_of(create_application)
     assert '"replicas": 3' in await output_of(create_configuration)
     assert '"replicas": 3' in await output_of(get)
@@ -82,14 +99,11 @@ async def test_its_grpcurl_lines_work_as_they_stand(service: Service) -> None:
         assert "tls" not in patched
         await line_with("TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
-    assert '"name": "api"' in await output_of(batch)
 
 
-async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, _, _, patch, *_ = grpcurl_commands(service)
-    for command in (create_application, create_configuration, patch):
-        await output_of(command)
-    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "The past")
+async def test_the_lines_about_history_work_as_they_stand(service: Service) -> None:
+    await take_first_steps(service)
+    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "docs/guide/history.md")
     listed = await output_of(versions)
     assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
     assert "~ /replicas: 3 → 5" in await output_of(differences)
@@ -102,10 +116,10 @@ async def test_its_lines_about_the_past_work_as_they_stand(service: Service) -> 
     assert '"name": "web"' in await output_of(export)
 
 
-async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Service) -> None:
-    create_application, create_configuration, _, _, patch, _, create_schema, pin, check, *_ = grpcurl_commands(service)
-    for command in (create_application, create_configuration, patch):
-        await output_of(command)
+async def test_the_first_steps_work_as_they_stand(service: Service) -> None:
+    await take_first_steps(service)
+    batch, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
+    assert '"name": "api"' in await output_of(batch)
     assert '"additionalProperties"' in await output_of(create_schema)
     assert '"schema": "service"' in await output_of(pin)
     checked = await output_of(check)
@@ -113,8 +127,8 @@ async def test_its_grpcurl_lines_about_schemas_work_as_they_stand(service: Servi
     assert '"pointer": "/replicas"' in checked
 
 
-async def test_its_lines_about_many_at_once_work_as_they_stand(service: Service) -> None:
-    run, back = grpcurl_commands(service, "Many at once")
+async def test_the_lines_about_imports_and_exports_work_as_they_stand(service: Service) -> None:
+    run, back = grpcurl_commands(service, "docs/guide/import-export.md")
     asked, awaited = (await output_of(run)).split('"name": "operations/')[1:]
     assert "OperationMetadata" in asked
     assert '"done": true' in awaited
@@ -122,14 +136,14 @@ async def test_its_lines_about_many_at_once_work_as_they_stand(service: Service)
     assert '"name": "operations/' in await output_of(back)
 
 
-async def test_its_lines_about_roles_work_as_they_stand(service: Service) -> None:
+async def test_the_lines_about_access_work_as_they_stand(service: Service) -> None:
     create_application, *_ = grpcurl_commands(service)
     await output_of(create_application)
-    give, show, who = grpcurl_commands(service, "Who may do what")
+    give, show, who = grpcurl_commands(service, "docs/guide/access.md")
     assert '"role": "ROLE_EDITOR"' in await output_of(give)
     assert '"principal": "group:shop-team"' in await output_of(show)
     assert '"principal": "anonymous"' in await output_of(who)
-    changes = grpcurl_commands(service, "The past")[-2]
+    changes = grpcurl_commands(service, "docs/guide/history.md")[-2]
     assert '"change_request": "OPS-42"' in await output_of(changes)
 
 
@@ -153,9 +167,9 @@ async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
         await serving
 
 
-async def test_its_python_program_follows_and_resumes(database_url: str, psql: "Psql", tmp_path: Path) -> None:
+async def test_the_python_program_follows_and_resumes(database_url: str, psql: "Psql", tmp_path: Path) -> None:
     program, listen = tmp_path / "follow.py", f"unix:{tmp_path}/socket"
-    program.write_text(block("python").replace("localhost:50051", listen), encoding="utf-8")
+    program.write_text(block("docs/guide/watch.md", "python").replace("localhost:50051", listen), encoding="utf-8")
     async with process(sys.executable, str(program)) as following:
         async with served(database_url, listen):
             assert await line_with("[", following) == "0 []\n"
@@ -167,21 +181,25 @@ async def test_its_python_program_follows_and_resumes(database_url: str, psql: "
             assert await line_with("[", following) == "3 ['db', 'web']\n"
 
 
-async def test_its_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
+async def test_the_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
     for command in grpcurl_commands(service)[:2]:
         await output_of(command)
     watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
     messages = aiter(watch)
     assert (await anext(messages)).synced
-    await psql.execute(block("sql"))
+    await psql.execute(block("docs/reference/sql.md", "sql"))
     (event,) = (await anext(messages)).events
     watch.cancel()
     assert event.configuration.config["replicas"] == 7
     assert event.actor.startswith("database:")
 
 
-def test_its_table_of_settings_is_complete_and_true() -> None:
-    rows = re.findall(r"^\| `(CONFIGSVC_\w+)` \| (?:`--([a-z-]+)` )?\| (?:`(.*)` )?\| \S.*\|$", README, re.MULTILINE)
+def test_the_table_of_settings_is_complete_and_true() -> None:
+    rows = re.findall(
+        r"^\| `(CONFIGSVC_\w+)` \| (?:`--([a-z-]+)` )?\| (?:`(.*)` )?\| \S.*\|$",
+        document("docs/reference/settings.md"),
+        re.MULTILINE,
+    )
     fields = Settings.model_fields
     assert [row[0] for row in rows] == [f"CONFIGSVC_{name.upper()}" for name in fields]
     assert {row[1].replace("-", "_") for row in rows if row[1]} == set(inspect.signature(serve_command).parameters)
@@ -199,3 +217,25 @@ def shown(default: object) -> str:
             return f"{default:g}"
         case _:
             return str(default)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(document(README).splitlines()) <= 120
+
+
+def test_the_table_of_methods_is_complete_and_true() -> None:
+    rows = re.findall(
+        r"^\| (?:`(\w+)` )?\| `(\w+)` \| (\w+) \| \S.*\|$", document("docs/reference/api.md"), re.MULTILINE
+    )
+    listed: dict[str, list[tuple[str, str]]] = {}
+    service = ""
+    for name, method, needed in rows:
+        service = name or service
+        listed.setdefault(service, []).append((method, f"PERMISSION_{needed}"))
+    assert listed == {
+        service.name: [
+            (method.name, Permission.Name(method.GetOptions().Extensions[permission])) for method in service.methods
+        ]
+        for service in SERVICES
+        if service.full_name.startswith("configapi.")
+    }
