@@ -43,7 +43,7 @@ from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.errors import status_of
 from configsvc.rpc.handlers import Write, parsed
@@ -77,10 +77,10 @@ class ConfigurationServicer:
         watches: Watches,
         large: LargeAnswers,
         uploads: Uploads,
-        shares: Shares,
+        quotas: Quotas,
         guard: Guard,
     ) -> None:
-        self._shares = shares
+        self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
         self._configurations = configurations
@@ -316,7 +316,7 @@ class ConfigurationServicer:
         wanted = watch_request(request, caller.scope(Role.VIEWER), violations)
         violations.check()
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-        with self._shares.watching(caller.share):
+        with self._quotas.watching(caller.quota):
             await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
 
 

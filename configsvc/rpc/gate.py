@@ -8,9 +8,9 @@ from dataclasses import replace
 from configsvc.access.caller import Caller
 from configsvc.access.policy import Bindings
 from configsvc.domain.access import Authentication, Identity
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
+from configsvc.limits.slots import caller_slots
 from configsvc.rpc.authentication import Authenticator
-from configsvc.storage.database import connection_share
 
 # How long calls that come too often are held before they are refused, and how many of them.
 HOLD_SECONDS = 0.2
@@ -20,11 +20,11 @@ HELD_CALLS = 5000
 class Gate:
     """Who calls, and what that one may do."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
+    def __init__(self, authenticator: Authenticator, bindings: Bindings, quotas: Quotas) -> None:
         self.known = authenticator.known
         self.identify = authenticator.identify
         self._bindings = bindings
-        self._shares = shares
+        self._quotas = quotas
         self._held = 0
 
     def caller(self, identity: Identity) -> Caller:
@@ -35,11 +35,11 @@ class Gate:
         access = self._bindings.access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
-        share = self._shares.of(identity.principal)
-        share.take_call()
+        quota = self._quotas.of(identity.principal)
+        quota.take_call()
         self._bindings.check_current()
-        connection_share.set(share.connections)
-        return Caller(identity=identity, access=access, share=share)
+        caller_slots.set(quota.slots)
+        return Caller(identity=identity, access=access, quota=quota)
 
     async def slow_down(self) -> None:
         """Keeps a caller waiting that calls too often: one that calls again as soon as it has an answer, as most do

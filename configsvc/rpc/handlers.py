@@ -149,7 +149,7 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
         in_flight.begin()
         try:
             caller = await method.let_in(call)
-            with caller.share or _UNCOUNTED:
+            with caller.quota or _UNCOUNTED:
                 request = call.request = parse(data)
                 answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
@@ -186,7 +186,7 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         method.in_flight.begin()
         try:
             caller = await method.let_in(call)
-            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
+            with caller.quota or _UNCOUNTED, method.standing(caller) as standing:
                 response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)

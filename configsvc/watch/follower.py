@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.feed.feed import Feed, History
 from configsvc.feed.wakeups import Topics, Waiter
-from configsvc.storage.database import connection_share
+from configsvc.limits.slots import caller_slots
 from configsvc.watch.audiences import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
 
 if TYPE_CHECKING:
-    from configsvc.limits.unread import Places
+    from configsvc.limits.unread import UnreadSlots
 
 # How many changes without anything for it a watch passes over before it lets others go on.
 PASSED_AT_ONCE = 256
@@ -44,39 +44,39 @@ class Progress:
 class Sending:
     """Sends the messages of one watch of a history, and knows whether the client keeps it waiting."""
 
-    __slots__ = ("_encode", "_places", "_write", "history", "progress")
+    __slots__ = ("_encode", "_unread", "_write", "history", "progress")
 
     def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
         self.progress = progress
         self.history = history
         self._encode = encode
         self._write = write
-        self._places: Places | None = None
+        self._unread: UnreadSlots | None = None
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
         """The time in which something large is made and waits for the client: of each caller a few at once."""
-        share = connection_share.get()
-        if share is None:
+        slots = caller_slots.get()
+        if slots is None:
             yield
             return
-        async with share.unread.place():
-            self._places = share.unread
+        async with slots.unread.slot():
+            self._unread = slots.unread
             try:
                 yield
             finally:
-                self._places = None
+                self._unread = None
 
     async def encode(self, message: WatchMessage) -> tuple[bytes, ...]:
         """What is to be written, which is all that is to be kept until then."""
         return await self._encode(self.history, message)
 
     async def write(self, encoded: Iterable[bytes]) -> None:
-        """Returns when the client can take more. Raises RateLimitedError, see `Places.unread`."""
+        """Returns when the client can take more. Raises RateLimitedError, see `UnreadSlots.reading`."""
         self.progress.state = WatchState.BLOCKED
         for piece in encoded:
-            if self._places:
-                async with self._places.unread():
+            if self._unread:
+                async with self._unread.reading():
                     await self._write(piece)
             else:
                 await self._write(piece)
