@@ -46,7 +46,7 @@ from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests
@@ -79,10 +79,10 @@ class ConfigurationServicer:
         watches: Watches,
         large: LargeAnswers,
         uploads: Uploads,
-        shares: Shares,
+        quotas: Quotas,
         guard: Guard,
     ) -> None:
-        self._shares = shares
+        self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
         self._configurations = configurations
@@ -318,7 +318,7 @@ class ConfigurationServicer:
         wanted = watch_request(request, caller.scope(Role.VIEWER), violations)
         violations.check()
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-        with self._shares.watching(caller.share):
+        with self._quotas.watching(caller.quota):
             await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
 
 

@@ -12,11 +12,12 @@ from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.feed.feed import Feed
+from configsvc.limits.slots import Slots, caller_slots
 from configsvc.storage import configurations, log
-from configsvc.storage.database import ConnectionShare, Database, connection_share
+from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 
-Reading: TypeAlias = tuple[History, ConfigurationRef, ConnectionShare | None]
+Reading: TypeAlias = tuple[History, ConfigurationRef, Slots | None]
 
 # No answer is older than this: how long ago the feed last read the log to its end. It does so every 2 s at the least.
 STALENESS_LIMIT_SECONDS = 5.0
@@ -107,7 +108,7 @@ class Reads:
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
         """What somebody reads already, unless that may be older than what was shown before this call."""
         # Nor what somebody reads who waits for connections of its own.
-        key = (self._feed.history, ref, connection_share.get())
+        key = (self._feed.history, ref, caller_slots.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
             outcome = await asyncio.shield(reading)

@@ -35,7 +35,7 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
             caller = await method.admit(call, read(context))
             if changes_something:
                 caller = replace(caller, origin=origin_of(context))
-            with caller.share or _UNCOUNTED:
+            with caller.quota or _UNCOUNTED:
                 request = call.request = parse(data)
                 answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
@@ -59,7 +59,7 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
         method.in_flight.begin()
         try:
             caller = replace(await method.admit(call, read(context)), origin=origin_of(context))
-            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
+            with caller.quota or _UNCOUNTED, method.standing(caller) as standing:
                 response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.observe(call)
