@@ -168,11 +168,11 @@ async def test_a_migration_applies_the_functions_again_even_if_their_text_is_the
 ) -> None:
     before = await catalogue(psql)
     add_migration(folder, "9001_anew", "DROP TRIGGER assign_revision ON change_records;")
-    edit_back = (folder / FUNCTIONS / "08_pgqueuer.sql").read_text(encoding="utf-8")
+    text = (folder / FUNCTIONS / "08_pgqueuer.sql").read_text(encoding="utf-8")
     edit(folder, "08_pgqueuer.sql", "CREATE OR REPLACE TRIGGER", "broken")
     with pytest.raises(DatabaseRefusedError, match="08_pgqueuer"):
         await migrate(database_url)
-    (folder / FUNCTIONS / "08_pgqueuer.sql").write_text(edit_back, encoding="utf-8")
+    (folder / FUNCTIONS / "08_pgqueuer.sql").write_text(text, encoding="utf-8")
     # The run before ended between the migration and the functions.
     assert await pending(database_url) == (FUNCTIONS,)
     assert await migrate(database_url) == (FUNCTIONS,)
