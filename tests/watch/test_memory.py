@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configsvc.api import watches
 from configsvc.domain import watching
 from configsvc.domain.commits import History
 from configsvc.domain.errors import RateLimitedError
@@ -16,7 +17,6 @@ from configsvc.domain.models import Configuration
 from configsvc.limits import unread
 from configsvc.limits.slots import Slots, caller_slots
 from configsvc.watch.sending import Progress, Sending
-from configsvc.wire import watches
 from tests.api.calls import create, create_application
 from tests.service import LIMIT_SECONDS, Service
 from tests.watch.recording import recorded
@@ -52,7 +52,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = threading.current_thread()
-    made: dict[str, set[bool]] = {"_existing": set(), "_commit": set()}
+    made: dict[str, set[bool]] = {"encoded_snapshot": set(), "encoded_commit": set()}
 
     def noting(name: str) -> None:
         make = getattr(watches, name)
@@ -63,20 +63,20 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
 
         monkeypatch.setattr(watches, name, noted)
 
-    noting("_existing")
-    noting("_commit")
+    noting("encoded_snapshot")
+    noting("encoded_commit")
     await create_application(service)
     await create(service, "web", config={"a": 1})
     async with recorded(service) as recording:
         await recording.until_synced()
         small = await create(service, "small", config={"a": 1})
         await recording.until_revision(small.revision)
-        assert made == {"_existing": {True}, "_commit": {True}}
+        assert made == {"encoded_snapshot": {True}, "encoded_commit": {True}}
         large = await create(service, "large", config={"a": "a" * watching.LARGE_BYTES})
         found = await recording.until_revision(large.revision)
     async with recorded(service) as recording:
         await recording.until_synced()
-    assert made == {"_existing": {True, False}, "_commit": {True, False}}
+    assert made == {"encoded_snapshot": {True, False}, "encoded_commit": {True, False}}
     assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
 
 
