@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configsvc.access.caller import Guard
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.access.role_bindings import RoleBindings
 from configsvc.api.access import AccessServicer
 from configsvc.api.applications import ApplicationServicer
@@ -163,7 +163,7 @@ class Parts:
     database: Database
     pool: ProcessPool
     cache: Cache
-    bindings: Bindings
+    policy: AccessPolicy
     feed: Feed
     tokens: Tokens | None
     writes: Writes
@@ -177,7 +177,7 @@ class Parts:
 
 def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
-    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
     joint = JointWrites(writes, Validators(), checks)
     imports = Imports(database, writes, pool)
@@ -190,8 +190,8 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
         database=database,
         pool=pool,
         cache=cache,
-        bindings=bindings,
-        feed=Feed(url, cache, bindings),
+        policy=policy,
+        feed=Feed(url, (policy, cache)),
         tokens=_tokens(settings),
         writes=writes,
         joint=joint,
@@ -213,7 +213,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, shares)
+        gate = Gate(Authenticator(parts.tokens, certificates), parts.policy, shares)
         server = build_server(
             servicers,
             gate,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from configsvc.access.caller import Caller
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.domain.access import Authentication, Identity
 from configsvc.limits.quotas import Shares
 from configsvc.rpc.authentication import Authenticator
@@ -20,10 +20,10 @@ HELD_CALLS = 5000
 class Gate:
     """Who calls, and what that one may do."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
+    def __init__(self, authenticator: Authenticator, policy: AccessPolicy, shares: Shares) -> None:
         self.known = authenticator.known
         self.identify = authenticator.identify
-        self._bindings = bindings
+        self._policy = policy
         self._shares = shares
         self._held = 0
 
@@ -32,12 +32,12 @@ class Gate:
 
         Raises RateLimitedError, or DatabaseUnavailableError if what it may do may have changed unnoticed.
         """
-        access = self._bindings.access_of(identity)
+        access = self._policy.access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
         share = self._shares.of(identity.principal)
         share.take_call()
-        self._bindings.check_current()
+        self._policy.check_current()
         connection_share.set(share.connections)
         return Caller(identity=identity, access=access, share=share)
 
@@ -53,9 +53,9 @@ class Gate:
                 self._held -= 1
 
     @contextmanager
-    def standing(self, caller: Caller) -> Generator[Caller]:
+    def revocable(self, caller: Caller) -> Generator[Caller]:
         """The caller for the time of a call that lasts, which ends when the caller loses what it needed: see
-        `Bindings.standing`.
+        `AccessPolicy.revocable`.
         """
-        with self._bindings.standing(caller.identity) as standing:
-            yield replace(caller, standing=standing)
+        with self._policy.revocable(caller.identity) as call:
+            yield replace(caller, revocable=call)

@@ -79,7 +79,7 @@ class Method:
         self.in_flight = in_flight
         self._refusals = refusals
         self._name = name
-        self.standing = gate.standing
+        self.revocable = gate.revocable
         self._gate = gate
         self._needed = needed
         self._changes_something = changes_something
@@ -168,14 +168,14 @@ def unary_handler(method: Method, parse: Parse, answer: UnaryMethod) -> UnaryHan
     return handle
 
 
-def while_standing(method: Method, answer: UnaryMethod) -> UnaryMethod:
+def revocable(method: Method, answer: UnaryMethod) -> UnaryMethod:
     """The unary method, for calls that may last longer than the roles of their callers."""
 
-    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
-        with method.standing(caller) as standing:
-            return await answer(request, standing)
+    async def answer_while_allowed(request: Any, caller: Caller) -> Message | bytes:
+        with method.revocable(caller) as revocable_caller:
+            return await answer(request, revocable_caller)
 
-    return answer_while_standing
+    return answer_while_allowed
 
 
 def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
@@ -186,8 +186,8 @@ def upload_handler(method: Method, answer: UploadMethod) -> UploadHandler:
         method.in_flight.begin()
         try:
             caller = await method.let_in(call)
-            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
-                response = (await answer(_whole(requests, context), standing)).SerializeToString()
+            with caller.share or _UNCOUNTED, method.revocable(caller) as revocable_caller:
+                response = (await answer(_whole(requests, context), revocable_caller)).SerializeToString()
         except BaseException as error:
             method.metrics.observe(call.seconds)
             await _fail(error, method, call)
@@ -228,8 +228,8 @@ def stream_handler(method: Method, parse: Parse, answer: StreamMethod) -> Stream
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to say.
             await context.send_initial_metadata(())
-            with method.standing(caller) as standing:
-                await answer(call.request, standing, context.write)
+            with method.revocable(caller) as revocable_caller:
+                await answer(call.request, revocable_caller, context.write)
         except grpc.aio.InternalError as error:
             # How grpcio says that the client went away while a write waited for it.
             gone = asyncio.CancelledError()

@@ -28,7 +28,7 @@ from configsvc.api.permissions import needed_for
 from configsvc.app.metrics import CallMetrics, InFlight
 from configsvc.rpc import library_services
 from configsvc.rpc.gate import Gate
-from configsvc.rpc.handlers import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
+from configsvc.rpc.handlers import Method, parsed, revocable, stream_handler, unary_handler, upload_handler
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.refusals import Refusals
 
@@ -236,5 +236,5 @@ def _handler(
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
-    answer = while_standing(method, implementation) if lasts else implementation
+    answer = revocable(method, implementation) if lasts else implementation
     return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))

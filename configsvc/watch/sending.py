@@ -116,5 +116,5 @@ class IdleTimer:
             next_time = now + self._seconds
             self.is_over = True
             if self.waiter:
-                self._feed.call(self.waiter)
+                self._feed.wake(self.waiter)
         self._timer = self._loop.call_at(next_time, self._fire)
