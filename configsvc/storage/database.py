@@ -19,7 +19,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.limits.unread import Places
+from configsvc.limits.unread import ReclaimableSlots
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -130,7 +130,7 @@ class ConnectionShare:
         self.writes = asyncio.Semaphore(writes)
         self.watches = asyncio.Semaphore(watches)
         self.pages = asyncio.Semaphore(reads)
-        self.unread = Places(UNREAD_MESSAGES)
+        self.unread = ReclaimableSlots(UNREAD_MESSAGES)
         self.answers = asyncio.Semaphore(1)
         self.validations = asyncio.Semaphore(1)
 

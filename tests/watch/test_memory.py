@@ -80,24 +80,24 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
 
 
-async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_caller(
+async def test_a_client_that_does_not_read_loses_its_slot_to_others_of_its_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller = caller_with_one_place(monkeypatch)
+    caller = caller_with_one_slot(monkeypatch)
     async with asyncio.timeout(LIMIT_SECONDS):
         # The second generation no less than the first.
         unread = [asyncio.create_task(sent(caller, asyncio.Event())) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.create_task(sent(caller, None))
         for one in unread:
-            with pytest.raises(RateLimitedError, match="does not read"):
+            with pytest.raises(RateLimitedError, match="slow reader"):
                 await one
 
 
-async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it(
+async def test_a_client_that_does_not_read_keeps_its_slot_while_no_other_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller, other = caller_with_one_place(monkeypatch), ConnectionShare(reads=1, writes=1, watches=1)
+    caller, other = caller_with_one_slot(monkeypatch), ConnectionShare(reads=1, writes=1, watches=1)
     read = asyncio.Event()
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
         unread = tasks.create_task(sent(caller, read))
@@ -110,10 +110,10 @@ async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it
         read.set()
 
 
-async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_what_they_send(
+async def test_a_watch_waits_for_a_slot_as_long_as_the_message_of_another_is_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller, made = caller_with_one_place(monkeypatch), asyncio.Event()
+    caller, made = caller_with_one_slot(monkeypatch), asyncio.Event()
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
         tasks.create_task(sent(caller, None, made))
         await asyncio.sleep(0)
@@ -124,10 +124,10 @@ async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_w
         made.set()
 
 
-def caller_with_one_place(monkeypatch: pytest.MonkeyPatch) -> ConnectionShare:
+def caller_with_one_slot(monkeypatch: pytest.MonkeyPatch) -> ConnectionShare:
     monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
     monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.0)
-    monkeypatch.setattr(unread, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(unread, "CHECK_SECONDS", 0.0)
     return ConnectionShare(reads=1, writes=1, watches=1)
 
 
@@ -143,7 +143,7 @@ async def sent(share: ConnectionShare | None, read: asyncio.Event | None, made: 
 
     connection_share.set(share)
     sending = Sending(Progress(0), History(""), encode, write)
-    async with sending.place():
+    async with sending.slot():
         if made:
             await made.wait()
         await sending.write((b"",))
