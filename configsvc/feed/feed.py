@@ -120,7 +120,7 @@ class Feed:
 
     def wake(self, waiter: Waiter) -> None:
         """Resolve a future that `join` returned with the end of the log, unless it is being resolved already."""
-        self._waiters.end(waiter, self._next)
+        self._waiters.resolve(waiter, self._next)
 
     async def wait_revision(self, revision: int, limit_seconds: float) -> None:
         """Wait until the log was read up to the revision, the limit has passed, or the feed was stopped."""
