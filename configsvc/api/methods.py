@@ -76,7 +76,7 @@ class Method:
     def __init__(self, name: str, shared: Methods, needed: Needed, *, changes_something: bool) -> None:
         self.in_flight = shared.in_flight
         self.changes_something = changes_something
-        self.standing = shared.admission.standing
+        self.revocable = shared.admission.revocable
         self._name = name
         self._admission = shared.admission
         self._needed = needed
@@ -159,14 +159,14 @@ class Method:
         )
 
 
-def while_standing(method: Method, answer: UnaryMethod) -> UnaryMethod:
+def revocable(method: Method, answer: UnaryMethod) -> UnaryMethod:
     """Return the method for calls that may outlast the roles of their callers."""
 
-    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
-        with method.standing(caller) as standing:
-            return await answer(request, standing)
+    async def answer_while_allowed(request: Any, caller: Caller) -> Message | bytes:
+        with method.revocable(caller) as revocable_caller:
+            return await answer(request, revocable_caller)
 
-    return answer_while_standing
+    return answer_while_allowed
 
 
 def _cause(error: ConfigsvcError) -> str:

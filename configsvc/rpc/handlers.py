@@ -59,8 +59,8 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
         method.in_flight.begin()
         try:
             caller = replace(await method.admit(call, read(context)), origin=origin_of(context))
-            with caller.quota or _UNCOUNTED, method.standing(caller) as standing:
-                response = (await answer(_whole(requests, context), standing)).SerializeToString()
+            with caller.quota or _UNCOUNTED, method.revocable(caller) as revocable_caller:
+                response = (await answer(_whole(requests, context), revocable_caller)).SerializeToString()
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
@@ -99,8 +99,8 @@ def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: 
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
-            with method.standing(caller) as standing:
-                await answer(call.request, standing, context.write)
+            with method.revocable(caller) as revocable_caller:
+                await answer(call.request, revocable_caller, context.write)
         except grpc.aio.InternalError as error:
             # grpcio raises it when the client went away while a write waited for it.
             gone = asyncio.CancelledError()
