@@ -11,6 +11,7 @@ from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
+from configsvc.domain.requests import Author
 from configsvc.domain.scope import Everything, Only, Scope
 from configsvc.limits.quotas import Share
 from configsvc.storage import role_bindings
@@ -51,6 +52,11 @@ class Caller:
     def scope(self, role: Role) -> Scope:
         """Return the applications for which the caller has the role: its reads and writes are confined to them."""
         return self.access_now.scope(role)
+
+    def author(self, scope: Scope) -> Author:
+        """Return the caller as the author of a change that is confined to the scope."""
+        assert self.origin is not None
+        return Author(actor=self.actor, origin=self.origin, scope=scope)
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""

@@ -11,13 +11,13 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
-from configsvc.domain.names import check_name
+from configsvc.domain.names import check_name, check_name_prefix
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.watch.audiences import CommitMessage, ExistingMessage, ProgressMessage
 from configsvc.watch.watches import WatchRequest
 from configsvc.wire.content import struct_of
-from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
+from configsvc.wire.fields import application_ref, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
 
@@ -31,8 +31,9 @@ MOST_PROGRESS_SECONDS = 3600.0
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
 
-def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations: Violations) -> WatchRequest:
-    """What the caller wants to watch."""
+def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchRequest:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
     if len(request.selectors) > MAX_SELECTORS:
         violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
     if len(request.epoch) > MAX_EPOCH_LENGTH:
@@ -40,7 +41,7 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations:
     after = None
     if request.HasField("after_revision"):
         after = non_negative(request.after_revision, "after_revision", violations)
-    return WatchRequest(
+    parsed = WatchRequest(
         selection=Selection(
             scope=scope,
             selectors=tuple(
@@ -53,6 +54,8 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations:
         progress_interval_seconds=_progress_interval(request, violations),
         with_config=wants_config(request.view, violations),
     )
+    violations.check()
+    return parsed
 
 
 def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
@@ -63,9 +66,10 @@ def _selector(message: ConfigurationSelector, field: str, violations: Violations
         violations.add(f"{field}.keys", f"has {len(message.keys)} items: at most {MAX_SELECTOR_KEYS} are allowed")
     for index, key in enumerate(message.keys[:MAX_SELECTOR_KEYS]):
         check_name(key, f"{field}.keys[{index}]", violations)
+    check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
     return Selector(
         application=application,
-        name_prefix=name_prefix(message.name_prefix, f"{field}.name_prefix", violations),
+        name_prefix=message.name_prefix,
         keys=frozenset(message.keys),
     )
 
