@@ -19,7 +19,7 @@ async def exported(
 
     Raises what `Configurations.list_page` and `check` raise.
     """
-    first = PageRequest[tuple[str, str]](limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
+    first: PageRequest[tuple[str, str]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
     listing = ConfigurationListing(
         chosen=wanted.chosen,
         min_revision=wanted.min_revision,
