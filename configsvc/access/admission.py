@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from configsvc.access.caller import Caller
 from configsvc.access.policy import Bindings
@@ -24,7 +23,9 @@ class Admission:
 
     def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
         self.authenticator = authenticator
+        # Bound once: every call takes these.
         self._known = authenticator.known
+        self._access_of = bindings.access_of
         self._bindings = bindings
         self._shares = shares
         self._held = 0
@@ -37,7 +38,7 @@ class Admission:
         """
         identity = self._known(credentials) or await self.authenticator.identify(credentials)
         identified(identity)
-        access = self._bindings.access_of(identity)
+        access = self._access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
         share = self._shares.of(identity.principal)
@@ -66,4 +67,4 @@ class Admission:
         See `Bindings.standing`.
         """
         with self._bindings.standing(caller.identity) as standing:
-            yield replace(caller, standing=standing)
+            yield caller._replace(standing=standing)

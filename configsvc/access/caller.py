@@ -4,8 +4,7 @@ what is not the caller's look the same.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from configsvc.storage.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+# Not a frozen dataclass: every call makes one, and a tuple takes half as long.
+class Caller(NamedTuple):
     """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
     apart; standing is set where the call lasts, origin where it may change something.
     """
