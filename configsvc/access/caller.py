@@ -4,20 +4,21 @@ what is not the caller's look the same.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from configsvc.access.revocation import RevocableCall
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
+from configsvc.domain.requests import Author
 from configsvc.domain.scope import Everything, Only, Scope
 from configsvc.limits.quotas import Quota
 from configsvc.storage import role_bindings
 from configsvc.storage.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+# Not a frozen dataclass: every call makes one, and a tuple takes half as long.
+class Caller(NamedTuple):
     """Who calls, and what it may do at the moment. quota is what it takes of this process, where callers are told
     apart; revocable is set where the call lasts, origin where it may change something.
     """
@@ -48,6 +49,11 @@ class Caller:
     def scope(self, role: Role) -> Scope:
         """Return the applications for which the caller has the role: its reads and writes are confined to them."""
         return self.access_now.scope(role)
+
+    def author(self, scope: Scope) -> Author:
+        """Return the caller as the author of a change that is confined to the scope."""
+        assert self.origin is not None
+        return Author(actor=self.actor, origin=self.origin, scope=scope)
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""

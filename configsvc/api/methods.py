@@ -78,7 +78,7 @@ class Method:
         self.changes_something = changes_something
         self.revocable = shared.admission.revocable
         self._name = name
-        self._admission = shared.admission
+        self._admit = shared.admission.admit
         self._needed = needed
         self._metrics = shared.metrics.of(name)
         self._refusals = shared.refusals
@@ -88,14 +88,14 @@ class Method:
 
     async def admit(self, call: Call, credentials: Credentials) -> Caller:
         """Return the caller. Raises PermissionDeniedError, and what `Admission.admit` raises."""
-        caller = await self._admission.admit(credentials, call.identified)
+        caller = await self._admit(credentials, call.identified)
         self._needed.check(caller)
         return caller
 
     def succeed(self, call: Call) -> None:
         """Count, time and perhaps log a call that was answered once."""
         self._metrics.codes["OK"] += 1
-        self._metrics.observe(call.seconds)
+        self._metrics.observe(time.perf_counter() - call.started)
         if self._logs_success:
             self._log(self._level, "OK", call, call_id=str(ULID()))
 
