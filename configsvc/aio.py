@@ -1,4 +1,4 @@
-"""What asyncio lacks: finishing work whose caller is gone, and waiting for an event with a limit."""
+"""Additions to asyncio: finish work after its caller is cancelled, and wait for an event with a limit."""
 
 import asyncio
 from contextlib import suppress

@@ -1,11 +1,11 @@
-"""All configurations of a selection, one page after the other."""
+"""Export of all configurations that a filter matches, page by page."""
 
 from collections.abc import AsyncGenerator, Callable
 
 from configsvc.configurations.use_cases import Configurations, ListPosition
 from configsvc.domain.models import Configuration, ConfigurationFilter, Page
 
-# A page is held in memory until its client has taken it.
+# A page stays in memory until its client has read it.
 PAGE_LIMIT = 1000
 PAGE_LIMIT_BYTES = 1024 * 1024
 
@@ -18,10 +18,11 @@ async def exported(
     as_of_revision: int,
     min_revision: int,
 ) -> AsyncGenerator[Page[Configuration]]:
-    """Pages of the configurations as they were at a revision (0: the last), at least one; no connection is held between
-    them. check is asked before each.
+    """Yield at least one page of the configurations at a revision (0: the latest). Call `check` before each page.
 
-    Raises what `Configurations.list_page` and check raise.
+    No database connection is kept between pages.
+
+    Raises the errors of `Configurations.list_page` and of `check`.
     """
     position: ListPosition | None = None
     while True:

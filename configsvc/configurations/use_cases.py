@@ -1,4 +1,4 @@
-"""What callers do with configurations."""
+"""Use cases of configurations: create, get, list, update, roll back, delete, batch."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import Joint, JointWrites
 from configsvc.writes.group_commit import MergedWrites
 
-# What gRPC clients take without being told to take more is 4 MiB.
+# gRPC clients accept 4 MiB by default.
 MAX_RESPONSE_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPosition:
-    """Where a list goes on: in the state of which revision, of which application, after which key."""
+    """The position in a list: its revision, its application, and the last key that was listed."""
 
     revision: int
     application_id: str | None
@@ -40,7 +40,7 @@ class ListPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Those that exist, once each, and the names of those that do not, both in the order of the request."""
+    """The configurations that exist, without duplicates, and references to the others, in the order of the request."""
 
     configurations: tuple[Configuration, ...]
     not_found: tuple[ConfigurationRef, ...]
@@ -48,8 +48,10 @@ class Batch:
 
 
 class Configurations:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
-    RequestIdReusedError too.
+    """The use cases of configurations.
+
+    Every method raises DatabaseUnavailableError; those that write also raise WriteConflictError and
+    RequestIdReusedError.
     """
 
     def __init__(self, database: Database, writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
@@ -59,13 +61,16 @@ class Configurations:
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
-        """Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError."""
+        """Create a configuration.
+
+        Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError.
+        """
         created = await self._writes.write(creation)
         self._reads.note_write(created)
         return created
 
     def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
-        """Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
     async def get_many(
@@ -76,7 +81,7 @@ class Configurations:
         with_config: bool,
         scope: Scope,
     ) -> Batch:
-        """Many at one revision, of the applications with the ids (None: of all).
+        """Get many configurations at one revision, within the scope.
 
         Raises RevisionUnknownError or ResponseTooLargeError.
         """
@@ -106,8 +111,9 @@ class Configurations:
         with_config: bool,
         limit_bytes: int = MAX_RESPONSE_BYTES,
     ) -> tuple[Page[Configuration], str | None]:
-        """The first page, as of a revision (0: now), or the one at the position, with at most limit_bytes of config as
-        JSON text, which a first one alone may exceed; and the id of the filter's application.
+        """Return the first page at a revision (0: now) or the page at a position, and the filter's application id.
+
+        The page has at most limit_bytes of config as JSON text; its first configuration may exceed them.
 
         Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
         FilterTooSlowError.
@@ -137,7 +143,9 @@ class Configurations:
             return await configurations.page(connection, query), application_id
 
     async def update(self, update: Update) -> Configuration:
-        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
+        """Update a configuration.
+
+        Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
         SchemaViolatedError.
         """
         updated = await self._writes.write(update)
@@ -145,7 +153,9 @@ class Configurations:
         return updated
 
     async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
+        """Restore an earlier version of a configuration.
+
+        Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
         restored = await self._joint.write_one(str(rollback), rollback)
@@ -153,14 +163,14 @@ class Configurations:
         return restored
 
     async def delete(self, deletion: Deletion) -> int:
-        """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
+        """Delete a configuration and return the revision. Raises ResourceNotFoundError or VersionMismatchError."""
         revision = (await self._writes.write(deletion)).revision
         self._reads.require(revision)
         return revision
 
     async def write_many(self, writes: Sequence[JointWrite], context: WriteContext) -> Joint:
-        """All in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
-        # What they are about is for the database to put in order; so they have no turn to wait for.
+        """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+        # A key of its own: batches do not queue in this process, the database orders them.
         joint = await self._joint.write(str(ULID()), writes, context, with_config=False)
         self._reads.require(joint.revision)
         return joint
