@@ -1,8 +1,10 @@
-"""Additions to asyncio: finish work after its caller is cancelled, and wait for an event with a limit."""
+"""Additions to asyncio: work that outlives its caller, shared reads, and waiting for an event with a limit."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from contextvars import Context
+from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -27,6 +29,34 @@ def _retrieve_error(work: asyncio.Future[Answer]) -> None:
     # Otherwise asyncio logs an error that nobody awaits.
     if not work.cancelled():
         work.exception()
+
+
+class SharedRead(Generic[Answer]):
+    """One read shared by all callers that ask before it begins, as ten thousand watches do that reconnect at once."""
+
+    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[Answer] | None = None
+        self._running: set[asyncio.Task[Answer]] = set()
+
+    async def read(self) -> Answer:
+        """Return the result of a read that begins after this call. Raises what the read raises."""
+        if self._next is None:
+            # In a context of its own: it counts against no single caller's limits.
+            self._next = asyncio.create_task(self._read_next(), context=Context())
+            self._running.add(self._next)
+            self._next.add_done_callback(self._finished)
+        return await asyncio.shield(self._next)
+
+    def _finished(self, task: asyncio.Task[Answer]) -> None:
+        self._running.discard(task)
+        _retrieve_error(task)
+
+    async def _read_next(self) -> Answer:
+        async with self._turn:
+            self._next = None
+            return await self._read()
 
 
 async def wait_for_event(event: asyncio.Event, limit_seconds: float) -> bool:

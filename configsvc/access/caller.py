@@ -11,20 +11,20 @@ from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
 from configsvc.domain.scope import Everything, Only, Scope
-from configsvc.limits.quotas import Share
+from configsvc.limits.quotas import Quota
 from configsvc.storage import role_bindings
 from configsvc.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
+    """Who calls, and what it may do at the moment. quota is what it takes of this process, where callers are told
     apart; standing is set where the call lasts, origin where it may change something.
     """
 
     identity: Identity
     access: Access
-    share: Share | None = None
+    quota: Quota | None = None
     standing: Standing | None = None
     origin: Origin | None = None
 
@@ -51,7 +51,7 @@ class Caller:
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
-        return self.share.lasting(kind) if self.share else nullcontext()
+        return self.quota.long_lived(kind) if self.quota else nullcontext()
 
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
         """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it

@@ -32,28 +32,31 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
+from configsvc.api.methods import Write
+from configsvc.api.statuses import status_of
 from configsvc.api.uploads import Uploads
+from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES, Configurations, ListPosition
+from configsvc.configurations.use_cases import Configurations, ListPosition
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
-from configsvc.rpc.errors import status_of
-from configsvc.rpc.handlers import Write, parsed
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.parsing import parsed
 from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
-from configsvc.wire.watches import WatchEncoder, watch_request
+from configsvc.wire.watches import watch_request
 from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
 from configsvc.writes.atomic_batch import Joint
 
@@ -76,10 +79,10 @@ class ConfigurationServicer:
         watches: Watches,
         large: LargeAnswers,
         uploads: Uploads,
-        shares: Shares,
+        quotas: Quotas,
         guard: Guard,
     ) -> None:
-        self._shares = shares
+        self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
         self._configurations = configurations
@@ -315,7 +318,7 @@ class ConfigurationServicer:
         wanted = watch_request(request, caller.scope(Role.VIEWER), violations)
         violations.check()
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-        with self._shares.watching(caller.share):
+        with self._quotas.watching(caller.quota):
             await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
 
 

@@ -24,10 +24,10 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configsvc.access.caller import Caller
 from configsvc.api.operations import operation_message
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.domain.scope import Everything
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.operations.migrations import ConfigurationMigrations
 from configsvc.schemas.imports import SchemaImporter
 from configsvc.schemas.use_cases import Schemas

@@ -1,10 +1,12 @@
 """The parts of one service, put together from its settings."""
 
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
+from configsvc.access.admission import Admission
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
@@ -25,10 +27,12 @@ from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
+from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import TokenMetrics, Tokens
-from configsvc.limits.quotas import Limits, Shares
+from configsvc.limits.quotas import Limits, Quotas
+from configsvc.limits.slots import Slots
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
 from configsvc.operations.imports import Imports
@@ -38,8 +42,6 @@ from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
-from configsvc.rpc.authentication import Authenticator
-from configsvc.rpc.gate import Gate
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
@@ -109,15 +111,15 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
     large = LargeAnswers()
     watches = Watches(parts.database, parts.feed)
-    shares = Shares(_limits(settings), parts.database.share)
-    servicers = _servicers(parts, reads, watches, large, shares)
+    quotas = Quotas(_limits(settings), partial(Slots, parts.database.caller_pools))
+    servicers = _servicers(parts, reads, watches, large, quotas)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, shares)
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, quotas)
         server = build_server(
             servicers,
-            gate,
+            admission,
             _addresses(settings),
             calls,
             shared_port=settings.workers > 1,
@@ -134,7 +136,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     return server
 
 
-def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, shares: Shares) -> dict[str, object]:
+def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
     """What answers the calls, by the names of the services."""
     database, writes = parts.database, parts.writes
     snapshots = Snapshots(database, parts.joint.checks)
@@ -146,7 +148,7 @@ def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers
             watches,
             large,
             Uploads(parts.imports, parts.pool),
-            shares,
+            quotas,
             Guard(database),
         ),
         "OperationService": OperationServicer(parts.operations),

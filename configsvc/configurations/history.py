@@ -2,7 +2,6 @@
 
 import asyncio
 
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
 from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
 from configsvc.domain.models import (
@@ -17,6 +16,7 @@ from configsvc.domain.models import (
     VersionsPage,
 )
 from configsvc.domain.scope import Everything, Scope
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
 from configsvc.storage.database import Connection, Database
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from configsvc.configurations.cache import Answer, Cache
+from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
-from configsvc.feed.feed import Feed, History
+from configsvc.feed.feed import Feed
+from configsvc.limits.slots import Slots, caller_slots
 from configsvc.storage import configurations, log
-from configsvc.storage.database import ConnectionShare, Database, connection_share
+from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 
-Reading: TypeAlias = tuple[History, ConfigurationRef, ConnectionShare | None]
+Reading: TypeAlias = tuple[History, ConfigurationRef, Slots | None]
 
 # The maximum age of a cached answer, by the feed's last read to the end of the log. It reads at least every 2 s.
 STALENESS_LIMIT_SECONDS = 5.0
@@ -46,7 +48,7 @@ class Reads:
         self._history = feed.history
         # The newest revision that any caller was shown, and the revision that the cache must have reached to be used.
         self._shown = self._required = 0
-        # What is being read, by the history that it is read in. None: its reader went away.
+        # The reads in progress, by history. The result None: the reader was cancelled.
         self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
 
     def collect(self) -> Families:
@@ -106,9 +108,9 @@ class Reads:
         return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
-        """What somebody reads already, unless that may be older than what was shown before this call."""
-        # Nor what somebody reads who waits for connections of its own.
-        key = (self._feed.history, ref, connection_share.get())
+        """Share a read in progress, unless its result may be older than what was shown before this call."""
+        # Callers share only with those that wait in the same slots.
+        key = (self._feed.history, ref, caller_slots.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
             outcome = await asyncio.shield(reading)

@@ -19,14 +19,12 @@ from configsvc.domain.models import (
     WriteContext,
 )
 from configsvc.domain.scope import Scope
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.storage import applications, configurations, log
 from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import Joint, JointWrites
 from configsvc.writes.group_commit import MergedWrites
-
-# gRPC clients accept 4 MiB by default.
-MAX_RESPONSE_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,11 @@ from configsvc.domain.errors import (
     ResourceNotFoundError,
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import operations
 from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
 
-# What gRPC clients take without being told to take more is 4 MiB.
-MAX_ITEMS_BYTES = 3 * 1024 * 1024
 # Each looks at the table now and then.
 WAITERS_LIMIT = 100
 WAIT_FIRST_SECONDS = 0.05
@@ -62,7 +61,7 @@ class Operations:
                 after=after,
                 failed_only=failed_only,
                 limit=limit,
-                limit_bytes=MAX_ITEMS_BYTES,
+                limit_bytes=MAX_RESPONSE_BYTES,
             )
 
     async def cancel(self, operation_id: str, owner: str | None) -> None:

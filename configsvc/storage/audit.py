@@ -9,10 +9,10 @@ from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
-from configsvc.storage.configurations import schema_of
 from configsvc.storage.database import Connection
 from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
+from configsvc.storage.rows import schema_of
 
 _SQL = queries("audit")
 _LAST_REVISION = 2**63 - 1
