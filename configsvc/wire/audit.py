@@ -16,7 +16,7 @@ from configapi.v1.audit_service_pb2 import (
 from configapi.v1.audit_service_pb2 import Change as ChangeMessage
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.access import check_principal
-from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
+from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
 from configsvc.domain.names import check_id, check_name, check_text
@@ -44,7 +44,7 @@ class ChangeListing:
     """A ListChangesRequest."""
 
     chosen: ChangeFilter
-    page: PageRequest[Place]
+    page: PageRequest[LogPosition]
 
 
 def listing(request: ListChangesRequest, scope: Scope, *, outside_applications: bool) -> ChangeListing:
@@ -105,12 +105,12 @@ def change_message(change: Change) -> ChangeMessage:
     """Return the message of a change."""
     schema = change.schema
     return ChangeMessage(
-        revision=change.place.revision,
+        revision=change.position.revision,
         time=timestamp(change.time),
         type=CHANGE_TYPES[change.operation],
         kind=_RESOURCE_KINDS[change.kind],
         resource_id=change.resource_id,
-        version=change.place.version,
+        version=change.position.version,
         previous_version=change.previous_version,
         application_id=change.application_id,
         application=change.application,
@@ -128,7 +128,7 @@ def change_message(change: Change) -> ChangeMessage:
 
 def list_response(request: ListChangesRequest, page: ChangesPage) -> ListChangesResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(request, page.changes, change_message, lambda change: change.place, last_key=page.last)
+    shown = shown_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
     return ListChangesResponse(
         changes=shown.messages, next_page_token=shown.next_page_token, compacted_revision=page.compacted_revision
     )

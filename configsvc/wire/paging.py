@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from configsvc.domain.audit import Place
+from configsvc.domain.audit import LogPosition
 from configsvc.domain.errors import Violations
 from configsvc.domain.requests import PageRequest
 from configsvc.wire.page_tokens import AnyKey, AnyList, add_foreign_token, page_token, parsed_page_token
@@ -44,11 +44,11 @@ def number_key(after: AnyKey) -> int | None:
             return None
 
 
-def log_position_key(after: AnyKey) -> Place | None:
+def log_position_key(after: AnyKey) -> LogPosition | None:
     """Return a key that is a position in the log; None if it is of another form."""
     match after:
         case [int(revision), int(ordinal), int(version)]:
-            return Place(revision, ordinal, version)
+            return LogPosition(revision, ordinal, version)
         case _:
             return None
 
