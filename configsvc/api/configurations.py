@@ -40,7 +40,7 @@ from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef, WriteContext
 from configsvc.domain.selection import Selection
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update, Upsert
 from configsvc.limits.quotas import Shares
 from configsvc.offload.threads import LargeAnswers
 from configsvc.rpc.errors import status_of
@@ -53,8 +53,8 @@ from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
 from configsvc.wire.watches import WatchEncoder, watch_request
-from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
-from configsvc.writes.atomic_batch import Joint
+from configsvc.wire.writes import MAX_WRITES, batch_write, check_number
+from configsvc.writes.atomic_batch import BatchResult
 
 # Clients ask for the same again and again, and to parse and check a request takes as long as to answer it.
 REMEMBERED_REQUESTS = 4096
@@ -298,9 +298,9 @@ class ConfigurationServicer:
         check_number(request, violations)
         context = requests.write_context(request, caller, violations)
         context = replace(context, application_ids=caller.application_ids(Role.EDITOR))
-        writes: list[JointWrite] = []
+        writes: list[BatchWrite] = []
         for place, message in enumerate(request.writes[:MAX_WRITES]):
-            write = joint_write(message, f"writes[{place}]", context, violations)
+            write = batch_write(message, f"writes[{place}]", context, violations)
             if write is not None:
                 writes.append(write)
             if place % WRITES_AT_A_TIME == 0:
@@ -329,7 +329,7 @@ class ConfigurationServicer:
         return replace(context, application_ids=caller.application_ids(Role.EDITOR))
 
 
-def _ref(write: JointWrite) -> ConfigurationRef:
+def _ref(write: BatchWrite) -> ConfigurationRef:
     match write:
         case Creation(application=NameRef(name=application), name=name):
             return KeyRef(application=application, name=name)
@@ -350,7 +350,7 @@ def _confined(selection: Selection, caller: Caller) -> Selection:
     return selection if None in own or not own else replace(selection, application_ids=frozenset(filter(None, own)))
 
 
-def _outcome(joint: Joint, place: int) -> ConfigurationWriteOutcome:
+def _outcome(joint: BatchResult, place: int) -> ConfigurationWriteOutcome:
     if place in joint.errors:
         return ConfigurationWriteOutcome(error=status_of(joint.errors[place]))
     return ConfigurationWriteOutcome(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from configsvc.feed.feed import Feed
     from configsvc.identity.tokens import Tokens
     from configsvc.storage.database import Database
-    from configsvc.validation.compiled import Validators
+    from configsvc.validation.compiled import ValidatorCache
     from configsvc.watch.watches import Watches
-    from configsvc.writes.group_commit import MergedWrites
+    from configsvc.writes.group_commit import GroupCommit
     from configsvc.writes.transactions import Writes
 
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -108,8 +108,8 @@ class State:
     cache: "Cache"
     reads: "Reads"
     writes: "Writes"
-    merged_writes: "MergedWrites"
-    validators: "Validators"
+    merged_writes: "GroupCommit"
+    validators: "ValidatorCache"
     tokens: "Tokens | None"
     database: "Database"
 
@@ -169,9 +169,9 @@ class State:
 
     def _of_validators(self) -> Iterable[Metric]:
         validators = self.validators
-        yield _counter("validator_hits", "Validators that were in memory.", validators.hits)
-        yield _counter("validator_misses", "Validators that were compiled.", validators.misses)
-        yield _gauge("validators", "Validators in memory.", len(validators))
+        yield _counter("validator_hits", "ValidatorCache that were in memory.", validators.hits)
+        yield _counter("validator_misses", "ValidatorCache that were compiled.", validators.misses)
+        yield _gauge("validators", "ValidatorCache in memory.", len(validators))
         yield _gauge("validator_document_bytes", "The documents that they are compiled of.", validators.bytes)
 
     def _of_tokens(self) -> Iterable[Metric]:

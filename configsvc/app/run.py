@@ -55,12 +55,12 @@ from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database, open_database
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Validators
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
 from configsvc.wire.resources import encoded_configuration
-from configsvc.writes.atomic_batch import JointWrites
-from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.atomic_batch import AtomicBatches
+from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.transactions import Writes
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ async def run_service(
         ProcessPool.open() as checking_pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        parts = _parts(settings, database, url, pool, ContentChecks(checking_pool))
+        parts = _parts(settings, database, url, pool, Checks(checking_pool))
         server = _server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
@@ -167,19 +167,19 @@ class Parts:
     feed: Feed
     tokens: Tokens | None
     writes: Writes
-    joint: JointWrites
-    merged: MergedWrites
+    joint: AtomicBatches
+    merged: GroupCommit
     operations: Operations
     runs: OperationRuns
     imports: Imports
     migrations: ConfigurationMigrations
 
 
-def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
+def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
-    joint = JointWrites(writes, Validators(), checks)
+    joint = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
@@ -195,7 +195,7 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
         tokens=_tokens(settings),
         writes=writes,
         joint=joint,
-        merged=MergedWrites(database, joint),
+        merged=GroupCommit(database, joint),
         operations=Operations(database),
         runs=OperationRuns(database, url, carriers),
         imports=imports,

@@ -20,10 +20,10 @@ from configsvc.domain.models import (
     WriteContext,
     is_among,
 )
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
 from configsvc.storage import applications, configurations, log
-from configsvc.writes.atomic_batch import Joint, JointWrites
-from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
+from configsvc.writes.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
@@ -55,7 +55,7 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
+    def __init__(self, database: "Database", writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._joint = joint
@@ -161,7 +161,7 @@ class Configurations:
         self._reads.require(revision)
         return revision
 
-    async def write_many(self, writes: Sequence[JointWrite], context: WriteContext) -> Joint:
+    async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
         """All in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
         # What they are about is for the database to put in order; so they have no turn to wait for.
         joint = await self._joint.write(str(ULID()), writes, context, with_config=False)

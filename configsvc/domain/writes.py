@@ -106,8 +106,8 @@ class Upsert:
         return Update(ref=self.key, values=values, expected_version=0, context=self.context)
 
 
-JointWrite = ConfigurationWrite | Upsert
-AnyWrite = JointWrite | Rollback
+BatchWrite = ConfigurationWrite | Upsert
+AnyWrite = BatchWrite | Rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class PinnedSchema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class LockedElsewhere:
     """Another transaction is changing the configuration, its application or its schema. application_id is that of the
     first two, where it is sure.
     """
@@ -148,11 +148,11 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Postponed:
+class RetryNextGroup:
     """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
 
 
-class MovedError(Exception):
+class ChangedBeforeLockError(Exception):
     """What was found has changed before it was locked, or a name was taken that was free: look again."""
 
 
@@ -163,7 +163,7 @@ def check_version(expected: int, current: int) -> None:
 
 
 def pin_to_check(
-    write: ConfigurationWrite, found: Owner | Configuration | Held | Postponed | None
+    write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RetryNextGroup | None
 ) -> SchemaVersionRef | None:
     """The schema version that the config must satisfy after the write; None if there is none, or nothing to check."""
     if isinstance(write, Creation):

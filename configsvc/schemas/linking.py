@@ -14,7 +14,7 @@ from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions
 from configsvc.storage.schema_versions import StoredDocument
-from configsvc.validation.compiled import Compiled, compiled
+from configsvc.validation.compiled import CompiledSchema, compile_schema
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection
@@ -37,9 +37,9 @@ class Linked:
     new: NewDocument
     referenced: Mapping[SchemaVersionRef, JsonObject]
 
-    def compiled(self) -> Compiled:
+    def compile(self) -> CompiledSchema:
         """Takes milliseconds, and for a large document tens of them. Raises UnusableSchemaError."""
-        return compiled(self.new.document, self.referenced, len(self.new.text))
+        return compile_schema(self.new.document, self.referenced, len(self.new.text))
 
 
 async def linked(connection: "Connection", new: Sequence[NewDocument], made: Made) -> list[Linked]:
@@ -95,7 +95,7 @@ def _linked_one(new: NewDocument, made: Made, stored: Stored, violations: Violat
 def _check_usable(found: Linked, violations: Violations) -> None:
     """A document that refers to none was found usable when it was read."""
     try:
-        found.compiled()
+        found.compile()
     except UnusableSchemaError as error:
         violations.add(f"{found.new.field}{error.pointer}", error.message)
 

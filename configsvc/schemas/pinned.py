@@ -11,8 +11,8 @@ from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
 from configsvc.storage import log, pinned_configurations
 from configsvc.storage.pinned_configurations import PinnedConfiguration
-from configsvc.validation.checks import Check, ContentChecks, check_of
-from configsvc.validation.compiled import Compiled
+from configsvc.validation.checks import Check, Checks, prepare_check
+from configsvc.validation.compiled import CompiledSchema
 
 if TYPE_CHECKING:
     from configsvc.storage.database import Connection, Database
@@ -23,7 +23,7 @@ SNAPSHOT_LIMIT_SECONDS = 30.0
 class Snapshots:
     """Reads that may be long: one at a time in a process, so that they take one connection and one page of memory."""
 
-    def __init__(self, database: "Database", checks: ContentChecks) -> None:
+    def __init__(self, database: "Database", checks: Checks) -> None:
         self.checks = checks
         self._database = database
         self._one = asyncio.Semaphore(1)
@@ -49,8 +49,8 @@ class Snapshots:
 async def check_pinned(
     connection: "Connection",
     schema: str,
-    compiled: Compiled,
-    checks: ContentChecks,
+    compiled: CompiledSchema,
+    checks: Checks,
     *,
     after_revision: int | None = None,
 ) -> PinnedCheck:
@@ -75,7 +75,7 @@ async def check_pinned(
 
 
 def _offenders(
-    compiled: Compiled, page: Sequence[PinnedConfiguration], limit: int
+    compiled: CompiledSchema, page: Sequence[PinnedConfiguration], limit: int
 ) -> tuple[int, list[ConfigurationFaults], list[tuple[PinnedConfiguration, Check]]]:
     """How many of a page are at fault, and the first of them with their faults, which take much longer to find; and
     those that may take too long for a thread, which holds Python's lock.
@@ -84,7 +84,7 @@ def _offenders(
     found: list[ConfigurationFaults] = []
     slow: list[tuple[PinnedConfiguration, Check]] = []
     for one in page:
-        check = check_of(compiled, json.loads(one.config), one.config)
+        check = prepare_check(compiled, json.loads(one.config), one.config)
         if check.may_take_long:
             slow.append((one, check))
         elif not compiled.validator.accepts(check.config):

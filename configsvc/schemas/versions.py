@@ -18,8 +18,8 @@ from configsvc.schemas.pinned import Snapshots, check_pinned
 from configsvc.schemas.use_cases import locked, turn
 from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
 from configsvc.storage.schema_versions import NewVersion
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Compiled
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import CompiledSchema
 from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Passed:
     """A document that every configuration satisfied that was pinned to its schema at a revision."""
 
-    compiled: Compiled
+    compiled: CompiledSchema
     revision: int
 
 
@@ -79,7 +79,7 @@ class SchemaVersions:
             if newest is None:
                 raise ResourceNotFoundError("schema", str(ref))
             (found,) = await linked(connection, (new,), {})
-            compiled = await asyncio.to_thread(found.compiled)
+            compiled = await asyncio.to_thread(found.compile)
             check = await check_pinned(connection, newest.schema, compiled, self._snapshots.checks)
         return await asyncio.to_thread(_compared, newest, new, check)
 
@@ -109,7 +109,7 @@ async def passed_by_pinned(snapshots: Snapshots, documents: Mapping[str, Linked]
     passed: dict[str, Passed] = {}
     refused: dict[str, PinnedCheck] = {}
     for schema, found in documents.items():
-        compiled = await asyncio.to_thread(found.compiled)
+        compiled = await asyncio.to_thread(found.compile)
         async with snapshots.take() as connection:
             check = await check_pinned(connection, schema, compiled, snapshots.checks)
         passed[schema] = Passed(compiled=compiled, revision=check.revision)
@@ -119,7 +119,7 @@ async def passed_by_pinned(snapshots: Snapshots, documents: Mapping[str, Linked]
 
 
 async def check_changed(
-    connection: "Connection", changed: list[Schema], passed: Mapping[str, Passed], checks: ContentChecks
+    connection: "Connection", changed: list[Schema], passed: Mapping[str, Passed], checks: Checks
 ) -> None:
     """Keeps writers of pinned configurations away until the end of the transaction, and looks at what they have changed
     since the documents passed.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.writes import Held, PinnedSchema
+from configsvc.domain.writes import LockedElsewhere, PinnedSchema
 from configsvc.storage.queries import queries
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ class Documents:
     bytes: int = 0
 
 
-async def share_free(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | Held]:
+async def share_free(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
     """Those of the schemas that exist, by name; who deletes one of those that are not held, or makes all pinned ones
     move to another version, waits for the end of the transaction.
     """
     rows = await connection.fetch(_SQL["share_free"], list(names))
     return {
-        row["name"]: Held()
+        row["name"]: LockedElsewhere()
         if row["id"] is None
         else PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"])
         for row in rows
     }
 
 
-async def share(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | Held]:
+async def share(connection: "Connection", names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
     """The same, but waits for who holds one."""
     rows = await connection.fetch(_SQL["share"], list(names))
     return {

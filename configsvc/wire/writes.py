@@ -9,7 +9,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.configuration_service_pb2 import ConfigurationWrite as ConfigurationWriteMessage
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import KeyRef, WriteContext
-from configsvc.domain.writes import Deletion, JointWrite, Update, Upsert
+from configsvc.domain.writes import BatchWrite, Deletion, Update, Upsert
 from configsvc.wire import requests
 
 MAX_WRITES = 1000
@@ -21,9 +21,9 @@ def check_number(request: BatchWriteConfigurationsRequest, violations: Violation
         violations.add("writes", f"has {len(request.writes)} items: must have between 1 and {MAX_WRITES}")
 
 
-def joint_write(
+def batch_write(
     message: ConfigurationWriteMessage, field: str, context: WriteContext, violations: Violations
-) -> JointWrite | None:
+) -> BatchWrite | None:
     """What one of many writes asks for."""
     match message.WhichOneof("write"):
         case "create":
