@@ -40,7 +40,7 @@ from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
 from configsvc.operations.imports import Imports
 from configsvc.operations.migrations import ConfigurationMigrations
-from configsvc.operations.runner import OperationRuns
+from configsvc.operations.runner import OperationRunner
 from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.exposure import check_exposure
@@ -170,7 +170,7 @@ class Parts:
     joint: AtomicBatches
     merged: GroupCommit
     operations: Operations
-    runs: OperationRuns
+    runs: OperationRunner
     imports: Imports
     migrations: ConfigurationMigrations
 
@@ -183,8 +183,8 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
-        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
-        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
+        OperationKind.IMPORT_CONFIGURATIONS: imports.execute,
+        OperationKind.MIGRATE_CONFIGURATIONS: migrations.execute,
     }
     return Parts(
         database=database,
@@ -197,7 +197,7 @@ def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, 
         joint=joint,
         merged=GroupCommit(database, joint),
         operations=Operations(database),
-        runs=OperationRuns(database, url, carriers),
+        runs=OperationRunner(database, url, carriers),
         imports=imports,
         migrations=migrations,
     )
