@@ -51,7 +51,7 @@ from configsvc.rpc.gate import Gate
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
-from configsvc.schemas.pinned import Snapshots
+from configsvc.schemas.pinned import SnapshotReads
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database, open_database
@@ -244,7 +244,7 @@ def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Se
 def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, shares: Shares) -> dict[str, object]:
     """What answers the calls, by the names of the services."""
     database, writes = parts.database, parts.writes
-    snapshots = Snapshots(database, parts.joint.checks)
+    snapshots = SnapshotReads(database, parts.joint.checks)
     return {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(

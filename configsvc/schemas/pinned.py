@@ -1,4 +1,4 @@
-"""New documents held against the configurations that are pinned to their schema, however many there are."""
+"""Check new documents against the configurations that are pinned to their schema, however many there are."""
 
 import asyncio
 import json
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 SNAPSHOT_LIMIT_SECONDS = 30.0
 
 
-class Snapshots:
-    """Reads that may be long: one at a time in a process, so that they take one connection and one page of memory."""
+class SnapshotReads:
+    """Long reads at one revision: one at a time in a process, so they take one connection and one page of memory."""
 
     def __init__(self, database: "Database", checks: Checks) -> None:
         self.checks = checks
         self._database = database
-        self._one = asyncio.Semaphore(1)
+        self._slot = asyncio.Semaphore(1)
 
     @asynccontextmanager
-    async def take(self) -> AsyncGenerator["Connection"]:
-        """A connection that shows one revision. Raises DatabaseBusyError or DatabaseUnavailableError."""
+    async def open(self) -> AsyncGenerator["Connection"]:
+        """Yield a connection that shows one revision. Raises DatabaseBusyError or DatabaseUnavailableError."""
         try:
             async with asyncio.timeout(SNAPSHOT_LIMIT_SECONDS):
-                await self._one.acquire()
+                await self._slot.acquire()
         except TimeoutError as error:
             raise DatabaseBusyError from error
         try:
@@ -43,7 +43,7 @@ class Snapshots:
             ):
                 yield connection
         finally:
-            self._one.release()
+            self._slot.release()
 
 
 async def check_pinned(
@@ -54,8 +54,8 @@ async def check_pinned(
     *,
     after_revision: int | None = None,
 ) -> PinnedCheck:
-    """What the document makes of the configurations that are pinned to the schema, or of those that were changed
-    after the revision. Raises DatabaseBusyError.
+    """Check the configurations that are pinned to the schema, or those that changed after the revision, against a new
+    document. Raises DatabaseBusyError.
     """
     revision = await log.head(connection)
     offenders: list[ConfigurationFaults] = []
@@ -77,8 +77,8 @@ async def check_pinned(
 def _offenders(
     compiled: CompiledSchema, page: Sequence[PinnedConfiguration], limit: int
 ) -> tuple[int, list[ConfigurationFaults], list[tuple[PinnedConfiguration, Check]]]:
-    """How many of a page are at fault, and the first of them with their faults, which take much longer to find; and
-    those that may take too long for a thread, which holds Python's lock.
+    """Return the number of violators in a page, the first of them with their faults (which take much longer to find),
+    and the checks that may take too long here: a thread holds Python's lock.
     """
     count = 0
     found: list[ConfigurationFaults] = []
