@@ -6,7 +6,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesRespon
 from configsvc.access.caller import Caller
 from configsvc.configurations.audit import Audit
 from configsvc.domain.access import Role
-from configsvc.domain.audit import Place
+from configsvc.domain.audit import LogPosition
 from configsvc.domain.errors import Violations
 from configsvc.wire import requests
 from configsvc.wire.audit import change_filter, change_message
@@ -31,10 +31,10 @@ class AuditServicer:
             application_ids=caller.require_listed(Role.VIEWER, chosen.application),
             outside_applications=caller.access.everywhere >= Role.ADMIN,
         )
-        before = Place(*map(int, token.after)) if token else None
+        before = LogPosition(*map(int, token.after)) if token else None
         page = await self._audit.list_changes(chosen, before=before, limit=limit)
         shown = fitting(map(change_message, page.changes))
-        last = page.changes[len(shown) - 1].place if len(shown) < len(page.changes) else page.last
+        last = page.changes[len(shown) - 1].position if len(shown) < len(page.changes) else page.last
         return ListChangesResponse(
             changes=shown,
             next_page_token=page_token(request, revision=0, resource_id=None, after=last),

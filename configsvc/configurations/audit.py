@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from configsvc.domain.audit import ChangeFilter, ChangesPage, Place
+from configsvc.domain.audit import ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.models import Kind, is_among
 from configsvc.storage import audit, history
 
@@ -22,7 +22,7 @@ class Audit:
     def __init__(self, database: "Database") -> None:
         self._database = database
 
-    async def list_changes(self, chosen: ChangeFilter, *, before: Place | None, limit: int) -> ChangesPage:
+    async def list_changes(self, chosen: ChangeFilter, *, before: LogPosition | None, limit: int) -> ChangesPage:
         """Changes before a place (None: the newest), newest first; few or none where matches are rare.
 
         Raises FilterTooSlowError, DatabaseBusyError or DatabaseUnavailableError.

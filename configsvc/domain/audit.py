@@ -1,4 +1,4 @@
-"""The audit trail: what each commit did to each resource, and what callers ask of it."""
+"""The audit trail: changes of resources by commits, and filters for them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +8,8 @@ from configsvc.domain.access import Role
 from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, SchemaVersionRef
 
 
-class Place(NamedTuple):
-    """The place of a change in the log; version is that of its resource."""
+class LogPosition(NamedTuple):
+    """The position of a change in the log; version is that of its resource."""
 
     revision: int
     ordinal: int
@@ -18,11 +18,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What one commit did to one resource; time is that of the commit. previous_name is empty where the name stayed,
-    the application where the resource has none. role is that of a role binding.
+    """The change of one resource by one commit. time: of the commit; previous_name: empty if the name stayed;
+    application: empty if the resource has none; role: of a role binding.
     """
 
-    place: Place
+    position: LogPosition
     time: datetime
     operation: Operation
     kind: Kind
@@ -42,9 +42,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
-    """Chooses changes; what is None or empty chooses all. Names are those at the change. Times are those of commits,
-    end_time excluded; revisions those after after_revision up to until_revision. application_ids are those that the
-    caller may read of; outside_applications: also what belongs to none.
+    """A filter of changes; None or empty fields match all. Names are those at the change, times those of commits.
+    end_time and after_revision are exclusive, start_time and until_revision inclusive. application_ids: what the caller
+    may read; outside_applications: include resources of no application.
     """
 
     actor: str = ""
@@ -62,10 +62,10 @@ class ChangeFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesPage:
-    """Changes, newest first. The next page goes on before last; None on the last page. What was before
-    compacted_revision is not complete.
+    """A page of changes, newest first. The next page continues before last; None on the last page. Changes before
+    compacted_revision are incomplete.
     """
 
     changes: tuple[Change, ...]
-    last: Place | None
+    last: LogPosition | None
     compacted_revision: int

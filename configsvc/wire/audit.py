@@ -73,12 +73,12 @@ def change_message(change: Change) -> ChangeMessage:
     """The message of a change."""
     schema = change.schema
     return ChangeMessage(
-        revision=change.place.revision,
+        revision=change.position.revision,
         time=timestamp(change.time),
         type=CHANGE_TYPES[change.operation],
         kind=_RESOURCE_KINDS[change.kind],
         resource_id=change.resource_id,
-        version=change.place.version,
+        version=change.position.version,
         previous_version=change.previous_version,
         application_id=change.application_id,
         application=change.application,
