@@ -13,15 +13,15 @@ import structlog
 import typer
 import uvloop
 
-from bench import plot, report
 from bench.plan import FULL, QUICK
-from bench.results import Results, completed, load, save
+from bench.report import plot, table
+from bench.report.results import Results, completed, load, save
 from bench.suite import Group, measure
 
 PROJECT = Path(__file__).parent.parent
 LATEST = PROJECT / "bench" / "results" / "latest.json"
-DOCUMENT = PROJECT / "docs" / "performance.md"
-PLOT = DOCUMENT.with_name(report.PLOT)
+DOCUMENT = PROJECT / "docs" / "internals" / "performance.md"
+PLOT = DOCUMENT.with_name(table.PLOT)
 
 app = typer.Typer(
     help="Measures the service against its limits, etcd and its targets.",
@@ -60,7 +60,7 @@ def run_command(
     if earlier is not None:
         results = completed(results, earlier)
     save(results, output)
-    report.show(results)
+    table.show(results)
     if results.failed:
         raise typer.Exit(1)
 
@@ -72,8 +72,8 @@ def report_command(
 ) -> None:
     """Put the table of a run into the document, and the plot beside it."""
     loaded = load(results)
-    report.write(loaded, document)
-    _draw(loaded, document.with_name(report.PLOT))
+    table.write(loaded, document)
+    _draw(loaded, document.with_name(table.PLOT))
 
 
 @app.command("plot")

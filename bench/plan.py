@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.processes import Running
+from bench.peers.processes import Running
 
 Measure = Callable[[], Coroutine[Any, Any, float]]
 

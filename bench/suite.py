@@ -16,22 +16,11 @@ import asyncpg
 import grpc
 from rich.console import Console
 
-from bench import (
-    batches,
-    cold_reads,
-    floods,
-    history,
-    imports,
-    messages,
-    peers,
-    reads,
-    strict,
-    validation,
-    watches,
-    writes,
-)
+from bench.loads import messages
+from bench.measure import batches, cold_reads, floods, history, imports, reads, strict, validation, watches, writes
+from bench.peers import servers
 from bench.plan import Plan, Run, output_of
-from bench.results import Curve, Results, Row
+from bench.report.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
 
 APPLICATION = "INSERT INTO applications (name) VALUES ($1)"
@@ -87,7 +76,7 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
             run = Run(plan=plan, database_url=url, folder=folder, say=lambda text: console.print(text, markup=False))
             await _prepare(run)
             if plan.quick:
-                run = replace(run, shared=await stack.enter_async_context(peers.service(url, folder)))
+                run = replace(run, shared=await stack.enter_async_context(servers.service(url, folder)))
             for group in groups:
                 try:
                     measured, drawn = await _measured(run, group)
@@ -121,7 +110,7 @@ async def _measured(run: Run, group: Group) -> tuple[tuple[Row, ...], tuple[Curv
 
 async def _prepare(run: Run) -> None:
     """Migrates the database and fills it."""
-    await output_of(str(peers.CONFIGSVC), "migrate", "--database-url", run.database_url)
+    await output_of(str(servers.CONFIGSVC), "migrate", "--database-url", run.database_url)
     connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=60)
     text = messages.content_text()
     await connection.execute(APPLICATION, messages.APPLICATION)
@@ -139,7 +128,7 @@ async def _machine(url: str, load_before: str) -> dict[str, str]:
     await connection.close(timeout=10)
     libraries = ("configsvc", "grpcio", "asyncpg", "uvloop", "protobuf")
     commands = {"etcd": "--version", "h2load": "--version", "pgbench": "--version", "redis-server": "--version"}
-    found = {name: path for name in commands if (path := peers.program(name))}
+    found = {name: path for name in commands if (path := servers.program(name))}
     printed = {name: (await output_of(path, commands[name])).splitlines()[0] for name, path in found.items()}
     return {
         "processors": str(os.cpu_count()),

@@ -5,28 +5,26 @@ what is not the caller's look the same.
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
 from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
-from configsvc.limits.quotas import Share
+from configsvc.domain.scope import Everything, Only, Scope
+from configsvc.limits.quotas import Quota
 from configsvc.storage import role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
+from configsvc.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
+    """Who calls, and what it may do at the moment. quota is what it takes of this process, where callers are told
     apart; standing is set where the call lasts, origin where it may change something.
     """
 
     identity: Identity
     access: Access
-    share: Share | None = None
+    quota: Quota | None = None
     standing: Standing | None = None
     origin: Origin | None = None
 
@@ -47,15 +45,13 @@ class Caller:
         if self.standing:
             self.standing.check_current()
 
-    def application_ids(self, role: Role) -> frozenset[str] | None:
-        """The applications for which it has the role, which its reads and writes are confined to: a name that it asks
-        by may mean another one by now, or have meant another one in the past. None: all of them.
-        """
-        return self.access_now.application_ids(role)
+    def scope(self, role: Role) -> Scope:
+        """Return the applications for which the caller has the role: its reads and writes are confined to them."""
+        return self.access_now.scope(role)
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
-        return self.share.lasting(kind) if self.share else nullcontext()
+        return self.quota.long_lived(kind) if self.quota else nullcontext()
 
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
         """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it
@@ -90,27 +86,27 @@ class Caller:
             everywhere = self.access_now.everywhere >= role
             self.require(role, None if everywhere else application_id, f"the application of configuration {ref}")
 
-    def require_listed(self, role: Role, ref: ApplicationRef | None) -> frozenset[str] | None:
-        """The applications that a list shows, of one application or (None) of all that the caller has the role for;
-        None: all there are. A call that lasts ends when it loses the role for one of them.
+    def require_listed(self, role: Role, ref: ApplicationRef | None) -> None:
+        """Require the role for a list of one application or (None) of all in the caller's scope. A call that lasts
+        ends when it loses the role for one of them.
 
         Raises PermissionDeniedError.
         """
-        application_ids = self.application_ids(role)
         if ref is not None:
             self.require_application(role, ref)
-        elif application_ids is None:
-            self.require_everywhere(role)
-        else:
-            for application_id in application_ids:
-                self.require(role, application_id, "what is listed")
-        return application_ids
+            return
+        match self.scope(role):
+            case Everything():
+                self.require_everywhere(role)
+            case Only(ids=application_ids):
+                for application_id in application_ids:
+                    self.require(role, application_id, "what is listed")
 
 
 class Guard:
     """Judges what is asked for by the ids of configurations too, which do not tell the application."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def require_configurations(self, caller: Caller, role: Role, refs: Iterable[ConfigurationRef]) -> None:

@@ -15,6 +15,7 @@ from configsvc.access.role_bindings import RoleBindings
 from configsvc.domain.access import check_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.names import check_id
+from configsvc.domain.scope import Everything
 from configsvc.wire import requests
 from configsvc.wire.access import application_if_any, caller_message, new_role, role_binding_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
@@ -31,7 +32,7 @@ class AccessServicer:
         violations = Violations()
         role = new_role(request, violations)
         application = application_if_any(request, violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, Everything(), violations)
         violations.check()
         return role_binding_message(
             await self._role_bindings.create(caller, request.principal, role, application, context)
@@ -66,7 +67,7 @@ class AccessServicer:
     async def DeleteRoleBinding(self, request: DeleteRoleBindingRequest, caller: Caller) -> DeleteRoleBindingResponse:
         violations = Violations()
         check_id(request.id, "id", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, Everything(), violations)
         violations.check()
         return DeleteRoleBindingResponse(revision=await self._role_bindings.delete(caller, request.id, context))
 

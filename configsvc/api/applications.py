@@ -1,7 +1,5 @@
 """ApplicationService: requests to use cases, answers to messages."""
 
-from dataclasses import replace
-
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
@@ -17,6 +15,7 @@ from configsvc.configurations.applications import Applications
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, ApplicationUpdate
+from configsvc.domain.scope import Everything
 from configsvc.wire import requests
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.resources import application_message
@@ -33,7 +32,7 @@ class ApplicationServicer:
         violations = Violations()
         name = requests.new_name(request.name, "name", violations)
         comments = requests.comments(request.comments, "comments", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, Everything(), violations)
         violations.check()
         return application_message(await self._applications.create(name, comments, context))
 
@@ -43,9 +42,7 @@ class ApplicationServicer:
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
         caller.require_application(Role.VIEWER, ref)
-        found = await self._applications.get(
-            ref, min_revision=min_revision, application_ids=caller.application_ids(Role.VIEWER)
-        )
+        found = await self._applications.get(ref, min_revision=min_revision, scope=caller.scope(Role.VIEWER))
         return application_message(found)
 
     async def ListApplications(self, request: ListApplicationsRequest, caller: Caller) -> ListApplicationsResponse:
@@ -61,7 +58,7 @@ class ApplicationServicer:
             revision=token.revision if token else None,
             after=str(token.after[0]) if token else None,
             limit=limit,
-            application_ids=caller.application_ids(Role.VIEWER),
+            scope=caller.scope(Role.VIEWER),
         )
         shown = fitting(map(application_message, page.resources))
         last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
@@ -76,10 +73,9 @@ class ApplicationServicer:
         ref = requests.application_ref(request, "", violations)
         update = requests.application_update(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.ADMIN), violations)
         violations.check()
         self._require_admin(caller, ref, update)
-        context = replace(context, application_ids=caller.application_ids(Role.ADMIN))
         return application_message(
             await self._applications.update(ref, update, expected_version=expected_version, context=context)
         )
@@ -94,10 +90,9 @@ class ApplicationServicer:
         violations = Violations()
         ref = requests.application_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.ADMIN), violations)
         violations.check()
         caller.require_application(Role.ADMIN, ref)
-        context = replace(context, application_ids=caller.application_ids(Role.ADMIN))
         revision = await self._applications.delete(
             ref, force=request.force, expected_version=expected_version, context=context
         )

@@ -1,7 +1,5 @@
 """AuditService: requests to use cases, answers to messages."""
 
-from dataclasses import replace
-
 from configapi.v1.audit_service_pb2 import ListChangesRequest, ListChangesResponse
 from configsvc.access.caller import Caller
 from configsvc.configurations.audit import Audit
@@ -22,15 +20,13 @@ class AuditServicer:
 
     async def ListChanges(self, request: ListChangesRequest, caller: Caller) -> ListChangesResponse:
         violations = Violations()
-        chosen = change_filter(request, violations)
+        is_admin = caller.access.everywhere >= Role.ADMIN
+        scope = caller.scope(Role.VIEWER)
+        chosen = change_filter(request, scope, violations, outside_applications=is_admin)
         limit = requests.page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(int, int, int), violations=violations)
         violations.check()
-        chosen = replace(
-            chosen,
-            application_ids=caller.require_listed(Role.VIEWER, chosen.application),
-            outside_applications=caller.access.everywhere >= Role.ADMIN,
-        )
+        caller.require_listed(Role.VIEWER, chosen.application)
         before = LogPosition(*map(int, token.after)) if token else None
         page = await self._audit.list_changes(chosen, before=before, limit=limit)
         shown = fitting(map(change_message, page.changes))

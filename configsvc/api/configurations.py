@@ -32,27 +32,31 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
+from configsvc.api.methods import Write
+from configsvc.api.statuses import status_of
 from configsvc.api.uploads import Uploads
+from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES, Configurations, ListPosition
+from configsvc.configurations.use_cases import Configurations, ListPosition
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError, ResponseTooLargeError, Violations
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef, WriteContext
+from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment, NameRef
+from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update, Upsert
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
-from configsvc.rpc.errors import status_of
-from configsvc.rpc.handlers import Write, parsed
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.parsing import parsed
 from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
-from configsvc.wire.watches import WatchEncoder, watch_request
+from configsvc.wire.watches import watch_request
 from configsvc.wire.writes import MAX_WRITES, batch_write, check_number
 from configsvc.writes.atomic_batch import BatchResult
 
@@ -75,10 +79,10 @@ class ConfigurationServicer:
         watches: Watches,
         large: LargeAnswers,
         uploads: Uploads,
-        shares: Shares,
+        quotas: Quotas,
         guard: Guard,
     ) -> None:
-        self._shares = shares
+        self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
         self._configurations = configurations
@@ -94,10 +98,9 @@ class ConfigurationServicer:
         comments = requests.comments(request.comments, "comments", violations)
         config = requests.required_config(request, "", violations)
         schema = requests.new_pin(request, "", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
         violations.check()
         caller.require_application(Role.EDITOR, application)
-        context = replace(context, application_ids=caller.application_ids(Role.EDITOR))
         creation = Creation(
             application=application, name=name, comments=comments, config=config, schema=schema, context=context
         )
@@ -125,9 +128,7 @@ class ConfigurationServicer:
 
     async def _get_past(self, ref: ConfigurationRef, at: Moment, min_revision: int, caller: Caller) -> bytes:
         await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
-        found = await self._history.get(
-            ref, at, min_revision=min_revision, application_ids=caller.application_ids(Role.VIEWER)
-        )
+        found = await self._history.get(ref, at, min_revision=min_revision, scope=caller.scope(Role.VIEWER))
         return encoded_configuration(found)
 
     async def BatchGetConfigurations(
@@ -144,7 +145,7 @@ class ConfigurationServicer:
                 refs,
                 min_revision=min_revision,
                 with_config=with_config,
-                application_ids=caller.application_ids(Role.VIEWER),
+                scope=caller.scope(Role.VIEWER),
             )
             shown = await self._large.made(lambda: fitting(map(configuration_message, batch.configurations)))
         if len(shown) < len(batch.configurations):
@@ -159,14 +160,14 @@ class ConfigurationServicer:
         self, request: ListConfigurationsRequest, caller: Caller
     ) -> ListConfigurationsResponse:
         violations = Violations()
-        chosen = requests.configuration_filter(request, violations)
+        chosen = requests.configuration_filter(request, caller.scope(Role.VIEWER), violations)
         with_config = requests.wants_config(request.view, violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         as_of_revision = requests.non_negative(request.as_of_revision, "as_of_revision", violations)
         limit = requests.page_size(request.page_size, violations)
         token = parsed_page_token(request, key=(str, str), violations=violations)
         violations.check()
-        chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
+        caller.require_listed(Role.VIEWER, chosen.application)
         position = None
         if token:
             after = (str(token.after[0]), str(token.after[1]))
@@ -194,9 +195,9 @@ class ConfigurationServicer:
         ref = requests.configuration_ref(request, "", violations)
         values = requests.configuration_update(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
         violations.check()
-        context = await self._let_write(caller, ref, context)
+        await self._guard.require_configurations(caller, Role.EDITOR, (ref,))
         update = Update(ref=ref, values=values, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.update(update))
 
@@ -206,9 +207,9 @@ class ConfigurationServicer:
         violations = Violations()
         ref = requests.configuration_ref(request, "", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
         violations.check()
-        context = await self._let_write(caller, ref, context)
+        await self._guard.require_configurations(caller, Role.EDITOR, (ref,))
         deletion = Deletion(ref=ref, expected_version=expected_version, context=context)
         return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
 
@@ -231,7 +232,7 @@ class ConfigurationServicer:
                 min_revision=min_revision,
                 limit=limit,
                 with_config=with_config,
-                application_ids=caller.application_ids(Role.VIEWER),
+                scope=caller.scope(Role.VIEWER),
             )
             shown = await self._large.made(lambda: fitting(map(version_message, page.versions)))
         goes_on = page.more or len(shown) < len(page.versions)
@@ -251,9 +252,7 @@ class ConfigurationServicer:
         to_version = requests.non_negative(request.to_version, "to_version", violations)
         violations.check()
         await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
-        compared = await self._history.compare(
-            ref, from_version, to_version, application_ids=caller.application_ids(Role.VIEWER)
-        )
+        compared = await self._history.compare(ref, from_version, to_version, scope=caller.scope(Role.VIEWER))
         return comparison_message(compared)
 
     async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
@@ -261,19 +260,19 @@ class ConfigurationServicer:
         ref = requests.configuration_ref(request, "", violations)
         version = requests.non_negative(request.version, "version", violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
         violations.check()
-        context = await self._let_write(caller, ref, context)
+        await self._guard.require_configurations(caller, Role.EDITOR, (ref,))
         rollback = Rollback(ref=ref, version=version, expected_version=expected_version, context=context)
         return configuration_message(await self._configurations.roll_back(rollback))
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()
-        chosen = export_filter(request, violations)
+        chosen = export_filter(request, caller.scope(Role.VIEWER), violations)
         as_of_revision = requests.non_negative(request.as_of_revision, "as_of_revision", violations)
         min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
         violations.check()
-        chosen = replace(chosen, application_ids=caller.require_listed(Role.VIEWER, chosen.application))
+        caller.require_listed(Role.VIEWER, chosen.application)
         pages = exported(
             self._configurations,
             chosen,
@@ -296,8 +295,7 @@ class ConfigurationServicer:
     ) -> BatchWriteConfigurationsResponse:
         violations = Violations()
         check_number(request, violations)
-        context = requests.write_context(request, caller, violations)
-        context = replace(context, application_ids=caller.application_ids(Role.EDITOR))
+        context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
         writes: list[BatchWrite] = []
         for place, message in enumerate(request.writes[:MAX_WRITES]):
             write = batch_write(message, f"writes[{place}]", context, violations)
@@ -317,16 +315,11 @@ class ConfigurationServicer:
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         violations = Violations()
-        wanted = watch_request(request, violations)
+        wanted = watch_request(request, caller.scope(Role.VIEWER), violations)
         violations.check()
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-        with self._shares.watching(caller.share):
+        with self._quotas.watching(caller.quota):
             await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
-
-    async def _let_write(self, caller: Caller, ref: ConfigurationRef, context: WriteContext) -> WriteContext:
-        """The context for a write that the caller may make. Raises PermissionDeniedError."""
-        await self._guard.require_configurations(caller, Role.EDITOR, (ref,))
-        return replace(context, application_ids=caller.application_ids(Role.EDITOR))
 
 
 def _ref(write: BatchWrite) -> ConfigurationRef:
@@ -347,7 +340,7 @@ def _confined(selection: Selection, caller: Caller) -> Selection:
         caller.require(Role.VIEWER, None, "a watch without an application in each selector")
     applications = {selector.application for selector in selection.selectors if selector.application}
     own = {caller.require_application(Role.VIEWER, application) for application in applications}
-    return selection if None in own or not own else replace(selection, application_ids=frozenset(filter(None, own)))
+    return selection if None in own or not own else replace(selection, scope=Only(frozenset(filter(None, own))))
 
 
 def _outcome(joint: BatchResult, place: int) -> ConfigurationWriteOutcome:

@@ -1,7 +1,6 @@
 """SchemaService: requests to use cases, answers to messages."""
 
 import asyncio
-from dataclasses import replace
 
 from google.longrunning.operations_proto_pb2 import Operation
 
@@ -25,9 +24,10 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configsvc.access.caller import Caller
 from configsvc.api.operations import operation_message
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
+from configsvc.domain.scope import Everything
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.operations.migrations import ConfigurationMigrations
 from configsvc.schemas.imports import SchemaImporter
 from configsvc.schemas.use_cases import Schemas
@@ -67,8 +67,7 @@ class SchemaServicer:
             caller.require_everywhere(Role.EDITOR)
         else:
             caller.require_application(Role.EDITOR, wanted.application)
-        context = replace(wanted.context, application_ids=caller.application_ids(Role.EDITOR))
-        operation = await self._migrations.start(wanted.settings, wanted.application, context)
+        operation = await self._migrations.start(wanted.settings, wanted.application, wanted.context)
         return operation_message(operation)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:
@@ -162,7 +161,7 @@ class SchemaServicer:
         violations = Violations()
         ref = schema_requests.schema_ref(request, violations)
         expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, violations)
+        context = requests.write_context(request, caller, Everything(), violations)
         violations.check()
         revision = await self._schemas.delete(ref, expected_version=expected_version, context=context)
         return DeleteSchemaResponse(revision=revision)

@@ -1,7 +1,6 @@
 """What callers do with applications."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -15,13 +14,11 @@ from configsvc.domain.models import (
     Page,
     WriteContext,
     Written,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 from configsvc.storage import applications, log
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 class Applications:
@@ -29,7 +26,7 @@ class Applications:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -37,19 +34,17 @@ class Applications:
     async def create(self, name: str, comments: str, context: WriteContext) -> Application:
         """Raises ResourceExistsError."""
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             return await applications.insert(connection, str(ULID()), name, comments, context)
 
         return await self._writes.run_once(context, name, change, applications.get_version)
 
-    async def get(
-        self, ref: ApplicationRef, *, min_revision: int, application_ids: frozenset[str] | None
-    ) -> Application:
+    async def get(self, ref: ApplicationRef, *, min_revision: int, scope: Scope) -> Application:
         """One of those with the ids. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             application = await applications.get(connection, ref)
-        return _existing(application, ref, application_ids)
+        return _existing(application, ref, scope)
 
     async def list_page(
         self,
@@ -59,7 +54,7 @@ class Applications:
         revision: int | None,
         after: str | None,
         limit: int,
-        application_ids: frozenset[str] | None,
+        scope: Scope,
     ) -> Page[Application]:
         """A page of those with the ids, as of the revision; None: as of now.
 
@@ -73,7 +68,7 @@ class Applications:
                 name_prefix=name_prefix,
                 after=after,
                 limit=limit,
-                application_ids=application_ids,
+                scope=scope,
             )
 
     async def update(
@@ -81,8 +76,8 @@ class Applications:
     ) -> Application:
         """Raises ResourceNotFoundError, VersionMismatchError or ResourceExistsError."""
 
-        async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version, context.application_ids)
+        async def change(connection: Connection) -> Written:
+            current = await _locked(connection, ref, expected_version, context.scope)
             name = current.name if update.name is None else update.name
             comments = current.comments if update.comments is None else update.comments
             if (name, comments) == (current.name, current.comments):
@@ -100,8 +95,8 @@ class Applications:
         Raises ResourceNotFoundError, VersionMismatchError or ApplicationNotEmptyError.
         """
 
-        async def change(connection: "Connection") -> Written:
-            current = await _locked(connection, ref, expected_version, context.application_ids)
+        async def change(connection: Connection) -> Written:
+            current = await _locked(connection, ref, expected_version, context.scope)
             if not force and await applications.has_configurations(connection, current.name):
                 raise ApplicationNotEmptyError("application", str(ref))
             await log.explain_deletions(connection, {"*": context})
@@ -113,20 +108,16 @@ class Applications:
         return revision
 
 
-async def _locked(
-    connection: "Connection", ref: ApplicationRef, expected_version: int, application_ids: frozenset[str] | None
-) -> Application:
+async def _locked(connection: Connection, ref: ApplicationRef, expected_version: int, scope: Scope) -> Application:
     # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
     found = await applications.lock(connection, ref) or await applications.lock(connection, ref)
-    current = _existing(found, ref, application_ids)
+    current = _existing(found, ref, scope)
     if expected_version and expected_version != current.version:
         raise VersionMismatchError(expected=expected_version, current=current.version)
     return current
 
 
-def _existing(
-    application: Application | None, ref: ApplicationRef, application_ids: frozenset[str] | None
-) -> Application:
-    if application is None or not is_among(application.id, application_ids):
+def _existing(application: Application | None, ref: ApplicationRef, scope: Scope) -> Application:
+    if application is None or not scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application

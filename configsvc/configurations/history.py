@@ -1,9 +1,7 @@
 """What callers read of the past of configurations."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.differences import Comparison, compared
 from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
 from configsvc.domain.models import (
@@ -17,31 +15,29 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
+from configsvc.domain.scope import Everything, Scope
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+from configsvc.storage.database import Connection, Database
 
 
 class ConfigurationHistory:
     """Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError, and finds only what is
-    in one of the applications with application_ids (None: all), or was there last.
+    in an application of the scope, or was there last.
     """
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(
-        self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, application_ids: frozenset[str] | None
-    ) -> Configuration:
+    async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, scope: Scope) -> Configuration:
         """The configuration as it was.
 
         Raises RevisionUnknownError or RevisionCompactedError.
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
-            configuration = await _at(connection, ref, moment, application_ids)
-            if configuration is None or not await _is_there(connection, configuration.id, application_ids):
+            configuration = await _at(connection, ref, moment, scope)
+            if configuration is None or not await _is_there(connection, configuration.id, scope):
                 raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
@@ -53,7 +49,7 @@ class ConfigurationHistory:
         min_revision: int,
         limit: int,
         with_config: bool,
-        application_ids: frozenset[str] | None,
+        scope: Scope,
     ) -> tuple[str, VersionsPage]:
         """The id of the configuration, and its versions before one (None: all), newest first.
 
@@ -61,7 +57,7 @@ class ConfigurationHistory:
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
-            configuration_id = await _known(connection, ref, application_ids)
+            configuration_id = await _known(connection, ref, scope)
             page = await history.versions(
                 connection,
                 configuration_id,
@@ -74,12 +70,10 @@ class ConfigurationHistory:
             raise ResourceNotFoundError("configuration", str(ref))
         return configuration_id, page
 
-    async def compare(
-        self, ref: ConfigurationRef, from_version: int, to_version: int, *, application_ids: frozenset[str] | None
-    ) -> Comparison:
+    async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:
         """What changed between two versions; 0: the newest, and the one before that. Raises RevisionCompactedError."""
         async with self._database.read() as connection:
-            configuration_id = await _known(connection, ref, application_ids)
+            configuration_id = await _known(connection, ref, scope)
             if not to_version:
                 to_version = await history.newest_version(connection, configuration_id) or 1
             before = await _version(connection, configuration_id, from_version or to_version - 1)
@@ -88,27 +82,25 @@ class ConfigurationHistory:
         return await asyncio.to_thread(compared, before.configuration, after.configuration)
 
 
-async def _known(connection: "Connection", ref: ConfigurationRef, application_ids: frozenset[str] | None) -> str:
+async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) -> str:
     configuration_id = await history.last_holder(connection, ref)
-    if configuration_id is None or not await _is_there(connection, configuration_id, application_ids):
+    if configuration_id is None or not await _is_there(connection, configuration_id, scope):
         raise ResourceNotFoundError("configuration", str(ref))
     return configuration_id
 
 
-async def _is_there(connection: "Connection", configuration_id: str, application_ids: frozenset[str] | None) -> bool:
+async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
     """Whether it is in one of the applications, or was there last."""
-    if application_ids is None:
+    if isinstance(scope, Everything):
         return True
-    applications = await role_bindings.applications_of(connection, (configuration_id,))
-    return applications.get(configuration_id) in application_ids
+    application_id = (await role_bindings.applications_of(connection, (configuration_id,))).get(configuration_id)
+    return application_id is not None and scope.includes(application_id)
 
 
-async def _at(
-    connection: "Connection", ref: ConfigurationRef, moment: Moment, application_ids: frozenset[str] | None
-) -> Configuration | None:
+async def _at(connection: Connection, ref: ConfigurationRef, moment: Moment, scope: Scope) -> Configuration | None:
     match moment:
         case AtVersion(version=number):
-            version = await _version(connection, await _known(connection, ref, application_ids), number)
+            version = await _version(connection, await _known(connection, ref, scope), number)
             return None if version.operation is Operation.DELETED else version.configuration
         case AtRevision(revision=revision):
             return await history.at_revision(connection, ref, revision)
@@ -119,7 +111,7 @@ async def _at(
             return await history.at_revision(connection, ref, revision)
 
 
-async def _version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion:
+async def _version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion:
     version = await history.version(connection, configuration_id, number)
     if version is None:
         raise ResourceNotFoundError("configuration", f"{configuration_id} version {number}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -18,18 +17,14 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
     WriteContext,
-    is_among,
 )
+from configsvc.domain.scope import Scope
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
 from configsvc.storage import applications, configurations, log
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
 from configsvc.writes.group_commit import GroupCommit
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
-
-# What gRPC clients take without being told to take more is 4 MiB.
-MAX_RESPONSE_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +50,7 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._joint = joint
@@ -77,7 +72,7 @@ class Configurations:
         *,
         min_revision: int,
         with_config: bool,
-        application_ids: frozenset[str] | None,
+        scope: Scope,
     ) -> Batch:
         """Many at one revision, of the applications with the ids (None: of all).
 
@@ -90,7 +85,7 @@ class Configurations:
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not is_among(configuration.application_id, application_ids):
+            if not scope.includes(configuration.application_id):
                 continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
@@ -124,6 +119,7 @@ class Configurations:
                 position.application_id if position else await _application_id(connection, chosen, revision)
             )
             query = ConfigurationQuery(
+                scope=chosen.scope,
                 revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
@@ -135,7 +131,6 @@ class Configurations:
                 limit=limit,
                 with_config=with_config,
                 limit_bytes=limit_bytes,
-                application_ids=chosen.application_ids,
             )
             return await configurations.page(connection, query), application_id
 
@@ -169,7 +164,7 @@ class Configurations:
         return joint
 
 
-async def _application_id(connection: "Connection", chosen: ConfigurationFilter, revision: int | None) -> str | None:
+async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:
     ref = chosen.application
     if ref is None:
         return None
@@ -178,6 +173,6 @@ async def _application_id(connection: "Connection", chosen: ConfigurationFilter,
     else:
         await log.require_state(connection, revision)
         application = await applications.get_at(connection, ref, revision)
-    if application is None or not is_among(application.id, chosen.application_ids):
+    if application is None or not chosen.scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, IdRef
+from configsvc.domain.scope import Everything, Only, Scope
 
 MAX_PRINCIPAL_NAME_LENGTH = 512
 
@@ -106,11 +107,11 @@ class Access:
             application_id is not None and self.roles.get(application_id, Role.NONE) >= role
         )
 
-    def application_ids(self, role: Role) -> frozenset[str] | None:
-        """The applications for which the role is held; None: all of them."""
+    def scope(self, role: Role) -> Scope:
+        """The applications for which the role is held."""
         if self.everywhere >= role:
-            return None
-        return frozenset(application_id for application_id, held in self.roles.items() if held >= role)
+            return Everything()
+        return Only(frozenset(application_id for application_id, held in self.roles.items() if held >= role))
 
 
 EVERYTHING = Access(highest=Role.ADMIN, everywhere=Role.ADMIN)

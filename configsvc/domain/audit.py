@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from configsvc.domain.access import Role
 from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, SchemaVersionRef
+from configsvc.domain.scope import Scope
 
 
 class LogPosition(NamedTuple):
@@ -43,10 +44,12 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
     """A filter of changes; None or empty fields match all. Names are those at the change, times those of commits.
-    end_time and after_revision are exclusive, start_time and until_revision inclusive. application_ids: what the caller
-    may read; outside_applications: include resources of no application.
+    end_time and after_revision are exclusive, start_time and until_revision inclusive. scope: applications that the
+    caller may read; outside_applications: include resources of no application.
     """
 
+    scope: Scope
+    outside_applications: bool
     actor: str = ""
     application: ApplicationRef | None = None
     kind: Kind | None = None
@@ -56,8 +59,6 @@ class ChangeFilter:
     end_time: datetime | None = None
     after_revision: int = 0
     until_revision: int | None = None
-    application_ids: frozenset[str] | None = None
-    outside_applications: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from configsvc.domain.content import JsonObject
+from configsvc.domain.scope import Scope
 
 Resource = TypeVar("Resource")
 
@@ -165,16 +166,16 @@ class ConfigurationUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFilter:
-    """Chooses configurations for a list; None and the empty prefix choose all. application_ids are those that the
-    caller may read.
+    """Chooses configurations for a list; None and the empty prefix choose all. scope: the
+    applications that the caller may read.
     """
 
+    scope: Scope
     application: ApplicationRef | None
     name_prefix: str
     contains: JsonObject | None
     json_path: str | None
     schema: SchemaVersionRef | None = None
-    application_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,7 @@ class ConfigurationQuery:
     configurations, and limit_bytes of config as JSON text, which only a first one alone may exceed.
     """
 
+    scope: Scope
     revision: int | None
     after: tuple[str, str] | None
     limit: int
@@ -198,12 +200,6 @@ class ConfigurationQuery:
     json_path: str | None = None
     schema: str | None = None
     schema_version: int | None = None
-    application_ids: frozenset[str] | None = None
-
-
-def is_among(application_id: str, application_ids: frozenset[str] | None) -> bool:
-    """Whether an application is one of those; None stands for all of them."""
-    return application_ids is None or application_id in application_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +214,8 @@ class Origin:
 class WriteContext:
     """Who changes something, from where and why, and how to recognise the call when it comes again.
 
-    fingerprint is a digest of everything that the call asks for, but for its request_id. What is not in one of the
-    applications does not exist for this write; None: all of them.
+    fingerprint is a digest of everything that the call asks for, but for its request_id. What is outside the scope
+    does not exist for this write.
     """
 
     actor: str
@@ -228,7 +224,7 @@ class WriteContext:
     request_id: str
     fingerprint: bytes
     validate_only: bool
-    application_ids: frozenset[str] | None = None
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
+from configsvc.domain.scope import Scope
 
 
 class OperationKind(StrEnum):
@@ -88,16 +89,25 @@ class BulkOperation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportSettings:
-    """Settings of an import. atomic: all in one commit, or none. Applications without one of application_ids do not
-    exist for the import; None: all do.
-    """
+class ImportOptions:
+    """A caller's options of an import. atomic: all in one commit, or none."""
 
     atomic: bool
     upsert: bool
     create_applications: bool
     validate_only: bool
-    application_ids: list[str] | None = None
+
+    def within(self, scope: Scope) -> "ImportSettings":
+        """Return the settings of an import that is confined to the scope."""
+        ids = None if scope.ids is None else sorted(scope.ids)
+        return ImportSettings(**asdict(self), application_ids=ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSettings(ImportOptions):
+    """The stored settings of an import. Only applications with these ids exist for it; None: all do."""
+
+    application_ids: list[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +116,7 @@ class ImportMessage:
     the request_id, however the items are spread over them.
     """
 
-    settings: ImportSettings
+    options: ImportOptions
     reason: str
     request_id: str
     items: "list[StagedItem]"

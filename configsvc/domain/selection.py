@@ -11,8 +11,8 @@ from configsvc.domain.models import (
     IdRef,
     NameRef,
     Operation,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 
 
 class EventType(StrEnum):
@@ -53,16 +53,16 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one watch follows: the union of its selectors, or everything if there are none; but nothing outside of the
-    applications with application_ids (None: all), whatever names those outside take.
+    """What one watch follows: the union of its selectors, or everything if there are none; but nothing outside the
+    scope, whatever names the applications outside take.
     """
 
     selectors: tuple[Selector, ...]
-    application_ids: frozenset[str] | None = None
+    scope: Scope
 
     def selects(self, *, application_id: str, application: str, name: str) -> bool:
         """Whether a configuration with these names is followed."""
-        return is_among(application_id, self.application_ids) and (
+        return self.scope.includes(application_id) and (
             not self.selectors
             or any(
                 selector.selects(application_id=application_id, application=application, name=name)

@@ -4,17 +4,14 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import WriteConflictError
 from configsvc.domain.operations import BulkOperation, ImportSettings, Outcome
+from configsvc.domain.writes import PinnedSchema
 from configsvc.storage import imports
+from configsvc.storage.database import Connection
 from configsvc.storage.imports import SliceFailedError, SliceHeldError
 from configsvc.storage.operations import Run, Slice
-
-if TYPE_CHECKING:
-    from configsvc.domain.writes import PinnedSchema
-    from configsvc.storage.database import Connection
 
 # How long an import waits for locks: in all, and for each of them. Afterwards, items that need a locked row fail.
 WAIT_BUDGET_SECONDS = 10.0
@@ -71,7 +68,7 @@ class ImportJob:
 
 
 async def write_slice(
-    connection: "Connection", job: ImportJob, span: Slice, schemas: Mapping[str, "PinnedSchema"]
+    connection: Connection, job: ImportJob, span: Slice, schemas: Mapping[str, PinnedSchema]
 ) -> list[Outcome]:
     """Write the waiting items of a slice within a transaction; fail those that are invalid, missing or locked.
 
@@ -92,7 +89,7 @@ async def write_slice(
 
 
 async def _write_at_once(
-    connection: "Connection", job: ImportJob, span: Slice, schemas: Mapping[str, "PinnedSchema"]
+    connection: Connection, job: ImportJob, span: Slice, schemas: Mapping[str, PinnedSchema]
 ) -> list[Outcome]:
     with job.budget.spend():
         async with imports.written_at_once(connection, span, lock_seconds=job.budget.lock_seconds):
@@ -110,10 +107,10 @@ async def _write_at_once(
 
 
 async def _write_in_halves(
-    connection: "Connection",
+    connection: Connection,
     job: ImportJob,
     span: Slice,
-    schemas: Mapping[str, "PinnedSchema"],
+    schemas: Mapping[str, PinnedSchema],
     error: SliceFailedError,
 ) -> list[Outcome]:
     """Write each half of a failed slice, down to single items, so that only the items at fault fail."""
@@ -124,7 +121,7 @@ async def _write_in_halves(
     return first + await write_slice(connection, job, Slice(first=middle + 1, last=span.last), schemas)
 
 
-def require_unchanged(before: Mapping[str, "PinnedSchema"], now: Mapping[str, "PinnedSchema"]) -> None:
+def require_unchanged(before: Mapping[str, PinnedSchema], now: Mapping[str, PinnedSchema]) -> None:
     """Raise SchemaChangedError if a schema of before is not the same now."""
     if any(before.get(name, schema) != schema for name, schema in now.items()):
         raise SchemaChangedError

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
@@ -18,6 +17,7 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import check_slice
 from configsvc.operations.import_slices import (
@@ -30,12 +30,9 @@ from configsvc.operations.import_slices import (
 from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
 from configsvc.storage import operations
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Run, Slice
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.writes import PinnedSchema
-    from configsvc.storage.database import Connection, Database
 
 ATOMIC_LIMIT = 100_000
 NOTE_ITEMS = 5000
@@ -50,7 +47,7 @@ class RollBackError(Exception):
 class Imports:
     """Imports of configurations from streams of any length."""
 
-    def __init__(self, database: "Database", writes: Writes, pool: ProcessPool) -> None:
+    def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
         self._writes = writes
         self._pool = pool
@@ -67,10 +64,7 @@ class Imports:
             if message.violations:
                 raise InvalidRequestError(message.violations)
             if context is None or settings is None:
-                confined_to = caller.application_ids(Role.EDITOR)
-                settings = replace(
-                    message.settings, application_ids=None if confined_to is None else sorted(confined_to)
-                )
+                settings = message.options.within(caller.scope(Role.EDITOR))
                 context = _context(message, caller)
                 await staging.begin(asdict(settings), context)
             await staging.add(message.items)
@@ -111,7 +105,7 @@ class Imports:
             return
         raise WriteConflictError
 
-    async def _commit_slice(self, job: ImportJob, span: Slice, schemas: Mapping[str, "PinnedSchema"]) -> None:
+    async def _commit_slice(self, job: ImportJob, span: Slice, schemas: Mapping[str, PinnedSchema]) -> None:
         outcomes: list[Outcome] = []
         try:
             async with self._database.operation() as connection, transaction(connection):
@@ -132,7 +126,7 @@ class Imports:
             return
         raise WriteConflictError
 
-    async def _check_all(self, job: ImportJob) -> Mapping[str, "PinnedSchema"]:
+    async def _check_all(self, job: ImportJob) -> Mapping[str, PinnedSchema]:
         schemas: dict[str, PinnedSchema] = {}
         async for span in slices(self._database, job.operation):
             found = await check_slice(self._database, self._pool, job.operation.id, span)
@@ -140,7 +134,7 @@ class Imports:
             schemas |= found
         return schemas
 
-    async def _commit_all(self, job: ImportJob, schemas: Mapping[str, "PinnedSchema"]) -> None:
+    async def _commit_all(self, job: ImportJob, schemas: Mapping[str, PinnedSchema]) -> None:
         noted: list[Outcome] = []
         try:
             async with self._database.operation() as connection, transaction(connection):
@@ -152,7 +146,7 @@ class Imports:
             await self._note(job, noted)
 
     async def _write_all(
-        self, connection: "Connection", job: ImportJob, schemas: Mapping[str, "PinnedSchema"], noted: list[Outcome]
+        self, connection: Connection, job: ImportJob, schemas: Mapping[str, PinnedSchema], noted: list[Outcome]
     ) -> None:
         async def write(span: Slice) -> list[Outcome]:
             outcomes = await write_slice(connection, job, span, schemas)
@@ -186,7 +180,8 @@ def _context(message: ImportMessage, caller: Caller) -> WriteContext:
         reason=message.reason,
         request_id=message.request_id,
         fingerprint=message.digest,
-        validate_only=message.settings.validate_only,
+        validate_only=message.options.validate_only,
+        scope=caller.scope(Role.EDITOR),
     )
 
 

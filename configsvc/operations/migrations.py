@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import ResourceNotFoundError, WriteConflictError
-from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext, is_among
+from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
     Failure,
@@ -17,19 +17,17 @@ from configsvc.domain.operations import (
     OperationState,
     Outcome,
 )
-from configsvc.domain.writes import PinnedSchema
+from configsvc.domain.scope import Scope
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
 from configsvc.storage import configuration_migrations as moves
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Run, Slice
 from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 # Attempts when others change what is being moved.
 ATTEMPTS = 10
@@ -52,7 +50,7 @@ class MigrationJob:
 class ConfigurationMigrations:
     """Migrations of configurations to another version of their schema."""
 
-    def __init__(self, database: "Database", writes: Writes, pool: ProcessPool) -> None:
+    def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
         self._writes = writes
         self._pool = pool
@@ -68,7 +66,7 @@ class ConfigurationMigrations:
             to = await _existing(connection, settings.to)
             if settings.from_version:
                 await _existing(connection, replace(settings.to, version=settings.from_version))
-            application_id = await _application_id(connection, application, context.application_ids)
+            application_id = await _application_id(connection, application, context.scope)
         staging = Staging(self._database, self._writes, OperationKind.MIGRATE_CONFIGURATIONS)
         await staging.begin(asdict(replace(settings, to=to, application_id=application_id)), context)
         return await staging.submit(context)
@@ -173,12 +171,12 @@ class ConfigurationMigrations:
             await operations.recount(connection, job.run)
 
 
-async def _move(connection: "Connection", job: MigrationJob, span: Slice) -> list[Outcome]:
-    locked = await schema_locks.share(connection, [job.settings.to.schema])
+async def _move(connection: Connection, job: MigrationJob, span: Slice) -> list[Outcome]:
+    locked = await schema_locks.share_or_wait(connection, [job.settings.to.schema])
     version = job.documents.version
     schema = locked.get(version.ref.schema)
     # A schema that was deleted and created again has other documents.
-    is_same = isinstance(schema, PinnedSchema) and schema.id == version.schema_id
+    is_same = schema is not None and schema.id == version.schema_id
     if not is_same or not await moves.lock(connection, job.operation.id, span):
         raise ChangedMeanwhileError
     return await moves.move(connection, job.operation, span)
@@ -210,7 +208,7 @@ def _settings(operation: BulkOperation) -> MigrationSettings:
     return MigrationSettings(**stored)
 
 
-async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVersionRef:
+async def _existing(connection: Connection, ref: SchemaVersionRef) -> SchemaVersionRef:
     """Return the version with its number resolved. Raises ResourceNotFoundError."""
     schemas = await schema_locks.look(connection, [ref.schema])
     if ref.schema not in schemas:
@@ -221,12 +219,10 @@ async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVe
     return replace(ref, version=ref.version or latest)
 
 
-async def _application_id(
-    connection: "Connection", ref: ApplicationRef | None, application_ids: frozenset[str] | None
-) -> str | None:
+async def _application_id(connection: Connection, ref: ApplicationRef | None, scope: Scope) -> str | None:
     if ref is None:
         return None
     application = await applications.get(connection, ref)
-    if application is None or not is_among(application.id, application_ids):
+    if application is None or not scope.includes(application.id):
         raise ResourceNotFoundError("application", str(ref))
     return application.id

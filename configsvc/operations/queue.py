@@ -1,13 +1,9 @@
 """The queue of operations: a few of each caller run at once, so that one caller cannot delay the others."""
 
-from typing import TYPE_CHECKING
-
 from configsvc.domain.access import ANONYMOUS
 from configsvc.domain.errors import RateLimitedError
 from configsvc.storage import jobs, operations
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
 
 # In all processes together: even a single process has a slot left for other callers.
 AT_ONCE = 2
@@ -15,7 +11,7 @@ UNENDED_LIMIT = 100
 RETRY_SECONDS = 10.0
 
 
-async def add(connection: "Connection", actor: str) -> None:
+async def add(connection: Connection, actor: str) -> None:
     """Queue the operation that this transaction submits, behind others of the actor.
 
     Raises RateLimitedError if the actor has too many unfinished operations.
@@ -27,7 +23,7 @@ async def add(connection: "Connection", actor: str) -> None:
     await enqueue_due(connection, actor)
 
 
-async def enqueue_due(connection: "Connection", actor: str) -> list[str]:
+async def enqueue_due(connection: Connection, actor: str) -> list[str]:
     """Enqueue jobs for the actor's next operations, within a transaction; return their ids."""
     await operations.lock_queue_of(connection, actor)
     due = await operations.due(connection, actor, at_once=AT_ONCE if _is_known(actor) else None)

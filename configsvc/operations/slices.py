@@ -2,22 +2,19 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import DatabaseBusyError, WriteConflictError
 from configsvc.domain.operations import BulkOperation, Failure, OperationState, Outcome, progress_of
 from configsvc.storage import operations
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Run, Slice
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 SLICE_ITEMS = 500
 SLICE_BYTES = 4 * 1024 * 1024
 
 
-async def slices(database: "Database", operation: BulkOperation) -> AsyncGenerator[Slice]:
+async def slices(database: Database, operation: BulkOperation) -> AsyncGenerator[Slice]:
     """Yield the waiting items in slices. The caller may take as long as it wants between two: no connection is kept."""
     after = -1
     while True:
@@ -30,8 +27,8 @@ async def slices(database: "Database", operation: BulkOperation) -> AsyncGenerat
 
 
 async def write_all(
-    database: "Database",
-    connection: "Connection",
+    database: Database,
+    connection: Connection,
     operation: BulkOperation,
     run: Run,
     write: Callable[[Slice], Awaitable[list[Outcome]]],
@@ -47,12 +44,12 @@ async def write_all(
                 await operations.advance(other, run, progress_of(outcomes))
 
 
-async def finish(database: "Database", run: Run, state: OperationState, failure: Failure | None = None) -> None:
+async def finish(database: Database, run: Run, state: OperationState, failure: Failure | None = None) -> None:
     """End the operation, with its progress counted anew."""
     async with database.operation() as connection, transaction(connection):
         await operations.recount(connection, run)
         await operations.finish(connection, run, state, failure)
 
 
-async def _next_slice(connection: "Connection", operation: BulkOperation, after: int) -> Slice | None:
+async def _next_slice(connection: Connection, operation: BulkOperation, after: int) -> Slice | None:
     return await operations.next_slice(connection, operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES)

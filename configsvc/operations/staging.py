@@ -1,21 +1,18 @@
 """Staging of operations: items are stored as they arrive; the operation is visible once it is submitted."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ResourceNotFoundError, WriteTooLargeError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
 from configsvc.operations import queue
 from configsvc.storage import operations
+from configsvc.storage.database import Connection, Database
 from configsvc.writes import idempotency
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.content import JsonObject
-    from configsvc.storage.database import Connection, Database
 
 # Copying rows blocks the event loop: about a millisecond for this many.
 COPY_LIMIT = 250
@@ -24,14 +21,14 @@ COPY_LIMIT = 250
 class Staging:
     """One operation before it is submitted. Housekeeping removes it if that never happens."""
 
-    def __init__(self, database: "Database", writes: Writes, kind: OperationKind) -> None:
+    def __init__(self, database: Database, writes: Writes, kind: OperationKind) -> None:
         self.id = str(ULID())
         self.count = 0
         self._database = database
         self._writes = writes
         self._kind = kind
 
-    async def begin(self, settings: "JsonObject", context: WriteContext) -> None:
+    async def begin(self, settings: JsonObject, context: WriteContext) -> None:
         """Create the operation, not yet visible. Raises what `Database.write` raises."""
         async with self._database.write() as connection:
             await operations.stage(connection, self.id, self._kind, settings, context)
@@ -51,13 +48,13 @@ class Staging:
         many unfinished operations, and what `Writes.run` raises.
         """
 
-        async def submit(connection: "Connection") -> Written:
+        async def submit(connection: Connection) -> Written:
             if not await operations.submit(connection, self.id):
                 raise WriteTooLargeError
             await queue.add(connection, context.actor)
             return Written(resource_id=self.id, version=1)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             submitted = await idempotency.once(connection, context, submit)
             if submitted.resource_id != self.id:
                 await operations.hide(connection, self.id)
@@ -66,7 +63,7 @@ class Staging:
         return await self._writes.run(self.id, change, _load, keep=True)
 
 
-async def _load(connection: "Connection", submitted: Written) -> BulkOperation:
+async def _load(connection: Connection, submitted: Written) -> BulkOperation:
     operation = await operations.get(connection, submitted.resource_id)
     if operation is None:
         raise ResourceNotFoundError("operation", f"operations/{submitted.resource_id}")

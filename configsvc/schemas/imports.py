@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -15,11 +14,9 @@ from configsvc.schemas.linking import link
 from configsvc.schemas.pinned import SnapshotReads
 from configsvc.schemas.versions import Prechecked, precheck, recheck
 from configsvc.storage import idempotency, log, pinned_configurations, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import Newest, NewVersion
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 # One queue for all imports: they usually have schemas in common.
 SUBJECT = "import of schemas"
@@ -38,7 +35,7 @@ class ImportPlan:
 class SchemaImporter:
     """Imports of many schemas."""
 
-    def __init__(self, database: "Database", writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -53,7 +50,7 @@ class SchemaImporter:
         documents = {schema.name: schema.new for schema in imported}
         plan = await self._prepare(documents, context, strict=strict)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await schemas.lock_named(connection, list(documents))
             newest = await schema_versions.newest(connection, documents)
             new_versions = _new_versions(documents, newest)
@@ -111,7 +108,7 @@ def _new_versions(
 
 
 async def _write(
-    connection: "Connection",
+    connection: Connection,
     created: Sequence[ImportedSchema],
     changed: Iterable[Schema],
     new_versions: Mapping[SchemaVersionRef, NewDocument],
@@ -130,6 +127,6 @@ async def _write(
     await schema_versions.insert(connection, versions, context)
 
 
-async def _load(documents: Mapping[str, NewDocument], connection: "Connection", written: Written) -> SchemaImports:
+async def _load(documents: Mapping[str, NewDocument], connection: Connection, written: Written) -> SchemaImports:
     commit = written.version if written.resource_id == _COMMIT else None
     return await schema_versions.get_imported(connection, documents, commit, written.version)

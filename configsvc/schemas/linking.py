@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
@@ -13,11 +12,9 @@ from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions
+from configsvc.storage.database import Connection
 from configsvc.storage.schema_versions import StoredDocument
 from configsvc.validation.compiled import CompiledSchema, compile_schema
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 # Of one document, directly or not: each write of a pinned configuration may have to read and compile all of them.
 REFERENCED_LIMIT = 200
@@ -42,7 +39,7 @@ class LinkedDocument:
         return compile_schema(self.new.document, self.referenced, len(self.new.text))
 
 
-async def link(connection: "Connection", new: Sequence[NewDocument], new_versions: NewVersions) -> list[LinkedDocument]:
+async def link(connection: Connection, new: Sequence[NewDocument], new_versions: NewVersions) -> list[LinkedDocument]:
     """Return the documents with what they refer to: stored versions, or versions that the call will create.
 
     Raises InvalidRequestError with every fault.

@@ -1,7 +1,6 @@
 """Schemas for callers: create, get, list, delete."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -11,11 +10,9 @@ from configsvc.domain.schema_versions import NewDocument, SchemaVersion
 from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import link
 from configsvc.storage import log, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion, VersionPage
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 class Schemas:
@@ -23,7 +20,7 @@ class Schemas:
     too.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: Database, writes: Writes) -> None:
         self._database = database
         self._writes = writes
 
@@ -33,7 +30,7 @@ class Schemas:
             async with self._database.read() as connection:
                 await link(connection, (new,), {})
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             schema_id = str(ULID())
             inserted = await schemas.insert(connection, ((schema_id, name, comments),), context)
             if not inserted:
@@ -100,7 +97,7 @@ class Schemas:
         Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError.
         """
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await lock_schema(connection, ref, expected_version)
             await schemas.close(connection, (current.id,))
             await schemas.check_unused(connection, current.name)
@@ -115,7 +112,7 @@ def subject_of(ref: SchemaRef) -> str:
     return f"schema {ref}"
 
 
-async def lock_schema(connection: "Connection", ref: SchemaRef, expected_version: int) -> Schema:
+async def lock_schema(connection: Connection, ref: SchemaRef, expected_version: int) -> Schema:
     """Lock a schema until the end of the transaction, and return it.
 
     Raises ResourceNotFoundError or VersionMismatchError.

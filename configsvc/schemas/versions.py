@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
@@ -21,13 +20,11 @@ from configsvc.schemas.linking import LinkedDocument, link
 from configsvc.schemas.pinned import SnapshotReads, check_pinned
 from configsvc.schemas.use_cases import lock_schema, subject_of
 from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import CompiledSchema
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class Prechecked:
 class SchemaVersions:
     """Versions of schemas. Every method raises DatabaseUnavailableError or DatabaseBusyError."""
 
-    def __init__(self, database: "Database", writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -58,7 +55,7 @@ class SchemaVersions:
         """
         prechecked = await self._prepare(ref, new, strict=strict, expected_version=expected_version, context=context)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await lock_schema(connection, ref, expected_version)
             newest = await schema_versions.newest(connection, {current.name: new})
             if newest[current.name].is_same:
@@ -123,7 +120,7 @@ async def precheck(snapshots: SnapshotReads, documents: Mapping[str, LinkedDocum
 
 
 async def recheck(
-    connection: "Connection", changed: list[Schema], prechecked: Mapping[str, Prechecked], checks: Checks
+    connection: Connection, changed: list[Schema], prechecked: Mapping[str, Prechecked], checks: Checks
 ) -> None:
     """Block writes of pinned configurations until the end of the transaction, and check those that changed since the
     precheck.
@@ -159,7 +156,7 @@ def _refuse(checks: Mapping[str, PinnedCheck]) -> None:
 
 
 async def _add(
-    connection: "Connection", current: Schema, new: NewDocument, context: WriteContext, *, strict: bool
+    connection: Connection, current: Schema, new: NewDocument, context: WriteContext, *, strict: bool
 ) -> Written:
     (written,) = await schemas.advance(connection, (current.id,), context)
     ref = SchemaVersionRef(schema=current.name, version=current.latest_version + 1)

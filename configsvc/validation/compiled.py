@@ -2,20 +2,18 @@
 
 import asyncio
 import pickle
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
+from configsvc.telemetry.families import Families, counter, gauge
 
 COUNT_LIMIT = 1000
 # Of documents as JSON text; compiled, they take several times as much memory.
@@ -52,29 +50,37 @@ class ValidatorCache:
     """The least-recently-used cache of compiled schema versions. Versions never change, so entries never expire."""
 
     def __init__(self) -> None:
-        self.hits = self.misses = self.bytes = 0
-        # The most recently used is last.
-        self._compiled: OrderedDict[PinnedVersion, CompiledSchema] = OrderedDict()
+        self.hits = self.misses = 0
+        self._compiled: BoundedCache[PinnedVersion, CompiledSchema] = BoundedCache(
+            limit_count=COUNT_LIMIT, limit_bytes=BYTES_LIMIT, size_of=_bytes
+        )
 
     def __len__(self) -> int:
         return len(self._compiled)
 
+    def collect(self) -> Families:
+        """Yield the metrics of the cache."""
+        yield counter("validator_hits", "Validators found in memory.", self.hits)
+        yield counter("validator_misses", "Validators that had to be compiled.", self.misses)
+        yield gauge("validators", "Validators in memory.", len(self))
+        yield gauge(
+            "validator_document_bytes", "JSON text of the documents they are compiled from.", self._compiled.bytes
+        )
+
     async def get(
-        self, connection: "Connection", versions: Collection[PinnedVersion]
+        self, connection: Connection, versions: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         """Return the compiled versions, or errors for those that cannot be used. The caller has locked their schemas,
         or does not depend on their existence.
         """
-        known = {version: self._compiled[version] for version in versions if version in self._compiled}
-        for version in known:
-            self._compiled.move_to_end(version)
+        known = {version: found for version in versions if (found := self._compiled.get(version))}
         missing = [version for version in versions if version not in known]
         self.hits += len(known)
         self.misses += len(missing)
         return known | await self._load(connection, missing) if missing else dict(known)
 
     async def _load(
-        self, connection: "Connection", missing: Collection[PinnedVersion]
+        self, connection: Connection, missing: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
         found = await schema_locks.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
@@ -91,16 +97,12 @@ class ValidatorCache:
             compiled = compile_schema(*parts) if at_once else await asyncio.to_thread(compile_schema, *parts)
         except UnusableSchemaError as error:
             return _unusable(version, error)
-        self._put(version, compiled)
+        self._compiled.put(version, compiled)
         return compiled
 
-    def _put(self, version: PinnedVersion, compiled: CompiledSchema) -> None:
-        if version not in self._compiled:
-            self._compiled[version] = compiled
-            self.bytes += compiled.bytes
-        while self.bytes > BYTES_LIMIT or len(self._compiled) > COUNT_LIMIT:
-            _, oldest = self._compiled.popitem(last=False)
-            self.bytes -= oldest.bytes
+
+def _bytes(_: PinnedVersion, compiled: CompiledSchema) -> int:
+    return compiled.bytes
 
 
 def _unusable(version: PinnedVersion, error: UnusableSchemaError) -> InvalidRequestError:

@@ -16,6 +16,7 @@ from configsvc.domain.audit import Change, ChangeFilter
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
 from configsvc.domain.names import check_id, check_name, check_text
+from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.requests import application_ref, non_negative
@@ -32,7 +33,9 @@ _KINDS: dict[ResourceKind.ValueType, Kind] = {
 _RESOURCE_KINDS = {kind: value for value, kind in _KINDS.items()}
 
 
-def change_filter(request: ListChangesRequest, violations: Violations) -> ChangeFilter:
+def change_filter(
+    request: ListChangesRequest, scope: Scope, violations: Violations, *, outside_applications: bool
+) -> ChangeFilter:
     """Which changes to list."""
     check_text(request.actor, "actor", MAX_ACTOR_LENGTH, violations)
     if request.resource_id:
@@ -51,6 +54,8 @@ def change_filter(request: ListChangesRequest, violations: Violations) -> Change
     if start and end and start > end:
         violations.add("end_time", "is before start_time")
     return ChangeFilter(
+        scope=scope,
+        outside_applications=outside_applications,
         actor=request.actor,
         application=application,
         kind=_kind(request.kind, violations),

@@ -10,15 +10,17 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Configuration, ConfigurationFilter
+from configsvc.domain.scope import Scope
 from configsvc.wire.content import struct_of
 from configsvc.wire.requests import application_ref, name_prefix, schema_version_ref
 from configsvc.wire.responses import grouped
 
 
-def export_filter(request: ExportConfigurationsRequest, violations: Violations) -> ConfigurationFilter:
+def export_filter(request: ExportConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:
     """Which configurations to export."""
     has_application = request.HasField("application")
     return ConfigurationFilter(
+        scope=scope,
         application=application_ref(request.application, "application", violations) if has_application else None,
         name_prefix=name_prefix(request.name_prefix, "name_prefix", violations),
         contains=None,

@@ -24,7 +24,7 @@ from configsvc.domain.names import (
 )
 from configsvc.domain.operations import (
     ImportMessage,
-    ImportSettings,
+    ImportOptions,
     ItemError,
     ItemFault,
     StagedItem,
@@ -53,7 +53,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
     for item in request.items:
         digest = sha256(digest + item.SerializeToString(deterministic=True)).digest()
     return ImportMessage(
-        settings=ImportSettings(
+        options=ImportOptions(
             atomic=request.mode != IMPORT_MODE_PER_ITEM,
             upsert=request.upsert,
             create_applications=request.create_applications,

@@ -65,6 +65,7 @@ from configsvc.domain.names import (
     check_name_prefix,
     check_text,
 )
+from configsvc.domain.scope import Scope
 from configsvc.wire.content import content_from
 from configsvc.wire.fingerprints import fingerprint
 
@@ -144,7 +145,7 @@ def _path(parent: str, child: str) -> str:
     return f"{parent}.{child}" if parent else child
 
 
-def write_context(request: AnyWrite, caller: Caller, violations: Violations) -> WriteContext:
+def write_context(request: AnyWrite, caller: Caller, scope: Scope, violations: Violations) -> WriteContext:
     """Who asks for the change, from where, and why. The actor is in the fingerprint: request_ids belong to callers."""
     assert caller.origin is not None
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
@@ -156,6 +157,7 @@ def write_context(request: AnyWrite, caller: Caller, violations: Violations) -> 
         request_id=request_id,
         fingerprint=fingerprint(request, without=("request_id",), salt=caller.actor) if request_id else b"",
         validate_only=request.validate_only,
+        scope=scope,
     )
 
 
@@ -285,7 +287,9 @@ def _update_paths(
     return mask.paths or populated
 
 
-def configuration_filter(request: ListConfigurationsRequest, violations: Violations) -> ConfigurationFilter:
+def configuration_filter(
+    request: ListConfigurationsRequest, scope: Scope, violations: Violations
+) -> ConfigurationFilter:
     """Which configurations to list."""
     application = None
     if request.HasField("application"):
@@ -294,6 +298,7 @@ def configuration_filter(request: ListConfigurationsRequest, violations: Violati
     has_contains = request.HasField("contains")
     is_pinned = request.HasField("schema")
     return ConfigurationFilter(
+        scope=scope,
         application=application,
         name_prefix=name_prefix(request.name_prefix, "name_prefix", violations),
         contains=content_from(request.contains, "contains", violations) if has_contains else None,

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 

@@ -24,6 +24,7 @@ from configapi.v1.schema_service_pb2 import (
     ImportedSchema as ImportedSchemaMessage,
 )
 from configsvc.access.caller import Caller
+from configsvc.domain.access import Role
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import content_from_text
@@ -31,6 +32,7 @@ from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, S
 from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
+from configsvc.domain.scope import Everything
 from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import requests
 from configsvc.wire.content import content_from
@@ -114,7 +116,7 @@ def new_schema(request: CreateSchemaRequest, caller: Caller) -> NewSchema:
     name = requests.new_name(request.name, "name", violations)
     comments = requests.comments(request.comments, "comments", violations)
     new = _document(request, violations)
-    context = requests.write_context(request, caller, violations)
+    context = requests.write_context(request, caller, Everything(), violations)
     violations.check()
     assert new is not None
     return NewSchema(name=name, comments=comments, new=new, context=context)
@@ -127,7 +129,7 @@ def new_version(request: CreateSchemaVersionRequest, caller: Caller) -> NewVersi
     new = _document(request, violations)
     strict = _is_strict(request.mode, violations)
     expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-    context = requests.write_context(request, caller, violations)
+    context = requests.write_context(request, caller, Everything(), violations)
     violations.check()
     assert new is not None
     return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
@@ -151,7 +153,7 @@ def schema_import(request: ImportSchemasRequest, caller: Caller) -> Import:
     _check_names(request, violations)
     close = _closes(request.closing, violations)
     strict = _is_strict(request.mode, violations)
-    context = requests.write_context(request, caller, violations)
+    context = requests.write_context(request, caller, Everything(), violations)
     imported = [
         _imported(schema, f"schemas[{index}]", close=close, violations=violations)
         for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
@@ -224,7 +226,7 @@ def migration(request: MigrateConfigurationsRequest, caller: Caller) -> Migratio
     application = None
     if request.HasField("application"):
         application = requests.application_ref(request.application, "application", violations)
-    context = requests.write_context(request, caller, violations)
+    context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
     patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
     settings = MigrationSettings(
         to=SchemaVersionRef(

@@ -9,7 +9,6 @@ from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionResponse, ImportSchemasResponse
 from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
 from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
-from configsvc.configurations.use_cases import MAX_RESPONSE_BYTES
 from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.jsonschema.faults import Fault
@@ -21,6 +20,7 @@ from configsvc.domain.schema_versions import (
     SchemaVersion,
     SchemaVersionCheck,
 )
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
 from configsvc.wire.responses import fitting
 from configsvc.wire.times import timestamp

@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import conflicts
 from configsvc.domain.errors import (
@@ -25,7 +24,8 @@ from configsvc.domain.writes import (
     Upsert,
     pin_to_check,
 )
-from configsvc.storage import joint_writes
+from configsvc.storage import configuration_writes
+from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
@@ -34,9 +34,6 @@ from configsvc.writes.execution import apply_plan, load_pins, load_written, reje
 from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
 from configsvc.writes.rollback import resolve_rollbacks
 from configsvc.writes.transactions import Writes, queue_key
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 TRIES = 3
 # PostgreSQL writes a number like 1e-300 without its exponent.
@@ -71,6 +68,11 @@ class AtomicBatches:
         self.checks = checks
         self._writes = writes
 
+    @property
+    def transactions(self) -> int:
+        """The number of transactions begun so far, those of groups apart."""
+        return self._writes.transactions
+
     async def write_one(self, subject: str, write: ConfigurationWrite | Rollback) -> Configuration:
         """Make one write; return the configuration as it left it.
 
@@ -92,10 +94,10 @@ class AtomicBatches:
         Raises BatchFailedError, RequestIdReusedError, WriteTooLargeError, and what `Writes.run` raises.
         """
 
-        async def change(connection: "Connection") -> Executed:
+        async def change(connection: Connection) -> Executed:
             return await self._execute_once(connection, writes, context, with_config=with_config)
 
-        async def load(connection: "Connection", executed: Executed) -> BatchResult:
+        async def load(connection: Connection, executed: Executed) -> BatchResult:
             return await _load_result(connection, executed, with_config=with_config)
 
         for _ in range(TRIES):
@@ -107,7 +109,7 @@ class AtomicBatches:
 
     async def _execute_once(
         self,
-        connection: "Connection",
+        connection: Connection,
         writes: Sequence[AnyWrite],
         context: WriteContext,
         *,
@@ -128,7 +130,7 @@ class AtomicBatches:
         return executed
 
     async def _execute(
-        self, connection: "Connection", writes: Sequence[AnyWrite], *, with_config: bool
+        self, connection: Connection, writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
         writes = await resolve_rollbacks(connection, writes)
         locked = await locks.lock_all(connection, writes, with_config=with_config)
@@ -157,7 +159,7 @@ def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
     return {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, ConfigsvcError)}
 
 
-async def _load_result(connection: "Connection", executed: Executed, *, with_config: bool) -> BatchResult:
+async def _load_result(connection: Connection, executed: Executed, *, with_config: bool) -> BatchResult:
     configurations = await load_written(connection, executed.outcomes, with_config=with_config)
     errors = _errors(executed.outcomes)
     if len(configurations) + len(errors) < len(executed.outcomes):
@@ -173,7 +175,7 @@ async def _load_result(connection: "Connection", executed: Executed, *, with_con
     return BatchResult(configurations=configurations, errors=errors, revision=revision)
 
 
-async def _reject_too_large(connection: "Connection", plan: Plan) -> None:
+async def _reject_too_large(connection: Connection, plan: Plan) -> None:
     """Reject configs that exceed the limit as PostgreSQL writes them. Only the few that might are sent for a check."""
     texts = {
         index: planned.config_text
@@ -182,7 +184,7 @@ async def _reject_too_large(connection: "Connection", plan: Plan) -> None:
     }
     if texts:
         indexes = list(texts)
-        for number in await joint_writes.outgrown(connection, list(texts.values())):
+        for number in await configuration_writes.outgrown(connection, list(texts.values())):
             plan.reject(indexes[number], _too_large())
 
 

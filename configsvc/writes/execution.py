@@ -5,7 +5,6 @@ A write whose rows are locked elsewhere is left out. The statements serve atomic
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
@@ -20,21 +19,19 @@ from configsvc.domain.writes import (
     resolved,
 )
 from configsvc.storage import configuration_writes, log, schema_locks
+from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency
 from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Changed, Found, Outcome, Pins, Plan, RunAlone, Unchanged
 
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
-
 # Locking a configuration reads it: of large ones, lock as many as a group can write.
 READ_LIMIT_BYTES = 1024 * 1024
 
 
 async def execute_group(
-    connection: "Connection", validators: ValidatorCache, checks: Checks, writes: Sequence[ConfigurationWrite]
+    connection: Connection, validators: ValidatorCache, checks: Checks, writes: Sequence[ConfigurationWrite]
 ) -> tuple[Outcome, ...]:
     """Make the writes within a transaction, as far as possible; return their outcomes, in order.
 
@@ -55,7 +52,7 @@ async def execute_group(
     return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
-async def _claim_request_ids(connection: "Connection", plan: Plan) -> dict[str, int]:
+async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[str, int]:
     """Settle the writes that an earlier call made; return the indexes of the others by their request_ids."""
     indexes: dict[str, int] = {}
     for index, write in plan.pending:
@@ -69,12 +66,14 @@ async def _claim_request_ids(connection: "Connection", plan: Plan) -> dict[str, 
     return indexes
 
 
-async def _lock_or_skip(connection: "Connection", plan: Plan) -> dict[int, Found]:
+async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
     """Lock the applications of creations and the configurations of other writes; return what was found, by index."""
     creations = {write.application for _, write in plan.pending if isinstance(write, Creation)}
-    owners = await configuration_writes.share_free(connection, creations) if creations else {}
+    owners = await configuration_writes.share_or_skip(connection, creations) if creations else {}
     others = tuple(dict.fromkeys(write.ref for _, write in plan.pending if not isinstance(write, Creation)))
-    current = await configuration_writes.lock_free(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    current = (
+        await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    )
     return {
         index: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for index, write in plan.pending
@@ -82,17 +81,17 @@ async def _lock_or_skip(connection: "Connection", plan: Plan) -> dict[int, Found
 
 
 async def _lock_pins(
-    connection: "Connection", validators: ValidatorCache, plan: Plan, found: Mapping[int, Found]
+    connection: Connection, validators: ValidatorCache, plan: Plan, found: Mapping[int, Found]
 ) -> Pins:
     wanted = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
     if not wanted:
         return NO_PINS
-    schemas = await schema_locks.share_free(connection, {pin.schema for pin in wanted})
+    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in wanted})
     return await load_pins(connection, validators, wanted, schemas)
 
 
 async def load_pins(
-    connection: "Connection",
+    connection: Connection,
     validators: ValidatorCache,
     wanted: Collection[SchemaVersionRef],
     schemas: Mapping[str, PinnedSchema | LockedElsewhere],
@@ -112,7 +111,7 @@ async def reject_invalid(plan: Plan, checks: Checks) -> None:
         plan.reject(index, error)
 
 
-async def apply_plan(connection: "Connection", plan: Plan) -> None:
+async def apply_plan(connection: Connection, plan: Plan) -> None:
     """Write what is planned: deletions, then updates, then creations, which may take names given up before."""
     if plan.deletions:
         gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
@@ -154,7 +153,7 @@ def version_written(outcome: Outcome) -> Written | None:
 
 
 async def load_written(
-    connection: "Connection", outcomes: Sequence[Outcome], *, with_config: bool = True
+    connection: Connection, outcomes: Sequence[Outcome], *, with_config: bool = True
 ) -> dict[int, Configuration]:
     """Return the configurations as the writes left them, by index, after the end of the transaction.
 
@@ -172,6 +171,6 @@ async def load_written(
     }
 
 
-async def _revision_of(connection: "Connection", changed: Configuration) -> int:
+async def _revision_of(connection: Connection, changed: Configuration) -> int:
     written = Written(resource_id=changed.id, version=changed.version)
     return await log.revision_of(Kind.CONFIGURATION, connection, written)

@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
+from configsvc.storage.database import Database
+from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.execution import execute_group, load_written
 from configsvc.writes.plan import Changed, Outcome, RunAlone, Unchanged
 from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 GROUP_LIMIT = 256
 # One group at a time makes the most of each commit. A second one starts only beside a slow one, which may be waiting
@@ -60,7 +58,7 @@ class QueuedWrite:
 class GroupCommit:
     """The queue of single writes. A write that finds it idle starts a group at once: there is no timer."""
 
-    def __init__(self, database: "Database", batches: AtomicBatches) -> None:
+    def __init__(self, database: Database, batches: AtomicBatches) -> None:
         # Writes that shared transactions, and those transactions; AtomicBatches counts writes that run alone.
         self.merged = self.transactions = 0
         self._database = database
@@ -75,6 +73,12 @@ class GroupCommit:
         self._isolated: Counter[str] = Counter()
         self._retries: dict[QueuedWrite, asyncio.TimerHandle] = {}
         self._began = 0.0
+
+    def collect(self) -> Families:
+        """Yield the metrics of all writes, in group commits and alone."""
+        transactions = self.transactions + self._batches.transactions
+        yield counter("write_transactions", "Write transactions begun.", transactions)
+        yield counter("merged_writes", "Writes done in group commits.", self.merged)
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """Make the write; return the configuration as it left it (of a deletion, only the revision matters).
@@ -92,7 +96,7 @@ class GroupCommit:
             self._queue.append(queued)
             # Not at once: requests that arrive together share a transaction.
             loop.call_soon(self._start_groups)
-        return await completed(queued.answer)
+        return await finish(queued.answer)
 
     async def drain(self) -> None:
         """Wait for all writes; each has a time limit."""

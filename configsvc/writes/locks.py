@@ -5,7 +5,6 @@ then schemas, then configurations, each by id.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
@@ -17,25 +16,22 @@ from configsvc.domain.models import (
     KeyRef,
     NameRef,
     Unpinned,
-    is_among,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import (
     BatchWrite,
     ChangedBeforeLockError,
     ConfigurationWrite,
     Creation,
     Deletion,
-    LockedElsewhere,
     Owner,
     PinnedSchema,
     Update,
     Upsert,
 )
-from configsvc.storage import joint_writes, schema_locks
-from configsvc.storage.joint_writes import Glimpse
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage import configuration_writes, schema_locks
+from configsvc.storage.configuration_writes import Glimpse
+from configsvc.storage.database import Connection
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of current configs that the batch needs to make the new ones.
@@ -51,10 +47,10 @@ class Locked:
     writes: Sequence[ConfigurationWrite]
     found: Mapping[int, Owner | Configuration | None]
     name_owners: Mapping[Key, str]
-    schemas: Mapping[str, PinnedSchema | LockedElsewhere]
+    schemas: Mapping[str, PinnedSchema]
 
 
-async def lock_all(connection: "Connection", writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
+async def lock_all(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
     """Lock what the writes of one caller touch; read current configs where they are needed, or all with with_config.
 
     Resources outside the caller's applications count as missing: there is no waiting for their locks. Raises
@@ -67,22 +63,26 @@ async def lock_all(connection: "Connection", writes: Sequence[BatchWrite], *, wi
         raise WriteConflictError from error
 
 
-async def _lock(connection: "Connection", writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
-    application_ids = writes[0].context.application_ids
-    current = await _find(connection, [ref for write in writes if (ref := _ref(write))], application_ids)
+async def _lock(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
+    scope = writes[0].context.scope
+    current = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, current))]
-    owners_of_names = await _find(connection, new_keys, application_ids)
+    owners_of_names = await _find(connection, new_keys, scope)
     to_read = {
         current[ref] for write in writes if (ref := _ref(write)) in current and (with_config or _needs_config(write))
     }
     if sum(glimpse.config_bytes for glimpse in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=glimpse.application_id) for glimpse in current.values())} - {None}
-    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], application_ids)
+    owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], scope)
     names = {*map(_new_schema, writes), *(glimpse.schema for glimpse in current.values())} - {None}
-    schemas = await schema_locks.share(connection, [name for name in names if name]) if names else {}
+    schemas = await schema_locks.share_or_wait(connection, [name for name in names if name]) if names else {}
     ids = {glimpse.id for glimpse in current.values()}
-    rows = await joint_writes.lock(connection, ids, with_config=[glimpse.id for glimpse in to_read]) if ids else {}
+    rows = (
+        await configuration_writes.lock_or_wait(connection, ids, with_config=[glimpse.id for glimpse in to_read])
+        if ids
+        else {}
+    )
     for ref, glimpse in current.items():
         _check_unchanged(ref, rows.get(glimpse.id), schemas)
     resolved = [_resolve_upsert(write, current) for write in writes]
@@ -95,11 +95,11 @@ async def _lock(connection: "Connection", writes: Sequence[BatchWrite], *, with_
 
 
 async def _find(
-    connection: "Connection", refs: Iterable[ConfigurationRef], application_ids: frozenset[str] | None
+    connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
-    found = await joint_writes.find(connection, unique) if unique else {}
-    return {ref: glimpse for ref, glimpse in found.items() if is_among(glimpse.application_id, application_ids)}
+    found = await configuration_writes.find(connection, unique) if unique else {}
+    return {ref: glimpse for ref, glimpse in found.items() if scope.includes(glimpse.application_id)}
 
 
 def _ref(write: BatchWrite) -> ConfigurationRef | None:
@@ -149,9 +149,7 @@ def _new_schema(write: BatchWrite) -> str | None:
     return schema.schema if schema else None
 
 
-def _check_unchanged(
-    ref: ConfigurationRef, row: Configuration | None, schemas: Mapping[str, PinnedSchema | LockedElsewhere]
-) -> None:
+def _check_unchanged(ref: ConfigurationRef, row: Configuration | None, schemas: Mapping[str, PinnedSchema]) -> None:
     if row is None or (isinstance(ref, KeyRef) and (row.application, row.name) != (ref.application, ref.name)):
         raise ChangedBeforeLockError
     if row.schema is not None and row.schema.schema not in schemas:
@@ -173,4 +171,4 @@ def _found(
     if isinstance(write, Creation):
         return owners.get(write.application)
     found = rows[current[write.ref].id] if write.ref in current else None
-    return found if found and is_among(found.application_id, write.context.application_ids) else None
+    return found if found and write.context.scope.includes(found.application_id) else None

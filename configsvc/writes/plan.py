@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written, is_among
+from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -112,12 +112,11 @@ class Plan:
         write = self._writes[index]
         if isinstance(found, Owner | Configuration | LockedElsewhere) and not _is_for(write, found):
             found = None
+        if isinstance(found, LockedElsewhere | RetryNextGroup):
+            self.outcomes[index] = found
+            return
         try:
-            outcome = (
-                found
-                if isinstance(found, LockedElsewhere | RetryNextGroup)
-                else self._planned(index, write, found, pins)
-            )
+            outcome = self._plan(index, write, found, pins)
         except ConfigsvcError as error:
             outcome = error
         if outcome is not None:
@@ -130,7 +129,7 @@ class Plan:
         for planned in (self.insertions, self.updates, self.deletions):
             planned.pop(index, None)
 
-    def _planned(
+    def _plan(
         self, index: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
     ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
         if isinstance(found, Owner):
@@ -210,7 +209,7 @@ class Plan:
 
 def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
-    return application_id is None or is_among(application_id, write.context.application_ids)
+    return application_id is None or write.context.scope.includes(application_id)
 
 
 def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:

@@ -1,7 +1,6 @@
 """Rollbacks: each becomes an update of its configuration, or a creation if that was deleted."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.models import (
@@ -13,16 +12,13 @@ from configsvc.domain.models import (
     Operation,
     SchemaVersionRef,
     Unpinned,
-    is_among,
 )
 from configsvc.domain.writes import AnyWrite, BatchWrite, Creation, Rollback, Update, check_version
 from configsvc.storage import history
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
 
 
-async def resolve_rollbacks(connection: "Connection", writes: Sequence[AnyWrite]) -> tuple[BatchWrite, ...]:
+async def resolve_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[BatchWrite, ...]:
     """Return the writes with rollbacks replaced by updates and creations.
 
     Nothing is locked: versions never change, and the write itself notices a concurrent change.
@@ -32,10 +28,10 @@ async def resolve_rollbacks(connection: "Connection", writes: Sequence[AnyWrite]
     return tuple([await _write(connection, write) if isinstance(write, Rollback) else write for write in writes])
 
 
-async def _write(connection: "Connection", rollback: Rollback) -> Update | Creation:
+async def _write(connection: Connection, rollback: Rollback) -> Update | Creation:
     newest = await _newest(connection, rollback.ref)
-    application_ids = rollback.context.application_ids
-    if newest is None or not is_among(newest.configuration.application_id, application_ids):
+    scope = rollback.context.scope
+    if newest is None or not scope.includes(newest.configuration.application_id):
         raise ResourceNotFoundError("configuration", str(rollback.ref))
     current = newest.configuration
     is_deleted = newest.operation is Operation.DELETED
@@ -46,7 +42,7 @@ async def _write(connection: "Connection", rollback: Rollback) -> Update | Creat
     return _creation(rollback, target, current)
 
 
-async def _newest(connection: "Connection", ref: ConfigurationRef) -> ConfigurationVersion | None:
+async def _newest(connection: Connection, ref: ConfigurationRef) -> ConfigurationVersion | None:
     configuration_id = await history.last_holder(connection, ref)
     if configuration_id is None:
         return None
@@ -55,7 +51,7 @@ async def _newest(connection: "Connection", ref: ConfigurationRef) -> Configurat
 
 
 async def _target(
-    connection: "Connection", rollback: Rollback, current: Configuration, *, is_deleted: bool
+    connection: Connection, rollback: Rollback, current: Configuration, *, is_deleted: bool
 ) -> Configuration:
     if not rollback.version and not is_deleted:
         description = "is required: only of a deleted configuration there is a last version before"

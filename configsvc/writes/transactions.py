@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import WriteConflictError
 from configsvc.domain.models import WriteContext, Written
+from configsvc.storage.database import Connection, Database
 from configsvc.writes import idempotency
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 Result = TypeVar("Result")
 Answer = TypeVar("Answer")
-Change = Callable[["Connection"], Awaitable[Result]]
-Load = Callable[["Connection", Result], Awaitable[Answer]]
+Change = Callable[[Connection], Awaitable[Result]]
+Load = Callable[[Connection, Result], Awaitable[Answer]]
 
 QUEUE_LIMIT_SECONDS = 2.0
 WRITE_LIMIT_SECONDS = 90.0
@@ -26,7 +24,7 @@ WRITE_LIMIT_SECONDS = 90.0
 class Writes:
     """Single changes of one database."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self.transactions = 0
         self._database = database
         self._running: set[asyncio.Task[object]] = set()
@@ -40,7 +38,7 @@ class Writes:
         Raises what change raises, RequestIdReusedError, and what `run` raises.
         """
 
-        async def once(connection: "Connection") -> Written:
+        async def once(connection: Connection) -> Written:
             if context.validate_only:
                 return await change(connection)
             return await idempotency.once(connection, context, change)
@@ -58,7 +56,7 @@ class Writes:
         task = asyncio.create_task(self._run_queued(queue, change, load, keep=keep))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await completed(task)
+        return await finish(task)
 
     async def drain(self) -> None:
         """Wait for the running changes; each has a time limit."""
@@ -92,7 +90,7 @@ def queue_key(context: WriteContext, subject: str) -> str:
 
 
 @asynccontextmanager
-async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGenerator[None]:
+async def transaction(connection: Connection, *, keep: bool = True) -> AsyncGenerator[None]:
     """Run a transaction; commit it at the end, or roll it back if not keep."""
     begun = connection.transaction()
     await begun.start()

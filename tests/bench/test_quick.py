@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.peers import missing
-from bench.report import BEGIN, END
+from bench.peers.servers import missing
+from bench.report.table import BEGIN, END
 
 PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240.0

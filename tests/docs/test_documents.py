@@ -4,16 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
+from google.rpc.code_pb2 import Code
 
 from configapi.v1.error_reason_pb2 import ErrorReason
-from configsvc.rpc.errors import TRANSLATIONS
+from configsvc.api.statuses import TRANSLATIONS
 from tests.robustness import validators
 
 PROJECT = Path(__file__).parents[2]
 ROBUSTNESS = PROJECT / "tests" / "robustness"
 DOCUMENTS = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), ROBUSTNESS / "README.md"))
 # They name the tests that prove what they say.
-PROOFS = (PROJECT / "docs" / "guarantees.md", ROBUSTNESS / "README.md")
+PROOFS = (PROJECT / "docs" / "reference" / "guarantees.md", ROBUSTNESS / "README.md")
 
 
 def document(name: str) -> str:
@@ -24,15 +25,15 @@ def test_every_module_stands_in_the_table_of_the_architecture() -> None:
     package = PROJECT / "configsvc"
     modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in package.glob("*/__init__.py")}
-    listed = re.findall(r"^\| `configsvc\.(\w+)` \| \S", document("architecture.md"), re.MULTILINE)
+    listed = re.findall(r"^\| `configsvc\.(\w+)` \| \S", document("internals/architecture.md"), re.MULTILINE)
     assert sorted(listed) == sorted(modules | packages)
 
 
 def test_every_error_reason_is_documented() -> None:
     reasons = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]]
-    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", document("errors.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", document("reference/errors.md"), re.MULTILINE)
     assert [reason for reason, _ in rows] == reasons
-    statuses = {translation.reason: translation.code.name for translation in TRANSLATIONS.values()}
+    statuses = {translation.reason: Code.Name(translation.code) for translation in TRANSLATIONS.values()}
     assert {ErrorReason.Value(f"ERROR_REASON_{reason}"): status for reason, status in rows} == {
         **statuses,
         ErrorReason.ERROR_REASON_INTERNAL: "INTERNAL",
@@ -50,7 +51,7 @@ def names_of_tests(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [PROJECT / "docs" / "guarantees.md", ROBUSTNESS / "README.md"], ids=lambda path: path.name
+    "path", [PROJECT / "docs" / "reference" / "guarantees.md", ROBUSTNESS / "README.md"], ids=lambda path: path.name
 )
 def test_every_test_that_is_named_exists(path: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configsvc.domain.models import Configuration, ConfigurationChange, IdRef, NameRef, Operation
+from configsvc.domain.scope import Everything, Only
 from configsvc.domain.selection import EventType, Selection, Selector, picked
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-EVERYTHING = Selection(selectors=())
+EVERYTHING = Selection(selectors=(), scope=Everything())
 
 
 def selector(application: IdRef | NameRef | None = None, *, prefix: str = "", keys: tuple[str, ...] = ()) -> Selector:
@@ -18,7 +19,7 @@ def selector(application: IdRef | NameRef | None = None, *, prefix: str = "", ke
 
 
 def selection(*selectors: Selector) -> Selection:
-    return Selection(selectors=selectors)
+    return Selection(selectors=selectors, scope=Everything())
 
 
 def change(
@@ -191,14 +192,14 @@ def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selectio
 
 
 def test_what_is_in_no_application_of_the_watcher_is_not_there_whatever_name_it_has() -> None:
-    by_name = Selection(selectors=(selector(NameRef(name="shop")),), application_ids=frozenset({"#shop"}))
+    by_name = Selection(selectors=(selector(NameRef(name="shop")),), scope=Only(frozenset({"#shop"})))
     taken_over = replace_application_id(change(Operation.UPDATED), "#bank")
     assert picked(by_name, [change(Operation.UPDATED), taken_over]) == ((0, EventType.UPDATED),)
     assert picked(replace(by_name, selectors=()), [taken_over]) == ()
 
 
 def test_what_moves_to_a_foreign_application_of_the_same_name_is_gone() -> None:
-    by_name = Selection(selectors=(selector(NameRef(name="shop")),), application_ids=frozenset({"#shop"}))
+    by_name = Selection(selectors=(selector(NameRef(name="shop")),), scope=Only(frozenset({"#shop"})))
     moved = change(Operation.UPDATED)
     out = replace(moved, configuration=replace(moved.configuration, application_id="#bank"))
     into = replace(moved, previous_application_id="#bank")

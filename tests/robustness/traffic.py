@@ -41,7 +41,7 @@ LIMIT_SECONDS = 40.0
 
 # What a caller may be told beside a success, when others change the same things.
 REFUSALS = ("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS")
-# Tried again with the same request_id, as docs/errors.md says.
+# Tried again with the same request_id, as docs/reference/errors.md says.
 AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
 
 Request = (

@@ -4,13 +4,22 @@ import pytest
 
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.models import NameRef, Origin, WriteContext
+from configsvc.domain.scope import Everything
 from configsvc.domain.writes import Creation, Owner, RetryNextGroup
 from configsvc.writes import plan as module
 from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Plan
 
 SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
 ORIGIN = Origin(peer="", change_request="")
-CONTEXT = WriteContext(actor="anonymous", origin=ORIGIN, reason="", request_id="", fingerprint=b"", validate_only=False)
+CONTEXT = WriteContext(
+    actor="anonymous",
+    origin=ORIGIN,
+    reason="",
+    request_id="",
+    fingerprint=b"",
+    validate_only=False,
+    scope=Everything(),
+)
 
 
 def creations(count: int, text: str) -> list[Creation]:

@@ -1,0 +1,309 @@
+"""Domain errors as google.rpc.Status: one table for every transport."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status
+
+from configapi.v1.error_reason_pb2 import ErrorReason
+from configsvc.domain import errors
+
+DOMAIN = "configsvc"
+# A status travels in the trailers, and many clients refuse those of more than 8 KiB: they would see another error.
+MAX_TEXT_BYTES = 300
+MAX_VIOLATIONS_BYTES = 4900
+# Of the places of up to 1,000 writes of a batch.
+MAX_PLACES_BYTES = 2100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What callers are told of one kind of error; metadata are the attributes of the error that ErrorInfo carries."""
+
+    code: Code
+    reason: ErrorReason.ValueType
+    metadata: Callable[[Any], dict[str, str]] = lambda _: {}
+    details: Callable[[Any], Iterable[Message]] = lambda _: ()
+
+
+def _bad_request(error: errors.FaultyRequestError) -> Iterable[Message]:
+    bad_request = BadRequest()
+    for violation in error.violations:
+        field = _shortened(violation.field, MAX_TEXT_BYTES)
+        bad_request.field_violations.add(field=field, description=_shortened(violation.description, MAX_TEXT_BYTES))
+        if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES:
+            del bad_request.field_violations[-1]
+            break
+    yield bad_request
+
+
+def _shortened(text: str, limit: int) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
+
+
+def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
+    yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource_name, description=str(error))
+
+
+def _not_empty(error: errors.ApplicationNotEmptyError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("APPLICATION_NOT_EMPTY", error.resource_name, error)
+
+
+def _users(error: errors.SchemaInUseError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _preconditions("SCHEMA_IN_USE", error.users, error)
+
+
+def _offenders(error: errors.SchemaVersionRefusedError) -> Iterable[Message]:
+    yield _preconditions("SCHEMA_VERSION_REFUSED", error.offenders, error)
+
+
+def _preconditions(kind: str, subjects: Iterable[str], error: Exception) -> PreconditionFailure:
+    failure = PreconditionFailure()
+    for subject in subjects:
+        failure.violations.add(type=kind, subject=_shortened(subject, MAX_TEXT_BYTES))
+        if failure.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_TEXT_BYTES:
+            del failure.violations[-1]
+            break
+    for violation in failure.violations[:1]:
+        violation.description = str(error)
+    return failure
+
+
+def _running(error: errors.OperationRunningError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("OPERATION_RUNNING", error.resource_name, error)
+
+
+def _failed_writes(error: errors.BatchFailedError) -> Iterable[Message]:
+    """A fault for each write that failed; those of the request itself with their own fields."""
+    bad_request = BadRequest()
+    for place, failure in error.failures.items():
+        violations = failure.violations if isinstance(failure, errors.FaultyRequestError) else ()
+        faults = [(f"writes[{place}].{fault.field}", fault.description) for fault in violations]
+        for field, description in faults or [(f"writes[{place}]", str(failure))]:
+            bad_request.field_violations.add(
+                field=_shortened(field, MAX_TEXT_BYTES), description=_shortened(description, MAX_TEXT_BYTES)
+            )
+            if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_PLACES_BYTES:
+                del bad_request.field_violations[-1]
+                yield bad_request
+                return
+    yield bad_request
+
+
+def _ranges(places: Iterable[int]) -> str:
+    """Places as ranges, 0-3,17: a thousand of them are at most 2,000 bytes."""
+    ranges: list[list[int]] = []
+    for place in sorted(places):
+        if ranges and ranges[-1][-1] == place - 1:
+            ranges[-1][1:] = [place]
+        else:
+            ranges.append([place])
+    return ",".join("-".join(map(str, ends)) for ends in ranges)
+
+
+def _last_admin(error: errors.LastAdminError) -> Iterable[Message]:
+    yield from _resource_info(error)
+    yield _precondition("LAST_ADMIN", error.resource_name, error)
+
+
+def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
+    yield from _quota("calls")(error)
+    yield from _later(error)
+
+
+def _later(error: errors.RateLimitedError | errors.IdentityProviderUnavailableError) -> Iterable[Message]:
+    delay = Duration()
+    delay.FromNanoseconds(round(error.retry_seconds * 1e9))
+    yield RetryInfo(retry_delay=delay)
+
+
+def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
+    yield _precondition("REQUEST_ID_REUSED", "request_id", error)
+
+
+def _precondition(kind: str, subject: str, error: Exception) -> PreconditionFailure:
+    violation = PreconditionFailure.Violation(type=kind, subject=subject, description=str(error))
+    return PreconditionFailure(violations=[violation])
+
+
+def _quota(subject: str) -> Callable[[Exception], Iterable[Message]]:
+    def details(error: Exception) -> Iterable[Message]:
+        yield QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=str(error))])
+
+    return details
+
+
+def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
+    return lambda _: [RetryInfo(retry_delay=Duration(seconds=seconds))]
+
+
+_NOT_FOUND = Translation(
+    code=Code.NOT_FOUND, reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND, details=_resource_info
+)
+
+TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
+    errors.InvalidRequestError: Translation(
+        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_REQUEST, details=_bad_request
+    ),
+    errors.ResourceNotFoundError: _NOT_FOUND,
+    errors.ResourceExistsError: Translation(
+        code=Code.ALREADY_EXISTS, reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS, details=_resource_info
+    ),
+    errors.ApplicationNotEmptyError: Translation(
+        code=Code.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_APPLICATION_NOT_EMPTY,
+        details=_not_empty,
+    ),
+    errors.SchemaViolatedError: Translation(
+        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_SCHEMA_VIOLATED, details=_bad_request
+    ),
+    errors.SchemaVersionRefusedError: Translation(
+        code=Code.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
+        metadata=lambda error: {"offender_count": str(error.count)},
+        details=_offenders,
+    ),
+    errors.SchemaInUseError: Translation(
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_SCHEMA_IN_USE, details=_users
+    ),
+    errors.BatchFailedError: Translation(
+        code=Code.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_BATCH_FAILED,
+        metadata=lambda error: {"failed_writes": _ranges(error.failures)},
+        details=_failed_writes,
+    ),
+    errors.OperationRunningError: Translation(
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
+    ),
+    errors.OperationCancelledError: Translation(
+        code=Code.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
+    ),
+    errors.ItemsFailedError: Translation(
+        code=Code.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
+        metadata=lambda error: {"failed_count": str(error.count)},
+    ),
+    errors.AttemptsExhaustedError: Translation(
+        code=Code.INTERNAL,
+        reason=ErrorReason.ERROR_REASON_ATTEMPTS_EXHAUSTED,
+        metadata=lambda error: {"attempt_count": str(error.count)},
+    ),
+    errors.VersionMismatchError: Translation(
+        code=Code.ABORTED,
+        reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
+        metadata=lambda error: {"current_version": str(error.current)},
+    ),
+    errors.RequestIdReusedError: Translation(
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED, details=_reused
+    ),
+    errors.RevisionUnknownError: Translation(
+        code=Code.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
+        metadata=lambda error: {"head_revision": str(error.head)},
+    ),
+    errors.RevisionCompactedError: Translation(
+        code=Code.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
+        metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
+    ),
+    errors.EpochChangedError: Translation(
+        code=Code.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,
+        metadata=lambda error: {"current_epoch": error.current},
+    ),
+    errors.FilterTooSlowError: Translation(
+        code=Code.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_FILTER_TOO_SLOW,
+        details=_quota("filter"),
+    ),
+    errors.ResponseTooLargeError: Translation(
+        code=Code.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE,
+        details=_quota("response"),
+    ),
+    errors.WriteTooLargeError: Translation(
+        code=Code.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_WRITE_TOO_LARGE,
+        details=_quota("write"),
+    ),
+    errors.DatabaseBusyError: Translation(
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_BUSY, details=_retry(1)
+    ),
+    errors.WriteConflictError: Translation(
+        code=Code.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
+    ),
+    errors.DatabaseUnavailableError: Translation(
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
+    ),
+    errors.UnauthenticatedError: Translation(
+        code=Code.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
+    ),
+    errors.IdentityProviderUnavailableError: Translation(
+        code=Code.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE,
+        details=_later,
+    ),
+    errors.PermissionDeniedError: Translation(
+        code=Code.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED
+    ),
+    errors.LastAdminError: Translation(
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_LAST_ADMIN, details=_last_admin
+    ),
+    errors.RateLimitedError: Translation(
+        code=Code.RESOURCE_EXHAUSTED, reason=ErrorReason.ERROR_REASON_RATE_LIMITED, details=_slow_down
+    ),
+    errors.TooManyWatchesError: Translation(
+        code=Code.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_TOO_MANY_WATCHES,
+        details=_quota("watches"),
+    ),
+    errors.ShuttingDownError: Translation(
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)
+    ),
+}
+
+
+def status_of(error: errors.ConfigsvcError) -> Status:
+    """The status that tells of the error."""
+    translation = TRANSLATIONS[type(error)]
+    info = _error_info(translation.reason, translation.metadata(error))
+    return _status(translation.code, str(error), [info, *translation.details(error)])
+
+
+def internal_status(error_id: str) -> Status:
+    """The status that tells nothing but what to quote."""
+    info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
+    return _status(Code.INTERNAL, f"internal error {error_id}", [info])
+
+
+def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
+    name = ErrorReason.Name(reason).removeprefix("ERROR_REASON_")
+    return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
+
+
+def _status(code: Code, text: str, details: Iterable[Message]) -> Status:
+    message = _shortened(text, MAX_TEXT_BYTES)
+    return Status(code=code, message=message, details=[_packed(detail) for detail in details])
+
+
+def _packed(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed
