@@ -11,25 +11,25 @@ from configsvc.api.statuses import status_of
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationRef, KeyRef, NameRef, WriteContext
 from configsvc.domain.requests import Author
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Update, Upsert
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Update, Upsert
 from configsvc.wire.fields import write_context
 from configsvc.wire.resources import configuration_message
-from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
-from configsvc.writes.atomic_batch import Joint
+from configsvc.wire.writes import MAX_WRITES, batch_write, check_number
+from configsvc.writes.atomic_batch import BatchResult
 
 WRITES_AT_A_TIME = 50
 
 
 async def parsed_batch(
     request: BatchWriteConfigurationsRequest, author: Author
-) -> tuple[list[JointWrite], WriteContext]:
+) -> tuple[list[BatchWrite], WriteContext]:
     """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
     check_number(request, violations)
     context = write_context(request, author, violations)
-    writes: list[JointWrite] = []
+    writes: list[BatchWrite] = []
     for index, message in enumerate(request.writes[:MAX_WRITES]):
-        write = joint_write(message, f"writes[{index}]", context, violations)
+        write = batch_write(message, f"writes[{index}]", context, violations)
         if write is not None:
             writes.append(write)
         if index % WRITES_AT_A_TIME == 0:
@@ -38,7 +38,7 @@ async def parsed_batch(
     return writes, context
 
 
-def target_of(write: JointWrite) -> ConfigurationRef:
+def target_of(write: BatchWrite) -> ConfigurationRef:
     """Return the configuration that a write of a batch is about."""
     match write:
         case Creation(application=NameRef(name=application), name=name):
@@ -51,19 +51,19 @@ def target_of(write: JointWrite) -> ConfigurationRef:
             raise AssertionError(f"creations of a batch name their application: {write}")
 
 
-async def batch_response(joint: Joint, count: int) -> BatchWriteConfigurationsResponse:
+async def batch_response(result: BatchResult, count: int) -> BatchWriteConfigurationsResponse:
     """Return the response with the outcomes of so many writes."""
-    response = BatchWriteConfigurationsResponse(revision=joint.revision)
+    response = BatchWriteConfigurationsResponse(revision=result.revision)
     for index in range(count):
-        response.outcomes.append(_outcome(joint, index))
+        response.outcomes.append(_outcome(result, index))
         if index % WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return response
 
 
-def _outcome(joint: Joint, index: int) -> ConfigurationWriteOutcome:
-    if index in joint.errors:
-        return ConfigurationWriteOutcome(error=status_of(joint.errors[index]))
+def _outcome(result: BatchResult, index: int) -> ConfigurationWriteOutcome:
+    if index in result.errors:
+        return ConfigurationWriteOutcome(error=status_of(result.errors[index]))
     return ConfigurationWriteOutcome(
-        configuration=configuration_message(joint.configurations[index], with_config=False)
+        configuration=configuration_message(result.configurations[index], with_config=False)
     )

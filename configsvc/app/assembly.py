@@ -37,7 +37,7 @@ from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
 from configsvc.operations.imports import Imports
 from configsvc.operations.migrations import ConfigurationMigrations
-from configsvc.operations.runner import OperationRuns
+from configsvc.operations.runner import OperationRunner
 from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.settings import Settings
@@ -45,17 +45,17 @@ from configsvc.process.startup import StartError
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
-from configsvc.schemas.pinned import Snapshots
+from configsvc.schemas.pinned import SnapshotReads
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database
 from configsvc.telemetry.calls import CallMetrics
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Validators
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
 from configsvc.wire.resources import encoded_configuration
-from configsvc.writes.atomic_batch import JointWrites
-from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.atomic_batch import AtomicBatches
+from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.transactions import Writes
 
 
@@ -70,24 +70,24 @@ class Parts:
     feed: Feed
     tokens: Tokens | None
     writes: Writes
-    joint: JointWrites
-    merged: MergedWrites
+    joint: AtomicBatches
+    merged: GroupCommit
     operations: Operations
-    runs: OperationRuns
+    runs: OperationRunner
     imports: Imports
     migrations: ConfigurationMigrations
 
 
-def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
+def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
-    joint = JointWrites(writes, Validators(), checks)
+    joint = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
-        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
-        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
+        OperationKind.IMPORT_CONFIGURATIONS: imports.execute,
+        OperationKind.MIGRATE_CONFIGURATIONS: migrations.execute,
     }
     return Parts(
         database=database,
@@ -98,9 +98,9 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         tokens=_tokens(settings),
         writes=writes,
         joint=joint,
-        merged=MergedWrites(database, joint),
+        merged=GroupCommit(database, joint),
         operations=Operations(database),
-        runs=OperationRuns(database, url, carriers),
+        runs=OperationRunner(database, url, carriers),
         imports=imports,
         migrations=migrations,
     )
@@ -139,7 +139,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
 def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
     """What answers the calls, by the names of the services."""
     database, writes = parts.database, parts.writes
-    snapshots = Snapshots(database, parts.joint.checks)
+    snapshots = SnapshotReads(database, parts.joint.checks)
     return {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(

@@ -19,7 +19,7 @@ from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.rpc.server import Server
 from configsvc.storage.database import open_database
-from configsvc.validation.checks import ContentChecks
+from configsvc.validation.checks import Checks
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ async def run_service(
         ProcessPool.open() as checking_pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        parts = new_parts(settings, database, url, pool, ContentChecks(checking_pool))
+        parts = new_parts(settings, database, url, pool, Checks(checking_pool))
         server = new_server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
             retention = Retention(days=settings.history_days, versions=settings.history_versions)

@@ -20,11 +20,11 @@ from configsvc.domain.models import (
 )
 from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
 from configsvc.storage import applications, configurations, log
 from configsvc.storage.database import Connection, Database
-from configsvc.writes.atomic_batch import Joint, JointWrites
-from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
+from configsvc.writes.group_commit import GroupCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Configurations:
     RequestIdReusedError.
     """
 
-    def __init__(self, database: Database, writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._joint = joint
@@ -141,7 +141,7 @@ class Configurations:
         self._reads.require(revision)
         return revision
 
-    async def write_many(self, writes: Sequence[JointWrite], context: WriteContext) -> Joint:
+    async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
         """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
         # A key of its own: batches do not queue in this process, the database orders them.
         joint = await self._joint.write(str(ULID()), writes, context, with_config=False)

@@ -1,4 +1,4 @@
-"""What the writes of one transaction may not do to each other."""
+"""Conflicts between the writes of one transaction."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,31 +13,31 @@ Key = tuple[str, str]
 def conflicts(
     writes: Sequence[ConfigurationWrite],
     found: Mapping[int, Owner | Configuration | None],
-    holders: Mapping[Key, str],
+    name_owners: Mapping[Key, str],
 ) -> dict[int, ConfigsvcError]:
-    """Why writes cannot be done together, by their places; holders has the ids of those who have the new names.
+    """Return the errors of conflicting writes, by index; name_owners has the ids of the current owners of new names.
 
-    Each configuration is written once, and each name taken once. A name that is given up by a deletion may be taken,
-    and one that is given up by a rename may be taken by a creation. It may not be taken by another rename: who follows
-    the log and knows configurations by their names would be told of the two in any order.
+    Each configuration is written once, and each name taken once. A name given up by a deletion may be taken; one given
+    up by a rename may be taken by a creation, but not by another rename: the log orders the updates of a commit by id,
+    so a watcher that knows configurations by name could see the two in the wrong order.
     """
     errors: dict[int, ConfigsvcError] = {}
     seen: dict[str | Key, int] = {}
-    for place, write in enumerate(writes):
-        for what, wanted in _wanted(write, found.get(place)):
-            first = seen.setdefault(wanted, place)
-            if first != place:
-                errors[place] = _fault(f"{what} writes[{first}]")
-                errors.setdefault(first, _fault(f"{what} writes[{place}]"))
+    for index, write in enumerate(writes):
+        for what, wanted in _wanted(write, found.get(index)):
+            first = seen.setdefault(wanted, index)
+            if first != index:
+                errors[index] = _fault(f"{what} writes[{first}]")
+                errors.setdefault(first, _fault(f"{what} writes[{index}]"))
     renames = _renames(writes, found)
-    given_up = {old: place for place, (old, _) in renames.items()}
-    deleted = {one.id for place, one in _current(found) if isinstance(writes[place], Deletion)}
-    for place, (_, new) in renames.items():
+    given_up = {old: index for index, (old, _) in renames.items()}
+    deleted = {one.id for index, one in _current(found) if isinstance(writes[index], Deletion)}
+    for index, (_, new) in renames.items():
         if new in given_up:
             reason = f"takes the name that writes[{given_up[new]}] gives up: rename in two calls"
-            errors.setdefault(place, _fault(reason))
-        elif new in holders and holders[new] not in deleted:
-            errors.setdefault(place, ResourceExistsError("configuration", new[1]))
+            errors.setdefault(index, _fault(reason))
+        elif new in name_owners and name_owners[new] not in deleted:
+            errors.setdefault(index, ResourceExistsError("configuration", new[1]))
     return errors
 
 
@@ -57,16 +57,16 @@ def _wanted(write: ConfigurationWrite, found: Owner | Configuration | None) -> l
 def _renames(
     writes: Sequence[ConfigurationWrite], found: Mapping[int, Owner | Configuration | None]
 ) -> dict[int, tuple[Key, Key]]:
-    """The old and the new keys of renames, by their places."""
+    """Return the old and the new keys of renames, by index."""
     return {
-        place: ((current.application_id, current.name), new)
-        for place, current in _current(found)
-        if (new := _new_key(writes[place], current))
+        index: ((current.application_id, current.name), new)
+        for index, current in _current(found)
+        if (new := _new_key(writes[index], current))
     }
 
 
 def _current(found: Mapping[int, Owner | Configuration | None]) -> list[tuple[int, Configuration]]:
-    return [(place, one) for place, one in found.items() if isinstance(one, Configuration)]
+    return [(index, one) for index, one in found.items() if isinstance(one, Configuration)]
 
 
 def _new_key(write: ConfigurationWrite, current: Configuration) -> Key | None:

@@ -1,4 +1,4 @@
-"""Long-running operations: what they are asked to do, where they are, and what became of their items."""
+"""Long-running operations: their settings, states, progress and items."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -26,14 +26,14 @@ from configsvc.domain.scope import Scope
 
 
 class OperationKind(StrEnum):
-    """What an operation does."""
+    """The kind of an operation."""
 
     IMPORT_CONFIGURATIONS = "IMPORT_CONFIGURATIONS"
     MIGRATE_CONFIGURATIONS = "MIGRATE_CONFIGURATIONS"
 
 
 class OperationState(StrEnum):
-    """Where an operation is."""
+    """The state of an operation."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -44,7 +44,7 @@ class OperationState(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why an operation failed."""
+    """The reason why an operation failed."""
 
     ITEMS_FAILED = "ITEMS_FAILED"
     WRITE_CONFLICT = "WRITE_CONFLICT"
@@ -55,7 +55,7 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How many items are done, how many of those failed, and what was done for the others."""
+    """Numbers of finished items: all, failed ones, and the others by what was done."""
 
     done: int = 0
     failed: int = 0
@@ -66,8 +66,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkOperation:
-    """Work that outlives the call that asked for it. revision is that of its last commit, 0 without one; failure is
-    set, and end_time too, when it has failed. attempts: how often it was begun, and not given back.
+    """An operation that outlives the call that began it. revision is that of its last commit, 0 without one; a failed
+    one has failure and end_time. attempts: starts, without those that were given back.
     """
 
     id: str
@@ -90,7 +90,7 @@ class BulkOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """How a caller wants configurations imported. atomic: all in one commit, or none."""
+    """A caller's options of an import. atomic: all in one commit, or none."""
 
     atomic: bool
     upsert: bool
@@ -105,17 +105,15 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings(ImportOptions):
-    """The settings of an import, as its operation keeps them. Other applications than those with application_ids do
-    not exist for the import; None: all do.
-    """
+    """The stored settings of an import. Only applications with these ids exist for it; None: all do."""
 
     application_ids: list[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportMessage:
-    """What one message of an import says. violations are faults for which the whole import is refused; digest is that
-    of all messages so far, but for the request_id, and does not depend on how the items are spread over them.
+    """One message of an import. violations: faults that fail the whole import. digest: of all messages so far without
+    the request_id, however the items are spread over them.
     """
 
     options: ImportOptions
@@ -128,8 +126,8 @@ class ImportMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationSettings:
-    """Which configurations are moved to which version, and what is done to each config; at most one of json_patch and
-    merge_patch is set. from_version 0: from any other version. valid_only: those that cannot be moved stay.
+    """Settings of a migration: the configurations to move, the version to move them to, and the change of each config
+    (at most one of json_patch and merge_patch). from_version 0: any other version. valid_only: skip those that fail.
     """
 
     to: SchemaVersionRef
@@ -143,8 +141,8 @@ class MigrationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFault:
-    """What is wrong with an item. field is its path in the item, config with a JSON Pointer appended for faults inside;
-    keyword is that of the schema which refuses it, empty where none does.
+    """A fault of an item. field: path in the item, config plus a JSON Pointer for faults inside it; keyword: the one of
+    the schema that is violated, or empty.
     """
 
     field: str
@@ -153,7 +151,7 @@ class ItemFault:
 
 
 class ItemError(StrEnum):
-    """Why an item failed."""
+    """The reason why an item failed."""
 
     INVALID = "INVALID"
     APPLICATION_NOT_FOUND = "APPLICATION_NOT_FOUND"
@@ -164,7 +162,7 @@ class ItemError(StrEnum):
 
 
 class ItemChange(StrEnum):
-    """What was done for an item, or, in a dry run, would be."""
+    """The change made for an item, or, in a dry run, to be made."""
 
     CREATED = "CREATED"
     UPDATED = "UPDATED"
@@ -172,7 +170,7 @@ class ItemChange(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of an item: a change, an error, or neither, when it was as it should be."""
+    """The outcome of an item: a change, an error, or neither if it already was as requested."""
 
     place: int
     change: ItemChange | None = None
@@ -181,7 +179,7 @@ class Outcome:
 
 
 def progress_of(outcomes: Sequence[Outcome]) -> Progress:
-    """The progress that items make together which are done."""
+    """Return the progress that the outcomes add up to."""
     failed = sum(outcome.error is not None for outcome in outcomes)
     created = sum(outcome.change is ItemChange.CREATED for outcome in outcomes)
     updated = sum(outcome.change is ItemChange.UPDATED for outcome in outcomes)
@@ -195,8 +193,8 @@ def progress_of(outcomes: Sequence[Outcome]) -> Progress:
 
 
 class StagedItem(NamedTuple):
-    """A configuration as it came, waiting to be written, or failed already. configuration_id is for the case that it is
-    new; schema_version 0 stands for the newest; config and faults are JSON text, see encoded_faults.
+    """A configuration waiting to be written, or already failed. configuration_id is used if it is new; schema_version 0
+    is the newest; config and faults are JSON text, see encoded_faults.
     """
 
     application: str
@@ -212,12 +210,12 @@ class StagedItem(NamedTuple):
 
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
-    """Faults as JSON text: a list of lists of field, keyword and message."""
+    """Return faults as JSON text: a list of lists of field, keyword and message."""
     return encode_json([[fault.field, fault.keyword, fault.message] for fault in faults])
 
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:
-    """The faults of which encoded_faults made the text."""
+    """Return the faults in a text of encoded_faults."""
     return tuple(
         ItemFault(field=field, keyword=keyword, message=message) for field, keyword, message in json.loads(text)
     )
@@ -225,7 +223,7 @@ def decoded_faults(text: str) -> tuple[ItemFault, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationItem:
-    """An item that is done. before and after are set in the dry run of a migration."""
+    """A finished item. before and after are set in the dry run of a migration."""
 
     place: int
     application: str
@@ -240,14 +238,14 @@ class OperationItem:
 
 
 def error_of_operation(operation: BulkOperation) -> ConfigsvcError | None:
-    """The error with which an operation ended; None for one that did not, and for a fault of the server."""
+    """Return the error of an operation; None without one, and for an internal error."""
     if operation.state is OperationState.CANCELLED:
         return OperationCancelledError(operation.id)
     match operation.failure:
         case Failure.ITEMS_FAILED:
             return ItemsFailedError(operation.progress.failed)
         case Failure.ATTEMPTS_EXHAUSTED:
-            # The last one did nothing but find that there had been too many.
+            # The last attempt only found that there were too many.
             return AttemptsExhaustedError(operation.attempts - 1)
         case Failure.WRITE_CONFLICT:
             return WriteConflictError()
@@ -258,7 +256,7 @@ def error_of_operation(operation: BulkOperation) -> ConfigsvcError | None:
 
 
 def error_of_item(item: OperationItem) -> ConfigsvcError | None:
-    """The error with which an item failed."""
+    """Return the error of an item; None if it did not fail."""
     return _ERRORS[item.error](item) if item.error else None
 
 

@@ -1,4 +1,4 @@
-"""Versions of schemas: as callers give them, as they are stored, and what a new one would do to what is pinned."""
+"""Versions of schemas: new documents, stored versions, and checks of pinned configurations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +21,8 @@ STORED_SCHEME = "configsvc:"
 class NewDocument:
     """A well-formed JSON Schema as it is to be stored, with what closing added to it.
 
-    text is the document as JSON; references are the stored versions that it refers to, each with a JSON Pointer to
-    where; field is its path in the request.
+    text: the document as JSON; references: stored versions that it refers to, each with the JSON Pointer of a
+    reference; field: path in the request.
     """
 
     field: str
@@ -33,7 +33,7 @@ class NewDocument:
 
 
 def new_document(content: JsonObject, field: str, *, close: bool, violations: Violations) -> NewDocument | None:
-    """The document that the content is; None if it is at fault, and every fault is added."""
+    """Return the content as a document; if it is invalid, add every fault and return None."""
     faults = faults_of_document(content)
     for fault in faults:
         violations.add(f"{field}{fault.pointer}", fault.message)
@@ -41,7 +41,7 @@ def new_document(content: JsonObject, field: str, *, close: bool, violations: Vi
         return None
     document, additions = closed(content) if close else (content, ())
     text = encode_json(document)
-    # Most refer to none, and looking for references takes as long as all the rest.
+    # Most have no references, and the search takes as long as everything else.
     references = _stored_references(document) if STORED_SCHEME in text else {}
     return NewDocument(field=field, document=document, text=text, additions=additions, references=references)
 
@@ -49,19 +49,17 @@ def new_document(content: JsonObject, field: str, *, close: bool, violations: Vi
 def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
     found = References(document)
     pointers: dict[SchemaVersionRef, str] = {}
-    for place in found.locations.values():
-        for keyword, uri in references_of(place.schema):
-            target = found.resolve(place, uri)
+    for location in found.locations.values():
+        for keyword, uri in references_of(location.schema):
+            target = found.resolve(location, uri)
             if target.stored:
-                pointers.setdefault(target.stored, f"{place.pointer}/{keyword}")
+                pointers.setdefault(target.stored, f"{location.pointer}/{keyword}")
     return pointers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaVersion:
-    """A version of a schema. document is JSON text, None where it was not asked for; revision is 0 before its
-    commit.
-    """
+    """A version of a schema. document: JSON text, None if not requested; revision: 0 before its commit."""
 
     schema: str
     version: int
@@ -74,7 +72,7 @@ class SchemaVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFaults:
-    """A configuration that does not satisfy a schema, and why."""
+    """A configuration that violates a schema, with its faults."""
 
     id: str
     application: str
@@ -88,8 +86,8 @@ class ConfigurationFaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedCheck:
-    """What a document makes of the configurations that are pinned to its schema, as of a revision: the first
-    MAX_OFFENDERS that it refuses, in the order of application and name, how many it refuses, and how many there are.
+    """The check of a document against the configurations pinned to its schema, as of a revision. offenders: the first
+    MAX_OFFENDERS that violate it, by application and name.
     """
 
     offenders: tuple[ConfigurationFaults, ...]
@@ -100,8 +98,8 @@ class PinnedCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaVersionCheck:
-    """What a new version of a schema would do. incompatibilities: where the documents alone do not show that whatever
-    satisfies the newest version satisfies this one.
+    """The effects of a new version of a schema. incompatibilities: where the documents alone do not prove that every
+    config valid by the newest version is valid by this one.
     """
 
     pinned: PinnedCheck
@@ -111,7 +109,7 @@ class SchemaVersionCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedSchema:
-    """A schema as it comes from outside."""
+    """A schema to import."""
 
     name: str
     comments: str
@@ -119,7 +117,7 @@ class ImportedSchema:
 
 
 class ImportOutcome(StrEnum):
-    """What became of an imported schema."""
+    """The outcome for an imported schema."""
 
     CREATED = "CREATED"
     VERSION_CREATED = "VERSION_CREATED"
@@ -128,7 +126,7 @@ class ImportOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaImport:
-    """What became of an imported schema, and which version has its document."""
+    """An imported schema: the outcome, and the version that has its document."""
 
     name: str
     outcome: ImportOutcome
@@ -138,7 +136,7 @@ class SchemaImport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaImports:
-    """What became of all, and the commit that changed something; 0: nothing changed, or not yet."""
+    """The outcomes of an import. revision: that of the commit; 0 if nothing changed, or before the commit."""
 
     imports: tuple[SchemaImport, ...]
     revision: int

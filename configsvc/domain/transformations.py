@@ -1,4 +1,4 @@
-"""What a migration does to a config: nothing, a JSON Patch (RFC 6902) or a JSON merge patch (RFC 7396)."""
+"""Transformations of a config by a migration: none, JSON Patch (RFC 6902) or JSON merge patch (RFC 7396)."""
 
 import json
 
@@ -21,7 +21,7 @@ MAX_PATCH_OPERATIONS = 1000
 
 
 def checked_json_patch(patch: list[JsonValue], field: str, violations: Violations) -> list[JsonObject]:
-    """The operations of a patch; adds a fault if it is not a JSON Patch, or has too many."""
+    """Return the operations of a patch; add a fault if it is not a JSON Patch, or has too many."""
     if len(patch) > MAX_PATCH_OPERATIONS:
         violations.add(field, f"has {len(patch)} operations: at most {MAX_PATCH_OPERATIONS} are allowed")
     for index, operation in enumerate(patch):
@@ -42,7 +42,7 @@ def _fault_of_operation(operation: JsonValue) -> str | None:
 
 
 def transformed(config: JsonObject, *, json_patch: str | None, merge: JsonObject | None) -> JsonObject:
-    """The config after a patch, which is JSON text, or a merge patch, or as it is. Raises InvalidRequestError."""
+    """Return the config after a JSON Patch (as JSON text) or a merge patch, if any. Raises InvalidRequestError."""
     violations = Violations()
     if json_patch is not None:
         config = _patched(config, json.loads(json_patch))
@@ -61,8 +61,8 @@ def _patched(config: JsonObject, operations: list[JsonObject]) -> JsonObject:
         except (JsonPatchException, JsonPointerException, TypeError) as error:
             raise _failed(index, "cannot be applied: a test fails, or a path leads nowhere") from error
         if not isinstance(patched, dict):
-            raise _failed(index, "makes config something else than an object")
-        # Copies of copies double with each operation.
+            raise _failed(index, "turns config into something other than an object")
+        # Repeated copies double the size with each operation.
         if operation["op"] == "copy" and len(encode_json(patched)) > MAX_CONTENT_BYTES:
             raise _failed(index, f"makes config larger than {MAX_CONTENT_BYTES} bytes")
         config = patched
@@ -70,7 +70,7 @@ def _patched(config: JsonObject, operations: list[JsonObject]) -> JsonObject:
 
 
 def _applied(config: JsonObject, operation: JsonObject) -> JsonValue:
-    # For the library, true is 1.
+    # The library takes true for 1.
     if operation["op"] == "test":
         if not same_json(resolve_pointer(config, str(operation["path"])), operation["value"]):
             raise JsonPatchConflict

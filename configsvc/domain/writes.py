@@ -1,4 +1,4 @@
-"""What callers ask to be written to configurations, and what it makes of one."""
+"""Writes of configurations as callers ask for them, and the rules for applying one."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ from configsvc.domain.models import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
-    """A new configuration of an application, or with its id one that is there again."""
+    """A new configuration of an application; with an id, a deleted one that is restored."""
 
     application: ApplicationRef
     name: str
@@ -36,7 +36,7 @@ class Creation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """New values for a configuration. expected_version 0: whatever its version is."""
+    """New values for a configuration. expected_version 0: any."""
 
     ref: ConfigurationRef
     values: ConfigurationUpdate
@@ -49,7 +49,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """The end of a configuration. expected_version 0: whatever its version is."""
+    """The deletion of a configuration. expected_version 0: any."""
 
     ref: ConfigurationRef
     expected_version: int
@@ -61,8 +61,8 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """An earlier state of a configuration, which may be deleted. version 0: of a deleted one, the last before its
-    deletion. expected_version 0: whatever its version is.
+    """A return to an earlier version of a configuration, which may be deleted. version 0: the last one before the
+    deletion. expected_version 0: any.
     """
 
     ref: ConfigurationRef
@@ -79,7 +79,7 @@ ConfigurationWrite = Creation | Update | Deletion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
-    """A configuration that is created, or gives its values to the one that has the key."""
+    """A creation, or an update of the configuration that has the key."""
 
     key: KeyRef
     comments: str
@@ -88,7 +88,7 @@ class Upsert:
     context: WriteContext
 
     def as_creation(self) -> Creation:
-        """For a key that nothing has."""
+        """Return the creation, for a key that is free."""
         return Creation(
             application=NameRef(name=self.key.application),
             name=self.key.name,
@@ -99,21 +99,21 @@ class Upsert:
         )
 
     def as_update(self) -> Update:
-        """For the configuration that has the key."""
+        """Return the update of the configuration that has the key."""
         values = ConfigurationUpdate(
             name=None, comments=self.comments, config=self.config, merge_patch=None, schema=self.schema or Unpinned()
         )
         return Update(ref=self.key, values=values, expected_version=0, context=self.context)
 
 
-JointWrite = ConfigurationWrite | Upsert
-AnyWrite = JointWrite | Rollback
+BatchWrite = ConfigurationWrite | Upsert
+AnyWrite = BatchWrite | Rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A configuration as it is to be written, and on whose behalf. config_text: its new config as JSON text; None: as
-    it is stored, which may be more exact.
+    """A configuration to write, and the caller's context. config_text: the new config as JSON text; None: keep the
+    stored text, which may be more exact.
     """
 
     configuration: Configuration
@@ -123,7 +123,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """An application that keeps its name until the end of the transaction."""
+    """An application, locked against renaming and deletion until the end of the transaction."""
 
     id: str
     name: str
@@ -131,7 +131,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedSchema:
-    """A schema that, until the end of the transaction, is not deleted and moves nobody to another version."""
+    """A schema, locked until the end of the transaction: no deletion, and no move of its configurations."""
 
     id: str
     name: str
@@ -139,33 +139,33 @@ class PinnedSchema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """Another transaction is changing the configuration, its application or its schema. application_id is that of the
-    first two, where it is sure.
+class LockedElsewhere:
+    """Another transaction has locked the configuration, its application or its schema. application_id: that of the
+    first two, if known for sure.
     """
 
     application_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Postponed:
-    """Another write of the batch is about the same configuration or has the same request_id, or the batch is full."""
+class RetryNextGroup:
+    """Another write of the group has the same configuration or request_id, or the group is full."""
 
 
-class MovedError(Exception):
-    """What was found has changed before it was locked, or a name was taken that was free: look again."""
+class ChangedBeforeLockError(Exception):
+    """What was found changed before it was locked, or a free name was taken: start again."""
 
 
 def check_version(expected: int, current: int) -> None:
-    """Raises VersionMismatchError if a version is expected, and not the current one."""
+    """Raise VersionMismatchError if a version is expected, and not the current one."""
     if expected and expected != current:
         raise VersionMismatchError(expected=expected, current=current)
 
 
 def pin_to_check(
-    write: ConfigurationWrite, found: Owner | Configuration | Held | Postponed | None
+    write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RetryNextGroup | None
 ) -> SchemaVersionRef | None:
-    """The schema version that the config must satisfy after the write; None if there is none, or nothing to check."""
+    """Return the schema version that the config must satisfy after the write; None if there is nothing to check."""
     if isinstance(write, Creation):
         return write.schema
     if isinstance(write, Deletion):
@@ -179,7 +179,7 @@ def pin_to_check(
 
 
 def resolved(pin: SchemaVersionRef, schema: PinnedSchema | None) -> PinnedVersion:
-    """The version that a pin names, of the schema that has its name. Raises ResourceNotFoundError."""
+    """Return the version of the schema that a pin names. Raises ResourceNotFoundError."""
     if schema is None:
         raise ResourceNotFoundError("schema", pin.schema)
     if pin.version > schema.latest_version:
@@ -189,10 +189,10 @@ def resolved(pin: SchemaVersionRef, schema: PinnedSchema | None) -> PinnedVersio
 
 
 def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVersionRef | None) -> Configuration | None:
-    """The configuration with the new values, pinned to pin if they have a schema; None if they are those that it has,
-    as far as can be told: the current config is only needed for a merge patch.
+    """Return the configuration with the new values, pinned to pin if they have a schema; None if nothing changes.
 
-    Raises InvalidRequestError if a merge patch makes it larger or deeper than it may be.
+    The current config may be None, except for a merge patch; then a new one counts as a change. Raises
+    InvalidRequestError if a merge patch makes the config too large or too deep.
     """
     name = current.name if values.name is None else values.name
     comments = current.comments if values.comments is None else values.comments

@@ -1,1 +1,1 @@
-"""Long-running operations: how they begin, wait their turn, run and end."""
+"""Long-running operations: staged, queued, run and ended."""

@@ -1,4 +1,4 @@
-"""Staged items against the schemas that they are to be pinned to, in another process."""
+"""Validate staged items against the schemas that they pin to, in another process."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ _TOO_LARGE = ItemFault(field="schema", keyword="", message="refers to too many v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
-    """Why nothing can be pinned to a version."""
+    """The error for items that pin to an unusable version."""
 
     error: ItemError
     faults: tuple[ItemFault, ...] = ()
 
 
 async def check_slice(
-    database: Database, pool: ProcessPool, operation_id: str, places: Slice
+    database: Database, pool: ProcessPool, operation_id: str, span: Slice
 ) -> Mapping[str, PinnedSchema]:
-    """Notes of the waiting items of a slice which ones violate their schemas; the schemas, as they were meanwhile."""
+    """Fail the waiting items of a slice that violate their schemas; return the schemas as they were meanwhile."""
     async with database.operation() as connection:
-        items = await operations.pinned(connection, operation_id, places)
+        items = await operations.pinned(connection, operation_id, span)
         schemas = await schema_locks.look(connection, {item.schema.schema for item in items})
     by_version: defaultdict[SchemaVersionRef, list[WaitingItem]] = defaultdict(list)
     for item in items:
-        by_version[_resolved(item.schema, schemas)].append(item)
+        by_version[_resolve(item.schema, schemas)].append(item)
     failed: list[Outcome] = []
     for ref, group in by_version.items():
         failed += await _faults_of_group(database, pool, ref, schemas, group)
@@ -44,7 +44,7 @@ async def check_slice(
     return schemas
 
 
-def _resolved(ref: SchemaVersionRef, schemas: Mapping[str, PinnedSchema]) -> SchemaVersionRef:
+def _resolve(ref: SchemaVersionRef, schemas: Mapping[str, PinnedSchema]) -> SchemaVersionRef:
     schema = schemas.get(ref.schema)
     return SchemaVersionRef(schema=ref.schema, version=ref.version or (schema.latest_version if schema else 0))
 
@@ -72,7 +72,7 @@ async def _faults_of_group(
 
 
 async def load_documents(connection: Connection, version: PinnedVersion) -> VersionDocuments | Unusable:
-    """The document of a version, with all that it refers to."""
+    """Return the document of a version, with everything that it refers to."""
     found = await schema_locks.documents(
         connection, [version.ref], limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT
     )

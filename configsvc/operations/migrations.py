@@ -1,12 +1,11 @@
-"""Migrations: configurations moved from one version of their schema to another, their contents transformed."""
+"""Migrations: move configurations to another version of their schema, and transform their contents."""
 
-from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
+from configsvc.domain.errors import ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import ApplicationRef, PinnedVersion, SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
@@ -17,11 +16,11 @@ from configsvc.domain.operations import (
     OperationKind,
     OperationState,
     Outcome,
-    progress_of,
 )
 from configsvc.domain.scope import Scope
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
+from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
 from configsvc.storage import configuration_migrations as moves
@@ -30,19 +29,17 @@ from configsvc.storage.operations import Run, Slice
 from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.writes.transactions import Writes, transaction
 
-SLICE_ITEMS = 500
-SLICE_BYTES = 4 * 1024 * 1024
-# How often others may change what is being moved before it is given up.
+# Attempts when others change what is being moved.
 ATTEMPTS = 10
 
 
 class ChangedMeanwhileError(Exception):
-    """A configuration is not what it was when its move was prepared."""
+    """A configuration changed since its move was prepared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """One migration that is being carried out."""
+class MigrationJob:
+    """A migration that is running."""
 
     operation: BulkOperation
     run: Run
@@ -51,7 +48,7 @@ class Migration:
 
 
 class ConfigurationMigrations:
-    """Moves configurations to another version of their schema."""
+    """Migrations of configurations to another version of their schema."""
 
     def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
@@ -61,7 +58,7 @@ class ConfigurationMigrations:
     async def start(
         self, settings: MigrationSettings, application: ApplicationRef | None, context: WriteContext
     ) -> BulkOperation:
-        """Lets the operation begin. Version 0 to move to is the newest.
+        """Submit a migration. Target version 0 is the newest.
 
         Raises ResourceNotFoundError, RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
         """
@@ -74,19 +71,20 @@ class ConfigurationMigrations:
         await staging.begin(asdict(replace(settings, to=to, application_id=application_id)), context)
         return await staging.submit(context)
 
-    async def carry(self, operation: BulkOperation, run: Run) -> None:
-        """Carries a migration out to its end. Raises WriteConflictError, WriteTooLargeError, DatabaseUnavailableError,
-        DatabaseBusyError or RunLostError.
-        """
-        one = await self._prepared(operation, run)
-        if one.settings.validate_only:
-            await self._show(one)
-        elif one.settings.valid_only:
-            await self._move_by_slices(one)
-        else:
-            await self._move_as_one(one)
+    async def execute(self, operation: BulkOperation, run: Run) -> None:
+        """Run a migration to its end.
 
-    async def _prepared(self, operation: BulkOperation, run: Run) -> Migration:
+        Raises WriteConflictError, WriteTooLargeError, DatabaseUnavailableError, DatabaseBusyError or RunLostError.
+        """
+        job = await self._prepare(operation, run)
+        if job.settings.validate_only:
+            await self._dry_run(job)
+        elif job.settings.valid_only:
+            await self._move_by_slices(job)
+        else:
+            await self._move_atomically(job)
+
+    async def _prepare(self, operation: BulkOperation, run: Run) -> MigrationJob:
         settings = _settings(operation)
         async with self._database.operation() as connection, transaction(connection):
             if not operation.total:
@@ -101,115 +99,87 @@ class ConfigurationMigrations:
             documents = await load_documents(connection, version)
         if isinstance(documents, Unusable):
             raise WriteConflictError
-        return Migration(operation=operation, run=run, settings=settings, documents=documents)
+        return MigrationJob(operation=operation, run=run, settings=settings, documents=documents)
 
-    async def _slices(self, one: Migration) -> AsyncGenerator[Slice]:
-        after = -1
-        while True:
-            async with self._database.operation() as connection:
-                places = await _next_slice(connection, one, after)
-            if places is None:
-                return
-            yield places
-            after = places.last
-
-    async def _check(self, one: Migration, places: Slice) -> None:
-        """Transforms what waits in a slice, and holds it against the schema."""
+    async def _check(self, job: MigrationJob, span: Slice) -> None:
+        """Transform the waiting items of a slice, and validate them against the schema."""
         async with self._database.operation() as connection:
-            items = await moves.unchecked(connection, one.operation.id, places)
-        transformation = _transformation(one.settings)
+            items = await moves.unchecked(connection, job.operation.id, span)
+        transformation = _transformation(job.settings)
         found = await self._pool.call(
-            transformed_configs, one.documents, transformation, [item.before for item in items]
+            transformed_configs, job.documents, transformation, [item.before for item in items]
         )
         checked = [
-            _checked(one.settings, item.place, transformed) for item, transformed in zip(items, found, strict=True)
+            _checked(job.settings, item.place, transformed) for item, transformed in zip(items, found, strict=True)
         ]
         if checked:
             async with self._database.operation() as connection:
-                await moves.note_checked(connection, one.operation.id, checked, dry_run=one.settings.validate_only)
+                await moves.note_checked(connection, job.operation.id, checked, dry_run=job.settings.validate_only)
 
-    async def _show(self, one: Migration) -> None:
-        async for places in self._slices(one):
-            await self._check(one, places)
+    async def _dry_run(self, job: MigrationJob) -> None:
+        async for span in slices(self._database, job.operation):
+            await self._check(job, span)
             async with self._database.operation() as connection, transaction(connection):
-                await moves.end_dry_run(connection, one.operation.id, places)
-                await operations.recount(connection, one.run)
-        await self._finish(one, OperationState.SUCCEEDED)
+                await moves.end_dry_run(connection, job.operation.id, span)
+                await operations.recount(connection, job.run)
+        await finish(self._database, job.run, OperationState.SUCCEEDED)
 
-    async def _move_by_slices(self, one: Migration) -> None:
-        async for places in self._slices(one):
-            await self._move_slice(one, places)
-        await self._finish(one, OperationState.SUCCEEDED)
+    async def _move_by_slices(self, job: MigrationJob) -> None:
+        async for span in slices(self._database, job.operation):
+            await self._move_slice(job, span)
+        await finish(self._database, job.run, OperationState.SUCCEEDED)
 
-    async def _move_slice(self, one: Migration, places: Slice) -> None:
+    async def _move_slice(self, job: MigrationJob, span: Slice) -> None:
         for _ in range(ATTEMPTS):
-            await self._check(one, places)
+            await self._check(job, span)
             try:
                 async with self._database.operation() as connection, transaction(connection):
-                    await _move(connection, one, places)
-                    await operations.recount(connection, one.run)
+                    await _move(connection, job, span)
+                    await operations.recount(connection, job.run)
             except (ChangedMeanwhileError, WriteConflictError):
-                await self._restage(one)
+                await self._restage(job)
             else:
                 return
         raise WriteConflictError
 
-    async def _move_as_one(self, one: Migration) -> None:
+    async def _move_atomically(self, job: MigrationJob) -> None:
         for _ in range(ATTEMPTS):
-            async for places in self._slices(one):
-                await self._check(one, places)
+            async for span in slices(self._database, job.operation):
+                await self._check(job, span)
             async with self._database.operation() as connection:
-                failed = await operations.recount(connection, one.run)
+                failed = await operations.recount(connection, job.run)
             if failed:
-                await self._finish(one, OperationState.FAILED, Failure.ITEMS_FAILED)
+                await finish(self._database, job.run, OperationState.FAILED, Failure.ITEMS_FAILED)
                 return
             try:
-                await self._commit_all(one)
+                await self._commit_all(job)
             except (ChangedMeanwhileError, WriteConflictError):
-                await self._restage(one)
+                await self._restage(job)
             else:
                 return
         raise WriteConflictError
 
-    async def _commit_all(self, one: Migration) -> None:
+    async def _commit_all(self, job: MigrationJob) -> None:
         async with self._database.operation() as connection, transaction(connection):
-            after = -1
-            while places := await _next_slice(connection, one, after):
-                moved = await _move(connection, one, places)
-                after = places.last
-                # What is shown meanwhile is not worth beginning anew for: the count is made again below.
-                with suppress(DatabaseBusyError, WriteConflictError):
-                    async with self._database.write() as other:
-                        await operations.advance(other, one.run, progress_of(moved))
-            await operations.recount(connection, one.run)
-            await operations.finish(connection, one.run, OperationState.SUCCEEDED)
+            await write_all(self._database, connection, job.operation, job.run, partial(_move, connection, job))
+            await operations.recount(connection, job.run)
+            await operations.finish(connection, job.run, OperationState.SUCCEEDED)
 
-    async def _restage(self, one: Migration) -> None:
+    async def _restage(self, job: MigrationJob) -> None:
         async with self._database.operation() as connection, transaction(connection):
-            await moves.restage(connection, one.operation.id, one.settings)
-            await operations.recount(connection, one.run)
-
-    async def _finish(self, one: Migration, state: OperationState, failure: Failure | None = None) -> None:
-        async with self._database.operation() as connection, transaction(connection):
-            await operations.recount(connection, one.run)
-            await operations.finish(connection, one.run, state, failure)
+            await moves.restage(connection, job.operation.id, job.settings)
+            await operations.recount(connection, job.run)
 
 
-async def _move(connection: Connection, one: Migration, places: Slice) -> list[Outcome]:
-    held = await schema_locks.share_or_wait(connection, [one.settings.to.schema])
-    version = one.documents.version
-    schema = held.get(version.ref.schema)
-    # One that was deleted and made again has other documents.
+async def _move(connection: Connection, job: MigrationJob, span: Slice) -> list[Outcome]:
+    locked = await schema_locks.share_or_wait(connection, [job.settings.to.schema])
+    version = job.documents.version
+    schema = locked.get(version.ref.schema)
+    # A schema that was deleted and created again has other documents.
     is_same = schema is not None and schema.id == version.schema_id
-    if not is_same or not await moves.lock(connection, one.operation.id, places):
+    if not is_same or not await moves.lock(connection, job.operation.id, span):
         raise ChangedMeanwhileError
-    return await moves.move(connection, one.operation, places)
-
-
-async def _next_slice(connection: Connection, one: Migration, after: int) -> Slice | None:
-    return await operations.next_slice(
-        connection, one.operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
-    )
+    return await moves.move(connection, job.operation, span)
 
 
 def _checked(settings: MigrationSettings, place: int, found: Transformed) -> moves.CheckedItem:
@@ -239,7 +209,7 @@ def _settings(operation: BulkOperation) -> MigrationSettings:
 
 
 async def _existing(connection: Connection, ref: SchemaVersionRef) -> SchemaVersionRef:
-    """The version, with its number. Raises ResourceNotFoundError."""
+    """Return the version with its number resolved. Raises ResourceNotFoundError."""
     schemas = await schema_locks.look(connection, [ref.schema])
     if ref.schema not in schemas:
         raise ResourceNotFoundError("schema", ref.schema)

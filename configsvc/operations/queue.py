@@ -1,36 +1,36 @@
-"""Which operations are carried out next: a few of each caller, so that the many of one keep nobody waiting."""
+"""The queue of operations: a few of each caller run at once, so that one caller cannot delay the others."""
 
 from configsvc.domain.access import ANONYMOUS
 from configsvc.domain.errors import RateLimitedError
 from configsvc.storage import jobs, operations
 from configsvc.storage.database import Connection
 
-# In all processes together: even a single one has a place left for others.
+# In all processes together: even a single process has a slot left for other callers.
 AT_ONCE = 2
 UNENDED_LIMIT = 100
 RETRY_SECONDS = 10.0
 
 
 async def add(connection: Connection, actor: str) -> None:
-    """Lets an operation that was submitted in this transaction begin, as soon as it is its turn among the actor's.
+    """Queue the operation that this transaction submits, behind others of the actor.
 
-    Raises RateLimitedError if too many of them have not ended.
+    Raises RateLimitedError if the actor has too many unfinished operations.
     """
     await operations.lock_queue_of(connection, actor)
-    if _is_told_apart(actor) and await operations.count_unended(connection, actor) > UNENDED_LIMIT:
+    if _is_known(actor) and await operations.count_unended(connection, actor) > UNENDED_LIMIT:
         text = f"{UNENDED_LIMIT} operations of the caller have not ended: wait for some, or cancel them"
         raise RateLimitedError(text, retry_seconds=RETRY_SECONDS)
     await enqueue_due(connection, actor)
 
 
 async def enqueue_due(connection: Connection, actor: str) -> list[str]:
-    """Lets those of the actor's operations begin whose turn it is, within a transaction; their ids."""
+    """Enqueue jobs for the actor's next operations, within a transaction; return their ids."""
     await operations.lock_queue_of(connection, actor)
-    due = await operations.due(connection, actor, at_once=AT_ONCE if _is_told_apart(actor) else None)
+    due = await operations.due(connection, actor, at_once=AT_ONCE if _is_known(actor) else None)
     if due:
         await jobs.enqueue(connection, due)
     return due
 
 
-def _is_told_apart(actor: str) -> bool:
+def _is_known(actor: str) -> bool:
     return actor != ANONYMOUS.principal

@@ -1,4 +1,4 @@
-"""What callers do with long-running operations."""
+"""Long-running operations for callers: get, list, cancel, delete, wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,15 +18,17 @@ from configsvc.storage import operations
 from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
 
-# Each looks at the table now and then.
+# Each polls the table.
 WAITERS_LIMIT = 100
 WAIT_FIRST_SECONDS = 0.05
 WAIT_LAST_SECONDS = 1.0
 
 
 class Operations:
-    """Every method raises DatabaseUnavailableError or DatabaseBusyError. owner is the actor whose operations are there;
-    None: all are. Those that name an operation raise ResourceNotFoundError, or PermissionDeniedError with an owner.
+    """Long-running operations. Every method raises DatabaseUnavailableError or DatabaseBusyError.
+
+    owner is the actor whose operations are visible; None: all are. Methods that name an operation raise
+    ResourceNotFoundError, or PermissionDeniedError with an owner.
     """
 
     def __init__(self, database: Database) -> None:
@@ -35,11 +37,11 @@ class Operations:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Answers those who wait: the server is about to stop."""
+        """End all calls of wait: the server is stopping."""
         self._stopping.set()
 
     async def get(self, operation_id: str, owner: str | None) -> BulkOperation:
-        """The operation as it is now."""
+        """Return the operation as it is now."""
         async with self._database.read() as connection:
             operation = await operations.get(connection, operation_id)
         if operation is None or owner not in {None, operation.actor}:
@@ -47,7 +49,7 @@ class Operations:
         return operation
 
     async def page(self, owner: str | None, *, after: str | None, limit: int) -> tuple[BulkOperation, ...]:
-        """Operations, newest first, that come after the one named."""
+        """Return operations, newest first, after the one with the id."""
         async with self._database.read() as connection:
             return tuple(await operations.page(connection, owner, after=after, limit=limit))
 
@@ -65,13 +67,13 @@ class Operations:
             )
 
     async def cancel(self, operation_id: str, owner: str | None) -> None:
-        """Tells it to end; one that has ended stays as it is."""
+        """Cancel the operation, unless it has ended."""
         await self.get(operation_id, owner)
         async with self._database.write() as connection:
             await operations.cancel(connection, operation_id)
 
     async def delete(self, operation_id: str, owner: str | None) -> None:
-        """Forgets one that has ended. Raises OperationRunningError."""
+        """Delete an operation that has ended. Raises OperationRunningError."""
         await self.get(operation_id, owner)
         async with self._database.write() as connection, transaction(connection):
             state = await operations.lock(connection, operation_id)
@@ -84,9 +86,9 @@ class Operations:
     async def wait(
         self, operation_id: str, owner: str | None, check: Callable[[], None], *, limit_seconds: float
     ) -> BulkOperation:
-        """The operation when it has ended or, at the limit, as it is then. check is asked before each look at it.
+        """Return the operation once it has ended, or as it is after limit_seconds; call check before each poll.
 
-        Raises DatabaseBusyError where too many wait, and what check raises.
+        Raises DatabaseBusyError if too many calls wait, and what check raises.
         """
         if self._waiters >= WAITERS_LIMIT:
             raise DatabaseBusyError

@@ -1,1 +1,1 @@
-"""What callers do with schemas and their versions."""
+"""Schemas, their versions, and the configurations pinned to them."""

@@ -1,4 +1,4 @@
-"""How many schemas come in at once: all in one commit or none, and nothing a second time."""
+"""Imports of schemas: all in one commit or none; a repeated import changes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,100 +10,108 @@ from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import WriteConflictError
 from configsvc.domain.models import Schema, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportedSchema, NewDocument, SchemaImports
-from configsvc.schemas.linking import linked
-from configsvc.schemas.pinned import Snapshots
-from configsvc.schemas.versions import Passed, check_changed, passed_by_pinned
+from configsvc.schemas.linking import link
+from configsvc.schemas.pinned import SnapshotReads
+from configsvc.schemas.versions import Prechecked, precheck, recheck
 from configsvc.storage import idempotency, log, pinned_configurations, schema_versions, schemas
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import Newest, NewVersion
 from configsvc.writes.transactions import Writes
 
-# Two imports at once would want the same schemas more often than not.
-TURN = "import of schemas"
-# What a call that is repeated finds in place of the id of a resource: whose place the version takes.
+# One queue for all imports: they usually have schemas in common.
+SUBJECT = "import of schemas"
+# Stored with the request_id instead of a resource's id, where the version is a commit's id or a revision.
 _COMMIT, _REVISION = "commit", "revision"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the import will make of what is there: the versions that are new, and of the schemas that have others
-    already, those of which the pinned configurations have passed.
-    """
+class ImportPlan:
+    """The versions that the import will create, and the prechecks of existing schemas that get one."""
 
-    made: Mapping[SchemaVersionRef, NewDocument]
-    passed: Mapping[str, Passed]
+    new_versions: Mapping[SchemaVersionRef, NewDocument]
+    prechecked: Mapping[str, Prechecked]
 
 
 class SchemaImporter:
-    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
+    """Imports of many schemas."""
+
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
         self._snapshots = snapshots
 
     async def run(self, imported: Sequence[ImportedSchema], *, strict: bool, context: WriteContext) -> SchemaImports:
-        """Creates schemas with different names, or versions of those that exist, unless the newest has the document.
+        """Create schemas, or new versions of existing ones unless the newest has the document. Names are unique.
 
         Raises InvalidRequestError, SchemaVersionRefusedError, WriteConflictError, WriteTooLargeError,
         RequestIdReusedError, DatabaseUnavailableError or DatabaseBusyError.
         """
         documents = {schema.name: schema.new for schema in imported}
-        plan = await self._prepared(documents, context, strict=strict)
+        plan = await self._prepare(documents, context, strict=strict)
 
         async def change(connection: Connection) -> Written:
             current = await schemas.lock_named(connection, list(documents))
             newest = await schema_versions.newest(connection, documents)
-            made = _made(documents, newest)
-            if not made:
+            new_versions = _new_versions(documents, newest)
+            if not new_versions:
                 return Written(resource_id=_REVISION, version=await log.head(connection))
-            if plan is None or made.keys() != plan.made.keys():
+            if plan is None or new_versions.keys() != plan.new_versions.keys():
                 raise WriteConflictError
-            changed = [current[ref.schema] for ref in made if ref.schema in current]
+            changed = [current[ref.schema] for ref in new_versions if ref.schema in current]
             if strict and changed:
-                await check_changed(connection, changed, plan.passed, self._snapshots.checks)
+                await recheck(connection, changed, plan.prechecked, self._snapshots.checks)
             await _write(
-                connection, [schema for schema in imported if schema.name not in current], changed, made, context
+                connection,
+                [schema for schema in imported if schema.name not in current],
+                changed,
+                new_versions,
+                context,
             )
             if strict and changed:
-                await pinned_configurations.move(connection, [ref for ref in made if ref.schema in current], context)
+                await pinned_configurations.move(
+                    connection, [ref for ref in new_versions if ref.schema in current], context
+                )
             return Written(resource_id=_COMMIT, version=await schema_versions.commit_id(connection))
 
-        done = await self._writes.run_once(context, TURN, change, partial(_load, documents))
+        done = await self._writes.run_once(context, SUBJECT, change, partial(_load, documents))
         self._reads.require(done.revision)
         return done
 
-    async def _prepared(
+    async def _prepare(
         self, documents: Mapping[str, NewDocument], context: WriteContext, *, strict: bool
-    ) -> Plan | None:
-        """Does what takes long before anything is locked; None if the call was made before."""
+    ) -> ImportPlan | None:
+        """Do the slow part before anything is locked; return None if an earlier call did the import."""
         async with self._database.read() as connection:
             if await idempotency.is_done(connection, context):
                 return None
             newest = await schema_versions.newest(connection, documents)
-            made = _made(documents, newest)
-            found = await linked(connection, list(made.values()), made) if made else []
-        passed: dict[str, Passed] = {}
+            new_versions = _new_versions(documents, newest)
+            found = await link(connection, list(new_versions.values()), new_versions) if new_versions else []
+        prechecked: dict[str, Prechecked] = {}
         if strict:
-            changed = {ref.schema: one for ref, one in zip(made, found, strict=True) if ref.schema in newest}
-            passed = await passed_by_pinned(self._snapshots, changed)
-        return Plan(made=made, passed=passed)
+            changed = {ref.schema: one for ref, one in zip(new_versions, found, strict=True) if ref.schema in newest}
+            prechecked = await precheck(self._snapshots, changed)
+        return ImportPlan(new_versions=new_versions, prechecked=prechecked)
 
 
-def _made(documents: Mapping[str, NewDocument], newest: Mapping[str, Newest]) -> dict[SchemaVersionRef, NewDocument]:
-    """The versions that are new, with their documents."""
-    made: dict[SchemaVersionRef, NewDocument] = {}
+def _new_versions(
+    documents: Mapping[str, NewDocument], newest: Mapping[str, Newest]
+) -> dict[SchemaVersionRef, NewDocument]:
+    """Return the versions to create, with their documents."""
+    new_versions: dict[SchemaVersionRef, NewDocument] = {}
     for name, new in documents.items():
         before = newest.get(name)
         if before is None or not before.is_same:
-            made[SchemaVersionRef(schema=name, version=before.latest_version + 1 if before else 1)] = new
-    return made
+            new_versions[SchemaVersionRef(schema=name, version=before.latest_version + 1 if before else 1)] = new
+    return new_versions
 
 
 async def _write(
     connection: Connection,
     created: Sequence[ImportedSchema],
     changed: Iterable[Schema],
-    made: Mapping[SchemaVersionRef, NewDocument],
+    new_versions: Mapping[SchemaVersionRef, NewDocument],
     context: WriteContext,
 ) -> None:
     ids = {schema.name: schema.id for schema in changed}
@@ -115,7 +123,7 @@ async def _write(
         if len(inserted) < len(new):
             raise WriteConflictError
         ids |= {name: schema_id for schema_id, name, _ in new}
-    versions = [NewVersion(schema_id=ids[ref.schema], ref=ref, new=document) for ref, document in made.items()]
+    versions = [NewVersion(schema_id=ids[ref.schema], ref=ref, new=document) for ref, document in new_versions.items()]
     await schema_versions.insert(connection, versions, context)
 
 

@@ -1,4 +1,4 @@
-"""New documents held against the configurations that are pinned to their schema, however many there are."""
+"""Check new documents against the configurations that are pinned to their schema, however many there are."""
 
 import asyncio
 import json
@@ -11,26 +11,26 @@ from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults,
 from configsvc.storage import log, pinned_configurations
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.pinned_configurations import PinnedConfiguration
-from configsvc.validation.checks import Check, ContentChecks, check_of
-from configsvc.validation.compiled import Compiled
+from configsvc.validation.checks import Check, Checks, prepare_check
+from configsvc.validation.compiled import CompiledSchema
 
 SNAPSHOT_LIMIT_SECONDS = 30.0
 
 
-class Snapshots:
-    """Reads that may be long: one at a time in a process, so that they take one connection and one page of memory."""
+class SnapshotReads:
+    """Long reads at one revision: one at a time in a process, so they take one connection and one page of memory."""
 
-    def __init__(self, database: Database, checks: ContentChecks) -> None:
+    def __init__(self, database: Database, checks: Checks) -> None:
         self.checks = checks
         self._database = database
-        self._one = asyncio.Semaphore(1)
+        self._slot = asyncio.Semaphore(1)
 
     @asynccontextmanager
-    async def take(self) -> AsyncGenerator[Connection]:
-        """A connection that shows one revision. Raises DatabaseBusyError or DatabaseUnavailableError."""
+    async def open(self) -> AsyncGenerator[Connection]:
+        """Yield a connection that shows one revision. Raises DatabaseBusyError or DatabaseUnavailableError."""
         try:
             async with asyncio.timeout(SNAPSHOT_LIMIT_SECONDS):
-                await self._one.acquire()
+                await self._slot.acquire()
         except TimeoutError as error:
             raise DatabaseBusyError from error
         try:
@@ -40,19 +40,19 @@ class Snapshots:
             ):
                 yield connection
         finally:
-            self._one.release()
+            self._slot.release()
 
 
 async def check_pinned(
     connection: Connection,
     schema: str,
-    compiled: Compiled,
-    checks: ContentChecks,
+    compiled: CompiledSchema,
+    checks: Checks,
     *,
     after_revision: int | None = None,
 ) -> PinnedCheck:
-    """What the document makes of the configurations that are pinned to the schema, or of those that were changed
-    after the revision. Raises DatabaseBusyError.
+    """Check the configurations that are pinned to the schema, or those that changed after the revision, against a new
+    document. Raises DatabaseBusyError.
     """
     revision = await log.head(connection)
     offenders: list[ConfigurationFaults] = []
@@ -72,16 +72,16 @@ async def check_pinned(
 
 
 def _offenders(
-    compiled: Compiled, page: Sequence[PinnedConfiguration], limit: int
+    compiled: CompiledSchema, page: Sequence[PinnedConfiguration], limit: int
 ) -> tuple[int, list[ConfigurationFaults], list[tuple[PinnedConfiguration, Check]]]:
-    """How many of a page are at fault, and the first of them with their faults, which take much longer to find; and
-    those that may take too long for a thread, which holds Python's lock.
+    """Return the number of violators in a page, the first of them with their faults (which take much longer to find),
+    and the checks that may take too long here: a thread holds Python's lock.
     """
     count = 0
     found: list[ConfigurationFaults] = []
     slow: list[tuple[PinnedConfiguration, Check]] = []
     for one in page:
-        check = check_of(compiled, json.loads(one.config), one.config)
+        check = prepare_check(compiled, json.loads(one.config), one.config)
         if check.may_take_long:
             slow.append((one, check))
         elif not compiled.validator.accepts(check.config):

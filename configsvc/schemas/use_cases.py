@@ -1,4 +1,4 @@
-"""What callers do with schemas."""
+"""Schemas for callers: create, get, list, delete."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from configsvc.domain.requests import NameListing, SchemaVersionListing
 from configsvc.domain.schema_versions import NewDocument, SchemaVersion
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import check_version
-from configsvc.schemas.linking import linked
+from configsvc.schemas.linking import link
 from configsvc.storage import log, schema_versions, schemas
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion, VersionPage
@@ -18,8 +18,8 @@ from configsvc.writes.transactions import Writes
 
 
 class Schemas:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
-    RequestIdReusedError too.
+    """Schemas. Every method raises DatabaseUnavailableError; changes raise WriteConflictError and RequestIdReusedError
+    too.
     """
 
     def __init__(self, database: Database, writes: Writes) -> None:
@@ -27,10 +27,10 @@ class Schemas:
         self._writes = writes
 
     async def create(self, name: str, comments: str, new: NewDocument, context: WriteContext) -> Schema:
-        """Raises ResourceExistsError or InvalidRequestError."""
+        """Create a schema with its first version. Raises ResourceExistsError or InvalidRequestError."""
         if new.references:
             async with self._database.read() as connection:
-                await linked(connection, (new,), {})
+                await link(connection, (new,), {})
 
         async def change(connection: Connection) -> Written:
             schema_id = str(ULID())
@@ -41,10 +41,10 @@ class Schemas:
             await schema_versions.insert(connection, (NewVersion(schema_id=schema_id, ref=ref, new=new),), context)
             return inserted[0]
 
-        return await self._writes.run_once(context, turn(NameRef(name=name)), change, schemas.get_version)
+        return await self._writes.run_once(context, subject_of(NameRef(name=name)), change, schemas.get_version)
 
     async def get(self, ref: SchemaRef, *, min_revision: int) -> Schema:
-        """Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Return a schema. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             schema = await schemas.get(connection, ref)
@@ -53,7 +53,7 @@ class Schemas:
         return schema
 
     async def get_version(self, ref: SchemaRef, version: int, *, min_revision: int) -> SchemaVersion:
-        """The newest version for 0. Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Return a version of a schema, the newest for 0. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             found = await schema_versions.get(connection, ref, version)
@@ -91,29 +91,32 @@ class Schemas:
         return page
 
     async def delete(self, ref: SchemaRef, *, expected_version: int, context: WriteContext) -> int:
-        """The revision of the deletion. Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError."""
+        """Delete a schema, and return the revision.
+
+        Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError.
+        """
 
         async def change(connection: Connection) -> Written:
-            current = await locked(connection, ref, expected_version)
+            current = await lock_schema(connection, ref, expected_version)
             await schemas.close(connection, (current.id,))
             await schemas.check_unused(connection, current.name)
             await log.explain_deletions(connection, {current.id: context})
             return await schemas.delete(connection, current)
 
-        return await self._writes.run_once(context, turn(ref), change, partial(log.revision_of, Kind.SCHEMA))
+        return await self._writes.run_once(context, subject_of(ref), change, partial(log.revision_of, Kind.SCHEMA))
 
 
-def turn(ref: SchemaRef) -> str:
-    """Whose turn a change of the schema waits for; applications may have the same names."""
+def subject_of(ref: SchemaRef) -> str:
+    """Return the subject that changes of a schema queue for; the prefix sets it apart from an application's name."""
     return f"schema {ref}"
 
 
-async def locked(connection: Connection, ref: SchemaRef, expected_version: int) -> Schema:
-    """The schema, which nobody else changes until the end of the transaction.
+async def lock_schema(connection: Connection, ref: SchemaRef, expected_version: int) -> Schema:
+    """Lock a schema until the end of the transaction, and return it.
 
     Raises ResourceNotFoundError or VersionMismatchError.
     """
-    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
+    # After waiting for a schema that was deleted and created again in one transaction, the first try finds nothing.
     current = await schemas.lock(connection, ref) or await schemas.lock(connection, ref)
     if current is None:
         raise ResourceNotFoundError("schema", str(ref))

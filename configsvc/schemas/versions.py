@@ -1,4 +1,8 @@
-"""How a schema gets a new version, and what becomes of the configurations that are pinned to it."""
+"""New versions of schemas, and the configurations that are pinned to them.
+
+A strict version is checked against all pinned configurations before anything is locked (precheck), and against those
+that changed since, under the locks (recheck).
+"""
 
 import asyncio
 import json
@@ -12,29 +16,29 @@ from configsvc.domain.jsonschema.compatibility import incompatibilities
 from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
 from configsvc.domain.writes import check_version
-from configsvc.schemas.linking import Linked, linked
-from configsvc.schemas.pinned import Snapshots, check_pinned
-from configsvc.schemas.use_cases import locked, turn
+from configsvc.schemas.linking import LinkedDocument, link
+from configsvc.schemas.pinned import SnapshotReads, check_pinned
+from configsvc.schemas.use_cases import lock_schema, subject_of
 from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Compiled
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import CompiledSchema
 from configsvc.writes.transactions import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
-    """A document that every configuration satisfied that was pinned to its schema at a revision."""
+class Prechecked:
+    """A document that all configurations satisfied that were pinned to its schema at a revision."""
 
-    compiled: Compiled
+    compiled: CompiledSchema
     revision: int
 
 
 class SchemaVersions:
-    """Every method raises DatabaseUnavailableError or DatabaseBusyError."""
+    """Versions of schemas. Every method raises DatabaseUnavailableError or DatabaseBusyError."""
 
-    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -43,47 +47,47 @@ class SchemaVersions:
     async def create(
         self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected_version: int, context: WriteContext
     ) -> SchemaVersion:
-        """The new version, or the newest if that has this document. With strict, all configurations that are pinned to
-        the schema move to the new one.
+        """Return the new version, or the newest if that has this document. With strict, all configurations that are
+        pinned to the schema move to the new version.
 
         Raises ResourceNotFoundError, VersionMismatchError, InvalidRequestError, SchemaVersionRefusedError,
         WriteConflictError, WriteTooLargeError or RequestIdReusedError.
         """
-        passed = await self._prepared(ref, new, strict=strict, expected_version=expected_version, context=context)
+        prechecked = await self._prepare(ref, new, strict=strict, expected_version=expected_version, context=context)
 
         async def change(connection: Connection) -> Written:
-            current = await locked(connection, ref, expected_version)
+            current = await lock_schema(connection, ref, expected_version)
             newest = await schema_versions.newest(connection, {current.name: new})
             if newest[current.name].is_same:
                 return Written(resource_id=current.id, version=current.version)
             if strict:
-                # Only what was the newest document, or done, a moment ago has not passed.
-                await check_changed(
-                    connection, [current], {current.name: passed} if passed else {}, self._snapshots.checks
+                # There was no precheck if the document was the newest, or the call was done, a moment ago.
+                await recheck(
+                    connection, [current], {current.name: prechecked} if prechecked else {}, self._snapshots.checks
                 )
-            return await _added(connection, current, new, context, strict=strict)
+            return await _add(connection, current, new, context, strict=strict)
 
         load = partial(schema_versions.get_written, new)
-        created = await self._writes.run_once(context, turn(ref), change, load)
+        created = await self._writes.run_once(context, subject_of(ref), change, load)
         if strict:
             self._reads.require(created.revision)
         return created
 
     async def check(self, ref: SchemaRef, new: NewDocument) -> SchemaVersionCheck:
-        """What the new version would do, at one revision. Raises ResourceNotFoundError or InvalidRequestError."""
-        async with self._snapshots.take() as connection:
+        """Return the effects of a new version, at one revision. Raises ResourceNotFoundError or InvalidRequestError."""
+        async with self._snapshots.open() as connection:
             newest = await schema_versions.get(connection, ref, 0)
             if newest is None:
                 raise ResourceNotFoundError("schema", str(ref))
-            (found,) = await linked(connection, (new,), {})
-            compiled = await asyncio.to_thread(found.compiled)
+            (found,) = await link(connection, (new,), {})
+            compiled = await asyncio.to_thread(found.compile)
             check = await check_pinned(connection, newest.schema, compiled, self._snapshots.checks)
-        return await asyncio.to_thread(_compared, newest, new, check)
+        return await asyncio.to_thread(_compare, newest, new, check)
 
-    async def _prepared(
+    async def _prepare(
         self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected_version: int, context: WriteContext
-    ) -> Passed | None:
-        """Does what takes long before anything is locked."""
+    ) -> Prechecked | None:
+        """Do the slow part before anything is locked."""
         async with self._database.read() as connection:
             if await idempotency.is_done(connection, context):
                 return None
@@ -91,48 +95,48 @@ class SchemaVersions:
             if current is None:
                 raise ResourceNotFoundError("schema", str(ref))
             check_version(expected_version, current.version)
-            (found,) = await linked(connection, (new,), {})
+            (found,) = await link(connection, (new,), {})
             newest = await schema_versions.newest(connection, {current.name: new})
         if not strict or current.name not in newest or newest[current.name].is_same:
             return None
-        return (await passed_by_pinned(self._snapshots, {current.name: found}))[current.name]
+        return (await precheck(self._snapshots, {current.name: found}))[current.name]
 
 
-async def passed_by_pinned(snapshots: Snapshots, documents: Mapping[str, Linked]) -> dict[str, Passed]:
-    """Holds the documents against the configurations that are pinned to their schemas.
+async def precheck(snapshots: SnapshotReads, documents: Mapping[str, LinkedDocument]) -> dict[str, Prechecked]:
+    """Check the documents against the configurations that are pinned to their schemas.
 
-    Raises SchemaVersionRefusedError about all that are refused.
+    Raises SchemaVersionRefusedError for all documents that fail.
     """
-    passed: dict[str, Passed] = {}
+    prechecked: dict[str, Prechecked] = {}
     refused: dict[str, PinnedCheck] = {}
     for schema, found in documents.items():
-        compiled = await asyncio.to_thread(found.compiled)
-        async with snapshots.take() as connection:
+        compiled = await asyncio.to_thread(found.compile)
+        async with snapshots.open() as connection:
             check = await check_pinned(connection, schema, compiled, snapshots.checks)
-        passed[schema] = Passed(compiled=compiled, revision=check.revision)
+        prechecked[schema] = Prechecked(compiled=compiled, revision=check.revision)
         refused[schema] = check
     _refuse(refused)
-    return passed
+    return prechecked
 
 
-async def check_changed(
-    connection: Connection, changed: list[Schema], passed: Mapping[str, Passed], checks: ContentChecks
+async def recheck(
+    connection: Connection, changed: list[Schema], prechecked: Mapping[str, Prechecked], checks: Checks
 ) -> None:
-    """Keeps writers of pinned configurations away until the end of the transaction, and looks at what they have changed
-    since the documents passed.
+    """Block writes of pinned configurations until the end of the transaction, and check those that changed since the
+    precheck.
 
-    Raises SchemaVersionRefusedError, or WriteConflictError if one has not passed.
+    Raises SchemaVersionRefusedError, or WriteConflictError for a schema without a precheck.
     """
-    if any(schema.name not in passed for schema in changed):
+    if any(schema.name not in prechecked for schema in changed):
         raise WriteConflictError
     await schemas.close(connection, [schema.id for schema in changed])
     results = {
         schema.name: await check_pinned(
             connection,
             schema.name,
-            passed[schema.name].compiled,
+            prechecked[schema.name].compiled,
             checks,
-            after_revision=passed[schema.name].revision,
+            after_revision=prechecked[schema.name].revision,
         )
         for schema in changed
     }
@@ -151,7 +155,7 @@ def _refuse(checks: Mapping[str, PinnedCheck]) -> None:
         )
 
 
-async def _added(
+async def _add(
     connection: Connection, current: Schema, new: NewDocument, context: WriteContext, *, strict: bool
 ) -> Written:
     (written,) = await schemas.advance(connection, (current.id,), context)
@@ -162,7 +166,7 @@ async def _added(
     return written
 
 
-def _compared(newest: SchemaVersion, new: NewDocument, check: PinnedCheck) -> SchemaVersionCheck:
+def _compare(newest: SchemaVersion, new: NewDocument, check: PinnedCheck) -> SchemaVersionCheck:
     assert newest.document is not None
     return SchemaVersionCheck(
         pinned=check,

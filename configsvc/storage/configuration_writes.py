@@ -16,7 +16,7 @@ from configsvc.domain.models import (
     Written,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
+from configsvc.domain.writes import ChangedBeforeLockError, LockedElsewhere, Owner, Planned, RetryNextGroup
 from configsvc.storage import log
 from configsvc.storage.database import Connection
 from configsvc.storage.origins import stored
@@ -62,9 +62,9 @@ async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict
 
 async def lock_or_skip(
     connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
-) -> dict[ConfigurationRef, Configuration | Held | Postponed]:
+) -> dict[ConfigurationRef, Configuration | LockedElsewhere | RetryNextGroup]:
     """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
-    transaction; they are without their revision. Postponed: not looked at, for those before it fill limit_bytes.
+    transaction; they are without their revision. RetryNextGroup: not looked at, for those before it fill limit_bytes.
     """
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
@@ -74,7 +74,7 @@ async def lock_or_skip(
         [name for _, name in keys],
         limit_bytes,
     )
-    by_ref: dict[ConfigurationRef, Configuration | Held | Postponed] = {}
+    by_ref: dict[ConfigurationRef, Configuration | LockedElsewhere | RetryNextGroup] = {}
     for row in rows:
         current = _locked(row)
         by_ref[IdRef(id=row["wanted_id"])] = current
@@ -82,20 +82,22 @@ async def lock_or_skip(
     return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
 
 
-def _locked(row: Record) -> Configuration | Held | Postponed:
+def _locked(row: Record) -> Configuration | LockedElsewhere | RetryNextGroup:
     if row["id"] is not None:
         return configuration_of(row, row["config"])
-    return Held(application_id=row["wanted_application_id"]) if row["fits"] else Postponed()
+    return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
 
 
-def _as_named(ref: ConfigurationRef, current: Configuration | Held | Postponed) -> Configuration | Held | Postponed:
+def _as_named(
+    ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup
+) -> Configuration | LockedElsewhere | RetryNextGroup:
     # Whoever renamed it in the moment between is done, and what the name means now is for the next look.
     if (
         isinstance(ref, KeyRef)
         and isinstance(current, Configuration)
         and (current.application, current.name) != (ref.application, ref.name)
     ):
-        return Held()
+        return LockedElsewhere()
     return current
 
 
@@ -107,7 +109,9 @@ async def lock_or_wait(
     return {row["id"]: configuration_of(row, row["config"]) for row in rows}
 
 
-async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
+async def share_or_skip(
+    connection: Connection, refs: Iterable[ApplicationRef]
+) -> dict[ApplicationRef, Owner | LockedElsewhere]:
     """Those of the applications that exist."""
     refs = tuple(refs)
     rows = await connection.fetch(
@@ -115,10 +119,10 @@ async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) 
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
     )
-    by_ref: dict[ApplicationRef, Owner | Held] = {}
+    by_ref: dict[ApplicationRef, Owner | LockedElsewhere] = {}
     for row in rows:
         unchanged = (row["id"], row["name"]) == (row["wanted_id"], row["wanted_name"])
-        owner = Owner(id=row["id"], name=row["name"]) if unchanged else Held(application_id=row["wanted_id"])
+        owner = Owner(id=row["id"], name=row["name"]) if unchanged else LockedElsewhere(application_id=row["wanted_id"])
         by_ref[IdRef(id=row["wanted_id"])] = owner
         by_ref[NameRef(name=row["wanted_name"])] = owner
     return {ref: by_ref[ref] for ref in refs if ref in by_ref}
@@ -157,12 +161,14 @@ async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str
 
 
 async def update(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """Writes new values; by id, the configurations that really changed. Raises MovedError if a name is taken."""
+    """Writes new values; by id, the configurations that really changed. Raises
+    ChangedBeforeLockError if a name is taken.
+    """
     ids = [plan.configuration.id for plan in planned]
     try:
         rows = await connection.fetch(_SQL["update"], ids, *_values(planned))
     except asyncpg.UniqueViolationError as error:
-        raise MovedError from error
+        raise ChangedBeforeLockError from error
     return _as_written(rows, planned)
 
 

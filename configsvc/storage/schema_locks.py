@@ -7,7 +7,7 @@ from asyncpg import Record
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.writes import Held, PinnedSchema
+from configsvc.domain.writes import LockedElsewhere, PinnedSchema
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 
@@ -32,12 +32,12 @@ def by_name(rows: Iterable[Record]) -> dict[str, PinnedSchema]:
     }
 
 
-async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | Held]:
+async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
     """Those of the schemas that exist, by name; who deletes one of those that are not held, or makes all pinned ones
     move to another version, waits for the end of the transaction.
     """
     rows = await connection.fetch(_SQL["share_or_skip"], list(names))
-    held = {row["name"]: Held() for row in rows if row["id"] is None}
+    held = {row["name"]: LockedElsewhere() for row in rows if row["id"] is None}
     return held | by_name(row for row in rows if row["id"] is not None)
 
 

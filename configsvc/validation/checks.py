@@ -1,6 +1,6 @@
-"""Where configs are held against their schemas: at once, or, what may take long, in another process and not for ever.
+"""Validate configs: on the event loop, or, if it may take long, in another process with a CPU time limit.
 
-jsonschema-rs holds Python's lock until it is done, so that a thread would stop the event loop as well.
+jsonschema-rs holds Python's lock until it is done, so a thread would stop the event loop as well.
 """
 
 import asyncio
@@ -14,60 +14,60 @@ from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaVio
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.limits.slots import caller_slots
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
-from configsvc.validation.compiled import Compiled
+from configsvc.validation.compiled import CompiledSchema
 from configsvc.validation.pool_tasks import faults_within
 
-# Of 20 ns each, by the worst that was measured; the most of the 1,135 real configurations is 3,038,129.
+# A step is 20 ns in the worst case measured. The maximum of 1,135 real configurations is 3,038,129.
 STEPS_AT_ONCE = 3_200_000
-# Why a config is refused is looked for in Python, where a step is a thousand times as long.
+# Explaining a rejection is Python, where a step takes a thousand times as long.
 STEPS_EXPLAINED_AT_ONCE = 1_000
 EXPLANATION_STEPS = STEPS_AT_ONCE // 20
 LIMIT_CPU_SECONDS = 1.0
-# A second of what is before this one, be it of its own caller, and a process that is started for it.
+# Enough for one check ahead, of the same caller or another, and for starting the process.
 WAIT_SECONDS = 4.0
 
 _LIMIT = Fault(
-    pointer="", keyword="$schema", message=f"takes more than {LIMIT_CPU_SECONDS:g} s to be held against its schema"
+    pointer="", keyword="$schema", message=f"takes more than {LIMIT_CPU_SECONDS:g} s to validate against its schema"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Check:
-    """A config, which has this JSON text, and the version that it must satisfy; steps: what that takes at most."""
+    """A config, its JSON text, and the schema version that it must satisfy. steps: upper bound of the work."""
 
-    compiled: Compiled
+    compiled: CompiledSchema
     config: JsonObject
     text: str
     steps: int
 
     @property
     def may_take_long(self) -> bool:
-        """Whether the event loop must not wait for it."""
+        """True if it must not run on the event loop."""
         return self.steps > STEPS_AT_ONCE
 
 
-def check_of(compiled: Compiled, config: JsonObject, text: str) -> Check:
-    """The check with a bound of its steps: a close one, which takes time, only where it has to be."""
+def prepare_check(compiled: CompiledSchema, config: JsonObject, text: str) -> Check:
+    """Return the check with its bound of steps: the close one, which takes longer, only if the quick one is high."""
     work = compiled.validator.work
     quick = work.quick_bound(text)
     steps = quick if quick <= STEPS_AT_ONCE else work.bound(config)
     return Check(compiled=compiled, config=config, text=text, steps=steps)
 
 
-class ContentChecks:
-    """Holds configs against schemas. One process does what may take long, one config after the other; of each
-    caller one stands in its queue.
+class Checks:
+    """Validation of configs. One process runs the checks that may take long, one by one; a caller has one check at most
+    in its queue.
     """
 
     def __init__(self, pool: ProcessPool) -> None:
         self._pool = pool
-        self._one = asyncio.Semaphore(1)
+        self._process_slot = asyncio.Semaphore(1)
 
-    async def refusals(self, checks: Mapping[int, Check]) -> dict[int, ConfigsvcError]:
-        """Why those are refused that are, by their places. Between them the event loop goes on."""
-        refused: dict[int, ConfigsvcError] = {}
+    async def errors(self, checks: Mapping[int, Check]) -> dict[int, ConfigsvcError]:
+        """Return the errors of invalid configs, by index. Other tasks run between checks, every STEPS_AT_ONCE steps."""
+        errors: dict[int, ConfigsvcError] = {}
         steps = 0
-        for place, check in checks.items():
+        for index, check in checks.items():
             steps += check.steps
             if steps > STEPS_AT_ONCE:
                 steps = check.steps
@@ -75,32 +75,32 @@ class ContentChecks:
             try:
                 faults = await (self.faults(check) if check.may_take_long else _faults_here(check))
             except DatabaseBusyError as error:
-                refused[place] = error
+                errors[index] = error
                 continue
             if faults:
                 steps += EXPLANATION_STEPS
-                refused[place] = SchemaViolatedError(tuple(map(_violation, faults)))
-        return refused
+                errors[index] = SchemaViolatedError(tuple(map(_violation, faults)))
+        return errors
 
     async def faults(self, check: Check) -> tuple[Fault, ...]:
-        """What is wrong with a config that may take long. Raises DatabaseBusyError when others are before it."""
+        """Return the faults of a config, using the other process. Raises DatabaseBusyError after WAIT_SECONDS."""
         arguments = (check.compiled.documents, check.text, LIMIT_CPU_SECONDS)
-        async with self._turn():
+        async with self._slot():
             try:
-                # The process goes on with it whoever waits.
+                # The process finishes the check even if the caller is cancelled.
                 return await finish(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
             except ProcessDiedError:
                 return (_LIMIT,)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
+    async def _slot(self) -> AsyncGenerator[None]:
         slots = caller_slots.get()
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
                     if slots:
                         await stack.enter_async_context(slots.validations)
-                    await stack.enter_async_context(self._one)
+                    await stack.enter_async_context(self._process_slot)
             except TimeoutError as error:
                 raise DatabaseBusyError from error
             yield

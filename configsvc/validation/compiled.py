@@ -1,4 +1,4 @@
-"""The validators of schema versions that this process remembers: compiled once, bounded by number and by memory."""
+"""A cache of compiled schema versions, bounded by number and by memory."""
 
 import asyncio
 import pickle
@@ -16,9 +16,9 @@ from configsvc.storage.database import Connection
 from configsvc.telemetry.families import Families, counter, gauge
 
 COUNT_LIMIT = 1000
-# Of documents as JSON text; what is compiled of them takes several times as much.
+# Of documents as JSON text; compiled, they take several times as much memory.
 BYTES_LIMIT = 16 * 1024 * 1024
-# Of one version, with all that it refers to.
+# Of one version, with everything that it refers to.
 DOCUMENTS_LIMIT = 256
 DOCUMENTS_BYTES_LIMIT = 8 * 1024 * 1024
 
@@ -27,29 +27,31 @@ BYTES_COMPILED_AT_ONCE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compiled:
-    """A validator, and its documents: pickled, for another process. bytes: of the documents as JSON text."""
+class CompiledSchema:
+    """A validator, and its documents pickled for another process. bytes: size of the documents as JSON text."""
 
     validator: Validator
     documents: bytes
     bytes: int
 
 
-CompiledOrError = Compiled | InvalidRequestError | ResourceNotFoundError
+CompiledOrError = CompiledSchema | InvalidRequestError | ResourceNotFoundError
 
 
-def compiled(document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject], size: int) -> Compiled:
-    """Takes milliseconds, and for a large document tens of them. Raises UnusableSchemaError."""
+def compile_schema(
+    document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject], size: int
+) -> CompiledSchema:
+    """Compile a document, which takes milliseconds, tens of them if it is large. Raises UnusableSchemaError."""
     documents = pickle.dumps((document, referenced))
-    return Compiled(validator=Validator(document, referenced), documents=documents, bytes=size)
+    return CompiledSchema(validator=Validator(document, referenced), documents=documents, bytes=size)
 
 
-class Validators:
-    """Remembers the validators used last. Versions never change, so that nothing here is ever out of date."""
+class ValidatorCache:
+    """The least-recently-used cache of compiled schema versions. Versions never change, so entries never expire."""
 
     def __init__(self) -> None:
         self.hits = self.misses = 0
-        self._compiled: BoundedCache[PinnedVersion, Compiled] = BoundedCache(
+        self._compiled: BoundedCache[PinnedVersion, CompiledSchema] = BoundedCache(
             limit_count=COUNT_LIMIT, limit_bytes=BYTES_LIMIT, size_of=_bytes
         )
 
@@ -57,7 +59,7 @@ class Validators:
         return len(self._compiled)
 
     def collect(self) -> Families:
-        """Yield the metrics of the compiled validators."""
+        """Yield the metrics of the cache."""
         yield counter("validator_hits", "Validators found in memory.", self.hits)
         yield counter("validator_misses", "Validators that had to be compiled.", self.misses)
         yield gauge("validators", "Validators in memory.", len(self))
@@ -68,7 +70,9 @@ class Validators:
     async def get(
         self, connection: Connection, versions: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
-        """The validators of the versions, or why there is none. The schemas must be held, or not matter when gone."""
+        """Return the compiled versions, or errors for those that cannot be used. The caller has locked their schemas,
+        or does not depend on their existence.
+        """
         known = {version: found for version in versions if (found := self._compiled.get(version))}
         missing = [version for version in versions if version not in known]
         self.hits += len(known)
@@ -90,14 +94,14 @@ class Validators:
         try:
             parts = (found.document, found.referenced, found.bytes)
             at_once = found.bytes <= BYTES_COMPILED_AT_ONCE
-            made = compiled(*parts) if at_once else await asyncio.to_thread(compiled, *parts)
+            compiled = compile_schema(*parts) if at_once else await asyncio.to_thread(compile_schema, *parts)
         except UnusableSchemaError as error:
             return _unusable(version, error)
-        self._compiled.put(version, made)
-        return made
+        self._compiled.put(version, compiled)
+        return compiled
 
 
-def _bytes(_: PinnedVersion, compiled: Compiled) -> int:
+def _bytes(_: PinnedVersion, compiled: CompiledSchema) -> int:
     return compiled.bytes
 
 

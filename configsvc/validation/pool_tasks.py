@@ -1,4 +1,4 @@
-"""Work on many contents, done in a process of its own: this module needs no gRPC, no database and no event loop."""
+"""Validation tasks for another process: this module needs no gRPC, no database and no event loop."""
 
 import json
 import pickle
@@ -15,32 +15,32 @@ from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemFault
 from configsvc.domain.transformations import transformed
 
-# Each with its documents, of 8 MiB at most.
-REMEMBERED_VALIDATORS = 16
+# Each with its documents, 8 MiB at most.
+VALIDATORS_LIMIT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionDocuments:
-    """A schema version with its document and those that it refers to, which never change."""
+    """A schema version with its document and those that it refers to; they never change."""
 
     version: PinnedVersion
     document: JsonObject = field(compare=False)
     referenced: Mapping[SchemaVersionRef, JsonObject] = field(compare=False)
 
 
-@lru_cache(maxsize=REMEMBERED_VALIDATORS)
+@lru_cache(maxsize=VALIDATORS_LIMIT)
 def _validator(documents: VersionDocuments) -> Validator:
     return Validator(documents.document, documents.referenced)
 
 
 def faults_of_configs(documents: VersionDocuments, configs: Sequence[str]) -> list[tuple[ItemFault, ...]]:
-    """What is wrong with each of the configs, which are JSON text."""
+    """Return the faults of each config, given as JSON text."""
     validator = _validator(documents)
     return [faults_of_config(validator, json.loads(config)) for config in configs]
 
 
 def faults_of_config(validator: Validator, config: JsonObject) -> tuple[ItemFault, ...]:
-    """What is wrong with a config, as faults of an item."""
+    """Return the faults of a config as faults of an item."""
     return tuple(
         ItemFault(field=f"config{fault.pointer}", keyword=fault.keyword, message=fault.message)
         for fault in validator.faults(config)
@@ -48,7 +48,7 @@ def faults_of_config(validator: Validator, config: JsonObject) -> tuple[ItemFaul
 
 
 def faults_within(documents: bytes, config: str, cpu_seconds: float) -> tuple[Fault, ...]:
-    """What is wrong with a config, which is JSON text, by a pickled schema version. A config that takes longer ends the
+    """Return the faults of a config, given as JSON text, by a pickled schema version. Exceeding cpu_seconds ends the
     process: nothing else can interrupt jsonschema-rs.
     """
     validator = _unpickled(documents)
@@ -59,7 +59,7 @@ def faults_within(documents: bytes, config: str, cpu_seconds: float) -> tuple[Fa
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-@lru_cache(maxsize=REMEMBERED_VALIDATORS)
+@lru_cache(maxsize=VALIDATORS_LIMIT)
 def _unpickled(documents: bytes) -> Validator:
     document, referenced = pickle.loads(documents)  # noqa: S301  # the service's own
     return Validator(document, referenced)
@@ -67,7 +67,7 @@ def _unpickled(documents: bytes) -> Validator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformation:
-    """What is done to a config: a JSON Patch as JSON text, or a merge patch, or nothing."""
+    """A change of a config: a JSON Patch as JSON text, a merge patch, or nothing."""
 
     json_patch: str | None
     merge_patch: JsonObject | None
@@ -75,8 +75,8 @@ class Transformation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed:
-    """A config after a transformation, as JSON text, or None where it failed; and what is wrong with it. is_same: it is
-    the same as before.
+    """A config after a transformation, as JSON text; None if the transformation failed. is_same: nothing changed;
+    violates: the faults are violations of the schema.
     """
 
     config: str | None
@@ -88,7 +88,7 @@ class Transformed:
 def transformed_configs(
     documents: VersionDocuments, transformation: Transformation, configs: Sequence[str]
 ) -> list[Transformed]:
-    """Each of the configs, which are JSON text, after the transformation, held against the schema version."""
+    """Transform each config, given as JSON text, and validate it against the schema version."""
     validator = _validator(documents)
     return [_transformed(validator, transformation, config) for config in configs]
 

@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import ConfigurationWrite as Configu
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationUpdate, KeyRef, SchemaVersionRef, Unpinned, WriteContext
-from configsvc.domain.writes import Deletion, JointWrite, Update, Upsert
+from configsvc.domain.writes import BatchWrite, Deletion, Update, Upsert
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.fields import path_of
@@ -92,9 +92,9 @@ def check_number(request: BatchWriteConfigurationsRequest, violations: Violation
         violations.add("writes", f"has {len(request.writes)} items: must have between 1 and {MAX_WRITES}")
 
 
-def joint_write(
+def batch_write(
     message: ConfigurationWriteMessage, field: str, context: WriteContext, violations: Violations
-) -> JointWrite | None:
+) -> BatchWrite | None:
     """Return one write of a batch."""
     match message.WhichOneof("write"):
         case "create":

@@ -1,4 +1,7 @@
-"""The writes of one caller in one transaction: all of them or none. They wait for rows that others hold."""
+"""Atomic batches: all writes of one call in one transaction, or none. They wait for rows that are locked elsewhere.
+
+`BatchWriteConfigurations` runs here, and so does each single write that must run alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +16,24 @@ from configsvc.domain.errors import (
     WriteConflictError,
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
-from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
-from configsvc.storage import configuration_writes, idempotency
+from configsvc.domain.writes import (
+    AnyWrite,
+    ChangedBeforeLockError,
+    ConfigurationWrite,
+    Rollback,
+    Upsert,
+    pin_to_check,
+)
+from configsvc.storage import configuration_writes
 from configsvc.storage.database import Connection
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Validators
-from configsvc.writes import locks
-from configsvc.writes.execution import answers_of, carry_out, pins_of, refuse_invalid, written_by
+from configsvc.storage.idempotency import Earlier
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import ValidatorCache
+from configsvc.writes import idempotency, locks
+from configsvc.writes.execution import apply_plan, load_pins, load_written, reject_invalid, version_written
 from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
-from configsvc.writes.rollback import without_rollbacks
-from configsvc.writes.transactions import Writes, turn_of
+from configsvc.writes.rollback import resolve_rollbacks
+from configsvc.writes.transactions import Writes, queue_key
 
 TRIES = 3
 # PostgreSQL writes a number like 1e-300 without its exponent.
@@ -31,9 +42,9 @@ STORED_LIMIT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
-    """What became of writes, by their places: the configurations as they left them, and the errors of those that
-    failed, which are only there where nothing was to be kept. revision: of the commit; 0 if there is none.
+class BatchResult:
+    """The configurations as the batch left them, and the errors of writes that failed, both by index. There are errors
+    only in a dry run: otherwise one error fails the batch. revision is that of the commit; 0 if there is none.
     """
 
     configurations: Mapping[int, Configuration]
@@ -42,150 +53,142 @@ class Joint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Executed:
     """The outcomes of a transaction, and one version that it made, if it changed anything."""
 
     outcomes: tuple[Outcome, ...]
     changed: Written | None
 
 
-class JointWrites:
-    """Makes changes of configurations that go together, or that must go alone."""
+class AtomicBatches:
+    """Batches of configuration writes, each in a transaction of its own."""
 
-    def __init__(self, writes: Writes, validators: Validators, checks: ContentChecks) -> None:
+    def __init__(self, writes: Writes, validators: ValidatorCache, checks: Checks) -> None:
         self.validators = validators
         self.checks = checks
         self._writes = writes
 
     @property
     def transactions(self) -> int:
-        """The number of transactions begun so far, group commits apart."""
+        """The number of transactions begun so far, those of groups apart."""
         return self._writes.transactions
 
-    async def write_one(self, turn: str, write: ConfigurationWrite | Rollback) -> Configuration:
-        """The configuration as the write leaves it. Raises the errors of the write itself, and what `write` raises."""
+    async def write_one(self, subject: str, write: ConfigurationWrite | Rollback) -> Configuration:
+        """Make one write; return the configuration as it left it.
+
+        Raises the error of the write itself, and what `write` raises.
+        """
         try:
-            joint = await self.write(turn, (write,), write.context, with_config=True)
+            result = await self.write(subject, (write,), write.context, with_config=True)
         except BatchFailedError as error:
             raise error.failures[0] from error.failures[0].__cause__
-        if joint.errors:
-            raise joint.errors[0]
-        return joint.configurations[0]
+        if result.errors:
+            raise result.errors[0]
+        return result.configurations[0]
 
-    async def write(self, turn: str, writes: Sequence[AnyWrite], context: WriteContext, *, with_config: bool) -> Joint:
-        """Makes all changes, or, if one fails, none: with validate_only the errors are in the answer. configs are left
-        out of it, unless with_config.
+    async def write(
+        self, subject: str, writes: Sequence[AnyWrite], context: WriteContext, *, with_config: bool
+    ) -> BatchResult:
+        """Make all writes, or none if one fails. A dry run (validate_only) returns the errors instead of raising.
 
         Raises BatchFailedError, RequestIdReusedError, WriteTooLargeError, and what `Writes.run` raises.
         """
 
-        async def change(connection: Connection) -> Done:
-            return await self._done_once(connection, writes, context, with_config=with_config)
+        async def change(connection: Connection) -> Executed:
+            return await self._execute_once(connection, writes, context, with_config=with_config)
 
-        async def load(connection: Connection, done: Done) -> Joint:
-            return await _joint(connection, done, with_config=with_config)
+        async def load(connection: Connection, executed: Executed) -> BatchResult:
+            return await _load_result(connection, executed, with_config=with_config)
 
         for _ in range(TRIES):
             try:
-                return await self._writes.run(turn_of(context, turn), change, load, keep=not context.validate_only)
-            except MovedError:
+                return await self._writes.run(queue_key(context, subject), change, load, keep=not context.validate_only)
+            except ChangedBeforeLockError:
                 continue
         raise WriteConflictError
 
-    async def _done_once(
+    async def _execute_once(
         self,
         connection: Connection,
         writes: Sequence[AnyWrite],
         context: WriteContext,
         *,
         with_config: bool,
-    ) -> Done:
+    ) -> Executed:
         if context.validate_only:
-            return _done(await self._outcomes(connection, writes, with_config=with_config))
-        earlier = await _claim(connection, context) if context.request_id else None
+            return _executed(await self._execute(connection, writes, with_config=with_config))
+        earlier = await idempotency.claim(connection, context)
         if earlier is not None:
             outcomes = tuple(Unchanged(written=written) for written in earlier.written)
-            return Done(outcomes=outcomes, changed=earlier.changed)
-        done = _done(await self._outcomes(connection, writes, with_config=with_config))
-        failures = _errors(done.outcomes)
+            return Executed(outcomes=outcomes, changed=earlier.changed)
+        executed = _executed(await self._execute(connection, writes, with_config=with_config))
+        failures = _errors(executed.outcomes)
         if failures:
             raise BatchFailedError(failures)
-        if context.request_id:
-            await _complete(connection, context.request_id, done)
-        return done
+        written = tuple(version for outcome in executed.outcomes if (version := version_written(outcome)))
+        await idempotency.complete(connection, context, Earlier(written=written, changed=executed.changed))
+        return executed
 
-    async def _outcomes(
+    async def _execute(
         self, connection: Connection, writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
-        writes = await without_rollbacks(connection, writes)
-        locked = await locks.lock(connection, writes, with_config=with_config)
+        writes = await resolve_rollbacks(connection, writes)
+        locked = await locks.lock_all(connection, writes, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
-        for place, error in conflicts(locked.writes, locked.found, locked.holders).items():
-            plan.refuse(place, error)
-        wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, locked.found[place]))}
-        held = await pins_of(connection, self.validators, wanted, locked.schemas)
-        for place, _ in plan.open:
-            plan.add(place, locked.found[place], held)
-        await refuse_invalid(plan, self.checks)
-        await _refuse_outgrown(connection, plan)
-        await carry_out(connection, plan)
-        for place, write in enumerate(writes):
-            if isinstance(write, Upsert) and isinstance(plan.outcomes[place], ResourceExistsError):
-                raise MovedError
-        return tuple(plan.outcomes[place] for place in range(len(writes)))
+        for index, error in conflicts(locked.writes, locked.found, locked.name_owners).items():
+            plan.reject(index, error)
+        wanted = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
+        pins = await load_pins(connection, self.validators, wanted, locked.schemas)
+        for index, _ in plan.pending:
+            plan.add(index, locked.found[index], pins)
+        await reject_invalid(plan, self.checks)
+        await _reject_too_large(connection, plan)
+        await apply_plan(connection, plan)
+        for index, write in enumerate(writes):
+            if isinstance(write, Upsert) and isinstance(plan.outcomes[index], ResourceExistsError):
+                raise ChangedBeforeLockError
+        return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
-async def _claim(connection: Connection, context: WriteContext) -> idempotency.Earlier | None:
-    earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
-    if isinstance(earlier, ConfigsvcError):
-        raise earlier
-    return earlier
-
-
-async def _complete(connection: Connection, request_id: str, done: Done) -> None:
-    written = tuple(version for outcome in done.outcomes if (version := written_by(outcome)))
-    await idempotency.complete_many(connection, request_id, idempotency.Earlier(written=written, changed=done.changed))
-
-
-def _done(outcomes: tuple[Outcome, ...]) -> Done:
+def _executed(outcomes: tuple[Outcome, ...]) -> Executed:
     changed = next((outcome for outcome in outcomes if isinstance(outcome, Changed)), None)
-    return Done(outcomes=outcomes, changed=written_by(changed) if changed else None)
+    return Executed(outcomes=outcomes, changed=version_written(changed) if changed else None)
 
 
 def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
-    return {place: outcome for place, outcome in enumerate(outcomes) if isinstance(outcome, ConfigsvcError)}
+    return {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, ConfigsvcError)}
 
 
-async def _joint(connection: Connection, done: Done, *, with_config: bool) -> Joint:
-    configurations = await answers_of(connection, done.outcomes, with_config=with_config)
-    errors = _errors(done.outcomes)
-    if len(configurations) + len(errors) < len(done.outcomes):
+async def _load_result(connection: Connection, executed: Executed, *, with_config: bool) -> BatchResult:
+    configurations = await load_written(connection, executed.outcomes, with_config=with_config)
+    errors = _errors(executed.outcomes)
+    if len(configurations) + len(errors) < len(executed.outcomes):
         raise WriteConflictError
     revision = next(
         (
-            one.revision
-            for one in configurations.values()
-            if done.changed == Written(resource_id=one.id, version=one.version)
+            configuration.revision
+            for configuration in configurations.values()
+            if executed.changed == Written(resource_id=configuration.id, version=configuration.version)
         ),
         0,
     )
-    return Joint(configurations=configurations, errors=errors, revision=revision)
+    return BatchResult(configurations=configurations, errors=errors, revision=revision)
 
 
-async def _refuse_outgrown(connection: Connection, plan: Plan) -> None:
-    """Refuses configs that PostgreSQL writes larger than it keeps. Few can be: only they are sent to it for this."""
+async def _reject_too_large(connection: Connection, plan: Plan) -> None:
+    """Reject configs that exceed the limit as PostgreSQL writes them. Only the few that might are sent for a check."""
     texts = {
-        place: planned.config_text
-        for place, planned in (plan.insertions | plan.updates).items()
-        if planned.config_text and _may_outgrow(planned.config_text)
+        index: planned.config_text
+        for index, planned in (plan.insertions | plan.updates).items()
+        if planned.config_text and _may_be_too_large(planned.config_text)
     }
     if texts:
-        places = list(texts)
-        for index in await configuration_writes.outgrown(connection, list(texts.values())):
-            plan.refuse(places[index], _too_large())
+        indexes = list(texts)
+        for number in await configuration_writes.outgrown(connection, list(texts.values())):
+            plan.reject(indexes[number], _too_large())
 
 
-def _may_outgrow(text: str) -> bool:
+def _may_be_too_large(text: str) -> bool:
     return 2 * len(text.encode()) + text.count("e-") * EXPONENT_BYTES > STORED_LIMIT_BYTES
 
 

@@ -1,4 +1,7 @@
-"""Merged writes in one transaction, set-based, each with its own outcome: what others hold is left out."""
+"""Execution of a group of independent writes: one transaction, set-based statements, an outcome for each write.
+
+A write whose rows are locked elsewhere is left out. The statements serve atomic batches too.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -8,89 +11,92 @@ from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Writt
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
-    Held,
+    LockedElsewhere,
     PinnedSchema,
     Planned,
-    Postponed,
+    RetryNextGroup,
     pin_to_check,
     resolved,
 )
-from configsvc.storage import configuration_writes, idempotency, log, schema_locks
+from configsvc.storage import configuration_writes, log, schema_locks
 from configsvc.storage.database import Connection
-from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Validators
-from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
+from configsvc.storage.idempotency import Earlier
+from configsvc.validation.checks import Checks
+from configsvc.validation.compiled import ValidatorCache
+from configsvc.writes import idempotency
+from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Changed, Found, Outcome, Pins, Plan, RunAlone, Unchanged
 
-# What is locked is read: of large configurations, as many as a batch can write.
+# Locking a configuration reads it: of large ones, lock as many as a group can write.
 READ_LIMIT_BYTES = 1024 * 1024
 
 
-async def write_batch(
-    connection: Connection, validators: Validators, checks: ContentChecks, writes: Sequence[ConfigurationWrite]
+async def execute_group(
+    connection: Connection, validators: ValidatorCache, checks: Checks, writes: Sequence[ConfigurationWrite]
 ) -> tuple[Outcome, ...]:
-    """Does, within a transaction, what can be done; the outcomes of the writes, in their order.
+    """Make the writes within a transaction, as far as possible; return their outcomes, in order.
 
-    Whatever it raises makes the whole transaction fail, and says nothing of who is to blame.
+    Any exception fails the whole transaction, whichever write caused it.
     """
-    plan = Plan(writes, limit_bytes=BATCH_LIMIT_BYTES)
-    claimed = await _claim(connection, plan)
-    found = await _look(connection, plan)
-    held = await _pin(connection, validators, plan, found)
-    for place, _ in plan.open:
-        plan.add(place, found[place], held)
-    for place in [place for place, check in plan.checks.items() if check.may_take_long]:
-        plan.refuse(place, Alone())
-    await refuse_invalid(plan, checks)
-    await carry_out(connection, plan)
-    await _complete(connection, {request_id: plan.outcomes[place] for request_id, place in claimed.items()})
-    return tuple(plan.outcomes[place] for place in range(len(writes)))
+    plan = Plan(writes, limit_bytes=GROUP_LIMIT_BYTES)
+    claimed = await _claim_request_ids(connection, plan)
+    found = await _lock_or_skip(connection, plan)
+    pins = await _lock_pins(connection, validators, plan, found)
+    for index, _ in plan.pending:
+        plan.add(index, found[index], pins)
+    for index in [index for index, check in plan.checks.items() if check.may_take_long]:
+        plan.reject(index, RunAlone())
+    await reject_invalid(plan, checks)
+    await apply_plan(connection, plan)
+    results = {request_id: version_written(plan.outcomes[index]) for request_id, index in claimed.items()}
+    await idempotency.settle_many(connection, results)
+    return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
-async def _claim(connection: Connection, plan: Plan) -> dict[str, int]:
-    """Settles the writes that were done before; the places of the others that have a request_id, by it."""
-    places: dict[str, int] = {}
-    for place, write in plan.open:
+async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[str, int]:
+    """Settle the writes that an earlier call made; return the indexes of the others by their request_ids."""
+    indexes: dict[str, int] = {}
+    for index, write in plan.pending:
         request_id = write.context.request_id
-        if request_id and places.setdefault(request_id, place) != place:
-            plan.outcomes[place] = Postponed()
-    if not places:
-        return {}
-    contexts = [write.context for _, write in plan.open if write.context.request_id]
-    for request_id, answer in (await idempotency.claim(connection, contexts)).items():
-        is_done = isinstance(answer, idempotency.Earlier)
-        plan.outcomes[places.pop(request_id)] = Unchanged(written=answer.written[0]) if is_done else answer
-    return places
+        if request_id and indexes.setdefault(request_id, index) != index:
+            plan.outcomes[index] = RetryNextGroup()
+    answers = await idempotency.claim_many(connection, [write.context for _, write in plan.pending])
+    for request_id, answer in answers.items():
+        is_done = isinstance(answer, Earlier)
+        plan.outcomes[indexes.pop(request_id)] = Unchanged(written=answer.written[0]) if is_done else answer
+    return indexes
 
 
-async def _look(connection: Connection, plan: Plan) -> dict[int, Found]:
-    """Locks what the writes are about; what was found, by their places."""
-    creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
+async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
+    """Lock the applications of creations and the configurations of other writes; return what was found, by index."""
+    creations = {write.application for _, write in plan.pending if isinstance(write, Creation)}
     owners = await configuration_writes.share_or_skip(connection, creations) if creations else {}
-    others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
+    others = tuple(dict.fromkeys(write.ref for _, write in plan.pending if not isinstance(write, Creation)))
     current = (
         await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
     )
     return {
-        place: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
-        for place, write in plan.open
+        index: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
+        for index, write in plan.pending
     }
 
 
-async def _pin(connection: Connection, validators: Validators, plan: Plan, found: Mapping[int, Found]) -> Pins:
-    wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
+async def _lock_pins(
+    connection: Connection, validators: ValidatorCache, plan: Plan, found: Mapping[int, Found]
+) -> Pins:
+    wanted = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
     if not wanted:
         return NO_PINS
     schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in wanted})
-    return await pins_of(connection, validators, wanted, schemas)
+    return await load_pins(connection, validators, wanted, schemas)
 
 
-async def pins_of(
+async def load_pins(
     connection: Connection,
-    validators: Validators,
+    validators: ValidatorCache,
     wanted: Collection[SchemaVersionRef],
-    schemas: Mapping[str, PinnedSchema | Held],
+    schemas: Mapping[str, PinnedSchema | LockedElsewhere],
 ) -> Pins:
-    """The pins with the validators of the versions that they name, of schemas that are held."""
+    """Return the pins with the validators of their versions, as far as the schemas are locked by this transaction."""
     versions = {
         resolved(pin, schema)
         for pin in wanted
@@ -99,30 +105,30 @@ async def pins_of(
     return Pins(schemas=schemas, validators=await validators.get(connection, versions))
 
 
-async def refuse_invalid(plan: Plan, checks: ContentChecks) -> None:
-    """Settles the writes whose configs do not satisfy their schemas."""
-    for place, error in (await checks.refusals(plan.checks)).items():
-        plan.refuse(place, error)
+async def reject_invalid(plan: Plan, checks: Checks) -> None:
+    """Reject the writes whose configs violate their schemas."""
+    for index, error in (await checks.errors(plan.checks)).items():
+        plan.reject(index, error)
 
 
-async def carry_out(connection: Connection, plan: Plan) -> None:
-    """Writes what was planned: deletions, then updates, then creations, which may take the names given up before."""
+async def apply_plan(connection: Connection, plan: Plan) -> None:
+    """Write what is planned: deletions, then updates, then creations, which may take names given up before."""
     if plan.deletions:
         gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
-        for place, planned in plan.deletions.items():
-            plan.outcomes[place] = Changed(configuration=gone[planned.configuration.id])
+        for index, planned in plan.deletions.items():
+            plan.outcomes[index] = Changed(configuration=gone[planned.configuration.id])
     if plan.updates:
         written = await configuration_writes.update(connection, tuple(plan.updates.values()))
-        for place, planned in plan.updates.items():
-            plan.outcomes[place] = _updated(planned, written)
+        for index, planned in plan.updates.items():
+            plan.outcomes[index] = _updated(planned, written)
     if plan.insertions:
         written = await configuration_writes.insert(connection, tuple(plan.insertions.values()))
-        for place, planned in plan.insertions.items():
-            plan.outcomes[place] = _inserted(planned, written)
+        for index, planned in plan.insertions.items():
+            plan.outcomes[index] = _inserted(planned, written)
 
 
 def _updated(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
-    # What does not really change is left as it is.
+    # A trigger leaves rows alone that would stay the same.
     current = planned.configuration
     unchanged = Unchanged(written=Written(resource_id=current.id, version=current.version))
     return Changed(configuration=written[current.id]) if current.id in written else unchanged
@@ -135,17 +141,8 @@ def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome
     return ResourceExistsError("configuration", f"{new.application}:{new.name}")
 
 
-async def _complete(connection: Connection, outcomes: Mapping[str, Outcome]) -> None:
-    """Notes what the calls wrote, by request_id; those that wrote nothing are free to come again."""
-    written = {request_id: version for request_id, outcome in outcomes.items() if (version := written_by(outcome))}
-    if written:
-        await idempotency.complete(connection, written)
-    if len(written) < len(outcomes):
-        await idempotency.release(connection, outcomes.keys() - written.keys())
-
-
-def written_by(outcome: Outcome) -> Written | None:
-    """The version that the write left behind, if it was done."""
+def version_written(outcome: Outcome) -> Written | None:
+    """Return the version that the write left behind; None if it was not made."""
     match outcome:
         case Changed(configuration=configuration):
             return Written(resource_id=configuration.id, version=configuration.version)
@@ -155,21 +152,22 @@ def written_by(outcome: Outcome) -> Written | None:
             return None
 
 
-async def answers_of(
+async def load_written(
     connection: Connection, outcomes: Sequence[Outcome], *, with_config: bool = True
 ) -> dict[int, Configuration]:
-    """After the end of the transaction: the configurations as the writes left them, by place. Of a deletion, only the
-    revision matters. Without a commit, what changed has no revision. A version that was compacted, which a call found
-    that was repeated when its request_id expired, is left out.
+    """Return the configurations as the writes left them, by index, after the end of the transaction.
+
+    Of a deletion, only the revision matters. Without a commit, changes have no revision. A version that has been
+    compacted is left out; only a call repeated when its request_id expires can find one.
     """
-    changed = {place: outcome.configuration for place, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
-    earlier = {place: outcome.written for place, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
+    changed = {index: outcome.configuration for index, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
+    earlier = {index: outcome.written for index, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
     wanted = set(earlier.values())
     get_versions = configuration_writes.get_versions
     versions = await get_versions(connection, wanted, with_config=with_config) if earlier else {}
     revision = await _revision_of(connection, next(iter(changed.values()))) if changed else 0
-    return {place: replace(row, revision=revision) for place, row in changed.items()} | {
-        place: versions[written] for place, written in earlier.items() if written in versions
+    return {index: replace(row, revision=revision) for index, row in changed.items()} | {
+        index: versions[written] for index, written in earlier.items() if written in versions
     }
 
 

@@ -1,5 +1,5 @@
-"""What writes that go together are about, locked before any of them is done, in one order for all who wait: an
-application, a schema, then a configuration is never waited for while one that comes after it is held.
+"""Lock everything an atomic batch touches, always in the same order, so that batches cannot deadlock: applications,
+then schemas, then configurations, each by id.
 """
 
 import asyncio
@@ -19,12 +19,11 @@ from configsvc.domain.models import (
 )
 from configsvc.domain.scope import Scope
 from configsvc.domain.writes import (
+    BatchWrite,
+    ChangedBeforeLockError,
     ConfigurationWrite,
     Creation,
     Deletion,
-    Held,
-    JointWrite,
-    MovedError,
     Owner,
     PinnedSchema,
     Update,
@@ -35,27 +34,27 @@ from configsvc.storage.configuration_writes import Glimpse
 from configsvc.storage.database import Connection
 
 LOCK_LIMIT_SECONDS = 2.0
-# Of the configs that are needed to make the new ones.
+# Of current configs that the batch needs to make the new ones.
 READ_LIMIT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """The writes, upserts as what they come to, and what was found of each, which nobody else changes until the end of
-    the transaction. holders: the ids of those who have the names that renames take. schemas: all that could matter.
+    """The writes, with upserts resolved, and what was found for each, locked until the end of the transaction.
+    name_owners: ids of the configurations that have the names taken by renames. schemas: old and new ones.
     """
 
     writes: Sequence[ConfigurationWrite]
     found: Mapping[int, Owner | Configuration | None]
-    holders: Mapping[Key, str]
-    schemas: Mapping[str, PinnedSchema | Held]
+    name_owners: Mapping[Key, str]
+    schemas: Mapping[str, PinnedSchema]
 
 
-async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
-    """Locks what the writes of one caller are about, and reads configs where they are needed, or all. What is not in
-    the applications that they are confined to is not there: it is neither waited for nor told apart from nothing.
+async def lock_all(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
+    """Lock what the writes of one caller touch; read current configs where they are needed, or all with with_config.
 
-    Raises MovedError, WriteConflictError or WriteTooLargeError.
+    Resources outside the caller's applications count as missing: there is no waiting for their locks. Raises
+    ChangedBeforeLockError, WriteConflictError or WriteTooLargeError.
     """
     try:
         async with asyncio.timeout(LOCK_LIMIT_SECONDS):
@@ -64,29 +63,33 @@ async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_con
         raise WriteConflictError from error
 
 
-async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def _lock(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
     scope = writes[0].context.scope
-    seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
-    new_keys = [key for write in writes if (key := _new_key(write, seen))]
-    holders = await _find(connection, new_keys, scope)
-    to_read = {seen[ref] for write in writes if (ref := _ref(write)) in seen and (with_config or _needs_config(write))}
-    if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
+    current = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
+    new_keys = [key for write in writes if (key := _new_key(write, current))]
+    owners_of_names = await _find(connection, new_keys, scope)
+    to_read = {
+        current[ref] for write in writes if (ref := _ref(write)) in current and (with_config or _needs_config(write))
+    }
+    if sum(glimpse.config_bytes for glimpse in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
-    refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
+    refs = {*map(_application, writes), *(IdRef(id=glimpse.application_id) for glimpse in current.values())} - {None}
     owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], scope)
-    names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
+    names = {*map(_new_schema, writes), *(glimpse.schema for glimpse in current.values())} - {None}
     schemas = await schema_locks.share_or_wait(connection, [name for name in names if name]) if names else {}
-    ids = {one.id for one in seen.values()}
+    ids = {glimpse.id for glimpse in current.values()}
     rows = (
-        await configuration_writes.lock_or_wait(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
+        await configuration_writes.lock_or_wait(connection, ids, with_config=[glimpse.id for glimpse in to_read])
+        if ids
+        else {}
     )
-    for ref, one in seen.items():
-        _check_unmoved(ref, rows.get(one.id), schemas)
-    concrete = [_concrete(write, seen) for write in writes]
+    for ref, glimpse in current.items():
+        _check_unchanged(ref, rows.get(glimpse.id), schemas)
+    resolved = [_resolve_upsert(write, current) for write in writes]
     return Locked(
-        writes=concrete,
-        found={place: _found(write, owners, seen, rows) for place, write in enumerate(concrete)},
-        holders={(one.application_id, one.name): one.id for one in holders.values()},
+        writes=resolved,
+        found={index: _found(write, owners, current, rows) for index, write in enumerate(resolved)},
+        name_owners={(owner.application_id, owner.name): owner.id for owner in owners_of_names.values()},
         schemas=schemas,
     )
 
@@ -96,10 +99,10 @@ async def _find(
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
     found = await configuration_writes.find(connection, unique) if unique else {}
-    return {ref: one for ref, one in found.items() if scope.includes(one.application_id)}
+    return {ref: glimpse for ref, glimpse in found.items() if scope.includes(glimpse.application_id)}
 
 
-def _ref(write: JointWrite) -> ConfigurationRef | None:
+def _ref(write: BatchWrite) -> ConfigurationRef | None:
     match write:
         case Creation():
             return None
@@ -109,15 +112,15 @@ def _ref(write: JointWrite) -> ConfigurationRef | None:
             return ref
 
 
-def _new_key(write: JointWrite, seen: Mapping[ConfigurationRef, Glimpse]) -> KeyRef | None:
-    current = seen.get(write.ref) if isinstance(write, Update) else None
-    if not isinstance(write, Update) or current is None or write.values.name in (None, current.name):
+def _new_key(write: BatchWrite, current: Mapping[ConfigurationRef, Glimpse]) -> KeyRef | None:
+    glimpse = current.get(write.ref) if isinstance(write, Update) else None
+    if not isinstance(write, Update) or glimpse is None or write.values.name in (None, glimpse.name):
         return None
-    return KeyRef(application=current.application, name=write.values.name)
+    return KeyRef(application=glimpse.application, name=write.values.name)
 
 
-def _needs_config(write: JointWrite) -> bool:
-    """Whether the new config is made of the current one, or the current one is held against another schema."""
+def _needs_config(write: BatchWrite) -> bool:
+    """Return whether the new config depends on the current one, or the current one needs a check by another schema."""
     if not isinstance(write, Update):
         return False
     values = write.values
@@ -125,7 +128,7 @@ def _needs_config(write: JointWrite) -> bool:
     return values.merge_patch is not None or (pins_anew and values.config is None)
 
 
-def _application(write: JointWrite) -> ApplicationRef | None:
+def _application(write: BatchWrite) -> ApplicationRef | None:
     match write:
         case Creation(application=application):
             return application
@@ -135,7 +138,7 @@ def _application(write: JointWrite) -> ApplicationRef | None:
             return None
 
 
-def _new_schema(write: JointWrite) -> str | None:
+def _new_schema(write: BatchWrite) -> str | None:
     match write:
         case Creation(schema=schema) | Upsert(schema=schema):
             pass
@@ -146,28 +149,26 @@ def _new_schema(write: JointWrite) -> str | None:
     return schema.schema if schema else None
 
 
-def _check_unmoved(
-    ref: ConfigurationRef, row: Configuration | None, schemas: Mapping[str, PinnedSchema | Held]
-) -> None:
+def _check_unchanged(ref: ConfigurationRef, row: Configuration | None, schemas: Mapping[str, PinnedSchema]) -> None:
     if row is None or (isinstance(ref, KeyRef) and (row.application, row.name) != (ref.application, ref.name)):
-        raise MovedError
+        raise ChangedBeforeLockError
     if row.schema is not None and row.schema.schema not in schemas:
-        raise MovedError
+        raise ChangedBeforeLockError
 
 
-def _concrete(write: JointWrite, seen: Mapping[ConfigurationRef, Glimpse]) -> ConfigurationWrite:
+def _resolve_upsert(write: BatchWrite, current: Mapping[ConfigurationRef, Glimpse]) -> ConfigurationWrite:
     if not isinstance(write, Upsert):
         return write
-    return write.as_update() if write.key in seen else write.as_creation()
+    return write.as_update() if write.key in current else write.as_creation()
 
 
 def _found(
     write: ConfigurationWrite,
     owners: Mapping[ApplicationRef, Owner],
-    seen: Mapping[ConfigurationRef, Glimpse],
+    current: Mapping[ConfigurationRef, Glimpse],
     rows: Mapping[str, Configuration],
 ) -> Owner | Configuration | None:
     if isinstance(write, Creation):
         return owners.get(write.application)
-    found = rows[seen[write.ref].id] if write.ref in seen else None
+    found = rows[current[write.ref].id] if write.ref in current else None
     return found if found and write.context.scope.includes(found.application_id) else None

@@ -1,4 +1,4 @@
-"""What the writes of one transaction make of what is there."""
+"""The plan of a transaction: what its writes will insert, update and delete, given what they found. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,78 +13,79 @@ from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
     Deletion,
-    Held,
+    LockedElsewhere,
     Owner,
     PinnedSchema,
     Planned,
-    Postponed,
+    RetryNextGroup,
     Update,
     check_version,
     pin_to_check,
     resolved,
     updated,
 )
-from configsvc.validation.checks import Check, check_of
+from configsvc.validation.checks import Check, prepare_check
 from configsvc.validation.compiled import CompiledOrError
 
-# A commit of merged writes is to fit into one message of a watch, but for oddities such as thousands of small numbers.
-BATCH_LIMIT_BYTES = 512 * 1024
+# So that the commit of a group fits into one watch message, except for oddities such as thousands of small numbers.
+GROUP_LIMIT_BYTES = 512 * 1024
 _NOT_YET = datetime.fromtimestamp(0, UTC)
 
-Found = Owner | Configuration | Held | Postponed | None
+Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """The configuration as this transaction leaves it, without its revision; without config if it is deleted."""
+    """A configuration as this transaction leaves it, without its revision; without config if it is deleted."""
 
     configuration: Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged:
-    """A version that an earlier transaction made: the write changes nothing, or it was done before."""
+    """A version of an earlier transaction: the write changes nothing, or an earlier call made it."""
 
     written: Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alone:
-    """To hold the config against its schema may take long: no other write is to wait for it."""
+class RunAlone:
+    """A write whose validation may take long: no other write shares its transaction."""
 
 
-Outcome = Changed | Unchanged | Postponed | Held | Alone | ConfigsvcError
+Outcome = Changed | Unchanged | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
-    """The schemas that writes pin to, by name, as far as they exist; and the validators of the versions."""
+    """The existing schemas that writes pin to, by name, and the validators of their versions."""
 
-    schemas: Mapping[str, PinnedSchema | Held]
+    schemas: Mapping[str, PinnedSchema | LockedElsewhere]
     validators: Mapping[PinnedVersion, CompiledOrError]
 
-    def resolved(self, pin: SchemaVersionRef | None) -> PinnedVersion | Held | None:
-        """The version that a pin names. Raises ResourceNotFoundError."""
+    def resolved(self, pin: SchemaVersionRef | None) -> PinnedVersion | LockedElsewhere | None:
+        """Return the version that a pin names. Raises ResourceNotFoundError."""
         if pin is None:
             return None
         schema = self.schemas.get(pin.schema)
-        return schema if isinstance(schema, Held) else resolved(pin, schema)
+        return schema if isinstance(schema, LockedElsewhere) else resolved(pin, schema)
 
     def check(self, version: PinnedVersion, config: JsonObject, text: str | None) -> Check:
-        """What is to be checked. Raises why there is no validator."""
+        """Return the check of a config. Raises the error for which there is no validator."""
         compiled = self.validators[version]
         if isinstance(compiled, ConfigsvcError):
             raise compiled
-        return check_of(compiled, config, encode_json(config) if text is None else text)
+        return prepare_check(compiled, config, encode_json(config) if text is None else text)
 
 
 NO_PINS = Pins(schemas={}, validators={})
 
 
 class Plan:
-    """What the writes of a batch make of what is there. Writes go by their places in the batch; with
-    limit_bytes, those that meet others are postponed, and those whose new contents do not fit into it together. checks:
-    what must be satisfied by what was planned.
+    """A plan of writes, by index, and the validation checks that they must pass.
+
+    With limit_bytes, it is the plan of a group: a write that conflicts with another one, or whose new config would
+    exceed limit_bytes together with the others, gets the outcome RetryNextGroup.
     """
 
     def __init__(self, writes: Sequence[ConfigurationWrite], *, limit_bytes: int | None) -> None:
@@ -95,73 +96,76 @@ class Plan:
         self.checks: dict[int, Check] = {}
         self._writes = writes
         self._limit_bytes = limit_bytes
-        self._taken: set[object] = set()
+        self._used: set[object] = set()
         self._bytes = 0
         self._is_full = False
 
     @property
-    def open(self) -> list[tuple[int, ConfigurationWrite]]:
-        """The writes that have no outcome yet."""
-        return [(place, write) for place, write in enumerate(self._writes) if place not in self.outcomes]
+    def pending(self) -> list[tuple[int, ConfigurationWrite]]:
+        """The writes without an outcome, by index."""
+        return [(index, write) for index, write in enumerate(self._writes) if index not in self.outcomes]
 
-    def add(self, place: int, found: Found, pins: Pins) -> None:
-        """Plans a write, or settles its outcome, by what was found of its application or configuration, and the schemas
-        that pin_to_check names.
+    def add(self, index: int, found: Found, pins: Pins) -> None:
+        """Plan a write, or settle its outcome: found is its application (of a creation) or configuration, pins has the
+        schema that pin_to_check names.
         """
-        write = self._writes[place]
-        if isinstance(found, Owner | Configuration | Held) and not _is_for(write, found):
+        write = self._writes[index]
+        if isinstance(found, Owner | Configuration | LockedElsewhere) and not _is_for(write, found):
             found = None
+        if isinstance(found, LockedElsewhere | RetryNextGroup):
+            self.outcomes[index] = found
+            return
         try:
-            outcome = found if isinstance(found, Held | Postponed) else self._planned(place, write, found, pins)
+            outcome = self._plan(index, write, found, pins)
         except ConfigsvcError as error:
             outcome = error
         if outcome is not None:
-            self.outcomes[place] = outcome
+            self.outcomes[index] = outcome
 
-    def refuse(self, place: int, error: ConfigsvcError | Alone) -> None:
-        """Settles the outcome of a write, planned or not."""
-        self.outcomes[place] = error
-        self.checks.pop(place, None)
+    def reject(self, index: int, error: ConfigsvcError | RunAlone) -> None:
+        """Settle the outcome of a write, planned or not."""
+        self.outcomes[index] = error
+        self.checks.pop(index, None)
         for planned in (self.insertions, self.updates, self.deletions):
-            planned.pop(place, None)
+            planned.pop(index, None)
 
-    def _planned(
-        self, place: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
-    ) -> Unchanged | Postponed | Held | None:
+    def _plan(
+        self, index: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
+    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
         if isinstance(found, Owner):
             assert isinstance(write, Creation)
-            return self._insert(place, write, found, pins)
+            return self._insert(index, write, found, pins)
         if isinstance(write, Creation):
             raise ResourceNotFoundError("application", str(write.application))
         if found is None:
             raise ResourceNotFoundError("configuration", str(write.ref))
-        if self._meets({found.id}):
-            return Postponed()
+        if self._conflicts({found.id}):
+            return RetryNextGroup()
         check_version(write.expected_version, found.version)
         if isinstance(write, Deletion):
-            return self._delete(place, write, found)
-        return self._update(place, write, found, pins)
+            return self._delete(index, write, found)
+        return self._update(index, write, found, pins)
 
-    def _insert(self, place: int, write: Creation, owner: Owner, pins: Pins) -> Postponed | Held | None:
+    def _insert(self, index: int, write: Creation, owner: Owner, pins: Pins) -> RetryNextGroup | LockedElsewhere | None:
         pin = pins.resolved(write.schema)
-        if isinstance(pin, Held):
+        if isinstance(pin, LockedElsewhere):
             return pin
-        if self._meets({(owner.id, write.name)}) or (text := self._fitting(write.config)) is None:
-            return Postponed()
+        if self._conflicts({(owner.id, write.name)}) or (text := self._encoded_if_fits(write.config)) is None:
+            return RetryNextGroup()
         if pin is not None:
-            self.checks[place] = pins.check(pin, write.config, text)
-        self._taken.add((owner.id, write.name))
+            self.checks[index] = pins.check(pin, write.config, text)
+        self._used.add((owner.id, write.name))
         configuration = _created(write, owner, pin.ref if pin else None)
-        self.insertions[place] = Planned(configuration=configuration, config_text=text, context=write.context)
+        self.insertions[index] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
 
     def _update(
-        self, place: int, write: Update, current: Configuration, pins: Pins
-    ) -> Unchanged | Postponed | Held | None:
+        self, index: int, write: Update, current: Configuration, pins: Pins
+    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
         if self._is_full:
-            return Postponed()
+            return RetryNextGroup()
         pin = pins.resolved(pin_to_check(write, current))
-        if isinstance(pin, Held):
+        if isinstance(pin, LockedElsewhere):
             return pin
         values = write.values
         configuration = updated(current, values, pin.ref if pin else None)
@@ -169,27 +173,27 @@ class Plan:
             return Unchanged(written=Written(resource_id=current.id, version=current.version))
         keys = _keys_of_rename(current, configuration)
         new = configuration.config if values.config is not None or values.merge_patch is not None else None
-        text = None if new is None else self._fitting(new)
-        if self._meets(keys) or (new is not None and text is None):
-            return Postponed()
+        text = None if new is None else self._encoded_if_fits(new)
+        if self._conflicts(keys) or (new is not None and text is None):
+            return RetryNextGroup()
         if pin is not None:
             assert configuration.config is not None
-            self.checks[place] = pins.check(pin, configuration.config, text)
-        self._taken |= {current.id, *keys}
-        self.updates[place] = Planned(configuration=configuration, config_text=text, context=write.context)
+            self.checks[index] = pins.check(pin, configuration.config, text)
+        self._used |= {current.id, *keys}
+        self.updates[index] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
 
-    def _delete(self, place: int, write: Deletion, current: Configuration) -> None:
-        self._taken.add(current.id)
+    def _delete(self, index: int, write: Deletion, current: Configuration) -> None:
+        self._used.add(current.id)
         gone = replace(current, config=None, version=current.version + 1)
-        self.deletions[place] = Planned(configuration=gone, config_text=None, context=write.context)
+        self.deletions[index] = Planned(configuration=gone, config_text=None, context=write.context)
 
-    def _meets(self, wanted: set[object]) -> bool:
-        """Whether another write of a merged batch is about one of these."""
-        return self._limit_bytes is not None and not wanted.isdisjoint(self._taken)
+    def _conflicts(self, wanted: set[object]) -> bool:
+        """Return whether another write of the group uses one of these ids or names."""
+        return self._limit_bytes is not None and not wanted.isdisjoint(self._used)
 
-    def _fitting(self, config: JsonObject) -> str | None:
-        # Once the batch is full, no more is encoded: what waits for later ones would be, again and again.
+    def _encoded_if_fits(self, config: JsonObject) -> str | None:
+        # Encode no more once the group is full: writes left for later groups would be encoded again and again.
         if self._is_full:
             return None
         text = encode_json(config)
@@ -203,13 +207,13 @@ class Plan:
         return text
 
 
-def _is_for(write: ConfigurationWrite, found: Owner | Configuration | Held) -> bool:
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
     return application_id is None or write.context.scope.includes(application_id)
 
 
 def _keys_of_rename(current: Configuration, renamed: Configuration) -> set[object]:
-    # A commit tells of its updates by id: that a name was given up must not be told after that another took it.
+    # Updates of one commit are logged by id, so the new owner of a name could come before the old one gave it up.
     return {(row.application_id, row.name) for row in (current, renamed)} if renamed.name != current.name else set()
 
 

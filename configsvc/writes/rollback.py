@@ -1,4 +1,4 @@
-"""What going back to an earlier state of a configuration amounts to: an update, or a creation if it was deleted."""
+"""Rollbacks: each becomes an update of its configuration, or a creation if that was deleted."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,15 @@ from configsvc.domain.models import (
     SchemaVersionRef,
     Unpinned,
 )
-from configsvc.domain.writes import AnyWrite, Creation, JointWrite, Rollback, Update, check_version
+from configsvc.domain.writes import AnyWrite, BatchWrite, Creation, Rollback, Update, check_version
 from configsvc.storage import history
 from configsvc.storage.database import Connection
 
 
-async def without_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[JointWrite, ...]:
-    """The writes, with what rollbacks amount to in their places. What they are about is not locked: versions never
-    change, and whoever changes the configuration meanwhile is noticed when the write is made.
+async def resolve_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[BatchWrite, ...]:
+    """Return the writes with rollbacks replaced by updates and creations.
+
+    Nothing is locked: versions never change, and the write itself notices a concurrent change.
 
     Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError or InvalidRequestError.
     """
@@ -34,11 +35,11 @@ async def _write(connection: Connection, rollback: Rollback) -> Update | Creatio
         raise ResourceNotFoundError("configuration", str(rollback.ref))
     current = newest.configuration
     is_deleted = newest.operation is Operation.DELETED
-    wanted = await _wanted(connection, rollback, current, is_deleted=is_deleted)
+    target = await _target(connection, rollback, current, is_deleted=is_deleted)
     if not is_deleted:
-        return _update(rollback, wanted)
+        return _update(rollback, target)
     check_version(rollback.expected_version, current.version)
-    return _creation(rollback, wanted, current)
+    return _creation(rollback, target, current)
 
 
 async def _newest(connection: Connection, ref: ConfigurationRef) -> ConfigurationVersion | None:
@@ -49,46 +50,46 @@ async def _newest(connection: Connection, ref: ConfigurationRef) -> Configuratio
     return None if number is None else await history.version(connection, configuration_id, number)
 
 
-async def _wanted(
+async def _target(
     connection: Connection, rollback: Rollback, current: Configuration, *, is_deleted: bool
 ) -> Configuration:
     if not rollback.version and not is_deleted:
         description = "is required: only of a deleted configuration there is a last version before"
         raise InvalidRequestError((Violation(field="version", description=description),))
     number = rollback.version or current.version - 1
-    wanted = await history.version(connection, current.id, number)
-    if wanted is None or wanted.operation is Operation.DELETED:
+    target = await history.version(connection, current.id, number)
+    if target is None or target.operation is Operation.DELETED:
         raise ResourceNotFoundError("configuration", f"{current.id} version {number}")
-    return wanted.configuration
+    return target.configuration
 
 
-def _update(rollback: Rollback, wanted: Configuration) -> Update:
+def _update(rollback: Rollback, target: Configuration) -> Update:
     return Update(
-        ref=IdRef(id=wanted.id),
+        ref=IdRef(id=target.id),
         values=ConfigurationUpdate(
             name=None,
-            comments=wanted.comments,
-            config=wanted.config,
+            comments=target.comments,
+            config=target.config,
             merge_patch=None,
-            schema=_newest_pin(wanted) or Unpinned(),
+            schema=_newest_pin(target) or Unpinned(),
         ),
         expected_version=rollback.expected_version,
         context=rollback.context,
     )
 
 
-def _creation(rollback: Rollback, wanted: Configuration, deleted: Configuration) -> Creation:
-    assert wanted.config is not None
+def _creation(rollback: Rollback, target: Configuration, deleted: Configuration) -> Creation:
+    assert target.config is not None
     return Creation(
         application=IdRef(id=deleted.application_id),
         name=deleted.name,
-        comments=wanted.comments,
-        config=wanted.config,
-        schema=_newest_pin(wanted),
+        comments=target.comments,
+        config=target.config,
+        schema=_newest_pin(target),
         context=rollback.context,
         id=deleted.id,
     )
 
 
-def _newest_pin(wanted: Configuration) -> SchemaVersionRef | None:
-    return wanted.schema and SchemaVersionRef(schema=wanted.schema.schema, version=0)
+def _newest_pin(target: Configuration) -> SchemaVersionRef | None:
+    return target.schema and SchemaVersionRef(schema=target.schema.schema, version=0)

@@ -76,8 +76,8 @@ async def import_all(service: Service, psql: Session, *names: str, **settings: A
 async def test_what_took_over_a_name_is_not_there_for_who_had_a_role_by_it(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.operations.imports.PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr("configsvc.operations.imports.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("configsvc.operations.import_slices.WAIT_BUDGET_SECONDS", 0.1)
+    monkeypatch.setattr("configsvc.operations.import_slices.LOCK_SECONDS", 0.1)
     async with (
         running_service(database_url, **oidc_settings(tmp_path)) as service,
         taken_over(service, psql, database_url, monkeypatch) as foreign,

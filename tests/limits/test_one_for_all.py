@@ -28,10 +28,10 @@ from configsvc.domain.models import IdRef
 from configsvc.limits.quotas import LONG_LIVED_CALLS, Limits, Quota
 from configsvc.limits.slots import Slots, caller_slots, connection_turn
 from configsvc.storage.database import open_database
-from configsvc.validation.checks import Check, ContentChecks
-from configsvc.writes.group_commit import MergedWrites
-from configsvc.writes.plan import Alone
-from configsvc.writes.transactions import turn_of
+from configsvc.validation.checks import Check, Checks
+from configsvc.writes.group_commit import GroupCommit
+from configsvc.writes.plan import RunAlone
+from configsvc.writes.transactions import queue_key
 from tests.access.people import ROOT, Person, as_, create, make
 from tests.identity.tokens import oidc_settings
 from tests.service import reason_of, running_service, struct
@@ -120,8 +120,8 @@ async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_anothe
 async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.MonkeyPatch) -> None:
     async def all_alone(
         _connection: object, _validators: object, _checks: object, writes: list[Any]
-    ) -> tuple[Alone, ...]:
-        return tuple(Alone() for _ in writes)
+    ) -> tuple[RunAlone, ...]:
+        return tuple(RunAlone() for _ in writes)
 
     async def no_answers(*_: object) -> dict[int, Any]:
         return {}
@@ -136,12 +136,12 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
         seen[write.ref.id] = caller_slots.get()
         return write
 
-    monkeypatch.setattr("configsvc.writes.group_commit.write_batch", all_alone)
-    monkeypatch.setattr("configsvc.writes.group_commit.answers_of", no_answers)
+    monkeypatch.setattr("configsvc.writes.group_commit.execute_group", all_alone)
+    monkeypatch.setattr("configsvc.writes.group_commit.load_written", no_answers)
     monkeypatch.setattr("configsvc.writes.group_commit.transaction", nothing)
     database: Any = SimpleNamespace(merge=nothing)
     joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
-    merged = MergedWrites(database, joint)
+    merged = GroupCommit(database, joint)
     slots = {name: Slots({"reads": 1, "writes": 1, "watches": 1}) for name in ("a", "b")}
 
     async def write(name: str) -> None:
@@ -157,7 +157,7 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
 def test_nobody_waits_in_the_queue_of_another() -> None:
     mine: Any = SimpleNamespace(actor="user:mine")
     other: Any = SimpleNamespace(actor="user:other")
-    assert turn_of(mine, "shop") != turn_of(other, "shop")
+    assert queue_key(mine, "shop") != queue_key(other, "shop")
 
 
 async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
@@ -171,7 +171,7 @@ async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
         return ()
 
     pool: Any = SimpleNamespace(call_once=call_once)
-    checks = ContentChecks(pool)
+    checks = Checks(pool)
     greedy, polite = Slots({"reads": 1, "writes": 1, "watches": 1}), Slots({"reads": 1, "writes": 1, "watches": 1})
 
     async def check(slots: Slots, text: str) -> None:
@@ -201,11 +201,11 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
     monkeypatch.setattr("configsvc.validation.checks.STEPS_AT_ONCE", 0)
     slots: list[Slots | None] = []
 
-    async def faults(_: ContentChecks, __: Check) -> tuple[Fault, ...]:
+    async def faults(_: Checks, __: Check) -> tuple[Fault, ...]:
         slots.append(caller_slots.get())
         return ()
 
-    monkeypatch.setattr(ContentChecks, "faults", faults)
+    monkeypatch.setattr(Checks, "faults", faults)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         await make(service, psql, "one", Person(name="e", role=Role.EDITOR, application="one"))
         new = CreateSchemaRequest(name="any", document=struct({}))

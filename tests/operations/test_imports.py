@@ -14,7 +14,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.domain.content import JsonObject
-from configsvc.operations import imports
+from configsvc.operations import import_slices, imports
 from configsvc.storage import imports as storage
 from tests.api.calls import content, create, create_application, failing, get, head, names, pages
 from tests.operations.operating import (
@@ -241,8 +241,8 @@ async def test_what_postgresql_refuses_fails_alone(service: Service) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports wait for what others hold until each attempt has failed once."""
-    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(imports, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(import_slices, "WAIT_BUDGET_SECONDS", 0.1)
+    monkeypatch.setattr(import_slices, "LOCK_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -320,7 +320,7 @@ async def test_an_atomic_import_fails_with_what_a_session_holds_for_too_long(
 async def test_an_import_that_waits_too_long_for_keys_that_a_session_is_about_to_insert_fails(
     service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "WAIT_LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(import_slices, "WAIT_LIMIT_SECONDS", 0.5)
     await create_application(service)
     async with plain_connection(database_url) as psql, psql.transaction():
         await psql.execute(

@@ -19,7 +19,7 @@ from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, Operat
 from configsvc.app.housekeeping import enqueue_again, purge_operations
 from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessDiedError
-from configsvc.operations import imports, runner
+from configsvc.operations import imports, runner, slices
 from configsvc.storage import jobs
 from configsvc.storage.database import open_database
 from tests.api.calls import create_application, failing, names
@@ -129,7 +129,7 @@ async def test_a_running_operation_is_cancelled_and_not_deleted(service: Service
 
 
 async def test_what_a_cancelled_import_by_item_did_is_kept(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "SLICE_ITEMS", 10)
+    monkeypatch.setattr(slices, "SLICE_ITEMS", 10)
     check_slice, reached = imports.check_slice, asyncio.Event()
 
     async def only_the_first(database: object, pool: object, operation_id: object, places: imports.Slice):

@@ -136,14 +136,14 @@ async def test_what_changes_between_the_check_and_the_lock_is_checked_again(
 ) -> None:
     from configsvc.schemas import versions  # noqa: PLC0415  # the module whose function is replaced
 
-    check = versions.passed_by_pinned
+    check = versions.precheck
 
     async def then_change(*arguments: Any) -> Any:
         passed = await check(*arguments)
         await patch(shop, "a", {"replicas": 30})
         return passed
 
-    monkeypatch.setattr(versions, "passed_by_pinned", then_change)
+    monkeypatch.setattr(versions, "precheck", then_change)
     with failing(StatusCode.FAILED_PRECONDITION, "SCHEMA_VERSION_REFUSED"):
         await create_version(shop, AT_MOST_10)
     assert (await get(shop, "a")).schema.version == 1

@@ -13,7 +13,7 @@ from tests.schemas.calls import check_version, create_schema
 from tests.service import Service, violations_of
 from tests.writes.schemas import pin
 
-LIMIT = "$schema: takes more than 1 s to be held against its schema"
+LIMIT = "$schema: takes more than 1 s to validate against its schema"
 TEXTS: JsonObject = {"a": ["a" * 600 for _ in range(400)]}
 
 

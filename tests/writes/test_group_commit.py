@@ -16,8 +16,8 @@ from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteCon
 from configsvc.domain.content import JsonValue
 from configsvc.storage import database as connections
 from configsvc.writes import group_commit
-from configsvc.writes.group_commit import BATCHES_AT_ONCE
-from configsvc.writes.plan import BATCH_LIMIT_BYTES
+from configsvc.writes.group_commit import GROUPS_AT_ONCE
+from configsvc.writes.plan import GROUP_LIMIT_BYTES
 from tests.api.calls import (
     Connection,
     content,
@@ -57,7 +57,7 @@ async def merged(service: Service, psql: Connection) -> AsyncGenerator[list[Awai
     async with psql.transaction():
         await psql.execute("SELECT FROM revision_counter FOR UPDATE")
         earlier: list[asyncio.Task[Any]] = []
-        for number in range(BATCHES_AT_ONCE):
+        for number in range(GROUPS_AT_ONCE):
             earlier.append(asyncio.create_task(create(service, f"earlier{number}")))
             await until_waiting(psql, number + 1)
         yield writes
@@ -232,7 +232,7 @@ async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_els
         async with psql.transaction():
             await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
             again: list[asyncio.Task[Configuration]] = []
-            for _ in range(1 + BATCHES_AT_ONCE):
+            for _ in range(1 + GROUPS_AT_ONCE):
                 again.append(asyncio.create_task(patch(service, "held", {"a": 1}, request_id=request_id)))
                 # Answered after the call has arrived, for it came before it on the same connection.
                 await head(service)
@@ -305,7 +305,7 @@ async def test_an_application_that_a_session_holds_leaves_the_others_alone(shop:
 async def test_a_merged_commit_fits_into_one_message_of_a_watch(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
-    text = "x" * (BATCH_LIMIT_BYTES // 20)
+    text = "x" * (GROUP_LIMIT_BYTES // 20)
     async with recorded(shop, watching()) as watch:
         await watch.until_synced()
         async with merged(shop, psql) as writes:

@@ -5,9 +5,9 @@ import pytest
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.models import NameRef, Origin, WriteContext
 from configsvc.domain.scope import Everything
-from configsvc.domain.writes import Creation, Owner, Postponed
+from configsvc.domain.writes import Creation, Owner, RetryNextGroup
 from configsvc.writes import plan as module
-from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Plan
+from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Plan
 
 SHOP = Owner(id="01M80Y39MN6J0VZYNBCVJN0JQ5", name="shop")
 ORIGIN = Origin(peer="", change_request="")
@@ -37,7 +37,7 @@ def creations(count: int, text: str) -> list[Creation]:
 
 
 def planned(writes: list[Creation]) -> Plan:
-    plan = Plan(writes, limit_bytes=BATCH_LIMIT_BYTES)
+    plan = Plan(writes, limit_bytes=GROUP_LIMIT_BYTES)
     for place in range(len(writes)):
         plan.add(place, SHOP, NO_PINS)
     return plan
@@ -51,11 +51,11 @@ def test_what_waits_for_a_later_batch_is_not_encoded_in_each_before(monkeypatch:
         return encode_json(value)
 
     monkeypatch.setattr(module, "encode_json", counted)
-    plan = planned(creations(200, "x" * (BATCH_LIMIT_BYTES // 4)))
+    plan = planned(creations(200, "x" * (GROUP_LIMIT_BYTES // 4)))
     assert len(plan.insertions) == 3
-    assert list(plan.outcomes.values()) == [Postponed()] * 197
+    assert list(plan.outcomes.values()) == [RetryNextGroup()] * 197
     assert len(encoded) == 4
 
 
 def test_the_size_of_a_batch_is_counted_in_bytes() -> None:
-    assert len(planned(creations(200, "€" * (BATCH_LIMIT_BYTES // 12))).insertions) == 3
+    assert len(planned(creations(200, "€" * (GROUP_LIMIT_BYTES // 12))).insertions) == 3

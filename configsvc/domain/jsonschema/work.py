@@ -1,8 +1,9 @@
-"""How much work at most it is to hold a configuration against a schema, known before it is done.
+"""Upper bounds of the work of validating a configuration, known before it is done.
 
 A schema applies to a value by the value's key, or because the value is an element of an array or any member of an
-object. So the schema is weighed once, by these places, and a configuration is counted by them. A step is about 20 ns;
-the weights are the worst that was measured of jsonschema-rs, which holds Python's lock until it is done.
+object. Each schema is weighed once for each of these locations, and the values of a configuration are counted by them.
+A step is about 20 ns; the weights are the worst cases measured of jsonschema-rs, which holds Python's lock until it is
+done. The bounds are there for jsonschema-rs only: if a new version is slower somewhere, the weights must follow.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from configsvc.domain.content import JsonObject, JsonValue
 from configsvc.domain.jsonschema.compiled import Applied, CompiledSchemas, Node, Walk
 from configsvc.domain.jsonschema.patterns import steps_per_character
 
-# Of two values that are compared part by part; strings alone are looked up.
+# To compare two values part by part; lists of strings are looked up instead.
 COMPARED_STEPS = 40
 UNIQUE_STEPS = 20
 NAME_STEPS = 3
@@ -33,19 +34,19 @@ class Weight:
     character: int = 0
 
     def add(self, other: "Weight", times: int = 1) -> None:
-        """Adds another weight, so many times."""
+        """Add another weight, multiplied by times."""
         self.value += other.value * times
         self.character += other.character * times
 
     def of(self, values: int, characters: int) -> int:
-        """Steps for so many values with so many characters."""
+        """Return the steps for a number of values with a number of characters."""
         return self.value * values + self.character * characters
 
 
 @dataclass(slots=True)
 class Counts:
-    """The values of a configuration by their places: how many, and with how many characters; largest: how many members
-    or elements one of them has at most.
+    """The numbers of values of a configuration, and of their characters, by location. largest: members or elements of
+    the largest value.
     """
 
     named: Counter[str] = field(default_factory=Counter[str])
@@ -58,9 +59,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class Work:
-    """The weights of a schema: of what it applies to the whole, to members of a name, to any member, to elements and to
-    the names of members. levels: how many schemas with unevaluatedProperties or unevaluatedItems apply within one
-    another, recursion aside: what is beside each of them is tried twice, and in the end for every member.
+    """The weights of a schema by location: the root, members by name, any member, elements, names of members. levels:
+    nesting depth of schemas with unevaluatedProperties or unevaluatedItems, recursion aside: their siblings are tried
+    twice for each level, and in the end for every member.
     """
 
     root: Weight = field(default_factory=Weight)
@@ -72,19 +73,19 @@ class Work:
 
     @cached_property
     def all(self) -> Weight:
-        """Of all places together."""
+        """The weight of all locations together."""
         total = Weight()
         for weight in (self.root, self.members, self.elements, self.names, *self.named.values()):
             total.add(weight)
         return total
 
     def quick_bound(self, text: str) -> int:
-        """Steps, at most, for a configuration of this JSON text: of every value as if it was in every place."""
+        """Return a bound of the steps from the JSON text alone, as if every value were in every location."""
         values = 1 + text.count(",") + text.count("[") + text.count("{")
         return (self.all.value * values + self.all.character * len(text)) * self._times(values)
 
     def bound(self, config: JsonObject) -> int:
-        """The same, closer, with a look at each value."""
+        """Return a closer bound of the steps, from each value in its locations."""
         counts = counts_of(config)
         steps = self.root.value + self.elements.of(counts.elements, counts.element_characters)
         steps += self.members.of(counts.named.total(), counts.named_characters.total())
@@ -99,7 +100,7 @@ class Work:
 
 
 def counts_of(config: JsonObject) -> Counts:
-    """The values of a configuration by their places."""
+    """Count the values of a configuration by location."""
     counts = Counts()
     waiting: list[JsonObject | list[JsonValue]] = [config]
     while waiting:
@@ -121,7 +122,7 @@ def counts_of(config: JsonObject) -> Counts:
 
 
 def work_of(schemas: CompiledSchemas) -> Work:
-    """The weights of a schema with all that it refers to."""
+    """Weigh a schema with everything that it refers to."""
     walk = schemas.walk()
     here = _here(schemas, walk)
     work = Work(root=here[schemas.root], levels=_levels(schemas, walk))
@@ -129,16 +130,16 @@ def work_of(schemas: CompiledSchemas) -> Work:
     for node in walk.order:
         schema = schemas.schema(node)
         for applied in walk.applied[node]:
-            # What a recursive reference has answered is remembered.
+            # The answers of recursive references are cached.
             is_return = walk.is_return(node, applied.node)
-            _add_place(work, applied, here[applied.node], 1 if is_return else paths[node])
+            _add_location(work, applied, here[applied.node], 1 if is_return else paths[node])
         if isinstance(schema, dict):
             _add_keywords(work, schema, paths[node])
     return work
 
 
 def _here(schemas: CompiledSchemas, walk: Walk) -> dict[Node, Weight]:
-    """What each schema does with the value itself, with all that it applies to the same value."""
+    """Return the weight of each schema for the value itself, with what it applies to the same value."""
     here: dict[Node, Weight] = {}
     for node in walk.order:
         here[node] = _own(schemas.schema(node))
@@ -148,7 +149,7 @@ def _here(schemas: CompiledSchemas, walk: Walk) -> dict[Node, Weight]:
     return here
 
 
-def _add_place(work: Work, applied: Applied, weight: Weight, times: int) -> None:
+def _add_location(work: Work, applied: Applied, weight: Weight, times: int) -> None:
     match applied.keyword:
         case "properties":
             work.named.setdefault(applied.key, Weight()).add(weight, times)
@@ -163,7 +164,7 @@ def _add_place(work: Work, applied: Applied, weight: Weight, times: int) -> None
 
 
 def _add_keywords(work: Work, schema: JsonObject, times: int) -> None:
-    """What keywords do with members that is not said by schemas."""
+    """Add the weights of keywords that check members without a schema of their own."""
     if schema.get("uniqueItems"):
         work.elements.value += UNIQUE_STEPS * times
         work.members.value += UNIQUE_STEPS * times
@@ -204,7 +205,7 @@ def _own(schema: JsonValue) -> Weight:
 
 
 def _lengths(schema: JsonObject) -> Iterator[int]:
-    """Of the lists of names that an object is searched for."""
+    """Yield the lengths of the lists of names that an object is searched for."""
     for keyword in ("required", "properties"):
         yield _length(schema.get(keyword))
     for keyword in ("dependentRequired", "dependencies"):
@@ -218,7 +219,7 @@ def _length(value: JsonValue) -> int:
 
 
 def _compared(values: JsonValue) -> int:
-    """Steps to compare a value with each of these."""
+    """Return the steps to compare a value with each of these."""
     if not isinstance(values, list) or all(isinstance(value, str) for value in values):
         return 1
     return COMPARED_STEPS * _size(values)

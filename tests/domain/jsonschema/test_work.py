@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
-from configsvc.validation.checks import STEPS_AT_ONCE, check_of
-from configsvc.validation.compiled import compiled
+from configsvc.validation.checks import STEPS_AT_ONCE, prepare_check
+from configsvc.validation.compiled import compile_schema
 
 
 def each(schema: JsonValue) -> JsonObject:
@@ -63,7 +63,7 @@ HOSTILE: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize(("document", "config"), HOSTILE.values(), ids=HOSTILE)
 def test_what_may_take_long_is_known_before(document: JsonObject, config: JsonObject) -> None:
-    work = compiled(document, {}, 0).validator.work
+    work = compile_schema(document, {}, 0).validator.work
     assert work.quick_bound(encode_json(config)) >= work.bound(config) > STEPS_AT_ONCE
 
 
@@ -76,4 +76,4 @@ def test_what_may_take_long_is_known_before(document: JsonObject, config: JsonOb
     ],
 )
 def test_a_large_configuration_of_a_simple_schema_takes_no_time(document: JsonObject, config: JsonObject) -> None:
-    assert not check_of(compiled(document, {}, 0), config, encode_json(config)).may_take_long
+    assert not prepare_check(compile_schema(document, {}, 0), config, encode_json(config)).may_take_long

@@ -1,0 +1,59 @@
+"""Idempotent calls: the first call with a `request_id` does the work, later ones get its answer."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.models import WriteContext, Written
+from configsvc.storage import idempotency as storage
+from configsvc.storage.database import Connection
+from configsvc.storage.idempotency import Earlier
+
+
+async def once(
+    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Written]]
+) -> Written:
+    """Make the change, or return what an earlier call with the same request_id wrote.
+
+    Raises RequestIdReusedError, WriteConflictError, and what change raises.
+    """
+    earlier = await claim(connection, context)
+    if earlier is not None:
+        return earlier.written[0]
+    written = await change(connection)
+    if context.request_id:
+        await storage.complete(connection, {context.request_id: written})
+    return written
+
+
+async def claim(connection: Connection, context: WriteContext) -> Earlier | None:
+    """Claim the request_id for this transaction; return what an earlier call with it wrote, None for the first one.
+
+    Waits for a call with the same request_id under way. Raises RequestIdReusedError or WriteConflictError.
+    """
+    answer = (await claim_many(connection, (context,))).get(context.request_id)
+    if isinstance(answer, ConfigsvcError):
+        raise answer
+    return answer
+
+
+async def complete(connection: Connection, context: WriteContext, result: Earlier) -> None:
+    """Keep the result of a claimed call for later calls with its request_id."""
+    if context.request_id:
+        await storage.complete_many(connection, context.request_id, result)
+
+
+async def claim_many(
+    connection: Connection, contexts: Iterable[WriteContext]
+) -> Mapping[str, Earlier | ConfigsvcError]:
+    """Claim the request_ids of several calls; return, by request_id, the answers to those that are repeated."""
+    claimed = [context for context in contexts if context.request_id]
+    return await storage.claim(connection, claimed) if claimed else {}
+
+
+async def settle_many(connection: Connection, results: Mapping[str, Written | None]) -> None:
+    """Keep the results of claimed calls, by request_id; release the request_ids of calls that wrote nothing."""
+    written = {request_id: result for request_id, result in results.items() if result}
+    if written:
+        await storage.complete(connection, written)
+    if len(written) < len(results):
+        await storage.release(connection, results.keys() - written.keys())
