@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from configsvc.access.caller import Caller
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import RateLimitedError
 from configsvc.identity.authenticator import Authenticator
-from configsvc.limits.quotas import Shares
-from configsvc.storage.database import connection_share
+from configsvc.limits.quotas import Quotas
+from configsvc.limits.slots import caller_slots
 
 # Rate-limited calls wait this long before they are refused, up to this many at once.
 HOLD_SECONDS = 0.2
@@ -22,11 +21,13 @@ HELD_CALLS = 5000
 class Admission:
     """Admits calls: authenticates the caller, looks up its roles and counts the call against its quota."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
+    def __init__(self, authenticator: Authenticator, policy: AccessPolicy, quotas: Quotas) -> None:
         self.authenticator = authenticator
+        # Bound once: every call takes these.
         self._known = authenticator.known
-        self._bindings = bindings
-        self._shares = shares
+        self._access_of = policy.access_of
+        self._policy = policy
+        self._quotas = quotas
         self._held = 0
 
     async def admit(self, credentials: Credentials, identified: Callable[[Identity], None]) -> Caller:
@@ -37,18 +38,18 @@ class Admission:
         """
         identity = self._known(credentials) or await self.authenticator.identify(credentials)
         identified(identity)
-        access = self._bindings.access_of(identity)
+        access = self._access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
-        share = self._shares.of(identity.principal)
+        quota = self._quotas.of(identity.principal)
         try:
-            share.take_call()
+            quota.take_call()
         except RateLimitedError:
             await self._hold()
             raise
-        self._bindings.check_current()
-        connection_share.set(share.connections)
-        return Caller(identity=identity, access=access, share=share)
+        self._policy.check_current()
+        caller_slots.set(quota.slots)
+        return Caller(identity=identity, access=access, quota=quota)
 
     async def _hold(self) -> None:
         """Delay a rate-limited call, so that a client that retries in a tight loop costs next to nothing."""
@@ -60,10 +61,10 @@ class Admission:
                 self._held -= 1
 
     @contextmanager
-    def standing(self, caller: Caller) -> Generator[Caller]:
+    def revocable(self, caller: Caller) -> Generator[Caller]:
         """Yield the caller of a long call, which ends once the caller loses a role that it needs.
 
-        See `Bindings.standing`.
+        See `AccessPolicy.revocable`.
         """
-        with self._bindings.standing(caller.identity) as standing:
-            yield replace(caller, standing=standing)
+        with self._policy.revocable(caller.identity) as call:
+            yield caller._replace(revocable=call)

@@ -1,13 +1,14 @@
 """Assembly of one service from its settings."""
 
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
 from configsvc.access.admission import Admission
 from configsvc.access.caller import Guard
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.access.role_bindings import RoleBindings
 from configsvc.api.access import AccessServicer
 from configsvc.api.applications import ApplicationServicer
@@ -30,7 +31,8 @@ from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import TokenMetrics, Tokens
-from configsvc.limits.quotas import Limits, Shares
+from configsvc.limits.quotas import Limits, Quotas
+from configsvc.limits.slots import Slots
 from configsvc.offload.processes import ProcessPool
 from configsvc.offload.threads import LargeAnswers
 from configsvc.operations.imports import Imports
@@ -64,7 +66,7 @@ class Parts:
     database: Database
     pool: ProcessPool
     cache: Cache
-    bindings: Bindings
+    policy: AccessPolicy
     feed: Feed
     tokens: Tokens | None
     writes: Writes
@@ -79,7 +81,7 @@ class Parts:
 def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
     """Return the engines of one service. Raises StartError."""
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
-    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
     joint = JointWrites(writes, Validators(), checks)
     imports = Imports(database, writes, pool)
@@ -92,8 +94,8 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         database=database,
         pool=pool,
         cache=cache,
-        bindings=bindings,
-        feed=Feed(url, cache, bindings),
+        policy=policy,
+        feed=Feed(url, (policy, cache)),
         tokens=_tokens(settings),
         writes=writes,
         joint=joint,
@@ -110,12 +112,12 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
     large = LargeAnswers()
     watches = Watches(parts.database, parts.feed)
-    shares = Shares(_limits(settings), parts.database.share)
-    servicers = _servicers(parts, reads, watches, large, shares)
+    quotas = Quotas(_limits(settings), partial(Slots, parts.database.caller_pools))
+    servicers = _servicers(parts, reads, watches, large, quotas)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, shares)
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.policy, quotas)
         server = build_server(
             servicers,
             admission,
@@ -135,7 +137,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     return server
 
 
-def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, shares: Shares) -> dict[str, object]:
+def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
     """Return the servicers by the names of their services."""
     database, writes = parts.database, parts.writes
     snapshots = Snapshots(database, parts.joint.checks)
@@ -147,7 +149,7 @@ def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers
             watches,
             large,
             Uploads(parts.imports, parts.pool),
-            shares,
+            quotas,
             Guard(database),
         ),
         "OperationService": OperationServicer(parts.operations),

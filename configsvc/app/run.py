@@ -12,6 +12,7 @@ from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
 from configsvc.domain.models import Retention
 from configsvc.feed.feed import Feed
+from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessPool
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
@@ -68,7 +69,7 @@ async def run_service(
     """
     registry = new_registry()
     async with (
-        open_database(url, workers=settings.workers) as database,
+        open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
         _shown_metrics(registry, settings.metrics_listen, number),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from configsvc.aio import finish
-from configsvc.storage.database import connection_share
+from configsvc.limits.slots import caller_slots
 
 Made = TypeVar("Made")
 
@@ -25,14 +25,14 @@ class LargeAnswers:
     @asynccontextmanager
     async def page(self) -> AsyncGenerator[None]:
         """Hold a slot for a page in memory: each caller has a few."""
-        share = connection_share.get()
-        async with share.pages if share else nullcontext():
+        slots = caller_slots.get()
+        async with slots.pages if slots else nullcontext():
             yield
 
     async def made(self, make: Callable[[], Made], known: Callable[[], Made | None] = lambda: None) -> Made:
         """Return what `known` returns when it is this answer's turn, or else the result of `make`."""
-        share = connection_share.get()
-        async with share.answers if share else nullcontext():
+        slots = caller_slots.get()
+        async with slots.answers if slots else nullcontext():
             return known() or await self._made(make, known)
 
     async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:

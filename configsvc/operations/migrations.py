@@ -20,7 +20,6 @@ from configsvc.domain.operations import (
     progress_of,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.staging import Staging
@@ -197,11 +196,11 @@ class ConfigurationMigrations:
 
 
 async def _move(connection: Connection, one: Migration, places: Slice) -> list[Outcome]:
-    held = await schema_locks.share(connection, [one.settings.to.schema])
+    held = await schema_locks.share_or_wait(connection, [one.settings.to.schema])
     version = one.documents.version
     schema = held.get(version.ref.schema)
     # One that was deleted and made again has other documents.
-    is_same = isinstance(schema, PinnedSchema) and schema.id == version.schema_id
+    is_same = schema is not None and schema.id == version.schema_id
     if not is_same or not await moves.lock(connection, one.operation.id, places):
         raise ChangedMeanwhileError
     return await moves.move(connection, one.operation, places)

@@ -12,12 +12,12 @@ from configsvc.domain.errors import (
     ResourceNotFoundError,
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.domain.requests import ItemListing
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import operations
 from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
 
-# What gRPC clients take without being told to take more is 4 MiB.
-MAX_ITEMS_BYTES = 3 * 1024 * 1024
 # Each looks at the table now and then.
 WAITERS_LIMIT = 100
 WAIT_FIRST_SECONDS = 0.05
@@ -51,18 +51,17 @@ class Operations:
         async with self._database.read() as connection:
             return tuple(await operations.page(connection, owner, after=after, limit=limit))
 
-    async def items(
-        self, operation_id: str, *, after: int, failed_only: bool, limit: int
-    ) -> tuple[list[OperationItem], bool]:
-        """Items that are done, in their order, that come after the one at a place; and whether there are more."""
+    async def items(self, listing: ItemListing) -> tuple[list[OperationItem], bool]:
+        """Return a page of items that are done, in their order, and whether more of them follow."""
+        page = listing.page
         async with self._database.read() as connection:
             return await operations.page_of_items(
                 connection,
-                operation_id,
-                after=after,
-                failed_only=failed_only,
-                limit=limit,
-                limit_bytes=MAX_ITEMS_BYTES,
+                listing.operation_id,
+                after=-1 if page.after is None else page.after,
+                failed_only=listing.failed_only,
+                limit=page.limit,
+                limit_bytes=MAX_RESPONSE_BYTES,
             )
 
     async def cancel(self, operation_id: str, owner: str | None) -> None:

@@ -1,7 +1,7 @@
 """Many configurations written by one statement each for what is new, changed and deleted."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import asyncpg
 from asyncpg import Record
@@ -15,17 +15,52 @@ from configsvc.domain.models import (
     NameRef,
     Written,
 )
+from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
 from configsvc.storage import log
-from configsvc.storage.configurations import configuration_of
 from configsvc.storage.database import Connection
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
+from configsvc.storage.rows import configuration_of
 
 _SQL = queries("configuration_writes")
 
 
-async def lock_free(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """A configuration as it was before it was locked: what else has to be locked, and how much is to be read."""
+
+    id: str
+    application_id: str
+    application: str
+    name: str
+    schema: str | None
+    config_bytes: int
+
+
+async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict[ConfigurationRef, Glimpse]:
+    """Those of the configurations that exist."""
+    keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
+    rows = await connection.fetch(
+        _SQL["find"],
+        [ref.id if isinstance(ref, IdRef) else None for ref in refs],
+        [application for application, _ in keys],
+        [name for _, name in keys],
+    )
+    return {
+        refs[row["place"] - 1]: Glimpse(
+            id=row["id"],
+            application_id=row["application_id"],
+            application=row["application"],
+            name=row["name"],
+            schema=row["schema"],
+            config_bytes=row["config_bytes"],
+        )
+        for row in rows
+    }
+
+
+async def lock_or_skip(
     connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
 ) -> dict[ConfigurationRef, Configuration | Held | Postponed]:
     """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
@@ -33,7 +68,7 @@ async def lock_free(
     """
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
-        _SQL["lock_free"],
+        _SQL["lock_or_skip"],
         [ref.id if isinstance(ref, IdRef) else None for ref in refs],
         [application for application, _ in keys],
         [name for _, name in keys],
@@ -49,7 +84,7 @@ async def lock_free(
 
 def _locked(row: Record) -> Configuration | Held | Postponed:
     if row["id"] is not None:
-        return configuration_of(row)
+        return configuration_of(row, row["config"])
     return Held(application_id=row["wanted_application_id"]) if row["fits"] else Postponed()
 
 
@@ -64,11 +99,19 @@ def _as_named(ref: ConfigurationRef, current: Configuration | Held | Postponed) 
     return current
 
 
-async def share_free(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
+async def lock_or_wait(
+    connection: Connection, ids: Collection[str], *, with_config: Collection[str]
+) -> dict[str, Configuration]:
+    """Those of the configurations that still exist, by id; waits for who changes one."""
+    rows = await connection.fetch(_SQL["lock_or_wait"], list(ids), list(with_config))
+    return {row["id"]: configuration_of(row, row["config"]) for row in rows}
+
+
+async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | Held]:
     """Those of the applications that exist."""
     refs = tuple(refs)
     rows = await connection.fetch(
-        _SQL["share_free"],
+        _SQL["share_or_skip"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
         [ref.name for ref in refs if isinstance(ref, NameRef)],
     )
@@ -79,6 +122,25 @@ async def share_free(connection: Connection, refs: Iterable[ApplicationRef]) -> 
         by_ref[IdRef(id=row["wanted_id"])] = owner
         by_ref[NameRef(name=row["wanted_name"])] = owner
     return {ref: by_ref[ref] for ref in refs if ref in by_ref}
+
+
+async def share_or_wait(
+    connection: Connection, refs: Collection[ApplicationRef], scope: Scope
+) -> dict[ApplicationRef, Owner]:
+    """Those of the applications that exist, and are in scope; waits for who renames or
+    deletes one.
+    """
+    rows = await connection.fetch(
+        _SQL["share_or_wait"],
+        [ref.id for ref in refs if isinstance(ref, IdRef)],
+        [ref.name for ref in refs if isinstance(ref, NameRef)],
+        scope.ids,
+    )
+    by_ref: dict[ApplicationRef, Owner] = {}
+    for row in rows:
+        owner = Owner(id=row["id"], name=row["name"])
+        by_ref[IdRef(id=owner.id)] = by_ref[NameRef(name=owner.name)] = owner
+    return by_ref
 
 
 async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
@@ -156,4 +218,11 @@ async def get_versions(
         [version.version for version in written],
         with_config,
     )
-    return {Written(resource_id=row["id"], version=row["version"]): configuration_of(row) for row in rows}
+    return {
+        Written(resource_id=row["id"], version=row["version"]): configuration_of(row, row["config"]) for row in rows
+    }
+
+
+async def outgrown(connection: Connection, configs: Sequence[str]) -> set[int]:
+    """Which of the JSON texts are larger than the database keeps, as it writes them."""
+    return {row["place"] - 1 for row in await connection.fetch(_SQL["outgrown"], configs)}

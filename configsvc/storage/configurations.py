@@ -20,11 +20,11 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Page,
-    SchemaVersionRef,
 )
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
+from configsvc.storage.rows import configuration_of
 
 _SQL = queries("configurations")
 
@@ -35,32 +35,6 @@ _JSON_PATH_FAULTS = (
     asyncpg.FeatureNotSupportedError,
     asyncpg.UndefinedObjectError,
 )
-
-
-def schema_of(row: Record) -> SchemaVersionRef | None:
-    """The schema version that the row of a configuration is pinned to."""
-    if row["schema"] is None:
-        return None
-    return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
-
-
-def configuration_of(row: Record) -> Configuration:
-    """A row that has all of a configuration."""
-    return Configuration(
-        id=row["id"],
-        application_id=row["application_id"],
-        application=row["application"],
-        name=row["name"],
-        comments=row["comments"],
-        config=row["config"],
-        schema=schema_of(row),
-        version=row["version"],
-        revision=row["revision"],
-        create_time=row["create_time"],
-        update_time=row["update_time"],
-        created_by=row["created_by"],
-        updated_by=row["updated_by"],
-    )
 
 
 def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | None]:
@@ -75,7 +49,7 @@ async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configurat
     """The configuration as it is now, and the revision that this shows."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
     assert row is not None
-    return None if row["id"] is None else configuration_of(row), row["shown_revision"]
+    return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
 
 async def get_many(
@@ -88,7 +62,9 @@ async def get_many(
     rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    return tuple(configuration_of(row) for row in rows if row["id"] is not None), rows[0]["shown_revision"]
+    return tuple(configuration_of(row, row["config"]) for row in rows if row["id"] is not None), rows[0][
+        "shown_revision"
+    ]
 
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -159,7 +135,7 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
-    shown = tuple(configuration_of(row) for row in rows[:limit] if row["id"] is not None)
+    shown = tuple(configuration_of(row, row["config"]) for row in rows[:limit] if row["id"] is not None)
     goes_on = bool(shown) and first["rows_found"] > len(shown)
     return Page(
         resources=shown,

@@ -17,10 +17,10 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
-from configsvc.storage.configurations import configuration_of
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
+from configsvc.storage.rows import configuration_of
 
 _SQL = queries("history")
 
@@ -74,7 +74,7 @@ async def at_revision(connection: Connection, ref: ConfigurationRef, revision: i
         isinstance(ref, KeyRef) and (row["application"], row["name"]) != (ref.application, ref.name)
     ):
         return None
-    return configuration_of(row)
+    return configuration_of(row, row["config"])
 
 
 async def version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion | None:
@@ -119,7 +119,7 @@ async def newest_version(connection: Connection, configuration_id: str) -> int |
 
 def _version_of(row: Record) -> ConfigurationVersion:
     return ConfigurationVersion(
-        configuration=configuration_of(row),
+        configuration=configuration_of(row, row["config"]),
         operation=Operation(row["operation"]),
         reason=row["reason"],
         request_id=row["request_id"],

@@ -13,6 +13,7 @@ from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, fail_items, outcome_of
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
+from configsvc.storage.schema_locks import by_name
 
 _SQL = queries("imports")
 
@@ -83,9 +84,7 @@ async def share_schemas(connection: Connection, operation_id: str, places: Slice
     nobody moves to another version, until the end of the transaction.
     """
     rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
-    return {
-        row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
-    }
+    return by_name(rows)
 
 
 async def write(

@@ -16,17 +16,16 @@ from configsvc.domain.errors import (
     WriteConflictError,
 )
 from configsvc.domain.models import (
-    Configuration,
     ConfigurationChange,
     Kind,
     Operation,
-    SchemaVersionRef,
     WriteContext,
     Written,
 )
 from configsvc.storage.database import Connection
 from configsvc.storage.origins import as_object
 from configsvc.storage.queries import queries
+from configsvc.storage.rows import configuration_of
 
 CHANNEL = "configsvc_changes"
 # A page is read at once, and must hold a whole part (see `configsvc.domain.commits`).
@@ -202,23 +201,7 @@ def _record(row: asyncpg.Record) -> Record:
 def _change(row: asyncpg.Record) -> ConfigurationChange:
     return ConfigurationChange(
         operation=Operation(row["operation"]),
-        configuration=Configuration(
-            id=row["id"],
-            application_id=row["application_id"],
-            application=row["application"],
-            name=row["name"],
-            comments=row["comments"],
-            config=None,
-            schema=None
-            if row["schema"] is None
-            else SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
-            version=row["version"],
-            revision=row["revision"],
-            create_time=row["create_time"],
-            update_time=row["update_time"],
-            created_by=row["created_by"],
-            updated_by=row["updated_by"],
-        ),
+        configuration=configuration_of(row, None),
         config_text=row["config_text"],
         content_bytes=row["content_bytes"],
         previous_version=row["previous_version"],

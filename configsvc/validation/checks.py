@@ -12,8 +12,8 @@ from configsvc.aio import finish
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
 from configsvc.domain.jsonschema.faults import Fault
+from configsvc.limits.slots import caller_slots
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
-from configsvc.storage.database import connection_share
 from configsvc.validation.compiled import Compiled
 from configsvc.validation.pool_tasks import faults_within
 
@@ -94,12 +94,12 @@ class ContentChecks:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
-        share = connection_share.get()
+        slots = caller_slots.get()
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
-                    if share:
-                        await stack.enter_async_context(share.validations)
+                    if slots:
+                        await stack.enter_async_context(slots.validations)
                     await stack.enter_async_context(self._one)
             except TimeoutError as error:
                 raise DatabaseBusyError from error

@@ -14,7 +14,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
 from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
-from configsvc.storage import idempotency, joint_writes
+from configsvc.storage import configuration_writes, idempotency
 from configsvc.storage.database import Connection
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
@@ -181,7 +181,7 @@ async def _refuse_outgrown(connection: Connection, plan: Plan) -> None:
     }
     if texts:
         places = list(texts)
-        for index in await joint_writes.outgrown(connection, list(texts.values())):
+        for index in await configuration_writes.outgrown(connection, list(texts.values())):
             plan.refuse(places[index], _too_large())
 
 

@@ -65,9 +65,11 @@ async def _claim(connection: Connection, plan: Plan) -> dict[str, int]:
 async def _look(connection: Connection, plan: Plan) -> dict[int, Found]:
     """Locks what the writes are about; what was found, by their places."""
     creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
-    owners = await configuration_writes.share_free(connection, creations) if creations else {}
+    owners = await configuration_writes.share_or_skip(connection, creations) if creations else {}
     others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
-    current = await configuration_writes.lock_free(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    current = (
+        await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    )
     return {
         place: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for place, write in plan.open
@@ -78,7 +80,7 @@ async def _pin(connection: Connection, validators: Validators, plan: Plan, found
     wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
     if not wanted:
         return NO_PINS
-    schemas = await schema_locks.share_free(connection, {pin.schema for pin in wanted})
+    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in wanted})
     return await pins_of(connection, validators, wanted, schemas)
 
 

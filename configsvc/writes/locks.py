@@ -30,9 +30,9 @@ from configsvc.domain.writes import (
     Update,
     Upsert,
 )
-from configsvc.storage import joint_writes, schema_locks
+from configsvc.storage import configuration_writes, schema_locks
+from configsvc.storage.configuration_writes import Glimpse
 from configsvc.storage.database import Connection
-from configsvc.storage.joint_writes import Glimpse
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of the configs that are needed to make the new ones.
@@ -73,11 +73,13 @@ async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_co
     if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
-    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], scope)
+    owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], scope)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
-    schemas = await schema_locks.share(connection, [name for name in names if name]) if names else {}
+    schemas = await schema_locks.share_or_wait(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
-    rows = await joint_writes.lock(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
+    rows = (
+        await configuration_writes.lock_or_wait(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
+    )
     for ref, one in seen.items():
         _check_unmoved(ref, rows.get(one.id), schemas)
     concrete = [_concrete(write, seen) for write in writes]
@@ -93,7 +95,7 @@ async def _find(
     connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
-    found = await joint_writes.find(connection, unique) if unique else {}
+    found = await configuration_writes.find(connection, unique) if unique else {}
     return {ref: one for ref, one in found.items() if scope.includes(one.application_id)}
 
 

@@ -11,6 +11,7 @@ from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
 from configsvc.domain.scope import Everything
+from configsvc.limits.slots import connection_turn
 from configsvc.storage import applications, configurations
 from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
@@ -81,7 +82,7 @@ async def check_commits(session: Session, floor: int) -> None:
 async def check_readable(url: str, before: Log, floor: int) -> None:
     """Lists show the states from the floor on as they were, and nothing below it; the log has every change after it."""
     last = before[-1]["revision"]
-    async with open_database(url) as database, database.read() as connection:
+    async with open_database(url, turn=connection_turn) as database, database.read() as connection:
         for revision in range(floor, last + 1):
             assert await listed(connection, revision) == {
                 resource_id: (record["application"], record["name"], json.loads(record["content"]), record["version"])

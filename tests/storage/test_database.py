@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from configsvc.limits.slots import connection_turn
 from configsvc.storage.database import Database, open_database
 from tests.proxy import proxied
 
@@ -18,7 +19,11 @@ async def write_that_never_ends(database: Database, under_way: asyncio.Event) ->
 async def test_work_that_is_cancelled_ends_as_cancelled_although_its_connection_fails(
     database_url: str, fault: str
 ) -> None:
-    async with proxied(database_url) as (cable, url), open_database(url) as database, asyncio.timeout(LIMIT_SECONDS):
+    async with (
+        proxied(database_url) as (cable, url),
+        open_database(url, turn=connection_turn) as database,
+        asyncio.timeout(LIMIT_SECONDS),
+    ):
         under_way = asyncio.Event()
         work = asyncio.create_task(write_that_never_ends(database, under_way))
         await under_way.wait()

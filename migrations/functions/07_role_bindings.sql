@@ -1,42 +1,7 @@
--- Role bindings: who may do what
--- depends: 0008_operations
+-- Role bindings: the columns that the database fills in, and the log.
 
--- migrate: apply
-
--- One transaction, at a start for which the service is not there yet.
--- squawk-ignore-file constraint-missing-not-valid, require-concurrent-index-creation
--- What takes the place of the constraint allows more.
--- squawk-ignore-file ban-drop-constraint
-
--- A binding never changes. Without an application it is for all of them. It goes with its application.
-CREATE TABLE role_bindings (
-    id text COLLATE "C" PRIMARY KEY DEFAULT generate_ulid(),
-    principal text COLLATE "C" NOT NULL,
-    role text NOT NULL,
-    application_id text COLLATE "C" REFERENCES applications (id) ON DELETE CASCADE,
-    version bigint NOT NULL,
-    commit_id bigint NOT NULL,
-    create_time timestamptz NOT NULL,
-    created_by text NOT NULL,
-    create_reason text NOT NULL,
-    create_request_id text NOT NULL,
-    UNIQUE NULLS NOT DISTINCT (principal, application_id, role),
-    CONSTRAINT role_binding_id_is_ulid CHECK (id ~ '^[0-7][0-9A-HJKMNP-TV-Z]{25}$'),
-    CONSTRAINT role_binding_principal_is_valid CHECK (
-        principal ~ '^(user|group|certificate):[^[:cntrl:]]+$' AND length(principal) <= 524
-    ),
-    CONSTRAINT role_binding_role CHECK (role IN ('VIEWER', 'EDITOR', 'ADMIN'))
-);
-
--- For the cascade, and for the bindings of an application.
-CREATE INDEX role_bindings_application_id ON role_bindings (application_id);
-
--- Of a role binding, name is its principal, and content has its role.
-ALTER TABLE change_records
-DROP CONSTRAINT change_kind,
-ADD CONSTRAINT change_kind CHECK (kind IN ('APPLICATION', 'CONFIGURATION', 'SCHEMA', 'ROLE_BINDING'));
-
-CREATE FUNCTION stamp_role_binding() RETURNS trigger
+-- See stamp_application.
+CREATE OR REPLACE FUNCTION stamp_role_binding() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
@@ -47,8 +12,9 @@ BEGIN
         NEW.created_by := 'database:' || session_user;
         NEW.create_reason := '';
         NEW.create_request_id := '';
+        NEW.create_origin := '{}';
     END IF;
-    -- An id that was deleted and is inserted again goes on counting.
+    -- If the id was deleted before, its versions continue.
     NEW.version := 1 + coalesce((
         SELECT max(version) FROM public.change_records WHERE kind = 'ROLE_BINDING' AND resource_id = NEW.id
     ), 0);
@@ -58,16 +24,8 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER begin_commit
-BEFORE INSERT OR UPDATE OR DELETE ON role_bindings
-FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
-
-CREATE TRIGGER stamp
-BEFORE INSERT OR UPDATE ON role_bindings
-FOR EACH ROW EXECUTE FUNCTION stamp_role_binding();
-
--- The name of the application is looked up in the log where it was deleted a moment ago.
-CREATE FUNCTION log_role_bindings() RETURNS trigger
+-- The log knows the name of an application that was deleted in the same statement.
+CREATE OR REPLACE FUNCTION log_role_bindings() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
@@ -80,7 +38,7 @@ BEGIN
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
-            created_by, time, actor, reason, request_id
+            created_by, time, actor, reason, request_id, origin
         )
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY o.id), 'ROLE_BINDING', 'DELETED', o.id,
@@ -88,7 +46,8 @@ BEGIN
             '', jsonb_build_object('role', o.role), 0, o.create_time, o.created_by, now(),
             coalesce(deletion_context(o.id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(o.id, 'reason'), ''),
-            coalesce(deletion_context(o.id, 'request_id'), '')
+            coalesce(deletion_context(o.id, 'request_id'), ''),
+            coalesce(deletion_context(o.id, 'origin')::jsonb, '{}')
         FROM old_rows AS o
         LEFT JOIN LATERAL (
             SELECT name
@@ -103,13 +62,13 @@ BEGIN
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
-            created_by, time, actor, reason, request_id
+            created_by, time, actor, reason, request_id, origin
         )
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id), 'ROLE_BINDING', 'CREATED', n.id, n.version,
             n.version - 1, n.application_id, applications.name, n.principal, n.application_id, applications.name,
             n.principal, '', jsonb_build_object('role', n.role), 0, n.create_time, n.created_by, n.create_time,
-            n.created_by, n.create_reason, n.create_request_id
+            n.created_by, n.create_reason, n.create_request_id, n.create_origin
         FROM new_rows AS n
         LEFT JOIN applications ON applications.id = n.application_id;
     END IF;
@@ -117,24 +76,23 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER log_insert AFTER INSERT ON role_bindings
+CREATE OR REPLACE TRIGGER begin_commit
+BEFORE INSERT OR UPDATE OR DELETE ON role_bindings
+FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
+
+CREATE OR REPLACE TRIGGER stamp
+BEFORE INSERT OR UPDATE ON role_bindings
+FOR EACH ROW EXECUTE FUNCTION stamp_role_binding();
+
+CREATE OR REPLACE TRIGGER log_insert AFTER INSERT ON role_bindings
 REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION log_role_bindings();
 
-CREATE TRIGGER log_delete AFTER DELETE ON role_bindings
+CREATE OR REPLACE TRIGGER log_delete AFTER DELETE ON role_bindings
 REFERENCING OLD TABLE AS old_rows
 FOR EACH STATEMENT EXECUTE FUNCTION log_role_bindings();
 
-CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON role_bindings
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON role_bindings
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 REVOKE EXECUTE ON FUNCTION stamp_role_binding, log_role_bindings FROM PUBLIC;
-
--- migrate: rollback
-
-DROP TABLE role_bindings;
-DROP FUNCTION stamp_role_binding, log_role_bindings;
-DELETE FROM change_records WHERE kind = 'ROLE_BINDING';
-ALTER TABLE change_records
-DROP CONSTRAINT change_kind,
-ADD CONSTRAINT change_kind CHECK (kind IN ('APPLICATION', 'CONFIGURATION', 'SCHEMA'));
