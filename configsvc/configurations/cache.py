@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.commits import CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
+from configsvc.feed.observers import FeedObserver
 from configsvc.telemetry.families import Families, gauge
 
 # The approximate memory of an answer besides its bytes and names.
@@ -28,7 +29,7 @@ class Answer:
         return ANSWER_BYTES + len(self.application) + len(self.name) + len(self.encoded)
 
 
-class Cache:
+class Cache(FeedObserver):
     """The most recently used answers, within limit_bytes of memory; 0 disables the cache."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -75,13 +76,13 @@ class Cache:
         if answer is not None and answer.shown_revision < before:
             self._forget(answer)
 
-    def forget_changed(self, part: CommitPart) -> None:
+    def apply(self, part: CommitPart) -> None:
         """Remove the answers that a commit changed, under all their names."""
         if self._by_key:
             for change in part.changes:
                 self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
-    def clear(self) -> None:
+    def reset(self) -> None:
         """Remove all answers."""
         self._by_id.clear()
         self._by_key.clear()

@@ -80,7 +80,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
 
 
-async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_caller(
+async def test_a_client_that_does_not_read_loses_its_slot_to_others_of_its_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller = caller_with_one_slot(monkeypatch)
@@ -94,7 +94,7 @@ async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_call
                 await one
 
 
-async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it(
+async def test_a_client_that_does_not_read_keeps_its_slot_while_no_other_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller, other = caller_with_one_slot(monkeypatch), Slots({"reads": 1, "writes": 1, "watches": 1})
@@ -110,7 +110,7 @@ async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it
         read.set()
 
 
-async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_what_they_send(
+async def test_a_watch_waits_for_a_slot_as_long_as_the_message_of_another_is_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller, made = caller_with_one_slot(monkeypatch), asyncio.Event()
@@ -143,7 +143,7 @@ async def sent(slots: Slots | None, read: asyncio.Event | None, made: asyncio.Ev
 
     caller_slots.set(slots)
     sending = Sending(Progress(0), History(""), encode, write)
-    async with sending.place():
+    async with sending.slot():
         if made:
             await made.wait()
         await sending.write((b"",))
