@@ -99,10 +99,13 @@ proto: setup ## generate the Python code of protos/ into generated/
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGUMENTS)
 
+# The image installs the first, development the second.
+EXTRAS = --extra server --extra embedded
+
 .PHONY: lock
 lock: setup ## remake the lock files (LOCK_ARGUMENTS=--upgrade for the newest of everything)
-	@$(LOCK) --output-file requirements.lock pyproject.toml
-	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) $(EXTRAS) --output-file requirements.lock pyproject.toml
+	@$(LOCK) $(EXTRAS) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --group audit --output-file requirements-audit.lock
 	@echo "locked; \`make setup\` installs what changed"

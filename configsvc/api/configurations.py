@@ -32,7 +32,10 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
+from configsvc.api.methods import Write
+from configsvc.api.statuses import status_of
 from configsvc.api.uploads import Uploads
+from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.use_cases import Configurations, ListPosition
@@ -45,16 +48,15 @@ from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update, Upsert
 from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
-from configsvc.rpc.errors import status_of
-from configsvc.rpc.handlers import Write, parsed
 from configsvc.watch.watches import Watches
 from configsvc.wire import requests
 from configsvc.wire.exports import encoded_exports, export_filter
 from configsvc.wire.history import comparison_message, moment, version_message
 from configsvc.wire.page_tokens import page_token, parsed_page_token
+from configsvc.wire.parsing import parsed
 from configsvc.wire.resources import configuration_message, configuration_ref_message, encoded_configuration
 from configsvc.wire.responses import fitting
-from configsvc.wire.watches import WatchEncoder, watch_request
+from configsvc.wire.watches import watch_request
 from configsvc.wire.writes import MAX_WRITES, check_number, joint_write
 from configsvc.writes.atomic_batch import Joint
 

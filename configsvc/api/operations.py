@@ -17,6 +17,7 @@ from google.rpc.status_pb2 import Status
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, ListOperationItemsResponse
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
 from configsvc.access.caller import Caller
+from configsvc.api.statuses import internal_status, status_of
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ConfigsvcError, Violations
 from configsvc.domain.operations import (
@@ -28,7 +29,6 @@ from configsvc.domain.operations import (
     error_of_operation,
 )
 from configsvc.operations.use_cases import Operations
-from configsvc.rpc.errors import internal_status, status_of
 from configsvc.wire import operations as wire
 from configsvc.wire.page_tokens import page_token, parsed_page_token
 from configsvc.wire.requests import page_size

@@ -13,8 +13,8 @@ from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.imports import Imports
-from configsvc.rpc.handlers import malformed
 from configsvc.wire.imports import import_message
+from configsvc.wire.parsing import malformed
 
 # Each is at most 4 MiB, and what was read of it. An operation that has work for the process waits for so many at most.
 MESSAGES_AT_ONCE = 2

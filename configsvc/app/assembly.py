@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
+from configsvc.access.admission import Admission
 from configsvc.access.caller import Guard
 from configsvc.access.policy import Bindings
 from configsvc.access.role_bindings import RoleBindings
@@ -26,6 +27,7 @@ from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
+from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import TokenMetrics, Tokens
@@ -40,8 +42,6 @@ from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
-from configsvc.rpc.authentication import Authenticator
-from configsvc.rpc.gate import Gate
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
@@ -116,10 +116,10 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        gate = Gate(Authenticator(parts.tokens, certificates), parts.bindings, quotas)
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, quotas)
         server = build_server(
             servicers,
-            gate,
+            admission,
             _addresses(settings),
             calls,
             shared_port=settings.workers > 1,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from configsvc.configurations.cache import Answer, Cache
+from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
-from configsvc.feed.feed import Feed, History
+from configsvc.feed.feed import Feed
 from configsvc.limits.slots import Slots, caller_slots
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database

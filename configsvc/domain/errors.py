@@ -1,4 +1,4 @@
-"""Every error that a caller may see. `configsvc.rpc.errors` translates them to gRPC, in one table."""
+"""Every error that a caller may see. `configsvc.api.statuses` translates them to gRPC, in one table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from configsvc.domain.access import Identity
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
 from configsvc.identity.jws import SignedToken
@@ -26,28 +26,8 @@ class _Remembered:
     bytes: int
 
 
-class _Half:
-    """Tokens of so many bytes at most, the one used last at the end."""
-
-    def __init__(self) -> None:
-        self.tokens: OrderedDict[str, _Remembered] = OrderedDict()
-        self.bytes = 0
-
-    def put(self, token: str, remembered: _Remembered) -> None:
-        self.remove(token)
-        self.tokens[token] = remembered
-        self.bytes += remembered.bytes
-        while self.bytes > HALF_BYTES:
-            self.bytes -= self.tokens.popitem(last=False)[1].bytes
-
-    def remove(self, token: str) -> None:
-        removed = self.tokens.pop(token, None)
-        if removed is not None:
-            self.bytes -= removed.bytes
-
-    def clear(self) -> None:
-        self.tokens.clear()
-        self.bytes = 0
+def _bytes(_: str, remembered: _Remembered) -> int:
+    return remembered.bytes
 
 
 class RememberedTokens:
@@ -56,11 +36,13 @@ class RememberedTokens:
     """
 
     def __init__(self) -> None:
-        self._once = _Half()
-        self._again = _Half()
+        self._once: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
+        self._again: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
+        # Every call looks its token up.
+        self._peek, self._touch = self._again.peek, self._again.touch
 
     def __len__(self) -> int:
-        return len(self._once.tokens) + len(self._again.tokens)
+        return len(self._once) + len(self._again)
 
     @property
     def bytes(self) -> int:
@@ -69,22 +51,20 @@ class RememberedTokens:
 
     def get(self, token: str) -> Identity | None:
         """Whose token it is, if that is known. This is on the way of every call."""
-        again = self._again.tokens
-        remembered = again.get(token)
+        remembered = self._peek(token)
         if remembered is None:
             remembered = self._used_again(token)
             if remembered is None:
                 return None
         if remembered.expires <= time.time():
-            self._again.remove(token)
+            self._again.pop(token)
             return None
-        again.move_to_end(token)
+        self._touch(token)
         return remembered.identity
 
     def _used_again(self, token: str) -> _Remembered | None:
-        remembered = self._once.tokens.get(token)
+        remembered = self._once.pop(token)
         if remembered is not None:
-            self._once.remove(token)
             self._again.put(token, remembered)
         return remembered
 

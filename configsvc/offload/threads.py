@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.limits.slots import caller_slots
 
 Made = TypeVar("Made")
@@ -38,7 +38,7 @@ class LargeAnswers:
     async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:
         async with self._turn:
             # A thread cannot be told to end, and its place is not free before.
-            return known() or await completed(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
+            return known() or await finish(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
 
 
 def _made_aside(make: Callable[[], Made]) -> Made:

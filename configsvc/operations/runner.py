@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 from ulid import ULID
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.errors import (
     AttemptsExhaustedError,
     ConfigsvcError,
@@ -70,7 +71,7 @@ class OperationRuns:
                 await run_jobs(self._url, self._execute, self._stop, at_once=self._database.operations_at_once)
             except (DatabaseUnavailableError, WriteConflictError) as error:
                 log.warning("operations wait for the database", error=repr(error.__cause__))
-                await self._pause(RECONNECT_SECONDS)
+                await wait_for_event(self._stop, RECONNECT_SECONDS)
 
     async def _execute(self, operation_id: str) -> None:
         run = Run(operation_id=operation_id, name=str(ULID()))
@@ -161,12 +162,5 @@ class OperationRuns:
             else:
                 if state is OperationState.CANCELLING:
                     raise CancelledByCallerError
-            await self._pause(WATCH_SECONDS)
+            await wait_for_event(self._stop, WATCH_SECONDS)
         raise StoppedError
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass

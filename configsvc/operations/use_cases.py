@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.errors import (
     ConfigsvcError,
     DatabaseBusyError,
@@ -105,15 +106,8 @@ class Operations:
             left = give_up - asyncio.get_running_loop().time()
             if operation.end_time is not None or left <= 0 or self._stopping.is_set():
                 return operation
-            await self._pause(min(pause, left))
+            await wait_for_event(self._stopping, min(pause, left))
             pause = min(pause * 2, WAIT_LAST_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
 
 
 def _missing(operation_id: str, owner: str | None) -> ConfigsvcError:

@@ -2,17 +2,18 @@
 UNKNOWN, the text of an exception, and a traceback in the log.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
 
+from configsvc.api.statuses import status_of
 from configsvc.domain.errors import InvalidRequestError
-from configsvc.rpc.authentication import Context
-from configsvc.rpc.errors import failure_of
-from configsvc.rpc.handlers import AnyMessage, parsed
+from configsvc.rpc.credentials import Context
+from configsvc.rpc.failures import failure_of
+from configsvc.rpc.handlers import abort
+from configsvc.wire.parsing import AnyMessage, parsed
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"
 
@@ -59,10 +60,5 @@ async def _parsed(request_class: type[AnyMessage], data: bytes, context: Context
     try:
         return parsed(request_class, data)
     except InvalidRequestError as error:
-        failure = failure_of(error)
-        try:
-            await context.abort(failure.code, failure.message, failure.trailing_metadata)
-        except grpc.aio.InternalError as gone:
-            # How grpcio says that the client went away in this moment.
-            raise asyncio.CancelledError from gone
+        await abort(context, failure_of(status_of(error)))
         raise

@@ -24,13 +24,15 @@ from configapi.v1 import (
     schema_service_pb2,
     server_service_pb2,
 )
-from configsvc.api.permissions import needed_for
+from configsvc.access.admission import Admission
+from configsvc.api.methods import Methods, while_standing
 from configsvc.rpc import library_services
-from configsvc.rpc.gate import Gate
-from configsvc.rpc.handlers import Method, parsed, stream_handler, unary_handler, upload_handler, while_standing
+from configsvc.rpc.credentials import ReadCredentials, credentials_reader
+from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.refusals import Refusals
+from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
 
@@ -143,7 +145,7 @@ class Server:
 
 def build_server(
     servicers: Mapping[str, object],
-    gate: Gate,
+    admission: Admission,
     addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
@@ -164,9 +166,13 @@ def build_server(
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=options)
     in_flight, refusals = InFlight(), Refusals()
+    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
+    read = credentials_reader(admission.authenticator)
     for service in SERVICES:
-        handlers = _handlers(service, servicers[service.name], gate, metrics, in_flight, refusals)
-        grpc_server.add_generic_rpc_handlers((handlers,))
+        servicer = servicers[service.name]
+        handlers = {method.name: _handler(method, methods, servicer, read) for method in service.methods}
+        generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
+        grpc_server.add_generic_rpc_handlers((generic,))
     health_servicer = _health.aio.HealthServicer()
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
     names = [service.full_name for service in SERVICES]
@@ -201,40 +207,17 @@ def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
 
-def _handlers(
-    service: ServiceDescriptor,
-    servicer: object,
-    gate: Gate,
-    metrics: CallMetrics,
-    in_flight: InFlight,
-    refusals: Refusals,
-) -> grpc.GenericRpcHandler:
-    handlers = {
-        method.name: _handler(method, servicer, gate, metrics, in_flight, refusals) for method in service.methods
-    }
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
-
-
 def _handler(
-    descriptor: MethodDescriptor,
-    servicer: object,
-    gate: Gate,
-    metrics: CallMetrics,
-    in_flight: InFlight,
-    refusals: Refusals,
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: ReadCredentials
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    name = f"{descriptor.containing_service.name}/{descriptor.name}"
-    changes_something = "request_id" in descriptor.input_type.fields_by_name
-    needed = needed_for(descriptor)
-    method = Method(name, gate, needed, metrics.of(name), in_flight, refusals, changes_something=changes_something)
-    implementation = getattr(servicer, descriptor.name)
+    method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(upload_handler(method, implementation))
+        return grpc.stream_unary_rpc_method_handler(upload_handler(method, read, implementation))
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream_handler(method, parse, implementation))
+        return grpc.unary_stream_rpc_method_handler(stream_handler(method, read, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = while_standing(method, implementation) if lasts else implementation
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, parse, answer))
+    return grpc.unary_unary_rpc_method_handler(unary_handler(method, read, parse, answer))

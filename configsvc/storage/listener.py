@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.access import Grant
 from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
@@ -47,12 +48,7 @@ class Listener:
 
     async def wait_for_bell(self, limit_seconds: float) -> bool:
         """Whether something was committed since the last call; False after the limit, for a bell may be lost."""
-        try:
-            async with asyncio.timeout(limit_seconds):
-                await self._bell.wait()
-        except TimeoutError:
-            pass
-        rang = self._bell.is_set()
+        rang = await wait_for_event(self._bell, limit_seconds)
         self._bell.clear()
         if self._connection.is_closed():
             raise DatabaseUnavailableError

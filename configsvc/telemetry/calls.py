@@ -1,4 +1,4 @@
-"""Calls: how many there were, how they ended, how long they took, and how many are under way."""
+"""Calls as Prometheus counts them: by method and status code, their durations, and those in flight."""
 
 import asyncio
 from bisect import bisect_left

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
 from configsvc.domain.jsonschema.faults import Fault
@@ -88,7 +88,7 @@ class ContentChecks:
         async with self._turn():
             try:
                 # The process goes on with it whoever waits.
-                return await completed(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
+                return await finish(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
             except ProcessDiedError:
                 return (_LIMIT,)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from functools import partial
 
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
@@ -15,10 +14,7 @@ from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
-from configsvc.feed.feed import History
-from configsvc.offload.threads import LargeAnswers
-from configsvc.watch.audiences import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
-from configsvc.watch.watches import WatchRequest
+from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
@@ -82,28 +78,8 @@ def _progress_interval(request: WatchConfigurationsRequest, violations: Violatio
     return seconds
 
 
-class WatchEncoder:
-    """Makes the bytes of watch messages; large ones beside the event loop."""
-
-    def __init__(self, large: LargeAnswers) -> None:
-        self._large = large
-
-    async def encoded(self, history: History, message: WatchMessage) -> tuple[bytes, ...]:
-        """The responses that carry the message: more than one if it is larger than MESSAGE_LIMIT_BYTES."""
-        match message:
-            case CommitMessage():
-                make = partial(_commit, history.epoch, message)
-                # Of those who wait for the same, the first has it made, and the others find it when it is their turn.
-                return await self._large.made(make, lambda: message.encoded) if message.is_large else make()
-            case ExistingMessage():
-                make = partial(_existing, history.epoch, message)
-                return await self._large.made(make) if message.is_large else make()
-            case ProgressMessage(revision=revision, synced=synced):
-                response = WatchConfigurationsResponse(revision=revision, epoch=history.epoch, synced=synced)
-                return (response.SerializeToString(),)
-
-
-def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
+def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
+    """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES."""
     events = (
         ConfigurationEvent(
             type=ConfigurationEvent.TYPE_EXISTING,
@@ -117,7 +93,8 @@ def _existing(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
-def _commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
+def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
+    """Return the responses that carry a commit, each of at most MESSAGE_LIMIT_BYTES."""
     part = message.part
     bodies = [WatchConfigurationsResponse(events=group).SerializeToString() for group in grouped(_events(message))] or [
         b""
@@ -158,3 +135,9 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
         actor=change.actor,
         reason=change.reason,
     )
+
+
+def encoded_progress(epoch: str, message: ProgressMessage) -> tuple[bytes, ...]:
+    """Return the response that carries a progress message."""
+    response = WatchConfigurationsResponse(revision=message.revision, epoch=epoch, synced=message.synced)
+    return (response.SerializeToString(),)

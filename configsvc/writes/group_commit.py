@@ -9,7 +9,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
@@ -96,7 +96,7 @@ class MergedWrites:
             self._queue.append(waiting)
             # Not now: those whose requests came together are to share a transaction.
             loop.call_soon(self._start_batches)
-        return await completed(waiting.answer)
+        return await finish(waiting.answer)
 
     async def drain(self) -> None:
         """Returns when all writes are done; each has a limit."""

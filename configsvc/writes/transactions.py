@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import idempotency
@@ -56,7 +56,7 @@ class Writes:
         task = asyncio.create_task(self._run_in_turn(turn, change, load, keep=keep))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await completed(task)
+        return await finish(task)
 
     async def drain(self) -> None:
         """Returns when the changes under way are done; each has a limit."""

@@ -11,8 +11,8 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.error_reason_pb2 import ErrorReason
+from configsvc.api.statuses import TRANSLATIONS
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.rpc.errors import TRANSLATIONS
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch
 from tests.rpc.test_server import OURS
 from tests.service import LIMIT_SECONDS, Service, error_info_of, status_of

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from google.rpc.code_pb2 import Code
 
 from configapi.v1.error_reason_pb2 import ErrorReason
-from configsvc.rpc.errors import TRANSLATIONS
+from configsvc.api.statuses import TRANSLATIONS
 from tests.robustness import validators
 
 PROJECT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def test_every_error_reason_is_documented() -> None:
     reasons = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]]
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", document("reference/errors.md"), re.MULTILINE)
     assert [reason for reason, _ in rows] == reasons
-    statuses = {translation.reason: translation.code.name for translation in TRANSLATIONS.values()}
+    statuses = {translation.reason: Code.Name(translation.code) for translation in TRANSLATIONS.values()}
     assert {ErrorReason.Value(f"ERROR_REASON_{reason}"): status for reason, status in rows} == {
         **statuses,
         ErrorReason.ERROR_REASON_INTERNAL: "INTERNAL",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.permission_pb2 import Permission, permission
 from configsvc.app.run import run_service
-from configsvc.cli.server import serve_command
+from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
 from configsvc.rpc.server import SERVICES
 from tests.service import Service, settings_of

@@ -16,7 +16,6 @@ from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
-from configsvc.aio import completed
 from configsvc.domain.access import Role
 from configsvc.offload.threads import LargeAnswers
 from tests.access.people import Person, Target, as_, key, make, until_known
@@ -29,24 +28,11 @@ CALLS_AT_ONCE = 2
 CALLS = 100
 
 
-async def test_what_is_begun_goes_on_and_keeps_who_is_cancelled_until_it_is_done() -> None:
-    work: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    waiting = asyncio.create_task(completed(work))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    work.set_exception(ValueError())
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-
-
 @pytest.mark.parametrize("batch", [False, True])
 async def test_a_write_that_its_caller_cancelled_counts_until_it_is_done(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
-    monkeypatch.setattr("configsvc.rpc.gate.HOLD_SECONDS", 0.0)
+    monkeypatch.setattr("configsvc.access.admission.HOLD_SECONDS", 0.0)
     editor = Person(name="e", role=Role.EDITOR, application="one")
     settings = oidc_settings(tmp_path, calls_at_once=CALLS_AT_ONCE)
     async with running_service(database_url, **settings) as service:

@@ -35,7 +35,7 @@ BOTH = {0, 1}
 
 def changed(code: str) -> tuple[str, ...]:
     """The program with something else in its supervisor."""
-    lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli.server import main", "main()")
+    lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli.main import main", "main()")
     return (sys.executable, "-c", "\n".join(lines))
 
 

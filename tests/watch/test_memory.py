@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configsvc.domain import watching
+from configsvc.domain.commits import History
 from configsvc.domain.errors import RateLimitedError
 from configsvc.domain.models import Configuration
-from configsvc.feed.feed import History
 from configsvc.limits import unread
 from configsvc.limits.slots import Slots, caller_slots
-from configsvc.watch import audiences
-from configsvc.watch.follower import Progress, Sending
+from configsvc.watch.sending import Progress, Sending
 from configsvc.wire import watches
 from tests.api.calls import create, create_application
 from tests.service import LIMIT_SECONDS, Service
@@ -72,7 +72,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
         small = await create(service, "small", config={"a": 1})
         await recording.until_revision(small.revision)
         assert made == {"_existing": {True}, "_commit": {True}}
-        large = await create(service, "large", config={"a": "a" * audiences.LARGE_BYTES})
+        large = await create(service, "large", config={"a": "a" * watching.LARGE_BYTES})
         found = await recording.until_revision(large.revision)
     async with recorded(service) as recording:
         await recording.until_synced()

@@ -1,13 +1,13 @@
-"""Domain errors as google.rpc.Status: one table."""
+"""Domain errors as google.rpc.Status: one table for every transport."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import (
     BadRequest,
     ErrorInfo,
@@ -22,7 +22,6 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
-DETAILS_KEY = "grpc-status-details-bin"
 # A status travels in the trailers, and many clients refuse those of more than 8 KiB: they would see another error.
 MAX_TEXT_BYTES = 300
 MAX_VIOLATIONS_BYTES = 4900
@@ -34,7 +33,7 @@ MAX_PLACES_BYTES = 2100
 class Translation:
     """What callers are told of one kind of error; metadata are the attributes of the error that ErrorInfo carries."""
 
-    code: grpc.StatusCode
+    code: Code
     reason: ErrorReason.ValueType
     metadata: Callable[[Any], dict[str, str]] = lambda _: {}
     details: Callable[[Any], Iterable[Message]] = lambda _: ()
@@ -156,144 +155,129 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
 
 
 _NOT_FOUND = Translation(
-    code=grpc.StatusCode.NOT_FOUND, reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND, details=_resource_info
+    code=Code.NOT_FOUND, reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND, details=_resource_info
 )
 
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.InvalidRequestError: Translation(
-        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_REQUEST, details=_bad_request
+        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_REQUEST, details=_bad_request
     ),
     errors.ResourceNotFoundError: _NOT_FOUND,
     errors.ResourceExistsError: Translation(
-        code=grpc.StatusCode.ALREADY_EXISTS, reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS, details=_resource_info
+        code=Code.ALREADY_EXISTS, reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS, details=_resource_info
     ),
     errors.ApplicationNotEmptyError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION,
+        code=Code.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_APPLICATION_NOT_EMPTY,
         details=_not_empty,
     ),
     errors.SchemaViolatedError: Translation(
-        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_SCHEMA_VIOLATED, details=_bad_request
+        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_SCHEMA_VIOLATED, details=_bad_request
     ),
     errors.SchemaVersionRefusedError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION,
+        code=Code.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
         metadata=lambda error: {"offender_count": str(error.count)},
         details=_offenders,
     ),
     errors.SchemaInUseError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_SCHEMA_IN_USE, details=_users
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_SCHEMA_IN_USE, details=_users
     ),
     errors.BatchFailedError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION,
+        code=Code.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_BATCH_FAILED,
         metadata=lambda error: {"failed_writes": _ranges(error.failures)},
         details=_failed_writes,
     ),
     errors.OperationRunningError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
     ),
     errors.OperationCancelledError: Translation(
-        code=grpc.StatusCode.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
+        code=Code.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
     ),
     errors.ItemsFailedError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION,
+        code=Code.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
         metadata=lambda error: {"failed_count": str(error.count)},
     ),
     errors.AttemptsExhaustedError: Translation(
-        code=grpc.StatusCode.INTERNAL,
+        code=Code.INTERNAL,
         reason=ErrorReason.ERROR_REASON_ATTEMPTS_EXHAUSTED,
         metadata=lambda error: {"attempt_count": str(error.count)},
     ),
     errors.VersionMismatchError: Translation(
-        code=grpc.StatusCode.ABORTED,
+        code=Code.ABORTED,
         reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
         metadata=lambda error: {"current_version": str(error.current)},
     ),
     errors.RequestIdReusedError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED, details=_reused
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED, details=_reused
     ),
     errors.RevisionUnknownError: Translation(
-        code=grpc.StatusCode.OUT_OF_RANGE,
+        code=Code.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
         metadata=lambda error: {"head_revision": str(error.head)},
     ),
     errors.RevisionCompactedError: Translation(
-        code=grpc.StatusCode.OUT_OF_RANGE,
+        code=Code.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
         metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
     ),
     errors.EpochChangedError: Translation(
-        code=grpc.StatusCode.OUT_OF_RANGE,
+        code=Code.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,
         metadata=lambda error: {"current_epoch": error.current},
     ),
     errors.FilterTooSlowError: Translation(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        code=Code.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_FILTER_TOO_SLOW,
         details=_quota("filter"),
     ),
     errors.ResponseTooLargeError: Translation(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        code=Code.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE,
         details=_quota("response"),
     ),
     errors.WriteTooLargeError: Translation(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        code=Code.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_WRITE_TOO_LARGE,
         details=_quota("write"),
     ),
     errors.DatabaseBusyError: Translation(
-        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_BUSY, details=_retry(1)
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_BUSY, details=_retry(1)
     ),
     errors.WriteConflictError: Translation(
-        code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
+        code=Code.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
     ),
     errors.DatabaseUnavailableError: Translation(
-        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
     ),
     errors.UnauthenticatedError: Translation(
-        code=grpc.StatusCode.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
+        code=Code.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
     ),
     errors.IdentityProviderUnavailableError: Translation(
-        code=grpc.StatusCode.UNAVAILABLE,
+        code=Code.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE,
         details=_later,
     ),
     errors.PermissionDeniedError: Translation(
-        code=grpc.StatusCode.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED
+        code=Code.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED
     ),
     errors.LastAdminError: Translation(
-        code=grpc.StatusCode.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_LAST_ADMIN, details=_last_admin
+        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_LAST_ADMIN, details=_last_admin
     ),
     errors.RateLimitedError: Translation(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED, reason=ErrorReason.ERROR_REASON_RATE_LIMITED, details=_slow_down
+        code=Code.RESOURCE_EXHAUSTED, reason=ErrorReason.ERROR_REASON_RATE_LIMITED, details=_slow_down
     ),
     errors.TooManyWatchesError: Translation(
-        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        code=Code.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_TOO_MANY_WATCHES,
         details=_quota("watches"),
     ),
     errors.ShuttingDownError: Translation(
-        code=grpc.StatusCode.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)
+        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)
     ),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """How a call ends that fails."""
-
-    code: grpc.StatusCode
-    message: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
-
-
-def failure_of(error: errors.ConfigsvcError) -> Failure:
-    """The failure that tells a caller of the error."""
-    translation = TRANSLATIONS[type(error)]
-    return _failure(translation.code, status_of(error))
 
 
 def status_of(error: errors.ConfigsvcError) -> Status:
@@ -303,15 +287,10 @@ def status_of(error: errors.ConfigsvcError) -> Status:
     return _status(translation.code, str(error), [info, *translation.details(error)])
 
 
-def internal_failure(error_id: str) -> Failure:
-    """The failure that tells a caller nothing but what to quote."""
-    return _failure(grpc.StatusCode.INTERNAL, internal_status(error_id))
-
-
 def internal_status(error_id: str) -> Status:
     """The status that tells nothing but what to quote."""
     info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
-    return _status(grpc.StatusCode.INTERNAL, f"internal error {error_id}", [info])
+    return _status(Code.INTERNAL, f"internal error {error_id}", [info])
 
 
 def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
@@ -319,14 +298,9 @@ def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> Erro
     return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
 
 
-def _status(code: grpc.StatusCode, text: str, details: Iterable[Message]) -> Status:
+def _status(code: Code, text: str, details: Iterable[Message]) -> Status:
     message = _shortened(text, MAX_TEXT_BYTES)
-    return Status(code=code.value[0], message=message, details=[_packed(detail) for detail in details])
-
-
-def _failure(code: grpc.StatusCode, status: Status) -> Failure:
-    metadata = ((DETAILS_KEY, status.SerializeToString()),)
-    return Failure(code=code, message=status.message, trailing_metadata=metadata)
+    return Status(code=code, message=message, details=[_packed(detail) for detail in details])
 
 
 def _packed(detail: Message) -> AnyMessage:
