@@ -5,9 +5,9 @@ from asyncpg import Record, UniqueViolationError
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.domain.scope import Everything, Scope
+from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("applications")
@@ -42,10 +42,7 @@ async def insert(
         application_id,
         name,
         comments,
-        context.actor,
-        context.reason,
-        context.request_id,
-        stored(context.origin),
+        contexts.encoded(context),
     )
     if version is None:
         raise ResourceExistsError("application", name)
@@ -62,10 +59,7 @@ async def update(
             application_id,
             name,
             comments,
-            context.actor,
-            context.reason,
-            context.request_id,
-            stored(context.origin),
+            contexts.encoded(context),
             timeout=LARGE_WRITE_ANSWER_SECONDS,
         )
     except UniqueViolationError as error:

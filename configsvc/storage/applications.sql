@@ -1,12 +1,15 @@
 -- name: insert
 INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id, update_origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+VALUES (
+    $1, $2, $3, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
+)
 ON CONFLICT (name) DO NOTHING
 RETURNING version;
 
 -- name: update
 UPDATE applications
-SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6, update_origin = $7
+SET name = $2, comments = $3, updated_by = $4::jsonb ->> 'actor', update_reason = $4::jsonb ->> 'reason',
+    update_request_id = $4::jsonb ->> 'request_id', update_origin = $4::jsonb -> 'origin'
 WHERE id = $1
 RETURNING version;
 

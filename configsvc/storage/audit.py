@@ -9,8 +9,8 @@ from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import schema_of
 
@@ -127,6 +127,6 @@ def _change(row: Record) -> Change:
         actor=row["actor"],
         reason=row["reason"],
         request_id=row["request_id"],
-        origin=origin_of(row["origin"]),
+        origin=contexts.origin_of(row["origin"]),
         role=Role[row["role"] or "NONE"],
     )

@@ -12,9 +12,9 @@ from configsvc.domain.operations import (
     Outcome,
     encoded_faults,
 )
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, outcome_of
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("configuration_migrations")
@@ -98,9 +98,6 @@ async def move(connection: Connection, operation: BulkOperation, places: Slice) 
         operation.id,
         places.first,
         places.last,
-        operation.actor,
-        operation.reason,
-        operation.request_id,
-        stored(operation.origin),
+        contexts.encoded(operation),
     )
     return [outcome_of(row) for row in rows]

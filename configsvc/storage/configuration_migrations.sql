@@ -81,8 +81,8 @@ WITH chosen AS MATERIALIZED (
 ), written AS (
     UPDATE configurations AS c
     SET
-        config = chosen.config::jsonb, schema_version = chosen.schema_version, updated_by = $4, update_reason = $5,
-        update_request_id = $6, update_origin = $7
+        config = chosen.config::jsonb, schema_version = chosen.schema_version, updated_by = $4::jsonb ->> 'actor',
+        update_reason = $4::jsonb ->> 'reason', update_request_id = $4::jsonb ->> 'request_id', update_origin = $4::jsonb -> 'origin'
     FROM chosen
     WHERE c.id = chosen.configuration_id
 )

@@ -17,9 +17,8 @@ from configsvc.domain.models import (
 )
 from configsvc.domain.scope import Scope
 from configsvc.domain.writes import Held, MovedError, Owner, Planned, Postponed
-from configsvc.storage import log
+from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
 
@@ -174,10 +173,7 @@ def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | 
         [plan.config_text for plan in planned],
         [pin.schema if pin else None for pin in pins],
         [pin.version if pin else None for pin in pins],
-        [plan.context.actor for plan in planned],
-        [plan.context.reason for plan in planned],
-        [plan.context.request_id for plan in planned],
-        [stored(plan.context.origin) for plan in planned],
+        [contexts.encoded(plan.context) for plan in planned],
     )
 
 
@@ -198,11 +194,11 @@ def _as_written(rows: Iterable[Record], planned: Sequence[Planned]) -> dict[str,
 
 async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
     """Deletes configurations that exist; by id, as the log tells of them."""
-    contexts = {plan.configuration.id: plan.context for plan in planned}
-    await log.explain_deletions(connection, contexts)
-    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(contexts))}
+    deleting = {plan.configuration.id: plan.context for plan in planned}
+    await log.explain_deletions(connection, deleting)
+    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(deleting))}
     return {
-        gone.id: replace(gone, update_time=times[gone.id], updated_by=contexts[gone.id].actor)
+        gone.id: replace(gone, update_time=times[gone.id], updated_by=deleting[gone.id].actor)
         for gone in (plan.configuration for plan in planned)
     }
 

@@ -76,13 +76,10 @@ INSERT INTO configurations (
 )
 SELECT
     new.id, new.application_id, new.application, new.name, new.comments, new.config::jsonb, new.schema, new.schema_version,
-    new.actor, new.reason, new.request_id, new.origin::jsonb
+    new.context ->> 'actor', new.context ->> 'reason', new.context ->> 'request_id', new.context -> 'origin'
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::text[], $12::text[]
-) AS new (
-    id, application_id, application, name, comments, config, schema, schema_version, actor, reason, request_id, origin
-)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[]::jsonb[]
+) AS new (id, application_id, application, name, comments, config, schema, schema_version, context)
 ORDER BY new.application, new.name
 ON CONFLICT DO NOTHING
 RETURNING id, version, create_time, update_time, created_by, updated_by;
@@ -91,12 +88,11 @@ RETURNING id, version, create_time, update_time, created_by, updated_by;
 UPDATE configurations AS c
 SET
     name = new.name, comments = new.comments, config = coalesce(new.config::jsonb, c.config), schema = new.schema,
-    schema_version = new.schema_version, updated_by = new.actor, update_reason = new.reason,
-    update_request_id = new.request_id, update_origin = new.origin::jsonb
+    schema_version = new.schema_version, updated_by = new.context ->> 'actor', update_reason = new.context ->> 'reason',
+    update_request_id = new.context ->> 'request_id', update_origin = new.context -> 'origin'
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
-    $10::text[]
-) AS new (id, name, comments, config, schema, schema_version, actor, reason, request_id, origin)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[]::jsonb[]
+) AS new (id, name, comments, config, schema, schema_version, context)
 WHERE c.id = new.id
 RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated_by;
 

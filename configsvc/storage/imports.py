@@ -9,9 +9,9 @@ import asyncpg
 
 from configsvc.domain.operations import BulkOperation, ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, fail_items, outcome_of
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 from configsvc.storage.schema_locks import by_name
 
@@ -72,8 +72,7 @@ async def share_applications(
     """
     bounds = (operation.id, places.first, places.last)
     if create:
-        context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
-        await connection.execute(_SQL["create_applications"], *bounds, *context)
+        await connection.execute(_SQL["create_applications"], *bounds, contexts.encoded(operation))
     await connection.execute(_SQL["share_applications"], *bounds, application_ids)
     missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
     return [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
@@ -99,9 +98,8 @@ async def write(
     and so are the schemas, whose newest versions are the ones given.
     """
     bounds = (operation.id, places.first, places.last)
-    context = (operation.actor, operation.reason, operation.request_id, stored(operation.origin))
     newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
-    rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, *context, *newest)
+    rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, contexts.encoded(operation), *newest)
     return [outcome_of(row) for row in rows]
 
 

@@ -60,7 +60,8 @@ RETURNING i.place;
 -- name: create_applications
 -- Those of a slice, from place $2 to $3, that do not exist.
 INSERT INTO applications (name, updated_by, update_reason, update_request_id, update_origin)
-SELECT DISTINCT application, $4, $5, $6, $7::jsonb
+SELECT DISTINCT
+    application, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
 FROM operation_items
 WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
 ORDER BY application
@@ -103,14 +104,14 @@ RETURNING place;
 
 -- name: upsert
 -- In the order of their keys, so that two sessions that write the same ones do not wait for each other. What does not come back from the writing is as it was.
--- The newest versions of schemas $8 are those that the items were checked against, $9: by now there may be newer ones, added without moving anybody.
+-- The newest versions of schemas $5 are those that the items were checked against, $6: by now there may be newer ones, added without moving anybody.
 WITH chosen AS MATERIALIZED (
     SELECT
         i.place, i.configuration_id, a.id AS application_id, i.application, i.name, i.comments, i.config, i.schema,
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($5::text[], $6::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
@@ -118,7 +119,8 @@ WITH chosen AS MATERIALIZED (
         update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version,
+        $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO UPDATE
@@ -151,7 +153,7 @@ WITH chosen AS MATERIALIZED (
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($5::text[], $6::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
@@ -159,7 +161,8 @@ WITH chosen AS MATERIALIZED (
         update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version,
+        $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO NOTHING

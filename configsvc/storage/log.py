@@ -8,7 +8,6 @@ from datetime import datetime
 import asyncpg
 
 from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of
-from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
     RevisionCompactedError,
@@ -22,8 +21,8 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
+from configsvc.storage.contexts import encoded_by_id
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import as_object
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
 
@@ -133,16 +132,7 @@ def require_record(row: asyncpg.Record | None) -> asyncpg.Record:
 
 async def explain_deletions(connection: Connection, contexts: Mapping[str, WriteContext]) -> None:
     """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
-    explanations: dict[str, JsonValue] = {
-        resource_id: {
-            "actor": context.actor,
-            "reason": context.reason,
-            "request_id": context.request_id,
-            "origin": as_object(context.origin),
-        }
-        for resource_id, context in contexts.items()
-    }
-    await connection.execute(_SQL["explain_deletions"], encode_json(explanations))
+    await connection.execute(_SQL["explain_deletions"], encoded_by_id(contexts))
 
 
 async def page_from(connection: Connection, position: Position) -> LogPage:

@@ -26,8 +26,8 @@ from configsvc.domain.operations import (
     decoded_faults,
     encoded_faults,
 )
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import origin_of, stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("operations")
@@ -84,11 +84,8 @@ async def stage(
         operation_id,
         kind,
         encode_json(settings),
-        context.actor,
-        context.reason,
-        context.request_id,
+        contexts.encoded(context),
         context.validate_only,
-        stored(context.origin),
     )
 
 
@@ -125,7 +122,7 @@ def _operation(row: Record) -> BulkOperation:
         state=OperationState(row["state"]),
         settings=row["settings"],
         actor=row["actor"],
-        origin=origin_of(row["origin"]),
+        origin=contexts.origin_of(row["origin"]),
         reason=row["reason"],
         request_id=row["request_id"],
         validate_only=row["validate_only"],

@@ -1,6 +1,8 @@
 -- name: stage
-INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only, origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+INSERT INTO operations (id, kind, settings, actor, reason, request_id, origin, validate_only)
+VALUES (
+    $1, $2, $3, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin', $5
+);
 
 -- name: keep_staging
 -- Tells housekeeping that the stream goes on.

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 
 from configsvc.domain.models import SchemaVersionRef, WriteContext
+from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 # A page is decoded on the event loop at once: 1,000 of 1 KiB held it up for 30 ms. The last one may exceed the bytes.
@@ -52,9 +52,6 @@ async def move(connection: Connection, versions: Collection[SchemaVersionRef], c
         _SQL["move"],
         [ref.schema for ref in versions],
         [ref.version for ref in versions],
-        context.actor,
-        context.reason,
-        context.request_id,
-        stored(context.origin),
+        contexts.encoded(context),
         timeout=LARGE_WRITE_ANSWER_SECONDS,
     )

@@ -38,6 +38,7 @@ ORDER BY application, name;
 -- name: move
 -- All that are pinned to other versions of the schemas $1, to the versions $2.
 UPDATE configurations AS c
-SET schema_version = new.version, updated_by = $3, update_reason = $4, update_request_id = $5, update_origin = $6
+SET schema_version = new.version, updated_by = $3::jsonb ->> 'actor', update_reason = $3::jsonb ->> 'reason',
+    update_request_id = $3::jsonb ->> 'request_id', update_origin = $3::jsonb -> 'origin'
 FROM unnest($1::text[], $2::bigint[]) AS new (schema, version)
 WHERE c.schema = new.schema AND c.schema_version <> new.version;

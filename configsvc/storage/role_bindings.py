@@ -9,9 +9,9 @@ from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("role_bindings")
@@ -69,10 +69,7 @@ async def insert(connection: Connection, binding_id: str, grant: Grant, context:
             grant.principal,
             grant.role.name,
             grant.application_id,
-            context.actor,
-            context.reason,
-            context.request_id,
-            stored(context.origin),
+            contexts.encoded(context),
         )
     except ForeignKeyViolationError as error:
         raise WriteConflictError from error

@@ -27,7 +27,9 @@ CROSS JOIN LATERAL (
 -- name: insert
 -- No row for one that is there already.
 INSERT INTO role_bindings (id, principal, role, application_id, created_by, create_reason, create_request_id, create_origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES (
+    $1, $2, $3, $4, $5::jsonb ->> 'actor', $5::jsonb ->> 'reason', $5::jsonb ->> 'request_id', $5::jsonb -> 'origin'
+)
 ON CONFLICT (principal, application_id, role) DO NOTHING
 RETURNING version;
 

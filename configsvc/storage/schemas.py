@@ -6,9 +6,9 @@ from asyncpg import ForeignKeyViolationError, Record
 
 from configsvc.domain.errors import SchemaInUseError, WriteConflictError
 from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 USERS_LIMIT = 100
@@ -43,18 +43,14 @@ async def insert(connection: Connection, new: Iterable[tuple[str, str, str]], co
     another.
     """
     ids, names, comments = zip(*new, strict=True)
-    rows = await connection.fetch(_SQL["insert"], ids, names, comments, *_origin(context))
+    rows = await connection.fetch(_SQL["insert"], ids, names, comments, contexts.encoded(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
 
 
 async def advance(connection: Connection, ids: Iterable[str], context: WriteContext) -> list[Written]:
     """Counts one more version of each schema, which is to follow."""
-    rows = await connection.fetch(_SQL["advance"], list(ids), *_origin(context))
+    rows = await connection.fetch(_SQL["advance"], list(ids), contexts.encoded(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
-
-
-def _origin(context: WriteContext) -> tuple[str, str, str, str]:
-    return context.actor, context.reason, context.request_id, stored(context.origin)
 
 
 async def delete(connection: Connection, schema: Schema) -> Written:

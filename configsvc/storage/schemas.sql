@@ -1,7 +1,9 @@
 -- name: insert
 -- In the order of their names, so that two sessions that insert the same ones do not wait for each other.
 INSERT INTO schemas (id, name, comments, latest_version, updated_by, update_reason, update_request_id, update_origin)
-SELECT new.id, new.name, new.comments, 1, $4, $5, $6, $7
+SELECT
+    new.id, new.name, new.comments, 1, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id',
+    $4::jsonb -> 'origin'
 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (id, name, comments)
 ORDER BY new.name
 ON CONFLICT (name) DO NOTHING
@@ -10,7 +12,8 @@ RETURNING id, version;
 -- name: advance
 UPDATE schemas
 SET
-    latest_version = latest_version + 1, updated_by = $2, update_reason = $3, update_request_id = $4, update_origin = $5
+    latest_version = latest_version + 1, updated_by = $2::jsonb ->> 'actor', update_reason = $2::jsonb ->> 'reason',
+    update_request_id = $2::jsonb ->> 'request_id', update_origin = $2::jsonb -> 'origin'
 WHERE id = ANY ($1::text[])
 RETURNING id, version;
 
