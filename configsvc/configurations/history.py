@@ -1,4 +1,4 @@
-"""What callers read of the past of configurations."""
+"""Reads of the history of configurations: earlier states, versions, comparisons."""
 
 import asyncio
 
@@ -15,6 +15,7 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
+from configsvc.domain.requests import VersionListing
 from configsvc.domain.scope import Everything, Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
@@ -22,15 +23,17 @@ from configsvc.storage.database import Connection, Database
 
 
 class ConfigurationHistory:
-    """Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError, and finds only what is
-    in an application of the scope, or was there last.
+    """The use cases of the history.
+
+    Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError, and finds only what is or
+    was last in an application of the scope.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, scope: Scope) -> Configuration:
-        """The configuration as it was.
+        """Return a configuration at an earlier moment.
 
         Raises RevisionUnknownError or RevisionCompactedError.
         """
@@ -41,44 +44,35 @@ class ConfigurationHistory:
                 raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
-    async def list_versions(
-        self,
-        ref: ConfigurationRef,
-        *,
-        before: int | None,
-        min_revision: int,
-        limit: int,
-        with_config: bool,
-        scope: Scope,
-    ) -> tuple[str, VersionsPage]:
-        """The id of the configuration, and its versions before one (None: all), newest first.
+    async def list_versions(self, listing: VersionListing) -> tuple[str, VersionsPage]:
+        """Return the id of the configuration and a page of its versions, newest first.
 
         Raises RevisionUnknownError or FilterTooSlowError.
         """
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            configuration_id = await _known(connection, ref, scope)
+            await log.require_revision(connection, listing.min_revision)
+            configuration_id = await _known(connection, listing.ref, listing.scope)
             page = await history.versions(
                 connection,
                 configuration_id,
-                before=before,
-                limit=limit,
-                with_config=with_config,
+                before=listing.page.after,
+                limit=listing.page.limit,
+                with_config=listing.with_config,
                 limit_bytes=MAX_RESPONSE_BYTES,
             )
         if page is None:
-            raise ResourceNotFoundError("configuration", str(ref))
+            raise ResourceNotFoundError("configuration", str(listing.ref))
         return configuration_id, page
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:
-        """What changed between two versions; 0: the newest, and the one before that. Raises RevisionCompactedError."""
+        """Compare two versions; 0 means the newest and the one before `to_version`. Raises RevisionCompactedError."""
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:
                 to_version = await history.newest_version(connection, configuration_id) or 1
             before = await _version(connection, configuration_id, from_version or to_version - 1)
             after = await _version(connection, configuration_id, to_version)
-        # Large ones take long enough for other callers to notice.
+        # Large ones would block the event loop noticeably.
         return await asyncio.to_thread(compared, before.configuration, after.configuration)
 
 
@@ -90,7 +84,7 @@ async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) ->
 
 
 async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
-    """Whether it is in one of the applications, or was there last."""
+    """Return whether a configuration is, or was last, in an application of the scope."""
     if isinstance(scope, Everything):
         return True
     application_id = (await role_bindings.applications_of(connection, (configuration_id,))).get(configuration_id)

@@ -1,4 +1,4 @@
-"""What callers do with configurations."""
+"""Use cases of configurations: create, get, list, update, roll back, delete, batch."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from configsvc.domain.models import (
     Page,
     WriteContext,
 )
-from configsvc.domain.scope import Scope
+from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.storage import applications, configurations, log
@@ -28,17 +28,8 @@ from configsvc.writes.group_commit import MergedWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListPosition:
-    """Where a list goes on: in the state of which revision, of which application, after which key."""
-
-    revision: int
-    application_id: str | None
-    after: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Those that exist, once each, and the names of those that do not, both in the order of the request."""
+    """The configurations that exist, without duplicates, and references to the others, in the order of the request."""
 
     configurations: tuple[Configuration, ...]
     not_found: tuple[ConfigurationRef, ...]
@@ -46,8 +37,10 @@ class Batch:
 
 
 class Configurations:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
-    RequestIdReusedError too.
+    """The use cases of configurations.
+
+    Every method raises DatabaseUnavailableError; those that write also raise WriteConflictError and
+    RequestIdReusedError.
     """
 
     def __init__(self, database: Database, writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
@@ -57,35 +50,29 @@ class Configurations:
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
-        """Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError."""
+        """Create a configuration.
+
+        Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError.
+        """
         created = await self._writes.write(creation)
         self._reads.note_write(created)
         return created
 
     def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
-        """Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
-    async def get_many(
-        self,
-        refs: Sequence[ConfigurationRef],
-        *,
-        min_revision: int,
-        with_config: bool,
-        scope: Scope,
-    ) -> Batch:
-        """Many at one revision, of the applications with the ids (None: of all).
-
-        Raises RevisionUnknownError or ResponseTooLargeError.
-        """
+    async def get_many(self, wanted: BatchLookup) -> Batch:
+        """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
+        refs = wanted.refs
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, wanted.min_revision)
             found, revision = await configurations.get_many(
-                connection, refs, with_config=with_config, limit_bytes=MAX_RESPONSE_BYTES
+                connection, refs, with_config=wanted.with_config, limit_bytes=MAX_RESPONSE_BYTES
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not scope.includes(configuration.application_id):
+            if not wanted.scope.includes(configuration.application_id):
                 continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
@@ -94,30 +81,24 @@ class Configurations:
         return Batch(configurations=tuple(shown.values()), not_found=tuple(not_found), revision=revision)
 
     async def list_page(
-        self,
-        chosen: ConfigurationFilter,
-        *,
-        min_revision: int,
-        as_of_revision: int,
-        position: ListPosition | None,
-        limit: int,
-        with_config: bool,
-        limit_bytes: int = MAX_RESPONSE_BYTES,
+        self, listing: ConfigurationListing, *, limit_bytes: int = MAX_RESPONSE_BYTES
     ) -> tuple[Page[Configuration], str | None]:
-        """The first page, as of a revision (0: now), or the one at the position, with at most limit_bytes of config as
-        JSON text, which a first one alone may exceed; and the id of the filter's application.
+        """Return a page and the id of the filter's application. `limit_bytes` bounds the config of the page as JSON
+        text; its first configuration alone may exceed it.
 
         Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
         FilterTooSlowError.
         """
+        chosen, page = listing.chosen, listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, listing.min_revision)
             if chosen.json_path is not None:
                 await configurations.check_json_path(connection, chosen.json_path)
-            revision = position.revision if position else as_of_revision or None
-            application_id = (
-                position.application_id if position else await _application_id(connection, chosen, revision)
-            )
+            if page.after is None:
+                revision = listing.as_of_revision or None
+                application_id = await _application_id(connection, chosen, revision)
+            else:
+                revision, application_id = page.revision, page.resource_id
             query = ConfigurationQuery(
                 scope=chosen.scope,
                 revision=revision,
@@ -127,15 +108,17 @@ class Configurations:
                 json_path=chosen.json_path,
                 schema=chosen.schema.schema if chosen.schema else None,
                 schema_version=(chosen.schema.version or None) if chosen.schema else None,
-                after=position.after if position else None,
-                limit=limit,
-                with_config=with_config,
+                after=page.after,
+                limit=page.limit,
+                with_config=listing.with_config,
                 limit_bytes=limit_bytes,
             )
             return await configurations.page(connection, query), application_id
 
     async def update(self, update: Update) -> Configuration:
-        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
+        """Update a configuration.
+
+        Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
         SchemaViolatedError.
         """
         updated = await self._writes.write(update)
@@ -143,7 +126,9 @@ class Configurations:
         return updated
 
     async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
+        """Restore an earlier version of a configuration.
+
+        Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
         restored = await self._joint.write_one(str(rollback), rollback)
@@ -151,14 +136,14 @@ class Configurations:
         return restored
 
     async def delete(self, deletion: Deletion) -> int:
-        """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
+        """Delete a configuration and return the revision. Raises ResourceNotFoundError or VersionMismatchError."""
         revision = (await self._writes.write(deletion)).revision
         self._reads.require(revision)
         return revision
 
     async def write_many(self, writes: Sequence[JointWrite], context: WriteContext) -> Joint:
-        """All in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
-        # What they are about is for the database to put in order; so they have no turn to wait for.
+        """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+        # A key of its own: batches do not queue in this process, the database orders them.
         joint = await self._joint.write(str(ULID()), writes, context, with_config=False)
         self._reads.require(joint.revision)
         return joint

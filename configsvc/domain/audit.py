@@ -1,4 +1,4 @@
-"""The audit trail: what each commit did to each resource, and what callers ask of it."""
+"""The audit trail: the change that each commit made to each resource."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +9,8 @@ from configsvc.domain.models import ApplicationRef, Kind, Operation, Origin, Sch
 from configsvc.domain.scope import Scope
 
 
-class Place(NamedTuple):
-    """The place of a change in the log; version is that of its resource."""
+class LogPosition(NamedTuple):
+    """The position of a change in the log, with the version of its resource."""
 
     revision: int
     ordinal: int
@@ -19,11 +19,13 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What one commit did to one resource; time is that of the commit. previous_name is empty where the name stayed,
-    the application where the resource has none. role is that of a role binding.
+    """The change that one commit made to one resource. `time` is the time of the commit.
+
+    `previous_name` is empty if the name did not change, `application` if the resource has none. `role` is the role of a
+    role binding.
     """
 
-    place: Place
+    position: LogPosition
     time: datetime
     operation: Operation
     kind: Kind
@@ -43,9 +45,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
-    """Chooses changes; what is None or empty chooses all. Names are those at the change. Times are those of commits,
-    end_time excluded; revisions those after after_revision up to until_revision. scope: the
-    applications that the caller may read of; outside_applications: also what belongs to none.
+    """A filter of changes; None and empty values match all.
+
+    Names are those at the time of the change. Times are times of commits, `end_time` excluded. Revisions are after
+    `after_revision`, up to `until_revision`. `scope` are the applications that the caller may read;
+    `outside_applications` includes what belongs to none.
     """
 
     scope: Scope
@@ -63,10 +67,10 @@ class ChangeFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesPage:
-    """Changes, newest first. The next page goes on before last; None on the last page. What was before
-    compacted_revision is not complete.
+    """A page of changes, newest first. The next page begins before `last`; None on the last page. Changes before
+    `compacted_revision` are incomplete.
     """
 
     changes: tuple[Change, ...]
-    last: Place | None
+    last: LogPosition | None
     compacted_revision: int

@@ -49,7 +49,7 @@ def new_document(content: JsonObject, field: str, *, close: bool, violations: Vi
 def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
     found = References(document)
     pointers: dict[SchemaVersionRef, str] = {}
-    for place in found.places.values():
+    for place in found.locations.values():
         for keyword, uri in references_of(place.schema):
             target = found.resolve(place, uri)
             if target.stored:

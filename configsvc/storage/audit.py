@@ -6,7 +6,7 @@ import asyncpg
 from asyncpg import Record
 
 from configsvc.domain.access import Role
-from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
+from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
 from configsvc.storage import contexts
@@ -29,7 +29,7 @@ async def resource(connection: Connection, resource_id: str, kind: Kind | None) 
 
 
 async def changes(
-    connection: Connection, chosen: ChangeFilter, *, before: Place | None, limit: int, window: int
+    connection: Connection, chosen: ChangeFilter, *, before: LogPosition | None, limit: int, window: int
 ) -> ChangesPage:
     """Return at most limit changes that match the filter, out of the window records before a position (None: the
     newest).
@@ -51,7 +51,7 @@ async def changes(
 
 
 async def _of_all(
-    connection: Connection, chosen: ChangeFilter, before: Place | None, limit: int, window: int
+    connection: Connection, chosen: ChangeFilter, before: LogPosition | None, limit: int, window: int
 ) -> Sequence[Record]:
     until = _LAST_REVISION if chosen.until_revision is None else chosen.until_revision
     revision, ordinal = (before.revision, before.ordinal) if before else (until, _LAST_ORDINAL)
@@ -73,7 +73,7 @@ async def _of_all(
 
 
 async def _of_resource(
-    connection: Connection, chosen: ChangeFilter, before: Place | None, limit: int, window: int
+    connection: Connection, chosen: ChangeFilter, before: LogPosition | None, limit: int, window: int
 ) -> Sequence[Record]:
     return await connection.fetch(
         _SQL["changes_of_resource"],
@@ -103,19 +103,19 @@ def _application(chosen: ChangeFilter) -> tuple[str | None, str | None]:
             return None, None
 
 
-def _place(row: Record) -> Place:
-    return Place(revision=row["revision"], ordinal=row["ordinal"], version=row["version"])
+def _position(row: Record) -> LogPosition:
+    return LogPosition(revision=row["revision"], ordinal=row["ordinal"], version=row["version"])
 
 
-def _last(row: Record, chosen: ChangeFilter) -> Place:
+def _last(row: Record, chosen: ChangeFilter) -> LogPosition:
     # Needed only for one resource; otherwise it might reveal a version that the caller may not see.
-    return _place(row) if chosen.resource_id else _place(row)._replace(version=0)
+    return _position(row) if chosen.resource_id else _position(row)._replace(version=0)
 
 
 def _change(row: Record) -> Change:
     renamed = row["previous_name"] != row["name"]
     return Change(
-        place=_place(row),
+        position=_position(row),
         time=row["time"],
         operation=Operation(row["operation"]),
         kind=Kind(row["kind"]),

@@ -29,9 +29,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_code_sql_migrations_and_the_generated_package(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    migrations = {f"configsvc/migrations/{path.name}" for path in (ROOT / "migrations").glob("*.sql")}
+    folder = ROOT / "migrations"
+    migrations = {f"configsvc/migrations/{path.relative_to(folder)}" for path in folder.rglob("*.sql")}
     queries = {f"configsvc/storage/{path.name}" for path in (ROOT / "configsvc/storage").glob("*.sql")}
-    assert migrations
+    assert {"configsvc/migrations/0001_baseline.sql", "configsvc/migrations/functions/02_commits.sql"} <= migrations
     assert migrations | queries <= names
     assert {"configsvc/py.typed", "configapi/py.typed", "configapi/v1/configuration_pb2.pyi"} <= names
     assert not any(name.startswith(("tests/", "generated/", "demo/")) for name in names)
