@@ -75,11 +75,13 @@ ROBUSTNESS = tests/robustness tests/operations/test_processes.py tests/watch/tes
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)
 	@CONFIGSVC_ROBUSTNESS=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 $(ROBUSTNESS)
 
-# The working machine is measured, so nothing else should run on it meanwhile.
+BENCH_ARGUMENTS ?= run
+
+# Figures are worthless if other programs keep the machine busy.
 .PHONY: bench
 bench: setup ## measure the service against its limits, etcd and the targets (8 minutes; BENCH_ARGUMENTS=--help)
 	@bench/install-peers.sh
-	@$(BIN)/python -m bench run $(BENCH_ARGUMENTS)
+	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
 .PHONY: check
 check: setup ## check format, lint, types, layers, protos, generated code and SQL
@@ -99,10 +101,13 @@ proto: setup ## generate the Python code of protos/ into generated/
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGUMENTS)
 
+# The image installs the first, development the second.
+EXTRAS = --extra server --extra embedded
+
 .PHONY: lock
 lock: setup ## remake the lock files (LOCK_ARGUMENTS=--upgrade for the newest of everything)
-	@$(LOCK) --output-file requirements.lock pyproject.toml
-	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) $(EXTRAS) --output-file requirements.lock pyproject.toml
+	@$(LOCK) $(EXTRAS) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --group audit --output-file requirements-audit.lock
 	@echo "locked; \`make setup\` installs what changed"

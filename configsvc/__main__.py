@@ -1,3 +1,3 @@
-from configsvc.cli.server import main
+from configsvc.cli.main import main
 
 main()

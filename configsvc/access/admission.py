@@ -10,8 +10,8 @@ from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import RateLimitedError
 from configsvc.identity.authenticator import Authenticator
-from configsvc.limits.quotas import Shares
-from configsvc.storage.database import connection_share
+from configsvc.limits.quotas import Quotas
+from configsvc.limits.slots import caller_slots
 
 # Rate-limited calls wait this long before they are refused, up to this many at once.
 HOLD_SECONDS = 0.2
@@ -21,13 +21,13 @@ HELD_CALLS = 5000
 class Admission:
     """Admits calls: authenticates the caller, looks up its roles and counts the call against its quota."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, shares: Shares) -> None:
+    def __init__(self, authenticator: Authenticator, bindings: Bindings, quotas: Quotas) -> None:
         self.authenticator = authenticator
         # Bound once: every call takes these.
         self._known = authenticator.known
         self._access_of = bindings.access_of
         self._bindings = bindings
-        self._shares = shares
+        self._quotas = quotas
         self._held = 0
 
     async def admit(self, credentials: Credentials, identified: Callable[[Identity], None]) -> Caller:
@@ -41,15 +41,15 @@ class Admission:
         access = self._access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
-        share = self._shares.of(identity.principal)
+        quota = self._quotas.of(identity.principal)
         try:
-            share.take_call()
+            quota.take_call()
         except RateLimitedError:
             await self._hold()
             raise
         self._bindings.check_current()
-        connection_share.set(share.connections)
-        return Caller(identity=identity, access=access, share=share)
+        caller_slots.set(quota.slots)
+        return Caller(identity=identity, access=access, quota=quota)
 
     async def _hold(self) -> None:
         """Delay a rate-limited call, so that a client that retries in a tight loop costs next to nothing."""

@@ -4,7 +4,7 @@ what is not the caller's look the same.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from configsvc.access.policy import Standing
 from configsvc.domain.access import Access, Identity, Role
@@ -12,22 +12,20 @@ from configsvc.domain.errors import PermissionDeniedError
 from configsvc.domain.models import ApplicationRef, ConfigurationRef, IdRef, KeyRef, NameRef, Origin
 from configsvc.domain.requests import Author
 from configsvc.domain.scope import Everything, Only, Scope
-from configsvc.limits.quotas import Share
+from configsvc.limits.quotas import Quota
 from configsvc.storage import role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
+from configsvc.storage.database import Database
 
 
 # Not a frozen dataclass: every call makes one, and a tuple takes half as long.
 class Caller(NamedTuple):
-    """Who calls, and what it may do at the moment. share is what it takes of this process, where callers are told
+    """Who calls, and what it may do at the moment. quota is what it takes of this process, where callers are told
     apart; standing is set where the call lasts, origin where it may change something.
     """
 
     identity: Identity
     access: Access
-    share: Share | None = None
+    quota: Quota | None = None
     standing: Standing | None = None
     origin: Origin | None = None
 
@@ -59,7 +57,7 @@ class Caller(NamedTuple):
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
         """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
-        return self.share.lasting(kind) if self.share else nullcontext()
+        return self.quota.long_lived(kind) if self.quota else nullcontext()
 
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
         """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it
@@ -114,7 +112,7 @@ class Caller(NamedTuple):
 class Guard:
     """Judges what is asked for by the ids of configurations too, which do not tell the application."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def require_configurations(self, caller: Caller, role: Role, refs: Iterable[ConfigurationRef]) -> None:

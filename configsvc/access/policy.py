@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.errors import (
     ConfigsvcError,
     DatabaseUnavailableError,
@@ -18,9 +19,10 @@ from configsvc.domain.errors import (
 
 # What somebody may do is known to have been true so long ago at the most: the feed asks every 2 s at the least.
 STALENESS_LIMIT_SECONDS = 5.0
-# How many names of groups and applications are kept for callers that come and go, and for how many a caller counts by
-# itself. With the 12 KiB of claims that a token can carry they take some 60 MB at the most.
-REMEMBERED_NAMES = 100_000
+# Callers come and go. A name of a group or an application takes at most 600 bytes, with the 12 KiB of claims that a
+# token can carry; a caller counts as ten names by itself.
+REMEMBERED_BYTES = 60_000_000
+NAME_BYTES = 600
 NAMES_OF_CALLER = 10
 
 
@@ -33,8 +35,9 @@ class Bindings:
     def __init__(self, admins: frozenset[str] | None) -> None:
         self._admins = admins
         self._grants: dict[str, tuple[Grant, ...]] = {}
-        self._access: dict[Identity, Access] = {}
-        self._names = 0
+        self._access: BoundedCache[Identity, Access] = BoundedCache(limit_bytes=REMEMBERED_BYTES, size_of=_memory_bytes)
+        # Every call asks. Not `get`, which would hash the identity twice.
+        self._known = self._access.peek
         self._standing: set[Standing] = set()
         self._confirmed = -math.inf
 
@@ -51,22 +54,11 @@ class Bindings:
         """What somebody may do."""
         if self._admins is None:
             return EVERYTHING
-        access = self._access.get(identity)
+        access = self._known(identity)
         if access is None:
             access = self._made_access(identity)
-            self._remember(identity, access)
+            self._access.put(identity, access)
         return access
-
-    def _remember(self, identity: Identity, access: Access) -> None:
-        names = NAMES_OF_CALLER + len(identity.groups) + len(access.roles) + len(access.ids)
-        if self._names + names > REMEMBERED_NAMES:
-            self._forget()
-        self._access[identity] = access
-        self._names += names
-
-    def _forget(self) -> None:
-        self._access.clear()
-        self._names = 0
 
     def _made_access(self, identity: Identity) -> Access:
         principals = identity.principals
@@ -100,7 +92,7 @@ class Bindings:
         for grant in grants:
             by_principal[grant.principal].append(grant)
         self._grants = {principal: tuple(held) for principal, held in by_principal.items()}
-        self._forget()
+        self._access.clear()
         lost = [(standing, needed) for standing in self._standing for needed in standing.lost()]
         if lost:
             # The deletion of the application is yet to be told. Who lost the role before is not told what came between.
@@ -127,6 +119,10 @@ class Bindings:
                 yield standing
         finally:
             self._standing.discard(standing)
+
+
+def _memory_bytes(identity: Identity, access: Access) -> int:
+    return NAME_BYTES * (NAMES_OF_CALLER + len(identity.groups) + len(access.roles) + len(access.ids))
 
 
 class Need(NamedTuple):

@@ -1,7 +1,6 @@
 """What callers do with role bindings."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -13,10 +12,8 @@ from configsvc.domain.requests import RoleBindingListing
 from configsvc.domain.scope import Only
 from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 # The feed hears of a commit at once, or a little later where the bell was lost.
 FEED_LIMIT_SECONDS = 3.0
@@ -27,7 +24,7 @@ class RoleBindings:
     WriteConflictError and RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes, feed: Feed) -> None:
+    def __init__(self, database: Database, writes: Writes, feed: Feed) -> None:
         self._database = database
         self._writes = writes
         self._feed = feed
@@ -40,7 +37,7 @@ class RoleBindings:
         """
         _require_admin(caller, ref)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             application = None if ref is None else await _application(connection, caller, ref)
             grant = Grant(
                 principal=principal,
@@ -60,7 +57,7 @@ class RoleBindings:
         """
         await self._require_admin_of(caller, binding_id)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             if await role_bindings.lock_admins(connection) == frozenset({binding_id}):
                 raise LastAdminError("role binding", binding_id)
             await log.explain_deletions(connection, {binding_id: context})
@@ -108,7 +105,7 @@ def _require_admin(caller: Caller, ref: ApplicationRef | None) -> None:
         caller.require_application(Role.ADMIN, ref)
 
 
-async def _application(connection: "Connection", caller: Caller, ref: ApplicationRef) -> Application:
+async def _application(connection: Connection, caller: Caller, ref: ApplicationRef) -> Application:
     """The application that the caller was judged for, whatever has its name now. Raises ResourceNotFoundError."""
     access = caller.access
     judged = None if access.everywhere >= Role.ADMIN else access.application_id(ref)

@@ -41,7 +41,7 @@ from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
-from configsvc.limits.quotas import Shares
+from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.watch.watches import Watches
 from configsvc.wire import configurations as wire
@@ -63,10 +63,10 @@ class ConfigurationServicer:
         watches: Watches,
         large: LargeAnswers,
         uploads: Uploads,
-        shares: Shares,
+        quotas: Quotas,
         guard: Guard,
     ) -> None:
-        self._shares = shares
+        self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
         self._configurations = configurations
@@ -184,7 +184,7 @@ class ConfigurationServicer:
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         wanted = watch_request(request, caller.scope(Role.VIEWER))
         wanted = replace(wanted, selection=_confined(wanted.selection, caller))
-        with self._shares.watching(caller.share):
+        with self._quotas.watching(caller.quota):
             await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
 
 

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from configsvc.feed.feed import History
+from configsvc.domain.commits import History
+from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
 from configsvc.offload.threads import LargeAnswers
-from configsvc.watch.audiences import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
 from configsvc.wire.watches import encoded_commit, encoded_progress, encoded_snapshot
 
 

@@ -1,80 +1,102 @@
-"""What must be cleared away now and then."""
+"""Housekeeping: delete what expired, compact the log, and restore lost jobs."""
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
-from configsvc.app.compaction import compact
 from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.models import Retention
 from configsvc.operations import queue
-from configsvc.storage import idempotency, operations
+from configsvc.storage import compaction, idempotency, operations
+from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.models import Retention
-    from configsvc.storage.database import Database
 
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 600.0
+# Rows that one transaction deletes at most.
 STEP = 1000
+# Records of the log that one transaction of compaction reads at most.
+COMPACTION_STEP = 1000
+# Compaction rests this many times as long as each step took: it takes at most a fifth of one connection's time.
+REST_FACTOR = 4.0
 
 
-async def keep_house(database: "Database", retention: "Retention") -> None:
-    """Deletes calls that are too old to be repeated and operations that ended long ago, compacts the log, in small
-    steps, and asks again for operations whose jobs are lost, until it is cancelled.
-    """
+async def keep_house(database: Database, retention: Retention) -> None:
+    """Do all housekeeping at start and every 5 to 10 minutes, until cancelled."""
     short_works = {
         "requests": partial(purge_requests, database),
         "operations": partial(purge_operations, database),
         "jobs": partial(enqueue_again, database),
     }
     async with asyncio.TaskGroup() as tasks:
-        # One after the other: each of those who work at the same time has to connect.
-        tasks.create_task(_now_and_then(short_works))
-        # By itself, for it may take hours.
-        tasks.create_task(_now_and_then({"compaction": partial(compact, database, retention)}))
+        # One after the other: works that run at the same time need a connection each.
+        tasks.create_task(_repeat(short_works))
+        # By itself, as it may take hours.
+        tasks.create_task(_repeat({"compaction": partial(compact, database, retention)}))
 
 
-async def _now_and_then(works: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+async def _repeat(works: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
     while True:
         for name, work in works.items():
             try:
                 await work()
             except ConfigsvcError as error:
-                log.warning("housekeeping is put off", work=name, error=repr(error))
-        # Several processes share the work better when they do not start together.
+                log.warning("housekeeping postponed", work=name, error=repr(error))
+        # Random, so that processes that started together share the work.
         await asyncio.sleep(random.uniform(INTERVAL_SECONDS / 2, INTERVAL_SECONDS))  # noqa: S311
 
 
-async def purge_requests(database: "Database") -> None:
-    """Deletes all calls that are too old to be repeated. Raises what `Database.write` raises."""
+async def purge_requests(database: Database) -> None:
+    """Delete expired request_ids. Raises what `Database.write` raises."""
     deleted = STEP
     while deleted == STEP:
         async with database.write() as connection:
             deleted = await idempotency.purge(connection, limit=STEP)
 
 
-async def enqueue_again(database: "Database") -> None:
-    """Asks again for operations to be carried out whose jobs are lost. Raises what `Database.write` raises."""
-    async with database.write() as connection:
-        # A transaction for each, which holds but one lock that others may wait for.
-        for actor in await operations.actors_without_job(connection):
-            async with transaction(connection):
-                enqueued = await queue.enqueue_due(connection, actor)
-            for operation_id in enqueued:
-                log.warning("an operation had lost its job", operation=operation_id)
+async def purge_operations(database: Database) -> None:
+    """Delete operations that ended 7 days ago, and staged items that were never submitted.
 
-
-async def purge_operations(database: "Database") -> None:
-    """Deletes operations that ended 7 days ago, and what was staged and never submitted. Raises what `Database.write`
-    raises.
+    Raises what `Database.write` raises.
     """
     deleted = STEP
     while deleted >= STEP:
         async with database.write() as connection, transaction(connection):
             deleted = await operations.purge(connection, limit=STEP)
+
+
+async def enqueue_again(database: Database) -> None:
+    """Enqueue the operations whose jobs are lost. Raises what `Database.write` raises."""
+    async with database.write() as connection:
+        # A transaction for each actor, which holds only one lock that others may wait for.
+        for actor in await operations.actors_without_job(connection):
+            async with transaction(connection):
+                enqueued = await queue.enqueue_due(connection, actor)
+            for operation_id in enqueued:
+                log.warning("lost job of an operation enqueued again", operation=operation_id)
+
+
+async def compact(database: Database, retention: Retention) -> None:
+    """Delete from the log, in small steps, everything beyond the retention.
+
+    Return early if another process compacts it. Raises what `Database.write` raises.
+    """
+    removed, started = 0, time.monotonic()
+    while (removed_now := await _compact_and_rest(database, retention)) is not None:
+        removed += removed_now
+    if removed:
+        log.info("log compacted", removed=removed, seconds=round(time.monotonic() - started, 3))
+
+
+async def _compact_and_rest(database: Database, retention: Retention) -> int | None:
+    started = time.monotonic()
+    async with database.write() as connection:
+        removed = await compaction.step(connection, retention, limit=COMPACTION_STEP)
+    if removed is not None:
+        await asyncio.sleep(REST_FACTOR * (time.monotonic() - started))
+    return removed

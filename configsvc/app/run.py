@@ -1,68 +1,25 @@
-"""The composition root: settings to a running service, and its orderly end."""
+"""The service of one process: how it starts, serves, and ends in order."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from configsvc.access.admission import Admission
-from configsvc.access.caller import Guard
-from configsvc.access.policy import Bindings
-from configsvc.access.role_bindings import RoleBindings
-from configsvc.api.access import AccessServicer
-from configsvc.api.applications import ApplicationServicer
-from configsvc.api.audit import AuditServicer
-from configsvc.api.configurations import ConfigurationServicer
-from configsvc.api.operations import OperationServicer, OperationsServicer
-from configsvc.api.schemas import SchemaServicer
-from configsvc.api.status import ServerServicer
-from configsvc.api.uploads import Uploads
+from configsvc.app.assembly import Parts, new_parts, new_server
 from configsvc.app.housekeeping import keep_house
-from configsvc.app.metrics import State, new_registry, served_metrics
-from configsvc.configurations.applications import Applications
-from configsvc.configurations.audit import Audit
-from configsvc.configurations.cache import Cache
-from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.reads import Reads
-from configsvc.configurations.use_cases import Configurations
-from configsvc.domain.claims import TokenRules
+from configsvc.app.metrics import new_registry, served_metrics
 from configsvc.domain.models import Retention
-from configsvc.domain.operations import OperationKind
 from configsvc.feed.feed import Feed
-from configsvc.identity.authenticator import Authenticator
-from configsvc.identity.client_certificates import Certificates
-from configsvc.identity.key_sources import KeyFile, KeySource
-from configsvc.identity.tokens import Tokens
-from configsvc.limits.quotas import Limits, Shares
+from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessPool
-from configsvc.offload.threads import LargeAnswers
-from configsvc.operations.imports import Imports
-from configsvc.operations.migrations import ConfigurationMigrations
-from configsvc.operations.runner import OperationRuns
-from configsvc.operations.use_cases import Operations
-from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
-from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
-from configsvc.rpc.tls import server_credentials
-from configsvc.schemas.imports import SchemaImporter
-from configsvc.schemas.pinned import Snapshots
-from configsvc.schemas.use_cases import Schemas
-from configsvc.schemas.versions import SchemaVersions
-from configsvc.storage.database import Database, open_database
-from configsvc.telemetry.calls import CallMetrics
+from configsvc.rpc.server import Server
+from configsvc.storage.database import open_database
 from configsvc.validation.checks import ContentChecks
-from configsvc.validation.compiled import Validators
-from configsvc.watch.watches import Watches
-from configsvc.wire.resources import encoded_configuration
-from configsvc.writes.atomic_batch import JointWrites
-from configsvc.writes.group_commit import MergedWrites
-from configsvc.writes.transactions import Writes
 
 log = structlog.get_logger()
 
@@ -112,13 +69,13 @@ async def run_service(
     """
     registry = new_registry()
     async with (
-        open_database(url, workers=settings.workers) as database,
+        open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
         _shown_metrics(registry, settings.metrics_listen, number),
     ):
-        parts = _parts(settings, database, url, pool, ContentChecks(checking_pool))
-        server = _server(settings, parts, registry)
+        parts = new_parts(settings, database, url, pool, ContentChecks(checking_pool))
+        server = new_server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
             retention = Retention(days=settings.history_days, versions=settings.history_versions)
             background = [
@@ -146,7 +103,7 @@ async def run_service(
     log.info("stopped")
 
 
-async def _drain(server: Server, parts: "Parts", grace_seconds: float) -> None:
+async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
     """Ends what callers have begun, and gives back the operations that run."""
     parts.runs.stop()
     parts.operations.stop()
@@ -155,172 +112,6 @@ async def _drain(server: Server, parts: "Parts", grace_seconds: float) -> None:
     await server.stop(grace_seconds)
     await parts.merged.drain()
     await parts.writes.drain()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the server and the background tasks work with."""
-
-    database: Database
-    pool: ProcessPool
-    cache: Cache
-    bindings: Bindings
-    feed: Feed
-    tokens: Tokens | None
-    writes: Writes
-    joint: JointWrites
-    merged: MergedWrites
-    operations: Operations
-    runs: OperationRuns
-    imports: Imports
-    migrations: ConfigurationMigrations
-
-
-def _parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
-    cache = Cache(settings.cache_megabytes * 1024 * 1024)
-    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
-    writes = Writes(database)
-    joint = JointWrites(writes, Validators(), checks)
-    imports = Imports(database, writes, pool)
-    migrations = ConfigurationMigrations(database, writes, pool)
-    carriers = {
-        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
-        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
-    }
-    return Parts(
-        database=database,
-        pool=pool,
-        cache=cache,
-        bindings=bindings,
-        feed=Feed(url, cache, bindings),
-        tokens=_tokens(settings),
-        writes=writes,
-        joint=joint,
-        merged=MergedWrites(database, joint),
-        operations=Operations(database),
-        runs=OperationRuns(database, url, carriers),
-        imports=imports,
-        migrations=migrations,
-    )
-
-
-def _server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
-    """The server with all that it serves, and metrics of both."""
-    reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
-    large = LargeAnswers()
-    watches = Watches(parts.database, parts.feed)
-    shares = Shares(_limits(settings), parts.database.share)
-    servicers = _servicers(parts, reads, watches, large, shares)
-    calls = CallMetrics()
-    try:
-        certificates = Certificates() if "mtls" in settings.ways else None
-        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, shares)
-        server = build_server(
-            servicers,
-            admission,
-            _addresses(settings),
-            calls,
-            shared_port=settings.workers > 1,
-            connection_age_seconds=settings.connection_age_seconds,
-        )
-    except (AddressInUseError, CertificateError) as error:
-        raise StartError(str(error)) from error
-    state = State(
-        calls=calls,
-        in_flight=server.in_flight,
-        watches=watches,
-        feed=parts.feed,
-        cache=parts.cache,
-        reads=reads,
-        writes=parts.writes,
-        merged_writes=parts.merged,
-        validators=parts.joint.validators,
-        tokens=parts.tokens,
-        database=parts.database,
-    )
-    registry.register(state)
-    return server
-
-
-def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, shares: Shares) -> dict[str, object]:
-    """What answers the calls, by the names of the services."""
-    database, writes = parts.database, parts.writes
-    snapshots = Snapshots(database, parts.joint.checks)
-    return {
-        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
-        "ConfigurationService": ConfigurationServicer(
-            Configurations(database, parts.merged, parts.joint, reads),
-            ConfigurationHistory(database),
-            watches,
-            large,
-            Uploads(parts.imports, parts.pool),
-            shares,
-            Guard(database),
-        ),
-        "OperationService": OperationServicer(parts.operations),
-        "Operations": OperationsServicer(parts.operations),
-        "SchemaService": SchemaServicer(
-            Schemas(database, writes),
-            SchemaVersions(database, writes, reads, snapshots),
-            SchemaImporter(database, writes, reads, snapshots),
-            parts.migrations,
-        ),
-        "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, parts.feed)),
-        "ServerService": ServerServicer(parts.feed, version("configsvc")),
-    }
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        calls_per_second=settings.calls_per_second,
-        calls_burst=settings.calls_burst,
-        calls_at_once=settings.calls_at_once,
-        watches_per_caller=settings.watches_per_caller,
-        watches_per_process=settings.watches_per_process,
-    )
-
-
-def _addresses(settings: Settings) -> tuple[Address, ...]:
-    """Where the server listens. An address asks every client for a certificate or none. Raises CertificateError."""
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return (Address(listen=settings.listen, credentials=None),)
-    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
-    only_certificates = settings.ways == frozenset(("mtls",))
-    first = Address(
-        listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
-    )
-    if settings.mtls_listen is None:
-        return (first,)
-    return (
-        first,
-        Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
-    )
-
-
-def _tokens(settings: Settings) -> Tokens | None:
-    if "oidc" not in settings.ways:
-        return None
-    rules = TokenRules(
-        issuer=settings.oidc_issuer,
-        audience=settings.oidc_audience,
-        user_claim=settings.oidc_user_claim,
-        groups_claim=settings.oidc_groups_claim,
-        leeway_seconds=settings.oidc_leeway_seconds,
-    )
-    return Tokens(rules, _key_source(settings))
-
-
-def _key_source(settings: Settings) -> KeySource:
-    if settings.oidc_jwks_file:
-        return KeyFile(settings.oidc_jwks_file).read
-    # Imported late: its HTTP client takes a sixth of the time in which all others load.
-    from configsvc.identity.discovery import Provider, trusted_certificates  # noqa: PLC0415
-
-    try:
-        return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read
-    except OSError as error:
-        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """What callers do with applications."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -19,10 +18,8 @@ from configsvc.domain.models import (
 from configsvc.domain.requests import NameListing
 from configsvc.domain.scope import Scope
 from configsvc.storage import applications, log
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 class Applications:
@@ -30,7 +27,7 @@ class Applications:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -38,7 +35,7 @@ class Applications:
     async def create(self, name: str, comments: str, context: WriteContext) -> Application:
         """Raises ResourceExistsError."""
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             return await applications.insert(connection, str(ULID()), name, comments, context)
 
         return await self._writes.run_once(context, name, change, applications.get_version)
@@ -68,7 +65,7 @@ class Applications:
     ) -> Application:
         """Raises ResourceNotFoundError, VersionMismatchError or ResourceExistsError."""
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await _locked(connection, ref, expected_version, context.scope)
             name = current.name if update.name is None else update.name
             comments = current.comments if update.comments is None else update.comments
@@ -87,7 +84,7 @@ class Applications:
         Raises ResourceNotFoundError, VersionMismatchError or ApplicationNotEmptyError.
         """
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await _locked(connection, ref, expected_version, context.scope)
             if not force and await applications.has_configurations(connection, current.name):
                 raise ApplicationNotEmptyError("application", str(ref))
@@ -100,7 +97,7 @@ class Applications:
         return revision
 
 
-async def _locked(connection: "Connection", ref: ApplicationRef, expected_version: int, scope: Scope) -> Application:
+async def _locked(connection: Connection, ref: ApplicationRef, expected_version: int, scope: Scope) -> Application:
     # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
     found = await applications.lock(connection, ref) or await applications.lock(connection, ref)
     current = _existing(found, ref, scope)

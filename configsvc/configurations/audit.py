@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from configsvc.domain.audit import ChangeFilter, ChangesPage, Place
 from configsvc.domain.models import Kind
 from configsvc.storage import audit, history
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+from configsvc.storage.database import Connection, Database
 
 # Records that one page looks at: well below a second's work.
 WINDOW = 20_000
@@ -19,7 +16,7 @@ _INSTANT = timedelta(microseconds=1)
 class Audit:
     """Reads the log."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_changes(self, chosen: ChangeFilter, *, before: Place | None, limit: int) -> ChangesPage:
@@ -32,7 +29,7 @@ class Audit:
             return await audit.changes(connection, narrowed, before=before, limit=limit, window=WINDOW)
 
 
-async def _narrowed(connection: "Connection", chosen: ChangeFilter) -> ChangeFilter:
+async def _narrowed(connection: Connection, chosen: ChangeFilter) -> ChangeFilter:
     """The same filter, so that pages look only at what its times and its resource leave of the log."""
     if chosen.start_time:
         after, _ = await history.revision_at(connection, chosen.start_time - _INSTANT)
@@ -45,7 +42,7 @@ async def _narrowed(connection: "Connection", chosen: ChangeFilter) -> ChangeFil
     return chosen
 
 
-async def _kind(connection: "Connection", resource_id: str, chosen: ChangeFilter) -> Kind | None:
+async def _kind(connection: Connection, resource_id: str, chosen: ChangeFilter) -> Kind | None:
     """The kind of the resource; None, of which there are no changes, if it is not there for the caller."""
     found = await audit.resource(connection, resource_id, chosen.kind)
     if found is None:

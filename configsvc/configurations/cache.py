@@ -2,11 +2,12 @@
 says that they have changed.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.commits import CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
+from configsvc.telemetry.families import Families, gauge
 
 # What an answer takes in memory beside its bytes and its names, about.
 ANSWER_BYTES = 768
@@ -34,34 +35,41 @@ class Cache:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self.bytes = 0
-        # The one used last is the last.
-        self._by_id: OrderedDict[str, Answer] = OrderedDict()
+        self._by_id: BoundedCache[str, Answer] = BoundedCache(limit_bytes=limit_bytes, size_of=_memory_bytes)
         self._by_key: dict[tuple[str, str], Answer] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
 
+    @property
+    def bytes(self) -> int:
+        """The approximate memory that the answers take."""
+        return self._by_id.bytes
+
+    def collect(self) -> Families:
+        """Yield the metrics of the cache."""
+        yield gauge("cache_answers", "Answers in the cache.", len(self))
+        yield gauge("cache_bytes", "Approximate memory of these answers.", self.bytes)
+
     def get(self, ref: ConfigurationRef) -> Answer | None:
         """What is remembered of the configuration."""
         answer = self._find(ref)
         if answer is not None:
-            self._by_id.move_to_end(answer.id)
+            self._by_id.touch(answer.id)
         return answer
 
     def _find(self, ref: ConfigurationRef) -> Answer | None:
         if isinstance(ref, IdRef):
-            return self._by_id.get(ref.id)
+            return self._by_id.peek(ref.id)
         return self._by_key.get((ref.application, ref.name))
 
     def put(self, answer: Answer) -> None:
         """Remembers the answer instead of all that is remembered under its names."""
-        for known in (self._by_id.get(answer.id), self._by_key.get((answer.application, answer.name))):
+        for known in (self._by_id.peek(answer.id), self._by_key.get((answer.application, answer.name))):
             self._forget(known)
-        self._by_id[answer.id] = self._by_key[answer.application, answer.name] = answer
-        self.bytes += answer.memory_bytes
-        while self.bytes > self.limit_bytes:
-            self._forget(next(iter(self._by_id.values())))
+        self._by_key[answer.application, answer.name] = answer
+        for dropped in self._by_id.put(answer.id, answer):
+            del self._by_key[dropped.application, dropped.name]
 
     def forget(self, ref: ConfigurationRef, *, before: int) -> None:
         """Forgets what was read before the revision."""
@@ -71,7 +79,7 @@ class Cache:
 
     def forget_changed(self, part: CommitPart) -> None:
         """Forgets what the commit changed, under every name that it had."""
-        if self._by_id:
+        if self._by_key:
             for change in part.changes:
                 self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
@@ -79,10 +87,12 @@ class Cache:
         """Forgets everything."""
         self._by_id.clear()
         self._by_key.clear()
-        self.bytes = 0
 
     def _forget(self, answer: Answer | None) -> None:
         # One that is known by its id and by its key is asked for twice.
-        if answer is not None and self._by_id.pop(answer.id, None) is not None:
+        if answer is not None and self._by_id.pop(answer.id) is not None:
             del self._by_key[answer.application, answer.name]
-            self.bytes -= answer.memory_bytes
+
+
+def _memory_bytes(_: str, answer: Answer) -> int:
+    return answer.memory_bytes

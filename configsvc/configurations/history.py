@@ -1,7 +1,6 @@
 """What callers read of the past of configurations."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from configsvc.domain.differences import Comparison, compared
 from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
@@ -20,9 +19,7 @@ from configsvc.domain.requests import VersionListing
 from configsvc.domain.scope import Everything, Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+from configsvc.storage.database import Connection, Database
 
 
 class ConfigurationHistory:
@@ -30,7 +27,7 @@ class ConfigurationHistory:
     in an application of the scope, or was there last.
     """
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, scope: Scope) -> Configuration:
@@ -77,14 +74,14 @@ class ConfigurationHistory:
         return await asyncio.to_thread(compared, before.configuration, after.configuration)
 
 
-async def _known(connection: "Connection", ref: ConfigurationRef, scope: Scope) -> str:
+async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) -> str:
     configuration_id = await history.last_holder(connection, ref)
     if configuration_id is None or not await _is_there(connection, configuration_id, scope):
         raise ResourceNotFoundError("configuration", str(ref))
     return configuration_id
 
 
-async def _is_there(connection: "Connection", configuration_id: str, scope: Scope) -> bool:
+async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
     """Whether it is in one of the applications, or was there last."""
     if isinstance(scope, Everything):
         return True
@@ -92,7 +89,7 @@ async def _is_there(connection: "Connection", configuration_id: str, scope: Scop
     return application_id is not None and scope.includes(application_id)
 
 
-async def _at(connection: "Connection", ref: ConfigurationRef, moment: Moment, scope: Scope) -> Configuration | None:
+async def _at(connection: Connection, ref: ConfigurationRef, moment: Moment, scope: Scope) -> Configuration | None:
     match moment:
         case AtVersion(version=number):
             version = await _version(connection, await _known(connection, ref, scope), number)
@@ -106,7 +103,7 @@ async def _at(connection: "Connection", ref: ConfigurationRef, moment: Moment, s
             return await history.at_revision(connection, ref, revision)
 
 
-async def _version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion:
+async def _version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion:
     version = await history.version(connection, configuration_id, number)
     if version is None:
         raise ResourceNotFoundError("configuration", f"{configuration_id} version {number}")

@@ -5,19 +5,19 @@ database, once for all who ask for it at the time.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from configsvc.configurations.cache import Answer, Cache
+from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
+from configsvc.feed.feed import Feed
+from configsvc.limits.slots import Slots, caller_slots
 from configsvc.storage import configurations, log
-from configsvc.storage.database import ConnectionShare, connection_share
+from configsvc.storage.database import Database
+from configsvc.telemetry.families import Families, counter
 
-if TYPE_CHECKING:
-    from configsvc.feed.feed import Feed, History
-    from configsvc.storage.database import Database
-
-    Reading = tuple[History, ConfigurationRef, ConnectionShare | None]
+Reading: TypeAlias = tuple[History, ConfigurationRef, Slots | None]
 
 # No answer is older than this: how long ago the feed last read the log to its end. It does so every 2 s at the least.
 STALENESS_LIMIT_SECONDS = 5.0
@@ -40,9 +40,7 @@ class Reads:
     read, by a write that this process answered, or by the feed.
     """
 
-    def __init__(
-        self, database: "Database", feed: "Feed", cache: Cache, encode: Callable[[Configuration], bytes]
-    ) -> None:
+    def __init__(self, database: Database, feed: Feed, cache: Cache, encode: Callable[[Configuration], bytes]) -> None:
         self.hits = self.misses = self.overtaken = 0
         self._database = database
         self._feed = feed
@@ -53,6 +51,12 @@ class Reads:
         self._shown = self._required = 0
         # What is being read, by the history that it is read in. None: its reader went away.
         self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
+
+    def collect(self) -> Families:
+        """Yield the metrics of reads."""
+        yield counter("cache_hits", "Reads answered from the cache.", self.hits)
+        yield counter("cache_misses", "Reads answered from the database.", self.misses)
+        yield counter("cache_overtaken", "Reads of the database that were too old to cache.", self.overtaken)
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""
@@ -104,7 +108,7 @@ class Reads:
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
         """What somebody reads already, unless that may be older than what was shown before this call."""
         # Nor what somebody reads who waits for connections of its own.
-        key = (self._feed.history, ref, connection_share.get())
+        key = (self._feed.history, ref, caller_slots.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
             outcome = await asyncio.shield(reading)
@@ -114,7 +118,7 @@ class Reads:
                 return outcome
         return await self._read_for_all(key, ref)
 
-    async def _read_for_all(self, key: "Reading", ref: ConfigurationRef) -> Found:
+    async def _read_for_all(self, key: Reading, ref: ConfigurationRef) -> Found:
         reading = self._reading[key] = asyncio.get_running_loop().create_future()
         outcome: Found | Exception | None = None
         try:

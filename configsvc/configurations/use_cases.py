@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -23,11 +22,9 @@ from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import Creation, Deletion, JointWrite, Rollback, Update
 from configsvc.storage import applications, configurations, log
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import Joint, JointWrites
 from configsvc.writes.group_commit import MergedWrites
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +41,7 @@ class Configurations:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: MergedWrites, joint: JointWrites, reads: Reads) -> None:
         self._database = database
         self._writes = writes
         self._joint = joint
@@ -143,7 +140,7 @@ class Configurations:
         return joint
 
 
-async def _application_id(connection: "Connection", chosen: ConfigurationFilter, revision: int | None) -> str | None:
+async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:
     ref = chosen.application
     if ref is None:
         return None

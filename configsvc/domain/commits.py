@@ -26,6 +26,17 @@ def position_after(revision: int) -> Position:
     return Position(revision=revision + 1, ordinal=0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """A history that revisions count in.
+
+    Compared by identity: a database can be restored to an earlier state of the same timeline, so that two histories
+    have one epoch.
+    """
+
+    epoch: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """The commit that took a revision. In a database that was restored to an earlier state, another takes it."""

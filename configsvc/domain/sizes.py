@@ -1,4 +1,4 @@
-"""Sizes that several rooms keep to."""
+"""Limits on the size of what the service sends."""
 
-# What gRPC clients take without being told to take more is 4 MiB.
+# gRPC clients accept messages of 4 MiB by default.
 MAX_RESPONSE_BYTES = 3 * 1024 * 1024

@@ -6,23 +6,23 @@ import asyncio
 import math
 import random
 import time
-from collections import deque
-from dataclasses import dataclass
 
 import structlog
 
 from configsvc.access.policy import Bindings
 from configsvc.configurations.cache import Cache
-from configsvc.domain.commits import Commit, CommitPart, Position, position_after
+from configsvc.domain.commits import Commit, CommitPart, History, Position, position_after
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
     EpochChangedError,
     RevisionCompactedError,
     ShuttingDownError,
 )
+from configsvc.feed.ring import Ring
 from configsvc.feed.wakeups import Topics, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
+from configsvc.telemetry.families import Families, counter, gauge
 
 log = structlog.get_logger()
 
@@ -32,19 +32,6 @@ POLL_SECONDS = 2.0
 QUEUE_SECONDS = 15.0
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_LAST_SECONDS = 3.0
-RING_LIMIT = 10_000
-RING_LIMIT_BYTES = 64 * 1024 * 1024
-# What a change takes in memory beside its config, about.
-RING_RECORD_BYTES = 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class History:
-    """What revisions count in. Two with one epoch are still two: a database can be restored to an earlier state of
-    the same timeline.
-    """
-
-    epoch: str
 
 
 class Feed:
@@ -59,11 +46,9 @@ class Feed:
         # The commit of what is before _next: a log that says another is not the one that was read.
         self._last: Commit | None = None
         self._compacted_revision = 0
-        self._ring: deque[CommitPart] = deque()
-        self._ring_bytes = 0
-        # The numbers of the parts in the ring, by where they begin; the first one's is _dropped.
-        self._numbers: dict[Position, int] = {}
-        self._dropped = 0
+        self._ring = Ring()
+        # Bound once: each watch asks for each part.
+        self.part_at = self._ring.part_at
         self._waiters = Waiters()
         self._live = asyncio.Event()
         self._away = asyncio.Event()
@@ -102,12 +87,26 @@ class Feed:
     @property
     def ring_bytes(self) -> int:
         """What they take in memory, about."""
-        return self._ring_bytes
+        return self._ring.bytes
 
     @property
     def lag_seconds(self) -> float:
         """How long ago the log was last read to its end: whatever was committed before that is known here."""
         return time.monotonic() - self._verified
+
+    def collect(self) -> Families:
+        """Yield the metrics of the feed. Prometheus asks for them in a thread of its own."""
+        yield gauge("feed_revision", "Last revision that the feed has read to its end.", self.revision)
+        yield gauge("feed_live", "1 while the feed hears of new commits.", self.live)
+        yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
+        yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
+        yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
+        yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
+        yield gauge(
+            "notification_queue_usage",
+            "Used part of PostgreSQL's notification queue, 0 to 1.",
+            self.notification_queue_usage,
+        )
 
     async def wait_live(self) -> None:
         """Returns when new commits are heard of. Raises ShuttingDownError once stopped."""
@@ -118,11 +117,6 @@ class Feed:
     async def wait_away(self) -> None:
         """Returns when the database is away."""
         await self._away.wait()
-
-    def part_at(self, position: Position) -> CommitPart | None:
-        """The part that begins at the position, unless it has left the ring or is still to come."""
-        number = self._numbers.get(position)
-        return None if number is None else self._ring[number - self._dropped]
 
     def is_beyond(self, position: Position) -> bool:
         """Whether the log was read beyond the position."""
@@ -208,8 +202,7 @@ class Feed:
         self._cache.clear()
         self._next = position_after(head)
         self._last = last
-        while self._ring:
-            self._drop_first()
+        self._ring.clear()
         await self._waiters.wake_all(self._next)
 
     async def _follow(self, listener: Listener) -> None:
@@ -265,19 +258,9 @@ class Feed:
         if part.first != self._next:
             raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
         self._cache.forget_changed(part)
-        self._numbers[part.first] = self._dropped + len(self._ring)
         self._ring.append(part)
-        self._ring_bytes += _memory_of(part)
         self._next = part.next
         self._last = part.commit
-        while len(self._ring) > RING_LIMIT or self._ring_bytes > RING_LIMIT_BYTES:
-            self._drop_first()
-
-    def _drop_first(self) -> None:
-        part = self._ring.popleft()
-        del self._numbers[part.first]
-        self._dropped += 1
-        self._ring_bytes -= _memory_of(part)
 
     def _set_live(self, live: bool) -> None:
         if live or self._stopped:
@@ -286,10 +269,6 @@ class Feed:
         else:
             self._live.clear()
             self._away.set()
-
-
-def _memory_of(part: CommitPart) -> int:
-    return part.weight + RING_RECORD_BYTES * len(part.changes)
 
 
 def _pause(attempt: int) -> float:

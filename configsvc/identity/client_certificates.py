@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections import OrderedDict
 
 from cryptography import x509
 from cryptography.x509.general_name import DNSName, RFC822Name, UniformResourceIdentifier
 
 from configsvc.domain.access import MAX_PRINCIPAL_NAME_LENGTH, Authentication, Identity
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.errors import UnauthenticatedError
 
 REMEMBERED_CERTIFICATES = 10_000
@@ -29,13 +29,13 @@ class Certificates:
     def __init__(self) -> None:
         # By the PEM text, which the handshake has proved for each connection anew: the address of a peer may be
         # somebody else's a moment later. The one read last is the last.
-        self._known: OrderedDict[bytes, Identity] = OrderedDict()
+        self._known: BoundedCache[bytes, Identity] = BoundedCache(limit_count=REMEMBERED_CERTIFICATES)
 
     def known(self, certificate: bytes) -> Identity | None:
         """Whom the certificate names, if that is remembered."""
-        identity = self._known.get(certificate)
+        identity = self._known.peek(certificate)
         if identity is not None and _has_expired(identity):
-            del self._known[certificate]
+            self._known.pop(certificate)
             return None
         return identity
 
@@ -45,9 +45,7 @@ class Certificates:
         if _has_expired(identity):
             # It was valid when its connection was made.
             raise UnauthenticatedError("the client certificate has expired: connect anew with another")
-        self._known[certificate] = identity
-        while len(self._known) > REMEMBERED_CERTIFICATES:
-            self._known.popitem(last=False)
+        self._known.put(certificate, identity)
         return identity
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.errors import IdentityProviderUnavailableError
 from configsvc.identity.jwks import KeySet, VerificationKey
 from configsvc.identity.key_sources import KeySource, UnreadableKeysError
@@ -72,14 +73,7 @@ class ProviderKeys:
             await asyncio.sleep(PAUSE_SECONDS)
             self._resting = False
             self._ended = asyncio.Event()
-            await self._wait(RETRY_SECONDS if self._failure is not None else REFRESH_SECONDS)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wanted.wait()
-        except TimeoutError:
-            return
+            await wait_for_event(self._wanted, RETRY_SECONDS if self._failure is not None else REFRESH_SECONDS)
 
     async def _read_again(self) -> None:
         try:

@@ -2,15 +2,16 @@
 
 import sys
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from configsvc.domain.access import Identity
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.errors import UnauthenticatedError
 from configsvc.identity.jws import SignedToken
 from configsvc.identity.key_rotation import ProviderKeys
 from configsvc.identity.key_sources import KeySource
+from configsvc.telemetry.families import Families, gauge
 
 # Each of the two halves of what is remembered.
 HALF_BYTES = 16 * 1024 * 1024
@@ -25,28 +26,8 @@ class _Remembered:
     bytes: int
 
 
-class _Half:
-    """Tokens of so many bytes at most, the one used last at the end."""
-
-    def __init__(self) -> None:
-        self.tokens: OrderedDict[str, _Remembered] = OrderedDict()
-        self.bytes = 0
-
-    def put(self, token: str, remembered: _Remembered) -> None:
-        self.remove(token)
-        self.tokens[token] = remembered
-        self.bytes += remembered.bytes
-        while self.bytes > HALF_BYTES:
-            self.bytes -= self.tokens.popitem(last=False)[1].bytes
-
-    def remove(self, token: str) -> None:
-        removed = self.tokens.pop(token, None)
-        if removed is not None:
-            self.bytes -= removed.bytes
-
-    def clear(self) -> None:
-        self.tokens.clear()
-        self.bytes = 0
+def _bytes(_: str, remembered: _Remembered) -> int:
+    return remembered.bytes
 
 
 class RememberedTokens:
@@ -55,11 +36,13 @@ class RememberedTokens:
     """
 
     def __init__(self) -> None:
-        self._once = _Half()
-        self._again = _Half()
+        self._once: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
+        self._again: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
+        # Every call looks its token up.
+        self._peek, self._touch = self._again.peek, self._again.touch
 
     def __len__(self) -> int:
-        return len(self._once.tokens) + len(self._again.tokens)
+        return len(self._once) + len(self._again)
 
     @property
     def bytes(self) -> int:
@@ -68,22 +51,20 @@ class RememberedTokens:
 
     def get(self, token: str) -> Identity | None:
         """Whose token it is, if that is known. This is on the way of every call."""
-        again = self._again.tokens
-        remembered = again.get(token)
+        remembered = self._peek(token)
         if remembered is None:
             remembered = self._used_again(token)
             if remembered is None:
                 return None
         if remembered.expires <= time.time():
-            self._again.remove(token)
+            self._again.pop(token)
             return None
-        again.move_to_end(token)
+        self._touch(token)
         return remembered.identity
 
     def _used_again(self, token: str) -> _Remembered | None:
-        remembered = self._once.tokens.get(token)
+        remembered = self._once.pop(token)
         if remembered is not None:
-            self._once.remove(token)
             self._again.put(token, remembered)
         return remembered
 
@@ -133,3 +114,20 @@ class Tokens:
             key.has_signed(token.content, token.signature, token.algorithm)
             for key in self.keys.fitting(token.key_id, token.algorithm)
         )
+
+
+class TokenMetrics:
+    """The metrics of tokens and of the provider's keys: zeros if the service accepts no tokens."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+    def collect(self) -> Families:
+        """Yield the metrics."""
+        tokens = self._tokens
+        count, used_bytes = (len(tokens.remembered), tokens.remembered.bytes) if tokens else (0, 0)
+        keys, age_seconds = (len(tokens.keys), tokens.keys.age_seconds) if tokens else (0, 0)
+        yield gauge("remembered_tokens", "Verified tokens in memory.", count)
+        yield gauge("remembered_token_bytes", "Approximate memory of these tokens.", used_bytes)
+        yield gauge("provider_keys", "Keys of the identity provider in use.", keys)
+        yield gauge("provider_keys_age_seconds", "Time since these keys were read.", age_seconds)

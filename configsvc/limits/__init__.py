@@ -1,1 +1,1 @@
-"""Fairness: how much of one process a single caller may take."""
+"""Fairness: how much of one process a single caller may use."""

@@ -1,4 +1,4 @@
-"""How much of one process a single caller may take, so that there is something left for the others."""
+"""How much of one process a single caller may use, so that enough is left for the others."""
 
 import time
 from collections import Counter, OrderedDict
@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from itertools import islice
 
 from configsvc.domain.errors import RateLimitedError, TooManyWatchesError
-from configsvc.storage.database import ConnectionShare
+from configsvc.limits.slots import Slots
 
-# Those of callers that come and go. Of more, each new one takes the place of one that is idle, if there is any among
-# the oldest.
-REMEMBERED_SHARES = 10_000
-OLDEST_SHARES = 16
-# Exports, uploads and waits for operations: each holds a page, a message or a place for as long as its client likes.
-LASTING_CALLS = 10
+# When there are more callers, each new one replaces an idle one, if any of the oldest is idle.
+REMEMBERED_QUOTAS = 10_000
+OLDEST_QUOTAS = 16
+# Exports, uploads and waits for operations: each holds a page, a message or a waiter for as long as its client likes.
+LONG_LIVED_CALLS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a caller may take of one process. calls_per_second 0: no limit; the first calls_burst may come at once.
-    calls_at_once is how many may be under way, beside streams.
+    """The limits of each caller in one process. calls_per_second 0: no limit; the first calls_burst may come at once.
+    calls_at_once counts unary calls under way, not streams.
     """
 
     calls_per_second: float
@@ -31,21 +30,22 @@ class Limits:
     watches_per_process: int
 
 
-class Share:
-    """What one caller takes of this process; as a context, the time in which one of its calls is under way. A token
-    bucket counts its calls: it fills with time, and each call takes one out.
+class Quota:
+    """The use that one caller makes of this process, against its limits. As a context manager: one call under way.
+
+    A token bucket limits the rate of calls: it fills with time, and each call takes one token.
     """
 
-    __slots__ = ("_filled", "_lasting", "_limits", "_tokens", "calls", "connections", "watches")
+    __slots__ = ("_filled", "_limits", "_long_lived", "_tokens", "calls", "slots", "watches")
 
-    def __init__(self, limits: Limits, connections: ConnectionShare) -> None:
+    def __init__(self, limits: Limits, slots: Slots) -> None:
         self._limits = limits
         self._tokens = limits.calls_burst
         self._filled = time.monotonic()
         self.calls = 0
         self.watches = 0
-        self.connections = connections
-        self._lasting: Counter[str] = Counter()
+        self.slots = slots
+        self._long_lived: Counter[str] = Counter()
 
     def __enter__(self) -> None:
         self.calls += 1
@@ -54,25 +54,25 @@ class Share:
         self.calls -= 1
 
     @contextmanager
-    def lasting(self, kind: str) -> Generator[None]:
-        """The time of one of its calls that may last: LASTING_CALLS of a kind at the most. Raises RateLimitedError."""
-        if self._lasting[kind] >= LASTING_CALLS:
+    def long_lived(self, kind: str) -> Generator[None]:
+        """Count a long-lived call while it lasts: at most LONG_LIVED_CALLS of a kind. Raises RateLimitedError."""
+        if self._long_lived[kind] >= LONG_LIVED_CALLS:
             raise RateLimitedError(retry_seconds=1.0)
-        self._lasting[kind] += 1
+        self._long_lived[kind] += 1
         try:
             yield
         finally:
-            self._lasting[kind] -= 1
+            self._long_lived[kind] -= 1
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost when it is forgotten."""
+        """True if nothing is lost when this quota is forgotten."""
         self._fill()
-        busy = self.calls or self.watches or self._lasting.total()
+        busy = self.calls or self.watches or self._long_lived.total()
         return not busy and self._tokens >= self._limits.calls_burst
 
     def take_call(self) -> None:
-        """Counts one more call. Raises RateLimitedError."""
+        """Count one more call. Raises RateLimitedError."""
         if self.calls >= self._limits.calls_at_once:
             raise RateLimitedError(retry_seconds=1.0)
         rate = self._limits.calls_per_second
@@ -90,46 +90,46 @@ class Share:
         self._filled = now
 
 
-class Shares:
-    """The shares of all callers of this process, by their principals."""
+class Quotas:
+    """The quotas of all callers of this process, by principal."""
 
-    def __init__(self, limits: Limits, connections: Callable[[], ConnectionShare]) -> None:
+    def __init__(self, limits: Limits, slots: Callable[[], Slots]) -> None:
         self.watches = 0
         self._limits = limits
-        self._connections = connections
-        # In the order in which they came, but for those that were looked at and could not be forgotten: they are last.
-        self._shares: OrderedDict[str, Share] = OrderedDict()
+        self._slots = slots
+        # Oldest first, except that a busy one that was considered for eviction moves to the end.
+        self._quotas: OrderedDict[str, Quota] = OrderedDict()
 
-    def of(self, principal: str) -> Share:
-        """What the caller takes."""
-        share = self._shares.get(principal)
-        if share is None:
-            if len(self._shares) >= REMEMBERED_SHARES:
+    def of(self, principal: str) -> Quota:
+        """Return the quota of the caller, a new one at its first call."""
+        quota = self._quotas.get(principal)
+        if quota is None:
+            if len(self._quotas) >= REMEMBERED_QUOTAS:
                 self._forget_one()
-            share = self._shares[principal] = Share(self._limits, self._connections())
-        return share
+            quota = self._quotas[principal] = Quota(self._limits, self._slots())
+        return quota
 
     def _forget_one(self) -> None:
-        for principal in list(islice(self._shares, OLDEST_SHARES)):
-            if self._shares[principal].is_idle:
-                del self._shares[principal]
+        for principal in list(islice(self._quotas, OLDEST_QUOTAS)):
+            if self._quotas[principal].is_idle:
+                del self._quotas[principal]
                 return
-            self._shares.move_to_end(principal)
+            self._quotas.move_to_end(principal)
 
     @contextmanager
-    def watching(self, share: Share | None) -> Generator[None]:
-        """The time in which a watch is open, of a caller where they are told apart. Raises TooManyWatchesError."""
+    def watching(self, quota: Quota | None) -> Generator[None]:
+        """Count a watch while it is open; quota is None if callers are not told apart. Raises TooManyWatchesError."""
         limits = self._limits
-        if share and share.watches >= limits.watches_per_caller:
+        if quota and quota.watches >= limits.watches_per_caller:
             raise TooManyWatchesError(limit=limits.watches_per_caller, whose="the caller")
         if self.watches >= limits.watches_per_process:
             raise TooManyWatchesError(limit=limits.watches_per_process, whose="the process")
         self.watches += 1
-        if share:
-            share.watches += 1
+        if quota:
+            quota.watches += 1
         try:
             yield
         finally:
             self.watches -= 1
-            if share:
-                share.watches -= 1
+            if quota:
+                quota.watches -= 1

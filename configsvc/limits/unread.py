@@ -1,4 +1,4 @@
-"""Places for what is large and waits for clients: none that does not read has one for ever while others wait for it."""
+"""Slots for large messages that wait for their clients; a slow reader loses its slot when others wait for one."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,21 +6,21 @@ from contextlib import asynccontextmanager
 
 from configsvc.domain.errors import RateLimitedError
 
-# How long a client may take to read a message while others wait for its place, and how often is looked after that.
+# A client may take this long to read a message. After that, a check every second ends the wait if others need the slot.
 UNREAD_SECONDS = 10.0
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
 
-class Places:
-    """A number of places. Who waits for one gets it in turn, for those of clients that do not read are taken back."""
+class UnreadSlots:
+    """A fixed number of slots, given out in turn. Nobody waits for ever: slow readers lose theirs."""
 
     def __init__(self, number: int) -> None:
         self._free = asyncio.Semaphore(number)
         self._waiting = 0
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
-        """The time in which a place is held."""
+    async def slot(self) -> AsyncGenerator[None]:
+        """Hold a slot, waiting for it."""
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -32,27 +32,28 @@ class Places:
             self._free.release()
 
     @asynccontextmanager
-    async def unread(self) -> AsyncGenerator[None]:
-        """The time in which a client, which has a place, is waited for to read one message. Raises RateLimitedError
-        when it takes long and others wait for a place.
+    async def reading(self) -> AsyncGenerator[None]:
+        """Bound the time in which the client of a slot reads one message.
+
+        Raises RateLimitedError when it takes long and others wait for a slot.
         """
         loop = asyncio.get_running_loop()
-        reading = asyncio.timeout(None)
+        limit = asyncio.timeout(None)
 
-        def look() -> None:
+        def check() -> None:
             nonlocal timer
             if self._waiting:
-                reading.reschedule(loop.time())
+                limit.reschedule(loop.time())
             else:
-                timer = loop.call_later(LOOK_SECONDS, look)
+                timer = loop.call_later(CHECK_SECONDS, check)
 
-        timer = loop.call_later(UNREAD_SECONDS, look)
+        timer = loop.call_later(UNREAD_SECONDS, check)
         try:
-            async with reading:
+            async with limit:
                 yield
         except TimeoutError as error:
-            if reading.expired():
-                text = "the client does not read, and other watches of its caller wait"
+            if limit.expired():
+                text = "slow reader: this watch was closed to let your other watches proceed"
                 raise RateLimitedError(text, retry_seconds=1.0) from error
             raise
         finally:

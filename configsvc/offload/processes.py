@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import structlog
 
+from configsvc.aio import wait_for_event
+
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
@@ -76,12 +78,8 @@ class ProcessPool:
         while True:
             await self._used.wait()
             self._used.clear()
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    await self._used.wait()
-            except TimeoutError:
-                if not self._running:
-                    await self._end()
+            if not await wait_for_event(self._used, IDLE_SECONDS) and not self._running:
+                await self._end()
 
     async def _end(self) -> None:
         executor, self._executor = self._executor, None

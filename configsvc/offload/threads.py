@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
-from configsvc.aio import completed
-from configsvc.storage.database import connection_share
+from configsvc.aio import finish
+from configsvc.limits.slots import caller_slots
 
 Made = TypeVar("Made")
 
@@ -25,20 +25,20 @@ class LargeAnswers:
     @asynccontextmanager
     async def page(self) -> AsyncGenerator[None]:
         """The time in which what an answer is made of is in memory: of each caller a few such pages at a time."""
-        share = connection_share.get()
-        async with share.pages if share else nullcontext():
+        slots = caller_slots.get()
+        async with slots.pages if slots else nullcontext():
             yield
 
     async def made(self, make: Callable[[], Made], known: Callable[[], Made | None] = lambda: None) -> Made:
         """What is made, unless it is known when its turn has come."""
-        share = connection_share.get()
-        async with share.answers if share else nullcontext():
+        slots = caller_slots.get()
+        async with slots.answers if slots else nullcontext():
             return known() or await self._made(make, known)
 
     async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:
         async with self._turn:
             # A thread cannot be told to end, and its place is not free before.
-            return known() or await completed(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
+            return known() or await finish(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
 
 
 def _made_aside(make: Callable[[], Made]) -> Made:

@@ -3,19 +3,16 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
+from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.storage import operations, schema_locks
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Slice, WaitingItem
 from configsvc.validation.compiled import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
 from configsvc.validation.pool_tasks import VersionDocuments, faults_of_configs
-
-if TYPE_CHECKING:
-    from configsvc.domain.writes import PinnedSchema
-    from configsvc.storage.database import Connection, Database
 
 _TOO_LARGE = ItemFault(field="schema", keyword="", message="refers to too many versions, or to too large ones")
 
@@ -29,8 +26,8 @@ class Unusable:
 
 
 async def check_slice(
-    database: "Database", pool: ProcessPool, operation_id: str, places: Slice
-) -> Mapping[str, "PinnedSchema"]:
+    database: Database, pool: ProcessPool, operation_id: str, places: Slice
+) -> Mapping[str, PinnedSchema]:
     """Notes of the waiting items of a slice which ones violate their schemas; the schemas, as they were meanwhile."""
     async with database.operation() as connection:
         items = await operations.pinned(connection, operation_id, places)
@@ -47,16 +44,16 @@ async def check_slice(
     return schemas
 
 
-def _resolved(ref: SchemaVersionRef, schemas: Mapping[str, "PinnedSchema"]) -> SchemaVersionRef:
+def _resolved(ref: SchemaVersionRef, schemas: Mapping[str, PinnedSchema]) -> SchemaVersionRef:
     schema = schemas.get(ref.schema)
     return SchemaVersionRef(schema=ref.schema, version=ref.version or (schema.latest_version if schema else 0))
 
 
 async def _faults_of_group(
-    database: "Database",
+    database: Database,
     pool: ProcessPool,
     ref: SchemaVersionRef,
-    schemas: Mapping[str, "PinnedSchema"],
+    schemas: Mapping[str, PinnedSchema],
     group: Sequence[WaitingItem],
 ) -> list[Outcome]:
     schema = schemas.get(ref.schema)
@@ -74,7 +71,7 @@ async def _faults_of_group(
     ]
 
 
-async def load_documents(connection: "Connection", version: PinnedVersion) -> VersionDocuments | Unusable:
+async def load_documents(connection: Connection, version: PinnedVersion) -> VersionDocuments | Unusable:
     """The document of a version, with all that it refers to."""
     found = await schema_locks.documents(
         connection, [version.ref], limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT

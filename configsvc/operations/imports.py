@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 
 from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
@@ -20,17 +19,15 @@ from configsvc.domain.operations import (
     Outcome,
     progress_of,
 )
+from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import check_slice
 from configsvc.operations.staging import Staging
 from configsvc.storage import imports, operations
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.imports import SliceFailedError, SliceHeldError
 from configsvc.storage.operations import Run, Slice
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.writes import PinnedSchema
-    from configsvc.storage.database import Connection, Database
 
 ATOMIC_LIMIT = 100_000
 SLICE_ITEMS = 500
@@ -99,7 +96,7 @@ class Import:
 class Imports:
     """Brings configurations, as many as a stream has."""
 
-    def __init__(self, database: "Database", writes: Writes, pool: ProcessPool) -> None:
+    def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
         self._writes = writes
         self._pool = pool
@@ -169,7 +166,7 @@ class Imports:
             return
         raise WriteConflictError
 
-    async def _commit_slice(self, one: Import, places: Slice, schemas: Mapping[str, "PinnedSchema"]) -> None:
+    async def _commit_slice(self, one: Import, places: Slice, schemas: Mapping[str, PinnedSchema]) -> None:
         outcomes: list[Outcome] = []
         try:
             async with self._database.operation() as connection, transaction(connection):
@@ -190,7 +187,7 @@ class Imports:
             return
         raise WriteConflictError
 
-    async def _check_all(self, one: Import) -> Mapping[str, "PinnedSchema"]:
+    async def _check_all(self, one: Import) -> Mapping[str, PinnedSchema]:
         schemas: dict[str, PinnedSchema] = {}
         async for places in self._slices(one):
             found = await check_slice(self._database, self._pool, one.operation.id, places)
@@ -198,7 +195,7 @@ class Imports:
             schemas |= found
         return schemas
 
-    async def _commit_all(self, one: Import, schemas: Mapping[str, "PinnedSchema"]) -> None:
+    async def _commit_all(self, one: Import, schemas: Mapping[str, PinnedSchema]) -> None:
         outcomes: list[Outcome] = []
         try:
             async with self._database.operation() as connection, transaction(connection):
@@ -211,9 +208,9 @@ class Imports:
 
     async def _write_all(
         self,
-        connection: "Connection",
+        connection: Connection,
         one: Import,
-        schemas: Mapping[str, "PinnedSchema"],
+        schemas: Mapping[str, PinnedSchema],
         outcomes: list[Outcome],
     ) -> None:
         after = -1
@@ -244,14 +241,14 @@ def _keep(keep: bool) -> None:
         raise NotKeptError
 
 
-async def _next_slice(connection: "Connection", one: Import, after: int) -> Slice | None:
+async def _next_slice(connection: Connection, one: Import, after: int) -> Slice | None:
     return await operations.next_slice(
         connection, one.operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
     )
 
 
 async def _write(
-    connection: "Connection", one: Import, places: Slice, schemas: Mapping[str, "PinnedSchema"]
+    connection: Connection, one: Import, places: Slice, schemas: Mapping[str, PinnedSchema]
 ) -> list[Outcome]:
     """Writes a slice within a transaction. What others hold is waited for as long as the import is patient; after that,
     the items that are about it fail.
@@ -271,7 +268,7 @@ async def _write(
 
 
 async def _write_at_once(
-    connection: "Connection", one: Import, places: Slice, schemas: Mapping[str, "PinnedSchema"]
+    connection: Connection, one: Import, places: Slice, schemas: Mapping[str, PinnedSchema]
 ) -> list[Outcome]:
     with one.patience.counted():
         async with imports.written_at_once(connection, places, lock_seconds=one.patience.lock_seconds):
@@ -289,10 +286,10 @@ async def _write_at_once(
 
 
 async def _write_in_halves(
-    connection: "Connection",
+    connection: Connection,
     one: Import,
     places: Slice,
-    schemas: Mapping[str, "PinnedSchema"],
+    schemas: Mapping[str, PinnedSchema],
     error: SliceFailedError,
 ) -> list[Outcome]:
     """So that only the items at fault fail."""
@@ -303,7 +300,7 @@ async def _write_in_halves(
     return first + await _write(connection, one, Slice(first=middle + 1, last=places.last), schemas)
 
 
-def _require_same(before: Mapping[str, "PinnedSchema"], now: Mapping[str, "PinnedSchema"]) -> None:
+def _require_same(before: Mapping[str, PinnedSchema], now: Mapping[str, PinnedSchema]) -> None:
     if any(before.get(name, schema) != schema for name, schema in now.items()):
         raise SchemaMovedError
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import DatabaseBusyError, ResourceNotFoundError, WriteConflictError
@@ -20,18 +20,15 @@ from configsvc.domain.operations import (
     progress_of,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import PinnedSchema
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.checks import Unusable, load_documents
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
 from configsvc.storage import configuration_migrations as moves
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Run, Slice
 from configsvc.validation.pool_tasks import Transformation, Transformed, VersionDocuments, transformed_configs
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 SLICE_ITEMS = 500
 SLICE_BYTES = 4 * 1024 * 1024
@@ -56,7 +53,7 @@ class Migration:
 class ConfigurationMigrations:
     """Moves configurations to another version of their schema."""
 
-    def __init__(self, database: "Database", writes: Writes, pool: ProcessPool) -> None:
+    def __init__(self, database: Database, writes: Writes, pool: ProcessPool) -> None:
         self._database = database
         self._writes = writes
         self._pool = pool
@@ -198,18 +195,18 @@ class ConfigurationMigrations:
             await operations.finish(connection, one.run, state, failure)
 
 
-async def _move(connection: "Connection", one: Migration, places: Slice) -> list[Outcome]:
-    held = await schema_locks.share(connection, [one.settings.to.schema])
+async def _move(connection: Connection, one: Migration, places: Slice) -> list[Outcome]:
+    held = await schema_locks.share_or_wait(connection, [one.settings.to.schema])
     version = one.documents.version
     schema = held.get(version.ref.schema)
     # One that was deleted and made again has other documents.
-    is_same = isinstance(schema, PinnedSchema) and schema.id == version.schema_id
+    is_same = schema is not None and schema.id == version.schema_id
     if not is_same or not await moves.lock(connection, one.operation.id, places):
         raise ChangedMeanwhileError
     return await moves.move(connection, one.operation, places)
 
 
-async def _next_slice(connection: "Connection", one: Migration, after: int) -> Slice | None:
+async def _next_slice(connection: Connection, one: Migration, after: int) -> Slice | None:
     return await operations.next_slice(
         connection, one.operation, after=after, limit=SLICE_ITEMS, limit_bytes=SLICE_BYTES
     )
@@ -241,7 +238,7 @@ def _settings(operation: BulkOperation) -> MigrationSettings:
     return MigrationSettings(**stored)
 
 
-async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVersionRef:
+async def _existing(connection: Connection, ref: SchemaVersionRef) -> SchemaVersionRef:
     """The version, with its number. Raises ResourceNotFoundError."""
     schemas = await schema_locks.look(connection, [ref.schema])
     if ref.schema not in schemas:
@@ -252,7 +249,7 @@ async def _existing(connection: "Connection", ref: SchemaVersionRef) -> SchemaVe
     return replace(ref, version=ref.version or latest)
 
 
-async def _application_id(connection: "Connection", ref: ApplicationRef | None, scope: Scope) -> str | None:
+async def _application_id(connection: Connection, ref: ApplicationRef | None, scope: Scope) -> str | None:
     if ref is None:
         return None
     application = await applications.get(connection, ref)

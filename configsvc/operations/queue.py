@@ -1,13 +1,9 @@
 """Which operations are carried out next: a few of each caller, so that the many of one keep nobody waiting."""
 
-from typing import TYPE_CHECKING
-
 from configsvc.domain.access import ANONYMOUS
 from configsvc.domain.errors import RateLimitedError
 from configsvc.storage import jobs, operations
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
 
 # In all processes together: even a single one has a place left for others.
 AT_ONCE = 2
@@ -15,7 +11,7 @@ UNENDED_LIMIT = 100
 RETRY_SECONDS = 10.0
 
 
-async def add(connection: "Connection", actor: str) -> None:
+async def add(connection: Connection, actor: str) -> None:
     """Lets an operation that was submitted in this transaction begin, as soon as it is its turn among the actor's.
 
     Raises RateLimitedError if too many of them have not ended.
@@ -27,7 +23,7 @@ async def add(connection: "Connection", actor: str) -> None:
     await enqueue_due(connection, actor)
 
 
-async def enqueue_due(connection: "Connection", actor: str) -> list[str]:
+async def enqueue_due(connection: Connection, actor: str) -> list[str]:
     """Lets those of the actor's operations begin whose turn it is, within a transaction; their ids."""
     await operations.lock_queue_of(connection, actor)
     due = await operations.due(connection, actor, at_once=AT_ONCE if _is_told_apart(actor) else None)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import structlog
 from ulid import ULID
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.errors import (
     AttemptsExhaustedError,
     ConfigsvcError,
@@ -19,13 +19,11 @@ from configsvc.domain.operations import BulkOperation, Failure, OperationKind, O
 from configsvc.offload.processes import ProcessDiedError
 from configsvc.operations import queue
 from configsvc.storage import operations
+from configsvc.storage.database import Database
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
 from configsvc.telemetry.logs import places_of
 from configsvc.writes.transactions import transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 log = structlog.get_logger()
 
@@ -56,7 +54,7 @@ class StoppedError(Exception):
 class OperationRuns:
     """Carries out the operations of one database, beside other processes that do the same."""
 
-    def __init__(self, database: "Database", url: str, carriers: Mapping[OperationKind, Carry]) -> None:
+    def __init__(self, database: Database, url: str, carriers: Mapping[OperationKind, Carry]) -> None:
         self._database = database
         self._url = url
         self._carriers = carriers
@@ -73,7 +71,7 @@ class OperationRuns:
                 await run_jobs(self._url, self._execute, self._stop, at_once=self._database.operations_at_once)
             except (DatabaseUnavailableError, WriteConflictError) as error:
                 log.warning("operations wait for the database", error=repr(error.__cause__))
-                await self._pause(RECONNECT_SECONDS)
+                await wait_for_event(self._stop, RECONNECT_SECONDS)
 
     async def _execute(self, operation_id: str) -> None:
         run = Run(operation_id=operation_id, name=str(ULID()))
@@ -164,12 +162,5 @@ class OperationRuns:
             else:
                 if state is OperationState.CANCELLING:
                     raise CancelledByCallerError
-            await self._pause(WATCH_SECONDS)
+            await wait_for_event(self._stop, WATCH_SECONDS)
         raise StoppedError
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass

@@ -1,20 +1,17 @@
 """How operations begin: what they need is staged as it arrives, and nobody sees them before all is there."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
+from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError, WriteTooLargeError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
 from configsvc.operations import queue
 from configsvc.storage import idempotency, operations
+from configsvc.storage.database import Connection, Database
 from configsvc.writes.transactions import Writes, transaction
-
-if TYPE_CHECKING:
-    from configsvc.domain.content import JsonObject
-    from configsvc.storage.database import Connection, Database
 
 # Handing rows to the database holds the event loop up: a millisecond for so many.
 COPY_LIMIT = 250
@@ -23,14 +20,14 @@ COPY_LIMIT = 250
 class Staging:
     """One operation that is being asked for. What is staged and never submitted is removed by housekeeping."""
 
-    def __init__(self, database: "Database", writes: Writes, kind: OperationKind) -> None:
+    def __init__(self, database: Database, writes: Writes, kind: OperationKind) -> None:
         self.id = str(ULID())
         self.count = 0
         self._database = database
         self._writes = writes
         self._kind = kind
 
-    async def begin(self, settings: "JsonObject", context: WriteContext) -> None:
+    async def begin(self, settings: JsonObject, context: WriteContext) -> None:
         """Makes the operation, unseen. Raises what `Database.write` raises."""
         async with self._database.write() as connection:
             await operations.stage(connection, self.id, self._kind, settings, context)
@@ -50,7 +47,7 @@ class Staging:
         caller's have not ended, and what `Writes.run` raises.
         """
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             earlier = await _claimed(connection, context)
             if earlier is not None:
                 await operations.hide(connection, self.id)
@@ -66,7 +63,7 @@ class Staging:
         return await self._writes.run(self.id, change, _load, keep=True)
 
 
-async def _claimed(connection: "Connection", context: WriteContext) -> Written | None:
+async def _claimed(connection: Connection, context: WriteContext) -> Written | None:
     """What an earlier call with the request_id made."""
     if not context.request_id:
         return None
@@ -76,7 +73,7 @@ async def _claimed(connection: "Connection", context: WriteContext) -> Written |
     return earlier.changed if earlier else None
 
 
-async def _load(connection: "Connection", submitted: Written) -> BulkOperation:
+async def _load(connection: Connection, submitted: Written) -> BulkOperation:
     operation = await operations.get(connection, submitted.resource_id)
     if operation is None:
         raise ResourceNotFoundError("operation", f"operations/{submitted.resource_id}")

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.errors import (
     ConfigsvcError,
     DatabaseBusyError,
@@ -13,14 +13,11 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
 from configsvc.domain.requests import ItemListing
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import operations
+from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
 
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
-
-# What gRPC clients take without being told to take more is 4 MiB.
-MAX_ITEMS_BYTES = 3 * 1024 * 1024
 # Each looks at the table now and then.
 WAITERS_LIMIT = 100
 WAIT_FIRST_SECONDS = 0.05
@@ -32,7 +29,7 @@ class Operations:
     None: all are. Those that name an operation raise ResourceNotFoundError, or PermissionDeniedError with an owner.
     """
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._waiters = 0
         self._stopping = asyncio.Event()
@@ -64,7 +61,7 @@ class Operations:
                 after=-1 if page.after is None else page.after,
                 failed_only=listing.failed_only,
                 limit=page.limit,
-                limit_bytes=MAX_ITEMS_BYTES,
+                limit_bytes=MAX_RESPONSE_BYTES,
             )
 
     async def cancel(self, operation_id: str, owner: str | None) -> None:
@@ -109,15 +106,8 @@ class Operations:
             left = give_up - asyncio.get_running_loop().time()
             if operation.end_time is not None or left <= 0 or self._stopping.is_set():
                 return operation
-            await self._pause(min(pause, left))
+            await wait_for_event(self._stopping, min(pause, left))
             pause = min(pause * 2, WAIT_LAST_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
 
 
 def _missing(operation_id: str, owner: str | None) -> ConfigsvcError:

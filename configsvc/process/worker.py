@@ -1,13 +1,13 @@
-"""One of several processes on a port: serves until its supervisor says so or is gone."""
+"""One of several processes on a port. It serves until its supervisor stops it, or is gone itself."""
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias
 
 import structlog
 
-from configsvc.app.run import run_service
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, on_signals
 from configsvc.process.supervisor import ALIVE, ALIVE_SECONDS, READY
@@ -17,23 +17,31 @@ log = structlog.get_logger()
 SUPERVISOR_INPUT = 0
 SUPERVISOR_OUTPUT = 1
 
+RunService: TypeAlias = Callable[..., Awaitable[None]]
 
-async def work(settings: Settings, number: int) -> None:
-    """Serves a migrated database on a shared port until a signal comes, and no second one makes it end faster: a
-    service manager sends one to every process, and the supervisor another. Raises what `run_service` raises.
+
+async def work(settings: Settings, number: int, run_service: RunService) -> None:
+    """Serve a migrated database on a shared port until a signal arrives.
+
+    A second signal changes nothing: a service manager sends one to every process, and the supervisor another. Raises
+    StartError, or what `run_service` raises.
     """
     if settings.database_url is None:
         raise StartError("a worker is started by configsvc serve, with all its settings")
     stop = asyncio.Event()
     on_signals(stop.set)
     _stop_with_supervisor(stop)
+
+    def ready(_server: object) -> None:
+        _tell(READY)
+
     async with _signs_of_life():
         await run_service(
             settings,
             settings.database_url.get_secret_value(),
             number=number,
             stop=stop,
-            ready=lambda _: _tell(READY),
+            ready=ready,
         )
 
 
@@ -41,7 +49,7 @@ def _stop_with_supervisor(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def gone() -> None:
-        # Nothing is ever written there: it can be read when it is closed.
+        # Nothing is ever written to this pipe: it becomes readable when it is closed.
         loop.remove_reader(SUPERVISOR_INPUT)
         log.warning("the supervisor is gone")
         stop.set()
@@ -51,7 +59,7 @@ def _stop_with_supervisor(stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _signs_of_life() -> AsyncGenerator[None]:
-    # A supervisor that reads nothing must not hold up this process.
+    # A supervisor that reads nothing must not block this process.
     os.set_blocking(SUPERVISOR_OUTPUT, False)
     living = asyncio.create_task(_live(), name="signs of life")
     try:

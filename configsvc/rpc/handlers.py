@@ -40,7 +40,7 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
             caller = await admit(call, read(context))
             if changes_something:
                 caller = caller._replace(origin=origin_of(context))
-            with caller.share or _UNCOUNTED:
+            with caller.quota or _UNCOUNTED:
                 request = call.request = parse(data)
                 answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
@@ -65,7 +65,7 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
         try:
             caller = await method.admit(call, read(context))
             caller = caller._replace(origin=origin_of(context))
-            with caller.share or _UNCOUNTED, method.standing(caller) as standing:
+            with caller.quota or _UNCOUNTED, method.standing(caller) as standing:
                 response = (await answer(_whole(requests, context), standing)).SerializeToString()
         except BaseException as error:
             method.observe(call)

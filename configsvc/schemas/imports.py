@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -15,11 +14,9 @@ from configsvc.schemas.linking import linked
 from configsvc.schemas.pinned import Snapshots
 from configsvc.schemas.versions import Passed, check_changed, passed_by_pinned
 from configsvc.storage import idempotency, log, pinned_configurations, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import Newest, NewVersion
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 # Two imports at once would want the same schemas more often than not.
 TURN = "import of schemas"
@@ -38,7 +35,7 @@ class Plan:
 
 
 class SchemaImporter:
-    def __init__(self, database: "Database", writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -53,7 +50,7 @@ class SchemaImporter:
         documents = {schema.name: schema.new for schema in imported}
         plan = await self._prepared(documents, context, strict=strict)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await schemas.lock_named(connection, list(documents))
             newest = await schema_versions.newest(connection, documents)
             made = _made(documents, newest)
@@ -103,7 +100,7 @@ def _made(documents: Mapping[str, NewDocument], newest: Mapping[str, Newest]) ->
 
 
 async def _write(
-    connection: "Connection",
+    connection: Connection,
     created: Sequence[ImportedSchema],
     changed: Iterable[Schema],
     made: Mapping[SchemaVersionRef, NewDocument],
@@ -122,6 +119,6 @@ async def _write(
     await schema_versions.insert(connection, versions, context)
 
 
-async def _load(documents: Mapping[str, NewDocument], connection: "Connection", written: Written) -> SchemaImports:
+async def _load(documents: Mapping[str, NewDocument], connection: Connection, written: Written) -> SchemaImports:
     commit = written.version if written.resource_id == _COMMIT else None
     return await schema_versions.get_imported(connection, documents, commit, written.version)

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
@@ -13,11 +12,9 @@ from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions
+from configsvc.storage.database import Connection
 from configsvc.storage.schema_versions import StoredDocument
 from configsvc.validation.compiled import Compiled, compiled
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 # Of one document, directly or not: whoever writes a configuration has to read and compile all of them.
 REFERENCED_LIMIT = 200
@@ -42,7 +39,7 @@ class Linked:
         return compiled(self.new.document, self.referenced, len(self.new.text))
 
 
-async def linked(connection: "Connection", new: Sequence[NewDocument], made: Made) -> list[Linked]:
+async def linked(connection: Connection, new: Sequence[NewDocument], made: Made) -> list[Linked]:
     """The documents with what they refer to: stored versions, or versions that the call will have made.
 
     Raises InvalidRequestError with every fault.

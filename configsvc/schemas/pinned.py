@@ -4,18 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.schema_versions import MAX_OFFENDERS, ConfigurationFaults, PinnedCheck
 from configsvc.storage import log, pinned_configurations
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.pinned_configurations import PinnedConfiguration
 from configsvc.validation.checks import Check, ContentChecks, check_of
 from configsvc.validation.compiled import Compiled
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 SNAPSHOT_LIMIT_SECONDS = 30.0
 
@@ -23,13 +20,13 @@ SNAPSHOT_LIMIT_SECONDS = 30.0
 class Snapshots:
     """Reads that may be long: one at a time in a process, so that they take one connection and one page of memory."""
 
-    def __init__(self, database: "Database", checks: ContentChecks) -> None:
+    def __init__(self, database: Database, checks: ContentChecks) -> None:
         self.checks = checks
         self._database = database
         self._one = asyncio.Semaphore(1)
 
     @asynccontextmanager
-    async def take(self) -> AsyncGenerator["Connection"]:
+    async def take(self) -> AsyncGenerator[Connection]:
         """A connection that shows one revision. Raises DatabaseBusyError or DatabaseUnavailableError."""
         try:
             async with asyncio.timeout(SNAPSHOT_LIMIT_SECONDS):
@@ -47,7 +44,7 @@ class Snapshots:
 
 
 async def check_pinned(
-    connection: "Connection",
+    connection: Connection,
     schema: str,
     compiled: Compiled,
     checks: ContentChecks,

@@ -1,7 +1,6 @@
 """What callers do with schemas."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ulid import ULID
 
@@ -13,11 +12,9 @@ from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import linked
 from configsvc.storage import log, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion, VersionPage
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 class Schemas:
@@ -25,7 +22,7 @@ class Schemas:
     RequestIdReusedError too.
     """
 
-    def __init__(self, database: "Database", writes: Writes) -> None:
+    def __init__(self, database: Database, writes: Writes) -> None:
         self._database = database
         self._writes = writes
 
@@ -35,7 +32,7 @@ class Schemas:
             async with self._database.read() as connection:
                 await linked(connection, (new,), {})
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             schema_id = str(ULID())
             inserted = await schemas.insert(connection, ((schema_id, name, comments),), context)
             if not inserted:
@@ -96,7 +93,7 @@ class Schemas:
     async def delete(self, ref: SchemaRef, *, expected_version: int, context: WriteContext) -> int:
         """The revision of the deletion. Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError."""
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await locked(connection, ref, expected_version)
             await schemas.close(connection, (current.id,))
             await schemas.check_unused(connection, current.name)
@@ -111,7 +108,7 @@ def turn(ref: SchemaRef) -> str:
     return f"schema {ref}"
 
 
-async def locked(connection: "Connection", ref: SchemaRef, expected_version: int) -> Schema:
+async def locked(connection: Connection, ref: SchemaRef, expected_version: int) -> Schema:
     """The schema, which nobody else changes until the end of the transaction.
 
     Raises ResourceNotFoundError or VersionMismatchError.

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
@@ -17,13 +16,11 @@ from configsvc.schemas.linking import Linked, linked
 from configsvc.schemas.pinned import Snapshots, check_pinned
 from configsvc.schemas.use_cases import locked, turn
 from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
+from configsvc.storage.database import Connection, Database
 from configsvc.storage.schema_versions import NewVersion
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Compiled
 from configsvc.writes.transactions import Writes
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +34,7 @@ class Passed:
 class SchemaVersions:
     """Every method raises DatabaseUnavailableError or DatabaseBusyError."""
 
-    def __init__(self, database: "Database", writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
+    def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: Snapshots) -> None:
         self._database = database
         self._writes = writes
         self._reads = reads
@@ -54,7 +51,7 @@ class SchemaVersions:
         """
         passed = await self._prepared(ref, new, strict=strict, expected_version=expected_version, context=context)
 
-        async def change(connection: "Connection") -> Written:
+        async def change(connection: Connection) -> Written:
             current = await locked(connection, ref, expected_version)
             newest = await schema_versions.newest(connection, {current.name: new})
             if newest[current.name].is_same:
@@ -119,7 +116,7 @@ async def passed_by_pinned(snapshots: Snapshots, documents: Mapping[str, Linked]
 
 
 async def check_changed(
-    connection: "Connection", changed: list[Schema], passed: Mapping[str, Passed], checks: ContentChecks
+    connection: Connection, changed: list[Schema], passed: Mapping[str, Passed], checks: ContentChecks
 ) -> None:
     """Keeps writers of pinned configurations away until the end of the transaction, and looks at what they have changed
     since the documents passed.
@@ -155,7 +152,7 @@ def _refuse(checks: Mapping[str, PinnedCheck]) -> None:
 
 
 async def _added(
-    connection: "Connection", current: Schema, new: NewDocument, context: WriteContext, *, strict: bool
+    connection: Connection, current: Schema, new: NewDocument, context: WriteContext, *, strict: bool
 ) -> Written:
     (written,) = await schemas.advance(connection, (current.id,), context)
     ref = SchemaVersionRef(schema=current.name, version=current.latest_version + 1)

@@ -1,26 +1,19 @@
 """Rows of applications."""
 
-from typing import TYPE_CHECKING
-
-from asyncpg import UniqueViolationError
+from asyncpg import Record, UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.domain.scope import Everything, Scope
-from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
+from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
-
 _SQL = queries("applications")
 
 
-def _application(row: "Record") -> Application:
+def _application(row: Record) -> Application:
     return Application(
         id=row["id"],
         name=row["name"],
@@ -41,7 +34,7 @@ def _id_and_name(ref: ApplicationRef) -> tuple[str | None, str | None]:
 
 
 async def insert(
-    connection: "Connection", application_id: str, name: str, comments: str, context: WriteContext
+    connection: Connection, application_id: str, name: str, comments: str, context: WriteContext
 ) -> Written:
     """Raises ResourceExistsError."""
     version = await connection.fetchval(
@@ -60,7 +53,7 @@ async def insert(
 
 
 async def update(
-    connection: "Connection", application_id: str, name: str, comments: str, context: WriteContext
+    connection: Connection, application_id: str, name: str, comments: str, context: WriteContext
 ) -> Written:
     """Writes new values, at least one of which must differ. Raises ResourceExistsError."""
     try:
@@ -80,29 +73,29 @@ async def update(
     return Written(resource_id=application_id, version=version)
 
 
-async def delete(connection: "Connection", application_id: str) -> Written:
+async def delete(connection: Connection, application_id: str) -> Written:
     """Deletes an application without configurations."""
     version = await connection.fetchval(_SQL["delete"], application_id)
     return Written(resource_id=application_id, version=version)
 
 
-async def delete_configurations(connection: "Connection", application_name: str) -> None:
+async def delete_configurations(connection: Connection, application_name: str) -> None:
     """Deletes all configurations of an application."""
     await connection.execute(_SQL["delete_configurations"], application_name, timeout=LARGE_WRITE_ANSWER_SECONDS)
 
 
-async def has_configurations(connection: "Connection", application_name: str) -> bool:
+async def has_configurations(connection: Connection, application_name: str) -> bool:
     """Whether the application owns any configuration."""
     return await connection.fetchval(_SQL["has_configurations"], application_name)
 
 
-async def get(connection: "Connection", ref: ApplicationRef) -> Application | None:
+async def get(connection: Connection, ref: ApplicationRef) -> Application | None:
     """The application as it is now."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_name(ref))
     return _application(row) if row else None
 
 
-async def get_at(connection: "Connection", ref: ApplicationRef, revision: int) -> Application | None:
+async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> Application | None:
     """The application as it was at a revision whose state the log tells."""
     match ref:
         case IdRef(id=application_id):
@@ -114,20 +107,20 @@ async def get_at(connection: "Connection", ref: ApplicationRef, revision: int) -
             return next((application for application in found.resources if application.name == name), None)
 
 
-async def lock(connection: "Connection", ref: ApplicationRef) -> Application | None:
+async def lock(connection: Connection, ref: ApplicationRef) -> Application | None:
     """The application as it is now, without its revision; nobody else changes it until the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock"], *_id_and_name(ref))
     return _application(row) if row else None
 
 
-async def get_version(connection: "Connection", written: Written) -> Application:
+async def get_version(connection: Connection, written: Written) -> Application:
     """The application as a write left it. Raises WriteConflictError if the log does not tell any more."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _application(require_record(row))
 
 
 async def page(
-    connection: "Connection",
+    connection: Connection,
     *,
     revision: int | None,
     name_prefix: str,

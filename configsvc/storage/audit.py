@@ -1,30 +1,25 @@
 """The audit trail, read in pages of bounded work."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import asyncpg
+from asyncpg import Record
 
 from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, Place
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
-from configsvc.storage.configurations import schema_of
+from configsvc.storage.database import Connection
 from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
+from configsvc.storage.rows import schema_of
 
 _SQL = queries("audit")
 _LAST_REVISION = 2**63 - 1
 _LAST_ORDINAL = 2**31 - 1
 
 
-async def resource(connection: "Connection", resource_id: str, kind: Kind | None) -> tuple[Kind, str | None] | None:
+async def resource(connection: Connection, resource_id: str, kind: Kind | None) -> tuple[Kind, str | None] | None:
     """The kind of a resource, also of one that was deleted, and the id of the application that it belongs to, or
     belonged to last, if any; None if the log does not know it, or not as one of the kind.
     """
@@ -33,7 +28,7 @@ async def resource(connection: "Connection", resource_id: str, kind: Kind | None
 
 
 async def changes(
-    connection: "Connection", chosen: ChangeFilter, *, before: Place | None, limit: int, window: int
+    connection: Connection, chosen: ChangeFilter, *, before: Place | None, limit: int, window: int
 ) -> ChangesPage:
     """At most limit changes that the filter chooses, of the window records before a place (None: of the newest).
 
@@ -54,8 +49,8 @@ async def changes(
 
 
 async def _of_all(
-    connection: "Connection", chosen: ChangeFilter, before: Place | None, limit: int, window: int
-) -> "Sequence[Record]":
+    connection: Connection, chosen: ChangeFilter, before: Place | None, limit: int, window: int
+) -> Sequence[Record]:
     until = _LAST_REVISION if chosen.until_revision is None else chosen.until_revision
     revision, ordinal = (before.revision, before.ordinal) if before else (until, _LAST_ORDINAL)
     return await connection.fetch(
@@ -76,8 +71,8 @@ async def _of_all(
 
 
 async def _of_resource(
-    connection: "Connection", chosen: ChangeFilter, before: Place | None, limit: int, window: int
-) -> "Sequence[Record]":
+    connection: Connection, chosen: ChangeFilter, before: Place | None, limit: int, window: int
+) -> Sequence[Record]:
     return await connection.fetch(
         _SQL["changes_of_resource"],
         chosen.actor,
@@ -106,16 +101,16 @@ def _application(chosen: ChangeFilter) -> tuple[str | None, str | None]:
             return None, None
 
 
-def _place(row: "Record") -> Place:
+def _place(row: Record) -> Place:
     return Place(revision=row["revision"], ordinal=row["ordinal"], version=row["version"])
 
 
-def _last(row: "Record", chosen: ChangeFilter) -> Place:
+def _last(row: Record, chosen: ChangeFilter) -> Place:
     # The version may be that of a resource that the caller may not read of, and is needed for those of one alone.
     return _place(row) if chosen.resource_id else _place(row)._replace(version=0)
 
 
-def _change(row: "Record") -> Change:
+def _change(row: Record) -> Change:
     renamed = row["previous_name"] != row["name"]
     return Change(
         place=_place(row),

@@ -1,17 +1,13 @@
 """Compaction of the log, one small step at a time."""
 
-from typing import TYPE_CHECKING
-
+from configsvc.domain.models import Retention
+from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from configsvc.domain.models import Retention
-    from configsvc.storage.database import Connection
 
 _SQL = queries("compaction")
 
 
-async def step(connection: "Connection", retention: "Retention", *, limit: int) -> int | None:
+async def step(connection: Connection, retention: Retention, *, limit: int) -> int | None:
     """Goes on where the last step of any process ended: looks at at most limit records, and removes at most limit.
 
     How many it removed; None if nothing is old enough, or another process is at it. The compacted revision moves in the

@@ -1,4 +1,14 @@
--- name: lock_free
+-- name: find
+-- The configurations with the ids $1 or the applications and names $2 and $3, side by side.
+SELECT ref.place, c.id, c.application_id, c.application, c.name, c.schema, c.config_bytes
+FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
+JOIN configurations AS c ON c.id = ref.id
+UNION ALL
+SELECT ref.place, c.id, c.application_id, c.application, c.name, c.schema, c.config_bytes
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, place)
+JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name;
+
+-- name: lock_or_skip
 -- The configurations with the ids $1, or the applications and names $2 and $3, in that order as far as their configs fit into $4 bytes, and which of
 -- them nobody else is changing: those are locked. An array, not a join, between the two: a row that changed since would be held against what it was
 -- before, and be lost.
@@ -28,7 +38,17 @@ SELECT
 FROM measured
 LEFT JOIN locked ON locked.id = measured.id;
 
--- name: share_free
+-- name: lock_or_wait
+-- With the configs of $2 alone.
+SELECT
+    id, application_id, application, name, comments, CASE WHEN id = ANY ($2::text[]) THEN config END AS config, schema,
+    schema_version, version, 0::bigint AS revision, create_time, update_time, created_by, updated_by
+FROM configurations
+WHERE id = ANY ($1::text[])
+ORDER BY id
+FOR UPDATE;
+
+-- name: share_or_skip
 -- The applications with the ids $1 or the names $2, and which of them nobody else is renaming or deleting: those stay as they are until the end
 -- of the transaction.
 WITH wanted AS MATERIALIZED (
@@ -40,6 +60,13 @@ WITH wanted AS MATERIALIZED (
 SELECT wanted.id AS wanted_id, wanted.name AS wanted_name, shared.*
 FROM wanted
 LEFT JOIN shared ON shared.id = wanted.id;
+
+-- name: share_or_wait
+-- Those with the ids $1 or the names $2, of those with the ids $3, null for all: nobody waits for who holds another.
+SELECT id, name FROM applications
+WHERE (id = ANY ($1::text[]) OR name = ANY ($2::text[])) AND ($3::text[] IS NULL OR id = ANY ($3))
+ORDER BY id
+FOR KEY SHARE;
 
 -- name: insert
 -- In the order of their keys, so that two sessions that insert the same ones do not wait for each other. One that is restored has its id already.
@@ -85,3 +112,9 @@ SELECT
 FROM unnest($1::text[], $2::bigint[]) AS wanted (id, version)
 JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id AND r.version = wanted.version
 JOIN commits ON commits.id = r.commit_id;
+
+-- name: outgrown
+-- Which of the configs are too large as PostgreSQL writes them, without exponents.
+SELECT new.place
+FROM unnest($1::text[]) WITH ORDINALITY AS new (config, place)
+WHERE octet_length(new.config::jsonb::text) > 1048576;

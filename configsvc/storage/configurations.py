@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import asyncpg
+from asyncpg import Record
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
@@ -20,15 +20,11 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Page,
-    SchemaVersionRef,
 )
+from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
+from configsvc.storage.rows import configuration_of
 
 _SQL = queries("configurations")
 
@@ -41,32 +37,6 @@ _JSON_PATH_FAULTS = (
 )
 
 
-def schema_of(row: "Record") -> SchemaVersionRef | None:
-    """The schema version that the row of a configuration is pinned to."""
-    if row["schema"] is None:
-        return None
-    return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
-
-
-def configuration_of(row: "Record") -> Configuration:
-    """A row that has all of a configuration."""
-    return Configuration(
-        id=row["id"],
-        application_id=row["application_id"],
-        application=row["application"],
-        name=row["name"],
-        comments=row["comments"],
-        config=row["config"],
-        schema=schema_of(row),
-        version=row["version"],
-        revision=row["revision"],
-        create_time=row["create_time"],
-        update_time=row["update_time"],
-        created_by=row["created_by"],
-        updated_by=row["updated_by"],
-    )
-
-
 def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | None]:
     match ref:
         case IdRef(id=configuration_id):
@@ -75,15 +45,15 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
             return None, application, name
 
 
-async def get(connection: "Connection", ref: ConfigurationRef) -> tuple[Configuration | None, int]:
+async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
     """The configuration as it is now, and the revision that this shows."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
     assert row is not None
-    return None if row["id"] is None else configuration_of(row), row["shown_revision"]
+    return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
 
 async def get_many(
-    connection: "Connection", refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
+    connection: Connection, refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
 ) -> tuple[tuple[Configuration, ...], int]:
     """Those of the refs that exist, in any order, and the revision that they show. Raises ResponseTooLargeError."""
     ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
@@ -92,7 +62,9 @@ async def get_many(
     rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    return tuple(configuration_of(row) for row in rows if row["id"] is not None), rows[0]["shown_revision"]
+    return tuple(configuration_of(row, row["config"]) for row in rows if row["id"] is not None), rows[0][
+        "shown_revision"
+    ]
 
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -100,7 +72,7 @@ _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _PATH_COMPARED_WITH_PATH = re.compile(r'(?:[$@*\])}]|\."") (?:==|!=|<=?|>=?) (?!""|-?\d|true|false|null)')
 
 
-async def check_json_path(connection: "Connection", json_path: str) -> None:
+async def check_json_path(connection: Connection, json_path: str) -> None:
     """Raises InvalidRequestError unless the text is a SQL/JSON path predicate in lax mode."""
     try:
         row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
@@ -126,7 +98,7 @@ def _bad_json_path(description: str) -> InvalidRequestError:
     return InvalidRequestError((Violation(field="json_path", description=description),))
 
 
-async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Configuration]:
+async def page(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
     """The page that the query asks for.
 
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
@@ -159,11 +131,11 @@ async def page(connection: "Connection", query: ConfigurationQuery) -> Page[Conf
     return _page(rows, query.limit, with_config=query.with_config)
 
 
-def _page(rows: Sequence["Record"], limit: int, *, with_config: bool) -> Page[Configuration]:
+def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Configuration]:
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
-    shown = tuple(configuration_of(row) for row in rows[:limit] if row["id"] is not None)
+    shown = tuple(configuration_of(row, row["config"]) for row in rows[:limit] if row["id"] is not None)
     goes_on = bool(shown) and first["rows_found"] > len(shown)
     return Page(
         resources=shown,

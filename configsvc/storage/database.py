@@ -4,11 +4,10 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -19,13 +18,14 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.limits.unread import Places
+from configsvc.telemetry.families import Families, labelled_gauge
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
+# In quotes, because asyncpg's classes take type arguments only in its stubs.
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connection: TypeAlias = "Session | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+# Entered with the name of a pool and a limit in seconds before a caller's work takes one of its connections.
+Turn: TypeAlias = Callable[[str, float], AbstractAsyncContextManager[None]]
 
 log = structlog.get_logger()
 
@@ -36,8 +36,6 @@ RELEASE_TIMEOUT_SECONDS = 2.0
 # A connection whose other end is gone never says that it is closed.
 CLOSE_TIMEOUT_SECONDS = 2.0
 TIMER_SECONDS = 0.1
-# Of 1 MiB or one configuration each, and, of a watch that is behind, a page of the log.
-UNREAD_MESSAGES = 32
 COMMAND_TIMEOUT_SECONDS = 10.0
 # What a change of everything that a large application has may take.
 LARGE_WRITE_SECONDS = 60.0
@@ -108,52 +106,13 @@ def translated_errors() -> Generator[None]:
         raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
 
 
-async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def prepare_connection(connection: Session) -> None:
     """Reads jsonb as Python values; what is written is JSON text already."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
-async def _keep_session(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _keep_session(_: Session) -> None:
     """Nothing that this program sets outlives a transaction: asking PostgreSQL to forget it cost a round trip a use."""
-
-
-class ConnectionShare:
-    """How many connections the calls of one caller may hold at a time, by what they are for; how many of its pages are
-    read and not made an answer of, and how many messages of its watches wait for their clients; and its places in the
-    queues of this process: for a large answer to be made, and for a slow validation.
-    """
-
-    __slots__ = ("answers", "pages", "reads", "unread", "validations", "watches", "writes")
-
-    def __init__(self, *, reads: int, writes: int, watches: int) -> None:
-        self.reads = asyncio.Semaphore(reads)
-        self.writes = asyncio.Semaphore(writes)
-        self.watches = asyncio.Semaphore(watches)
-        self.pages = asyncio.Semaphore(reads)
-        self.unread = Places(UNREAD_MESSAGES)
-        self.answers = asyncio.Semaphore(1)
-        self.validations = asyncio.Semaphore(1)
-
-
-# On whose behalf connections are taken; None: the service's own, or everybody's where nobody is told apart.
-connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_share", default=None)
-
-
-@asynccontextmanager
-async def _turn(semaphore: asyncio.Semaphore | None, limit_seconds: float) -> AsyncGenerator[None]:
-    """Waits until the caller has fewer connections than it may. Raises DatabaseBusyError."""
-    if semaphore is None:
-        yield
-        return
-    try:
-        async with asyncio.timeout(limit_seconds):
-            await semaphore.acquire()
-    except TimeoutError as error:
-        raise DatabaseBusyError from error
-    try:
-        yield
-    finally:
-        semaphore.release()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,24 +121,26 @@ class Database:
     snapshots and for watchers that are behind, operations for the long transactions of long-running operations.
     """
 
-    reads: "Pool"
-    merges: "Pool"
-    writes: "Pool"
-    watches: "Pool"
-    operations: "Pool"
+    reads: Pool
+    merges: Pool
+    writes: Pool
+    watches: Pool
+    operations: Pool
+    turn: Turn
 
-    def share(self) -> ConnectionShare:
-        """For one caller: half of the connections."""
-        reads, writes, watches = (pool.get_max_size() for pool in (self.reads, self.writes, self.watches))
-        return ConnectionShare(reads=max(1, reads // 2), writes=max(1, writes // 2), watches=max(1, watches // 2))
+    @property
+    def caller_pools(self) -> dict[str, int]:
+        """The size of each pool that callers share, by the name that `turn` gets."""
+        pools = {"reads": self.reads, "writes": self.writes, "watches": self.watches}
+        return {name: pool.get_max_size() for name, pool in pools.items()}
 
     @property
     def operations_at_once(self) -> int:
         """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
         return self.operations.get_max_size()
 
-    def connections(self) -> dict[str, tuple[int, int]]:
-        """How many connections each pool has, busy and idle."""
+    def collect(self) -> Families:
+        """Yield the metrics of the pools."""
         pools = {
             "reads": self.reads,
             "merges": self.merges,
@@ -187,54 +148,53 @@ class Database:
             "watches": self.watches,
             "operations": self.operations,
         }
-        return {name: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()) for name, pool in pools.items()}
+        sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
+        sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
+        yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator["Connection"]:
+    async def read(self) -> AsyncGenerator[Connection]:
         """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
-        share = connection_share.get()
         async with (
-            _turn(share and share.reads, ACQUIRE_TIMEOUT_SECONDS),
+            self.turn("reads", ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             yield connection
 
     @asynccontextmanager
-    async def catch_up(self) -> AsyncGenerator["Connection"]:
+    async def catch_up(self) -> AsyncGenerator[Connection]:
         """A connection that feeds watches; waits longer, for watches are many.
 
         Raises DatabaseUnavailableError or DatabaseBusyError.
         """
-        share = connection_share.get()
         async with (
-            _turn(share and share.watches, CATCH_UP_TIMEOUT_SECONDS),
+            self.turn("watches", CATCH_UP_TIMEOUT_SECONDS),
             _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection,
         ):
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncGenerator["Connection"]:
+    async def write(self) -> AsyncGenerator[Connection]:
         """A connection for one write transaction.
 
         Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
         """
-        share = connection_share.get()
         async with (
-            _turn(share and share.writes, ACQUIRE_TIMEOUT_SECONDS),
+            self.turn("writes", ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.writes, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
             with _refused_if_too_long():
                 yield connection
 
     @asynccontextmanager
-    async def merge(self) -> AsyncGenerator["Connection"]:
+    async def merge(self) -> AsyncGenerator[Connection]:
         """A connection for one transaction of merged writes. Raises what `write` raises."""
         async with _acquired(self.merges, ACQUIRE_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
 
     @asynccontextmanager
-    async def operation(self) -> AsyncGenerator["Connection"]:
+    async def operation(self) -> AsyncGenerator[Connection]:
         """A connection for one transaction of a long-running operation. Raises what `write` raises."""
         async with _acquired(self.operations, CATCH_UP_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
@@ -250,7 +210,7 @@ def _refused_if_too_long() -> Generator[None]:
 
 
 @asynccontextmanager
-async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Connection"]:
+async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connection]:
     with translated_errors():
         started = time.monotonic()
         try:
@@ -267,21 +227,21 @@ async def _acquired(pool: "Pool", limit_seconds: float) -> AsyncGenerator["Conne
 
 
 @asynccontextmanager
-async def open_database(url: str, *, workers: int = 1) -> AsyncGenerator[Database]:
+async def open_database(url: str, *, workers: int = 1, turn: Turn) -> AsyncGenerator[Database]:
     """Opens the pools of one of as many workers; connections are made when they are needed, so that a database that is
     away does not keep the process from starting.
     """
     async with (
-        _pool(url, READ_SETTINGS, size=_share(6, workers)) as reads,
+        _pool(url, READ_SETTINGS, size=_part(6, workers)) as reads,
         _pool(url, MERGE_SETTINGS, size=2) as merges,
-        _pool(url, WRITE_SETTINGS, size=_share(4, workers)) as writes,
-        _pool(url, READ_SETTINGS, size=_share(4, workers)) as watches,
-        _pool(url, WRITE_SETTINGS, size=_share(3, workers), command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
+        _pool(url, WRITE_SETTINGS, size=_part(4, workers)) as writes,
+        _pool(url, READ_SETTINGS, size=_part(4, workers)) as watches,
+        _pool(url, WRITE_SETTINGS, size=_part(3, workers), command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
-        yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations)
+        yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations, turn=turn)
 
 
-def _share(connections: int, workers: int) -> int:
+def _part(connections: int, workers: int) -> int:
     # With a single one, a statement that waits would hold up all others of its kind.
     return max(2, math.ceil(connections / workers))
 
@@ -289,7 +249,7 @@ def _share(connections: int, workers: int) -> int:
 @asynccontextmanager
 async def _pool(
     url: str, settings: dict[str, str], *, size: int, command_timeout: float | None = None
-) -> AsyncGenerator["Pool"]:
+) -> AsyncGenerator[Pool]:
     pool: Any = asyncpg.create_pool(
         url,
         min_size=0,

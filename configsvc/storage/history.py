@@ -3,9 +3,9 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import asyncpg
+from asyncpg import Record
 
 from configsvc.domain.errors import FilterTooSlowError, RevisionCompactedError
 from configsvc.domain.models import (
@@ -17,14 +17,10 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
-from configsvc.storage.configurations import configuration_of
+from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
+from configsvc.storage.rows import configuration_of
 
 _SQL = queries("history")
 
@@ -37,7 +33,7 @@ def _refused_if_too_slow() -> Generator[None]:
         raise FilterTooSlowError from error
 
 
-async def last_holder(connection: "Connection", ref: ConfigurationRef) -> str | None:
+async def last_holder(connection: Connection, ref: ConfigurationRef) -> str | None:
     """The id of the configuration: by key, of the one that has it, or else had it last. Not looked for by id.
 
     Raises FilterTooSlowError.
@@ -50,7 +46,7 @@ async def last_holder(connection: "Connection", ref: ConfigurationRef) -> str | 
                 return await connection.fetchval(_SQL["last_holder"], application, name)
 
 
-async def revision_at(connection: "Connection", time: datetime) -> tuple[int, datetime]:
+async def revision_at(connection: Connection, time: datetime) -> tuple[int, datetime]:
     """The last revision that was committed by the time (0: none was), and the time that it is now, both by the clock of
     the database. If that was set back, it is the last of one of the moments at which the clock showed the time.
     """
@@ -59,7 +55,7 @@ async def revision_at(connection: "Connection", time: datetime) -> tuple[int, da
     return row["revision"], row["now"]
 
 
-async def at_revision(connection: "Connection", ref: ConfigurationRef, revision: int) -> Configuration | None:
+async def at_revision(connection: Connection, ref: ConfigurationRef, revision: int) -> Configuration | None:
     """The configuration as it was at the revision.
 
     Raises RevisionUnknownError, RevisionCompactedError or FilterTooSlowError.
@@ -78,10 +74,10 @@ async def at_revision(connection: "Connection", ref: ConfigurationRef, revision:
         isinstance(ref, KeyRef) and (row["application"], row["name"]) != (ref.application, ref.name)
     ):
         return None
-    return configuration_of(row)
+    return configuration_of(row, row["config"])
 
 
-async def version(connection: "Connection", configuration_id: str, number: int) -> ConfigurationVersion | None:
+async def version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion | None:
     """One version. Raises RevisionCompactedError."""
     row = await connection.fetchrow(_SQL["version"], configuration_id, number)
     assert row is not None
@@ -93,7 +89,7 @@ async def version(connection: "Connection", configuration_id: str, number: int) 
 
 
 async def versions(
-    connection: "Connection",
+    connection: Connection,
     configuration_id: str,
     *,
     before: int | None,
@@ -116,14 +112,14 @@ async def versions(
     )
 
 
-async def newest_version(connection: "Connection", configuration_id: str) -> int | None:
+async def newest_version(connection: Connection, configuration_id: str) -> int | None:
     """The number of the newest version; None if there is no trace of the configuration."""
     return await connection.fetchval(_SQL["newest_version"], configuration_id)
 
 
-def _version_of(row: "Record") -> ConfigurationVersion:
+def _version_of(row: Record) -> ConfigurationVersion:
     return ConfigurationVersion(
-        configuration=configuration_of(row),
+        configuration=configuration_of(row, row["config"]),
         operation=Operation(row["operation"]),
         reason=row["reason"],
         request_id=row["request_id"],

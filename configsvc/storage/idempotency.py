@@ -2,17 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from asyncpg import Record
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import ConfigsvcError, RequestIdReusedError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
+from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
 
 _SQL = queries("idempotency")
 
@@ -25,7 +22,7 @@ class Earlier:
     changed: Written | None
 
 
-async def claim(connection: "Connection", contexts: Collection[WriteContext]) -> dict[str, Earlier | ConfigsvcError]:
+async def claim(connection: Connection, contexts: Collection[WriteContext]) -> dict[str, Earlier | ConfigsvcError]:
     """Takes the request_ids for this transaction, waiting for twins under way. By request_id, for those that are taken:
     what the earlier call wrote, or why this one is refused.
     """
@@ -44,14 +41,14 @@ async def claim(connection: "Connection", contexts: Collection[WriteContext]) ->
     return answers
 
 
-async def is_done(connection: "Connection", context: WriteContext) -> bool:
+async def is_done(connection: Connection, context: WriteContext) -> bool:
     """Whether the same call was made before, so that to prepare it again is in vain."""
     if context.validate_only or not context.request_id:
         return False
     return await connection.fetchval(_SQL["is_done"], context.request_id, context.fingerprint)
 
 
-def _earlier(row: "Record") -> Earlier:
+def _earlier(row: Record) -> Earlier:
     changed = Written(resource_id=row["resource_id"], version=row["version"]) if row["resource_id"] else None
     if row["answers"] is None:
         assert changed is not None
@@ -60,26 +57,26 @@ def _earlier(row: "Record") -> Earlier:
     return Earlier(written=written, changed=changed)
 
 
-async def complete(connection: "Connection", written: Mapping[str, Written]) -> None:
+async def complete(connection: Connection, written: Mapping[str, Written]) -> None:
     """Notes what the claimed calls wrote."""
     resource_ids = [version.resource_id for version in written.values()]
     versions = [version.version for version in written.values()]
     await connection.execute(_SQL["complete"], list(written), resource_ids, versions)
 
 
-async def complete_many(connection: "Connection", request_id: str, earlier: Earlier) -> None:
+async def complete_many(connection: Connection, request_id: str, earlier: Earlier) -> None:
     """Notes what the claimed call wrote, however much."""
     answers = encode_json([[written.resource_id, written.version] for written in earlier.written])
     changed = earlier.changed or Written(resource_id="", version=0)
     await connection.execute(_SQL["complete_many"], request_id, changed.resource_id, changed.version, answers)
 
 
-async def release(connection: "Connection", request_ids: Collection[str]) -> None:
+async def release(connection: Connection, request_ids: Collection[str]) -> None:
     """Gives up claims of this transaction, for calls that failed."""
     await connection.execute(_SQL["release"], list(request_ids))
 
 
-async def purge(connection: "Connection", *, limit: int) -> int:
+async def purge(connection: Connection, *, limit: int) -> int:
     """Deletes at most limit calls older than 24 hours; how many it deleted."""
     status = await connection.execute(_SQL["purge"], limit)
     return int(status.removeprefix("DELETE "))

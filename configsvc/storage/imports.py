@@ -4,19 +4,16 @@ the process.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import asyncpg
 
-from configsvc.domain.operations import ItemError, ItemFault, Outcome
+from configsvc.domain.operations import BulkOperation, ItemError, ItemFault, Outcome
 from configsvc.domain.writes import PinnedSchema
+from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, fail_items, outcome_of
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from configsvc.domain.operations import BulkOperation
-    from configsvc.storage.database import Connection
+from configsvc.storage.schema_locks import by_name
 
 _SQL = queries("imports")
 
@@ -38,7 +35,7 @@ class SliceHeldError(SliceFailedError):
 
 
 @asynccontextmanager
-async def written_at_once(connection: "Connection", places: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
+async def written_at_once(connection: Connection, places: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
     """What is done under it for a slice is done as a whole, or undone; each thing that others hold is waited for so
     long at most. Raises SliceFailedError or SliceHeldError.
     """
@@ -63,8 +60,8 @@ def _conflict(places: Slice) -> Outcome:
 
 
 async def share_applications(
-    connection: "Connection",
-    operation: "BulkOperation",
+    connection: Connection,
+    operation: BulkOperation,
     places: Slice,
     *,
     create: bool,
@@ -82,19 +79,17 @@ async def share_applications(
     return [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
 
 
-async def share_schemas(connection: "Connection", operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
+async def share_schemas(connection: Connection, operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
     """The schemas that the waiting items of a slice are to be pinned to, which nobody deletes, and whose configurations
     nobody moves to another version, until the end of the transaction.
     """
     rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
-    return {
-        row["name"]: PinnedSchema(id=row["id"], name=row["name"], latest_version=row["latest_version"]) for row in rows
-    }
+    return by_name(rows)
 
 
 async def write(
-    connection: "Connection",
-    operation: "BulkOperation",
+    connection: Connection,
+    operation: BulkOperation,
     places: Slice,
     schemas: Mapping[str, PinnedSchema],
     *,
@@ -111,7 +106,7 @@ async def write(
 
 
 async def fail_held(
-    connection: "Connection", operation_id: str, places: Slice, application_ids: list[str] | None
+    connection: Connection, operation_id: str, places: Slice, application_ids: list[str] | None
 ) -> list[Outcome]:
     """Notes of the waiting items of a slice that they failed, whose application, schema or configuration others hold
     now. What is not held is this transaction's from now on. What has the name of an application that is not among those
@@ -121,7 +116,7 @@ async def fail_held(
     return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]
 
 
-async def fail_alone(connection: "Connection", operation_id: str, outcome: Outcome) -> list[Outcome]:
+async def fail_alone(connection: Connection, operation_id: str, outcome: Outcome) -> list[Outcome]:
     """Notes of an item that it failed, and with it all that wait for its application, if that is still to be made:
     another session is making it.
     """

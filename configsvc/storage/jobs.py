@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import asyncpg
 from pgqueuer.core.qm import QueueManager
@@ -16,11 +15,9 @@ from configsvc.storage.database import (
     COMMAND_TIMEOUT_SECONDS,
     COMMON_SETTINGS,
     CONNECT_TIMEOUT_SECONDS,
+    Connection,
     translated_errors,
 )
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 ENTRYPOINT = "operation"
 # A job whose process does not tell for so long that it lives is given to another.
@@ -44,7 +41,7 @@ class _Manager(QueueManager):
         """Nothing: migrations made all of it, and asking for each column took longer than the rest of a start."""
 
 
-async def enqueue(connection: "Connection", operation_ids: Sequence[str]) -> None:
+async def enqueue(connection: Connection, operation_ids: Sequence[str]) -> None:
     """Asks for the operations to be carried out, once the transaction is committed, unless that was asked for."""
     number = len(operation_ids)
     await _queries(connection).enqueue(
@@ -56,7 +53,7 @@ async def enqueue(connection: "Connection", operation_ids: Sequence[str]) -> Non
     )
 
 
-def _queries(connection: "Connection") -> Queries:
+def _queries(connection: Connection) -> Queries:
     return Queries.from_asyncpg_connection(connection)  # pyright: ignore[reportArgumentType]
 
 
@@ -80,7 +77,7 @@ async def run_jobs(url: str, execute: Execute, stop: asyncio.Event, *, at_once: 
             connection.terminate()
 
 
-async def _run_jobs(connection: "Connection", execute: Execute, stop: asyncio.Event, *, at_once: int) -> None:
+async def _run_jobs(connection: Connection, execute: Execute, stop: asyncio.Event, *, at_once: int) -> None:
     manager = _Manager(_queries(connection))
 
     @manager.entrypoint(ENTRYPOINT)

@@ -5,10 +5,10 @@ notifications back.
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
 
 import asyncpg
 
+from configsvc.aio import wait_for_event
 from configsvc.domain.access import Grant
 from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
@@ -16,12 +16,10 @@ from configsvc.storage import log, role_bindings
 from configsvc.storage.database import (
     CONNECT_TIMEOUT_SECONDS,
     READ_SETTINGS,
+    Session,
     prepare_connection,
     translated_errors,
 )
-
-if TYPE_CHECKING:
-    AnyConnection = asyncpg.Connection[asyncpg.Record]
 
 # A connection that does not answer within this time counts as lost.
 ROUND_TRIP_LIMIT_SECONDS = 2.0
@@ -30,7 +28,7 @@ ROUND_TRIP_LIMIT_SECONDS = 2.0
 class Listener:
     """Reads the log, and knows when to. All methods raise DatabaseUnavailableError."""
 
-    def __init__(self, connection: "AnyConnection") -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
         self._bell = asyncio.Event()
 
@@ -50,12 +48,7 @@ class Listener:
 
     async def wait_for_bell(self, limit_seconds: float) -> bool:
         """Whether something was committed since the last call; False after the limit, for a bell may be lost."""
-        try:
-            async with asyncio.timeout(limit_seconds):
-                await self._bell.wait()
-        except TimeoutError:
-            pass
-        rang = self._bell.is_set()
+        rang = await wait_for_event(self._bell, limit_seconds)
         self._bell.clear()
         if self._connection.is_closed():
             raise DatabaseUnavailableError

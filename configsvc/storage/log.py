@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+
+import asyncpg
 
 from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of
 from configsvc.domain.content import JsonValue, encode_json
@@ -14,23 +16,16 @@ from configsvc.domain.errors import (
     WriteConflictError,
 )
 from configsvc.domain.models import (
-    Configuration,
     ConfigurationChange,
     Kind,
     Operation,
-    SchemaVersionRef,
     WriteContext,
     Written,
 )
+from configsvc.storage.database import Connection
 from configsvc.storage.origins import as_object
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    import asyncpg
-
-    from configsvc.storage.database import Connection
+from configsvc.storage.rows import configuration_of
 
 CHANNEL = "configsvc_changes"
 # A page is read at once, and must hold a whole part (see `configsvc.domain.commits`).
@@ -78,25 +73,25 @@ def check_kept(revision: int, compacted_revision: int) -> None:
         raise RevisionCompactedError(revision=revision, compacted_revision=compacted_revision)
 
 
-async def require_revision(connection: "Connection", revision: int) -> None:
+async def require_revision(connection: Connection, revision: int) -> None:
     """Raises RevisionUnknownError if what the connection reads next may be older than the revision."""
     if revision:
         check_head(revision, await head(connection))
 
 
-async def require_state(connection: "Connection", revision: int) -> None:
+async def require_state(connection: Connection, revision: int) -> None:
     """Raises RevisionUnknownError or RevisionCompactedError unless the log tells the state at the revision."""
     reached = await bounds(connection)
     check_head(revision, reached.head)
     check_kept(revision, reached.compacted_revision)
 
 
-async def head(connection: "Connection") -> int:
+async def head(connection: Connection) -> int:
     """The revision of the last commit."""
     return await connection.fetchval(_SQL["head"])
 
 
-async def bounds(connection: "Connection") -> Bounds:
+async def bounds(connection: Connection) -> Bounds:
     """Where the log can be read. Raises DatabaseUnavailableError while it is being restored."""
     row = await connection.fetchrow(_SQL["bounds"])
     if row is None:
@@ -108,19 +103,19 @@ async def bounds(connection: "Connection") -> Bounds:
     )
 
 
-async def notification_queue_usage(connection: "Connection") -> float:
+async def notification_queue_usage(connection: Connection) -> float:
     """How full the queue of notifications of the whole server is, 0 to 1."""
     return await connection.fetchval(_SQL["notification_queue_usage"])
 
 
-async def epoch(connection: "Connection") -> str:
+async def epoch(connection: Connection) -> str:
     """Names the history of the database: `<system identifier>-<timeline>`."""
     row = await connection.fetchrow(_SQL["epoch"])
     assert row is not None
     return f"{row['system_identifier']}-{row['timeline']}"
 
 
-async def revision_of(kind: Kind, connection: "Connection", written: Written) -> int:
+async def revision_of(kind: Kind, connection: Connection, written: Written) -> int:
     """The revision of a write to a resource of the kind; 0 before its commit. Raises WriteConflictError if the log does
     not tell any more.
     """
@@ -128,7 +123,7 @@ async def revision_of(kind: Kind, connection: "Connection", written: Written) ->
     return require_record(row)["revision"]
 
 
-def require_record(row: "asyncpg.Record | None") -> "asyncpg.Record":
+def require_record(row: asyncpg.Record | None) -> asyncpg.Record:
     """The row of a write. Raises WriteConflictError if there is none."""
     if row is None:
         # Made a day ago by a call that was repeated when its request_id expired, and compacted in that moment.
@@ -136,7 +131,7 @@ def require_record(row: "asyncpg.Record | None") -> "asyncpg.Record":
     return row
 
 
-async def explain_deletions(connection: "Connection", contexts: Mapping[str, WriteContext]) -> None:
+async def explain_deletions(connection: Connection, contexts: Mapping[str, WriteContext]) -> None:
     """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
     explanations: dict[str, JsonValue] = {
         resource_id: {
@@ -150,7 +145,7 @@ async def explain_deletions(connection: "Connection", contexts: Mapping[str, Wri
     await connection.execute(_SQL["explain_deletions"], encode_json(explanations))
 
 
-async def page_from(connection: "Connection", position: Position) -> LogPage:
+async def page_from(connection: Connection, position: Position) -> LogPage:
     """The next parts of commits from the position on, in order, within PAGE_LIMIT_BYTES; none at the end of the log.
 
     Raises RevisionCompactedError if some of them are no longer kept, DatabaseUnavailableError while the log is being
@@ -178,7 +173,7 @@ async def page_from(connection: "Connection", position: Position) -> LogPage:
     )
 
 
-async def _records(rows: "list[asyncpg.Record]") -> list[Record]:
+async def _records(rows: list[asyncpg.Record]) -> list[Record]:
     records: list[Record] = []
     for start in range(0, len(rows), RECORDS_AT_ONCE):
         if start:
@@ -187,11 +182,11 @@ async def _records(rows: "list[asyncpg.Record]") -> list[Record]:
     return records
 
 
-def _commit(revision: int, commit_id: int | None, time: "datetime | None") -> Commit | None:
+def _commit(revision: int, commit_id: int | None, time: datetime | None) -> Commit | None:
     return None if commit_id is None or time is None else Commit(revision=revision, id=commit_id, time=time)
 
 
-def _record(row: "asyncpg.Record") -> Record:
+def _record(row: asyncpg.Record) -> Record:
     return Record(
         position=Position(revision=row["revision"], ordinal=row["ordinal"]),
         commit=Commit(revision=row["revision"], id=row["commit_id"], time=row["commit_time"]),
@@ -203,26 +198,10 @@ def _record(row: "asyncpg.Record") -> Record:
     )
 
 
-def _change(row: "asyncpg.Record") -> ConfigurationChange:
+def _change(row: asyncpg.Record) -> ConfigurationChange:
     return ConfigurationChange(
         operation=Operation(row["operation"]),
-        configuration=Configuration(
-            id=row["id"],
-            application_id=row["application_id"],
-            application=row["application"],
-            name=row["name"],
-            comments=row["comments"],
-            config=None,
-            schema=None
-            if row["schema"] is None
-            else SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
-            version=row["version"],
-            revision=row["revision"],
-            create_time=row["create_time"],
-            update_time=row["update_time"],
-            created_by=row["created_by"],
-            updated_by=row["updated_by"],
-        ),
+        configuration=configuration_of(row, None),
         config_text=row["config_text"],
         content_bytes=row["content_bytes"],
         previous_version=row["previous_version"],

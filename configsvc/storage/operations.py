@@ -5,9 +5,11 @@ RunLostError when another has taken its place.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from configsvc.domain.content import encode_json
+from asyncpg import Record
+
+from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.models import SchemaVersionRef, WriteContext
 from configsvc.domain.operations import (
     BulkOperation,
@@ -24,14 +26,9 @@ from configsvc.domain.operations import (
     decoded_faults,
     encoded_faults,
 )
+from configsvc.storage.database import Connection
 from configsvc.storage.origins import origin_of, stored
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.domain.content import JsonObject
-    from configsvc.storage.database import Connection
 
 _SQL = queries("operations")
 
@@ -69,7 +66,7 @@ class WaitingItem:
     config: str
 
 
-def outcome_of(row: "Record") -> Outcome:
+def outcome_of(row: Record) -> Outcome:
     """The outcome that a statement returned."""
     return Outcome(
         place=row["place"],
@@ -79,7 +76,7 @@ def outcome_of(row: "Record") -> Outcome:
 
 
 async def stage(
-    connection: "Connection", operation_id: str, kind: OperationKind, settings: "JsonObject", context: WriteContext
+    connection: Connection, operation_id: str, kind: OperationKind, settings: JsonObject, context: WriteContext
 ) -> None:
     """Makes an operation that nobody sees before it is submitted."""
     await connection.execute(
@@ -95,7 +92,7 @@ async def stage(
     )
 
 
-async def stage_items(connection: "Connection", operation_id: str, first: int, items: Sequence[StagedItem]) -> None:
+async def stage_items(connection: Connection, operation_id: str, first: int, items: Sequence[StagedItem]) -> None:
     """Adds items, the first of which has the place first."""
     await connection.copy_records_to_table(
         "operation_items",
@@ -105,23 +102,23 @@ async def stage_items(connection: "Connection", operation_id: str, first: int, i
     await connection.execute(_SQL["keep_staging"], operation_id, len(items))
 
 
-async def submit(connection: "Connection", operation_id: str) -> bool:
+async def submit(connection: Connection, operation_id: str) -> bool:
     """Lets it be seen and taken up. False: housekeeping removed it, for its items took too long to arrive."""
     return await connection.fetchval(_SQL["submit"], operation_id) is not None
 
 
-async def get(connection: "Connection", operation_id: str) -> BulkOperation | None:
+async def get(connection: Connection, operation_id: str) -> BulkOperation | None:
     """The operation, if there is one."""
     row = await connection.fetchrow(_SQL["get"], operation_id)
     return _operation(row) if row else None
 
 
-async def page(connection: "Connection", owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
+async def page(connection: Connection, owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
     """Operations that the actor began (None: that anyone did), newest first, that come after one."""
     return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit, owner)]
 
 
-def _operation(row: "Record") -> BulkOperation:
+def _operation(row: Record) -> BulkOperation:
     return BulkOperation(
         id=row["id"],
         kind=OperationKind(row["kind"]),
@@ -148,23 +145,23 @@ def _operation(row: "Record") -> BulkOperation:
     )
 
 
-async def cancel(connection: "Connection", operation_id: str) -> None:
+async def cancel(connection: Connection, operation_id: str) -> None:
     """Tells a running operation to end, and ends one that waits; one that has ended stays as it is."""
     await connection.execute(_SQL["cancel"], operation_id)
 
 
-async def lock(connection: "Connection", operation_id: str) -> OperationState | None:
+async def lock(connection: Connection, operation_id: str) -> OperationState | None:
     """Its state, which nobody changes until the end of the transaction; None if there is no such operation."""
     state = await connection.fetchval(_SQL["lock"], operation_id)
     return OperationState(state) if state else None
 
 
-async def hide(connection: "Connection", operation_id: str) -> None:
+async def hide(connection: Connection, operation_id: str) -> None:
     """Leaves the operation to housekeeping."""
     await connection.execute(_SQL["hide"], operation_id)
 
 
-async def purge(connection: "Connection", *, limit: int) -> int:
+async def purge(connection: Connection, *, limit: int) -> int:
     """Deletes at most limit rows of operations that are no longer kept; how many it deleted."""
     operation_id = await connection.fetchval(_SQL["expired"])
     if operation_id is None:
@@ -181,7 +178,7 @@ def _count(status: str) -> int:
 
 
 async def page_of_items(
-    connection: "Connection", operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
+    connection: Connection, operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
 ) -> tuple[list[OperationItem], bool]:
     """Items that are done, in their order, that come after one, as far as they fit into limit_bytes of JSON text; and
     whether there are more.
@@ -190,7 +187,7 @@ async def page_of_items(
     return [_item(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
 
 
-def _item(row: "Record") -> OperationItem:
+def _item(row: Record) -> OperationItem:
     return OperationItem(
         place=row["place"],
         application=row["application"],
@@ -205,7 +202,7 @@ def _item(row: "Record") -> OperationItem:
     )
 
 
-async def take_up(connection: "Connection", run: Run, *, first_pause_seconds: float) -> BulkOperation | None:
+async def take_up(connection: Connection, run: Run, *, first_pause_seconds: float) -> BulkOperation | None:
     """The operation, on which this run works from now on and no other; None when it has ended or is gone, or its next
     attempt is to wait: from the begin of the first on for first_pause_seconds, of each other on for twice as long.
     """
@@ -214,65 +211,65 @@ async def take_up(connection: "Connection", run: Run, *, first_pause_seconds: fl
     return await get(connection, run.operation_id)
 
 
-async def seconds_to_attempt(connection: "Connection", operation_id: str) -> float | None:
+async def seconds_to_attempt(connection: Connection, operation_id: str) -> float | None:
     """How long the next attempt is to wait; None when the operation has ended or is gone."""
     return await connection.fetchval(_SQL["seconds_to_attempt"], operation_id)
 
 
-async def give_back(connection: "Connection", run: Run) -> None:
+async def give_back(connection: Connection, run: Run) -> None:
     """Lets another take up the operation at once, as if this run had not."""
     await connection.execute(_SQL["give_back"], run.operation_id, run.name)
 
 
-async def lock_queue_of(connection: "Connection", actor: str) -> None:
+async def lock_queue_of(connection: Connection, actor: str) -> None:
     """Keeps others, until the end of the transaction, from giving jobs to operations of the actor."""
     await connection.execute(_SQL["lock_queue_of"], actor)
 
 
-async def count_unended(connection: "Connection", actor: str) -> int:
+async def count_unended(connection: Connection, actor: str) -> int:
     """How many operations of the actor wait or run."""
     return await connection.fetchval(_SQL["count_unended"], actor)
 
 
-async def due(connection: "Connection", actor: str, *, at_once: int | None) -> list[str]:
+async def due(connection: Connection, actor: str, *, at_once: int | None) -> list[str]:
     """The ids of operations of the actor that are to get jobs, the oldest first, so that at_once have one; None: all
     that wait or run are to have one.
     """
     return [row["id"] for row in await connection.fetch(_SQL["due"], actor, at_once)]
 
 
-async def actor_of(connection: "Connection", operation_id: str) -> str | None:
+async def actor_of(connection: Connection, operation_id: str) -> str | None:
     """Who began the operation; None if it is gone."""
     return await connection.fetchval(_SQL["actor_of"], operation_id)
 
 
-async def actors_without_job(connection: "Connection") -> list[str]:
+async def actors_without_job(connection: Connection) -> list[str]:
     """Who has operations without a job: they wait for others of the same actor, or their jobs are lost."""
     return [row["actor"] for row in await connection.fetch(_SQL["actors_without_job"])]
 
 
-async def standing(connection: "Connection", run: Run) -> OperationState:
+async def standing(connection: Connection, run: Run) -> OperationState:
     """The state of the operation on which a run works."""
     return OperationState(_held(await connection.fetchval(_SQL["standing"], run.operation_id, run.name)))
 
 
-async def set_total(connection: "Connection", run: Run, total: int) -> None:
+async def set_total(connection: Connection, run: Run, total: int) -> None:
     """Tells how many items there are."""
     _held(await connection.fetchval(_SQL["set_total"], run.operation_id, run.name, total))
 
 
-async def advance(connection: "Connection", run: Run, made: Progress) -> None:
+async def advance(connection: Connection, run: Run, made: Progress) -> None:
     """Adds to the progress, with the commit of this transaction."""
     counts = (made.done, made.failed, made.created, made.updated, made.unchanged)
     _held(await connection.fetchval(_SQL["advance"], run.operation_id, run.name, *counts))
 
 
-async def recount(connection: "Connection", run: Run) -> int:
+async def recount(connection: Connection, run: Run) -> int:
     """Sets the progress to what the items tell, with the commit of this transaction; how many items failed."""
     return _held(await connection.fetchval(_SQL["recount"], run.operation_id, run.name))
 
 
-async def finish(connection: "Connection", run: Run, state: OperationState, failure: Failure | None = None) -> None:
+async def finish(connection: Connection, run: Run, state: OperationState, failure: Failure | None = None) -> None:
     """Ends the operation."""
     _held(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
 
@@ -284,7 +281,7 @@ def _held(value: "Held | None") -> "Held":
 
 
 async def next_slice(
-    connection: "Connection", operation: BulkOperation, *, after: int, limit: int, limit_bytes: int
+    connection: Connection, operation: BulkOperation, *, after: int, limit: int, limit_bytes: int
 ) -> Slice | None:
     """The next items that wait, beyond the place after, as many as the limits allow; None when there are none."""
     for first in range(after + 1, operation.total, limit):
@@ -294,12 +291,12 @@ async def next_slice(
     return None
 
 
-async def fail_duplicates(connection: "Connection", operation_id: str) -> None:
+async def fail_duplicates(connection: Connection, operation_id: str) -> None:
     """Of waiting items with the key of an earlier one, each fails."""
     await connection.execute(_SQL["fail_duplicates"], operation_id, encoded_faults((_DUPLICATE,)))
 
 
-async def pinned(connection: "Connection", operation_id: str, places: Slice) -> list[WaitingItem]:
+async def pinned(connection: Connection, operation_id: str, places: Slice) -> list[WaitingItem]:
     """The waiting items of a slice that are to be pinned."""
     rows = await connection.fetch(_SQL["pinned"], operation_id, places.first, places.last)
     return [
@@ -312,7 +309,7 @@ async def pinned(connection: "Connection", operation_id: str, places: Slice) -> 
     ]
 
 
-async def fail_items(connection: "Connection", operation_id: str, outcomes: Iterable[Outcome]) -> None:
+async def fail_items(connection: Connection, operation_id: str, outcomes: Iterable[Outcome]) -> None:
     """Notes of waiting items that they failed."""
     outcomes = tuple(outcomes)
     await connection.execute(
@@ -324,7 +321,7 @@ async def fail_items(connection: "Connection", operation_id: str, outcomes: Iter
     )
 
 
-async def note_outcomes(connection: "Connection", operation_id: str, outcomes: Sequence[Outcome]) -> None:
+async def note_outcomes(connection: Connection, operation_id: str, outcomes: Sequence[Outcome]) -> None:
     """Notes what became of items in a transaction that was not kept."""
     await connection.execute(
         _SQL["note_outcomes"],

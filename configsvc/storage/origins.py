@@ -1,16 +1,12 @@
 """Origins as the database keeps them."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from configsvc.domain.content import encode_json
+from configsvc.domain.content import JsonObject, encode_json
 from configsvc.domain.models import Origin
 
-if TYPE_CHECKING:
-    from configsvc.domain.content import JsonObject
 
-
-def as_object(origin: Origin) -> "JsonObject":
+def as_object(origin: Origin) -> JsonObject:
     """What there is of the origin."""
     named: JsonObject = {"change_request": origin.change_request} if origin.change_request else {}
     return {"peer": origin.peer, **named}
@@ -23,6 +19,6 @@ def stored(origin: Origin) -> str:
     return encode_json(as_object(origin))
 
 
-def origin_of(column: "JsonObject") -> Origin:
+def origin_of(column: JsonObject) -> Origin:
     """The origin in a column; that of a change made in SQL is empty."""
     return Origin(peer=str(column.get("peer", "")), change_request=str(column.get("change_request", "")))

@@ -2,15 +2,11 @@
 
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.models import SchemaVersionRef, WriteContext
-from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS
+from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 # A page is decoded on the event loop at once: 1,000 of 1 KiB held it up for 30 ms. The last one may exceed the bytes.
 PAGE_LIMIT = 200
@@ -31,7 +27,7 @@ class PinnedConfiguration:
 
 
 async def pages(
-    connection: "Connection", schema: str, *, after_revision: int | None
+    connection: Connection, schema: str, *, after_revision: int | None
 ) -> AsyncGenerator[list[PinnedConfiguration]]:
     """All of them, or those that were changed after the revision, in the order of application and name."""
     name, more = ("page", ()) if after_revision is None else ("changed_page", (after_revision,))
@@ -50,7 +46,7 @@ async def pages(
         key = rows[-1]["application"], rows[-1]["name"]
 
 
-async def move(connection: "Connection", versions: Collection[SchemaVersionRef], context: WriteContext) -> None:
+async def move(connection: Connection, versions: Collection[SchemaVersionRef], context: WriteContext) -> None:
     """Pins all that are pinned to other versions of the schemas to these."""
     await connection.execute(
         _SQL["move"],

@@ -1,40 +1,34 @@
 """Rows of role bindings."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+import asyncpg
 from asyncpg import ForeignKeyViolationError
 
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
+from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
-if TYPE_CHECKING:
-    import asyncpg
-
-    from configsvc.storage.database import Connection
-
-    AnyConnection = Connection | asyncpg.Connection[asyncpg.Record]
-
 _SQL = queries("role_bindings")
 
 
-async def grants(connection: "AnyConnection") -> tuple[Grant, ...]:
+async def grants(connection: Connection) -> tuple[Grant, ...]:
     """What all role bindings give."""
     return _grants(await connection.fetch(_SQL["all"]))
 
 
-async def held_to_the_end(connection: "AnyConnection", application_ids: Iterable[str]) -> tuple[Grant, ...]:
+async def held_to_the_end(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
     """What role bindings gave for those of the applications that are gone, when they were deleted."""
     # The records of the deletion are looked through, which may be those of all its configurations.
     return _grants(await connection.fetch(_SQL["held_to_the_end"], list(application_ids), timeout=PAGE_SECONDS))
 
 
-def _grants(rows: "Iterable[asyncpg.Record]") -> tuple[Grant, ...]:
+def _grants(rows: Iterable[asyncpg.Record]) -> tuple[Grant, ...]:
     return tuple(
         Grant(
             principal=row["principal"],
@@ -46,13 +40,13 @@ def _grants(rows: "Iterable[asyncpg.Record]") -> tuple[Grant, ...]:
     )
 
 
-async def applications_of(connection: "AnyConnection", ids: Iterable[str]) -> dict[str, str]:
+async def applications_of(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """The ids of the applications that configurations belong to, or belonged to last, by their own ids."""
     rows = await connection.fetch(_SQL["applications_of"], list(ids))
     return {row["id"]: row["application_id"] for row in rows}
 
 
-def _role_binding(row: "asyncpg.Record") -> RoleBinding:
+def _role_binding(row: asyncpg.Record) -> RoleBinding:
     return RoleBinding(
         id=row["id"],
         principal=row["principal"],
@@ -66,7 +60,7 @@ def _role_binding(row: "asyncpg.Record") -> RoleBinding:
     )
 
 
-async def insert(connection: "Connection", binding_id: str, grant: Grant, context: WriteContext) -> Written:
+async def insert(connection: Connection, binding_id: str, grant: Grant, context: WriteContext) -> Written:
     """Raises ResourceExistsError, or WriteConflictError if the application was deleted meanwhile."""
     try:
         version = await connection.fetchval(
@@ -87,14 +81,14 @@ async def insert(connection: "Connection", binding_id: str, grant: Grant, contex
     return Written(resource_id=binding_id, version=version)
 
 
-async def lock_admins(connection: "Connection") -> frozenset[str]:
+async def lock_admins(connection: Connection) -> frozenset[str]:
     """The ids of the role bindings of admins for all applications, which nobody else deletes until the end of the
     transaction.
     """
     return frozenset(row["id"] for row in await connection.fetch(_SQL["lock_admins"]))
 
 
-async def delete(connection: "Connection", binding_id: str) -> Written:
+async def delete(connection: Connection, binding_id: str) -> Written:
     """Raises ResourceNotFoundError."""
     version = await connection.fetchval(_SQL["delete"], binding_id)
     if version is None:
@@ -102,21 +96,21 @@ async def delete(connection: "Connection", binding_id: str) -> Written:
     return Written(resource_id=binding_id, version=version)
 
 
-async def application_of(connection: "Connection", binding_id: str) -> str | None:
+async def application_of(connection: Connection, binding_id: str) -> str | None:
     """The id of the application of a role binding, also of one that was deleted; None if it is for all of them, or
     never was.
     """
     return await connection.fetchval(_SQL["application_of"], binding_id)
 
 
-async def get_version(connection: "Connection", written: Written) -> RoleBinding:
+async def get_version(connection: Connection, written: Written) -> RoleBinding:
     """The role binding as a write left it. Raises WriteConflictError if the log does not tell any more."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _role_binding(require_record(row))
 
 
 async def page(
-    connection: "Connection",
+    connection: Connection,
     *,
     revision: int | None,
     principal: str,

@@ -1,4 +1,4 @@
--- name: share_free
+-- name: share_or_skip
 -- The schemas with the names $1, and which of them nobody else is deleting or bringing to a version that all must satisfy: those are neither deleted nor
 -- brought to one until the end of the transaction.
 WITH wanted AS MATERIALIZED (
@@ -11,7 +11,7 @@ SELECT wanted.name, shared.*
 FROM wanted
 LEFT JOIN shared ON shared.id = wanted.id;
 
--- name: share
+-- name: share_or_wait
 SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]) ORDER BY id
 FOR KEY SHARE;
 

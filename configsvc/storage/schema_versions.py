@@ -2,23 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from asyncpg import CheckViolationError, ForeignKeyViolationError
+from asyncpg import CheckViolationError, ForeignKeyViolationError, Record
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
+from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.queries import queries
 from configsvc.storage.schemas import id_and_name
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
 
 _SQL = queries("schema_versions")
 
@@ -59,7 +55,7 @@ class VersionPage:
     goes_on: bool
 
 
-def _version(row: "Record", document: str | None) -> SchemaVersion:
+def _version(row: Record, document: str | None) -> SchemaVersion:
     return SchemaVersion(
         schema=row["schema"],
         version=row["version"],
@@ -75,7 +71,7 @@ def _additions(stored: list[Any]) -> tuple[Addition, ...]:
     return tuple(Addition(pointer=addition["pointer"], keyword=addition["keyword"]) for addition in stored)
 
 
-async def insert(connection: "Connection", versions: Sequence[NewVersion], context: WriteContext) -> None:
+async def insert(connection: Connection, versions: Sequence[NewVersion], context: WriteContext) -> None:
     """Inserts versions of schemas that count them already, and what they refer to.
 
     Raises InvalidRequestError, or WriteConflictError if something that one refers to was deleted meanwhile.
@@ -104,7 +100,7 @@ def _stored_additions(additions: Sequence[Addition]) -> str:
     return encode_json([{"pointer": addition.pointer, "keyword": addition.keyword} for addition in additions])
 
 
-async def _insert_references(connection: "Connection", versions: Sequence[NewVersion]) -> None:
+async def _insert_references(connection: Connection, versions: Sequence[NewVersion]) -> None:
     pairs = [(version.ref, referenced) for version in versions for referenced in version.new.references]
     if not pairs:
         return
@@ -120,13 +116,13 @@ async def _insert_references(connection: "Connection", versions: Sequence[NewVer
         raise WriteConflictError from error
 
 
-async def get(connection: "Connection", ref: SchemaRef, version: int) -> SchemaVersion | None:
+async def get(connection: Connection, ref: SchemaRef, version: int) -> SchemaVersion | None:
     """A version of a schema, the newest for 0."""
     row = await connection.fetchrow(_SQL["get"], *id_and_name(ref), version)
     return _version(row, row["document"]) if row else None
 
 
-async def get_written(new: NewDocument, connection: "Connection", written: Written) -> SchemaVersion:
+async def get_written(new: NewDocument, connection: Connection, written: Written) -> SchemaVersion:
     """The newest version of a schema as a write left it, which has the document.
 
     Raises WriteConflictError if the log does not tell any more.
@@ -143,7 +139,7 @@ async def get_written(new: NewDocument, connection: "Connection", written: Writt
     )
 
 
-async def newest(connection: "Connection", documents: Mapping[str, NewDocument]) -> dict[str, Newest]:
+async def newest(connection: Connection, documents: Mapping[str, NewDocument]) -> dict[str, Newest]:
     """Those of the schemas that exist, held against documents, by name."""
     texts = [new.text for new in documents.values()]
     rows = await connection.fetch(_SQL["newest"], list(documents), texts)
@@ -153,7 +149,7 @@ async def newest(connection: "Connection", documents: Mapping[str, NewDocument])
 
 
 async def documents(
-    connection: "Connection", refs: Collection[SchemaVersionRef], *, limit: int, limit_bytes: int
+    connection: Connection, refs: Collection[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, StoredDocument] | None:
     """Those of the versions that exist, and all that they refer to, directly or not; None if they are too many or too
     large.
@@ -178,7 +174,7 @@ async def documents(
 
 
 async def page(
-    connection: "Connection",
+    connection: Connection,
     ref: SchemaRef,
     *,
     before: int | None,
@@ -201,13 +197,13 @@ async def page(
     )
 
 
-async def commit_id(connection: "Connection") -> int:
+async def commit_id(connection: Connection) -> int:
     """The id of the commit that this transaction will be, once it has changed something."""
     return await connection.fetchval(_SQL["commit_id"])
 
 
 async def get_imported(
-    connection: "Connection", documents: Mapping[str, NewDocument], commit: int | None, revision: int
+    connection: Connection, documents: Mapping[str, NewDocument], commit: int | None, revision: int
 ) -> SchemaImports:
     """What the commit, if there was one, made of schemas, or what they were at the revision.
 
@@ -229,7 +225,7 @@ async def get_imported(
     )
 
 
-def _outcome(row: "Record") -> ImportOutcome:
+def _outcome(row: Record) -> ImportOutcome:
     if not row["is_new"]:
         return ImportOutcome.UNCHANGED
     return ImportOutcome.CREATED if row["operation"] == "CREATED" else ImportOutcome.VERSION_CREATED

@@ -1,27 +1,22 @@
 """Rows of schemas."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from asyncpg import ForeignKeyViolationError
+from asyncpg import ForeignKeyViolationError, Record
 
 from configsvc.domain.errors import SchemaInUseError, WriteConflictError
 from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
+from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept, require_record
 from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
-
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from configsvc.storage.database import Connection
 
 USERS_LIMIT = 100
 
 _SQL = queries("schemas")
 
 
-def _schema(row: "Record") -> Schema:
+def _schema(row: Record) -> Schema:
     return Schema(
         id=row["id"],
         name=row["name"],
@@ -43,7 +38,7 @@ def id_and_name(ref: SchemaRef) -> tuple[str | None, str | None]:
             return None, name
 
 
-async def insert(connection: "Connection", new: Iterable[tuple[str, str, str]], context: WriteContext) -> list[Written]:
+async def insert(connection: Connection, new: Iterable[tuple[str, str, str]], context: WriteContext) -> list[Written]:
     """Inserts schemas by id, name and comments, for which version 1 is to follow; left out is what has the name of
     another.
     """
@@ -52,7 +47,7 @@ async def insert(connection: "Connection", new: Iterable[tuple[str, str, str]], 
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
 
 
-async def advance(connection: "Connection", ids: Iterable[str], context: WriteContext) -> list[Written]:
+async def advance(connection: Connection, ids: Iterable[str], context: WriteContext) -> list[Written]:
     """Counts one more version of each schema, which is to follow."""
     rows = await connection.fetch(_SQL["advance"], list(ids), *_origin(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
@@ -62,7 +57,7 @@ def _origin(context: WriteContext) -> tuple[str, str, str, str]:
     return context.actor, context.reason, context.request_id, stored(context.origin)
 
 
-async def delete(connection: "Connection", schema: Schema) -> Written:
+async def delete(connection: Connection, schema: Schema) -> Written:
     """Deletes a schema with its versions. Raises WriteConflictError if something came to need it meanwhile."""
     await connection.execute(_SQL["delete_references"], schema.name)
     try:
@@ -72,47 +67,47 @@ async def delete(connection: "Connection", schema: Schema) -> Written:
     return Written(resource_id=schema.id, version=version)
 
 
-async def check_unused(connection: "Connection", name: str) -> None:
+async def check_unused(connection: Connection, name: str) -> None:
     """Raises SchemaInUseError."""
     rows = await connection.fetch(_SQL["users"], name, USERS_LIMIT)
     if rows:
         raise SchemaInUseError(name, tuple(row["named"] for row in rows))
 
 
-async def get(connection: "Connection", ref: SchemaRef) -> Schema | None:
+async def get(connection: Connection, ref: SchemaRef) -> Schema | None:
     """The schema as it is now."""
     row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
     return _schema(row) if row else None
 
 
-async def lock(connection: "Connection", ref: SchemaRef) -> Schema | None:
+async def lock(connection: Connection, ref: SchemaRef) -> Schema | None:
     """The schema as it is now, without its revision; nobody else changes it until the end of the transaction."""
     schema_id, name = id_and_name(ref)
     row = await connection.fetchrow(_SQL["lock"], [schema_id], [name])
     return _schema(row) if row else None
 
 
-async def lock_named(connection: "Connection", names: Sequence[str]) -> dict[str, Schema]:
+async def lock_named(connection: Connection, names: Sequence[str]) -> dict[str, Schema]:
     """Those of the schemas that exist, by name, as `lock` gives them."""
     rows = await connection.fetch(_SQL["lock"], [], names)
     return {row["name"]: _schema(row) for row in rows}
 
 
-async def close(connection: "Connection", ids: Iterable[str]) -> None:
+async def close(connection: Connection, ids: Iterable[str]) -> None:
     """Waits for those who write configurations that are pinned to the schemas, and keeps others from it until the end
     of the transaction.
     """
     await connection.execute(_SQL["close"], list(ids))
 
 
-async def get_version(connection: "Connection", written: Written) -> Schema:
+async def get_version(connection: Connection, written: Written) -> Schema:
     """The schema as a write left it. Raises WriteConflictError if the log does not tell any more."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _schema(require_record(row))
 
 
 async def page(
-    connection: "Connection", *, revision: int | None, name_prefix: str, after: str | None, limit: int
+    connection: Connection, *, revision: int | None, name_prefix: str, after: str | None, limit: int
 ) -> Page[Schema]:
     """At most limit schemas as of the revision (None: now), in the order of their names.
 

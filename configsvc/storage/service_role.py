@@ -1,4 +1,4 @@
-"""The database role that the service runs under, where it is not the one that owns the tables."""
+"""The database role of the service, if it does not own the tables."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _GRANTS = Path(__file__).with_name("service_role.sql")
 
 
 async def grant_service_rights(url: str, role: str) -> None:
-    """Gives the role what the service needs and takes away what else it had of our tables, under the role of the URL.
+    """Grant the role what the service needs, and revoke all else on our tables, as the role of the URL.
 
     Raises DatabaseUnavailableError or DatabaseRefusedError.
     """
@@ -23,13 +23,13 @@ async def grant_service_rights(url: str, role: str) -> None:
 
 
 def grants(role: str) -> str:
-    """What psql -v role=… would make of the file."""
+    """Return the statements of service_role.sql for the role, as `psql -v role=…` would."""
     quoted = '"' + role.replace('"', '""') + '"'
     return _GRANTS.read_text(encoding="utf-8").replace(':"role"', quoted)
 
 
 async def role_without_rights(url: str) -> str:
-    """The role of the URL, if it may not write in the name of callers; empty if it may.
+    """Return the role of the URL if it may not write in the name of callers, else an empty string.
 
     Raises DatabaseUnavailableError or DatabaseRefusedError.
     """

@@ -7,6 +7,8 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from configsvc.telemetry.families import Families, gauge
+
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -61,6 +63,10 @@ class InFlight:
     def __init__(self) -> None:
         self.count = 0
         self._idle = asyncio.Event()
+
+    def collect(self) -> Families:
+        """Yield the metric of the calls under way."""
+        yield gauge("calls_in_flight", "Calls and watches under way.", self.count)
 
     def begin(self) -> None:
         """One more."""

@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
 from configsvc.domain.jsonschema.faults import Fault
+from configsvc.limits.slots import caller_slots
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
-from configsvc.storage.database import connection_share
 from configsvc.validation.compiled import Compiled
 from configsvc.validation.pool_tasks import faults_within
 
@@ -88,18 +88,18 @@ class ContentChecks:
         async with self._turn():
             try:
                 # The process goes on with it whoever waits.
-                return await completed(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
+                return await finish(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
             except ProcessDiedError:
                 return (_LIMIT,)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
-        share = connection_share.get()
+        slots = caller_slots.get()
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
-                    if share:
-                        await stack.enter_async_context(share.validations)
+                    if slots:
+                        await stack.enter_async_context(slots.validations)
                     await stack.enter_async_context(self._one)
             except TimeoutError as error:
                 raise DatabaseBusyError from error

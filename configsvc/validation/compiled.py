@@ -2,20 +2,18 @@
 
 import asyncio
 import pickle
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
+from configsvc.telemetry.families import Families, counter, gauge
 
 COUNT_LIMIT = 1000
 # Of documents as JSON text; what is compiled of them takes several times as much.
@@ -50,27 +48,35 @@ class Validators:
     """Remembers the validators used last. Versions never change, so that nothing here is ever out of date."""
 
     def __init__(self) -> None:
-        self.hits = self.misses = self.bytes = 0
-        # The one used last is the last.
-        self._compiled: OrderedDict[PinnedVersion, Compiled] = OrderedDict()
+        self.hits = self.misses = 0
+        self._compiled: BoundedCache[PinnedVersion, Compiled] = BoundedCache(
+            limit_count=COUNT_LIMIT, limit_bytes=BYTES_LIMIT, size_of=_bytes
+        )
 
     def __len__(self) -> int:
         return len(self._compiled)
 
+    def collect(self) -> Families:
+        """Yield the metrics of the compiled validators."""
+        yield counter("validator_hits", "Validators found in memory.", self.hits)
+        yield counter("validator_misses", "Validators that had to be compiled.", self.misses)
+        yield gauge("validators", "Validators in memory.", len(self))
+        yield gauge(
+            "validator_document_bytes", "JSON text of the documents they are compiled from.", self._compiled.bytes
+        )
+
     async def get(
-        self, connection: "Connection", versions: Collection[PinnedVersion]
+        self, connection: Connection, versions: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         """The validators of the versions, or why there is none. The schemas must be held, or not matter when gone."""
-        known = {version: self._compiled[version] for version in versions if version in self._compiled}
-        for version in known:
-            self._compiled.move_to_end(version)
+        known = {version: found for version in versions if (found := self._compiled.get(version))}
         missing = [version for version in versions if version not in known]
         self.hits += len(known)
         self.misses += len(missing)
         return known | await self._load(connection, missing) if missing else dict(known)
 
     async def _load(
-        self, connection: "Connection", missing: Collection[PinnedVersion]
+        self, connection: Connection, missing: Collection[PinnedVersion]
     ) -> dict[PinnedVersion, CompiledOrError]:
         refs = [version.ref for version in missing]
         found = await schema_locks.documents(connection, refs, limit=DOCUMENTS_LIMIT, limit_bytes=DOCUMENTS_BYTES_LIMIT)
@@ -87,16 +93,12 @@ class Validators:
             made = compiled(*parts) if at_once else await asyncio.to_thread(compiled, *parts)
         except UnusableSchemaError as error:
             return _unusable(version, error)
-        self._put(version, made)
+        self._compiled.put(version, made)
         return made
 
-    def _put(self, version: PinnedVersion, compiled: Compiled) -> None:
-        if version not in self._compiled:
-            self._compiled[version] = compiled
-            self.bytes += compiled.bytes
-        while self.bytes > BYTES_LIMIT or len(self._compiled) > COUNT_LIMIT:
-            _, oldest = self._compiled.popitem(last=False)
-            self.bytes -= oldest.bytes
+
+def _bytes(_: PinnedVersion, compiled: Compiled) -> int:
+    return compiled.bytes
 
 
 def _unusable(version: PinnedVersion, error: UnusableSchemaError) -> InvalidRequestError:

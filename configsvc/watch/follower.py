@@ -1,125 +1,20 @@
 """How one watch goes on, once it has its snapshot."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.feed.feed import Feed, History
-from configsvc.feed.wakeups import Topics, Waiter
-from configsvc.storage.database import connection_share
-from configsvc.watch.audiences import Audience, Audiences, CommitMessage, ProgressMessage, WatchMessage
-
-if TYPE_CHECKING:
-    from configsvc.limits.unread import Places
+from configsvc.domain.watching import CommitMessage, ProgressMessage
+from configsvc.feed.feed import Feed
+from configsvc.feed.wakeups import Topics
+from configsvc.watch.audiences import Audience, Audiences
+from configsvc.watch.sending import IdleTimer, Sending, WatchState
 
 # How many changes without anything for it a watch passes over before it lets others go on.
 PASSED_AT_ONCE = 256
 
-Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
-Write = Callable[[bytes], Awaitable[None]]
 # What comes next in the table.
 ReadOn = Callable[[Position], Awaitable[Sequence[CommitPart]]]
-
-
-class WatchState(StrEnum):
-    """What a watch is at: it waits for the feed, reads a snapshot or the table, or waits for its client."""
-
-    UP_TO_DATE = "up_to_date"
-    BEHIND = "behind"
-    BLOCKED = "blocked"
-
-
-@dataclass(slots=True, eq=False)
-class Progress:
-    """How far a watch is, for the metrics. One that is up to date has nothing to do with what is after its revision."""
-
-    revision: int
-    state: WatchState = WatchState.BEHIND
-
-
-class Sending:
-    """Sends the messages of one watch of a history, and knows whether the client keeps it waiting."""
-
-    __slots__ = ("_encode", "_places", "_write", "history", "progress")
-
-    def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
-        self.progress = progress
-        self.history = history
-        self._encode = encode
-        self._write = write
-        self._places: Places | None = None
-
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
-        """The time in which something large is made and waits for the client: of each caller a few at once."""
-        share = connection_share.get()
-        if share is None:
-            yield
-            return
-        async with share.unread.place():
-            self._places = share.unread
-            try:
-                yield
-            finally:
-                self._places = None
-
-    async def encode(self, message: WatchMessage) -> tuple[bytes, ...]:
-        """What is to be written, which is all that is to be kept until then."""
-        return await self._encode(self.history, message)
-
-    async def write(self, encoded: Iterable[bytes]) -> None:
-        """Returns when the client can take more. Raises RateLimitedError, see `Places.unread`."""
-        self.progress.state = WatchState.BLOCKED
-        for piece in encoded:
-            if self._places:
-                async with self._places.unread():
-                    await self._write(piece)
-            else:
-                await self._write(piece)
-        self.progress.state = WatchState.BEHIND
-
-
-class Quiet:
-    """Knows when one watch has been quiet for so long that it is due a bookmark, and calls it if it waits.
-
-    It has one timer, which is put off only when it rings: set and cancelled with every message, it would cost more than
-    the message.
-    """
-
-    __slots__ = ("_feed", "_loop", "_over", "_seconds", "_timer", "is_over", "waiter")
-
-    def __init__(self, feed: Feed, seconds: float) -> None:
-        self._feed = feed
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self.waiter: Waiter | None = None
-        self.begin()
-        self._timer = self._loop.call_at(self._over, self._ring)
-
-    def __enter__(self) -> "Quiet":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def begin(self) -> None:
-        """Something was said just now."""
-        self.is_over = False
-        self._over = self._loop.time() + self._seconds
-
-    def _ring(self) -> None:
-        next_ring = self._over
-        now = self._loop.time()
-        if now >= next_ring:
-            next_ring = now + self._seconds
-            self.is_over = True
-            if self.waiter:
-                self._feed.call(self.waiter)
-        self._timer = self._loop.call_at(next_ring, self._ring)
 
 
 class Follower:
@@ -135,10 +30,10 @@ class Follower:
         "_delivering",
         "_feed",
         "_history",
+        "_idle",
         "_passed",
         "_position",
         "_progress",
-        "_quiet",
         "_read_on",
         "_sending",
         "_synced",
@@ -149,14 +44,14 @@ class Follower:
         feed: Feed,
         audiences: Audiences,
         audience: Audience,
-        quiet: Quiet,
+        idle: IdleTimer,
         read_on: ReadOn,
         sending: Sending,
     ) -> None:
         self._feed = feed
         self._audiences = audiences
         self._audience = audience
-        self._quiet = quiet
+        self._idle = idle
         self._read_on = read_on
         self._sending = sending
         self._history = sending.history
@@ -170,13 +65,13 @@ class Follower:
     async def follow(self, after: int, synced_at: int) -> None:
         """Sends what comes after a revision, without an end."""
         self._position = position_after(after)
-        self._quiet.begin()
+        self._idle.restart()
         while True:
             self._feed.check_history(self._history)
             if not self._synced and self._has_reached(synced_at):
                 await self._send_progress(synced=True)
                 self._synced = True
-            elif self._quiet.is_over:
+            elif self._idle.is_over:
                 await self._send_bookmark()
             elif self._feed.is_beyond(self._position):
                 await self._go_on()
@@ -189,7 +84,7 @@ class Follower:
     async def _wait(self) -> None:
         self._progress.state = WatchState.UP_TO_DATE
         topics = self._topics
-        waiter = self._quiet.waiter = self._feed.join(topics)
+        waiter = self._idle.waiter = self._feed.join(topics)
         try:
             ahead = await waiter
         finally:
@@ -208,7 +103,7 @@ class Follower:
         # A bookmark says that the watch is alive, so there is none while the database is away.
         if self._feed.live and not self._position.ordinal:
             await self._send_progress(synced=False)
-        self._quiet.begin()
+        self._idle.restart()
 
     async def _send_progress(self, *, synced: bool) -> None:
         message = ProgressMessage(revision=self._position.revision - 1, synced=synced)
@@ -274,7 +169,7 @@ class Follower:
 
     async def _write(self, encoded: Iterable[bytes]) -> None:
         await self._sending.write(encoded)
-        self._quiet.begin()
+        self._idle.restart()
         self._note_progress()
 
     def _note_progress(self) -> None:

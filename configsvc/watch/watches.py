@@ -1,22 +1,25 @@
 """The watch: a snapshot or a place in the log, then every change after it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from contextvars import Context
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+from configsvc.aio import SharedRead
 from configsvc.domain.commits import CommitPart, Position
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
+from configsvc.domain.watching import ExistingMessage, WatchRequest
 from configsvc.feed.feed import Feed
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
-from configsvc.watch.audiences import Audiences, ExistingMessage
-from configsvc.watch.follower import Encode, Follower, Progress, Quiet, Sending, Write
+from configsvc.telemetry.families import Families, gauge, labelled_gauge
+from configsvc.watch.audiences import Audiences
+from configsvc.watch.follower import Follower
+from configsvc.watch.sending import Encode, IdleTimer, Progress, Sending, WatchState, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
@@ -26,47 +29,6 @@ READ_TRIES = 10
 Answer = TypeVar("Answer")
 # Raises an error where the caller may not be shown more.
 Check = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchRequest:
-    """after_revision None: begin with a snapshot. An empty epoch is not checked."""
-
-    selection: Selection
-    after_revision: int | None
-    epoch: str
-    progress_interval_seconds: float
-    with_config: bool
-
-
-class SharedRead(Generic[Answer]):
-    """One read for all who ask for it before it begins: ten thousand watches that come back at once ask the same."""
-
-    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
-        self._read = read
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[Answer] | None = None
-        self._running: set[asyncio.Task[Answer]] = set()
-
-    async def read(self) -> Answer:
-        """What is read after now. Raises what the read raises."""
-        if self._next is None:
-            # On behalf of many.
-            self._next = asyncio.create_task(self._read_next(), context=Context())
-            self._running.add(self._next)
-            self._next.add_done_callback(self._finished)
-        return await asyncio.shield(self._next)
-
-    def _finished(self, task: asyncio.Task[Answer]) -> None:
-        self._running.discard(task)
-        # Asked for, so that asyncio does not complain of an error whose callers have all gone.
-        if not task.cancelled():
-            task.exception()
-
-    async def _read_next(self) -> Answer:
-        async with self._turn:
-            self._next = None
-            return await self._read()
 
 
 class Watches:
@@ -79,10 +41,20 @@ class Watches:
         self._bounds = SharedRead(self._read_bounds)
         self._open: set[Progress] = set()
 
-    @property
-    def progress(self) -> tuple[Progress, ...]:
-        """How far each open watch is."""
-        return tuple(self._open)
+    def collect(self) -> Families:
+        """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
+        watches = tuple(self._open)
+        states = Counter(watch.state for watch in watches)
+        yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
+        revision = self._feed.revision
+        late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
+        lag = max((revision - watch.revision for watch in late), default=0)
+        yield gauge("watch_lag_revisions", "Revisions that the slowest watch is behind the feed.", max(lag, 0))
+        yield gauge(
+            "watch_remembered_bytes",
+            "Approximate memory of the messages that watches share.",
+            self.audiences.remembered_bytes,
+        )
 
     async def watch(self, request: WatchRequest, check: Check, encode: Encode, write: Write) -> None:
         """Writes the messages of one watch, each with the history that its revision belongs to; never ends by itself.
@@ -155,10 +127,10 @@ class Watches:
     async def _follow(self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending) -> None:
         with (
             self.audiences.joined(request.selection, with_config=request.with_config) as audience,
-            Quiet(self._feed, request.progress_interval_seconds) as quiet,
+            IdleTimer(self._feed, request.progress_interval_seconds) as idle,
         ):
             read_on = partial(self._parts_from, check)
-            follower = Follower(self._feed, self.audiences, audience, quiet, read_on, sending)
+            follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
             await follower.follow(after, head)
 
     async def _parts_from(self, check: Check, position: Position) -> Sequence[CommitPart]:

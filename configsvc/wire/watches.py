@@ -14,8 +14,7 @@ from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_name, check_name_prefix
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
-from configsvc.watch.audiences import CommitMessage, ExistingMessage, ProgressMessage
-from configsvc.watch.watches import WatchRequest
+from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.fields import application_ref, non_negative, wants_config
 from configsvc.wire.resources import configuration_message

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import conflicts
 from configsvc.domain.errors import (
@@ -15,7 +14,8 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
 from configsvc.domain.writes import AnyWrite, ConfigurationWrite, MovedError, Rollback, Upsert, pin_to_check
-from configsvc.storage import idempotency, joint_writes
+from configsvc.storage import configuration_writes, idempotency
+from configsvc.storage.database import Connection
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.writes import locks
@@ -23,9 +23,6 @@ from configsvc.writes.execution import answers_of, carry_out, pins_of, refuse_in
 from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
 from configsvc.writes.rollback import without_rollbacks
 from configsvc.writes.transactions import Writes, turn_of
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 TRIES = 3
 # PostgreSQL writes a number like 1e-300 without its exponent.
@@ -60,6 +57,11 @@ class JointWrites:
         self.checks = checks
         self._writes = writes
 
+    @property
+    def transactions(self) -> int:
+        """The number of transactions begun so far, group commits apart."""
+        return self._writes.transactions
+
     async def write_one(self, turn: str, write: ConfigurationWrite | Rollback) -> Configuration:
         """The configuration as the write leaves it. Raises the errors of the write itself, and what `write` raises."""
         try:
@@ -77,10 +79,10 @@ class JointWrites:
         Raises BatchFailedError, RequestIdReusedError, WriteTooLargeError, and what `Writes.run` raises.
         """
 
-        async def change(connection: "Connection") -> Done:
+        async def change(connection: Connection) -> Done:
             return await self._done_once(connection, writes, context, with_config=with_config)
 
-        async def load(connection: "Connection", done: Done) -> Joint:
+        async def load(connection: Connection, done: Done) -> Joint:
             return await _joint(connection, done, with_config=with_config)
 
         for _ in range(TRIES):
@@ -92,7 +94,7 @@ class JointWrites:
 
     async def _done_once(
         self,
-        connection: "Connection",
+        connection: Connection,
         writes: Sequence[AnyWrite],
         context: WriteContext,
         *,
@@ -113,7 +115,7 @@ class JointWrites:
         return done
 
     async def _outcomes(
-        self, connection: "Connection", writes: Sequence[AnyWrite], *, with_config: bool
+        self, connection: Connection, writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
         writes = await without_rollbacks(connection, writes)
         locked = await locks.lock(connection, writes, with_config=with_config)
@@ -133,14 +135,14 @@ class JointWrites:
         return tuple(plan.outcomes[place] for place in range(len(writes)))
 
 
-async def _claim(connection: "Connection", context: WriteContext) -> idempotency.Earlier | None:
+async def _claim(connection: Connection, context: WriteContext) -> idempotency.Earlier | None:
     earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier
     return earlier
 
 
-async def _complete(connection: "Connection", request_id: str, done: Done) -> None:
+async def _complete(connection: Connection, request_id: str, done: Done) -> None:
     written = tuple(version for outcome in done.outcomes if (version := written_by(outcome)))
     await idempotency.complete_many(connection, request_id, idempotency.Earlier(written=written, changed=done.changed))
 
@@ -154,7 +156,7 @@ def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
     return {place: outcome for place, outcome in enumerate(outcomes) if isinstance(outcome, ConfigsvcError)}
 
 
-async def _joint(connection: "Connection", done: Done, *, with_config: bool) -> Joint:
+async def _joint(connection: Connection, done: Done, *, with_config: bool) -> Joint:
     configurations = await answers_of(connection, done.outcomes, with_config=with_config)
     errors = _errors(done.outcomes)
     if len(configurations) + len(errors) < len(done.outcomes):
@@ -170,7 +172,7 @@ async def _joint(connection: "Connection", done: Done, *, with_config: bool) -> 
     return Joint(configurations=configurations, errors=errors, revision=revision)
 
 
-async def _refuse_outgrown(connection: "Connection", plan: Plan) -> None:
+async def _refuse_outgrown(connection: Connection, plan: Plan) -> None:
     """Refuses configs that PostgreSQL writes larger than it keeps. Few can be: only they are sent to it for this."""
     texts = {
         place: planned.config_text
@@ -179,7 +181,7 @@ async def _refuse_outgrown(connection: "Connection", plan: Plan) -> None:
     }
     if texts:
         places = list(texts)
-        for index in await joint_writes.outgrown(connection, list(texts.values())):
+        for index in await configuration_writes.outgrown(connection, list(texts.values())):
             plan.refuse(places[index], _too_large())
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
@@ -17,19 +16,17 @@ from configsvc.domain.writes import (
     resolved,
 )
 from configsvc.storage import configuration_writes, idempotency, log, schema_locks
+from configsvc.storage.database import Connection
 from configsvc.validation.checks import ContentChecks
 from configsvc.validation.compiled import Validators
 from configsvc.writes.plan import BATCH_LIMIT_BYTES, NO_PINS, Alone, Changed, Found, Outcome, Pins, Plan, Unchanged
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 # What is locked is read: of large configurations, as many as a batch can write.
 READ_LIMIT_BYTES = 1024 * 1024
 
 
 async def write_batch(
-    connection: "Connection", validators: Validators, checks: ContentChecks, writes: Sequence[ConfigurationWrite]
+    connection: Connection, validators: Validators, checks: ContentChecks, writes: Sequence[ConfigurationWrite]
 ) -> tuple[Outcome, ...]:
     """Does, within a transaction, what can be done; the outcomes of the writes, in their order.
 
@@ -49,7 +46,7 @@ async def write_batch(
     return tuple(plan.outcomes[place] for place in range(len(writes)))
 
 
-async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
+async def _claim(connection: Connection, plan: Plan) -> dict[str, int]:
     """Settles the writes that were done before; the places of the others that have a request_id, by it."""
     places: dict[str, int] = {}
     for place, write in plan.open:
@@ -65,28 +62,30 @@ async def _claim(connection: "Connection", plan: Plan) -> dict[str, int]:
     return places
 
 
-async def _look(connection: "Connection", plan: Plan) -> dict[int, Found]:
+async def _look(connection: Connection, plan: Plan) -> dict[int, Found]:
     """Locks what the writes are about; what was found, by their places."""
     creations = {write.application for _, write in plan.open if isinstance(write, Creation)}
-    owners = await configuration_writes.share_free(connection, creations) if creations else {}
+    owners = await configuration_writes.share_or_skip(connection, creations) if creations else {}
     others = tuple(dict.fromkeys(write.ref for _, write in plan.open if not isinstance(write, Creation)))
-    current = await configuration_writes.lock_free(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    current = (
+        await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
+    )
     return {
         place: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for place, write in plan.open
     }
 
 
-async def _pin(connection: "Connection", validators: Validators, plan: Plan, found: Mapping[int, Found]) -> Pins:
+async def _pin(connection: Connection, validators: Validators, plan: Plan, found: Mapping[int, Found]) -> Pins:
     wanted = {pin for place, write in plan.open if (pin := pin_to_check(write, found[place]))}
     if not wanted:
         return NO_PINS
-    schemas = await schema_locks.share_free(connection, {pin.schema for pin in wanted})
+    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in wanted})
     return await pins_of(connection, validators, wanted, schemas)
 
 
 async def pins_of(
-    connection: "Connection",
+    connection: Connection,
     validators: Validators,
     wanted: Collection[SchemaVersionRef],
     schemas: Mapping[str, PinnedSchema | Held],
@@ -106,7 +105,7 @@ async def refuse_invalid(plan: Plan, checks: ContentChecks) -> None:
         plan.refuse(place, error)
 
 
-async def carry_out(connection: "Connection", plan: Plan) -> None:
+async def carry_out(connection: Connection, plan: Plan) -> None:
     """Writes what was planned: deletions, then updates, then creations, which may take the names given up before."""
     if plan.deletions:
         gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
@@ -136,7 +135,7 @@ def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome
     return ResourceExistsError("configuration", f"{new.application}:{new.name}")
 
 
-async def _complete(connection: "Connection", outcomes: Mapping[str, Outcome]) -> None:
+async def _complete(connection: Connection, outcomes: Mapping[str, Outcome]) -> None:
     """Notes what the calls wrote, by request_id; those that wrote nothing are free to come again."""
     written = {request_id: version for request_id, outcome in outcomes.items() if (version := written_by(outcome))}
     if written:
@@ -157,7 +156,7 @@ def written_by(outcome: Outcome) -> Written | None:
 
 
 async def answers_of(
-    connection: "Connection", outcomes: Sequence[Outcome], *, with_config: bool = True
+    connection: Connection, outcomes: Sequence[Outcome], *, with_config: bool = True
 ) -> dict[int, Configuration]:
     """After the end of the transaction: the configurations as the writes left them, by place. Of a deletion, only the
     revision matters. Without a commit, what changed has no revision. A version that was compacted, which a call found
@@ -174,6 +173,6 @@ async def answers_of(
     }
 
 
-async def _revision_of(connection: "Connection", changed: Configuration) -> int:
+async def _revision_of(connection: Connection, changed: Configuration) -> int:
     written = Written(resource_id=changed.id, version=changed.version)
     return await log.revision_of(Kind.CONFIGURATION, connection, written)

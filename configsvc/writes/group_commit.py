@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
 from configsvc.domain.models import Configuration
 from configsvc.domain.writes import ConfigurationWrite, Held, Postponed
+from configsvc.storage.database import Database
+from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import JointWrites
 from configsvc.writes.execution import answers_of, write_batch
 from configsvc.writes.plan import Alone, Changed, Outcome, Unchanged
 from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 BATCH_LIMIT = 256
 # One at a time makes the most of each commit; only beside one that takes long, as behind a name that a session holds,
@@ -60,7 +58,7 @@ class MergedWrites:
     is a transaction of its own.
     """
 
-    def __init__(self, database: "Database", joint: JointWrites) -> None:
+    def __init__(self, database: Database, joint: JointWrites) -> None:
         # How many writes came in how many transactions; those that went alone are counted there.
         self.merged = self.transactions = 0
         self._database = database
@@ -75,6 +73,12 @@ class MergedWrites:
         self._suspects: Counter[str] = Counter()
         self._held: dict[Waiting, asyncio.TimerHandle] = {}
         self._began = 0.0
+
+    def collect(self) -> Families:
+        """Yield the metrics of all writes, in group commits and alone."""
+        transactions = self.transactions + self._joint.transactions
+        yield counter("write_transactions", "Write transactions begun.", transactions)
+        yield counter("merged_writes", "Writes done in group commits.", self.merged)
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """The configuration as the write leaves it; of a deletion, only the revision matters.
@@ -92,7 +96,7 @@ class MergedWrites:
             self._queue.append(waiting)
             # Not now: those whose requests came together are to share a transaction.
             loop.call_soon(self._start_batches)
-        return await completed(waiting.answer)
+        return await finish(waiting.answer)
 
     async def drain(self) -> None:
         """Returns when all writes are done; each has a limit."""

@@ -5,7 +5,6 @@ application, a schema, then a configuration is never waited for while one that c
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
@@ -31,11 +30,9 @@ from configsvc.domain.writes import (
     Update,
     Upsert,
 )
-from configsvc.storage import joint_writes, schema_locks
-from configsvc.storage.joint_writes import Glimpse
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage import configuration_writes, schema_locks
+from configsvc.storage.configuration_writes import Glimpse
+from configsvc.storage.database import Connection
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of the configs that are needed to make the new ones.
@@ -54,7 +51,7 @@ class Locked:
     schemas: Mapping[str, PinnedSchema | Held]
 
 
-async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
     """Locks what the writes of one caller are about, and reads configs where they are needed, or all. What is not in
     the applications that they are confined to is not there: it is neither waited for nor told apart from nothing.
 
@@ -67,7 +64,7 @@ async def lock(connection: "Connection", writes: Sequence[JointWrite], *, with_c
         raise WriteConflictError from error
 
 
-async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
+async def _lock(connection: Connection, writes: Sequence[JointWrite], *, with_config: bool) -> Locked:
     scope = writes[0].context.scope
     seen = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, seen))]
@@ -76,11 +73,13 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
     if sum(one.config_bytes for one in to_read) > READ_LIMIT_BYTES:
         raise WriteTooLargeError
     refs = {*map(_application, writes), *(IdRef(id=one.application_id) for one in seen.values())} - {None}
-    owners = await joint_writes.share_applications(connection, [ref for ref in refs if ref], scope)
+    owners = await configuration_writes.share_or_wait(connection, [ref for ref in refs if ref], scope)
     names = {*map(_new_schema, writes), *(one.schema for one in seen.values())} - {None}
-    schemas = await schema_locks.share(connection, [name for name in names if name]) if names else {}
+    schemas = await schema_locks.share_or_wait(connection, [name for name in names if name]) if names else {}
     ids = {one.id for one in seen.values()}
-    rows = await joint_writes.lock(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
+    rows = (
+        await configuration_writes.lock_or_wait(connection, ids, with_config=[one.id for one in to_read]) if ids else {}
+    )
     for ref, one in seen.items():
         _check_unmoved(ref, rows.get(one.id), schemas)
     concrete = [_concrete(write, seen) for write in writes]
@@ -93,10 +92,10 @@ async def _lock(connection: "Connection", writes: Sequence[JointWrite], *, with_
 
 
 async def _find(
-    connection: "Connection", refs: Iterable[ConfigurationRef], scope: Scope
+    connection: Connection, refs: Iterable[ConfigurationRef], scope: Scope
 ) -> dict[ConfigurationRef, Glimpse]:
     unique = tuple(dict.fromkeys(refs))
-    found = await joint_writes.find(connection, unique) if unique else {}
+    found = await configuration_writes.find(connection, unique) if unique else {}
     return {ref: one for ref, one in found.items() if scope.includes(one.application_id)}
 
 

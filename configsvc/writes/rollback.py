@@ -1,7 +1,6 @@
 """What going back to an earlier state of a configuration amounts to: an update, or a creation if it was deleted."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
 from configsvc.domain.models import (
@@ -16,12 +15,10 @@ from configsvc.domain.models import (
 )
 from configsvc.domain.writes import AnyWrite, Creation, JointWrite, Rollback, Update, check_version
 from configsvc.storage import history
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
+from configsvc.storage.database import Connection
 
 
-async def without_rollbacks(connection: "Connection", writes: Sequence[AnyWrite]) -> tuple[JointWrite, ...]:
+async def without_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[JointWrite, ...]:
     """The writes, with what rollbacks amount to in their places. What they are about is not locked: versions never
     change, and whoever changes the configuration meanwhile is noticed when the write is made.
 
@@ -30,7 +27,7 @@ async def without_rollbacks(connection: "Connection", writes: Sequence[AnyWrite]
     return tuple([await _write(connection, write) if isinstance(write, Rollback) else write for write in writes])
 
 
-async def _write(connection: "Connection", rollback: Rollback) -> Update | Creation:
+async def _write(connection: Connection, rollback: Rollback) -> Update | Creation:
     newest = await _newest(connection, rollback.ref)
     scope = rollback.context.scope
     if newest is None or not scope.includes(newest.configuration.application_id):
@@ -44,7 +41,7 @@ async def _write(connection: "Connection", rollback: Rollback) -> Update | Creat
     return _creation(rollback, wanted, current)
 
 
-async def _newest(connection: "Connection", ref: ConfigurationRef) -> ConfigurationVersion | None:
+async def _newest(connection: Connection, ref: ConfigurationRef) -> ConfigurationVersion | None:
     configuration_id = await history.last_holder(connection, ref)
     if configuration_id is None:
         return None
@@ -53,7 +50,7 @@ async def _newest(connection: "Connection", ref: ConfigurationRef) -> Configurat
 
 
 async def _wanted(
-    connection: "Connection", rollback: Rollback, current: Configuration, *, is_deleted: bool
+    connection: Connection, rollback: Rollback, current: Configuration, *, is_deleted: bool
 ) -> Configuration:
     if not rollback.version and not is_deleted:
         description = "is required: only of a deleted configuration there is a last version before"

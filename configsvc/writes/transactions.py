@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from configsvc.aio import completed
+from configsvc.aio import finish
 from configsvc.domain.errors import ConfigsvcError, WriteConflictError
 from configsvc.domain.models import WriteContext, Written
 from configsvc.storage import idempotency
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection, Database
+from configsvc.storage.database import Connection, Database
 
 Done = TypeVar("Done")
 Answer = TypeVar("Answer")
-Change = Callable[["Connection"], Awaitable[Done]]
-Load = Callable[["Connection", Done], Awaitable[Answer]]
+Change = Callable[[Connection], Awaitable[Done]]
+Load = Callable[[Connection, Done], Awaitable[Answer]]
 
 TURN_LIMIT_SECONDS = 2.0
 WRITE_LIMIT_SECONDS = 90.0
@@ -26,7 +24,7 @@ WRITE_LIMIT_SECONDS = 90.0
 class Writes:
     """Runs changes on one database."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Database) -> None:
         self.transactions = 0
         self._database = database
         self._running: set[asyncio.Task[object]] = set()
@@ -40,7 +38,7 @@ class Writes:
         Raises what change raises, RequestIdReusedError, and what `run` raises.
         """
 
-        async def once(connection: "Connection") -> Written:
+        async def once(connection: Connection) -> Written:
             if context.validate_only or not context.request_id:
                 return await change(connection)
             return await _once(connection, context, change)
@@ -58,7 +56,7 @@ class Writes:
         task = asyncio.create_task(self._run_in_turn(turn, change, load, keep=keep))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await completed(task)
+        return await finish(task)
 
     async def drain(self) -> None:
         """Returns when the changes under way are done; each has a limit."""
@@ -90,7 +88,7 @@ def turn_of(context: WriteContext, turn: str) -> str:
 
 
 @asynccontextmanager
-async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGenerator[None]:
+async def transaction(connection: Connection, *, keep: bool = True) -> AsyncGenerator[None]:
     """A transaction that is committed, or, if it is not to be kept, rolled back."""
     begun = connection.transaction()
     await begun.start()
@@ -109,7 +107,7 @@ async def transaction(connection: "Connection", *, keep: bool = True) -> AsyncGe
         await begun.rollback()
 
 
-async def _once(connection: "Connection", context: WriteContext, change: Change[Written]) -> Written:
+async def _once(connection: Connection, context: WriteContext, change: Change[Written]) -> Written:
     earlier = (await idempotency.claim(connection, (context,))).get(context.request_id)
     if isinstance(earlier, ConfigsvcError):
         raise earlier

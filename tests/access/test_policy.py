@@ -21,9 +21,9 @@ def member(name: str, groups: int) -> Identity:
 def test_what_is_remembered_of_callers_is_bounded_by_the_names_of_their_groups(
     monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
-    monkeypatch.setattr(policy, "REMEMBERED_NAMES", 2_000)
+    monkeypatch.setattr(policy, "REMEMBERED_BYTES", 2_000 * policy.NAME_BYTES)
     known = Bindings(frozenset())
     for number in range(300):
         known.access_of(member(str(number), groups))
-        names = sum(policy.NAMES_OF_CALLER + len(one.groups) for one in known._access)
+        names = len(known._access) * (policy.NAMES_OF_CALLER + groups)
         assert 0 < names <= 2_000

@@ -87,7 +87,7 @@ async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unn
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Who is behind reads the table.
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 1)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         own = await make(service, psql, OWN, OWNER)
         await fill(psql, 50, application=OWN, size=250_000)

@@ -11,6 +11,7 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.models import DEFAULT_RETENTION
+from configsvc.limits.slots import connection_turn
 from configsvc.storage.database import open_database
 from tests.service import LIMIT_SECONDS
 
@@ -32,7 +33,7 @@ async def test_housekeeping_outlives_whatever_keeps_it_from_its_work(
 
     monkeypatch.setattr("configsvc.storage.idempotency.purge", purge)
     monkeypatch.setattr(housekeeping, "INTERVAL_SECONDS", 0.01)
-    async with open_database(database_url) as database, asyncio.timeout(LIMIT_SECONDS):
+    async with open_database(database_url, turn=connection_turn) as database, asyncio.timeout(LIMIT_SECONDS):
         keeping = asyncio.create_task(housekeeping.keep_house(database, DEFAULT_RETENTION))
         await tried.wait()
         assert not keeping.done()

@@ -103,7 +103,7 @@ async def test_watches_are_counted_by_their_state(psql: Session, database_url: s
 async def test_a_watch_that_reads_from_the_table_is_behind(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 1)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 1)
     await application(psql)
     async with measured_service(database_url) as (service, metrics), asyncio.timeout(30):
         await fed(service, 1)

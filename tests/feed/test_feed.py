@@ -128,7 +128,7 @@ async def test_a_watch_is_not_opened_while_the_database_is_away(psql: Session, d
 async def test_a_watch_that_catches_up_from_the_table_waits_for_the_database(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 2)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 2)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 2)
     await application(psql)
     await fill_one_by_one(psql, 150)
@@ -151,7 +151,7 @@ async def test_a_watch_that_catches_up_from_the_table_waits_for_the_database(
 async def test_a_watcher_that_falls_behind_the_ring_goes_on_from_the_table(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 3)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 3)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 10)
     await application(psql)
     async with (
@@ -177,7 +177,7 @@ async def test_a_watcher_that_falls_behind_the_ring_goes_on_from_the_table(
 async def test_a_ring_that_is_full_by_bytes_forgets_the_oldest(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT_BYTES", 1000)
     await application(psql)
     async with running_service(database_url) as service, recorded(service) as watch:
         await watch.until_synced()

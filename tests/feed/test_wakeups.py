@@ -144,7 +144,7 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
 async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_others(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 3)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 3)
     for name in ("shop", "bank"):
         await application(psql, name)
     request = WatchConfigurationsRequest(selectors=[selector("shop")], progress_interval=OFTEN)

@@ -16,7 +16,6 @@ from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
-from configsvc.aio import completed
 from configsvc.domain.access import Role
 from configsvc.offload.threads import LargeAnswers
 from tests.access.people import Person, Target, as_, key, make, until_known
@@ -27,19 +26,6 @@ from tests.storage.reading import Session
 CALLS_AT_ONCE = 2
 # Enough for the server to hear of calls that were cancelled before.
 CALLS = 100
-
-
-async def test_what_is_begun_goes_on_and_keeps_who_is_cancelled_until_it_is_done() -> None:
-    work: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    waiting = asyncio.create_task(completed(work))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    work.set_exception(ValueError())
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
 
 
 @pytest.mark.parametrize("batch", [False, True])

@@ -25,8 +25,9 @@ from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.models import IdRef
-from configsvc.limits.quotas import LASTING_CALLS, Limits, Share
-from configsvc.storage.database import ConnectionShare, connection_share, open_database
+from configsvc.limits.quotas import LONG_LIVED_CALLS, Limits, Quota
+from configsvc.limits.slots import Slots, caller_slots, connection_turn
+from configsvc.storage.database import open_database
 from configsvc.validation.checks import Check, ContentChecks
 from configsvc.writes.group_commit import MergedWrites
 from configsvc.writes.plan import Alone
@@ -42,16 +43,16 @@ LIMIT_SECONDS = 20.0
 
 def test_calls_that_may_last_are_few_of_each_kind() -> None:
     limits = Limits(calls_per_second=0, calls_burst=1, calls_at_once=1, watches_per_caller=1, watches_per_process=1)
-    share = Share(limits, ConnectionShare(reads=1, writes=1, watches=1))
-    held = [share.lasting("export") for _ in range(LASTING_CALLS)]
+    quota = Quota(limits, Slots({"reads": 1, "writes": 1, "watches": 1}))
+    held = [quota.long_lived("export") for _ in range(LONG_LIVED_CALLS)]
     for one in held:
         one.__enter__()
-    with pytest.raises(RateLimitedError), share.lasting("export"):
+    with pytest.raises(RateLimitedError), quota.long_lived("export"):
         pass
-    with share.lasting("wait"):
-        assert not share.is_idle
+    with quota.long_lived("wait"):
+        assert not quota.is_idle
     held[0].__exit__(None, None, None)
-    with share.lasting("export"):
+    with quota.long_lived("export"):
         pass
 
 
@@ -69,7 +70,7 @@ async def test_one_that_waits_for_many_operations_keeps_nobody_from_waiting(
             return service.operations.WaitOperation(request, metadata=as_(person))
 
         await psql.execute("UPDATE operations SET state = 'PENDING', end_time = NULL")
-        calls = [waiting(mine.operation_id, owner, 60) for _ in range(LASTING_CALLS + 5)]
+        calls = [waiting(mine.operation_id, owner, 60) for _ in range(LONG_LIVED_CALLS + 5)]
         refused = 0
         async with asyncio.timeout(LIMIT_SECONDS):
             for ended in asyncio.as_completed([asyncio.ensure_future(outcome(call)) for call in calls]):
@@ -93,15 +94,15 @@ async def outcome(call: Any) -> str:
 
 
 async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_another(database_url: str) -> None:
-    async with open_database(database_url) as database:
+    async with open_database(database_url, turn=connection_turn) as database:
         feed: Any = SimpleNamespace(history=object(), live=True, lag_seconds=0.0, revision=0)
         reads = Reads(database, feed, Cache(1024 * 1024), lambda _: b"")
-        greedy, polite = database.share(), database.share()
-        while not greedy.reads.locked():
-            await greedy.reads.acquire()
+        greedy, polite = Slots(database.caller_pools), Slots(database.caller_pools)
+        while not greedy.connections["reads"].locked():
+            await greedy.connections["reads"].acquire()
 
-        async def get(share: ConnectionShare) -> None:
-            connection_share.set(share)
+        async def get(slots: Slots) -> None:
+            caller_slots.set(slots)
             with pytest.raises(ResourceNotFoundError):
                 await reads.get(SOMETHING, min_revision=0)
 
@@ -112,7 +113,7 @@ async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_anothe
         async with asyncio.timeout(LIMIT_SECONDS):
             await asyncio.create_task(get(polite))
             assert not waiting.done()
-            greedy.reads.release()
+            greedy.connections["reads"].release()
             await waiting
 
 
@@ -129,10 +130,10 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
     async def nothing(*_: object) -> AsyncGenerator[None]:
         yield
 
-    seen: dict[str, ConnectionShare | None] = {}
+    seen: dict[str, Slots | None] = {}
 
     async def write_one(_subject: str, write: Any) -> Any:
-        seen[write.ref.id] = connection_share.get()
+        seen[write.ref.id] = caller_slots.get()
         return write
 
     monkeypatch.setattr("configsvc.writes.group_commit.write_batch", all_alone)
@@ -141,16 +142,16 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
     database: Any = SimpleNamespace(merge=nothing)
     joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
     merged = MergedWrites(database, joint)
-    shares = {name: ConnectionShare(reads=1, writes=1, watches=1) for name in ("a", "b")}
+    slots = {name: Slots({"reads": 1, "writes": 1, "watches": 1}) for name in ("a", "b")}
 
     async def write(name: str) -> None:
-        connection_share.set(shares[name])
+        caller_slots.set(slots[name])
         context = SimpleNamespace(validate_only=False, request_id="")
         deletion: Any = SimpleNamespace(ref=IdRef(id=name), context=context)
         await merged.write(deletion)
 
     await asyncio.gather(write("a"), write("b"))
-    assert seen == shares
+    assert seen == slots
 
 
 def test_nobody_waits_in_the_queue_of_another() -> None:
@@ -171,10 +172,10 @@ async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
 
     pool: Any = SimpleNamespace(call_once=call_once)
     checks = ContentChecks(pool)
-    greedy, polite = ConnectionShare(reads=1, writes=1, watches=1), ConnectionShare(reads=1, writes=1, watches=1)
+    greedy, polite = Slots({"reads": 1, "writes": 1, "watches": 1}), Slots({"reads": 1, "writes": 1, "watches": 1})
 
-    async def check(share: ConnectionShare, text: str) -> None:
-        connection_share.set(share)
+    async def check(slots: Slots, text: str) -> None:
+        caller_slots.set(slots)
         slow: Any = SimpleNamespace(compiled=SimpleNamespace(documents=b""), text=text)
         assert await checks.faults(slow) == ()
 
@@ -198,10 +199,10 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
 ) -> None:
     """Single writes, batches and versions of schemas alike."""
     monkeypatch.setattr("configsvc.validation.checks.STEPS_AT_ONCE", 0)
-    shares: list[ConnectionShare | None] = []
+    slots: list[Slots | None] = []
 
     async def faults(_: ContentChecks, __: Check) -> tuple[Fault, ...]:
-        shares.append(connection_share.get())
+        slots.append(caller_slots.get())
         return ()
 
     monkeypatch.setattr(ContentChecks, "faults", faults)
@@ -216,6 +217,6 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
         await service.configurations.BatchWriteConfigurations(batch, metadata=as_(ROOT))
         check = CheckSchemaVersionRequest(name="any", document=struct({}))
         await service.schemas.CheckSchemaVersion(check, metadata=as_(ROOT))
-    assert len(shares) >= 3
-    assert None not in shares
-    assert len(set(shares)) == 1
+    assert len(slots) >= 3
+    assert None not in slots
+    assert len(set(slots)) == 1

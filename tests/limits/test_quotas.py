@@ -12,16 +12,16 @@ from google.rpc.error_details_pb2 import RetryInfo
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.domain.errors import RateLimitedError
-from configsvc.limits.quotas import Limits, Share, Shares
-from configsvc.storage.database import ConnectionShare
+from configsvc.limits.quotas import Limits, Quota, Quotas
+from configsvc.limits.slots import Slots
 from tests.identity.tokens import bearing, oidc_settings
 from tests.service import reason_of, running_service, status_of
 
 LIMITS = Limits(calls_per_second=10, calls_burst=3, calls_at_once=5, watches_per_caller=1, watches_per_process=2)
 
 
-def connections() -> ConnectionShare:
-    return ConnectionShare(reads=1, writes=1, watches=1)
+def one_slot_each() -> Slots:
+    return Slots({"reads": 1, "writes": 1, "watches": 1})
 
 
 class Clock:
@@ -38,44 +38,44 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_after_its_burst_a_caller_calls_as_often_as_it_may(clock: Clock) -> None:
-    share = Share(LIMITS, connections())
+    quota = Quota(LIMITS, one_slot_each())
     for _ in range(3):
-        share.take_call()
+        quota.take_call()
     with pytest.raises(RateLimitedError) as caught:
-        share.take_call()
+        quota.take_call()
     assert caught.value.retry_seconds == pytest.approx(0.1)
     clock.now += 0.1
-    share.take_call()
+    quota.take_call()
     with pytest.raises(RateLimitedError):
-        share.take_call()
+        quota.take_call()
     clock.now += 3600
     for _ in range(3):
-        share.take_call()
+        quota.take_call()
     with pytest.raises(RateLimitedError):
-        share.take_call()
+        quota.take_call()
 
 
 def test_a_caller_has_so_many_calls_under_way_at_once(clock: Clock) -> None:
-    share = Share(LIMITS, connections())
+    quota = Quota(LIMITS, one_slot_each())
     for _ in range(5):
-        share.__enter__()
+        quota.__enter__()
     with pytest.raises(RateLimitedError):
-        share.take_call()
-    share.__exit__()
-    share.take_call()
+        quota.take_call()
+    quota.__exit__()
+    quota.take_call()
 
 
 def test_the_callers_of_whom_there_is_nothing_to_remember_are_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.limits.quotas.REMEMBERED_SHARES", 3)
-    shares = Shares(LIMITS, connections)
-    busy = shares.of("user:busy")
+    monkeypatch.setattr("configsvc.limits.quotas.REMEMBERED_QUOTAS", 3)
+    quotas = Quotas(LIMITS, one_slot_each)
+    busy = quotas.of("user:busy")
     busy.take_call()
     for number in range(100):
-        shares.of(f"user:{number}")
-    assert shares.of("user:busy") is busy
-    assert len(shares._shares) == 3
+        quotas.of(f"user:{number}")
+    assert quotas.of("user:busy") is busy
+    assert len(quotas._quotas) == 3
 
 
 async def test_a_caller_that_calls_too_often_is_told_when_to_try_again_and_others_are_not(

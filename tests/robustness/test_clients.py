@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
-from configsvc.feed.feed import RING_LIMIT_BYTES
+from configsvc.feed.ring import RING_LIMIT_BYTES
 from configsvc.rpc.server import OPTIONS
 from configsvc.watch.audiences import REMEMBERED_BYTES
 from tests.process.running import serving

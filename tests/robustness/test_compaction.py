@@ -41,7 +41,7 @@ async def test_compaction_under_traffic_is_told_to_those_that_it_overtakes(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Clients are soon fed from the table.
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 5)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 5)
     await create_applications(database_url)
     historian = Historian(psql, database_url)
     async with proxied_address(service.address) as (proxy, address):

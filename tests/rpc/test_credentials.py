@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bench.http2 import (
+from bench.loads.http2 import (
     DATA,
     END_HEADERS,
     END_STREAM,

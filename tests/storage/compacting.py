@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from configsvc.app.compaction import compact
+from configsvc.app.housekeeping import compact
 from configsvc.domain.models import Retention
+from configsvc.limits.slots import connection_turn
 from configsvc.storage.database import open_database
 from tests.storage.reading import Session
 
@@ -19,7 +20,7 @@ Log = Sequence["Record"]
 
 async def compact_once(url: str, retention: Retention = AT_ONCE) -> None:
     """Compacts the log of a database as a process does now and then."""
-    async with open_database(url) as database:
+    async with open_database(url, turn=connection_turn) as database:
         await compact(database, retention)
 
 

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 import structlog
 
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from configsvc.app.housekeeping import keep_house
 from configsvc.domain.models import Retention
+from configsvc.limits.slots import connection_turn
 from configsvc.storage.compaction import step
 from configsvc.storage.database import open_database
 from tests.postgres import plain_connection
@@ -84,7 +85,7 @@ async def test_a_large_commit_is_compacted_in_small_steps(psql: Session, databas
     await psql.execute("DELETE FROM configurations")
     removed: list[int] = []
     floors: list[int] = []
-    async with open_database(database_url) as database, database.write() as connection:
+    async with open_database(database_url, turn=connection_turn) as database, database.write() as connection:
         while (count := await step(connection, AT_ONCE, limit=300)) is not None:
             removed.append(count)
             floors.append(await compacted_revision(psql))
@@ -102,7 +103,7 @@ async def test_a_resource_of_many_versions_is_compacted_in_small_steps(psql: Ses
     await update(psql, 60)
     await compact_once(database_url, Retention(days=0, versions=1000))
     await psql.execute("DELETE FROM configurations")
-    async with open_database(database_url) as database, database.write() as connection:
+    async with open_database(database_url, turn=connection_turn) as database, database.write() as connection:
         for expected in (25, 25, 12):
             assert await step(connection, AT_ONCE, limit=25) == expected
             if expected == 25:
@@ -145,7 +146,7 @@ async def test_one_process_compacts_at_a_time_and_waits_for_none(psql: Session, 
 async def test_processes_that_compact_at_once_do_what_one_does(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "STEP", 7)
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", 7)
     await application(psql)
     await fill(psql, 50)
     await update(psql, 5)
@@ -163,7 +164,11 @@ async def test_writers_are_not_held_up(psql: Session, database_url: str) -> None
     await application(psql)
     web = await configuration(psql, "web")
     await update(psql, 3)
-    async with open_database(database_url) as database, database.write() as connection, connection.transaction():
+    async with (
+        open_database(database_url, turn=connection_turn) as database,
+        database.write() as connection,
+        connection.transaction(),
+    ):
         assert await step(connection, AT_ONCE, limit=1000) == 3
         async with plain_connection(database_url) as writer, asyncio.timeout(LIMIT_SECONDS):
             await writer.execute("SET lock_timeout = '100ms'")
@@ -182,7 +187,7 @@ async def test_housekeeping_compacts_and_says_so(psql: Session, database_url: st
     await configuration(psql, "web")
     await update(psql, 3)
     with structlog.testing.capture_logs() as logs:
-        async with open_database(database_url) as database, asyncio.timeout(LIMIT_SECONDS):
+        async with open_database(database_url, turn=connection_turn) as database, asyncio.timeout(LIMIT_SECONDS):
             keeping = asyncio.create_task(keep_house(database, AT_ONCE))
             while not logs:  # noqa: ASYNC110  # only the log tells when it is done
                 await asyncio.sleep(0.01)

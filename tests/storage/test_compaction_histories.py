@@ -2,23 +2,21 @@
 
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from configsvc.domain.commits import Position, position_after
 from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import ConfigurationQuery, Retention
 from configsvc.domain.scope import Everything
+from configsvc.limits.slots import connection_turn
 from configsvc.storage import applications, configurations
-from configsvc.storage.database import open_database
+from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
 from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, place_of, state
 from tests.storage.reading import Session, changes, head, revisions
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Connection
 
 ROUNDS = 3
 COMMITS = 15
@@ -55,9 +53,9 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(compaction, "STEP", dice.choice((1, 3, 1000)))
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", dice.choice((1, 3, 1000)))
     # There is nobody here for whom it would have to rest.
-    monkeypatch.setattr(compaction, "REST_FACTOR", 0.0)
+    monkeypatch.setattr(housekeeping, "REST_FACTOR", 0.0)
     versions = dice.randint(1, 3)
     for _ in range(ROUNDS):
         for _ in range(COMMITS):
@@ -84,7 +82,7 @@ async def check_commits(session: Session, floor: int) -> None:
 async def check_readable(url: str, before: Log, floor: int) -> None:
     """Lists show the states from the floor on as they were, and nothing below it; the log has every change after it."""
     last = before[-1]["revision"]
-    async with open_database(url) as database, database.read() as connection:
+    async with open_database(url, turn=connection_turn) as database, database.read() as connection:
         for revision in range(floor, last + 1):
             assert await listed(connection, revision) == {
                 resource_id: (record["application"], record["name"], json.loads(record["content"]), record["version"])
@@ -101,7 +99,7 @@ async def check_readable(url: str, before: Log, floor: int) -> None:
         await check_unreadable(connection, floor - 1)
 
 
-async def check_unreadable(connection: "Connection", revision: int) -> None:
+async def check_unreadable(connection: Connection, revision: int) -> None:
     for read in (listed, listed_applications):
         with pytest.raises(RevisionCompactedError):
             await read(connection, revision)
@@ -110,7 +108,7 @@ async def check_unreadable(connection: "Connection", revision: int) -> None:
             await page_from(connection, position)
 
 
-async def listed(connection: "Connection", revision: int) -> dict[str, Any]:
+async def listed(connection: Connection, revision: int) -> dict[str, Any]:
     query = ConfigurationQuery(
         scope=Everything(),
         revision=revision,
@@ -124,7 +122,7 @@ async def listed(connection: "Connection", revision: int) -> dict[str, Any]:
     return {found.id: (found.application, found.name, found.config, found.version) for found in page.resources}
 
 
-async def listed_applications(connection: "Connection", revision: int) -> dict[str, Any]:
+async def listed_applications(connection: Connection, revision: int) -> dict[str, Any]:
     page = await applications.page(
         connection, revision=revision, name_prefix="", after=None, limit=1000, scope=Everything()
     )

@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     GetConfigurationRequest,
     ListConfigurationsRequest,
 )
-from configsvc.app import compaction
+from configsvc.app import housekeeping
 from tests.api.calls import creation, failing
 from tests.feed.test_feed import fill_one_by_one
 from tests.proxy import far_service
@@ -62,7 +62,7 @@ async def test_a_watch_is_resumed_from_the_compacted_revision_on_and_not_before(
 async def test_a_lagging_watch_that_is_overtaken_is_told_and_misses_nothing_before(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 2)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 2)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 10)
     await application(psql)
     async with running_service(database_url) as service, slowly(service) as slow, recorded(service) as quick:
@@ -83,7 +83,7 @@ async def test_a_lagging_watch_that_is_overtaken_is_told_and_misses_nothing_befo
 async def test_a_lagging_watch_that_is_not_overtaken_goes_on(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 2)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 2)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 10)
     await application(psql)
     await fill_one_by_one(psql, 10)
@@ -201,8 +201,8 @@ async def test_a_feed_that_is_overtaken_up_to_where_it_is_goes_on(psql: Session,
 async def test_writers_and_watchers_go_on_while_the_log_is_compacted(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "STEP", 50)
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 5)
+    monkeypatch.setattr(housekeeping, "COMPACTION_STEP", 50)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 5)
     await application(psql)
     await fill(psql, 200)
     for turn in range(5):

@@ -1,18 +1,15 @@
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
-from configsvc.storage.database import open_database
+from configsvc.limits.slots import connection_turn
+from configsvc.storage.database import Database, open_database
 from tests.proxy import proxied
-
-if TYPE_CHECKING:
-    from configsvc.storage.database import Database
 
 LIMIT_SECONDS = 30.0
 
 
-async def write_that_never_ends(database: "Database", under_way: asyncio.Event) -> None:
+async def write_that_never_ends(database: Database, under_way: asyncio.Event) -> None:
     async with database.write() as connection, connection.transaction():
         under_way.set()
         await connection.execute("SELECT pg_sleep(3600)")
@@ -22,7 +19,11 @@ async def write_that_never_ends(database: "Database", under_way: asyncio.Event) 
 async def test_work_that_is_cancelled_ends_as_cancelled_although_its_connection_fails(
     database_url: str, fault: str
 ) -> None:
-    async with proxied(database_url) as (cable, url), open_database(url) as database, asyncio.timeout(LIMIT_SECONDS):
+    async with (
+        proxied(database_url) as (cable, url),
+        open_database(url, turn=connection_turn) as database,
+        asyncio.timeout(LIMIT_SECONDS),
+    ):
         under_way = asyncio.Event()
         work = asyncio.create_task(write_that_never_ends(database, under_way))
         await under_way.wait()

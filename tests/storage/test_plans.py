@@ -181,10 +181,12 @@ async def test_a_configuration_is_found_by_index(connection: "Connection") -> No
 
 async def test_what_a_batch_waits_for_is_found_and_locked_by_index(connection: "Connection") -> None:
     ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 10")]
-    found, scanned = await plan(connection, "joint_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"])
+    found, scanned = await plan(
+        connection, "configuration_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"]
+    )
     assert {ID, KEY} <= found
     assert not scanned
-    locked, scanned = await plan(connection, "joint_writes", "lock", ids, ids[:1])
+    locked, scanned = await plan(connection, "configuration_writes", "lock_or_wait", ids, ids[:1])
     assert (ID in locked, scanned) == (True, set())
 
 
@@ -203,7 +205,7 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
     indexes, scanned = await plan(
         connection,
         "configuration_writes",
-        "lock_free",
+        "lock_or_skip",
         [*ids, *[None] * 10],
         *([None] * 10 + key for key in keys),
         1 << 20,

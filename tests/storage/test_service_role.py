@@ -19,8 +19,8 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
-from configsvc.app.compaction import compact
-from configsvc.app.housekeeping import purge_operations, purge_requests
+from configsvc.app.housekeeping import compact, purge_operations, purge_requests
+from configsvc.limits.slots import connection_turn
 from configsvc.process.startup import StartError, migrate_database, prepare_database
 from configsvc.storage.database import open_database
 from configsvc.storage.service_role import grants
@@ -91,7 +91,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
         recorded = await changes(service)
     assert {change.actor for change in recorded} == {"anonymous"}
     await age(psql, up_to=revision)
-    async with open_database(service_url) as database:
+    async with open_database(service_url, turn=connection_turn) as database:
         await purge_requests(database)
         await purge_operations(database)
         await compact(database, AT_ONCE)

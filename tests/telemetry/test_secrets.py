@@ -154,7 +154,7 @@ async def test_no_secret_gets_out_of_a_service_that_dies(tmp_path: Path, databas
                 await psql.execute("UPDATE revision_counter SET revision = revision + 1")
                 await psql.execute("UPDATE applications SET comments = $1", CONTENT)
             assert await running.exit_code() == 1
-    assert "a task has died" in running.text
+    assert "stopped: a background task failed" in running.text
     for where in (text_of(caught.value), running.text):
         assert [marker for marker in MARKERS if marker in where] == []
 

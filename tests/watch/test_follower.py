@@ -6,16 +6,18 @@ import pytest
 
 from configsvc.access.policy import Bindings
 from configsvc.configurations.cache import Cache
-from configsvc.domain.commits import Commit, CommitPart, Position, position_after
+from configsvc.domain.commits import Commit, CommitPart, History, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef, Operation
 from configsvc.domain.scope import Everything
 from configsvc.domain.selection import Selection
-from configsvc.feed.feed import Feed, History
+from configsvc.domain.watching import WatchMessage
+from configsvc.feed.feed import Feed
 from configsvc.watch import audiences as module
 from configsvc.watch import follower
-from configsvc.watch.audiences import Audience, Audiences, WatchMessage
-from configsvc.watch.follower import Follower, Progress, Quiet, Sending
+from configsvc.watch.audiences import Audience, Audiences
+from configsvc.watch.follower import Follower
+from configsvc.watch.sending import IdleTimer, Progress, Sending
 from tests.domain.test_selection import EVERYTHING, NOW, change, selector
 from tests.storage.reading import LIMIT_SECONDS
 
@@ -53,10 +55,10 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
         sent.append(message)
         return ()
 
-    with Quiet(feed, LIMIT_SECONDS) as quiet:
+    with IdleTimer(feed, LIMIT_SECONDS) as idle:
         audience = Audience(EVERYTHING, with_config=True)
         sending = Sending(Progress(0), feed.history, encode, write)
-        watch = Follower(feed, Audiences(), audience, quiet, read_on, sending)
+        watch = Follower(feed, Audiences(), audience, idle, read_on, sending)
         # The feed is two revisions behind the head.
         following = asyncio.create_task(watch.follow(5, 7))
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -85,12 +87,11 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     async def encode(_: History, __: WatchMessage) -> tuple[bytes, ...]:
         return ()
 
-    with Quiet(feed, LIMIT_SECONDS) as quiet:
-        audience = Audience(
-            Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything()), with_config=True
-        )
+    with IdleTimer(feed, LIMIT_SECONDS) as idle:
+        selection = Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything())
+        audience = Audience(selection, with_config=True)
         sending = Sending(Progress(0), feed.history, encode, write)
-        watch = Follower(feed, Audiences(), audience, quiet, read_on, sending)
+        watch = Follower(feed, Audiences(), audience, idle, read_on, sending)
         following = asyncio.create_task(watch.follow(0, 0))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):

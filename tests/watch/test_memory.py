@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configsvc.api import watches
+from configsvc.domain import watching
+from configsvc.domain.commits import History
 from configsvc.domain.errors import RateLimitedError
 from configsvc.domain.models import Configuration
-from configsvc.feed.feed import History
 from configsvc.limits import unread
-from configsvc.storage.database import ConnectionShare, connection_share
-from configsvc.watch import audiences
-from configsvc.watch.follower import Progress, Sending
-from configsvc.wire import watches
+from configsvc.limits.slots import Slots, caller_slots
+from configsvc.watch.sending import Progress, Sending
 from tests.api.calls import create, create_application
 from tests.service import LIMIT_SECONDS, Service
 from tests.watch.recording import recorded
@@ -52,7 +52,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = threading.current_thread()
-    made: dict[str, set[bool]] = {"_existing": set(), "_commit": set()}
+    made: dict[str, set[bool]] = {"encoded_snapshot": set(), "encoded_commit": set()}
 
     def noting(name: str) -> None:
         make = getattr(watches, name)
@@ -63,47 +63,47 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
 
         monkeypatch.setattr(watches, name, noted)
 
-    noting("_existing")
-    noting("_commit")
+    noting("encoded_snapshot")
+    noting("encoded_commit")
     await create_application(service)
     await create(service, "web", config={"a": 1})
     async with recorded(service) as recording:
         await recording.until_synced()
         small = await create(service, "small", config={"a": 1})
         await recording.until_revision(small.revision)
-        assert made == {"_existing": {True}, "_commit": {True}}
-        large = await create(service, "large", config={"a": "a" * audiences.LARGE_BYTES})
+        assert made == {"encoded_snapshot": {True}, "encoded_commit": {True}}
+        large = await create(service, "large", config={"a": "a" * watching.LARGE_BYTES})
         found = await recording.until_revision(large.revision)
     async with recorded(service) as recording:
         await recording.until_synced()
-    assert made == {"_existing": {True, False}, "_commit": {True, False}}
+    assert made == {"encoded_snapshot": {True, False}, "encoded_commit": {True, False}}
     assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
 
 
 async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller = caller_with_one_place(monkeypatch)
+    caller = caller_with_one_slot(monkeypatch)
     async with asyncio.timeout(LIMIT_SECONDS):
         # The second generation no less than the first.
         unread = [asyncio.create_task(sent(caller, asyncio.Event())) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.create_task(sent(caller, None))
         for one in unread:
-            with pytest.raises(RateLimitedError, match="does not read"):
+            with pytest.raises(RateLimitedError, match="slow reader"):
                 await one
 
 
 async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller, other = caller_with_one_place(monkeypatch), ConnectionShare(reads=1, writes=1, watches=1)
+    caller, other = caller_with_one_slot(monkeypatch), Slots({"reads": 1, "writes": 1, "watches": 1})
     read = asyncio.Event()
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
         unread = tasks.create_task(sent(caller, read))
         await asyncio.sleep(0)
-        for share in (other, None, None):
-            await tasks.create_task(sent(share, None))
+        for slots in (other, None, None):
+            await tasks.create_task(sent(slots, None))
         for _ in range(100):
             await asyncio.sleep(0)
         assert not unread.done()
@@ -113,7 +113,7 @@ async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it
 async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_what_they_send(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller, made = caller_with_one_place(monkeypatch), asyncio.Event()
+    caller, made = caller_with_one_slot(monkeypatch), asyncio.Event()
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
         tasks.create_task(sent(caller, None, made))
         await asyncio.sleep(0)
@@ -124,14 +124,14 @@ async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_w
         made.set()
 
 
-def caller_with_one_place(monkeypatch: pytest.MonkeyPatch) -> ConnectionShare:
-    monkeypatch.setattr("configsvc.storage.database.UNREAD_MESSAGES", 1)
+def caller_with_one_slot(monkeypatch: pytest.MonkeyPatch) -> Slots:
+    monkeypatch.setattr("configsvc.limits.slots.UNREAD_MESSAGES", 1)
     monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.0)
-    monkeypatch.setattr(unread, "LOOK_SECONDS", 0.0)
-    return ConnectionShare(reads=1, writes=1, watches=1)
+    monkeypatch.setattr(unread, "CHECK_SECONDS", 0.0)
+    return Slots({"reads": 1, "writes": 1, "watches": 1})
 
 
-async def sent(share: ConnectionShare | None, read: asyncio.Event | None, made: asyncio.Event | None = None) -> None:
+async def sent(slots: Slots | None, read: asyncio.Event | None, made: asyncio.Event | None = None) -> None:
     """Sends something large for a watch, once it is made; its client reads it at some time, or at once."""
 
     async def encode(_: History, __: object) -> tuple[bytes, ...]:
@@ -141,7 +141,7 @@ async def sent(share: ConnectionShare | None, read: asyncio.Event | None, made: 
         if read:
             await read.wait()
 
-    connection_share.set(share)
+    caller_slots.set(slots)
     sending = Sending(Progress(0), History(""), encode, write)
     async with sending.place():
         if made:

@@ -21,7 +21,7 @@ from tests.watch.validators import ordered, reliable, resumable, unique, validat
 @pytest.fixture
 async def forgetful_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Service]:
     """A service that keeps three commits in memory, and reads the log in pieces of seven."""
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 3)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 3)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     async with running_service(database_url) as running:
         yield running
@@ -198,7 +198,7 @@ async def test_synced_never_comes_in_the_middle_of_a_commit(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large commit lands after the watch has looked for the head, and is read from the table with the rest."""
-    monkeypatch.setattr("configsvc.feed.feed.RING_LIMIT", 1)
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 1)
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     bounds_of = Watches._read_bounds

@@ -16,6 +16,7 @@ from configapi.v1.application_service_pb2 import (
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from configsvc.app.housekeeping import purge_requests
+from configsvc.limits.slots import connection_turn
 from configsvc.storage.database import open_database
 from tests.api.calls import Connection, create, create_application, failing, get, head, key, names, patch, update
 from tests.service import Service
@@ -163,7 +164,7 @@ async def test_the_purge_deletes_old_calls_only(shop: Service, psql: Connection,
         SELECT 'old ' || number, '', '', 0, now() - interval '2 days' FROM generate_series(1, 2500) AS number
         """
     )
-    async with open_database(database_url) as opened:
+    async with open_database(database_url, turn=connection_turn) as opened:
         await purge_requests(opened)
     rows = await psql.fetch("SELECT request_id FROM requests")
     assert [row["request_id"] for row in rows] == [recent]

@@ -1,5 +1,6 @@
-"""jsonschema, the reference, agrees: on real schemas and on those that hypothesis makes. docs/reference/json-schema.md lists the
-differences that remain.
+"""Agreement with jsonschema, the reference, on real schemas and on generated ones.
+
+docs/reference/json-schema.md lists the known differences.
 """
 
 from typing import Any

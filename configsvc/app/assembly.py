@@ -1,0 +1,217 @@
+"""The parts of one service, put together from its settings."""
+
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry
+
+from configsvc.access.admission import Admission
+from configsvc.access.caller import Guard
+from configsvc.access.policy import Bindings
+from configsvc.access.role_bindings import RoleBindings
+from configsvc.api.access import AccessServicer
+from configsvc.api.applications import ApplicationServicer
+from configsvc.api.audit import AuditServicer
+from configsvc.api.configurations import ConfigurationServicer
+from configsvc.api.operations import OperationServicer, OperationsServicer
+from configsvc.api.schemas import SchemaServicer
+from configsvc.api.status import ServerServicer
+from configsvc.api.uploads import Uploads
+from configsvc.configurations.applications import Applications
+from configsvc.configurations.audit import Audit
+from configsvc.configurations.cache import Cache
+from configsvc.configurations.history import ConfigurationHistory
+from configsvc.configurations.reads import Reads
+from configsvc.configurations.use_cases import Configurations
+from configsvc.domain.claims import TokenRules
+from configsvc.domain.operations import OperationKind
+from configsvc.feed.feed import Feed
+from configsvc.identity.authenticator import Authenticator
+from configsvc.identity.client_certificates import Certificates
+from configsvc.identity.key_sources import KeyFile, KeySource
+from configsvc.identity.tokens import TokenMetrics, Tokens
+from configsvc.limits.quotas import Limits, Quotas
+from configsvc.limits.slots import Slots
+from configsvc.offload.processes import ProcessPool
+from configsvc.offload.threads import LargeAnswers
+from configsvc.operations.imports import Imports
+from configsvc.operations.migrations import ConfigurationMigrations
+from configsvc.operations.runner import OperationRuns
+from configsvc.operations.use_cases import Operations
+from configsvc.process.certificates import CertificateError, CertificateFiles
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError
+from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
+from configsvc.rpc.tls import server_credentials
+from configsvc.schemas.imports import SchemaImporter
+from configsvc.schemas.pinned import Snapshots
+from configsvc.schemas.use_cases import Schemas
+from configsvc.schemas.versions import SchemaVersions
+from configsvc.storage.database import Database
+from configsvc.telemetry.calls import CallMetrics
+from configsvc.validation.checks import ContentChecks
+from configsvc.validation.compiled import Validators
+from configsvc.watch.watches import Watches
+from configsvc.wire.resources import encoded_configuration
+from configsvc.writes.atomic_batch import JointWrites
+from configsvc.writes.group_commit import MergedWrites
+from configsvc.writes.transactions import Writes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the server and the background tasks work with."""
+
+    database: Database
+    pool: ProcessPool
+    cache: Cache
+    bindings: Bindings
+    feed: Feed
+    tokens: Tokens | None
+    writes: Writes
+    joint: JointWrites
+    merged: MergedWrites
+    operations: Operations
+    runs: OperationRuns
+    imports: Imports
+    migrations: ConfigurationMigrations
+
+
+def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: ContentChecks) -> Parts:
+    cache = Cache(settings.cache_megabytes * 1024 * 1024)
+    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    writes = Writes(database)
+    joint = JointWrites(writes, Validators(), checks)
+    imports = Imports(database, writes, pool)
+    migrations = ConfigurationMigrations(database, writes, pool)
+    carriers = {
+        OperationKind.IMPORT_CONFIGURATIONS: imports.carry,
+        OperationKind.MIGRATE_CONFIGURATIONS: migrations.carry,
+    }
+    return Parts(
+        database=database,
+        pool=pool,
+        cache=cache,
+        bindings=bindings,
+        feed=Feed(url, cache, bindings),
+        tokens=_tokens(settings),
+        writes=writes,
+        joint=joint,
+        merged=MergedWrites(database, joint),
+        operations=Operations(database),
+        runs=OperationRuns(database, url, carriers),
+        imports=imports,
+        migrations=migrations,
+    )
+
+
+def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
+    """The server with all that it serves, and metrics of both."""
+    reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
+    large = LargeAnswers()
+    watches = Watches(parts.database, parts.feed)
+    quotas = Quotas(_limits(settings), partial(Slots, parts.database.caller_pools))
+    servicers = _servicers(parts, reads, watches, large, quotas)
+    calls = CallMetrics()
+    try:
+        certificates = Certificates() if "mtls" in settings.ways else None
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, quotas)
+        server = build_server(
+            servicers,
+            admission,
+            _addresses(settings),
+            calls,
+            shared_port=settings.workers > 1,
+            connection_age_seconds=settings.connection_age_seconds,
+        )
+    except (AddressInUseError, CertificateError) as error:
+        raise StartError(str(error)) from error
+    collectors = (
+        *(calls, server.in_flight, watches, parts.feed, reads, parts.cache),
+        *(parts.merged, parts.joint.validators, TokenMetrics(parts.tokens), parts.database),
+    )
+    for collector in collectors:
+        registry.register(collector)
+    return server
+
+
+def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
+    """What answers the calls, by the names of the services."""
+    database, writes = parts.database, parts.writes
+    snapshots = Snapshots(database, parts.joint.checks)
+    return {
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ConfigurationService": ConfigurationServicer(
+            Configurations(database, parts.merged, parts.joint, reads),
+            ConfigurationHistory(database),
+            watches,
+            large,
+            Uploads(parts.imports, parts.pool),
+            quotas,
+            Guard(database),
+        ),
+        "OperationService": OperationServicer(parts.operations),
+        "Operations": OperationsServicer(parts.operations),
+        "SchemaService": SchemaServicer(
+            Schemas(database, writes),
+            SchemaVersions(database, writes, reads, snapshots),
+            SchemaImporter(database, writes, reads, snapshots),
+            parts.migrations,
+        ),
+        "AuditService": AuditServicer(Audit(database)),
+        "AccessService": AccessServicer(RoleBindings(database, writes, parts.feed)),
+        "ServerService": ServerServicer(parts.feed, version("configsvc")),
+    }
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        calls_per_second=settings.calls_per_second,
+        calls_burst=settings.calls_burst,
+        calls_at_once=settings.calls_at_once,
+        watches_per_caller=settings.watches_per_caller,
+        watches_per_process=settings.watches_per_process,
+    )
+
+
+def _addresses(settings: Settings) -> tuple[Address, ...]:
+    """Where the server listens. An address asks every client for a certificate or none. Raises CertificateError."""
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return (Address(listen=settings.listen, credentials=None),)
+    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+    only_certificates = settings.ways == frozenset(("mtls",))
+    first = Address(
+        listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
+    )
+    if settings.mtls_listen is None:
+        return (first,)
+    return (
+        first,
+        Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
+    )
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    if "oidc" not in settings.ways:
+        return None
+    rules = TokenRules(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        user_claim=settings.oidc_user_claim,
+        groups_claim=settings.oidc_groups_claim,
+        leeway_seconds=settings.oidc_leeway_seconds,
+    )
+    return Tokens(rules, _key_source(settings))
+
+
+def _key_source(settings: Settings) -> KeySource:
+    if settings.oidc_jwks_file:
+        return KeyFile(settings.oidc_jwks_file).read
+    # Imported late: its HTTP client takes a sixth of the time in which all others load.
+    from configsvc.identity.discovery import Provider, trusted_certificates  # noqa: PLC0415
+
+    try:
+        return Provider(settings.oidc_issuer, trusted_certificates(settings.oidc_ca_file)).read
+    except OSError as error:
+        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error

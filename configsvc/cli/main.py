@@ -1,0 +1,149 @@
+"""The entry point. It imports nothing of the server, which need not be installed."""
+
+import importlib
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="A configuration service: versioned JSON over gRPC, stored in PostgreSQL, with lossless watches.",
+    no_args_is_help=True,
+    # Its markup would swallow what stands in brackets.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="postgresql://… of a server to use instead of the embedded one. Put a URL with a password into the "
+        "variable instead: command lines are visible to everyone. [env: CONFIGSVC_DATABASE_URL]"
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Data folder of the embedded PostgreSQL; default .configsvc. [env: CONFIGSVC_DATA_DIR]"),
+]
+LogLevel = Annotated[
+    str | None, typer.Option(help="debug, info, warning or error; default info. [env: CONFIGSVC_LOG_LEVEL]")
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(help="json, console, or auto: console on a terminal, else json. [env: CONFIGSVC_LOG_FORMAT]"),
+]
+
+
+@app.command("serve")
+def serve_command(
+    listen: Annotated[
+        str | None,
+        typer.Option(help="Address: host:port or unix:path; default 127.0.0.1:50051. [env: CONFIGSVC_LISTEN]"),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Number of processes that share the port, 1 to 64; default 1. [env: CONFIGSVC_WORKERS]"),
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            help="Allow listening beyond this machine without authentication or without TLS. [env: CONFIGSVC_INSECURE]",
+        ),
+    ] = None,
+    migrate: Annotated[
+        bool | None,
+        typer.Option(help="Run pending database migrations before serving; default yes. [env: CONFIGSVC_MIGRATE]"),
+    ] = None,
+    shutdown_grace_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Time for running calls to finish after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
+        ),
+    ] = None,
+    history_days: Annotated[
+        float | None,
+        typer.Option(help="Days for which the whole history is kept; default 90. [env: CONFIGSVC_HISTORY_DAYS]"),
+    ] = None,
+    history_versions: Annotated[
+        int | None,
+        typer.Option(
+            help="Versions to keep of each live resource, however old; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
+        ),
+    ] = None,
+    metrics_listen: Annotated[
+        str | None,
+        typer.Option(help="Address of /metrics: host:port; default none. [env: CONFIGSVC_METRICS_LISTEN]"),
+    ] = None,
+    cache_megabytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Cache for answers of GetConfiguration, in MiB; default 64, 0 for none. "
+            "[env: CONFIGSVC_CACHE_MEGABYTES]"
+        ),
+    ] = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    _server().serve(
+        listen=listen,
+        database_url=database_url,
+        data_dir=data_dir,
+        workers=workers,
+        insecure=insecure,
+        migrate=migrate,
+        shutdown_grace_seconds=shutdown_grace_seconds,
+        history_days=history_days,
+        history_versions=history_versions,
+        metrics_listen=metrics_listen,
+        cache_megabytes=cache_megabytes,
+        log_level=log_level,
+        log_format=log_format,
+    )
+
+
+@app.command("worker", hidden=True)
+def worker_command(number: int) -> None:
+    """Serve as one worker of `serve`, which passes its settings in environment variables."""
+    _server().worker(number)
+
+
+@app.command("migrate")
+def migrate_command(
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Run pending database migrations."""
+    _server().migrate(database_url=database_url, data_dir=data_dir, log_level=log_level, log_format=log_format)
+
+
+@app.command("version")
+def version_command() -> None:
+    """Print the version."""
+    typer.echo(installed_version("configsvc"))
+
+
+def _server() -> Any:
+    # Not an import statement: this module must not depend on the server.
+    try:
+        return importlib.import_module("configsvc.cli.server")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("configsvc"):
+            raise
+        typer.echo(
+            f"configsvc: the server is not installed (no module {error.name}): pip install 'configsvc[server]'",
+            err=True,
+        )
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,32 @@
+"""Rows of configurations as the domain knows them."""
+
+from asyncpg import Record
+
+from configsvc.domain.content import JsonObject
+from configsvc.domain.models import Configuration, SchemaVersionRef
+
+
+def schema_of(row: Record) -> SchemaVersionRef | None:
+    """Return the schema version that the row of a configuration is pinned to."""
+    if row["schema"] is None:
+        return None
+    return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
+
+
+def configuration_of(row: Record, config: JsonObject | None) -> Configuration:
+    """Return the configuration in a row, with config beside it: not every statement reads it, or reads it as JSON."""
+    return Configuration(
+        id=row["id"],
+        application_id=row["application_id"],
+        application=row["application"],
+        name=row["name"],
+        comments=row["comments"],
+        config=config,
+        schema=schema_of(row),
+        version=row["version"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        created_by=row["created_by"],
+        updated_by=row["updated_by"],
+    )

@@ -1,0 +1,120 @@
+"""How a watch's messages get to its client: encoding, waiting for slow readers, and the timer for bookmarks."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from configsvc.domain.commits import History
+from configsvc.domain.watching import WatchMessage
+from configsvc.feed.feed import Feed
+from configsvc.limits.slots import caller_slots
+
+if TYPE_CHECKING:
+    from configsvc.feed.wakeups import Waiter
+    from configsvc.limits.unread import UnreadSlots
+
+Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class WatchState(StrEnum):
+    """Up to date: waits for the feed. Behind: reads a snapshot or the table. Blocked: waits for its client."""
+
+    UP_TO_DATE = "up_to_date"
+    BEHIND = "behind"
+    BLOCKED = "blocked"
+
+
+@dataclass(slots=True, eq=False)
+class Progress:
+    """The revision and state of one watch, for the metrics.
+
+    For a watch that is up to date, nothing after its revision matches its selection.
+    """
+
+    revision: int
+    state: WatchState = WatchState.BEHIND
+
+
+class Sending:
+    """Sends the messages of one watch in one history, and records while the client blocks it."""
+
+    __slots__ = ("_encode", "_unread", "_write", "history", "progress")
+
+    def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
+        self.progress = progress
+        self.history = history
+        self._encode = encode
+        self._write = write
+        self._unread: UnreadSlots | None = None
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """The time in which something large is made and waits for the client: of each caller a few at once."""
+        slots = caller_slots.get()
+        if slots is None:
+            yield
+            return
+        async with slots.unread.slot():
+            self._unread = slots.unread
+            try:
+                yield
+            finally:
+                self._unread = None
+
+    async def encode(self, message: WatchMessage) -> tuple[bytes, ...]:
+        """Return the bytes to write: all that is kept of a message while it waits for the client."""
+        return await self._encode(self.history, message)
+
+    async def write(self, encoded: Iterable[bytes]) -> None:
+        """Returns when the client can take more. Raises RateLimitedError, see `UnreadSlots.reading`."""
+        self.progress.state = WatchState.BLOCKED
+        for piece in encoded:
+            if self._unread:
+                async with self._unread.reading():
+                    await self._write(piece)
+            else:
+                await self._write(piece)
+        self.progress.state = WatchState.BEHIND
+
+
+class IdleTimer:
+    """Notices when one watch has sent nothing for so long that a bookmark is due, and wakes it if it waits.
+
+    It has one timer, which is rescheduled only when it fires: resetting it with every message would cost more than the
+    message.
+    """
+
+    __slots__ = ("_deadline", "_feed", "_loop", "_seconds", "_timer", "is_over", "waiter")
+
+    def __init__(self, feed: Feed, seconds: float) -> None:
+        self._feed = feed
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self.waiter: Waiter | None = None
+        self.restart()
+        self._timer = self._loop.call_at(self._deadline, self._fire)
+
+    def __enter__(self) -> "IdleTimer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def restart(self) -> None:
+        """Count from now: something was sent."""
+        self.is_over = False
+        self._deadline = self._loop.time() + self._seconds
+
+    def _fire(self) -> None:
+        next_time = self._deadline
+        now = self._loop.time()
+        if now >= next_time:
+            next_time = now + self._seconds
+            self.is_over = True
+            if self.waiter:
+                self._feed.call(self.waiter)
+        self._timer = self._loop.call_at(next_time, self._fire)

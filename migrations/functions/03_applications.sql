@@ -1,0 +1,116 @@
+-- Applications: the columns that the database fills in, and the log.
+
+-- The service vouches for updated_by, update_reason, update_request_id and update_origin of the rows it writes. For any
+-- other writer, the database role is recorded.
+CREATE OR REPLACE FUNCTION stamp_application() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF (NEW.name, NEW.comments) IS NOT DISTINCT FROM (OLD.name, OLD.comments) THEN
+            RETURN NULL;
+        END IF;
+        NEW.id := OLD.id;
+        NEW.version := OLD.version + 1;
+        NEW.create_time := OLD.create_time;
+        NEW.created_by := OLD.created_by;
+    END IF;
+    IF NOT public.writes_as_service() THEN
+        NEW.updated_by := 'database:' || session_user;
+        NEW.update_reason := '';
+        NEW.update_request_id := '';
+        NEW.update_origin := '{}';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        -- If the id was deleted before, its versions continue.
+        NEW.version := 1 + coalesce((
+            SELECT max(version) FROM public.change_records WHERE kind = 'APPLICATION' AND resource_id = NEW.id
+        ), 0);
+        NEW.create_time := now();
+        NEW.created_by := NEW.updated_by;
+    END IF;
+    NEW.update_time := now();
+    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION log_applications() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+DECLARE
+    this_commit bigint := current_setting('configsvc.commit_id');
+    first_ordinal integer;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
+        PERFORM check_place(this_commit, first_ordinal);
+        INSERT INTO change_records (
+            commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
+            previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
+            created_by, time, actor, reason, request_id, origin
+        )
+        SELECT
+            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'DELETED', id,
+            version + 1, version, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0, create_time, created_by, now(),
+            coalesce(deletion_context(id, 'actor'), 'database:' || session_user),
+            coalesce(deletion_context(id, 'reason'), ''),
+            coalesce(deletion_context(id, 'request_id'), ''),
+            coalesce(deletion_context(id, 'origin')::jsonb, '{}')
+        FROM old_rows;
+    ELSIF TG_OP = 'INSERT' THEN
+        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
+        INSERT INTO change_records (
+            commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
+            previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
+            created_by, time, actor, reason, request_id, origin
+        )
+        SELECT
+            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'CREATED', id,
+            version, version - 1, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0, create_time, created_by,
+            update_time, updated_by, update_reason, update_request_id, update_origin
+        FROM new_rows;
+    ELSE
+        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
+        PERFORM check_place(this_commit, first_ordinal);
+        INSERT INTO change_records (
+            commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
+            previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
+            created_by, time, actor, reason, request_id, origin
+        )
+        SELECT
+            this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY n.id, n.version), 'APPLICATION', 'UPDATED', n.id,
+            n.version, o.version, NULL, NULL, n.name, NULL, NULL, o.name, n.comments, NULL, 0, n.create_time,
+            n.created_by, n.update_time, n.updated_by, n.update_reason, n.update_request_id, n.update_origin
+        FROM new_rows AS n
+        JOIN old_rows AS o ON o.id = n.id AND o.version = n.version - 1;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER begin_commit
+BEFORE INSERT OR UPDATE OR DELETE ON applications
+FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
+
+CREATE OR REPLACE TRIGGER stamp
+BEFORE INSERT OR UPDATE ON applications
+FOR EACH ROW EXECUTE FUNCTION stamp_application();
+
+CREATE OR REPLACE TRIGGER log_insert AFTER INSERT ON applications
+REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION log_applications();
+
+CREATE OR REPLACE TRIGGER log_update AFTER UPDATE ON applications
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION log_applications();
+
+CREATE OR REPLACE TRIGGER log_delete AFTER DELETE ON applications
+REFERENCING OLD TABLE AS old_rows
+FOR EACH STATEMENT EXECUTE FUNCTION log_applications();
+
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON applications
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+REVOKE EXECUTE ON FUNCTION stamp_application, log_applications FROM PUBLIC;

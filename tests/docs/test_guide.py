@@ -1,0 +1,241 @@
+import asyncio
+import inspect
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.permission_pb2 import Permission, permission
+from configsvc.app.run import run_service
+from configsvc.cli.main import serve_command
+from configsvc.process.settings import Settings
+from configsvc.rpc.server import SERVICES
+from tests.service import Service, settings_of
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Psql = asyncpg.Connection[asyncpg.Record]
+
+PROJECT = Path(__file__).parents[2]
+README = "README.md"
+FIRST_STEPS = "docs/guide/first-steps.md"
+LIMIT_SECONDS = 30.0
+
+
+def document(path: str) -> str:
+    return (PROJECT / path).read_text(encoding="utf-8")
+
+
+def blocks(path: str, language: str) -> list[str]:
+    """Return the blocks of code in the language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document(path), re.MULTILINE | re.DOTALL)
+
+
+def block(path: str, language: str) -> str:
+    """Return the only block of code in the language."""
+    (found,) = blocks(path, language)
+    return found
+
+
+@asynccontextmanager
+async def process(*command: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A process, ended with all that it started."""
+    started = await asyncio.create_subprocess_exec(
+        *command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            yield started
+    finally:
+        if started.returncode is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            await started.wait()
+
+
+async def line_with(wanted: str, running: asyncio.subprocess.Process) -> str:
+    """The next line of the output that holds the text."""
+    assert running.stdout is not None
+    while line := (await running.stdout.readline()).decode():
+        if wanted in line:
+            return line
+    raise AssertionError(f"the output ended without {wanted}")
+
+
+def grpcurl_commands(service: Service, path: str = README) -> list[str]:
+    text = "\n\n".join(found.strip() for found in blocks(path, "sh")).replace("localhost:50051", service.address)
+    text = text.replace(".venv/bin/grpcurl", str(Path(sys.executable).with_name("grpcurl")))
+    return text.strip().split("\n\n")
+
+
+async def take_first_steps(service: Service) -> None:
+    """Run the commands of the README that change something."""
+    create_application, create_configuration, _, _, patch = grpcurl_commands(service)
+    for command in (create_application, create_configuration, patch):
+        await output_of(command)
+
+
+async def output_of(command: str) -> str:
+    async with process("bash", "-c", command) as running:
+        output, _ = await running.communicate()
+    assert running.returncode == 0
+    return output.decode()
+
+
+async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service) -> None:
+    create_application, create_configuration, get, watch, patch = grpcurl_commands(service)
+    assert '"name": "shop"' in await output_of(create_application)
+    assert '"replicas": 3' in await output_of(create_configuration)
+    assert '"replicas": 3' in await output_of(get)
+    async with process("bash", "-c", watch) as watching:
+        await line_with('"synced": true', watching)
+        patched = await output_of(patch)
+        assert '"replicas": 5' in patched
+        assert "tls" not in patched
+        await line_with("TYPE_UPDATED", watching)
+        await line_with('"reason": "more load"', watching)
+
+
+async def test_the_lines_about_history_work_as_they_stand(service: Service) -> None:
+    await take_first_steps(service)
+    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "docs/guide/history.md")
+    listed = await output_of(versions)
+    assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
+    assert "~ /replicas: 3 → 5" in await output_of(differences)
+    assert '"replicas": 3' in await output_of(past)
+    assert '"version": "3"' in await output_of(back)
+    restored = await output_of(restoration)
+    assert '"version": "5"' in restored
+    assert '"replicas": 3' in restored
+    assert '"reason": "needed after all"' in await output_of(changes)
+    assert '"name": "web"' in await output_of(export)
+
+
+async def test_the_first_steps_work_as_they_stand(service: Service) -> None:
+    await take_first_steps(service)
+    batch, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
+    assert '"name": "api"' in await output_of(batch)
+    assert '"additionalProperties"' in await output_of(create_schema)
+    assert '"schema": "service"' in await output_of(pin)
+    checked = await output_of(check)
+    assert '"offender_count": "1"' in checked
+    assert '"pointer": "/replicas"' in checked
+
+
+async def test_the_lines_about_imports_and_exports_work_as_they_stand(service: Service) -> None:
+    run, back = grpcurl_commands(service, "docs/guide/import-export.md")
+    asked, awaited = (await output_of(run)).split('"name": "operations/')[1:]
+    assert "OperationMetadata" in asked
+    assert '"done": true' in awaited
+    assert '"created_count":"2"' in awaited
+    assert '"name": "operations/' in await output_of(back)
+
+
+async def test_the_lines_about_access_work_as_they_stand(service: Service) -> None:
+    create_application, *_ = grpcurl_commands(service)
+    await output_of(create_application)
+    give, show, who = grpcurl_commands(service, "docs/guide/access.md")
+    assert '"role": "ROLE_EDITOR"' in await output_of(give)
+    assert '"principal": "group:shop-team"' in await output_of(show)
+    assert '"principal": "anonymous"' in await output_of(who)
+    changes = grpcurl_commands(service, "docs/guide/history.md")[-2]
+    assert '"change_request": "OPS-42"' in await output_of(changes)
+
+
+@asynccontextmanager
+async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
+    """The service at an address that can be used again."""
+    stop, started = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(
+        run_service(
+            settings_of(listen=listen, shutdown_grace_seconds=1.0),
+            database_url,
+            stop=stop,
+            started=lambda _: started.set(),
+        )
+    )
+    try:
+        await started.wait()
+        yield
+    finally:
+        stop.set()
+        await serving
+
+
+async def test_the_python_program_follows_and_resumes(database_url: str, psql: "Psql", tmp_path: Path) -> None:
+    program, listen = tmp_path / "follow.py", f"unix:{tmp_path}/socket"
+    program.write_text(block("docs/guide/watch.md", "python").replace("localhost:50051", listen), encoding="utf-8")
+    async with process(sys.executable, str(program)) as following:
+        async with served(database_url, listen):
+            assert await line_with("[", following) == "0 []\n"
+            await psql.execute("INSERT INTO applications (name) VALUES ('shop')")
+            await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
+            assert await line_with("web", following) == "2 ['web']\n"
+        await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'db', '{}')")
+        async with served(database_url, listen):
+            assert await line_with("[", following) == "3 ['db', 'web']\n"
+
+
+async def test_the_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
+    for command in grpcurl_commands(service)[:2]:
+        await output_of(command)
+    watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
+    messages = aiter(watch)
+    assert (await anext(messages)).synced
+    await psql.execute(block("docs/reference/sql.md", "sql"))
+    (event,) = (await anext(messages)).events
+    watch.cancel()
+    assert event.configuration.config["replicas"] == 7
+    assert event.actor.startswith("database:")
+
+
+def test_the_table_of_settings_is_complete_and_true() -> None:
+    rows = re.findall(
+        r"^\| `(CONFIGSVC_\w+)` \| (?:`--([a-z-]+)` )?\| (?:`(.*)` )?\| \S.*\|$",
+        document("docs/reference/settings.md"),
+        re.MULTILINE,
+    )
+    fields = Settings.model_fields
+    assert [row[0] for row in rows] == [f"CONFIGSVC_{name.upper()}" for name in fields]
+    assert {row[1].replace("-", "_") for row in rows if row[1]} == set(inspect.signature(serve_command).parameters)
+    assert [row[2] for row in rows] == [shown(field.default) for field in fields.values()]
+
+
+def shown(default: object) -> str:
+    """A default as the table writes it."""
+    match default:
+        case None:
+            return ""
+        case bool():
+            return str(default).lower()
+        case float():
+            return f"{default:g}"
+        case _:
+            return str(default)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(document(README).splitlines()) <= 120
+
+
+def test_the_table_of_methods_is_complete_and_true() -> None:
+    rows = re.findall(
+        r"^\| (?:`(\w+)` )?\| `(\w+)` \| (\w+) \| \S.*\|$", document("docs/reference/api.md"), re.MULTILINE
+    )
+    listed: dict[str, list[tuple[str, str]]] = {}
+    service = ""
+    for name, method, needed in rows:
+        service = name or service
+        listed.setdefault(service, []).append((method, f"PERMISSION_{needed}"))
+    assert listed == {
+        service.name: [
+            (method.name, Permission.Name(method.GetOptions().Extensions[permission])) for method in service.methods
+        ]
+        for service in SERVICES
+        if service.full_name.startswith("configapi.")
+    }
