@@ -1,1 +1,1 @@
-"""What a caller may do: role bindings, admission, revocation."""
+"""Authorization: admission, role bindings, access policy and revocation."""

@@ -1,6 +1,4 @@
-"""Whether a caller may do what it asks for: judged before anything is looked up for it, so that what does not exist and
-what is not the caller's look the same.
-"""
+"""Authorization. Checks run before any lookup, so "not found" and "not yours" look alike."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,8 +17,9 @@ from configsvc.storage.database import Database
 
 # Not a frozen dataclass: every call makes one, and a tuple takes half as long.
 class Caller(NamedTuple):
-    """Who calls, and what it may do at the moment. quota is what it takes of this process, where callers are told
-    apart; revocable is set where the call lasts, origin where it may change something.
+    """A caller and its roles. `quota` is None without authentication.
+
+    `revocable` is set for long calls, `origin` for calls that may change something.
     """
 
     identity: Identity
@@ -31,17 +30,18 @@ class Caller(NamedTuple):
 
     @property
     def actor(self) -> str:
-        """The name under which its changes are recorded."""
+        """The principal that changes are recorded under."""
         return self.identity.principal
 
     @property
     def access_now(self) -> Access:
-        """What it may do: that of a call that lasts may have changed since it was let in."""
+        """The current roles: those of a long call may have changed since admission."""
         return self.revocable.access if self.revocable else self.access
 
     def check_current(self) -> None:
-        """To be asked before each page that a call that lasts reads, and each message that it takes. Raises
-        DatabaseUnavailableError if what it may do may have changed unnoticed.
+        """Check that roles are up to date, before each page that a long call reads or message that it takes.
+
+        Raises DatabaseUnavailableError if they may have changed unnoticed.
         """
         if self.revocable:
             self.revocable.check_current()
@@ -56,12 +56,13 @@ class Caller(NamedTuple):
         return Author(actor=self.actor, origin=self.origin, scope=scope)
 
     def lasting(self, kind: str) -> AbstractContextManager[None]:
-        """The time of a call that may last, of which it has a few at once. Raises RateLimitedError."""
+        """Count a long call while the context is open. Raises RateLimitedError beyond a few of the kind."""
         return self.quota.long_lived(kind) if self.quota else nullcontext()
 
     def require(self, role: Role, application_id: str | None, asked_for: str) -> None:
-        """Raises PermissionDeniedError unless it has the role for the application (None: for all), by whatever name it
-        asked for that. A call that lasts ends when it loses the role.
+        """Require the role for the application; None: for all. A long call ends when it loses the role.
+
+        `asked_for` describes the target in the caller's words. Raises PermissionDeniedError.
         """
         if not self.access_now.allows(role, application_id):
             raise PermissionDeniedError(f"the role {role.name.lower()} is needed for {asked_for}")
@@ -69,13 +70,13 @@ class Caller(NamedTuple):
             self.revocable.need(role, application_id)
 
     def require_everywhere(self, role: Role) -> None:
-        """Raises PermissionDeniedError unless it has the role for all applications."""
+        """Require the role for all applications. Raises PermissionDeniedError."""
         self.require(role, None, "all applications")
 
     def require_application(self, role: Role, ref: ApplicationRef) -> str | None:
-        """The id of the application where the caller has the role for it alone; None: it has it for all.
+        """Require the role for the application; return its id, or None if the caller has the role for all.
 
-        Raises PermissionDeniedError if it has neither.
+        Raises PermissionDeniedError.
         """
         access = self.access_now
         application_id = None if access.everywhere >= role else access.application_id(ref)
@@ -83,8 +84,9 @@ class Caller(NamedTuple):
         return application_id
 
     def require_configuration(self, role: Role, ref: ConfigurationRef, application_id: str | None) -> None:
-        """Raises PermissionDeniedError unless it has the role for the application of the configuration: by key, the one
-        with that name, by id the one with application_id (None: there is no such configuration).
+        """Require the role for the application of the configuration. Raises PermissionDeniedError.
+
+        A key names the application. For an id it is `application_id`; None: there is no such configuration.
         """
         if isinstance(ref, KeyRef):
             self.require_application(role, NameRef(name=ref.application))
@@ -93,10 +95,9 @@ class Caller(NamedTuple):
             self.require(role, None if everywhere else application_id, f"the application of configuration {ref}")
 
     def require_listed(self, role: Role, ref: ApplicationRef | None) -> None:
-        """Require the role for a list of one application or (None) of all in the caller's scope. A call that lasts
-        ends when it loses the role for one of them.
+        """Require the role for a list of one application; None: of all in scope. Raises PermissionDeniedError.
 
-        Raises PermissionDeniedError.
+        A long call ends when it loses the role for one of them.
         """
         if ref is not None:
             self.require_application(role, ref)
@@ -110,14 +111,15 @@ class Caller(NamedTuple):
 
 
 class Guard:
-    """Judges what is asked for by the ids of configurations too, which do not tell the application."""
+    """Authorization for configurations named by id, whose application must be looked up."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def require_configurations(self, caller: Caller, role: Role, refs: Iterable[ConfigurationRef]) -> None:
-        """Raises PermissionDeniedError unless the caller has the role for the applications of all of them. A
-        configuration that was deleted belongs to the application that it was in last.
+        """Require the role for the applications of all the configurations. Raises PermissionDeniedError.
+
+        A deleted configuration belongs to its last application.
         """
         if caller.access.everywhere >= role:
             caller.require_everywhere(role)

@@ -1,4 +1,4 @@
-"""What callers do with role bindings."""
+"""Role bindings: create, list and delete."""
 
 from functools import partial
 
@@ -15,13 +15,15 @@ from configsvc.storage import applications, log, role_bindings
 from configsvc.storage.database import Connection, Database
 from configsvc.writes.transactions import Writes
 
-# The feed hears of a commit at once, or a little later where the bell was lost.
+# The feed reads a commit at once, or within its polling interval if the notification was lost.
 FEED_LIMIT_SECONDS = 3.0
 
 
 class RoleBindings:
-    """Every method raises PermissionDeniedError and DatabaseUnavailableError, and those that change something
-    WriteConflictError and RequestIdReusedError too.
+    """Use cases for role bindings.
+
+    Every method raises PermissionDeniedError and DatabaseUnavailableError; writes also raise WriteConflictError and
+    RequestIdReusedError. A write returns once this process applies it.
     """
 
     def __init__(self, database: Database, writes: Writes, feed: Feed) -> None:
@@ -32,9 +34,7 @@ class RoleBindings:
     async def create(
         self, caller: Caller, principal: str, role: Role, ref: ApplicationRef | None, context: WriteContext
     ) -> RoleBinding:
-        """Gives a role, for one application or, without a ref, for all; this process knows of it then. Raises
-        ResourceNotFoundError or ResourceExistsError.
-        """
+        """Bind a role for one application; None: for all. Raises ResourceNotFoundError or ResourceExistsError."""
         _require_admin(caller, ref)
 
         async def change(connection: Connection) -> Written:
@@ -52,9 +52,7 @@ class RoleBindings:
         return binding
 
     async def delete(self, caller: Caller, binding_id: str, context: WriteContext) -> int:
-        """The revision of the deletion, of which this process knows then. Raises ResourceNotFoundError or
-        LastAdminError.
-        """
+        """Delete a binding and return the revision. Raises ResourceNotFoundError or LastAdminError."""
         await self._require_admin_of(caller, binding_id)
 
         async def change(connection: Connection) -> Written:
@@ -106,7 +104,7 @@ def _require_admin(caller: Caller, ref: ApplicationRef | None) -> None:
 
 
 async def _application(connection: Connection, caller: Caller, ref: ApplicationRef) -> Application:
-    """The application that the caller was judged for, whatever has its name now. Raises ResourceNotFoundError."""
+    """Return the application that was authorized, even if its name is another's now. Raises ResourceNotFoundError."""
     access = caller.access
     judged = None if access.everywhere >= Role.ADMIN else access.application_id(ref)
     application = await applications.get(connection, IdRef(id=judged) if judged else ref)

@@ -1,1 +1,1 @@
-"""The API without a transport: one module a service, from a parsed request to an answer."""
+"""The API without a transport: one module per service, from a parsed request to a response."""

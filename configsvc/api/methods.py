@@ -56,7 +56,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Methods:
-    """What all methods of a server share."""
+    """Everything that the methods of a server share."""
 
     admission: Admission
     metrics: CallMetrics

@@ -1,4 +1,4 @@
-"""What each method asks of its callers, as its proto declares it."""
+"""The permission that each method requires, as its proto declares it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,15 +23,16 @@ from configsvc.domain.errors import PermissionDeniedError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """The role without which no call can succeed: for all applications, or for any. What a request is about is judged
-    where that is known.
+    """The least role that a call needs: for all applications, or for at least one.
+
+    The resources of a request are checked later, where they are known.
     """
 
     role: Role
     everywhere: bool = False
 
     def check(self, caller: Caller) -> None:
-        """Raises PermissionDeniedError."""
+        """Check the role of the caller. Raises PermissionDeniedError."""
         access = caller.access
         if (access.everywhere if self.everywhere else access.highest) < self.role:
             where = "all applications" if self.everywhere else "an application"
@@ -48,7 +49,7 @@ _NEEDED: dict[Permission.ValueType, Needed] = {
     PERMISSION_OPERATION_OWNER: Needed(role=Role.NONE),
 }
 
-# The protos of others cannot say it themselves.
+# Protos that are not ours cannot declare it.
 DECLARED_FOR_OTHERS: Mapping[str, Permission.ValueType] = {
     "google.longrunning.Operations.ListOperations": PERMISSION_OPERATION_OWNER,
     "google.longrunning.Operations.GetOperation": PERMISSION_OPERATION_OWNER,
@@ -59,6 +60,6 @@ DECLARED_FOR_OTHERS: Mapping[str, Permission.ValueType] = {
 
 
 def needed_for(method: MethodDescriptor) -> Needed:
-    """What the method asks of its callers. Raises KeyError if that is nowhere declared."""
+    """Return what the method requires. Raises KeyError if nothing is declared."""
     declared = DECLARED_FOR_OTHERS.get(method.full_name) or method.GetOptions().Extensions[permission]
     return _NEEDED[declared]

@@ -1,4 +1,4 @@
-"""ServerService: what a process says of itself."""
+"""ServerService, without a transport."""
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -8,7 +8,7 @@ from configsvc.feed.feed import Feed
 
 
 class ServerServicer:
-    """Its methods are named for the RPCs that they answer."""
+    """One method for each RPC, named like it."""
 
     def __init__(self, feed: Feed, version: str) -> None:
         self._feed = feed

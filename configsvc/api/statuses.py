@@ -22,16 +22,16 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
-# A status travels in the trailers, and many clients refuse those of more than 8 KiB: they would see another error.
+# A status travels in the trailers. Many clients reject trailers above 8 KiB and would see another error.
 MAX_TEXT_BYTES = 300
 MAX_VIOLATIONS_BYTES = 4900
-# Of the places of up to 1,000 writes of a batch.
-MAX_PLACES_BYTES = 2100
+# For the indexes of up to 1,000 writes of a batch.
+MAX_INDEXES_BYTES = 2100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """What callers are told of one kind of error; metadata are the attributes of the error that ErrorInfo carries."""
+    """One kind of error as a status. `metadata` returns the attributes for ErrorInfo."""
 
     code: Code
     reason: ErrorReason.ValueType
@@ -91,30 +91,30 @@ def _running(error: errors.OperationRunningError) -> Iterable[Message]:
 
 
 def _failed_writes(error: errors.BatchFailedError) -> Iterable[Message]:
-    """A fault for each write that failed; those of the request itself with their own fields."""
+    """Yield a violation for each failed write; invalid writes have one for each faulty field."""
     bad_request = BadRequest()
-    for place, failure in error.failures.items():
+    for index, failure in error.failures.items():
         violations = failure.violations if isinstance(failure, errors.FaultyRequestError) else ()
-        faults = [(f"writes[{place}].{fault.field}", fault.description) for fault in violations]
-        for field, description in faults or [(f"writes[{place}]", str(failure))]:
+        faults = [(f"writes[{index}].{fault.field}", fault.description) for fault in violations]
+        for field, description in faults or [(f"writes[{index}]", str(failure))]:
             bad_request.field_violations.add(
                 field=_shortened(field, MAX_TEXT_BYTES), description=_shortened(description, MAX_TEXT_BYTES)
             )
-            if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_PLACES_BYTES:
+            if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_INDEXES_BYTES:
                 del bad_request.field_violations[-1]
                 yield bad_request
                 return
     yield bad_request
 
 
-def _ranges(places: Iterable[int]) -> str:
-    """Places as ranges, 0-3,17: a thousand of them are at most 2,000 bytes."""
+def _ranges(indexes: Iterable[int]) -> str:
+    """Format indexes as ranges, such as 0-3,17: a thousand of them take at most 2,000 bytes."""
     ranges: list[list[int]] = []
-    for place in sorted(places):
-        if ranges and ranges[-1][-1] == place - 1:
-            ranges[-1][1:] = [place]
+    for index in sorted(indexes):
+        if ranges and ranges[-1][-1] == index - 1:
+            ranges[-1][1:] = [index]
         else:
-            ranges.append([place])
+            ranges.append([index])
     return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
@@ -281,14 +281,14 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
 
 
 def status_of(error: errors.ConfigsvcError) -> Status:
-    """The status that tells of the error."""
+    """Return the status of the error."""
     translation = TRANSLATIONS[type(error)]
     info = _error_info(translation.reason, translation.metadata(error))
     return _status(translation.code, str(error), [info, *translation.details(error)])
 
 
 def internal_status(error_id: str) -> Status:
-    """The status that tells nothing but what to quote."""
+    """Return a status that reveals only an id to quote to the operator."""
     info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
     return _status(Code.INTERNAL, f"internal error {error_id}", [info])
 

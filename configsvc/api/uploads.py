@@ -1,4 +1,4 @@
-"""ConfigurationService.ImportConfigurations: messages that may be many and large, read in another process."""
+"""ConfigurationService.ImportConfigurations: a process of the pool parses its messages, many and large."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
@@ -16,12 +16,12 @@ from configsvc.operations.imports import Imports
 from configsvc.wire.imports import import_message
 from configsvc.wire.parsing import malformed
 
-# Each is at most 4 MiB, and what was read of it. An operation that has work for the process waits for so many at most.
+# Each takes up to 4 MiB and its parsed form. Operations that need the process pool wait for at most this many.
 MESSAGES_AT_ONCE = 2
 
 
 class Uploads:
-    """Imports, from their bytes on."""
+    """Imports, from their encoded messages on."""
 
     def __init__(self, imports: Imports, pool: ProcessPool) -> None:
         self._imports = imports
@@ -29,7 +29,7 @@ class Uploads:
         self._room = asyncio.Semaphore(MESSAGES_AT_ONCE)
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        """The operation that the requests begin. Raises PermissionDeniedError, and what `Imports.start` raises."""
+        """Start an import and return its operation. Raises PermissionDeniedError, and what `Imports.start` raises."""
         return operation_message(await self._imports.start(self._read(requests, caller), caller))
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
@@ -42,12 +42,12 @@ class Uploads:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
             digest = message.digest
             caller.check_current()
-            _judge(message, caller)
+            _authorize(message, caller)
             yield message
         caller.check_current()
 
 
-def _judge(message: ImportMessage, caller: Caller) -> None:
+def _authorize(message: ImportMessage, caller: Caller) -> None:
     if message.options.create_applications:
         caller.require(Role.ADMIN, None, "the creation of applications")
     for application in dict.fromkeys(item.application for item in message.items):

@@ -1,4 +1,4 @@
-"""Where watch messages are encoded: small ones on the event loop, large ones in a thread."""
+"""Encoding of watch messages: small ones on the event loop, large ones in a thread."""
 
 from functools import partial
 

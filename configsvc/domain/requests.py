@@ -1,4 +1,4 @@
-"""What callers ask for, beside writes of configurations: see `configsvc.domain.writes`."""
+"""Requests of callers. Writes of configurations are in `configsvc.domain.writes`."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who makes a change, from where, and in which applications."""
+    """The author of a change, its origin, and the applications it may touch."""
 
     actor: str
     origin: Origin

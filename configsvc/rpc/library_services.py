@@ -1,5 +1,6 @@
-"""Handlers for the servicers that grpcio brings. With those of its own, bytes that are no request end a call with
-UNKNOWN, the text of an exception, and a traceback in the log.
+"""Handlers for the health and reflection servicers of grpcio.
+
+With grpcio's own handlers, malformed bytes end a call with UNKNOWN, an exception text, and a traceback in the log.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
@@ -19,7 +20,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, Message]"
 
 
 def unary_handler(behaviour: Callable[[Any, Context], Awaitable[Message]], request_class: type[Message]) -> Handler:
-    """Carries a unary method."""
+    """Return the handler of a unary method."""
 
     async def handle(data: bytes, context: Context) -> Message:
         return await behaviour(await _parsed(request_class, data, context), context)
@@ -28,7 +29,7 @@ def unary_handler(behaviour: Callable[[Any, Context], Awaitable[Message]], reque
 
 
 def stream_handler(behaviour: Callable[[Any, Context], Awaitable[None]], request_class: type[Message]) -> Handler:
-    """Carries a method that writes its answers to the context."""
+    """Return the handler of a method that writes its responses to the context."""
 
     async def handle(data: bytes, context: Context) -> None:
         await behaviour(await _parsed(request_class, data, context), context)
@@ -39,7 +40,7 @@ def stream_handler(behaviour: Callable[[Any, Context], Awaitable[None]], request
 def exchange_handler(
     behaviour: Callable[[AsyncIterable[Any], Context], AsyncIterable[Message]], request_class: type[Message]
 ) -> Handler:
-    """Carries a method that answers each request of a stream."""
+    """Return the handler of a method that answers each request of a stream."""
 
     async def requests_of(stream: AsyncIterable[bytes], context: Context) -> AsyncGenerator[Message]:
         async for data in stream:

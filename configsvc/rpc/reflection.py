@@ -1,4 +1,4 @@
-"""Server reflection, v1 and v1alpha, for grpcurl and its like."""
+"""Server reflection, v1 and v1alpha, for tools such as grpcurl."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -13,15 +13,15 @@ from configsvc.rpc.library_services import exchange_handler
 V1 = "grpc.reflection.v1.ServerReflection"
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 
-# The package carries no types.
+# The package has no type hints.
 _untyped: Any = reflection
 
 
 def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str]) -> None:
-    """Lets clients ask for the services by name, and for what they are made of."""
+    """Register reflection for the named services."""
     _describe_v1()
     servicer = _untyped.aio.ReflectionServicer((*service_names, V1, V1ALPHA))
-    # The package has v1alpha only. In v1 the messages are the same on the wire.
+    # The package has v1alpha only; v1 has the same messages on the wire.
     handler = exchange_handler(servicer.ServerReflectionInfo, reflection_pb2.ServerReflectionRequest)
     for service in (V1, V1ALPHA):
         handlers = grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
@@ -30,7 +30,7 @@ def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str]) -
 
 @cache
 def _describe_v1() -> None:
-    """Makes v1 describable: the file of v1alpha under the other name."""
+    """Register the descriptor of v1: that of v1alpha under the other name."""
     file = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     renamed = text_format.MessageToString(file).replace(".v1alpha", ".v1").replace("/v1alpha/", "/v1/")

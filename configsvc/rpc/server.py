@@ -36,7 +36,7 @@ from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
 
-# The package carries no types.
+# The package has no type hints.
 _health: Any = health
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
@@ -50,36 +50,36 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
-# A health watcher that does not read would otherwise hold up the status for all others.
+# Otherwise a health watcher that does not read would block the status for all others.
 HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
 
 MAX_METADATA_BYTES = 32 * 1024
 
 OPTIONS: tuple[tuple[str, int], ...] = (
-    # A peer that vanished is noticed after 30 s; grpc.keepalive_timeout_ms alone never fires.
+    # Detects a vanished peer after 30 s; grpc.keepalive_timeout_ms alone never fires.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Clients may ping every 10 s, with or without a call.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # Calls that came and were not begun: past the first number some, past the second or after that many seconds all
-    # would be cancelled without a word. After a restart ten thousand watches come back at once.
+    # Limits on calls that arrived and have not begun. Past the first, gRPC silently cancels some of them; past the
+    # second, or after these seconds, all. After a restart ten thousand watches come back at once.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
     ("grpc.server_max_unrequested_time_in_server", 600),
-    # Who connects and says nothing is not waited for.
+    # Limits how long a silent connection is kept before its handshake.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
-    # The bytes of a call's headers: a token, twice. Between two limits calls would be refused by chance.
+    # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
 
 
-# grpcio logs the value of a header that is not UTF-8, which may be most of a token, for anybody who sends one.
+# grpcio logs the value of any header that is not UTF-8, which may be most of a token.
 _GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
 
 
@@ -88,12 +88,12 @@ def _shows_no_header(record: logging.LogRecord) -> bool:
 
 
 class AddressInUseError(Exception):
-    """The server cannot listen there."""
+    """The server cannot listen on an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a server listens: host:port, or unix:path. Without credentials, in clear text."""
+    """An address to listen on: host:port or unix:path. Without credentials, connections are in clear text."""
 
     listen: str
     credentials: grpc.ServerCredentials | None
@@ -101,7 +101,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is bound to its addresses and not yet started. ports are theirs, in their order."""
+    """A server bound to its addresses, not yet started. `ports` are in the order of the addresses."""
 
     grpc_server: grpc.aio.Server
     health_servicer: Any
@@ -111,33 +111,33 @@ class Server:
 
     @property
     def port(self) -> int:
-        """That of its first address."""
+        """The port of the first address."""
         return self.ports[0]
 
     async def start(self) -> None:
-        """Begins to answer, as NOT_SERVING."""
+        """Start, with health NOT_SERVING."""
         await self.set_serving(False)
         await self.grpc_server.start()
 
     async def set_serving(self, serving: bool) -> None:
-        """Sets the health of the server and of each service."""
+        """Set the health of the server and of each service."""
         status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         for service in ("", *(service.full_name for service in SERVICES)):
             try:
                 async with asyncio.timeout(HEALTH_LIMIT_SECONDS):
                     await self.health_servicer.set(service, status)
             except TimeoutError:
-                log.warning("a health watcher does not read", service=service)
+                log.warning("slow reader: a health watcher does not read", service=service)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuses new calls, and returns when those under way are done or, after the grace, cancelled."""
+        """Refuse new calls; return when the calls in flight are done or, after the grace period, cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.grpc_server.stop(grace_seconds))
             try:
                 async with asyncio.timeout(grace_seconds):
                     await self.in_flight.wait_idle()
             except TimeoutError:
-                log.warning("calls were cut off", grace_seconds=grace_seconds)
+                log.warning("grace period over: calls in flight were cancelled", grace_seconds=grace_seconds)
             # Health and reflection streams never end by themselves.
             await self.grpc_server.stop(0)
         self.refusals.end_window()
@@ -152,10 +152,10 @@ def build_server(
     shared_port: bool,
     connection_age_seconds: float = 0.0,
 ) -> Server:
-    """A server for servicers by the names of their services. Raises AddressInUseError.
+    """Build a server from servicers by service name. Raises AddressInUseError.
 
-    Two servers must not share a port without knowing it: both say that it is shared. Connections of more than a certain
-    age are closed, 0 for none; their calls have CONNECTION_GRACE_SECONDS to end.
+    Servers share a port only if all of them set `shared_port`. Connections older than `connection_age_seconds` are
+    closed (0: none); their calls have CONNECTION_GRACE_SECONDS to end.
     """
     options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
     if connection_age_seconds:

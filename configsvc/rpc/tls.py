@@ -1,4 +1,4 @@
-"""TLS for the addresses of the server."""
+"""TLS credentials for the addresses of the server."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +10,9 @@ from configsvc.process.certificates import CertificateFiles, ServerCertificate
 
 
 def server_credentials(files: CertificateFiles, *, client_certificates: bool) -> grpc.ServerCredentials:
-    """Credentials for one address, whose handshakes take the newest certificate; connections that are open stay as they
-    are. With client_certificates, who has none that the authorities in the files vouch for does not get in.
+    """Return credentials for one address. Each handshake uses the newest certificate; open connections stay.
+
+    With `client_certificates`, a client must present a certificate issued by an authority in the files.
     """
     newest = files.current if client_certificates else lambda: replace(files.current(), client_authorities=b"")
     first = newest()
@@ -23,7 +24,7 @@ def server_credentials(files: CertificateFiles, *, client_certificates: bool) ->
 def _renewals(
     first: ServerCertificate, newest: Callable[[], ServerCertificate]
 ) -> Callable[[], grpc.ServerCertificateConfiguration]:
-    """What gRPC asks at each handshake: None as long as there is nothing new, which its types do not tell."""
+    """Return the function that gRPC calls at each handshake. It returns None for no change, which its types omit."""
     given = first
 
     def renewal() -> Any:

@@ -16,7 +16,7 @@ from configsvc.domain.models import (
     Written,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import LockedElsewhere, ChangedBeforeLockError, Owner, Planned, RetryNextGroup
+from configsvc.domain.writes import ChangedBeforeLockError, LockedElsewhere, Owner, Planned, RetryNextGroup
 from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
@@ -89,7 +89,9 @@ def _locked(row: Record) -> Configuration | LockedElsewhere | RetryNextGroup:
     return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
 
 
-def _as_named(ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup) -> Configuration | LockedElsewhere | RetryNextGroup:
+def _as_named(
+    ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup
+) -> Configuration | LockedElsewhere | RetryNextGroup:
     # Renamed between the look-up and the lock: the next try finds the name's new meaning.
     if (
         isinstance(ref, KeyRef)
@@ -108,7 +110,9 @@ async def lock_or_wait(
     return {row["id"]: configuration_of(row, row["config"]) for row in rows}
 
 
-async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | LockedElsewhere]:
+async def share_or_skip(
+    connection: Connection, refs: Iterable[ApplicationRef]
+) -> dict[ApplicationRef, Owner | LockedElsewhere]:
     """Take a shared lock on the applications that exist, skipping those that another transaction changes."""
     refs = tuple(refs)
     rows = await connection.fetch(
@@ -156,7 +160,10 @@ async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str
 
 
 async def update(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """Write new values; return the configurations that changed, by id. Raises ChangedBeforeLockError if a name is taken."""
+    """Write new values; return the configurations that changed, by id.
+
+    Raises ChangedBeforeLockError if a name is taken.
+    """
     ids = [plan.configuration.id for plan in planned]
     try:
         rows = await connection.fetch(_SQL["update"], ids, *_values(planned))

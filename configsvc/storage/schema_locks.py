@@ -31,7 +31,7 @@ def by_name(rows: Iterable[Record]) -> dict[str, PinnedSchema]:
 
 
 async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
-    """Take a shared lock on the schemas that exist, by name, skipping those that another transaction changes (LockedElsewhere).
+    """Take a shared lock on the schemas that exist, by name, skipping those that another transaction changes.
 
     Deleting one, or moving all its configurations to another version, waits for the end of the
     transaction.

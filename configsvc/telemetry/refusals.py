@@ -1,4 +1,4 @@
-"""Limits on log lines of refused calls, so that nobody floods the log, or hides in it, by being refused."""
+"""Sampling of refused calls in the log, so that nobody can flood it, or hide in it, by being refused."""
 
 import asyncio
 import logging
@@ -9,16 +9,16 @@ import structlog
 log = structlog.get_logger()
 
 WINDOW_SECONDS = 10.0
-# Further kinds count by method and code alone, so that a crowd of callers fills neither memory nor log.
+# Further kinds are grouped by method and code, so that a crowd of callers fills neither memory nor log.
 KINDS_LIMIT = 1000
 _OTHERS = "others"
 
-# Status codes logged as warnings: somebody may have tried something forbidden.
+# Status codes that an operator wants to see: somebody tried to use what is not theirs.
 DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class Kind(NamedTuple):
-    """A kind of refused call. `reason`: the type of the error. `who`: the caller, or the peer's host if unknown."""
+    """A kind of refused calls. `reason`: the kind of error. `who`: the caller or, if unknown, the host of the peer."""
 
     method: str
     code: str
@@ -32,32 +32,33 @@ def level_of(code: str) -> int:
 
 
 class Refusals:
-    """Refused calls of the current window, by kind. The first of each kind is logged; the end of the window logs how
-    many followed. A window begins with a refused call.
+    """Logs the first refused call of each kind in a time window, and at its end how many followed.
+
+    A window begins with a refused call.
     """
 
     def __init__(self) -> None:
-        self._left_out: dict[Kind, int] = {}
+        self._suppressed: dict[Kind, int] = {}
         self._end: asyncio.TimerHandle | None = None
 
     def is_told(self, kind: Kind) -> bool:
-        """Return whether to log a call that is refused now. If not, count it."""
-        left_out = self._left_out
+        """Return whether to log a call that is refused now; if not, count it."""
+        suppressed = self._suppressed
         if self._end is None:
             self._end = asyncio.get_running_loop().call_later(WINDOW_SECONDS, self.end_window)
-        if kind not in left_out and len(left_out) >= KINDS_LIMIT:
+        if kind not in suppressed and len(suppressed) >= KINDS_LIMIT:
             kind = kind._replace(who=_OTHERS)
-        if kind not in left_out:
-            left_out[kind] = 0
+        if kind not in suppressed:
+            suppressed[kind] = 0
             return True
-        left_out[kind] += 1
+        suppressed[kind] += 1
         return False
 
     def end_window(self) -> None:
         """Log how many calls were suppressed."""
         if self._end:
             self._end.cancel()
-        told, self._left_out, self._end = self._left_out, {}, None
-        for kind, count in told.items():
+        counts, self._suppressed, self._end = self._suppressed, {}, None
+        for kind, count in counts.items():
             if count:
                 log.log(level_of(kind.code), "similar refused calls suppressed", **kind._asdict(), count=count)

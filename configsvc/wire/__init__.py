@@ -1,1 +1,1 @@
-"""Protobuf to domain and back: the one door to `generated/`."""
+"""Protobuf to domain and back. Knows the domain alone."""

@@ -21,11 +21,11 @@ TEXT_GROWTH = 6
 def content_from(
     struct: Struct, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> JsonObject:
-    """The canonical JSON of a Struct; adds every fault that keeps it from being stored."""
+    """Return the canonical JSON of a Struct; add every fault that prevents storing it."""
     try:
-        content = _kept_object(struct, 1)
+        content = _stored_object(struct, 1)
     except _UnfitError:
-        # What is at fault, and where, is looked for only now: it would cost more than the rest.
+        # Locating the faults costs more than all the rest, so it is done only now.
         return _with_faults(struct, field, violations)
     if struct.ByteSize() * TEXT_GROWTH > limit_bytes:
         check_content_size(content, field, violations, limit_bytes=limit_bytes)
@@ -33,24 +33,24 @@ def content_from(
 
 
 class _UnfitError(Exception):
-    """There is a value that cannot be kept."""
+    """A value cannot be stored."""
 
 
-def _kept_object(struct: Struct, depth: int) -> JsonObject:
-    kept: JsonObject = {}
+def _stored_object(struct: Struct, depth: int) -> JsonObject:
+    stored: JsonObject = {}
     for key, value in struct.fields.items():
         if "\0" in key:
             raise _UnfitError
-        kept[key] = _kept(value, depth)
-    return kept
+        stored[key] = _stored(value, depth)
+    return stored
 
 
-def _kept(value: Value, depth: int) -> JsonValue:
+def _stored(value: Value, depth: int) -> JsonValue:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return _kept_text(value.string_value)
+        return _stored_text(value.string_value)
     if kind == "number_value":
-        return _kept_number(value.number_value)
+        return _stored_number(value.number_value)
     if kind == "bool_value":
         return value.bool_value
     if kind == "null_value":
@@ -58,18 +58,18 @@ def _kept(value: Value, depth: int) -> JsonValue:
     if kind is None or depth == MAX_CONTENT_DEPTH:
         raise _UnfitError
     if kind == "struct_value":
-        return _kept_object(value.struct_value, depth + 1)
-    return [_kept(item, depth + 1) for item in value.list_value.values]
+        return _stored_object(value.struct_value, depth + 1)
+    return [_stored(item, depth + 1) for item in value.list_value.values]
 
 
-def _kept_text(text: str) -> str:
+def _stored_text(text: str) -> str:
     if "\0" in text:
         raise _UnfitError
     return text
 
 
-def _kept_number(number: float) -> int | float:
-    # Not a number is in no range.
+def _stored_number(number: float) -> int | float:
+    # NaN is in no range.
     if not -MAX_NUMBER <= number <= MAX_NUMBER:
         raise _UnfitError
     return int(number) if number.is_integer() else number
@@ -118,14 +118,14 @@ def _add_missing_kinds(value: Value, pointer: str, violations: Violations) -> No
 
 
 def struct_of(content: JsonObject) -> Struct:
-    """The Struct of a JSON object. Filled in place, which takes half as long as Struct.update."""
+    """Return the Struct of a JSON object. Filling it in place takes half as long as Struct.update."""
     struct = Struct()
     _fill_object(struct, content)
     return struct
 
 
 def list_value_of(items: list[JsonValue]) -> ListValue:
-    """The ListValue of a JSON array."""
+    """Return the ListValue of a JSON array."""
     values = ListValue()
     for item in items:
         _fill(values.values.add(), item)

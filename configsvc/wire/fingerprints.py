@@ -1,4 +1,4 @@
-"""Digests that tell whether two requests ask for the same."""
+"""Digests of requests."""
 
 from hashlib import sha256
 
@@ -6,9 +6,7 @@ from google.protobuf.message import Message
 
 
 def fingerprint(request: Message, *, without: tuple[str, ...], salt: str = "") -> bytes:
-    """A digest of the request, but for some of its fields; two equal ones have the same, whatever the order of their
-    maps.
-    """
+    """Return a digest of the request without some fields. The order of map entries does not matter."""
     copy = type(request)()
     copy.CopyFrom(request)
     for field in without:

@@ -1,5 +1,6 @@
-"""The messages of an import. They are read in another process than the one that serves, for they may be many and large:
-this module needs little, and what it answers with is small to carry.
+"""Messages of an import. A process of the pool parses them, because they may be many and large.
+
+So this module imports little, and its results are small to send.
 """
 
 from hashlib import sha256
@@ -37,7 +38,7 @@ MAX_MESSAGE_ITEMS = 1000
 
 
 def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
-    """Reads a message; digest is that of the messages before it, empty for the first. Raises DecodeError."""
+    """Parse a message. `digest` covers the messages before it; empty for the first. Raises DecodeError."""
     request = ImportConfigurationsRequest.FromString(data)
     violations = Violations()
     if len(request.items) > MAX_MESSAGE_ITEMS:
@@ -96,5 +97,5 @@ def _staged(item: ConfigurationItem) -> StagedItem:
 
 
 def _storable(name: str) -> str:
-    # Of a name that is no name, enough to tell which it was.
+    # Enough of an invalid name to recognize it.
     return name[:MAX_NAME_LENGTH].replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,4 +1,4 @@
-"""How much fits into one response, or into one message of a stream."""
+"""Size limits of a response and of one message of a stream."""
 
 from collections.abc import Generator, Iterable
 from typing import TypeVar
@@ -13,7 +13,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
-    """The first of the messages, at least one, as many as fit into one response; those after them are not made."""
+    """Return as many of the first messages as fit into one response, at least one. Further ones are not made."""
     shown: list[AnyMessage] = []
     size = 0
     for message in messages:
@@ -25,7 +25,7 @@ def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
 
 
 def grouped(messages: Iterable[AnyMessage]) -> Generator[list[AnyMessage]]:
-    """The messages in groups of at most MESSAGE_LIMIT_BYTES, which one alone may exceed."""
+    """Yield the messages in groups of at most MESSAGE_LIMIT_BYTES; a single larger message is a group."""
     group: list[AnyMessage] = []
     size = 0
     for message in messages:

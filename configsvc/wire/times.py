@@ -12,13 +12,13 @@ _NANOS = 1_000_000_000
 
 
 def timestamp(time: datetime) -> Timestamp:
-    """The message of a time."""
+    """Return the message of a time."""
     since = time - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def time_from(message: Timestamp, field: str, violations: Violations) -> datetime:
-    """The time, down to the microsecond, which is as exact as the database's clock."""
+    """Return the time to the microsecond, the precision of the database's clock."""
     if 0 <= message.nanos < _NANOS:
         with suppress(OverflowError):
             return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)

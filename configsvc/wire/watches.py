@@ -1,4 +1,4 @@
-"""Watches: the request, and messages encoded once for all the streams that get the same."""
+"""Watches: the request, and encoded messages, which all streams of an audience share."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchReq
     if len(request.selectors) > MAX_SELECTORS:
         violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
     if len(request.epoch) > MAX_EPOCH_LENGTH:
-        violations.add("epoch", "is not an epoch that this service ever named")
+        violations.add("epoch", "was not issued by this service")
     after = None
     if request.HasField("after_revision"):
         after = non_negative(request.after_revision, "after_revision", violations)
@@ -103,7 +103,7 @@ def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
     bodies = [WatchConfigurationsResponse(events=group).SerializeToString() for group in grouped(_events(message))] or [
         b""
     ]
-    # The bytes of two messages after each other are those of a message with the fields of both.
+    # Concatenated, two encoded messages are one message with the fields of both.
     return tuple(
         WatchConfigurationsResponse(
             revision=part.revision, epoch=epoch, more=part.more or number < len(bodies)
@@ -114,8 +114,8 @@ def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
 
 
 def _events(message: CommitMessage) -> Iterator[ConfigurationEvent]:
-    for place, event_type in message.events:
-        yield _event(message.part.changes[place], event_type, with_config=message.with_config)
+    for index, event_type in message.events:
+        yield _event(message.part.changes[index], event_type, with_config=message.with_config)
 
 
 def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:
@@ -129,7 +129,7 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
         configuration.application = change.previous_application
         configuration.name = change.previous_name
         if change.previous_application_id != change.configuration.application_id:
-            # It has moved: what it is now is for those who may read the other application.
+            # It has moved: its new state is visible only to readers of the other application.
             configuration.ClearField("comments")
             configuration.ClearField("schema")
     return ConfigurationEvent(

@@ -74,7 +74,7 @@ async def test_a_call_that_takes_longer_than_the_grace_is_cut_off(tmp_path: Path
             assert await running.exit_code() == 0
             await asyncio.gather(in_flight, return_exceptions=True)
     await database.close(timeout=10)
-    assert running.events("calls were cut off")
+    assert running.events("grace period over: calls in flight were cancelled")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

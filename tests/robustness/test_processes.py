@@ -105,7 +105,7 @@ async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_
             for each in (one, other):
                 assert (await each.ask("ends"))["ends"] == {"UNAVAILABLE SHUTTING_DOWN": count}
             assert await program.exit_code() == 0
-    assert not program.events("calls were cut off")
+    assert not program.events("grace period over: calls in flight were cancelled")
     judge([client], await read_history(database_url))
 
 

@@ -66,8 +66,10 @@ async def refused(call: Awaitable[Any]) -> None:
 def told(lines: list[Any], code: str) -> list[tuple[str, str, int]]:
     """Whose calls were refused: the lines of single calls count as 0 that were left out."""
     calls = [(line["event"], line["caller"], 0) for line in lines if line["event"] == "call" and line["code"] == code]
-    left_out = [line for line in lines if line["event"] == "similar refused calls suppressed" and line["code"] == code]
-    return calls + [(line["method"], line["who"], line["count"]) for line in left_out]
+    suppressed = [
+        line for line in lines if line["event"] == "similar refused calls suppressed" and line["code"] == code
+    ]
+    return calls + [(line["method"], line["who"], line["count"]) for line in suppressed]
 
 
 async def test_of_refused_calls_alike_the_first_is_logged_and_the_others_are_counted(
@@ -106,7 +108,7 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
     known = Refusals()
     with capture_logs() as lines:
         assert sum(known.is_told(kind(who)) for who in range(1000)) == 11
-        assert len(known._left_out) == 11
+        assert len(known._suppressed) == 11
         assert known.is_told(kind(5000, "PERMISSION_DENIED"))
         known.end_window()
     assert [(line["who"], line["count"]) for line in lines] == [("others", 989)]
@@ -115,7 +117,7 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
     known.end_window()
 
 
-async def test_how_many_refused_calls_were_left_out_is_told_at_the_end_of_the_window(
+async def test_how_many_refused_calls_were_suppressed_is_told_at_the_end_of_the_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(refusals, "WINDOW_SECONDS", 0.01)
