@@ -1,4 +1,4 @@
-"""What a watch asks for, and the messages that it gets."""
+"""The data of watches: their requests and messages."""
 
 from dataclasses import dataclass
 

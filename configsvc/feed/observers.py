@@ -1,4 +1,4 @@
-"""What the feed tells those who keep something true by it, so that it need not know them."""
+"""The interface of what follows the feed: the feed knows none of its observers."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from configsvc.storage.listener import Listener
 
 
 class FeedObserver:
-    """Follows the feed. Override what matters: these do nothing.
+    """A follower of the feed. Override what you need: these methods do nothing.
 
     Waiting and changing are separate methods. `refresh` and `before_waking` may use the listener's connection, and
     nobody sees the commits until they return. `apply` and `reset` must not wait: the feed's revision changes in the
