@@ -218,10 +218,7 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
         ["{}"] * 10,
         [None] * 10,
         [None] * 10,
-        ["a"] * 10,
-        [""] * 10,
-        [""] * 10,
-        ["{}"] * 10,
+        ['{"actor": "a", "reason": "", "request_id": "", "origin": {}}'] * 10,
     ]
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
         indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
