@@ -1,6 +1,6 @@
-"""Measures the service against the limits of its libraries and against etcd. It knows the service by its contract."""
+"""Benchmarks of the service, as a client, against the limits of its libraries, etcd and other builds."""
 
 import os
 
-# It would tell of every connection that ends. Read when grpc is imported.
+# grpcio logs every closed connection otherwise. It reads the variable at import.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

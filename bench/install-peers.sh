@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the service is measured with and against, where apt-get and root or sudo are. Whatever is not there in the end,
-# the benchmark leaves out and says so.
+# Installs the load generators and the servers to compare with, if apt-get and root or sudo are available. The benchmark
+# reports the figures of programs that are still missing as not measured.
 set -uo pipefail
 
 # Program and Debian package.
@@ -24,11 +24,11 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=(sudo -n)
 fi
 if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
-    echo "not installed, for want of apt-get and root or sudo: ${packages[*]}" >&2
+    echo "not installed, because this needs apt-get and root or sudo: ${packages[*]}" >&2
     exit 0
 fi
 
-# A package must not start a server of its own at the ports that it likes.
+# Keep packages from starting servers.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null

@@ -1,28 +1,28 @@
-"""What all measurements of a run have in common."""
+"""The plan of a run, and the parts that all its measurements share."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.peers import servers
 from bench.peers.processes import Running
 
-Measure = Callable[[], Coroutine[Any, Any, float]]
+Measure = Callable[[], Awaitable[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is measured."""
+    """The amounts to measure."""
 
     # Too little for figures.
     quick: bool
     repetitions: int
-    # Of each load; pgbench takes whole ones.
+    # Of each load; pgbench needs whole ones.
     seconds: float
-    # Rising: a watch that is open stays open.
+    # Ascending: an open watch stays open.
     watchers: tuple[int, ...]
-    # Messages for each figure of the watch, over as many commits as it takes.
+    # Messages for each figure of the watch, over as many commits as needed.
     deliveries: int
     least_commits: int
     cold_reads: int
@@ -67,41 +67,44 @@ MOST_COMMITS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: its plan, a migrated database with configurations in it, a folder of its own, who is told, and the
-    service that all groups measure, if it is not one of each.
+    """One run of a program: its plan, its migrated and filled database, its own folder, and the output of progress.
+
+    `shared` is the service for all groups; without it, each group starts its own.
     """
 
     plan: Plan
+    configsvc: Path
     database_url: str
     folder: Path
     say: Callable[[str], None]
     shared: Running | None = None
 
     def commits(self, watchers: int) -> int:
-        """How many commits give enough deliveries, within reason."""
+        """Return the number of commits for enough deliveries, at most MOST_COMMITS."""
         return max(self.plan.least_commits, min(MOST_COMMITS, self.plan.deliveries // watchers))
 
+    def service_with(
+        self, *flags: str, log_level: str = "warning", environment: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[Running]:
+        """Start a service with flags and variables of its own."""
+        return servers.service(
+            self.configsvc, self.database_url, self.folder, *flags, log_level=log_level, environment=environment
+        )
 
-async def output_of(*command: str) -> str:
-    """What a program prints. Raises RuntimeError if it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} failed: {output.decode(errors='replace')[-2000:]}")
-    return output.decode(errors="replace")
+    @asynccontextmanager
+    async def service(self) -> AsyncGenerator[Running]:
+        """Yield the shared service, or a new one, whose memory no other group has changed."""
+        if self.shared:
+            yield self.shared
+        else:
+            async with self.service_with() as server:
+                yield server
 
 
 async def in_turn(
     repetitions: int, measurements: Mapping[str, Measure], say: Callable[[str], None]
 ) -> dict[str, tuple[float, ...]]:
-    """Takes each measurement once, then each again: the machine is shared, and what slows it slows all alike."""
+    """Take each measurement once, then each again, so that a slow period of the machine affects all of them alike."""
     samples: dict[str, tuple[float, ...]] = dict.fromkeys(measurements, ())
     for repetition in range(repetitions):
         for name, measure in measurements.items():

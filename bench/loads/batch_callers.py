@@ -1,5 +1,6 @@
-"""Callers whose requests are large, each with one call at a time. Run as `bench.loads.batch_callers ADDRESS PATH
-REQUEST CALLERS`, REQUEST a file with the bytes.
+"""Callers with large requests, each with one call at a time.
+
+Run as `bench.loads.batch_callers ADDRESS PATH REQUEST CALLERS`, REQUEST a file with the bytes.
 """
 
 import asyncio
@@ -18,21 +19,24 @@ from bench.loads.remote import answer_requests
 
 
 class BatchCallers:
-    """Sends the request, with another number in it each time, again and again."""
+    """Callers that repeat a request, with another number in it each time."""
 
     def __init__(self, channel: grpc.aio.Channel, path: str, request: bytes, callers: int) -> None:
         self._call = method(channel, path)
         self._request = request
         self._callers = callers
-        # Those of other numbers of callers begin elsewhere.
+        # Processes with other numbers of callers begin elsewhere, so names never repeat.
         self._turns = count(callers * 10_000_000)
 
-    async def handle(self, *, seconds: float) -> float:
-        """Calls for so long, and returns how many were answered each second. Raises what call_again raises."""
+    async def handle(self, *, seconds: float) -> tuple[int, float]:
+        """Call for a number of seconds; return the number of answers and the seconds until the last one.
+
+        Raises the errors of call_again.
+        """
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             callers = [tasks.create_task(self._run(began + seconds)) for _ in range(self._callers)]
-        return sum(caller.result() for caller in callers) / (time.monotonic() - began)
+        return sum(caller.result() for caller in callers), time.monotonic() - began
 
     async def _run(self, until: float) -> int:
         answered = 0
@@ -44,7 +48,7 @@ class BatchCallers:
 
 async def main(address: str, path: str, request: bytes, callers: int) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
-        await answer_requests(partial(BatchCallers(channel, path, request, callers).handle))
+        await answer_requests(BatchCallers(channel, path, request, callers).handle)
 
 
 if __name__ == "__main__":

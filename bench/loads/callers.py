@@ -1,5 +1,6 @@
-"""Many callers in one process, each with one call at a time. Run as `bench.loads.callers ADDRESS PATH REQUEST CALLERS`,
-the request in hexadecimal digits.
+"""Many callers in one process, each with one call at a time.
+
+Run as `bench.loads.callers ADDRESS PATH REQUEST CALLERS`, the request in hexadecimal digits.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ ANSWER_LIMIT_SECONDS = 30.0
 
 
 class Callers:
-    """Sends the request, with other numbers in it each time, again and again."""
+    """Callers that repeat a request, with other numbers in it each time."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -29,39 +30,39 @@ class Callers:
         self._failed = 0
         self._connections: list[Connection] = []
         # The connection of each caller.
-        self._places: list[int] = []
+        self._indexes: list[int] = []
         self._answered = 0
         self._idle = asyncio.Event()
 
     async def connect(self, address: str, path: str, callers: int) -> None:
-        """Opens the connections."""
+        """Open the connections."""
         for caller in range(callers):
-            place = caller // CALLERS_PER_CONNECTION
-            if place == len(self._connections):
-                ended = partial(self._ended, place)
+            index = caller // CALLERS_PER_CONNECTION
+            if index == len(self._connections):
+                ended = partial(self._ended, index)
                 self._connections.append(await connect(address, path, lambda _stream, _arrived, _size: None, ended))
-            self._places.append(place)
+            self._indexes.append(index)
 
-    async def handle(self, *, seconds: float) -> float:
-        """Calls for so long, and returns how many were answered each second."""
+    async def handle(self, *, seconds: float) -> tuple[int, float]:
+        """Call for a number of seconds; return the number of answers and the seconds until the last one."""
         self._answered = 0
         self._idle.clear()
         began = time.monotonic()
         self._until = began + seconds
-        for place in self._places:
-            self._call(place)
+        for index in self._indexes:
+            self._call(index)
         async with asyncio.timeout(seconds + ANSWER_LIMIT_SECONDS):
             await self._idle.wait()
         if self._failed:
-            raise CallFailedError(f"{self._failed} calls failed, {self._answered} did not")
-        return self._answered / (time.monotonic() - began)
+            raise CallFailedError(f"{self._failed} calls failed, {self._answered} succeeded")
+        return self._answered, time.monotonic() - began
 
-    def _call(self, place: int) -> None:
+    def _call(self, index: int) -> None:
         turn = next(self._turns)
-        self._connections[place].call(numbered(self._request, turn % ROWS, turn))
+        self._connections[index].call(numbered(self._request, turn % ROWS, turn))
         self._open += 1
 
-    def _ended(self, place: int, _stream: int, answered: bool) -> None:
+    def _ended(self, index: int, _stream: int, answered: bool) -> None:
         self._open -= 1
         if answered:
             self._answered += 1
@@ -69,7 +70,7 @@ class Callers:
             self._failed += 1
             self._until = 0.0
         if time.monotonic() < self._until:
-            self._call(place)
+            self._call(index)
         elif not self._open:
             self._idle.set()
 

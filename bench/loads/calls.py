@@ -1,4 +1,4 @@
-"""Calls by a client that knows errors, in bytes: for what is done once, to see that it is answered as it should be."""
+"""Calls in bytes by a gRPC client that raises errors: for single calls, and to check an answer once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import grpc
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from bench.loads.messages import Call
 from bench.peers.provider import HEADER
@@ -17,15 +16,16 @@ RETRYABLE = (grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE)
 
 
 def method(channel: grpc.aio.Channel, path: str, authorization: str = "") -> Callable[[bytes], Awaitable[bytes]]:
-    """A unary method, with an authorization where there is one. It raises AioRpcError."""
+    """Return a unary method, with an authorization unless it is empty. The method raises AioRpcError."""
     send: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     metadata = ((HEADER, authorization),) if authorization else None
     return lambda request: send(request, metadata=metadata, timeout=LIMIT_SECONDS)
 
 
 async def call_again(call: Callable[[], Awaitable[bytes]]) -> bytes:
-    """The answer to a call that is repeated as long as its error asks for that, as a client would. Raises AioRpcError
-    for any other error, and TimeoutError.
+    """Return the answer to a call, after retries as long as its error has RetryInfo.
+
+    Raises AioRpcError for any other error, and TimeoutError.
     """
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
@@ -39,7 +39,7 @@ async def call_again(call: Callable[[], Awaitable[bytes]]) -> bytes:
 
 
 def _pause_seconds(error: grpc.aio.AioRpcError) -> float | None:
-    """How long to wait before the call is repeated; None if it is not to be."""
+    """Return the seconds to wait before a retry; None if the error permits no retry."""
     if error.code() not in RETRYABLE:
         return None
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
@@ -50,25 +50,16 @@ def _pause_seconds(error: grpc.aio.AioRpcError) -> float | None:
 
 
 async def call_once(address: str, call: Call, authorization: str = "") -> bytes:
-    """The answer to one call. Raises AioRpcError."""
+    """Return the answer to one call. Raises AioRpcError."""
     async with grpc.aio.insecure_channel(address) as channel:
         return await method(channel, call.path, authorization)(call.request)
 
 
 @asynccontextmanager
 async def stream(address: str, call: Call) -> AsyncGenerator[AsyncIterator[bytes]]:
-    """The messages of a call that answers with a stream."""
+    """Yield the messages of a server-streaming call."""
     async with grpc.aio.insecure_channel(address) as channel:
         open_stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(call.path)
         messages = open_stream(call.request, timeout=LIMIT_SECONDS)
         yield aiter(messages)
         messages.cancel()
-
-
-async def serving(address: str) -> None:
-    """Returns when the server's health is SERVING."""
-    call = Call(path="/grpc.health.v1.Health/Watch", request=HealthCheckRequest().SerializeToString())
-    async with asyncio.timeout(LIMIT_SECONDS), stream(address, call) as responses:
-        async for response in responses:
-            if HealthCheckResponse.FromString(response).status == HealthCheckResponse.SERVING:
-                return

@@ -1,13 +1,11 @@
-"""A process that has just started, and reads every configuration once. Run as `bench.loads.cold_reader
-postgres|redis WHERE`.
-"""
+"""A new process that reads every configuration once. Run as `bench.loads.cold_reader postgres|redis WHERE`."""
 
 import asyncio
 import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import uvloop
@@ -17,13 +15,10 @@ from bench.loads.remote import answer_requests
 from bench.report.results import percentile
 from configapi.v1.configuration_pb2 import Configuration
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-
-# At most; as many as a process of the service has for reads.
+# As many as a process of the service has for reads.
 CONNECTIONS = 6
 
-# What GetConfiguration reads, by name alone.
+# The statement of GetConfiguration by name.
 SELECT = """
 SELECT
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.version, commits.revision,
@@ -37,7 +32,7 @@ Read = Callable[[str], Awaitable[bytes]]
 
 
 class Reader:
-    """Reads over a few connections, which its callers share."""
+    """Callers that share a few connections."""
 
     def __init__(self, connect: Callable[[], Awaitable[Read]]) -> None:
         self._connect = connect
@@ -45,7 +40,7 @@ class Reader:
         self._latencies_ms: list[float] = []
 
     async def handle(self, *, callers: int, rows: int) -> dict[str, float]:
-        """Reads each row once, and returns what one read took: its latency, and the processor time of this process."""
+        """Read each row once; return the latency and the processor time of a read, and the seconds of all."""
         for _ in range(min(callers, CONNECTIONS)):
             self._idle.put_nowait(await self._connect())
         names = iter([messages.row_name(row) for row in range(rows)])
@@ -74,7 +69,7 @@ class Reader:
 
 
 async def postgres(url: str) -> Read:
-    """Reads rows, and makes of each the answer to GetConfiguration."""
+    """Return a function that reads a row and encodes the answer to GetConfiguration."""
     connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
 
     async def read(name: str) -> bytes:
@@ -91,7 +86,7 @@ async def postgres(url: str) -> Read:
 
 
 async def redis(address: str) -> Read:
-    """Reads answers that are ready, with GET in Redis's own protocol."""
+    """Return a function that reads an encoded answer with GET in the Redis protocol."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
 
@@ -104,7 +99,7 @@ async def redis(address: str) -> Read:
 
 
 def redis_command(*words: bytes) -> bytes:
-    """A command as Redis takes it."""
+    """Return a command in the Redis protocol."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 

@@ -1,17 +1,12 @@
-"""Commits of one configuration in SQL, and the raw LISTEN that hears of the same ones."""
+"""Commits of one configuration in SQL, and a raw LISTEN that hears of them."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
-import asyncpg
 
 from bench.loads import messages
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from bench.peers.databases import Connection, connected
 
 CHANNEL = "configsvc_changes"
 LIMIT_SECONDS = 30.0
@@ -24,9 +19,9 @@ WHERE application = $1 AND name = $2
 
 
 class Committer:
-    """Commits one at a time. `heard_ms` has, for each commit, how long LISTEN took to hear of it."""
+    """A writer with one commit at a time. `heard_ms` has the delay of LISTEN for each commit."""
 
-    def __init__(self, writing: "Connection", listening: "Connection") -> None:
+    def __init__(self, writing: Connection, listening: Connection) -> None:
         self.heard_ms: list[float] = []
         self._writing = writing
         self._listening = listening
@@ -34,16 +29,16 @@ class Committer:
         self._turn = 0
 
     async def listen(self) -> None:
-        """Begins to hear."""
+        """Start to listen."""
         await self._listening.add_listener(CHANNEL, self._hear)
 
     def _hear(self, _connection: object, _process: int, _channel: str, payload: object) -> None:
-        # The service rings without a revision too, to know that it hears.
+        # The service also notifies without a revision, to check its own connection.
         if payload:
             self._heard.put_nowait(time.monotonic_ns())
 
     async def commit(self) -> int:
-        """Changes the configuration, and returns time.monotonic_ns of the moment before COMMIT was sent."""
+        """Change the configuration, and return time.monotonic_ns of the moment before COMMIT was sent."""
         self._turn += 1
         transaction = self._writing.transaction()
         await transaction.start()
@@ -57,13 +52,11 @@ class Committer:
 
 @asynccontextmanager
 async def committer(database_url: str) -> AsyncGenerator[Committer]:
-    """A writer and a listener on connections of their own."""
-    writing = await asyncpg.connect(database_url, timeout=10, command_timeout=LIMIT_SECONDS)
-    listening = await asyncpg.connect(database_url, timeout=10, command_timeout=LIMIT_SECONDS)
-    try:
+    """Yield a writer and a listener on connections of their own."""
+    async with (
+        connected(database_url, limit_seconds=LIMIT_SECONDS) as writing,
+        connected(database_url, limit_seconds=LIMIT_SECONDS) as listening,
+    ):
         commits = Committer(writing, listening)
         await commits.listen()
         yield commits
-    finally:
-        writing.terminate()
-        listening.terminate()

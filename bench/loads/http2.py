@@ -1,7 +1,7 @@
-"""A gRPC client that costs next to nothing: HTTP/2 frames by hand, so that the load weighs little on the machine.
+"""A gRPC client with minimal processor time: HTTP/2 frames by hand, so that the load takes little of the machine.
 
-It knows what a benchmark needs and no more: cleartext, no compression of headers, windows so large that a run never
-fills them. A grpc.aio client takes more processor time for a message than the servers that are measured here.
+It supports only the needs of a benchmark: cleartext, no header compression, flow-control windows that a run never
+fills. A grpc.aio client takes more processor time per message than the measured servers.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ END_HEADERS = 4
 PADDED = 8
 INITIAL_WINDOW_SIZE = 4
 LARGEST_WINDOW = 2**31 - 1
-# What HTTP/2 gives a connection and each stream until it is told otherwise.
+# HTTP/2's initial window of a connection and of each stream.
 DEFAULT_WINDOW = 2**16 - 1
 
 _HEADER = struct.Struct(">BHBBI")
@@ -28,17 +28,19 @@ Ended = Callable[[int, bool], None]
 
 
 class CallFailedError(RuntimeError):
-    """A server ended a call, or the connection, in another way than it should."""
+    """A call or connection that the server ended unexpectedly."""
 
 
 def enveloped(message: bytes) -> bytes:
-    """A message as gRPC puts it into DATA: not compressed, with its length before it."""
+    """Return a message as gRPC puts it into DATA: uncompressed, after its length."""
     return b"\0" + len(message).to_bytes(4) + message
 
 
 class Connection(asyncio.Protocol):
-    """One connection. It tells `received` of each message: the number of its call, time.monotonic_ns at its arrival and
-    how many bytes it has; and `ended` of each call that is over, with whether it got a message: an error brings none.
+    """One connection.
+
+    `received` is called for each message, with the number of its call, time.monotonic_ns of its arrival and its bytes.
+    `ended` is called at the end of each call, with True if it got a message: an error brings none.
     """
 
     def __init__(self, authority: str, path: str, received: Received, ended: Ended) -> None:
@@ -62,19 +64,19 @@ class Connection(asyncio.Protocol):
             self._end(stream)
 
     def call(self, message: bytes, *, end: bool = True) -> int:
-        """Begins a call with one message and returns its number; `end` says that no other message follows."""
+        """Start a call with one message and return its number. `end`: no other message follows."""
         stream, data = self._next_stream, enveloped(message)
         self._next_stream += 2
         self._window -= len(data)
         if self._window < 0:
-            raise CallFailedError("the server takes no more on this connection")
+            raise CallFailedError("the flow-control window of the connection is full")
         self._partial[stream] = b""
         headers = _frame(HEADERS, END_HEADERS, stream, self._headers)
         self._transport.write(headers + _frame(DATA, END_STREAM if end else 0, stream, data))
         return stream
 
     def close(self) -> None:
-        """Ends the connection and all its calls."""
+        """Close the connection and all its calls."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -104,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     def _take_data(self, flags: int, stream: int, payload: bytes, arrived: int) -> None:
         if flags & PADDED:
-            raise CallFailedError("the server pads its data, which this client does not know")
+            raise CallFailedError("the server pads its data, which this client does not support")
         data = self._partial.get(stream, b"") + payload
         while len(data) >= _PREFIX_BYTES and len(data) >= (size := _PREFIX_BYTES + int.from_bytes(data[1:5])):
             self._answered.add(stream)
@@ -120,7 +122,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(address: str, path: str, received: Received, ended: Ended) -> Connection:
-    """A connection whose calls all go to one method, such as /configapi.v1.ConfigurationService/GetConfiguration."""
+    """Return a connection for calls of one method, such as /configapi.v1.ConfigurationService/GetConfiguration."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: Connection(address, path, received, ended), host, int(port))
@@ -132,7 +134,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _header_block(authority: str, path: str) -> bytes:
-    """The headers of a call in HPACK, by literals alone: the same bytes whatever was sent before."""
+    """Return the headers of a call in HPACK literals, which do not depend on earlier headers."""
     post, http = b"\x83", b"\x86"
     return b"".join(
         (
@@ -146,6 +148,6 @@ def _header_block(authority: str, path: str) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    # Longer ones have another form of length.
+    # HPACK encodes the length of longer ones differently.
     assert len(value) < 127
     return bytes([len(value)]) + value.encode()

@@ -1,4 +1,4 @@
-"""What is sent: requests of the service, made by its stubs, and of etcd, by hand, since it has none here."""
+"""Requests for the service, made with its stubs, and for etcd, encoded by hand."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from configapi.v1.application_pb2 import ApplicationRef
@@ -25,29 +26,28 @@ from configapi.v1.configuration_service_pb2 import (
 
 APPLICATION = "bench"
 WATCHED = "watched"
-# Names and contents of writes hold these, and each call puts numbers of as many digits in their place.
+# Placeholders in names and contents of writes. Each call replaces them by numbers with as many digits.
 ROW = "<<<<<<<<"
 TURN = ">>>>>>>>"
 
-# So many rows are written in turn.
+# Rows to write in turn.
 ROWS = 1000
-# So many are written by one call.
+# Configurations to write with one call.
 BATCH = 1000
 
-SERVICE = "/configapi.v1.ConfigurationService/"
 CONTENT_BYTES = 650
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A method, and a request for it."""
+    """A method and a request for it."""
 
     path: str
     request: bytes
 
 
 def content(turn: str = "00000000") -> dict[str, Any]:
-    """A configuration of CONTENT_BYTES as compact JSON, such as services have."""
+    """Return a typical configuration, CONTENT_BYTES long as compact JSON."""
     value: dict[str, Any] = {
         "turn": turn,
         "database": {"host": "db-1.internal.example", "port": 5432, "pool": {"min": 4, "max": 32}, "tls": True},
@@ -61,37 +61,37 @@ def content(turn: str = "00000000") -> dict[str, Any]:
 
 
 def content_text(turn: str = "00000000") -> str:
-    """The same as compact JSON."""
+    """Return the same configuration as compact JSON."""
     return json.dumps(content(turn), separators=(",", ":"))
 
 
 def row_name(row: int) -> str:
-    """The name of the configuration of a row."""
+    """Return the name of the configuration of a row."""
     return f"row-{row:08d}"
 
 
 def struct(value: dict[str, Any]) -> Struct:
-    """A Struct that holds the value."""
+    """Return the value as a Struct."""
     return ParseDict(value, Struct())
 
 
 def get(name: str) -> Call:
-    """GetConfiguration by name."""
-    return _get(GetConfigurationRequest(key=_key(name)))
+    """Return GetConfiguration by name."""
+    return _call("GetConfiguration", GetConfigurationRequest(key=_key(name)))
 
 
 def get_version(name: str, version: int) -> Call:
-    """GetConfiguration as a version left it."""
-    return _get(GetConfigurationRequest(key=_key(name), version=version))
+    """Return GetConfiguration of a version."""
+    return _call("GetConfiguration", GetConfigurationRequest(key=_key(name), version=version))
 
 
 def get_as_of(name: str, revision: int) -> Call:
-    """GetConfiguration as it was at a revision."""
-    return _get(GetConfigurationRequest(key=_key(name), as_of_revision=revision))
+    """Return GetConfiguration as of a revision."""
+    return _call("GetConfiguration", GetConfigurationRequest(key=_key(name), as_of_revision=revision))
 
 
-def _get(request: GetConfigurationRequest) -> Call:
-    return Call(path=SERVICE + "GetConfiguration", request=request.SerializeToString())
+def _call(method: str, request: Message) -> Call:
+    return Call(path=f"/configapi.v1.ConfigurationService/{method}", request=request.SerializeToString())
 
 
 def _key(name: str) -> ConfigurationKey:
@@ -99,81 +99,76 @@ def _key(name: str) -> ConfigurationKey:
 
 
 def versions(name: str, page_size: int, *, full: bool = False, page_token: str = "") -> Call:
-    """ListConfigurationVersions by name."""
+    """Return ListConfigurationVersions by name."""
     request = ListConfigurationVersionsRequest(
         key=_key(name),
         view=CONFIGURATION_VIEW_FULL if full else CONFIGURATION_VIEW_BASIC,
         page_size=page_size,
         page_token=page_token,
     )
-    return Call(path=SERVICE + "ListConfigurationVersions", request=request.SerializeToString())
+    return _call("ListConfigurationVersions", request)
 
 
 def list_of(application: str) -> Call:
-    """Lists the configurations of an application, with their contents."""
+    """Return ListConfigurations of an application, with contents."""
     request = ListConfigurationsRequest(application=ApplicationRef(name=application), page_size=1000)
-    return Call(path=f"{SERVICE}ListConfigurations", request=request.SerializeToString())
+    return _call("ListConfigurations", request)
 
 
 def update() -> Call:
-    """UpdateConfiguration of a small part of the configuration of a row."""
+    """Return UpdateConfiguration of a few bytes of a row."""
     request = UpdateConfigurationRequest(
         key=ConfigurationKey(application=APPLICATION, name=f"row-{ROW}"), merge_patch=struct({"turn": TURN})
     )
-    return Call(path=SERVICE + "UpdateConfiguration", request=request.SerializeToString())
+    return _call("UpdateConfiguration", request)
 
 
 def create() -> Call:
-    """CreateConfiguration under a name that is new at each turn."""
+    """Return CreateConfiguration with a new name at each turn."""
     request = CreateConfigurationRequest(
         application=ApplicationRef(name=APPLICATION), name=f"new-{TURN}", config=struct(content())
     )
-    return Call(path=SERVICE + "CreateConfiguration", request=request.SerializeToString())
+    return _call("CreateConfiguration", request)
 
 
 def batch_write() -> Call:
-    """BatchWriteConfigurations of configurations under names that are new at each turn."""
+    """Return BatchWriteConfigurations of BATCH configurations with new names at each turn."""
     config = struct(content())
     request = BatchWriteConfigurationsRequest(
         writes=[
             ConfigurationWrite(
-                create=ConfigurationItem(application=APPLICATION, name=f"batch-{TURN}-{place}", config=config)
+                create=ConfigurationItem(application=APPLICATION, name=f"batch-{TURN}-{index}", config=config)
             )
-            for place in range(BATCH)
+            for index in range(BATCH)
         ]
     )
-    return Call(path=SERVICE + "BatchWriteConfigurations", request=request.SerializeToString())
+    return _call("BatchWriteConfigurations", request)
 
 
 def watch() -> Call:
-    """WatchConfigurations of one configuration. Bookmarks come so rarely that no figure has them in it."""
+    """Return WatchConfigurations of one configuration, with bookmarks too rare to be in a figure."""
     selector = ConfigurationSelector(application=ApplicationRef(name=APPLICATION), keys=[WATCHED])
     request = WatchConfigurationsRequest(selectors=[selector], progress_interval=Duration(seconds=3600))
-    return Call(path=SERVICE + "WatchConfigurations", request=request.SerializeToString())
+    return _call("WatchConfigurations", request)
 
 
 def numbered(request: bytes, row: int, turn: int) -> bytes:
-    """A request with numbers in their places."""
+    """Return a request with numbers instead of its placeholders."""
     return request.replace(ROW.encode(), b"%08d" % row).replace(TURN.encode(), b"%08d" % turn)
 
 
-def etcd_value() -> bytes:
-    """What etcd keeps in place of a configuration."""
-    return content_text(TURN).encode()
-
-
 def etcd_range(key: str) -> Call:
-    """RangeRequest { key = 1 }."""
+    """Return RangeRequest { key = 1 }."""
     return Call(path="/etcdserverpb.KV/Range", request=_field(1, key.encode()))
 
 
 def etcd_put(key: str) -> Call:
-    """PutRequest { key = 1, value = 2 }."""
-    return Call(path="/etcdserverpb.KV/Put", request=_field(1, key.encode()) + _field(2, etcd_value()))
+    """Return PutRequest { key = 1, value = 2 }."""
+    return Call(path="/etcdserverpb.KV/Put", request=_field(1, key.encode()) + _field(2, content_text(TURN).encode()))
 
 
 def etcd_watch(key: str) -> Call:
-    """WatchRequest { create_request = 1: WatchCreateRequest { key = 1 } }."""
+    """Return WatchRequest { create_request = 1: WatchCreateRequest { key = 1 } }."""
     return Call(path="/etcdserverpb.Watch/Watch", request=_field(1, _field(1, key.encode())))
 
 

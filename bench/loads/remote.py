@@ -1,4 +1,4 @@
-"""Programs of the benchmark in processes of their own, told what to do by a line of JSON and answering with one."""
+"""Load generators in processes of their own. A request is a line of JSON, and so is its answer."""
 
 import asyncio
 import json
@@ -13,32 +13,32 @@ LONGEST_LINE = 2**24
 
 
 class Remote:
-    """A program that runs and waits to be told."""
+    """A load generator that waits for requests."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def ask(self, **request: Any) -> Any:
-        """Its answer. Raises RuntimeError if it ends instead; it has said why on standard error."""
+        """Send a request and return the answer. Raises RuntimeError if the process ends; its error is on stderr."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         async with asyncio.timeout(LIMIT_SECONDS):
             line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a program of the benchmark ended when it was asked for {', '.join(request)}")
+            raise RuntimeError(f"a load generator ended during a request for {', '.join(request)}")
         return json.loads(line)
 
 
 @asynccontextmanager
 async def remote(module: str, *arguments: str) -> AsyncGenerator[Remote]:
-    """Starts a module of the benchmark, and ends it."""
+    """Start a module of `bench.loads`, yield it, and end it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"bench.loads.{module}", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LONGEST_LINE,
-        # Ctrl-C is for the benchmark, which ends this one in turn.
+        # Ctrl-C is for the benchmark, which ends this process in turn.
         start_new_session=True,
     )
     try:
@@ -52,7 +52,7 @@ async def remote(module: str, *arguments: str) -> AsyncGenerator[Remote]:
 
 
 async def answer_requests(handle: Callable[..., Awaitable[Any]]) -> None:
-    """The other end: calls handle with the members of each request and prints what it returns, until the input ends."""
+    """Call `handle` with the members of each request and print its result, until the input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

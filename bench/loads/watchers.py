@@ -1,5 +1,7 @@
-"""Many watchers in one process. Run as `bench.loads.watchers ADDRESS PATH REQUEST GREETINGS END`, the request in
-hexadecimal digits; END is False where the client's side of the stream must stay open.
+"""Many watchers in one process.
+
+Run as `bench.loads.watchers ADDRESS PATH REQUEST GREETINGS END`, the request in hexadecimal digits; END is False if the
+client's side of the stream must stay open.
 """
 
 import asyncio
@@ -12,12 +14,12 @@ from bench.loads.messages import CONTENT_BYTES
 from bench.loads.remote import answer_requests
 
 STREAMS_PER_CONNECTION = 100
-# Opened at once; the next ones are when these are greeted. A server that is asked for many more refuses some.
+# Streams to open at once; the next ones follow the greetings of these. A server refuses some of many more.
 BATCH = 100
 
 
 class Watchers:
-    """Streams, all of one request, which is answered by so many greetings before anything happens."""
+    """Streams of one request, each of which begins with the same number of greetings."""
 
     def __init__(self, address: str, path: str, request: bytes, greetings: int, *, end: bool) -> None:
         self._address = address
@@ -33,11 +35,11 @@ class Watchers:
         self._complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def handle(self, *, watchers: int | None = None) -> list[int] | int:
-        """Opens so many more, or returns when one message has come to each: time.monotonic_ns of each arrival."""
+        """Open streams up to a number, or wait for a message on each and return time.monotonic_ns of each arrival."""
         if watchers is None:
             arrivals = await self._messages(self._count)
             if self._smallest < CONTENT_BYTES:
-                raise CallFailedError("a message of a change has no configuration in it")
+                raise CallFailedError("a message of a change has no configuration")
             return arrivals
         while self._count < watchers:
             batch = min(BATCH, watchers - self._count)

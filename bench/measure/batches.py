@@ -1,4 +1,4 @@
-"""Many configurations in one call and one commit, against what PostgreSQL and gRPC alone do with the same bytes."""
+"""Many configurations in one call and one commit, against PostgreSQL alone and gRPC alone with the same bytes."""
 
 import asyncio
 import time
@@ -6,14 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from bench.loads import messages
+from bench.loads.load import Load, generated, rates
 from bench.loads.messages import BATCH, Call
-from bench.loads.remote import Remote, remote
 from bench.peers import bare, servers
+from bench.peers.databases import database_beside
+from bench.peers.processes import Running
 from bench.plan import Measure, Run, in_turn
 from bench.report.results import Row, Target, figures, row
 
@@ -27,19 +28,13 @@ SELECT name, config::jsonb FROM unnest($1::text[], $2::text[]) AS new (name, con
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of batches."""
+    """Return the rows of batches."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(servers.service_of(run))
+        by_name = await loads(run, stack)
         idle = await stack.enter_async_context(servers.bare(b"", run.folder))
-        call = messages.batch_write()
-        measurements: dict[str, Measure] = {
-            "BatchWriteConfigurations": await _callers(run, stack, server.address, call, CALLERS),
-            "INSERT": await stack.enter_async_context(_inserts(run)),
-            "bare handler": await _callers(
-                run, stack, idle.address, Call(path=bare.GET, request=call.request), CALLERS
-            ),
-            "BatchWriteConfigurations, 1 caller": await _callers(run, stack, server.address, call, 1),
-        }
+        call = Call(path=bare.GET, request=messages.batch_write().request)
+        by_name["bare handler"] = await _callers(run, stack, idle, call, CALLERS)
+        measurements = rates(by_name, run.plan.seconds) | {"INSERT": await stack.enter_async_context(_inserts(run))}
         samples = await in_turn(run.plan.repetitions, measurements, run.say)
     figure = figures(samples, {})
     ours = figure("BatchWriteConfigurations")
@@ -62,7 +57,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
         ),
         row(
             "batch_write_against_bare",
-            "the same, against a handler that does nothing",
+            "the same, against a handler that does no work",
             "configurations/s",
             ours,
             limit=("bare grpc.aio", figure("bare handler")),
@@ -77,24 +72,26 @@ async def measure(run: Run) -> tuple[Row, ...]:
     )
 
 
-async def _callers(run: Run, stack: AsyncExitStack, address: str, call: Call, callers: int) -> Measure:
+async def loads(run: Run, stack: AsyncExitStack) -> dict[str, Load]:
+    """Start the service, and return the loads of batches on it."""
+    server = await stack.enter_async_context(run.service())
+    call = messages.batch_write()
+    return {
+        "BatchWriteConfigurations": await _callers(run, stack, server, call, CALLERS),
+        "BatchWriteConfigurations, 1 caller": await _callers(run, stack, server, call, 1),
+    }
+
+
+async def _callers(run: Run, stack: AsyncExitStack, server: Running, call: Call, callers: int) -> Load:
     file = run.folder / "batch.bin"
     file.write_bytes(call.request)
-    program = await stack.enter_async_context(remote("batch_callers", address, call.path, str(file), str(callers)))
-    return partial(_rate, program, run.plan.seconds)
-
-
-async def _rate(callers: Remote, seconds: float) -> float:
-    return BATCH * await callers.ask(seconds=seconds)
+    return await generated(stack, server, "batch_callers", call.path, str(file), str(callers), each=BATCH)
 
 
 @asynccontextmanager
 async def _inserts(run: Run) -> AsyncGenerator[Measure]:
-    """Inserts of as many rows, from as many callers, into a database beside the service's own, as durable as that."""
-    connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=30)
-    await connection.execute(f"CREATE DATABASE {DATABASE}")
-    await connection.close(timeout=10)
-    url = urlunsplit(urlsplit(run.database_url)._replace(path=f"/{DATABASE}"))
+    """Yield INSERTs of as many rows from as many callers, into a database beside the service's own."""
+    url = await database_beside(run.database_url, DATABASE)
     async with asyncpg.create_pool(url, min_size=CALLERS, max_size=CALLERS, command_timeout=30) as pool:
         await pool.execute(TABLE)
         yield partial(_insert_for, pool, count(), run.plan.seconds)
@@ -108,7 +105,7 @@ async def _insert_for(pool: "asyncpg.Pool[asyncpg.Record]", numbers: "count[int]
         nonlocal done
         while time.monotonic() < began + seconds:
             batch = next(numbers)
-            names = [f"{batch}-{place}" for place in range(BATCH)]
+            names = [f"{batch}-{index}" for index in range(BATCH)]
             await pool.execute(INSERT, names, [messages.content_text()] * BATCH)
             done += BATCH
 

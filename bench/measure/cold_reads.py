@@ -1,4 +1,4 @@
-"""Whether a second level of cache is worth it: processes that have just started read everything once."""
+"""Reads of everything by new processes, from PostgreSQL and from Redis: the value of a second-level cache."""
 
 import asyncio
 from collections import defaultdict
@@ -10,6 +10,7 @@ from bench.loads import messages
 from bench.loads.cold_reader import postgres, redis_command
 from bench.loads.remote import remote
 from bench.peers import servers
+from bench.peers.programs import missing
 from bench.plan import Run
 from bench.report.results import Row, figures, row
 
@@ -20,11 +21,11 @@ Samples = defaultdict[str, tuple[float, ...]]
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of cold reads."""
+    """Return the rows of cold reads."""
     samples: Samples = defaultdict(tuple)
     async with AsyncExitStack() as stack:
         sources = {POSTGRES: ("postgres", run.database_url)}
-        reason = servers.missing("redis-server")
+        reason = missing("redis-server")
         if not reason:
             sources[REDIS] = ("redis", await _filled_redis(run, stack))
         for repetition in range(run.plan.repetitions):
@@ -38,7 +39,7 @@ async def measure(run: Run) -> tuple[Row, ...]:
 
 
 async def _filled_redis(run: Run, stack: AsyncExitStack) -> str:
-    """The address of a Redis that holds every answer, ready to be sent."""
+    """Start a Redis that stores every encoded answer, and return its address."""
     answer_of = await postgres(run.database_url)
     server = await stack.enter_async_context(servers.redis(run.folder))
     host, _, port = server.address.rpartition(":")
@@ -46,18 +47,18 @@ async def _filled_redis(run: Run, stack: AsyncExitStack) -> str:
     for name in map(messages.row_name, range(run.plan.cold_reads)):
         writer.write(redis_command(b"SET", name.encode(), await answer_of(name)))
         if await reader.readline() != b"+OK\r\n":
-            raise RuntimeError("Redis does not take a value")
+            raise RuntimeError("Redis did not store a value")
     writer.close()
     return server.address
 
 
 async def _read_in_processes(run: Run, source: tuple[str, str], callers: int) -> list[dict[str, float]]:
-    """What each of the processes says, all reading at once."""
+    """Read in several processes at once, and return their answers."""
     async with AsyncExitStack() as stack:
         readers = [
             await stack.enter_async_context(remote("cold_reader", *source)) for _ in range(run.plan.cold_processes)
         ]
-        # Asked for nothing, one answers when it has started.
+        # A request for nothing, which a process answers once it has started.
         await asyncio.gather(*(reader.ask(callers=0, rows=0) for reader in readers))
         asked: list[Any] = [reader.ask(callers=callers, rows=run.plan.cold_reads) for reader in readers]
         return await asyncio.gather(*asked)

@@ -1,17 +1,16 @@
-"""How long a polite caller waits, alone and beside another that floods the service."""
+"""The latency of a polite caller, alone and beside another that floods the service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import asyncpg
-
 from bench.loads import messages
-from bench.loads.h2load import Load
+from bench.loads.h2load import H2load
 from bench.loads.messages import Call
 from bench.loads.remote import Remote, remote
-from bench.peers import servers
+from bench.peers.databases import connected
+from bench.peers.programs import missing
 from bench.peers.provider import Provider
 from bench.plan import Measure, Run, in_turn
 from bench.report.results import Figure, Row, figures, percentile, row
@@ -19,7 +18,7 @@ from bench.report.results import Figure, Row, figures, percentile, row
 NAME = messages.row_name(1)
 UNBOUNDED = {"CONFIGSVC_CALLS_PER_SECOND": "0"}
 LISTED = "large"
-# 230 KB each, of many small members: what takes longest to make an answer of.
+# 230 KB each, of many small members, which take longest to encode.
 LARGE = """
 INSERT INTO configurations (application, name, config)
 SELECT $1, 'large-' || number, (
@@ -32,8 +31,8 @@ AFTER_SECONDS = 0.2
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of floods."""
-    reason = servers.missing("h2load")
+    """Return the rows of floods."""
+    reason = missing("h2load")
     if reason:
         return _rows(lambda _: Figure(missing=reason))
     provider = Provider(run.folder, "polite", "flooder")
@@ -90,28 +89,24 @@ def _rows(figure: Callable[[str], Figure]) -> tuple[Row, ...]:
 
 
 async def _create_large(run: Run) -> None:
-    connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=60)
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM applications WHERE name = $1)", LISTED):
+    async with connected(run.database_url) as connection:
         await connection.execute("INSERT INTO applications (name) VALUES ($1)", LISTED)
         await connection.execute(LARGE, LISTED)
-    await connection.close(timeout=10)
 
 
 async def _subject(
     run: Run, stack: AsyncExitStack, provider: Provider, flooded_with: Call, environment: dict[str, str]
-) -> tuple[Remote, Load]:
-    """A polite caller of a service, and a flood."""
-    server = await stack.enter_async_context(
-        servers.service(run.database_url, run.folder, environment=provider.environment | environment)
-    )
+) -> tuple[Remote, H2load]:
+    """Start a service, and return a polite caller of it and a flood."""
+    server = await stack.enter_async_context(run.service_with(environment=provider.environment | environment))
     call = messages.get(NAME)
     polite = await stack.enter_async_context(
         remote("polite_caller", server.address, call.path, call.request.hex(), provider.authorization("polite"))
     )
-    return polite, Load.of(run.folder, server.address, flooded_with, provider.authorization("flooder"))
+    return polite, H2load.of(run.folder, server.address, flooded_with, provider.authorization("flooder"))
 
 
-async def _latency(polite: Remote, flood: Load | None, seconds: float, percent: int) -> float:
+async def _latency(polite: Remote, flood: H2load | None, seconds: float, percent: int) -> float:
     async with _flooded(flood, seconds + 2 * AFTER_SECONDS):
         await asyncio.sleep(AFTER_SECONDS)
         taken = await polite.ask(seconds=seconds)
@@ -119,7 +114,7 @@ async def _latency(polite: Remote, flood: Load | None, seconds: float, percent: 
 
 
 @asynccontextmanager
-async def _flooded(flood: Load | None, seconds: float) -> AsyncGenerator[None]:
+async def _flooded(flood: H2load | None, seconds: float) -> AsyncGenerator[None]:
     if flood is None:
         yield
         return

@@ -1,25 +1,20 @@
-"""Reads of a configuration with thousands of versions, against the same by a bare statement."""
+"""Reads of a configuration with thousands of versions, against the bare statements."""
 
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
 
-import asyncpg
 import grpc
 
 from bench.loads import messages
 from bench.loads.calls import method
 from bench.loads.messages import Call
-from bench.peers import servers
+from bench.peers.databases import Connection, connected
 from bench.plan import Run, in_turn
 from bench.report.results import Row, figures, row
 from configapi.v1.configuration_service_pb2 import ListConfigurationVersionsResponse
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
 
 NAME = "versioned"
 PAGE = 50
@@ -44,12 +39,11 @@ Read = Callable[[], Awaitable[object]]
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of history."""
+    """Return the rows of history."""
     async with AsyncExitStack() as stack:
-        connection = await asyncpg.connect(run.database_url, timeout=10, command_timeout=60)
-        stack.push_async_callback(connection.close, timeout=10)
+        connection = await stack.enter_async_context(connected(run.database_url))
         configuration_id = await _filled(connection, run.plan.versions)
-        server = await stack.enter_async_context(servers.service_of(run))
+        server = await stack.enter_async_context(run.service())
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
         reads = await _reads(run, connection, channel, configuration_id)
         before = server.resident_kib()
@@ -64,8 +58,8 @@ async def measure(run: Run) -> tuple[Row, ...]:
     return _rows(samples, run.plan.versions)
 
 
-async def _filled(connection: "Connection", versions: int) -> str:
-    """The id of a configuration with so many versions."""
+async def _filled(connection: Connection, versions: int) -> str:
+    """Create a configuration with a number of versions, and return its ID."""
     configuration_id = await connection.fetchval(CREATE, messages.APPLICATION, NAME, messages.content_text())
     for number in range(1, versions, TOGETHER):
         await connection.executemany(
@@ -75,9 +69,7 @@ async def _filled(connection: "Connection", versions: int) -> str:
     return configuration_id
 
 
-async def _reads(
-    run: Run, connection: "Connection", channel: grpc.aio.Channel, configuration_id: str
-) -> dict[str, Read]:
+async def _reads(run: Run, connection: Connection, channel: grpc.aio.Channel, configuration_id: str) -> dict[str, Read]:
     middle = run.plan.versions // 2
     revision = await connection.fetchval(REVISION, configuration_id, middle)
     return {
@@ -103,7 +95,7 @@ async def _p50_ms(read: Read, times: int) -> float:
 
 
 async def _read_all(channel: grpc.aio.Channel, versions: int) -> None:
-    """Reads the whole history, with contents. Raises RuntimeError if it is not all there."""
+    """Read the whole history, with contents. Raises RuntimeError if it is incomplete."""
     found, token = 0, ""
     while not found or token:
         call = messages.versions(NAME, 1000, full=True, page_token=token)

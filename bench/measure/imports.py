@@ -1,4 +1,4 @@
-"""An import of many configurations, and what those who read meanwhile notice of it."""
+"""An import of many configurations, and the latency of reads during it."""
 
 import asyncio
 import time
@@ -10,13 +10,9 @@ from typing import Any
 import grpc
 from google.longrunning.operations_pb2_grpc import OperationsStub
 from google.longrunning.operations_proto_pb2 import Operation, WaitOperationRequest
-from google.protobuf.json_format import ParseDict
-from google.protobuf.struct_pb2 import Struct
 
 from bench.loads import messages
-from bench.peers import servers
 from bench.peers.processes import Running
-from bench.peers.weight import weigh
 from bench.plan import Run
 from bench.report.results import Row, figures, percentile, row
 from configapi.v1.configuration_pb2 import ConfigurationKey
@@ -36,10 +32,10 @@ Samples = defaultdict[str, tuple[float, ...]]
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of imports."""
+    """Return the rows of imports."""
     samples: Samples = defaultdict(tuple)
     async with (
-        servers.service_of(run) as server,
+        run.service() as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         for repetition in range(run.plan.repetitions):
@@ -73,7 +69,7 @@ async def _measure_once(
     stop.set()
     _add_latencies(samples, " before", await reading)
     stop = asyncio.Event()
-    reading, weighing = asyncio.create_task(_read(channel, stop)), asyncio.create_task(weigh(server, stop))
+    reading, weighing = asyncio.create_task(_read(channel, stop)), asyncio.create_task(server.most_resident_kib(stop))
     started = time.monotonic()
     await _import(channel, _items(repetition, run.plan.imported))
     samples["rate"] += (run.plan.imported / (time.monotonic() - started),)
@@ -88,11 +84,11 @@ def _add_latencies(samples: Samples, suffix: str, seconds: list[float]) -> None:
 
 
 async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
-    """How many seconds each of the reads took until it was told to stop."""
+    """Read until `stop` is set, and return the seconds that each read took."""
     stub = ConfigurationServiceStub(channel)
     taken: list[float] = []
-    for place in count():
-        name = messages.row_name(place % messages.ROWS)
+    for index in count():
+        name = messages.row_name(index % messages.ROWS)
         key = ConfigurationKey(application=messages.APPLICATION, name=name)
         request = GetConfigurationRequest(key=key)
         started = time.perf_counter()
@@ -105,18 +101,18 @@ async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
 
 
 def _items(repetition: int, number: int) -> Iterator[ImportConfigurationsRequest]:
-    config = ParseDict(messages.content(), Struct())
+    config = messages.struct(messages.content())
     for first in range(0, number, MESSAGE_ITEMS):
         yield ImportConfigurationsRequest(
             items=[
-                ConfigurationItem(application=messages.APPLICATION, name=f"import-{repetition}-{place}", config=config)
-                for place in range(first, min(first + MESSAGE_ITEMS, number))
+                ConfigurationItem(application=messages.APPLICATION, name=f"import-{repetition}-{index}", config=config)
+                for index in range(first, min(first + MESSAGE_ITEMS, number))
             ]
         )
 
 
 async def _with_pauses(requests: Iterator[ImportConfigurationsRequest]) -> AsyncGenerator[ImportConfigurationsRequest]:
-    # The reader is in this process too.
+    # The reader is in this process too and needs the event loop.
     for request in requests:
         yield request
         await asyncio.sleep(0)
@@ -124,7 +120,7 @@ async def _with_pauses(requests: Iterator[ImportConfigurationsRequest]) -> Async
 
 async def _import(channel: grpc.aio.Channel, requests: Iterator[ImportConfigurationsRequest]) -> None:
     operation: Operation = await ConfigurationServiceStub(channel).ImportConfigurations(_with_pauses(requests))
-    # Its package has no types for asyncio.
+    # The package of the stub has no types for asyncio.
     operations: Any = OperationsStub(channel)
     while not operation.done:
         request = WaitOperationRequest(name=operation.name)

@@ -1,10 +1,11 @@
-"""What a watch costs, and how long a change takes: the service, a bare stream and etcd, with more and more watchers."""
+"""The cost of a watch and the latency of a change, for the service, a bare stream and etcd, by number of watchers."""
 
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -13,10 +14,12 @@ import grpc
 from bench.loads import messages
 from bench.loads.calls import method, stream
 from bench.loads.commits import Committer, committer
+from bench.loads.load import Done, Load
 from bench.loads.messages import Call
 from bench.loads.remote import Remote, remote
 from bench.peers import bare, servers
 from bench.peers.processes import Running
+from bench.peers.programs import missing
 from bench.plan import Run
 from bench.report.results import Curve, Figure, Row, Target, percentile, row
 
@@ -29,7 +32,7 @@ FigureOf = Callable[[str, Quantity, int], Figure]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A server and its watchers. `change` makes one message for each, and returns time.monotonic_ns of before."""
+    """A server and its watchers. `change` causes one message for each, and returns time.monotonic_ns of its start."""
 
     name: str
     server: Running
@@ -38,7 +41,7 @@ class Subject:
 
 
 async def measure(run: Run) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
-    """The rows of the watch, and the lines of the plot."""
+    """Return the rows of the watch, and the lines of the plot."""
     samples: Samples = defaultdict(list)
     for repetition in range(run.plan.repetitions):
         async with AsyncExitStack() as stack:
@@ -48,29 +51,52 @@ async def measure(run: Run) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
 
     def figure(name: str, quantity: Quantity, watchers: int) -> Figure:
         taken = tuple(samples.get((name, quantity, watchers), ()))
-        reason = servers.missing("etcd") if name == ETCD else None
+        reason = missing("etcd") if name == ETCD else None
         return Figure(samples=taken, missing="" if taken else reason or f"not with {watchers:,} watchers in this run")
 
     return _rows(figure), _curves(figure, run.plan.watchers[1:])
 
 
+async def loads(run: Run, stack: AsyncExitStack, *, most: int) -> dict[str, Load]:
+    """Start the service, open at most `most` watches, and return the load of deliveries to them."""
+    commits = await stack.enter_async_context(committer(run.database_url))
+    server = await stack.enter_async_context(run.service())
+    subject = await _service(stack, server, commits)
+    watchers = min(most, run.plan.watchers[-1])
+    await subject.watchers.ask(watchers=watchers)
+    return {f"delivery, {_counted(watchers)}": Load(server=server, put=partial(_deliver_for, subject))}
+
+
+async def _deliver_for(subject: Subject, seconds: float) -> Done:
+    began, taken, delivered = time.monotonic(), 0.0, 0
+    while taken < seconds:
+        delivered += len(await _deliver(subject, 1))
+        taken = time.monotonic() - began
+    return Done(count=delivered, seconds=taken)
+
+
 async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list[Subject]:
-    """All run at once, so that they can be measured in turn; one that has nothing to do costs the others nothing."""
-    service = await stack.enter_async_context(servers.service_of(run))
+    """Start all servers, to measure them in turn. An idle one costs the others nothing."""
+    service = await stack.enter_async_context(run.service())
     message = await _message(service.address, commits)
     bare_server = await stack.enter_async_context(servers.bare(message, run.folder))
-    bare_call = Call(path=bare.WATCH, request=b"")
-    # The snapshot and synced, then the changes.
+    bare_watch = Call(path=bare.WATCH, request=b"")
+    publish = await _change_by(stack, bare_server, Call(path=bare.PUBLISH, request=message))
     subjects = [
-        await _subject(stack, SERVICE, service, messages.watch(), commits.commit, greetings=2),
-        await _subject(stack, BARE, bare_server, bare_call, await _publish(stack, bare_server, message), greetings=1),
+        await _service(stack, service, commits),
+        await _subject(stack, BARE, bare_server, bare_watch, publish, greetings=1),
     ]
-    if not servers.missing("etcd"):
+    if not missing("etcd"):
         etcd = await stack.enter_async_context(servers.etcd(run.folder))
-        put = await _put(stack, etcd)
+        put = await _change_by(stack, etcd, messages.etcd_put(messages.WATCHED))
         watch = messages.etcd_watch(messages.WATCHED)
         subjects.append(await _subject(stack, ETCD, etcd, watch, put, greetings=1, half_open=True))
     return subjects
+
+
+async def _service(stack: AsyncExitStack, server: Running, commits: Committer) -> Subject:
+    # A snapshot and synced precede the changes.
+    return await _subject(stack, SERVICE, server, messages.watch(), commits.commit, greetings=2)
 
 
 async def _subject(
@@ -89,22 +115,14 @@ async def _subject(
 
 
 async def _message(address: str, commits: Committer) -> bytes:
-    """What the service sends a watcher for one change, received by a client that knows errors."""
+    """Return the service's message for one change. A gRPC client receives it, so errors are raised."""
     async with stream(address, messages.watch()) as received:
         snapshot, _synced = await anext(received), await anext(received)
         await commits.commit()
         message = await anext(received)
     if messages.WATCHED.encode() not in snapshot or messages.WATCHED.encode() not in message:
-        raise RuntimeError("the watch does not send the configuration")
+        raise RuntimeError("the messages of the watch have no configuration")
     return message
-
-
-async def _publish(stack: AsyncExitStack, server: Running, message: bytes) -> Callable[[], Awaitable[int]]:
-    return await _change_by(stack, server, Call(path=bare.PUBLISH, request=message))
-
-
-async def _put(stack: AsyncExitStack, server: Running) -> Callable[[], Awaitable[int]]:
-    return await _change_by(stack, server, messages.etcd_put(messages.WATCHED))
 
 
 async def _change_by(stack: AsyncExitStack, server: Running, call: Call) -> Callable[[], Awaitable[int]]:
@@ -120,12 +138,12 @@ async def _change_by(stack: AsyncExitStack, server: Running, call: Call) -> Call
 
 
 async def _climb(run: Run, samples: Samples, subjects: list[Subject], commits: Committer, turn: str) -> None:
-    """Opens more and more watches, and measures at each number of them."""
+    """Open more and more watches, and measure at each number of them."""
     resident: dict[str, float] = {}
     for watchers in run.plan.watchers:
         for subject in subjects:
             await subject.watchers.ask(watchers=watchers)
-            # Whatever is made at the first delivery is there before the first weighing.
+            # The first delivery allocates memory once; the measurement of memory comes after it.
             await _deliver(subject, 1)
             weight = subject.server.resident_kib()
             alone = resident.setdefault(subject.name, weight)
@@ -155,7 +173,7 @@ def _add_latencies(samples: Samples, name: str, watchers: int, latencies_ms: lis
 
 
 async def _deliver(subject: Subject, commits: int) -> list[float]:
-    """The latency of each delivery. One change at a time: the next one is made when all have the last."""
+    """Make one change after the other, each after all deliveries of the last; return the latency of each delivery."""
     latencies_ms: list[float] = []
     for _ in range(commits):
         began = await subject.change()
@@ -213,7 +231,7 @@ def _memory_row(figure: FigureOf, watchers: int) -> Row:
 def _latency_row(figure: FigureOf, watchers: int, target: Target | None) -> Row:
     return row(
         f"latency_p50_{watchers}",
-        f"commit to watcher, p50, {watchers:,} {'watcher' if watchers == 1 else 'watchers'}",
+        f"commit to watcher, p50, {_counted(watchers)}",
         "ms",
         figure(SERVICE, "p50_ms", watchers),
         limit=("raw LISTEN", figure(LISTEN, "p50_ms", watchers)),
@@ -221,6 +239,10 @@ def _latency_row(figure: FigureOf, watchers: int, target: Target | None) -> Row:
         by="difference",
         target=target,
     )
+
+
+def _counted(watchers: int) -> str:
+    return f"{watchers:,} {'watcher' if watchers == 1 else 'watchers'}"
 
 
 def _curves(figure: FigureOf, counts: tuple[int, ...]) -> tuple[Curve, ...]:

@@ -1,19 +1,19 @@
-"""Single writes from many callers, against pgbench with one NOTIFYing transaction a write, and etcd."""
+"""Single writes from many callers, against pgbench with one transaction and NOTIFY per write, and etcd."""
 
 import math
 import re
 from contextlib import AsyncExitStack
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
-
-import asyncpg
 
 from bench.loads import messages
 from bench.loads.calls import call_once
+from bench.loads.load import Load, generated, rates
 from bench.loads.messages import ROWS, Call
-from bench.loads.remote import Remote, remote
 from bench.peers import servers
-from bench.plan import Measure, Run, in_turn, output_of
+from bench.peers.databases import connected, database_beside
+from bench.peers.processes import Running
+from bench.peers.programs import missing, output_of, program
+from bench.plan import Measure, Run, in_turn
 from bench.report.results import Row, Target, figures, row
 
 CALLERS = 64
@@ -42,16 +42,16 @@ INSERT INTO items (name, config) SELECT name, config FROM items WHERE id = :id;
 SELECT pg_notify('items', (:id)::text);
 COMMIT;
 """
-# The number as late as can be, for its lock lasts until the commit is on disk.
+# The counter as late as possible, because its lock lasts until the commit is on disk.
 COUNTED_UPDATE = UPDATE.replace("COMMIT;", "UPDATE counter SET revision = revision + 1;\nCOMMIT;")
-# By name: what is run, and by how many clients.
+# Name: script and number of clients.
 SCRIPTS = {
     "pgbench update": (UPDATE, CALLERS),
     "pgbench update and counter": (COUNTED_UPDATE, CALLERS),
     "pgbench insert": (INSERT, CALLERS),
     "pgbench update, 1 client": (UPDATE, 1),
 }
-# What is compared comes one after the other.
+# A measurement and its limit run one after the other.
 ORDER = (
     *("UpdateConfiguration", "pgbench update", "pgbench update and counter", "etcd put"),
     *("CreateConfiguration", "pgbench insert", "etcd put of new keys"),
@@ -60,10 +60,11 @@ ORDER = (
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
-    """The rows of writes."""
+    """Return the rows of writes."""
     reasons: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        measurements = await _service(run, stack) | await _pgbench(run, reasons) | await _etcd(run, stack, reasons)
+        by_name = await loads(run, stack) | await _etcd(run, stack, reasons)
+        measurements = rates(by_name, run.plan.seconds) | await _pgbench(run, reasons)
         ordered = {name: measurements[name] for name in ORDER if name in measurements}
         samples = await in_turn(run.plan.repetitions, ordered, run.say)
     figure = figures(samples, reasons)
@@ -104,42 +105,38 @@ async def measure(run: Run) -> tuple[Row, ...]:
     )
 
 
-async def _service(run: Run, stack: AsyncExitStack) -> dict[str, Measure]:
-    server = await stack.enter_async_context(servers.service_of(run))
+async def loads(run: Run, stack: AsyncExitStack) -> dict[str, Load]:
+    """Start the service, and return the loads of writes on it."""
+    server = await stack.enter_async_context(run.service())
     return {
-        "UpdateConfiguration": await _callers(run, stack, server.address, messages.update(), CALLERS),
-        "CreateConfiguration": await _callers(run, stack, server.address, messages.create(), CALLERS),
-        "UpdateConfiguration, 1 caller": await _callers(run, stack, server.address, messages.update(), 1),
+        "UpdateConfiguration": await _callers(stack, server, messages.update(), CALLERS),
+        "CreateConfiguration": await _callers(stack, server, messages.create(), CALLERS),
+        "UpdateConfiguration, 1 caller": await _callers(stack, server, messages.update(), 1),
     }
 
 
-async def _etcd(run: Run, stack: AsyncExitStack, reasons: dict[str, str]) -> dict[str, Measure]:
+async def _etcd(run: Run, stack: AsyncExitStack, reasons: dict[str, str]) -> dict[str, Load]:
     calls = {
         "etcd put": (messages.etcd_put(f"row-{messages.ROW}"), CALLERS),
         "etcd put of new keys": (messages.etcd_put(f"new-{messages.TURN}"), CALLERS),
         "etcd put, 1 caller": (messages.etcd_put(f"row-{messages.ROW}"), 1),
     }
-    reason = servers.missing("etcd")
+    reason = missing("etcd")
     if reason:
         reasons |= dict.fromkeys(calls, reason)
         return {}
     server = await stack.enter_async_context(servers.etcd(run.folder))
-    return {name: await _callers(run, stack, server.address, *call) for name, call in calls.items()}
+    return {name: await _callers(stack, server, *call) for name, call in calls.items()}
 
 
-async def _callers(run: Run, stack: AsyncExitStack, address: str, call: Call, count: int) -> Measure:
-    # Once by a client that knows errors: it raises one that would be a mere failure to the other.
-    await call_once(address, Call(path=call.path, request=messages.numbered(call.request, 0, 0)))
-    callers = await stack.enter_async_context(remote("callers", address, call.path, call.request.hex(), str(count)))
-    return partial(_rate, callers, run.plan.seconds)
-
-
-async def _rate(callers: Remote, seconds: float) -> float:
-    return await callers.ask(seconds=seconds)
+async def _callers(stack: AsyncExitStack, server: Running, call: Call, count: int) -> Load:
+    # Once with a gRPC client, which raises the error of a call that the other client would only count as failed.
+    await call_once(server.address, Call(path=call.path, request=messages.numbered(call.request, 0, 0)))
+    return await generated(stack, server, "callers", call.path, call.request.hex(), str(count))
 
 
 async def _pgbench(run: Run, reasons: dict[str, str]) -> dict[str, Measure]:
-    reason = servers.missing("pgbench")
+    reason = missing("pgbench")
     if reason:
         reasons |= dict.fromkeys(SCRIPTS, reason)
         return {}
@@ -148,16 +145,11 @@ async def _pgbench(run: Run, reasons: dict[str, str]) -> dict[str, Measure]:
 
 
 async def _tables(database_url: str) -> str:
-    """The URL of a database for pgbench, beside the service's own and so with the same durability."""
-    url = urlunsplit(urlsplit(database_url)._replace(path=f"/{DATABASE}"))
-    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
-    await connection.execute(f"CREATE DATABASE {DATABASE}")
-    await connection.close(timeout=10)
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
-    await connection.execute(TABLES)
-    await connection.execute(ITEMS, messages.content_text(), ROWS)
-    await connection.execute("ANALYZE")
-    await connection.close(timeout=10)
+    url = await database_beside(database_url, DATABASE)
+    async with connected(url) as connection:
+        await connection.execute(TABLES)
+        await connection.execute(ITEMS, messages.content_text(), ROWS)
+        await connection.execute("ANALYZE")
     return url
 
 
@@ -165,11 +157,9 @@ async def _transactions(run: Run, url: str, name: str) -> float:
     script = run.folder / f"{name}.sql"
     text, clients = SCRIPTS[name]
     script.write_text(text, encoding="utf-8")
-    pgbench = servers.program("pgbench")
-    assert pgbench
     load = f"--no-vacuum --client {clients} --jobs 2 --time {math.ceil(run.plan.seconds)} --protocol prepared"
-    printed = await output_of(pgbench, *load.split(), "--file", str(script), url)
+    printed = await output_of(program("pgbench"), *load.split(), "--file", str(script), url)
     rate = re.search(r"tps = ([\d.]+)", printed)
     if not rate or re.search(r"failed transactions: [1-9]", printed):
-        raise RuntimeError(f"pgbench printed something else than expected: {printed}")
+        raise RuntimeError(f"unexpected output of pgbench: {printed}")
     return float(rate[1])

@@ -1,6 +1,4 @@
-"""The limit: what grpc.aio and uvloop do with a handler that has nothing to do. Run as `bench.peers.bare
-ADDRESS FILE`.
-"""
+"""The limit: a handler under grpc.aio and uvloop that does no work. Run as `bench.peers.bare ADDRESS FILE`."""
 
 import asyncio
 import sys
@@ -16,7 +14,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class Bare:
-    """Answers with ready bytes, and sends each stream the bytes that are published."""
+    """A servicer that answers with prepared bytes, and sends published bytes to each stream."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer

@@ -1,10 +1,10 @@
-"""Servers as processes: started, waited for, weighed, and ended by their own id."""
+"""Servers as processes: start, wait, weigh, and end each by its own ID."""
 
 import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,43 +14,75 @@ import psutil
 START_LIMIT_SECONDS = 30.0
 STOP_LIMIT_SECONDS = 15.0
 POLL_SECONDS = 0.02
+WEIGH_SECONDS = 0.5
 
 
 class DoesNotStartError(RuntimeError):
-    """A server ended, or did not answer in time; the text has the end of what it printed."""
+    """A server that ended or did not answer in time; the message has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A server that takes connections."""
+    """A server that accepts connections."""
 
     address: str
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has taken, in steps of 10 ms."""
-        times = self.process.cpu_times()
-        return times.user + times.system
+        """Return the processor time of the server and its child processes, in steps of 10 ms."""
+        return self._of_family(_cpu_seconds)
 
     def resident_kib(self) -> float:
-        """Memory that it holds."""
-        return self.process.memory_info().rss / 1024
+        """Return the resident memory of the server alone."""
+        return _resident_kib(self.process)
+
+    async def most_resident_kib(self, stop: asyncio.Event) -> float:
+        """Return the peak of the resident memory of the server and its child processes until `stop` is set."""
+        most = 0.0
+        while not stop.is_set():
+            most = max(most, self._of_family(_resident_kib))
+            await asyncio.sleep(WEIGH_SECONDS)
+        return most
+
+    def _of_family(self, quantity: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for process in (self.process, *self.process.children(recursive=True)):
+            try:
+                total += quantity(process)
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _resident_kib(process: psutil.Process) -> float:
+    return process.memory_info().rss / 1024
 
 
 def free_address() -> str:
-    """An address of this machine that nobody listens on."""
+    """Return a local address that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], address: str, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    address: str,
+    log: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> AsyncGenerator[Running]:
-    """Starts a server, waits until the address takes connections, and ends it. Raises DoesNotStartError."""
+    """Start a server, yield it once the address accepts connections, and end it. Raises DoesNotStartError."""
     with log.open("wb") as output:
         process = psutil.Popen(
             command,
+            cwd=directory,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -78,7 +110,7 @@ async def _connectable(process: psutil.Popen, address: str, log: Path) -> None:
                     return
     except TimeoutError:
         pass
-    raise DoesNotStartError(f"{process.args} does not start: {_end_of(log)}")
+    raise DoesNotStartError(f"{process.args} did not start: {_end_of(log)}")
 
 
 def _end_of(log: Path) -> str:

@@ -1,4 +1,4 @@
-"""A provider of tokens: its keys are in a file, as CONFIGSVC_OIDC_JWKS_FILE reads it."""
+"""An OIDC provider: tokens, and the key file for CONFIGSVC_OIDC_JWKS_FILE."""
 
 import json
 import time
@@ -14,7 +14,7 @@ HEADER = "authorization"
 
 
 class Provider:
-    """Signs tokens with RS256, as most providers do. Its users are admins."""
+    """An issuer of RS256 tokens. All its users are admins."""
 
     def __init__(self, folder: Path, *users: str) -> None:
         self._key = RSAKey.generate_key(2048, {"kid": "bench"})
@@ -28,7 +28,7 @@ class Provider:
         }
 
     def authorization(self, user: str) -> str:
-        """What the user's calls carry as authorization."""
+        """Return the authorization metadata of a user's calls."""
         now = int(time.time())
         claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "groups": ["bench"], "exp": now + LIFE_SECONDS}
         return f"Bearer {jwt.encode({'alg': 'RS256', 'kid': 'bench'}, claims, self._key)}"

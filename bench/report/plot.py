@@ -1,4 +1,4 @@
-"""Latency and memory against the number of watchers, as an SVG."""
+"""Latency and memory by number of watchers, as an SVG."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ PANELS = {"latency": "commit to watcher, ms", "memory": "memory of a watch, KiB"
 
 
 def svg(results: Results) -> str:
-    """The plot: one panel for each quantity, both axes logarithmic."""
+    """Return the plot: one panel for each quantity, both axes logarithmic."""
     panels = [[curve for curve in results.curves if curve.panel == panel and curve.points] for panel in PANELS]
     drawn = "".join(
         f'<g transform="translate({number * WIDTH} 0)">{"".join(_panel(title, curves))}</g>'
@@ -27,12 +27,12 @@ def svg(results: Results) -> str:
 
 
 class _Axes:
-    """Places of values in a panel."""
+    """Positions of values in a panel."""
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         points = [point for curve in curves for point in curve.points]
         self.counts = sorted({count for count, _ in points})
-        # What is not above nothing is noise, and has no place on a logarithmic axis.
+        # Values of zero or less are noise, and a logarithmic axis cannot show them.
         values = [value for _, value in points if value > 0]
         self.decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
 
@@ -42,8 +42,8 @@ class _Axes:
 
     def y(self, value: float) -> float:
         low, high = self.decades[0], self.decades[-1]
-        place = (math.log10(max(value, 10.0**low)) - low) / max(high - low, 1)
-        return HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM)
+        position = (math.log10(max(value, 10.0**low)) - low) / max(high - low, 1)
+        return HEIGHT - BOTTOM - position * (HEIGHT - TOP - BOTTOM)
 
 
 def _panel(title: str, curves: Sequence[Curve]) -> Iterator[str]:
@@ -56,19 +56,19 @@ def _panel(title: str, curves: Sequence[Curve]) -> Iterator[str]:
     for count in axes.counts:
         yield _text(axes.x(count), HEIGHT - BOTTOM + 16, f"{count:,}", "middle")
     yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 32, "watchers", "middle")
-    for place, (curve, colour) in enumerate(zip(curves, COLOURS, strict=False)):
+    for index, (curve, colour) in enumerate(zip(curves, COLOURS, strict=False)):
         yield from _line(axes, curve, colour)
-        yield _text(LEFT, HEIGHT - BOTTOM + 50 + 14 * place, curve.title, "start", fill=colour)
+        yield _text(LEFT, HEIGHT - BOTTOM + 50 + 14 * index, curve.title, "start", fill=colour)
 
 
 def _line(axes: _Axes, curve: Curve, colour: str) -> Iterator[str]:
-    places = [f"{axes.x(count):.1f},{axes.y(value):.1f}" for count, value in curve.points]
-    yield f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+    points = [f"{axes.x(count):.1f},{axes.y(value):.1f}" for count, value in curve.points]
+    yield f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
     for count, value in curve.points:
         named = f"<title>{escape(curve.title)}: {count:,} watchers, {value:,.2f}</title>"
         yield f'<circle cx="{axes.x(count):.1f}" cy="{axes.y(value):.1f}" r="3" fill="{colour}">{named}</circle>'
 
 
 def _text(x: float, y: float, text: str, anchor: str, *, fill: str = "#222222", weight: str = "normal") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
-    return f"<text {place}>{escape(text)}</text>"
+    attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
+    return f"<text {attributes}>{escape(text)}</text>"

@@ -1,4 +1,4 @@
-"""What was measured, and how it stands to its limit and its target."""
+"""Figures, and their comparison with limits and targets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One sample for each repetition, or why there is none."""
+    """One sample for each repetition, or the reason for their absence."""
 
     samples: tuple[float, ...] = ()
     missing: str = ""
 
     @property
     def median(self) -> float | None:
-        """The figure that counts; None if it was not measured."""
+        """The reported value; None if it was not measured."""
         return median(self.samples) if self.samples else None
 
 
@@ -28,13 +28,13 @@ By = Literal["ratio", "difference", "value"]
 
 
 def figures(samples: Mapping[str, tuple[float, ...]], reasons: Mapping[str, str]) -> Callable[[str], Figure]:
-    """Figures by name, from what was measured and why the rest was not."""
+    """Return a function from names to figures, given the samples and the reasons for missing ones."""
     return lambda name: Figure(samples=samples.get(name, ()), missing=reasons.get(name, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A bound for what is compared."""
+    """A bound for the compared value."""
 
     at: Literal["least", "most"]
     bound: float
@@ -44,7 +44,7 @@ class Target:
 class Row:
     """One line of the table. `compared` is ours / limit (ratio), ours - limit (difference) or ours (value).
 
-    taken says when, if that was in an earlier run.
+    `taken` is the time of an earlier run, if the row comes from one.
     """
 
     key: str
@@ -80,7 +80,7 @@ class Results:
     quick: bool
     machine: dict[str, str]
     rows: tuple[Row, ...]
-    # Groups of rows that are not there, each with its error.
+    # Groups without rows, each with its error.
     failed: tuple[str, ...]
     curves: tuple[Curve, ...]
 
@@ -96,7 +96,7 @@ def row(
     by: By = "ratio",
     target: Target | None = None,
 ) -> Row:
-    """A line with its verdict."""
+    """Return a line with its verdict."""
     compared = _compared(ours, limit[1], by)
     return Row(
         key=key,
@@ -117,11 +117,15 @@ def row(
 def _compared(ours: Figure, limit: Figure, by: By) -> float | None:
     if by == "value":
         return ours.median
-    # Both of a repetition were measured one after the other, so what slowed the machine meanwhile slowed both.
-    pairs = [pair for pair in zip(ours.samples, limit.samples, strict=False) if by == "difference" or pair[1]]
-    if not pairs:
-        return None
-    return median(first - second if by == "difference" else first / second for first, second in pairs)
+    # Both samples of a repetition were taken one after the other, so a slow period of the machine affects both.
+    differences = [first - second for first, second in zip(ours.samples, limit.samples, strict=False)]
+    compared = differences if by == "difference" else ratios(ours, limit)
+    return median(compared) if compared else None
+
+
+def ratios(ours: Figure, limit: Figure) -> list[float]:
+    """Return ours / limit for each repetition, without those whose limit is zero."""
+    return [first / second for first, second in zip(ours.samples, limit.samples, strict=False) if second]
 
 
 def _met(compared: float, target: Target) -> bool:
@@ -129,13 +133,13 @@ def _met(compared: float, target: Target) -> bool:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many of a hundred do not exceed."""
+    """Return the value that `percent` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def completed(new: Results, earlier: Results) -> Results:
-    """The new results, and of the earlier ones what was not measured again; a quick run goes with no other."""
+    """Return the new results with the earlier rows that were not measured again; never mix a quick run with another."""
     if new.quick != earlier.quick:
         return new
     kept = {row.key: replace(row, taken=row.taken or earlier.taken) for row in earlier.rows}
@@ -147,11 +151,11 @@ _results = TypeAdapter(Results)
 
 
 def save(results: Results, path: Path) -> None:
-    """Writes the results as JSON."""
+    """Write the results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_results.dump_json(results, indent=2) + b"\n")
 
 
 def load(path: Path) -> Results:
-    """Reads what save wrote."""
+    """Read the results from the file of `save`."""
     return _results.validate_json(path.read_bytes())

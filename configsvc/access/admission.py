@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from configsvc.access.caller import Caller
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import RateLimitedError
@@ -22,10 +21,12 @@ HELD_CALLS = 5000
 class Admission:
     """Admits calls: authenticates the caller, looks up its roles and counts the call against its quota."""
 
-    def __init__(self, authenticator: Authenticator, bindings: Bindings, quotas: Quotas) -> None:
+    def __init__(self, authenticator: Authenticator, policy: AccessPolicy, quotas: Quotas) -> None:
         self.authenticator = authenticator
+        # Bound once: every call takes these.
         self._known = authenticator.known
-        self._bindings = bindings
+        self._access_of = policy.access_of
+        self._policy = policy
         self._quotas = quotas
         self._held = 0
 
@@ -37,7 +38,7 @@ class Admission:
         """
         identity = self._known(credentials) or await self.authenticator.identify(credentials)
         identified(identity)
-        access = self._bindings.access_of(identity)
+        access = self._access_of(identity)
         if identity.authentication is Authentication.NONE:
             return Caller(identity=identity, access=access)
         quota = self._quotas.of(identity.principal)
@@ -46,7 +47,7 @@ class Admission:
         except RateLimitedError:
             await self._hold()
             raise
-        self._bindings.check_current()
+        self._policy.check_current()
         caller_slots.set(quota.slots)
         return Caller(identity=identity, access=access, quota=quota)
 
@@ -60,10 +61,10 @@ class Admission:
                 self._held -= 1
 
     @contextmanager
-    def standing(self, caller: Caller) -> Generator[Caller]:
+    def revocable(self, caller: Caller) -> Generator[Caller]:
         """Yield the caller of a long call, which ends once the caller loses a role that it needs.
 
-        See `Bindings.standing`.
+        See `AccessPolicy.revocable`.
         """
-        with self._bindings.standing(caller.identity) as standing:
-            yield replace(caller, standing=standing)
+        with self._policy.revocable(caller.identity) as call:
+            yield caller._replace(revocable=call)

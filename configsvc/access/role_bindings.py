@@ -8,6 +8,7 @@ from configsvc.access.caller import Caller
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
+from configsvc.domain.requests import RoleBindingListing
 from configsvc.domain.scope import Only
 from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
@@ -66,35 +67,26 @@ class RoleBindings:
         await self._feed.wait_revision(revision, FEED_LIMIT_SECONDS)
         return revision
 
-    async def list_page(
-        self,
-        caller: Caller,
-        *,
-        principal: str,
-        ref: ApplicationRef | None,
-        min_revision: int,
-        revision: int | None,
-        after: str | None,
-        limit: int,
-    ) -> Page[RoleBinding]:
-        """A page as of the revision (None: now) of those for the applications that the caller is admin of.
+    async def list_page(self, caller: Caller, listing: RoleBindingListing) -> Page[RoleBinding]:
+        """Return a page of the bindings for the applications that the caller is admin of.
 
         Raises ResourceNotFoundError, RevisionUnknownError or RevisionCompactedError.
         """
+        ref, page = listing.application, listing.page
         scope = caller.scope(Role.ADMIN)
         if ref is not None:
             caller.require_application(Role.ADMIN, ref)
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, listing.min_revision)
             if ref is not None:
                 scope = Only(frozenset({(await _application(connection, caller, ref)).id}))
             return await role_bindings.page(
                 connection,
-                revision=revision,
-                principal=principal,
+                revision=page.revision,
+                principal=listing.principal,
                 scope=scope,
-                after=after,
-                limit=limit,
+                after=page.after,
+                limit=page.limit,
             )
 
     async def _require_admin_of(self, caller: Caller, binding_id: str) -> None:

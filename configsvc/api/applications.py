@@ -1,4 +1,4 @@
-"""ApplicationService: requests to use cases, answers to messages."""
+"""ApplicationService, without a transport."""
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import (
@@ -13,87 +13,51 @@ from configapi.v1.application_service_pb2 import (
 from configsvc.access.caller import Caller
 from configsvc.configurations.applications import Applications
 from configsvc.domain.access import Role
-from configsvc.domain.errors import Violations
-from configsvc.domain.models import ApplicationRef, ApplicationUpdate
 from configsvc.domain.scope import Everything
-from configsvc.wire import requests
-from configsvc.wire.page_tokens import page_token, parsed_page_token
-from configsvc.wire.resources import application_message
-from configsvc.wire.responses import fitting
+from configsvc.wire import applications as wire
+from configsvc.wire.applications import application_message
 
 
 class ApplicationServicer:
-    """Its methods are named for the RPCs that they answer."""
+    """One method for each RPC, named like it."""
 
     def __init__(self, applications: Applications) -> None:
         self._applications = applications
 
     async def CreateApplication(self, request: CreateApplicationRequest, caller: Caller) -> Application:
-        violations = Violations()
-        name = requests.new_name(request.name, "name", violations)
-        comments = requests.comments(request.comments, "comments", violations)
-        context = requests.write_context(request, caller, Everything(), violations)
-        violations.check()
-        return application_message(await self._applications.create(name, comments, context))
+        wanted = wire.creation(request, caller.author(Everything()))
+        return application_message(await self._applications.create(wanted.name, wanted.comments, wanted.context))
 
     async def GetApplication(self, request: GetApplicationRequest, caller: Caller) -> Application:
-        violations = Violations()
-        ref = requests.application_ref(request, "", violations)
-        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
-        violations.check()
-        caller.require_application(Role.VIEWER, ref)
-        found = await self._applications.get(ref, min_revision=min_revision, scope=caller.scope(Role.VIEWER))
+        wanted, scope = wire.lookup(request), caller.scope(Role.VIEWER)
+        caller.require_application(Role.VIEWER, wanted.ref)
+        found = await self._applications.get(wanted.ref, min_revision=wanted.min_revision, scope=scope)
         return application_message(found)
 
     async def ListApplications(self, request: ListApplicationsRequest, caller: Caller) -> ListApplicationsResponse:
-        violations = Violations()
-        name_prefix = requests.name_prefix(request.name_prefix, "name_prefix", violations)
-        min_revision = requests.non_negative(request.min_revision, "min_revision", violations)
-        limit = requests.page_size(request.page_size, violations)
-        token = parsed_page_token(request, key=(str,), violations=violations)
-        violations.check()
-        page = await self._applications.list_page(
-            name_prefix=name_prefix,
-            min_revision=min_revision,
-            revision=token.revision if token else None,
-            after=str(token.after[0]) if token else None,
-            limit=limit,
-            scope=caller.scope(Role.VIEWER),
-        )
-        shown = fitting(map(application_message, page.resources))
-        last_key = (shown[-1].name,) if len(shown) < len(page.resources) else page.last_key
-        return ListApplicationsResponse(
-            applications=shown,
-            next_page_token=page_token(request, revision=page.revision, resource_id=None, after=last_key),
-            revision=page.revision,
-        )
+        page = await self._applications.list_page(wire.listing(request), caller.scope(Role.VIEWER))
+        return wire.list_response(request, page)
 
     async def UpdateApplication(self, request: UpdateApplicationRequest, caller: Caller) -> Application:
-        violations = Violations()
-        ref = requests.application_ref(request, "", violations)
-        update = requests.application_update(request, violations)
-        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, caller.scope(Role.ADMIN), violations)
-        violations.check()
-        self._require_admin(caller, ref, update)
-        return application_message(
-            await self._applications.update(ref, update, expected_version=expected_version, context=context)
+        wanted = wire.update(request, caller.author(caller.scope(Role.ADMIN)))
+        _require_admin(caller, wanted)
+        updated = await self._applications.update(
+            wanted.ref, wanted.values, expected_version=wanted.expected_version, context=wanted.context
         )
-
-    def _require_admin(self, caller: Caller, ref: ApplicationRef, update: ApplicationUpdate) -> None:
-        own = caller.require_application(Role.ADMIN, ref)
-        if own is not None and update.name is not None and caller.access_now.ids.get(update.name) != own:
-            # Names belong to the installation: whether one is taken is not for everybody to find out, nor to take one.
-            caller.require(Role.ADMIN, None, f"another name of application {ref}")
+        return application_message(updated)
 
     async def DeleteApplication(self, request: DeleteApplicationRequest, caller: Caller) -> DeleteApplicationResponse:
-        violations = Violations()
-        ref = requests.application_ref(request, "", violations)
-        expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-        context = requests.write_context(request, caller, caller.scope(Role.ADMIN), violations)
-        violations.check()
-        caller.require_application(Role.ADMIN, ref)
+        wanted = wire.deletion(request, caller.author(caller.scope(Role.ADMIN)))
+        caller.require_application(Role.ADMIN, wanted.ref)
         revision = await self._applications.delete(
-            ref, force=request.force, expected_version=expected_version, context=context
+            wanted.ref, force=wanted.force, expected_version=wanted.expected_version, context=wanted.context
         )
         return DeleteApplicationResponse(revision=revision)
+
+
+def _require_admin(caller: Caller, wanted: wire.Update) -> None:
+    own = caller.require_application(Role.ADMIN, wanted.ref)
+    new_name = wanted.values.name
+    if own is not None and new_name is not None and caller.access_now.ids.get(new_name) != own:
+        # Names belong to the installation: an admin of one application may neither take one nor learn if it is taken.
+        caller.require(Role.ADMIN, None, f"another name of application {wanted.ref}")

@@ -76,9 +76,9 @@ class Method:
     def __init__(self, name: str, shared: Methods, needed: Needed, *, changes_something: bool) -> None:
         self.in_flight = shared.in_flight
         self.changes_something = changes_something
-        self.standing = shared.admission.standing
+        self.revocable = shared.admission.revocable
         self._name = name
-        self._admission = shared.admission
+        self._admit = shared.admission.admit
         self._needed = needed
         self._metrics = shared.metrics.of(name)
         self._refusals = shared.refusals
@@ -88,14 +88,14 @@ class Method:
 
     async def admit(self, call: Call, credentials: Credentials) -> Caller:
         """Return the caller. Raises PermissionDeniedError, and what `Admission.admit` raises."""
-        caller = await self._admission.admit(credentials, call.identified)
+        caller = await self._admit(credentials, call.identified)
         self._needed.check(caller)
         return caller
 
     def succeed(self, call: Call) -> None:
         """Count, time and perhaps log a call that was answered once."""
         self._metrics.codes["OK"] += 1
-        self._metrics.observe(call.seconds)
+        self._metrics.observe(time.perf_counter() - call.started)
         if self._logs_success:
             self._log(self._level, "OK", call, call_id=str(ULID()))
 
@@ -159,14 +159,14 @@ class Method:
         )
 
 
-def while_standing(method: Method, answer: UnaryMethod) -> UnaryMethod:
+def revocable(method: Method, answer: UnaryMethod) -> UnaryMethod:
     """Return the method for calls that may outlast the roles of their callers."""
 
-    async def answer_while_standing(request: Any, caller: Caller) -> Message | bytes:
-        with method.standing(caller) as standing:
-            return await answer(request, standing)
+    async def answer_while_allowed(request: Any, caller: Caller) -> Message | bytes:
+        with method.revocable(caller) as revocable_caller:
+            return await answer(request, revocable_caller)
 
-    return answer_while_standing
+    return answer_while_allowed
 
 
 def _cause(error: ConfigsvcError) -> str:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from configsvc.access.admission import Admission
 from configsvc.access.caller import Guard
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.access.role_bindings import RoleBindings
 from configsvc.api.access import AccessServicer
 from configsvc.api.applications import ApplicationServicer
@@ -66,7 +66,7 @@ class Parts:
     database: Database
     pool: ProcessPool
     cache: Cache
-    bindings: Bindings
+    policy: AccessPolicy
     feed: Feed
     tokens: Tokens | None
     writes: Writes
@@ -80,7 +80,7 @@ class Parts:
 
 def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Parts:
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
-    bindings = Bindings(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
     joint = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
@@ -93,8 +93,8 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         database=database,
         pool=pool,
         cache=cache,
-        bindings=bindings,
-        feed=Feed(url, cache, bindings),
+        policy=policy,
+        feed=Feed(url, (policy, cache)),
         tokens=_tokens(settings),
         writes=writes,
         joint=joint,
@@ -116,7 +116,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        admission = Admission(Authenticator(parts.tokens, certificates), parts.bindings, quotas)
+        admission = Admission(Authenticator(parts.tokens, certificates), parts.policy, quotas)
         server = build_server(
             servicers,
             admission,

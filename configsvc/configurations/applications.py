@@ -15,6 +15,7 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
+from configsvc.domain.requests import NameListing
 from configsvc.domain.scope import Scope
 from configsvc.storage import applications, log
 from configsvc.storage.database import Connection, Database
@@ -46,28 +47,16 @@ class Applications:
             application = await applications.get(connection, ref)
         return _existing(application, ref, scope)
 
-    async def list_page(
-        self,
-        *,
-        name_prefix: str,
-        min_revision: int,
-        revision: int | None,
-        after: str | None,
-        limit: int,
-        scope: Scope,
-    ) -> Page[Application]:
-        """A page of those with the ids, as of the revision; None: as of now.
-
-        Raises RevisionUnknownError or RevisionCompactedError.
-        """
+    async def list_page(self, listing: NameListing, scope: Scope) -> Page[Application]:
+        """Return a page of the applications in scope. Raises RevisionUnknownError or RevisionCompactedError."""
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, listing.min_revision)
             return await applications.page(
                 connection,
-                revision=revision,
-                name_prefix=name_prefix,
-                after=after,
-                limit=limit,
+                revision=listing.page.revision,
+                name_prefix=listing.name_prefix,
+                after=listing.page.after,
+                limit=listing.page.limit,
                 scope=scope,
             )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.commits import CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
+from configsvc.feed.observers import FeedObserver
 from configsvc.telemetry.families import Families, gauge
 
 # What an answer takes in memory beside its bytes and its names, about.
@@ -30,7 +31,7 @@ class Answer:
         return ANSWER_BYTES + len(self.application) + len(self.name) + len(self.encoded)
 
 
-class Cache:
+class Cache(FeedObserver):
     """The answers used last, within limit_bytes of memory; 0: none."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -77,13 +78,13 @@ class Cache:
         if answer is not None and answer.shown_revision < before:
             self._forget(answer)
 
-    def forget_changed(self, part: CommitPart) -> None:
+    def apply(self, part: CommitPart) -> None:
         """Forgets what the commit changed, under every name that it had."""
         if self._by_key:
             for change in part.changes:
                 self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
-    def clear(self) -> None:
+    def reset(self) -> None:
         """Forgets everything."""
         self._by_id.clear()
         self._by_key.clear()

@@ -1,9 +1,11 @@
 """All configurations of a selection, one page after the other."""
 
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
-from configsvc.configurations.use_cases import Configurations, ListPosition
-from configsvc.domain.models import Configuration, ConfigurationFilter, Page
+from configsvc.configurations.use_cases import Configurations
+from configsvc.domain.models import Configuration, Page
+from configsvc.domain.requests import ConfigurationExport, ConfigurationListing, PageRequest
 
 # A page is held in memory until its client has taken it.
 PAGE_LIMIT = 1000
@@ -11,32 +13,26 @@ PAGE_LIMIT_BYTES = 1024 * 1024
 
 
 async def exported(
-    configurations: Configurations,
-    chosen: ConfigurationFilter,
-    check: Callable[[], None],
-    *,
-    as_of_revision: int,
-    min_revision: int,
+    configurations: Configurations, wanted: ConfigurationExport, check: Callable[[], None]
 ) -> AsyncGenerator[Page[Configuration]]:
-    """Pages of the configurations as they were at a revision (0: the last), at least one; no connection is held between
-    them. check is asked before each.
+    """Yield the configurations in pages, at least one; no connection is held between them. `check` runs before each.
 
-    Raises what `Configurations.list_page` and check raise.
+    Raises what `Configurations.list_page` and `check` raise.
     """
-    position: ListPosition | None = None
+    first: PageRequest[tuple[str, str]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
+    listing = ConfigurationListing(
+        chosen=wanted.chosen,
+        min_revision=wanted.min_revision,
+        as_of_revision=wanted.as_of_revision,
+        with_config=True,
+        page=first,
+    )
     while True:
         check()
-        page, application_id = await configurations.list_page(
-            chosen,
-            min_revision=min_revision,
-            as_of_revision=as_of_revision,
-            position=position,
-            limit=PAGE_LIMIT,
-            with_config=True,
-            limit_bytes=PAGE_LIMIT_BYTES,
-        )
+        page, application_id = await configurations.list_page(listing, limit_bytes=PAGE_LIMIT_BYTES)
         yield page
         if page.last_key is None:
             return
         application, name = page.last_key
-        position = ListPosition(revision=page.revision, application_id=application_id, after=(application, name))
+        after = replace(first, revision=page.revision, resource_id=application_id, after=(application, name))
+        listing = replace(listing, page=after)

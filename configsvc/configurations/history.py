@@ -15,6 +15,7 @@ from configsvc.domain.models import (
     Operation,
     VersionsPage,
 )
+from configsvc.domain.requests import VersionListing
 from configsvc.domain.scope import Everything, Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import history, log, role_bindings
@@ -41,33 +42,24 @@ class ConfigurationHistory:
                 raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
-    async def list_versions(
-        self,
-        ref: ConfigurationRef,
-        *,
-        before: int | None,
-        min_revision: int,
-        limit: int,
-        with_config: bool,
-        scope: Scope,
-    ) -> tuple[str, VersionsPage]:
-        """The id of the configuration, and its versions before one (None: all), newest first.
+    async def list_versions(self, listing: VersionListing) -> tuple[str, VersionsPage]:
+        """Return the id of the configuration and a page of its versions, newest first.
 
         Raises RevisionUnknownError or FilterTooSlowError.
         """
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            configuration_id = await _known(connection, ref, scope)
+            await log.require_revision(connection, listing.min_revision)
+            configuration_id = await _known(connection, listing.ref, listing.scope)
             page = await history.versions(
                 connection,
                 configuration_id,
-                before=before,
-                limit=limit,
-                with_config=with_config,
+                before=listing.page.after,
+                limit=listing.page.limit,
+                with_config=listing.with_config,
                 limit_bytes=MAX_RESPONSE_BYTES,
             )
         if page is None:
-            raise ResourceNotFoundError("configuration", str(ref))
+            raise ResourceNotFoundError("configuration", str(listing.ref))
         return configuration_id, page
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:

@@ -18,22 +18,13 @@ from configsvc.domain.models import (
     Page,
     WriteContext,
 )
-from configsvc.domain.scope import Scope
+from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
 from configsvc.storage import applications, configurations, log
 from configsvc.storage.database import Connection, Database
 from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
 from configsvc.writes.group_commit import GroupCommit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListPosition:
-    """Where a list goes on: in the state of which revision, of which application, after which key."""
-
-    revision: int
-    application_id: str | None
-    after: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,26 +57,17 @@ class Configurations:
         """Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
-    async def get_many(
-        self,
-        refs: Sequence[ConfigurationRef],
-        *,
-        min_revision: int,
-        with_config: bool,
-        scope: Scope,
-    ) -> Batch:
-        """Many at one revision, of the applications with the ids (None: of all).
-
-        Raises RevisionUnknownError or ResponseTooLargeError.
-        """
+    async def get_many(self, wanted: BatchLookup) -> Batch:
+        """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
+        refs = wanted.refs
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, wanted.min_revision)
             found, revision = await configurations.get_many(
-                connection, refs, with_config=with_config, limit_bytes=MAX_RESPONSE_BYTES
+                connection, refs, with_config=wanted.with_config, limit_bytes=MAX_RESPONSE_BYTES
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not scope.includes(configuration.application_id):
+            if not wanted.scope.includes(configuration.application_id):
                 continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
@@ -94,30 +76,24 @@ class Configurations:
         return Batch(configurations=tuple(shown.values()), not_found=tuple(not_found), revision=revision)
 
     async def list_page(
-        self,
-        chosen: ConfigurationFilter,
-        *,
-        min_revision: int,
-        as_of_revision: int,
-        position: ListPosition | None,
-        limit: int,
-        with_config: bool,
-        limit_bytes: int = MAX_RESPONSE_BYTES,
+        self, listing: ConfigurationListing, *, limit_bytes: int = MAX_RESPONSE_BYTES
     ) -> tuple[Page[Configuration], str | None]:
-        """The first page, as of a revision (0: now), or the one at the position, with at most limit_bytes of config as
-        JSON text, which a first one alone may exceed; and the id of the filter's application.
+        """Return a page and the id of the filter's application. `limit_bytes` bounds the config of the page as JSON
+        text; its first configuration alone may exceed it.
 
         Raises ResourceNotFoundError, RevisionUnknownError, RevisionCompactedError, InvalidRequestError or
         FilterTooSlowError.
         """
+        chosen, page = listing.chosen, listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
+            await log.require_revision(connection, listing.min_revision)
             if chosen.json_path is not None:
                 await configurations.check_json_path(connection, chosen.json_path)
-            revision = position.revision if position else as_of_revision or None
-            application_id = (
-                position.application_id if position else await _application_id(connection, chosen, revision)
-            )
+            if page.after is None:
+                revision = listing.as_of_revision or None
+                application_id = await _application_id(connection, chosen, revision)
+            else:
+                revision, application_id = page.revision, page.resource_id
             query = ConfigurationQuery(
                 scope=chosen.scope,
                 revision=revision,
@@ -127,9 +103,9 @@ class Configurations:
                 json_path=chosen.json_path,
                 schema=chosen.schema.schema if chosen.schema else None,
                 schema_version=(chosen.schema.version or None) if chosen.schema else None,
-                after=position.after if position else None,
-                limit=limit,
-                with_config=with_config,
+                after=page.after,
+                limit=page.limit,
+                with_config=listing.with_config,
                 limit_bytes=limit_bytes,
             )
             return await configurations.page(connection, query), application_id

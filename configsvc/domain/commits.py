@@ -1,4 +1,4 @@
-"""Commits as they are read from the log: in parts, so that a commit of any size takes a bounded amount of memory."""
+"""Commits as read from the log: in parts, so that a commit of any size takes bounded memory."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,22 +7,21 @@ from typing import NamedTuple
 
 from configsvc.domain.models import ConfigurationChange
 
-# What a record weighs beside the text of its config; an event that carries it is larger than that.
+# The weight of a record beside the text of its config; its event is larger than that.
 RECORD_BYTES = 128
-# As bytes of a message this is at least 1 MiB: but for oddities like 1e-300, JSON text is at most half as long again as
-# the Struct of its content.
+# At least 1 MiB as a message: apart from oddities like 1e-300, JSON text is at most 1.5 times as long as its Struct.
 PART_LIMIT_BYTES = 1536 * 1024
 
 
 class Position(NamedTuple):
-    """A place in the log: the record that is read next. A tuple, for watches compare it with every message."""
+    """A log position: the record to read next. A tuple, because watches compare it with every message."""
 
     revision: int
     ordinal: int
 
 
 def position_after(revision: int) -> Position:
-    """Where to go on when everything up to the revision was read."""
+    """Return the position after everything up to the revision."""
     return Position(revision=revision + 1, ordinal=0)
 
 
@@ -39,7 +38,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """The commit that took a revision. In a database that was restored to an earlier state, another takes it."""
+    """The commit that took a revision. After a restore to an earlier state, another commit takes that revision."""
 
     revision: int
     id: int
@@ -48,8 +47,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One row of the log; change is None if it is not about a configuration. concerns_access: after it, somebody may do
-    something else than before. is_last: of its commit.
+    """One row of the log.
+
+    change: None if the row is not about a configuration. concerns_access: it may change somebody's access.
+    is_last: the last row of its commit.
     """
 
     position: Position
@@ -62,9 +63,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommitPart:
-    """What a commit did to configurations; more: it goes on in the next part. Up to PART_LIMIT_BYTES it is one part.
+    """The changes of configurations in one commit, or in a part of it beyond PART_LIMIT_BYTES; more: another follows.
 
-    Equal to itself alone, so that what was made of it is found quickly.
+    Compared by identity, so that it is a fast dictionary key.
     """
 
     commit: Commit
@@ -82,9 +83,9 @@ class CommitPart:
 
 
 def parts_of(records: Iterable[Record]) -> Iterator[CommitPart]:
-    """The parts that the records make up.
+    """Yield the parts made of the records.
 
-    Records at the end that do not fill a part, and whose commit goes on, are left out: they are read again.
+    The last records are left out if they neither fill a part nor end their commit: they are read again.
     """
     gathered: list[Record] = []
     weight = 0

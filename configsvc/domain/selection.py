@@ -1,4 +1,4 @@
-"""Which changes a watcher sees, and as what."""
+"""Selects the changes that a watch sees, and the event type of each."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from configsvc.domain.scope import Scope
 
 
 class EventType(StrEnum):
-    """What a watcher is told of a configuration."""
+    """The type of an event."""
 
     EXISTING = "EXISTING"
     CREATED = "CREATED"
@@ -26,14 +26,14 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Chooses configurations: all that is set must hold. Empty keys stand for any name."""
+    """Selects configurations that match everything that is set; empty keys: any name."""
 
     application: ApplicationRef | None
     name_prefix: str
     keys: frozenset[str]
 
     def selects(self, *, application_id: str, application: str, name: str) -> bool:
-        """Whether a configuration with these names is chosen."""
+        """Return whether a configuration with these names matches."""
         match self.application:
             case IdRef(id=wanted) if wanted != application_id:
                 return False
@@ -43,7 +43,7 @@ class Selector:
                 return name.startswith(self.name_prefix) and (not self.keys or name in self.keys)
 
     def is_about(self, names: Collection[str]) -> bool:
-        """Whether it chooses from applications with one of these names and ids."""
+        """Return whether it selects from applications with one of these names and ids."""
         match self.application:
             case None:
                 return True
@@ -53,15 +53,16 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one watch follows: the union of its selectors, or everything if there are none; but nothing outside the
-    scope, whatever names the applications outside take.
+    """The configurations that one watch follows: the union of its selectors; without selectors, everything.
+
+    Nothing outside the scope is followed, whatever names other applications take.
     """
 
     selectors: tuple[Selector, ...]
     scope: Scope
 
     def selects(self, *, application_id: str, application: str, name: str) -> bool:
-        """Whether a configuration with these names is followed."""
+        """Return whether a configuration with these names is followed."""
         return self.scope.includes(application_id) and (
             not self.selectors
             or any(
@@ -72,7 +73,7 @@ class Selection:
 
     @property
     def topics(self) -> frozenset[str] | None:
-        """The names and ids of the applications that changes must have to do with to be seen; None: of any."""
+        """The names and ids of the applications whose changes may be seen; None: any."""
         applications = [selector.application for selector in self.selectors]
         named = frozenset(
             application.id if isinstance(application, IdRef) else application.name
@@ -82,13 +83,13 @@ class Selection:
         return named if self.selectors and None not in applications else None
 
     def first_selector_of(self, configuration: Configuration) -> int:
-        """The position of the first selector that chooses the configuration, so that a snapshot sends it once.
+        """Return the index of the first selector that matches the configuration, so that a snapshot sends it once.
 
         Raises StopIteration if none does.
         """
         return next(
-            position
-            for position, selector in enumerate(self.selectors)
+            index
+            for index, selector in enumerate(self.selectors)
             if selector.selects(
                 application_id=configuration.application_id,
                 application=configuration.application,
@@ -97,7 +98,7 @@ class Selection:
         )
 
     def event_type(self, change: ConfigurationChange) -> EventType | None:
-        """What the change is to this watch: a rename or a move may bring one in or out of it. None: nothing."""
+        """Return the type of the change for this watch, as renames and moves lead into and out of it; None: unseen."""
         after = change.configuration
         was_followed = change.operation is not Operation.CREATED and self.selects(
             application_id=change.previous_application_id,
@@ -113,20 +114,20 @@ class Selection:
 
 
 def picked(selection: Selection, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
-    """The changes that the watch sees, by their positions, in order."""
+    """Return the indexes and event types of the changes that the watch sees, in order."""
     typed = _typed(selection, changes) if selection.selectors else _typed_all(selection, changes)
-    return tuple((position, event_type) for position, event_type in typed if event_type is not None)
+    return tuple((index, event_type) for index, event_type in typed if event_type is not None)
 
 
 def _typed_all(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
-    for position, change in enumerate(changes):
-        yield position, selection.event_type(change)
+    for index, change in enumerate(changes):
+        yield index, selection.event_type(change)
 
 
 def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
-    # Of a hundred selectors few name the application of a change, and a commit has many changes of few applications.
+    # Few of a hundred selectors name the application of a change, and a commit changes few applications.
     narrowed: dict[tuple[str, ...], Selection] = {}
-    for position, change in enumerate(changes):
+    for index, change in enumerate(changes):
         names = (
             change.configuration.application_id,
             change.configuration.application,
@@ -138,4 +139,4 @@ def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iter
             selectors = tuple(selector for selector in selection.selectors if selector.is_about(names))
             chosen = narrowed[names] = replace(selection, selectors=selectors)
         if chosen.selectors:
-            yield position, chosen.event_type(change)
+            yield index, chosen.event_type(change)

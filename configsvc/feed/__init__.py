@@ -1,1 +1,1 @@
-"""The feed: follows the log of one database and wakes whoever waits for it."""
+"""The feed: follows the log of one database, and wakes those waiting for new commits."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 from configsvc.domain.errors import DatabaseBusyError
-from configsvc.limits.unread import UnreadSlots
+from configsvc.limits.unread import ReclaimableSlots
 
 # Of 1 MiB or one configuration each, and, of a watch that is behind, a page of the log.
 UNREAD_MESSAGES = 32
@@ -27,7 +27,7 @@ class Slots:
         halves = {pool: max(1, size // 2) for pool, size in pool_sizes.items()}
         self.connections = {pool: asyncio.Semaphore(half) for pool, half in halves.items()}
         self.pages = asyncio.Semaphore(halves["reads"])
-        self.unread = UnreadSlots(UNREAD_MESSAGES)
+        self.unread = ReclaimableSlots(UNREAD_MESSAGES)
         self.answers = asyncio.Semaphore(1)
         self.validations = asyncio.Semaphore(1)
 

@@ -1,4 +1,4 @@
-"""Slots for large messages that wait for their clients; a slow reader loses its slot when others wait for one."""
+"""Slots for large messages that wait for clients, which slow readers lose while others wait for a slot."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from configsvc.domain.errors import RateLimitedError
 
-# A client may take this long to read a message. After that, a check every second ends the wait if others need the slot.
+# How long a client may take to read one message while others wait for its slot, and how often that is checked.
 UNREAD_SECONDS = 10.0
 CHECK_SECONDS = 1.0
 
 
-class UnreadSlots:
-    """A fixed number of slots, given out in turn. Nobody waits for ever: slow readers lose theirs."""
+class ReclaimableSlots:
+    """A fixed number of slots, given out in order of request and taken back from slow readers."""
 
     def __init__(self, number: int) -> None:
         self._free = asyncio.Semaphore(number)
@@ -20,7 +20,7 @@ class UnreadSlots:
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
-        """Hold a slot, waiting for it."""
+        """Hold a slot, after waiting for one."""
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -33,9 +33,9 @@ class UnreadSlots:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[None]:
-        """Bound the time in which the client of a slot reads one message.
+        """Limit the time in which a client, holding a slot, must read one message.
 
-        Raises RateLimitedError when it takes long and others wait for a slot.
+        Raises RateLimitedError after UNREAD_SECONDS, or as soon after that as others wait for a slot.
         """
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)

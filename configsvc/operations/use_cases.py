@@ -12,6 +12,7 @@ from configsvc.domain.errors import (
     ResourceNotFoundError,
 )
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.domain.requests import ItemListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.storage import operations
 from configsvc.storage.database import Database
@@ -52,17 +53,16 @@ class Operations:
         async with self._database.read() as connection:
             return tuple(await operations.page(connection, owner, after=after, limit=limit))
 
-    async def items(
-        self, operation_id: str, *, after: int, failed_only: bool, limit: int
-    ) -> tuple[list[OperationItem], bool]:
-        """Return finished items in order, after the item with that index; and whether there are more."""
+    async def items(self, listing: ItemListing) -> tuple[list[OperationItem], bool]:
+        """Return a page of items that are done, in their order, and whether more of them follow."""
+        page = listing.page
         async with self._database.read() as connection:
             return await operations.page_of_items(
                 connection,
-                operation_id,
-                after=after,
-                failed_only=failed_only,
-                limit=limit,
+                listing.operation_id,
+                after=-1 if page.after is None else page.after,
+                failed_only=listing.failed_only,
+                limit=page.limit,
                 limit_bytes=MAX_RESPONSE_BYTES,
             )
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -26,15 +25,21 @@ _UNCOUNTED = nullcontext()
 
 def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
     """Return the handler of a unary method: bytes in, bytes out."""
-    in_flight, changes_something = method.in_flight, method.changes_something
+    # Bound once: every call takes these.
+    in_flight, admit, succeed, changes_something = (
+        method.in_flight,
+        method.admit,
+        method.succeed,
+        method.changes_something,
+    )
 
     async def handle(data: bytes, context: Context) -> bytes:
         call = Call(context.peer)
         in_flight.begin()
         try:
-            caller = await method.admit(call, read(context))
+            caller = await admit(call, read(context))
             if changes_something:
-                caller = replace(caller, origin=origin_of(context))
+                caller = caller._replace(origin=origin_of(context))
             with caller.quota or _UNCOUNTED:
                 request = call.request = parse(data)
                 answered = await answer(request, caller)
@@ -45,7 +50,7 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
             raise
         finally:
             in_flight.end()
-        method.succeed(call)
+        succeed(call)
         return response
 
     return handle
@@ -58,9 +63,10 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
         call = Call(context.peer)
         method.in_flight.begin()
         try:
-            caller = replace(await method.admit(call, read(context)), origin=origin_of(context))
-            with caller.quota or _UNCOUNTED, method.standing(caller) as standing:
-                response = (await answer(_whole(requests, context), standing)).SerializeToString()
+            caller = await method.admit(call, read(context))
+            caller = caller._replace(origin=origin_of(context))
+            with caller.quota or _UNCOUNTED, method.revocable(caller) as revocable_caller:
+                response = (await answer(_whole(requests, context), revocable_caller)).SerializeToString()
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
@@ -99,8 +105,8 @@ def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: 
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
-            with method.standing(caller) as standing:
-                await answer(call.request, standing, context.write)
+            with method.revocable(caller) as revocable_caller:
+                await answer(call.request, revocable_caller, context.write)
         except grpc.aio.InternalError as error:
             # grpcio raises it when the client went away while a write waited for it.
             gone = asyncio.CancelledError()

@@ -25,7 +25,7 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.access.admission import Admission
-from configsvc.api.methods import Methods, while_standing
+from configsvc.api.methods import Methods, revocable
 from configsvc.rpc import library_services
 from configsvc.rpc.credentials import ReadCredentials, credentials_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
@@ -219,5 +219,5 @@ def _handler(
     if descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream_handler(method, read, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
-    answer = while_standing(method, implementation) if lasts else implementation
+    answer = revocable(method, implementation) if lasts else implementation
     return grpc.unary_unary_rpc_method_handler(unary_handler(method, read, parse, answer))

@@ -6,7 +6,9 @@ from ulid import ULID
 
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Kind, NameRef, Page, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.requests import NameListing, SchemaVersionListing
 from configsvc.domain.schema_versions import NewDocument, SchemaVersion
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import link
 from configsvc.storage import log, schema_versions, schemas
@@ -59,36 +61,33 @@ class Schemas:
             raise ResourceNotFoundError("schema version", f"{ref}@{version}" if version else str(ref))
         return found
 
-    async def list_page(
-        self, *, name_prefix: str, min_revision: int, revision: int | None, after: str | None, limit: int
-    ) -> Page[Schema]:
-        """Return a page as of the revision; None: as of now. Raises RevisionUnknownError or RevisionCompactedError."""
+    async def list_page(self, listing: NameListing) -> Page[Schema]:
+        """Return a page of schemas. Raises RevisionUnknownError or RevisionCompactedError."""
+        page = listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            return await schemas.page(connection, revision=revision, name_prefix=name_prefix, after=after, limit=limit)
-
-    async def list_versions(
-        self,
-        ref: SchemaRef,
-        *,
-        min_revision: int,
-        before: tuple[int, str] | None,
-        limit: int,
-        with_document: bool,
-        limit_bytes: int,
-    ) -> VersionPage:
-        """Return a page of versions, newest first. before: last version of the previous page, and the schema's id.
-
-        Raises ResourceNotFoundError or RevisionUnknownError.
-        """
-        version, schema_id = before or (None, None)
-        async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            page = await schema_versions.page(
-                connection, ref, before=version, limit=limit, with_document=with_document, limit_bytes=limit_bytes
+            await log.require_revision(connection, listing.min_revision)
+            return await schemas.page(
+                connection,
+                revision=page.revision,
+                name_prefix=listing.name_prefix,
+                after=page.after,
+                limit=page.limit,
             )
-        if page is None or schema_id not in {None, page.schema_id}:
-            raise ResourceNotFoundError("schema", str(ref))
+
+    async def list_versions(self, listing: SchemaVersionListing) -> VersionPage:
+        """Return a page of versions, newest first. Raises ResourceNotFoundError or RevisionUnknownError."""
+        async with self._database.read() as connection:
+            await log.require_revision(connection, listing.min_revision)
+            page = await schema_versions.page(
+                connection,
+                listing.ref,
+                before=listing.page.after,
+                limit=listing.page.limit,
+                with_document=listing.with_document,
+                limit_bytes=MAX_RESPONSE_BYTES,
+            )
+        if page is None or listing.page.resource_id not in {None, page.schema_id}:
+            raise ResourceNotFoundError("schema", str(listing.ref))
         return page
 
     async def delete(self, ref: SchemaRef, *, expected_version: int, context: WriteContext) -> int:

@@ -1,1 +1,1 @@
-"""Watches: a snapshot or a position in the log, then every change after it."""
+"""Watches: a snapshot or a log position, then every change after it."""

@@ -1,4 +1,4 @@
-"""How one watch goes on, once it has its snapshot."""
+"""Follows the log for one watch, after its snapshot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -10,18 +10,17 @@ from configsvc.feed.wakeups import Topics
 from configsvc.watch.audiences import Audience, Audiences
 from configsvc.watch.sending import IdleTimer, Sending, WatchState
 
-# How many changes without anything for it a watch passes over before it lets others go on.
-PASSED_AT_ONCE = 256
+# Changes that a watch skips in a row before it yields to other tasks.
+SKIPPED_AT_ONCE = 256
 
-# What comes next in the table.
+# Reads the parts at a log position from the table.
 ReadOn = Callable[[Position], Awaitable[Sequence[CommitPart]]]
 
 
 class Follower:
-    """One watch, once it has its snapshot: up to date (it waits for the feed), behind (it reads the table at its own
-    pace) or blocked (a message waits for the client).
+    """The state machine of one watch after its snapshot: see `WatchState`.
 
-    Few coroutines stand between it and what it waits for: ten thousand are woken by one commit.
+    Few coroutines lie between it and the future it awaits: one commit may wake ten thousand of them.
     """
 
     __slots__ = (
@@ -31,11 +30,11 @@ class Follower:
         "_feed",
         "_history",
         "_idle",
-        "_passed",
         "_position",
         "_progress",
         "_read_on",
         "_sending",
+        "_skipped",
         "_synced",
     )
 
@@ -57,13 +56,13 @@ class Follower:
         self._history = sending.history
         self._progress = sending.progress
         self._position = position_after(0)
-        # Whether the client was told of a commit that goes on.
+        # True while the client has the beginning of a commit, but not its end.
         self._delivering = False
         self._synced = False
-        self._passed = 0
+        self._skipped = 0
 
     async def follow(self, after: int, synced_at: int) -> None:
-        """Sends what comes after a revision, without an end."""
+        """Send everything after the revision `after`, and the first bookmark at `synced_at`. Never returns."""
         self._position = position_after(after)
         self._idle.restart()
         while True:
@@ -74,7 +73,7 @@ class Follower:
             elif self._idle.is_over:
                 await self._send_bookmark()
             elif self._feed.is_beyond(self._position):
-                await self._go_on()
+                await self._deliver_next()
             else:
                 await self._wait()
 
@@ -89,18 +88,18 @@ class Follower:
             ahead = await waiter
         finally:
             self._feed.leave(waiter, topics)
-        # Those whom another history or the end of the service woke have not come to that place.
+        # Woken by another history or by the end of the service, it has not reached that position.
         self._feed.check_history(self._history)
-        # From the table, it may have read more than the feed has.
+        # Reading the table, it may have got further than the feed.
         self._position = max(self._position, ahead)
 
     @property
     def _topics(self) -> Topics:
-        # The client waits for the end of the commit, or for synced, whatever the rest of it is about.
+        # The client waits for the end of the commit or for synced, whichever applications come before that.
         return self._audience.topics if self._synced and not self._delivering else None
 
     async def _send_bookmark(self) -> None:
-        # A bookmark says that the watch is alive, so there is none while the database is away.
+        # None while the database is away: a bookmark tells the client that the watch is alive.
         if self._feed.live and not self._position.ordinal:
             await self._send_progress(synced=False)
         self._idle.restart()
@@ -109,56 +108,56 @@ class Follower:
         message = ProgressMessage(revision=self._position.revision - 1, synced=synced)
         await self._write(await self._sending.encode(message))
 
-    async def _go_on(self) -> None:
+    async def _deliver_next(self) -> None:
         part = self._feed.part_at(self._position)
         if part is None:
             await self._catch_up()
             return
         message = self._audiences.message(part, self._audience)
-        if not self._go_past(part, message):
-            await self._let_others_go_on()
+        if not self._move_past(part, message):
+            await self._yield_to_others()
         elif message.is_large:
-            # However many are told the same: gRPC copies it for each.
-            async with self._sending.place():
+            # Even if others send the same message: gRPC copies it for each stream.
+            async with self._sending.slot():
                 encoded = message.encoded or await self._encode(message)
                 del part, message
                 await self._write(encoded)
         else:
             encoded = message.encoded or await self._encode(message)
-            # What waits for the client holds nothing else.
+            # Keep only the bytes while waiting for the client.
             del part, message
             await self._write(encoded)
 
     async def _catch_up(self) -> None:
         self._progress.state = WatchState.BEHIND
-        async with self._sending.place():
+        async with self._sending.slot():
             for part in await self._read_on(self._position):
                 self._feed.check_history(self._history)
                 if not self._feed.is_beyond(part.first):
-                    # Whether the caller may still see it is settled by what the feed has read until then.
+                    # The caller may have lost its role before this part: the feed has yet to read that.
                     return
                 message = self._audience.message(part, shared=False)
-                if self._go_past(part, message):
+                if self._move_past(part, message):
                     await self._write(await self._encode(message))
                 else:
-                    await self._let_others_go_on()
+                    await self._yield_to_others()
 
-    def _go_past(self, part: CommitPart, message: CommitMessage) -> bool:
-        """Goes on to what is after the part. Whether the client is to be told of it."""
+    def _move_past(self, part: CommitPart, message: CommitMessage) -> bool:
+        """Move past the part. Return whether its message must be sent."""
         if part.first != self._position:
             raise RuntimeError(f"the log has a gap: {part.first} follows {self._position}")
-        # Who was told that a commit goes on is told of its end, even if nothing more in it is for this watch.
-        is_told = bool(message.events) or (self._delivering and not part.more)
-        self._delivering = part.more and (self._delivering or is_told)
+        # A client that has the beginning of a commit gets its end, even without further events.
+        must_send = bool(message.events) or (self._delivering and not part.more)
+        self._delivering = part.more and (self._delivering or must_send)
         self._position = part.next
-        if not is_told:
-            self._passed += 1 + len(part.changes)
+        if not must_send:
+            self._skipped += 1 + len(part.changes)
             self._note_progress()
-        return is_told
+        return must_send
 
-    async def _let_others_go_on(self) -> None:
-        if self._passed >= PASSED_AT_ONCE:
-            self._passed = 0
+    async def _yield_to_others(self) -> None:
+        if self._skipped >= SKIPPED_AT_ONCE:
+            self._skipped = 0
             await asyncio.sleep(0)
 
     async def _encode(self, message: CommitMessage) -> tuple[bytes, ...]:

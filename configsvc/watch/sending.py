@@ -14,7 +14,7 @@ from configsvc.limits.slots import caller_slots
 
 if TYPE_CHECKING:
     from configsvc.feed.wakeups import Waiter
-    from configsvc.limits.unread import UnreadSlots
+    from configsvc.limits.unread import ReclaimableSlots
 
 Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
 Write = Callable[[bytes], Awaitable[None]]
@@ -42,39 +42,40 @@ class Progress:
 class Sending:
     """Sends the messages of one watch in one history, and records while the client blocks it."""
 
-    __slots__ = ("_encode", "_unread", "_write", "history", "progress")
+    __slots__ = ("_encode", "_slots", "_write", "history", "progress")
 
     def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
         self.progress = progress
         self.history = history
         self._encode = encode
         self._write = write
-        self._unread: UnreadSlots | None = None
+        # Set while this watch holds one of them.
+        self._slots: ReclaimableSlots | None = None
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
-        """The time in which something large is made and waits for the client: of each caller a few at once."""
+    async def slot(self) -> AsyncGenerator[None]:
+        """Hold one of the caller's slots while something large is made and waits for the client."""
         slots = caller_slots.get()
         if slots is None:
             yield
             return
         async with slots.unread.slot():
-            self._unread = slots.unread
+            self._slots = slots.unread
             try:
                 yield
             finally:
-                self._unread = None
+                self._slots = None
 
     async def encode(self, message: WatchMessage) -> tuple[bytes, ...]:
         """Return the bytes to write: all that is kept of a message while it waits for the client."""
         return await self._encode(self.history, message)
 
     async def write(self, encoded: Iterable[bytes]) -> None:
-        """Returns when the client can take more. Raises RateLimitedError, see `UnreadSlots.reading`."""
+        """Write, and wait until the client can take more. Raises RateLimitedError: see `ReclaimableSlots.reading`."""
         self.progress.state = WatchState.BLOCKED
         for piece in encoded:
-            if self._unread:
-                async with self._unread.reading():
+            if self._slots:
+                async with self._slots.reading():
                     await self._write(piece)
             else:
                 await self._write(piece)
@@ -116,5 +117,5 @@ class IdleTimer:
             next_time = now + self._seconds
             self.is_over = True
             if self.waiter:
-                self._feed.call(self.waiter)
+                self._feed.wake(self.waiter)
         self._timer = self._loop.call_at(next_time, self._fire)

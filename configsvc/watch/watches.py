@@ -1,4 +1,4 @@
-"""The watch: a snapshot or a place in the log, then every change after it."""
+"""Opens watches: sends the snapshot, or finds the log position to resume from, then follows the log."""
 
 import asyncio
 from collections import Counter
@@ -27,7 +27,7 @@ READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
 
 Answer = TypeVar("Answer")
-# Raises an error where the caller may not be shown more.
+# Raises an error if the caller may see nothing more.
 Check = Callable[[], None]
 
 
@@ -57,8 +57,7 @@ class Watches:
         )
 
     async def watch(self, request: WatchRequest, check: Check, encode: Encode, write: Write) -> None:
-        """Writes the messages of one watch, each with the history that its revision belongs to; never ends by itself.
-        check is asked before each page that is read for it.
+        """Write the messages of one watch; never return. `check` is called before each page that is read.
 
         Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError,
         DatabaseBusyError, RateLimitedError or ShuttingDownError, and what check and write raise.
@@ -68,7 +67,7 @@ class Watches:
         history = self._feed.history
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)
-        # Not the feed's revision, which may be a moment behind: what was committed before the watch is not new to it.
+        # Read from the database: the feed may lag, and commits before the watch must not appear as new.
         bounds = await self._bounds.read()
         head = bounds.head
         self._feed.check_history(history)
@@ -96,20 +95,21 @@ class Watches:
 
     async def _send_snapshot(self, request: WatchRequest, revision: int, check: Check, sending: Sending) -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
-        for position, selector in enumerate(selectors):
+        for index, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
                 query = _snapshot_query(request, selector, revision, after)
-                read = partial(self._encoded_page, request.selection, position, query, sending)
-                async with sending.place():
+                read = partial(self._encoded_page, request.selection, index, query, sending)
+                async with sending.slot():
                     encoded, after = await self._patiently(read, check)
                     await sending.write(encoded)
 
     async def _encoded_page(
-        self, selection: Selection, position: int, query: ConfigurationQuery, sending: Sending
+        self, selection: Selection, index: int, query: ConfigurationQuery, sending: Sending
     ) -> tuple[tuple[bytes, ...], tuple[str, ...] | None]:
-        """A page of the snapshot, and where the next one begins. It is held as it was read, beside the connection that
-        it was read on, only until it is encoded.
+        """Return a page of the snapshot, encoded, and the key after which the next one begins.
+
+        The connection is held until the page is encoded, so that few pages are in memory as they were read.
         """
         async with self._database.catch_up() as connection:
             page = await configurations.page(connection, query)
@@ -117,7 +117,7 @@ class Watches:
             fresh = tuple(
                 configuration
                 for configuration in page.resources
-                if not position or selection.first_selector_of(configuration) == position
+                if not index or selection.first_selector_of(configuration) == index
             )
             if not fresh:
                 return (), page.last_key
@@ -141,9 +141,9 @@ class Watches:
             return (await log.page_from(connection, position)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]], check: Check) -> Answer:
-        """Reads when the database is there, and again when it is back, for a watch outlives its absence.
+        """Return what `read` returns, waiting while the database is away: a watch survives that.
 
-        Raises DatabaseUnavailableError if the feed can read and this cannot, and what check raises.
+        Raises DatabaseUnavailableError if this cannot read although the feed can, and what `check` raises.
         """
         for _ in range(READ_TRIES):
             await self._feed.wait_live()

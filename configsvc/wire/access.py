@@ -1,5 +1,6 @@
-"""Access: requests and answers."""
+"""AccessService: requests and responses."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from configapi.v1.access_service_pb2 import (
@@ -12,16 +13,21 @@ from configapi.v1.access_service_pb2 import (
     ROLE_VIEWER,
     ApplicationRole,
     CreateRoleBindingRequest,
+    DeleteRoleBindingRequest,
     GetCallerResponse,
     ListRoleBindingsRequest,
+    ListRoleBindingsResponse,
 )
 from configapi.v1.access_service_pb2 import Authentication as AuthenticationMessage
 from configapi.v1.access_service_pb2 import Role as RoleMessage
 from configapi.v1.access_service_pb2 import RoleBinding as RoleBindingMessage
 from configsvc.domain.access import Access, Authentication, Identity, Role, RoleBinding, check_principal
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import ApplicationRef
-from configsvc.wire.requests import application_ref
+from configsvc.domain.models import ApplicationRef, Page, WriteContext
+from configsvc.domain.names import check_id
+from configsvc.domain.requests import Author, RoleBindingListing
+from configsvc.wire.fields import application_if_any, non_negative, write_context
+from configsvc.wire.paging import name_key, page_request, shown_page
 from configsvc.wire.times import timestamp
 
 MAX_APPLICATION_ROLES = 1000
@@ -40,9 +46,39 @@ _AUTHENTICATIONS: dict[Authentication, AuthenticationMessage.ValueType] = {
 }
 
 
-def new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role:
-    """The role that is to be given; notes a fault of the principal too."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """A CreateRoleBindingRequest. `application` None: for all applications."""
+
+    principal: str
+    role: Role
+    application: ApplicationRef | None
+    context: WriteContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """A DeleteRoleBindingRequest."""
+
+    id: str
+    context: WriteContext
+
+
+def creation(request: CreateRoleBindingRequest, author: Author) -> Creation:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
     check_principal(request.principal, "principal", violations)
+    parsed = Creation(
+        principal=request.principal,
+        role=_new_role(request, violations),
+        application=application_if_any(request, violations),
+        context=write_context(request, author, violations),
+    )
+    violations.check()
+    return parsed
+
+
+def _new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role:
     role = _GIVEN.get(request.role)
     if role is None:
         violations.add("role", f"is {request.role}: must be ROLE_VIEWER, ROLE_EDITOR or ROLE_ADMIN")
@@ -50,17 +86,32 @@ def new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role:
     return role
 
 
-def application_if_any(
-    request: CreateRoleBindingRequest | ListRoleBindingsRequest, violations: Violations
-) -> ApplicationRef | None:
-    """The application that the request is about, if it names one."""
-    if not request.HasField("application"):
-        return None
-    return application_ref(request.application, "application", violations)
+def listing(request: ListRoleBindingsRequest) -> RoleBindingListing:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    if request.principal:
+        check_principal(request.principal, "principal", violations)
+    parsed = RoleBindingListing(
+        principal=request.principal,
+        application=application_if_any(request, violations),
+        min_revision=non_negative(request.min_revision, "min_revision", violations),
+        page=page_request(request, name_key, violations),
+    )
+    violations.check()
+    return parsed
+
+
+def deletion(request: DeleteRoleBindingRequest, author: Author) -> Deletion:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    check_id(request.id, "id", violations)
+    parsed = Deletion(id=request.id, context=write_context(request, author, violations))
+    violations.check()
+    return parsed
 
 
 def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
-    """The message of a role binding."""
+    """Return the message of a role binding."""
     return RoleBindingMessage(
         id=binding.id,
         principal=binding.principal,
@@ -73,8 +124,23 @@ def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
     )
 
 
+def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> ListRoleBindingsResponse:
+    """Return the response that carries as much of the page as fits."""
+    shown = shown_page(
+        request,
+        page.resources,
+        role_binding_message,
+        lambda binding: (binding.id,),
+        last_key=page.last_key,
+        revision=page.revision,
+    )
+    return ListRoleBindingsResponse(
+        role_bindings=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+    )
+
+
 def caller_message(identity: Identity, access: Access) -> GetCallerResponse:
-    """Who somebody is, and what they may do."""
+    """Return the message of a caller and its roles."""
     roles = _application_roles(access)
     message = GetCallerResponse(
         principal=identity.principal,

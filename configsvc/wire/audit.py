@@ -1,4 +1,7 @@
-"""The audit trail: requests and answers."""
+"""AuditService: requests and responses."""
+
+from dataclasses import dataclass
+from datetime import datetime
 
 from configapi.v1.audit_service_pb2 import (
     RESOURCE_KIND_APPLICATION,
@@ -7,19 +10,22 @@ from configapi.v1.audit_service_pb2 import (
     RESOURCE_KIND_SCHEMA,
     RESOURCE_KIND_UNSPECIFIED,
     ListChangesRequest,
+    ListChangesResponse,
     ResourceKind,
 )
 from configapi.v1.audit_service_pb2 import Change as ChangeMessage
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.access import check_principal
-from configsvc.domain.audit import Change, ChangeFilter
+from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
 from configsvc.domain.names import check_id, check_name, check_text
+from configsvc.domain.requests import PageRequest
 from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
+from configsvc.wire.fields import application_if_any, non_negative
 from configsvc.wire.history import CHANGE_TYPES
-from configsvc.wire.requests import application_ref, non_negative
+from configsvc.wire.paging import log_position_key, page_request, shown_page
 from configsvc.wire.times import time_from, timestamp
 
 MAX_ACTOR_LENGTH = 1024
@@ -33,39 +39,60 @@ _KINDS: dict[ResourceKind.ValueType, Kind] = {
 _RESOURCE_KINDS = {kind: value for value, kind in _KINDS.items()}
 
 
-def change_filter(
-    request: ListChangesRequest, scope: Scope, violations: Violations, *, outside_applications: bool
-) -> ChangeFilter:
-    """Which changes to list."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeListing:
+    """A ListChangesRequest."""
+
+    chosen: ChangeFilter
+    page: PageRequest[LogPosition]
+
+
+def listing(request: ListChangesRequest, scope: Scope, *, outside_applications: bool) -> ChangeListing:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
     check_text(request.actor, "actor", MAX_ACTOR_LENGTH, violations)
+    start, end = _times(request, violations)
+    chosen = ChangeFilter(
+        scope=scope,
+        outside_applications=outside_applications,
+        actor=request.actor,
+        application=application_if_any(request, violations),
+        kind=_kind(request.kind, violations),
+        resource_id=_resource_id(request, violations),
+        resource_name=_resource_name(request, violations),
+        start_time=start,
+        end_time=end,
+        after_revision=non_negative(request.after_revision, "after_revision", violations),
+        until_revision=non_negative(request.until_revision, "until_revision", violations) or None,
+    )
+    parsed = ChangeListing(chosen=chosen, page=page_request(request, log_position_key, violations))
+    violations.check()
+    return parsed
+
+
+def _resource_id(request: ListChangesRequest, violations: Violations) -> str | None:
     if request.resource_id:
         check_id(request.resource_id, "resource_id", violations)
+    return request.resource_id or None
+
+
+def _resource_name(request: ListChangesRequest, violations: Violations) -> str | None:
     if request.resource_name:
-        # Of a role binding, it is the principal; a name has no colon.
+        # A role binding is named by its principal; a name has no colon.
         check = check_principal if ":" in request.resource_name else check_name
         check(request.resource_name, "resource_name", violations)
-    application, start, end = None, None, None
-    if request.HasField("application"):
-        application = application_ref(request.application, "application", violations)
+    return request.resource_name or None
+
+
+def _times(request: ListChangesRequest, violations: Violations) -> tuple[datetime | None, datetime | None]:
+    start, end = None, None
     if request.HasField("start_time"):
         start = time_from(request.start_time, "start_time", violations)
     if request.HasField("end_time"):
         end = time_from(request.end_time, "end_time", violations)
     if start and end and start > end:
         violations.add("end_time", "is before start_time")
-    return ChangeFilter(
-        scope=scope,
-        outside_applications=outside_applications,
-        actor=request.actor,
-        application=application,
-        kind=_kind(request.kind, violations),
-        resource_id=request.resource_id or None,
-        resource_name=request.resource_name or None,
-        start_time=start,
-        end_time=end,
-        after_revision=non_negative(request.after_revision, "after_revision", violations),
-        until_revision=non_negative(request.until_revision, "until_revision", violations) or None,
-    )
+    return start, end
 
 
 def _kind(kind: ResourceKind.ValueType, violations: Violations) -> Kind | None:
@@ -75,7 +102,7 @@ def _kind(kind: ResourceKind.ValueType, violations: Violations) -> Kind | None:
 
 
 def change_message(change: Change) -> ChangeMessage:
-    """The message of a change."""
+    """Return the message of a change."""
     schema = change.schema
     return ChangeMessage(
         revision=change.position.revision,
@@ -96,4 +123,12 @@ def change_message(change: Change) -> ChangeMessage:
         peer=change.origin.peer,
         change_request=change.origin.change_request,
         role=ROLES[change.role],
+    )
+
+
+def list_response(request: ListChangesRequest, page: ChangesPage) -> ListChangesResponse:
+    """Return the response that carries as much of the page as fits."""
+    shown = shown_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
+    return ListChangesResponse(
+        changes=shown.messages, next_page_token=shown.next_page_token, compacted_revision=page.compacted_revision
     )

@@ -1,4 +1,4 @@
-"""Exports: requests, and messages of bounded size."""
+"""Exports: the request, and responses of bounded size."""
 
 from collections.abc import Iterable
 
@@ -10,19 +10,30 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Configuration, ConfigurationFilter
+from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Scope
 from configsvc.wire.content import struct_of
-from configsvc.wire.requests import application_ref, name_prefix, schema_version_ref
+from configsvc.wire.fields import application_if_any, name_prefix, non_negative, schema_version_ref
 from configsvc.wire.responses import grouped
 
 
-def export_filter(request: ExportConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:
-    """Which configurations to export."""
-    has_application = request.HasField("application")
+def export(request: ExportConfigurationsRequest, scope: Scope) -> ConfigurationExport:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = ConfigurationExport(
+        chosen=_filter(request, scope, violations),
+        min_revision=non_negative(request.min_revision, "min_revision", violations),
+        as_of_revision=non_negative(request.as_of_revision, "as_of_revision", violations),
+    )
+    violations.check()
+    return parsed
+
+
+def _filter(request: ExportConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:
     return ConfigurationFilter(
         scope=scope,
-        application=application_ref(request.application, "application", violations) if has_application else None,
-        name_prefix=name_prefix(request.name_prefix, "name_prefix", violations),
+        application=application_if_any(request, violations),
+        name_prefix=name_prefix(request.name_prefix, violations),
         contains=None,
         json_path=None,
         schema=schema_version_ref(request.schema, "schema", violations) if request.HasField("schema") else None,
@@ -30,8 +41,9 @@ def export_filter(request: ExportConfigurationsRequest, scope: Scope, violations
 
 
 def encoded_exports(revision: int, configurations: Iterable[Configuration]) -> list[bytes]:
-    """The responses that carry the configurations, each of at most 1 MiB unless a single one is larger; one response
-    if there are none.
+    """Return the responses that carry the configurations; one response if there are none.
+
+    Each has at most MESSAGE_LIMIT_BYTES, unless a single configuration is larger.
     """
     groups = list(grouped(map(_item, configurations))) or [[]]
     return [ExportConfigurationsResponse(items=group, revision=revision).SerializeToString() for group in groups]

@@ -1,4 +1,4 @@
-"""The past of configurations: requests and answers."""
+"""The history of configurations: moments, versions and differences."""
 
 from configapi.v1.configuration_service_pb2 import (
     CHANGE_TYPE_CREATED,
@@ -13,7 +13,7 @@ from configsvc.domain.differences import Comparison
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import AtRevision, AtTime, AtVersion, ConfigurationVersion, Moment, Operation
 from configsvc.wire.content import list_value_of
-from configsvc.wire.requests import non_negative
+from configsvc.wire.fields import non_negative
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.times import time_from
 
@@ -25,7 +25,7 @@ CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
 
 
 def moment(request: GetConfigurationRequest, violations: Violations) -> Moment | None:
-    """When the configuration is wanted from; None: now."""
+    """Return the moment at which the configuration is wanted; None: now."""
     match request.WhichOneof("at"):
         case "version":
             if request.version < 1:
@@ -40,7 +40,7 @@ def moment(request: GetConfigurationRequest, violations: Violations) -> Moment |
 
 
 def version_message(version: ConfigurationVersion) -> ConfigurationVersionMessage:
-    """The message of a version."""
+    """Return the message of a version."""
     return ConfigurationVersionMessage(
         configuration=configuration_message(version.configuration),
         type=CHANGE_TYPES[version.operation],
@@ -50,12 +50,12 @@ def version_message(version: ConfigurationVersion) -> ConfigurationVersionMessag
 
 
 def comparison_message(comparison: Comparison) -> DiffConfigurationVersionsResponse:
-    """The message of what changed between two versions."""
+    """Return the message of the differences between two versions."""
     response = DiffConfigurationVersionsResponse(
         to=configuration_message(comparison.after, with_config=False),
         patch=list_value_of(comparison.patch),
         text=comparison.text,
     )
-    # A word that Python keeps for itself.
+    # `from` is a keyword of Python.
     getattr(response, "from").CopyFrom(configuration_message(comparison.before, with_config=False))
     return response

@@ -1,23 +1,44 @@
-"""Long-running operations: names, requests and messages."""
+"""google.longrunning.Operations and OperationService: requests and messages."""
 
-from google.longrunning.operations_proto_pb2 import Operation
+from dataclasses import dataclass
+
+from google.longrunning.operations_proto_pb2 import ListOperationsRequest, Operation, WaitOperationRequest
 from google.rpc.status_pb2 import Status
 
 from configapi.v1.configuration_service_pb2 import ChangeType
-from configapi.v1.operation_service_pb2 import BulkResult, OperationMetadata
+from configapi.v1.operation_service_pb2 import BulkResult, ListOperationItemsRequest, OperationMetadata
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
 from configapi.v1.schema_pb2 import ContentFault
 from configsvc.domain.errors import Violations
 from configsvc.domain.names import check_id
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.domain.requests import ItemListing, PageRequest
 from configsvc.wire.content import struct_of
-from configsvc.wire.resources import timestamp
+from configsvc.wire.paging import name_key, number_key, page_request
+from configsvc.wire.times import timestamp
 
 COLLECTION = "operations"
+DEFAULT_WAIT_SECONDS = 30.0
+MOST_WAIT_SECONDS = 3600.0
 
 
-def operation_id(name: str, field: str, violations: Violations) -> str:
-    """The id in the name of an operation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A WaitOperationRequest."""
+
+    operation_id: str
+    limit_seconds: float
+
+
+def operation_id(name: str) -> str:
+    """Return the id in the name of an operation. Raises InvalidRequestError."""
+    violations = Violations()
+    found = _operation_id(name, "name", violations)
+    violations.check()
+    return found
+
+
+def _operation_id(name: str, field: str, violations: Violations) -> str:
     collection, _, found = name.partition("/")
     if collection == COLLECTION:
         check_id(found, field, violations)
@@ -26,8 +47,51 @@ def operation_id(name: str, field: str, violations: Violations) -> str:
     return found
 
 
+def listing(request: ListOperationsRequest) -> PageRequest[str]:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    if request.name not in {"", COLLECTION}:
+        violations.add("name", "is not a collection of operations: leave it empty, or say operations")
+    if request.filter:
+        violations.add("filter", "is not supported: leave it empty")
+    parsed = page_request(request, name_key, violations)
+    violations.check()
+    return parsed
+
+
+def wait(request: WaitOperationRequest) -> Wait:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = Wait(
+        operation_id=_operation_id(request.name, "name", violations), limit_seconds=_timeout(request, violations)
+    )
+    violations.check()
+    return parsed
+
+
+def _timeout(request: WaitOperationRequest, violations: Violations) -> float:
+    if not request.HasField("timeout"):
+        return DEFAULT_WAIT_SECONDS
+    seconds = request.timeout.seconds + request.timeout.nanos / 1e9
+    if not 0 <= seconds <= MOST_WAIT_SECONDS:
+        violations.add("timeout", f"is {seconds:g} s: must be between 0 and {MOST_WAIT_SECONDS:g} s")
+    return seconds
+
+
+def item_listing(request: ListOperationItemsRequest) -> ItemListing:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = ItemListing(
+        operation_id=_operation_id(request.operation, "operation", violations),
+        failed_only=request.failed_only,
+        page=page_request(request, number_key, violations),
+    )
+    violations.check()
+    return parsed
+
+
 def operation_message(operation: BulkOperation, error: Status | None) -> Operation:
-    """The message of an operation, and of the error with which it ended."""
+    """Return the message of an operation and of the error with which it ended."""
     message = Operation(name=f"{COLLECTION}/{operation.id}", done=operation.end_time is not None)
     message.metadata.Pack(_metadata(operation))
     if error is not None:
@@ -66,7 +130,7 @@ def _result(operation: BulkOperation) -> BulkResult:
 
 
 def item_message(item: OperationItem, error: Status | None) -> OperationItemMessage:
-    """The message of an item, and of the error with which it failed."""
+    """Return the message of an item and of the error with which it failed."""
     message = OperationItemMessage(
         place=item.place,
         application=item.application,

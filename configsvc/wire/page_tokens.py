@@ -1,5 +1,7 @@
-"""Page tokens: where a list goes on. Opaque to callers; each is bound to its request by a digest, which shows if it was
-altered. It is not secret and not signed, for it grants nothing that the caller could not ask for in other ways.
+"""Page tokens: where a list goes on. Opaque to callers.
+
+A digest binds a token to its request and shows alterations. A token is neither secret nor signed: it grants nothing
+that the caller could not ask for in other ways.
 """
 
 import base64
@@ -31,14 +33,16 @@ AnyList: TypeAlias = (
     | ListRoleBindingsRequest
 )
 
+AnyKey: TypeAlias = "list[str | int]"
+
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,256}$")]
 _Id = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 _Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class PageToken(BaseModel):
-    """The revision that all pages show, the id of what the request names, and the key after which the next page begins:
-    names or numbers.
+    """The revision that all pages show, the id of the resource that the request names, and the key after which the
+    next page begins: names or numbers.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -50,7 +54,7 @@ class PageToken(BaseModel):
 
 
 def page_token(request: AnyList, *, revision: int, resource_id: str | None, after: tuple[str | int, ...] | None) -> str:
-    """The token of the page that follows; empty if there is none."""
+    """Return the token of the next page; empty if there is none."""
     if after is None:
         return ""
     digest = _digest(request, revision, resource_id, after)
@@ -58,8 +62,8 @@ def page_token(request: AnyList, *, revision: int, resource_id: str | None, afte
     return base64.urlsafe_b64encode(token.model_dump_json().encode()).decode()
 
 
-def parsed_page_token(request: AnyList, *, key: tuple[type, ...], violations: Violations) -> PageToken | None:
-    """The token that the request carries, which must hold a key of these types; None on the first page."""
+def parsed_page_token(request: AnyList, violations: Violations) -> PageToken | None:
+    """Return the token that the request carries; None on the first page."""
     if not request.page_token:
         return None
     try:
@@ -67,13 +71,15 @@ def parsed_page_token(request: AnyList, *, key: tuple[type, ...], violations: Vi
     except (binascii.Error, ValueError, ValidationError):
         violations.add("page_token", "is not a page token of this service")
         return None
-    digest = _digest(request, token.revision, token.resource_id, token.after)
-    if token.digest != digest or tuple(map(type, token.after)) != key:
-        violations.add(
-            "page_token", "belongs to another request: only page_size may differ between the pages of a list"
-        )
+    if token.digest != _digest(request, token.revision, token.resource_id, token.after):
+        add_foreign_token(violations)
         return None
     return token
+
+
+def add_foreign_token(violations: Violations) -> None:
+    """Note that the page token was issued for another request."""
+    violations.add("page_token", "belongs to another request: only page_size may differ between the pages of a list")
 
 
 def _digest(request: AnyList, revision: int, resource_id: str | None, after: Iterable[str | int]) -> str:

@@ -1,29 +1,15 @@
-"""Resources as messages."""
+"""Configurations as messages."""
 
-from configapi.v1.application_pb2 import Application as ApplicationMessage
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
-from configsvc.domain.models import Application, Configuration, ConfigurationRef, IdRef, KeyRef
+from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.wire.content import struct_of
 from configsvc.wire.times import timestamp
 
 
-def application_message(application: Application) -> ApplicationMessage:
-    """The message of an application."""
-    return ApplicationMessage(
-        id=application.id,
-        name=application.name,
-        comments=application.comments,
-        version=application.version,
-        revision=application.revision,
-        create_time=timestamp(application.create_time),
-        update_time=timestamp(application.update_time),
-    )
-
-
 def configuration_message(configuration: Configuration, *, with_config: bool = True) -> ConfigurationMessage:
-    """The message of a configuration; config is left out where it is not wanted or not there."""
+    """Return the message of a configuration, without config if it is not wanted or not known."""
     message = ConfigurationMessage(
         id=configuration.id,
         application_id=configuration.application_id,
@@ -46,12 +32,12 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
 
 
 def encoded_configuration(configuration: Configuration) -> bytes:
-    """The bytes of a configuration's message."""
+    """Return the encoded message of a configuration."""
     return configuration_message(configuration).SerializeToString()
 
 
 def configuration_ref_message(ref: ConfigurationRef) -> ConfigurationRefMessage:
-    """The message that names a configuration."""
+    """Return the message that names a configuration."""
     match ref:
         case IdRef(id=configuration_id):
             return ConfigurationRefMessage(id=configuration_id)

@@ -1,5 +1,6 @@
-"""What requests about schemas say, checked. Reading a large document takes tens of milliseconds: not for the event
-loop.
+"""SchemaService: requests.
+
+Parsing a large document takes tens of milliseconds: too long for the event loop.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from configapi.v1.schema_service_pb2 import (
     GetSchemaRequest,
     GetSchemaVersionRequest,
     ImportSchemasRequest,
+    ListSchemasRequest,
     ListSchemaVersionsRequest,
     MigrateConfigurationsRequest,
     SchemaVersionMode,
@@ -23,19 +25,18 @@ from configapi.v1.schema_service_pb2 import (
 from configapi.v1.schema_service_pb2 import (
     ImportedSchema as ImportedSchemaMessage,
 )
-from configsvc.access.caller import Caller
-from configsvc.domain.access import Role
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import content_from_text
 from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
 from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
+from configsvc.domain.requests import Author, NameListing, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
-from configsvc.domain.scope import Everything
 from configsvc.domain.transformations import checked_json_patch
-from configsvc.wire import requests
+from configsvc.wire import fields
 from configsvc.wire.content import content_from
+from configsvc.wire.paging import name_key, number_key, page_request
 
 MAX_IMPORTED = 1000
 
@@ -51,8 +52,34 @@ AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A GetSchemaRequest."""
+
+    ref: SchemaRef
+    min_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionLookup:
+    """A GetSchemaVersionRequest. `version` 0: the newest."""
+
+    ref: SchemaRef
+    version: int
+    min_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """A DeleteSchemaRequest. `expected_version` 0: any."""
+
+    ref: SchemaRef
+    expected_version: int
+    context: WriteContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewSchema:
-    """What CreateSchema asks for."""
+    """A CreateSchemaRequest."""
 
     name: str
     comments: str
@@ -62,7 +89,7 @@ class NewSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """What CreateSchemaVersion asks for."""
+    """A CreateSchemaVersionRequest."""
 
     ref: SchemaRef
     new: NewDocument
@@ -73,7 +100,7 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """What MigrateConfigurations asks for; the settings are without the id of the application."""
+    """A MigrateConfigurationsRequest. The settings lack the id of the application."""
 
     settings: MigrationSettings
     application: ApplicationRef | None
@@ -82,15 +109,14 @@ class Migration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """What ImportSchemas asks for."""
+    """An ImportSchemasRequest."""
 
     imported: list[ImportedSchema]
     strict: bool
     context: WriteContext
 
 
-def schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
-    """The schema that the request names."""
+def _schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
     match message.WhichOneof("ref"):
         case "id":
             check_id(message.id, "id", violations)
@@ -103,57 +129,112 @@ def schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
             return NameRef(name="")
 
 
-def wants_document(view: SchemaView.ValueType, violations: Violations) -> bool:
-    """Whether the view shows the document and what was added to it."""
-    if view not in SchemaView.values():
-        violations.add("view", f"is {view}: not a SchemaView")
-    return view != SCHEMA_VIEW_BASIC
-
-
-def new_schema(request: CreateSchemaRequest, caller: Caller) -> NewSchema:
-    """Raises InvalidRequestError."""
+def lookup(request: GetSchemaRequest) -> Lookup:
+    """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
-    name = requests.new_name(request.name, "name", violations)
-    comments = requests.comments(request.comments, "comments", violations)
+    parsed = Lookup(
+        ref=_schema_ref(request, violations),
+        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+    )
+    violations.check()
+    return parsed
+
+
+def version_lookup(request: GetSchemaVersionRequest) -> VersionLookup:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = VersionLookup(
+        ref=_schema_ref(request, violations),
+        version=fields.non_negative(request.version, "version", violations),
+        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+    )
+    violations.check()
+    return parsed
+
+
+def listing(request: ListSchemasRequest) -> NameListing:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = NameListing(
+        name_prefix=fields.name_prefix(request.name_prefix, violations),
+        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        page=page_request(request, name_key, violations),
+    )
+    violations.check()
+    return parsed
+
+
+def version_listing(request: ListSchemaVersionsRequest) -> SchemaVersionListing:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    if request.view not in SchemaView.values():
+        violations.add("view", f"is {request.view}: not a SchemaView")
+    parsed = SchemaVersionListing(
+        ref=_schema_ref(request, violations),
+        with_document=request.view != SCHEMA_VIEW_BASIC,
+        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        page=page_request(request, number_key, violations),
+    )
+    violations.check()
+    return parsed
+
+
+def deletion(request: DeleteSchemaRequest, author: Author) -> Deletion:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    parsed = Deletion(
+        ref=_schema_ref(request, violations),
+        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+        context=fields.write_context(request, author, violations),
+    )
+    violations.check()
+    return parsed
+
+
+def new_schema(request: CreateSchemaRequest, author: Author) -> NewSchema:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
+    name = fields.new_name(request.name, "name", violations)
+    comments = fields.comments(request.comments, "comments", violations)
     new = _document(request, violations)
-    context = requests.write_context(request, caller, Everything(), violations)
+    context = fields.write_context(request, author, violations)
     violations.check()
     assert new is not None
     return NewSchema(name=name, comments=comments, new=new, context=context)
 
 
-def new_version(request: CreateSchemaVersionRequest, caller: Caller) -> NewVersion:
-    """Raises InvalidRequestError."""
+def new_version(request: CreateSchemaVersionRequest, author: Author) -> NewVersion:
+    """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
-    ref = schema_ref(request, violations)
+    ref = _schema_ref(request, violations)
     new = _document(request, violations)
     strict = _is_strict(request.mode, violations)
-    expected_version = requests.non_negative(request.expected_version, "expected_version", violations)
-    context = requests.write_context(request, caller, Everything(), violations)
+    expected_version = fields.non_negative(request.expected_version, "expected_version", violations)
+    context = fields.write_context(request, author, violations)
     violations.check()
     assert new is not None
     return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
 
 
 def checked_version(request: CheckSchemaVersionRequest) -> tuple[SchemaRef, NewDocument]:
-    """The schema, and the document that is to be checked. Raises InvalidRequestError."""
+    """Return the schema and the document to check. Raises InvalidRequestError."""
     violations = Violations()
-    ref = schema_ref(request, violations)
+    ref = _schema_ref(request, violations)
     new = _document(request, violations)
     violations.check()
     assert new is not None
     return ref, new
 
 
-def schema_import(request: ImportSchemasRequest, caller: Caller) -> Import:
-    """Raises InvalidRequestError."""
+def schema_import(request: ImportSchemasRequest, author: Author) -> Import:
+    """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
     if not 1 <= len(request.schemas) <= MAX_IMPORTED:
         violations.add("schemas", f"has {len(request.schemas)} items: must have between 1 and {MAX_IMPORTED}")
     _check_names(request, violations)
     close = _closes(request.closing, violations)
     strict = _is_strict(request.mode, violations)
-    context = requests.write_context(request, caller, Everything(), violations)
+    context = fields.write_context(request, author, violations)
     imported = [
         _imported(schema, f"schemas[{index}]", close=close, violations=violations)
         for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
@@ -165,16 +246,16 @@ def schema_import(request: ImportSchemasRequest, caller: Caller) -> Import:
 def _check_names(request: ImportSchemasRequest, violations: Violations) -> None:
     first: dict[str, int] = {}
     for index, schema in enumerate(request.schemas[:MAX_IMPORTED]):
-        place = first.setdefault(schema.name, index)
-        if schema.name and place != index:
-            violations.add(f"schemas[{index}].name", f"is the name of schemas[{place}] too")
+        same = first.setdefault(schema.name, index)
+        if schema.name and same != index:
+            violations.add(f"schemas[{index}].name", f"is also the name of schemas[{same}]")
 
 
 def _imported(
     message: ImportedSchemaMessage, field: str, *, close: bool, violations: Violations
 ) -> ImportedSchema | None:
-    name = requests.new_name(message.name, f"{field}.name", violations)
-    comments = requests.comments(message.comments, f"{field}.comments", violations)
+    name = fields.new_name(message.name, f"{field}.name", violations)
+    comments = fields.comments(message.comments, f"{field}.comments", violations)
     found = Violations()
     chosen = message.WhichOneof("content")
     content = _imported_content(message, field, found)
@@ -219,20 +300,18 @@ def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> boo
     return mode != SCHEMA_VERSION_MODE_PINNED
 
 
-def migration(request: MigrateConfigurationsRequest, caller: Caller) -> Migration:
-    """A move of configurations. Raises InvalidRequestError."""
+def migration(request: MigrateConfigurationsRequest, author: Author) -> Migration:
+    """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
     check_name(request.schema, "schema", violations)
-    application = None
-    if request.HasField("application"):
-        application = requests.application_ref(request.application, "application", violations)
-    context = requests.write_context(request, caller, caller.scope(Role.EDITOR), violations)
+    application = fields.application_if_any(request, violations)
+    context = fields.write_context(request, author, violations)
     patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
     settings = MigrationSettings(
         to=SchemaVersionRef(
-            schema=request.schema, version=requests.non_negative(request.to_version, "to_version", violations)
+            schema=request.schema, version=fields.non_negative(request.to_version, "to_version", violations)
         ),
-        from_version=requests.non_negative(request.from_version, "from_version", violations),
+        from_version=fields.non_negative(request.from_version, "from_version", violations),
         application_id=None,
         json_patch=_json_patch(request, violations) if patched else None,
         merge_patch=content_from(request.merge_patch, "merge_patch", violations) if merged else None,
@@ -244,7 +323,7 @@ def migration(request: MigrateConfigurationsRequest, caller: Caller) -> Migratio
 
 
 def _json_patch(request: MigrateConfigurationsRequest, violations: Violations) -> list[JsonObject]:
-    # As the value of a key, it is checked as contents are.
+    # Wrapped in an object, it is checked like any content.
     wrapper = Struct()
     wrapper.fields["json_patch"].list_value.CopyFrom(request.json_patch)
     patch = content_from(wrapper, "", violations).get("json_patch", [])

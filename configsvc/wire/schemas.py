@@ -1,18 +1,25 @@
-"""Schemas and what is told of them as messages."""
+"""SchemaService: messages and responses."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from configapi.v1.schema_pb2 import ContentFault, SchemaAddition
 from configapi.v1.schema_pb2 import Schema as SchemaMessage
 from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
-from configapi.v1.schema_service_pb2 import CheckSchemaVersionResponse, ImportSchemasResponse
+from configapi.v1.schema_service_pb2 import (
+    CheckSchemaVersionResponse,
+    ImportSchemasResponse,
+    ListSchemasRequest,
+    ListSchemasResponse,
+    ListSchemaVersionsRequest,
+    ListSchemaVersionsResponse,
+)
 from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
 from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
 from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.jsonschema.faults import Fault
-from configsvc.domain.models import Schema
+from configsvc.domain.models import Page, Schema
 from configsvc.domain.schema_versions import (
     ConfigurationFaults,
     ImportOutcome,
@@ -22,6 +29,7 @@ from configsvc.domain.schema_versions import (
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
+from configsvc.wire.paging import shown_page
 from configsvc.wire.responses import fitting
 from configsvc.wire.times import timestamp
 
@@ -29,7 +37,7 @@ _OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") fo
 
 
 def schema_message(schema: Schema, additions: Iterable[Addition] = ()) -> SchemaMessage:
-    """The message of a schema."""
+    """Return the message of a schema."""
     return SchemaMessage(
         id=schema.id,
         name=schema.name,
@@ -44,7 +52,7 @@ def schema_message(schema: Schema, additions: Iterable[Addition] = ()) -> Schema
 
 
 def schema_version_message(version: SchemaVersion) -> SchemaVersionMessage:
-    """The message of a version. A large document takes tens of milliseconds."""
+    """Return the message of a version. A large document takes tens of milliseconds."""
     message = SchemaVersionMessage(
         schema=version.schema,
         version=version.version,
@@ -69,20 +77,52 @@ def _set_document(message: SchemaVersionMessage, text: str) -> None:
 
 
 def _fits_struct(value: JsonValue, depth: int) -> bool:
-    """Whether every client can read the value from a Struct as it is."""
+    """Return whether a Struct holds the value exactly, at a depth that every client can parse."""
     if isinstance(value, dict | list):
         items = value.values() if isinstance(value, dict) else value
         return depth <= MAX_CONTENT_DEPTH and all(_fits_struct(item, depth + 1) for item in items)
     return not isinstance(value, int) or abs(value) <= MAX_NUMBER
 
 
-def fitting_versions(versions: Iterable[SchemaVersion]) -> list[SchemaVersionMessage]:
-    """The messages of the first of the versions, as many as fit into one response."""
-    return fitting(map(schema_version_message, versions))
+def list_response(request: ListSchemasRequest, page: Page[Schema]) -> ListSchemasResponse:
+    """Return the response that carries as much of the page as fits."""
+    shown = shown_page(
+        request,
+        page.resources,
+        schema_message,
+        lambda schema: (schema.name,),
+        last_key=page.last_key,
+        revision=page.revision,
+    )
+    return ListSchemasResponse(schemas=shown.messages, next_page_token=shown.next_page_token, revision=page.revision)
+
+
+def versions_response(
+    request: ListSchemaVersionsRequest,
+    versions: Sequence[SchemaVersion],
+    *,
+    more: bool,
+    revision: int,
+    schema_id: str,
+) -> ListSchemaVersionsResponse:
+    """Return the response that carries as many of the versions as fit. Large documents take tens of milliseconds.
+
+    `more`: older versions follow.
+    """
+    shown = shown_page(
+        request,
+        versions,
+        schema_version_message,
+        lambda version: (version.version,),
+        last_key=(versions[-1].version,) if more else None,
+        revision=revision,
+        resource_id=schema_id,
+    )
+    return ListSchemaVersionsResponse(versions=shown.messages, next_page_token=shown.next_page_token, revision=revision)
 
 
 def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:
-    """What a new version would do; as many offenders as fit into one response."""
+    """Return the effects of a new version, with as many offenders as fit into one response."""
     return CheckSchemaVersionResponse(
         offenders=fitting(map(configuration_faults_message, check.pinned.offenders)),
         offender_count=check.pinned.offender_count,
@@ -95,7 +135,7 @@ def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:
 
 
 def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFaultsMessage:
-    """The message of a configuration that does not satisfy a schema."""
+    """Return the message of a configuration that violates a schema."""
     return ConfigurationFaultsMessage(
         id=found.id,
         application=found.application,
@@ -106,12 +146,12 @@ def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFau
 
 
 def content_fault_message(fault: Fault) -> ContentFault:
-    """The message of a fault."""
+    """Return the message of a fault."""
     return ContentFault(pointer=fault.pointer, keyword=fault.keyword, message=fault.message)
 
 
 def import_message(done: SchemaImports) -> ImportSchemasResponse:
-    """What became of imported schemas."""
+    """Return the outcomes of an import."""
     return ImportSchemasResponse(
         imports=[
             SchemaImportMessage(

@@ -11,12 +11,12 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ConfigurationChange
-from configsvc.domain.names import check_name
+from configsvc.domain.names import check_name, check_name_prefix
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
 from configsvc.wire.content import struct_of
-from configsvc.wire.requests import application_ref, name_prefix, non_negative, wants_config
+from configsvc.wire.fields import application_ref, non_negative, wants_config
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
 
@@ -30,8 +30,9 @@ MOST_PROGRESS_SECONDS = 3600.0
 _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
 
 
-def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations: Violations) -> WatchRequest:
-    """What the caller wants to watch."""
+def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchRequest:
+    """Parse the request. Raises InvalidRequestError."""
+    violations = Violations()
     if len(request.selectors) > MAX_SELECTORS:
         violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
     if len(request.epoch) > MAX_EPOCH_LENGTH:
@@ -39,7 +40,7 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations:
     after = None
     if request.HasField("after_revision"):
         after = non_negative(request.after_revision, "after_revision", violations)
-    return WatchRequest(
+    parsed = WatchRequest(
         selection=Selection(
             scope=scope,
             selectors=tuple(
@@ -52,6 +53,8 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope, violations:
         progress_interval_seconds=_progress_interval(request, violations),
         with_config=wants_config(request.view, violations),
     )
+    violations.check()
+    return parsed
 
 
 def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
@@ -62,9 +65,10 @@ def _selector(message: ConfigurationSelector, field: str, violations: Violations
         violations.add(f"{field}.keys", f"has {len(message.keys)} items: at most {MAX_SELECTOR_KEYS} are allowed")
     for index, key in enumerate(message.keys[:MAX_SELECTOR_KEYS]):
         check_name(key, f"{field}.keys[{index}]", violations)
+    check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
     return Selector(
         application=application,
-        name_prefix=name_prefix(message.name_prefix, f"{field}.name_prefix", violations),
+        name_prefix=message.name_prefix,
         keys=frozenset(message.keys),
     )
 

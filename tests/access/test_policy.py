@@ -3,7 +3,7 @@
 import pytest
 
 from configsvc.access import policy
-from configsvc.access.policy import Bindings
+from configsvc.access.policy import AccessPolicy
 from configsvc.domain.access import Authentication, Identity
 from configsvc.domain.claims import MAX_GROUPS
 
@@ -22,7 +22,7 @@ def test_what_is_remembered_of_callers_is_bounded_by_the_names_of_their_groups(
     monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
     monkeypatch.setattr(policy, "REMEMBERED_BYTES", 2_000 * policy.NAME_BYTES)
-    known = Bindings(frozenset())
+    known = AccessPolicy(frozenset())
     for number in range(300):
         known.access_of(member(str(number), groups))
         names = len(known._access) * (policy.NAMES_OF_CALLER + groups)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bench.peers.servers import missing
+from bench.peers.programs import missing
 from bench.report.table import BEGIN, END
 
 PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240.0
 UNITS = {"calls/s", "µs", "KiB", "MiB", "ms", "writes/s", "reads/s", "configurations/s"}
-# By the program that it takes, beside the service.
+# Rows with a figure of etcd.
 ETCD = {
     "get_configuration",
     "get_configuration_authenticated",
@@ -26,7 +26,7 @@ ETCD = {
 
 
 async def bench(*arguments: str) -> str:
-    """What a command of the benchmark prints, which must succeed and leave nothing on standard error but progress."""
+    """Run a command of the benchmark, check that it succeeds, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench", *arguments),
         cwd=PROJECT,
@@ -49,7 +49,7 @@ def check_figure(figure: dict[str, Any], repetitions: int) -> None:
     assert len(figure["samples"]) in (0, repetitions)
 
 
-# Several servers start one after the other.
+# Many servers start one after the other.
 @pytest.mark.timeout(LIMIT_SECONDS + 20)
 async def test_a_quick_run_measures_everything_and_is_reported(tmp_path: Path) -> None:
     file, document, drawing = tmp_path / "results.json", tmp_path / "page.md", tmp_path / "watchers.svg"
@@ -81,6 +81,25 @@ async def test_a_quick_run_measures_everything_and_is_reported(tmp_path: Path) -
     assert all(row["title"] in page for row in rows.values())
     assert "](watchers.svg)" in page
     assert ET.parse(drawing).getroot().tag.endswith("svg")
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 20)
+async def test_two_builds_are_compared_in_turn(tmp_path: Path) -> None:
+    file = tmp_path / "comparison.md"
+    program = Path(sys.executable).with_name("configsvc")
+    groups = ("--only", "deliveries", "--only", "batches")
+    table = await bench("compare", "--quick", "--other", str(program), *groups, "--output", str(file))
+    page = file.read_text(encoding="utf-8")
+    titles = (
+        "delivery, 1 watcher",
+        "delivery, 100 watchers",
+        "BatchWriteConfigurations",
+        "processor time per delivery",
+    )
+    for title in titles:
+        assert title in table
+        assert title in page
+    assert "| BatchWriteConfigurations | " in page
 
 
 async def test_a_row_that_was_not_measured_says_why() -> None:

@@ -7,8 +7,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configsvc.access.policy import Bindings
-from configsvc.configurations.cache import Cache
 from configsvc.feed.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
 from tests.postgres import plain_connection, terminate
@@ -199,7 +197,7 @@ async def fill_one_by_one(session: Session, count: int) -> None:
 
 
 async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) -> None:
-    feed = Feed(database_url, Cache(0), Bindings(None))
+    feed = Feed(database_url, ())
     following = asyncio.create_task(feed.run())
     async with asyncio.timeout(LIMIT_SECONDS):
         await feed.wait_live()
@@ -348,7 +346,7 @@ async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     await application(psql)
-    feed = Feed(database_url, Cache(0), Bindings(None))
+    feed = Feed(database_url, ())
     async with asyncio.timeout(LIMIT_SECONDS), open_listener(database_url) as listener:
         await feed._begin(listener)
         history = feed.history

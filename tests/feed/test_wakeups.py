@@ -79,7 +79,7 @@ async def test_who_is_about_to_be_woken_is_not_sent_further_on(monkeypatch: pyte
     waking = asyncio.create_task(waiters.wake([part(1, "shop")]))
     await asyncio.wait((first, second), return_when=asyncio.FIRST_COMPLETED)
     for waiter in (first, second):
-        waiters.end(waiter, position_after(9))
+        waiters.resolve(waiter, position_after(9))
     await waking
     assert {first.result(), second.result()} == {Position(revision=1, ordinal=0)}
 
@@ -110,7 +110,7 @@ async def test_who_was_cancelled_and_has_not_left_yet_is_left_alone() -> None:
     waiters = Waiters()
     cancelled = joined(waiters, "shop")
     cancelled.cancel()
-    waiters.end(cancelled, position_after(1))
+    waiters.resolve(cancelled, position_after(1))
     assert cancelled.cancelled()
 
 
@@ -138,7 +138,7 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
     for topics in (("shop", "bank"), ()):
         waiter = joined(waiters, *topics)
         waiters.discard(waiter, frozenset(topics) or None)
-    assert (len(waiters), waiters._of_everything, waiters._by_topic) == (0, set(), {})
+    assert (len(waiters), waiters._of_all_topics, waiters._by_topic) == (0, set(), {})
 
 
 async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_others(

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-from configsvc.access.policy import Bindings
-from configsvc.configurations.cache import Cache
 from configsvc.domain.commits import Commit, CommitPart, History, Position, position_after
 from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef, Operation
@@ -47,7 +45,7 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
     end: str, error: type[ConfigsvcError]
 ) -> None:
     """The head of another history is not a place that the watch has come to."""
-    feed = Feed("", Cache(0), Bindings(None))
+    feed = Feed("", ())
     await feed._go_to(History("old"), 5, None)
     sent: list[WatchMessage] = []
 
@@ -78,9 +76,9 @@ async def stop_ahead(feed: Feed) -> None:
 
 
 async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> None:
-    feed = Feed("", Cache(0), Bindings(None))
+    feed = Feed("", ())
     await feed._go_to(History("old"), 0, None)
-    parts = [part(revision, changes=follower.PASSED_AT_ONCE) for revision in range(1, 11)]
+    parts = [part(revision, changes=follower.SKIPPED_AT_ONCE) for revision in range(1, 11)]
     for one in parts:
         feed._append(one)
 

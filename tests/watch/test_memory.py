@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configsvc.api import watches
 from configsvc.domain import watching
 from configsvc.domain.commits import History
 from configsvc.domain.errors import RateLimitedError
@@ -16,7 +17,6 @@ from configsvc.domain.models import Configuration
 from configsvc.limits import unread
 from configsvc.limits.slots import Slots, caller_slots
 from configsvc.watch.sending import Progress, Sending
-from configsvc.wire import watches
 from tests.api.calls import create, create_application
 from tests.service import LIMIT_SECONDS, Service
 from tests.watch.recording import recorded
@@ -52,7 +52,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = threading.current_thread()
-    made: dict[str, set[bool]] = {"_existing": set(), "_commit": set()}
+    made: dict[str, set[bool]] = {"encoded_snapshot": set(), "encoded_commit": set()}
 
     def noting(name: str) -> None:
         make = getattr(watches, name)
@@ -63,24 +63,24 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
 
         monkeypatch.setattr(watches, name, noted)
 
-    noting("_existing")
-    noting("_commit")
+    noting("encoded_snapshot")
+    noting("encoded_commit")
     await create_application(service)
     await create(service, "web", config={"a": 1})
     async with recorded(service) as recording:
         await recording.until_synced()
         small = await create(service, "small", config={"a": 1})
         await recording.until_revision(small.revision)
-        assert made == {"_existing": {True}, "_commit": {True}}
+        assert made == {"encoded_snapshot": {True}, "encoded_commit": {True}}
         large = await create(service, "large", config={"a": "a" * watching.LARGE_BYTES})
         found = await recording.until_revision(large.revision)
     async with recorded(service) as recording:
         await recording.until_synced()
-    assert made == {"_existing": {True, False}, "_commit": {True, False}}
+    assert made == {"encoded_snapshot": {True, False}, "encoded_commit": {True, False}}
     assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
 
 
-async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_caller(
+async def test_a_client_that_does_not_read_loses_its_slot_to_others_of_its_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller = caller_with_one_slot(monkeypatch)
@@ -94,7 +94,7 @@ async def test_a_client_that_does_not_read_gives_its_place_to_others_of_its_call
                 await one
 
 
-async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it(
+async def test_a_client_that_does_not_read_keeps_its_slot_while_no_other_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller, other = caller_with_one_slot(monkeypatch), Slots({"reads": 1, "writes": 1, "watches": 1})
@@ -110,7 +110,7 @@ async def test_a_client_that_does_not_read_keeps_its_place_while_nobody_wants_it
         read.set()
 
 
-async def test_who_waits_for_a_place_waits_for_as_long_as_those_before_it_make_what_they_send(
+async def test_a_watch_waits_for_a_slot_as_long_as_the_message_of_another_is_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caller, made = caller_with_one_slot(monkeypatch), asyncio.Event()
@@ -143,7 +143,7 @@ async def sent(slots: Slots | None, read: asyncio.Event | None, made: asyncio.Ev
 
     caller_slots.set(slots)
     sending = Sending(Progress(0), History(""), encode, write)
-    async with sending.place():
+    async with sending.slot():
         if made:
             await made.wait()
         await sending.write((b"",))

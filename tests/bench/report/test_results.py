@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from bench.report.results import Curve, Figure, Results, Row, Target, completed, load, percentile, row, save
-from bench.report.table import BEGIN, END, write
+from bench.report.table import BEGIN, END, TARGETS, write
 
 LIMIT = ("the limit", Figure(samples=(100.0, 50.0, 200.0)))
 
@@ -54,7 +54,7 @@ def test_a_partial_run_keeps_the_other_rows_and_when_they_were_taken(tmp_path: P
     assert load(tmp_path / "results.json") == third
     document = tmp_path / "page.md"
     document.write_text(f"{BEGIN}{END}", encoding="utf-8")
-    write(third, document)
+    write(third, TARGETS, document)
     assert "| reads (taken Monday) |" in document.read_text(encoding="utf-8")
 
 
@@ -74,7 +74,7 @@ def test_results_come_back_from_their_file(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="has no"):
-        write(results, document)
+        write(results, TARGETS, document)
 
 
 def test_percentiles() -> None:

@@ -1,0 +1,214 @@
+"""Fields that the requests of several services share.
+
+Each function adds the faults it finds to `violations` and returns a value to use only if there are none. `field` is the
+path of the value in the request; empty for the request itself.
+"""
+
+from collections.abc import Collection
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from configapi.v1.access_service_pb2 import (
+    CreateRoleBindingRequest,
+    DeleteRoleBindingRequest,
+    ListRoleBindingsRequest,
+)
+from configapi.v1.application_pb2 import ApplicationRef as ApplicationRefMessage
+from configapi.v1.application_service_pb2 import (
+    CreateApplicationRequest,
+    DeleteApplicationRequest,
+    GetApplicationRequest,
+    UpdateApplicationRequest,
+)
+from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, ConfigurationView
+from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationChangeItem,
+    ConfigurationDeletionItem,
+    CreateConfigurationRequest,
+    DeleteConfigurationRequest,
+    DiffConfigurationVersionsRequest,
+    ExportConfigurationsRequest,
+    GetConfigurationRequest,
+    ListConfigurationsRequest,
+    ListConfigurationVersionsRequest,
+    RollbackConfigurationRequest,
+    UpdateConfigurationRequest,
+)
+from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
+from configapi.v1.schema_service_pb2 import (
+    CreateSchemaRequest,
+    CreateSchemaVersionRequest,
+    DeleteSchemaRequest,
+    ImportSchemasRequest,
+    MigrateConfigurationsRequest,
+)
+from configsvc.domain.errors import Violations
+from configsvc.domain.models import (
+    ApplicationRef,
+    ConfigurationRef,
+    IdRef,
+    KeyRef,
+    NameRef,
+    SchemaVersionRef,
+    WriteContext,
+)
+from configsvc.domain.names import (
+    MAX_COMMENTS_LENGTH,
+    MAX_REASON_LENGTH,
+    canonical_request_id,
+    check_id,
+    check_name,
+    check_name_prefix,
+    check_text,
+)
+from configsvc.domain.requests import Author
+from configsvc.wire.fingerprints import fingerprint
+
+AnyApplicationRef = ApplicationRefMessage | GetApplicationRequest | UpdateApplicationRequest | DeleteApplicationRequest
+AnyConfigurationRef = (
+    ConfigurationRefMessage
+    | GetConfigurationRequest
+    | UpdateConfigurationRequest
+    | DeleteConfigurationRequest
+    | ListConfigurationVersionsRequest
+    | DiffConfigurationVersionsRequest
+    | RollbackConfigurationRequest
+    | ConfigurationChangeItem
+    | ConfigurationDeletionItem
+)
+AnyOfApplication = (
+    CreateRoleBindingRequest
+    | ListRoleBindingsRequest
+    | ListChangesRequest
+    | ListConfigurationsRequest
+    | ExportConfigurationsRequest
+    | MigrateConfigurationsRequest
+)
+AnyWrite = (
+    UpdateApplicationRequest
+    | UpdateConfigurationRequest
+    | BatchWriteConfigurationsRequest
+    | CreateApplicationRequest
+    | DeleteApplicationRequest
+    | CreateConfigurationRequest
+    | DeleteConfigurationRequest
+    | CreateSchemaRequest
+    | CreateSchemaVersionRequest
+    | DeleteSchemaRequest
+    | ImportSchemasRequest
+    | RollbackConfigurationRequest
+    | MigrateConfigurationsRequest
+    | CreateRoleBindingRequest
+    | DeleteRoleBindingRequest
+)
+
+
+def path_of(parent: str, child: str) -> str:
+    """Return the path of a field of a message."""
+    return f"{parent}.{child}" if parent else child
+
+
+def application_ref(message: AnyApplicationRef, field: str, violations: Violations) -> ApplicationRef:
+    """Return the application that the message names."""
+    match message.WhichOneof("ref"):
+        case "id":
+            check_id(message.id, path_of(field, "id"), violations)
+            return IdRef(id=message.id)
+        case "name":
+            check_name(message.name, path_of(field, "name"), violations)
+            return NameRef(name=message.name)
+        case None:
+            violations.add(field or "ref", "must name an application: set id or name")
+            return NameRef(name="")
+
+
+def application_if_any(request: AnyOfApplication, violations: Violations) -> ApplicationRef | None:
+    """Return the application that the request is about; None if it names none."""
+    if not request.HasField("application"):
+        return None
+    return application_ref(request.application, "application", violations)
+
+
+def configuration_ref(message: AnyConfigurationRef, field: str, violations: Violations) -> ConfigurationRef:
+    """Return the configuration that the message names."""
+    match message.WhichOneof("ref"):
+        case "id":
+            check_id(message.id, path_of(field, "id"), violations)
+            return IdRef(id=message.id)
+        case "key":
+            check_name(message.key.application, path_of(field, "key.application"), violations)
+            check_name(message.key.name, path_of(field, "key.name"), violations)
+            return KeyRef(application=message.key.application, name=message.key.name)
+        case None:
+            violations.add(field or "ref", "must name a configuration: set id or key")
+            return IdRef(id="")
+
+
+def schema_version_ref(message: SchemaVersionRefMessage, field: str, violations: Violations) -> SchemaVersionRef:
+    """Return a version of a schema; version 0 if the message has none."""
+    check_name(message.schema, f"{field}.schema", violations)
+    return SchemaVersionRef(
+        schema=message.schema, version=non_negative(message.version, f"{field}.version", violations)
+    )
+
+
+def write_context(request: AnyWrite, author: Author, violations: Violations) -> WriteContext:
+    """Return who asks for a change and why. The fingerprint covers the actor: a request_id belongs to its caller."""
+    check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
+    request_id = canonical_request_id(request.request_id, "request_id", violations)
+    return WriteContext(
+        actor=author.actor,
+        origin=author.origin,
+        reason=request.reason,
+        request_id=request_id,
+        fingerprint=fingerprint(request, without=("request_id",), salt=author.actor) if request_id else b"",
+        validate_only=request.validate_only,
+        scope=author.scope,
+    )
+
+
+def new_name(name: str, field: str, violations: Violations) -> str:
+    """Return the name of a resource."""
+    check_name(name, field, violations)
+    return name
+
+
+def comments(text: str, field: str, violations: Violations) -> str:
+    """Return the comments of a resource."""
+    check_text(text, field, MAX_COMMENTS_LENGTH, violations)
+    return text
+
+
+def name_prefix(prefix: str, violations: Violations) -> str:
+    """Return the `name_prefix` of a list."""
+    check_name_prefix(prefix, "name_prefix", violations)
+    return prefix
+
+
+def non_negative(value: int, field: str, violations: Violations) -> int:
+    """Return a revision or version; 0 if there is none."""
+    if value < 0:
+        violations.add(field, f"is {value}: must not be negative")
+    return value
+
+
+def wants_config(view: ConfigurationView.ValueType, violations: Violations) -> bool:
+    """Return whether the view includes config."""
+    if view not in ConfigurationView.values():
+        violations.add("view", f"is {view}: not a ConfigurationView")
+    return view != CONFIGURATION_VIEW_BASIC
+
+
+def updated_paths(
+    mask: FieldMask, field: str, allowed: tuple[str, ...], populated: Collection[str], violations: Violations
+) -> Collection[str]:
+    """Return the fields to update: those in the mask or, without one, those that are populated."""
+    for path in mask.paths:
+        if path != "*" and path not in allowed:
+            violations.add(field, f"names {path[:100]!r}: only {', '.join(allowed)} and * can be updated")
+    if "*" in mask.paths:
+        return allowed
+    return mask.paths or populated

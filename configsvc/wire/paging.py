@@ -1,0 +1,98 @@
+"""Pages of lists: the one that a request asks for, and the one that answers it."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from configsvc.domain.audit import LogPosition
+from configsvc.domain.errors import Violations
+from configsvc.domain.requests import PageRequest
+from configsvc.wire.page_tokens import AnyKey, AnyList, add_foreign_token, page_token, parsed_page_token
+from configsvc.wire.parsing import AnyMessage
+from configsvc.wire.responses import fitting
+
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
+
+Key = TypeVar("Key")
+Resource = TypeVar("Resource")
+
+
+def name_key(after: AnyKey) -> str | None:
+    """Return a key that is one name or id; None if it is of another form."""
+    match after:
+        case [str(name)]:
+            return name
+        case _:
+            return None
+
+
+def names_key(after: AnyKey) -> tuple[str, str] | None:
+    """Return a key of two names; None if it is of another form."""
+    match after:
+        case [str(first), str(second)]:
+            return first, second
+        case _:
+            return None
+
+
+def number_key(after: AnyKey) -> int | None:
+    """Return a key that is one number; None if it is of another form."""
+    match after:
+        case [int(number)]:
+            return number
+        case _:
+            return None
+
+
+def log_position_key(after: AnyKey) -> LogPosition | None:
+    """Return a key that is a position in the log; None if it is of another form."""
+    match after:
+        case [int(revision), int(ordinal), int(version)]:
+            return LogPosition(revision, ordinal, version)
+        case _:
+            return None
+
+
+def page_request(request: AnyList, key: Callable[[AnyKey], Key | None], violations: Violations) -> PageRequest[Key]:
+    """Return the page that a list request asks for, whose token must hold a key of the given form."""
+    limit = _page_size(request.page_size, violations)
+    token = parsed_page_token(request, violations)
+    if token is None:
+        return PageRequest(limit=limit, revision=None, resource_id=None, after=None)
+    after = key(token.after)
+    if after is None:
+        add_foreign_token(violations)
+    return PageRequest(limit=limit, revision=token.revision, resource_id=token.resource_id, after=after)
+
+
+def _page_size(value: int, violations: Violations) -> int:
+    if not 0 <= value <= MAX_PAGE_SIZE:
+        violations.add("page_size", f"is {value}: must be between 1 and {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}")
+    return value or DEFAULT_PAGE_SIZE
+
+
+class ShownPage(NamedTuple, Generic[AnyMessage]):
+    """The messages that fit into one response, and the token of the page after them; empty: there is none."""
+
+    messages: list[AnyMessage]
+    next_page_token: str
+
+
+def shown_page(
+    request: AnyList,
+    resources: Sequence[Resource],
+    message: Callable[[Resource], AnyMessage],
+    key: Callable[[Resource], tuple[str | int, ...]],
+    *,
+    last_key: tuple[str | int, ...] | None,
+    revision: int = 0,
+    resource_id: str | None = None,
+) -> ShownPage[AnyMessage]:
+    """Return as many of the resources as fit into one response, at least one.
+
+    `last_key` is where the next page goes on if all of them fit; None: on the last page. `revision` and `resource_id`
+    are kept in the token.
+    """
+    messages = fitting(map(message, resources))
+    after = last_key if len(messages) == len(resources) else key(resources[len(messages) - 1])
+    return ShownPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
