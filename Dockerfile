@@ -3,7 +3,7 @@ WORKDIR /build
 RUN python -m venv /opt/configsvc
 COPY requirements.lock requirements-build.lock ./
 RUN /opt/configsvc/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
-# The build backend goes into an environment that stays behind.
+# The build backend is not copied into the final image.
 RUN python -m venv /opt/tools \
     && /opt/tools/bin/pip install --no-cache-dir --require-hashes --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -20,6 +20,6 @@ USER configsvc
 WORKDIR /var/lib/configsvc
 ENV PATH=/opt/configsvc/bin:$PATH
 EXPOSE 50051
-# As a list: the service gets SIGTERM itself and drains.
+# A list, so that the service itself receives SIGTERM and drains.
 ENTRYPOINT ["configsvc"]
 CMD ["serve"]

@@ -1,4 +1,4 @@
-# configsvc: what people run. `make help` lists the targets.
+# The commands of the project. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -16,9 +16,8 @@ PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 pyth
 
 POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGUMENTS ?=
-# Four on two cores: many tests wait for time-outs. Each begins with a part of the suite of its own, so that those which
-# start programs, all together in their folders, run beside those that wait. These programs would compile all modules
-# each time if the environment forbade to keep bytecode.
+# Four processes on two cores, as many tests wait for time-outs. Each process begins with its own part of the suite, so
+# that tests that start programs run beside tests that wait. Without bytecode, these programs would compile all modules.
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist worksteal $(PYTEST_ARGUMENTS)
 
 .PHONY: help
@@ -27,11 +26,11 @@ help: ## print this list
 		do printf '  %-18s %s\n' "$$target" "$$text"; done
 
 .PHONY: setup
-setup: $(STAMP) ## make .venv and install the locked packages into it
+setup: $(STAMP) ## create .venv and install the locked packages into it
 	@:
 
-# The stamp is written last, so an install that stops half-way is done again. The umask is set because the embedded
-# PostgreSQL, when root starts it, runs as another user that must be able to read the virtual environment.
+# The stamp is written last, so that an interrupted install is repeated. The umask lets another user read the packages:
+# started by root, the embedded PostgreSQL runs as one.
 $(STAMP): requirements-dev.lock pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "configsvc needs Python 3.11 or newer with the venv module (Debian: apt install python3-venv);" \
@@ -47,7 +46,7 @@ run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
 	@exec $(BIN)/configsvc serve
 
 .PHONY: demo
-demo: setup ## load configurations into the running service and watch them change
+demo: setup ## load configurations into the running service, and watch them change
 	@exec $(BIN)/python -m demo $(DEMO_ARGUMENTS)
 
 .PHONY: psql
@@ -68,7 +67,7 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 		echo "no PostgreSQL 15 in $(POSTGRES15_BIN): install postgresql-15 or set POSTGRES15_BIN" >&2; exit 1; fi
 	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
 
-# What has a long form.
+# Tests with a long form.
 ROBUSTNESS = tests/robustness tests/operations/test_processes.py tests/watch/test_large_commits.py tests/watch/test_state_machine.py
 
 .PHONY: robustness
@@ -79,7 +78,7 @@ BENCH_ARGUMENTS ?= run
 
 # Figures are worthless if other programs keep the machine busy.
 .PHONY: bench
-bench: setup ## measure the service against its limits, etcd and the targets (8 minutes; BENCH_ARGUMENTS=--help)
+bench: setup ## compare the service with its limits, etcd and its targets (8 minutes; BENCH_ARGUMENTS=--help)
 	@bench/install-peers.sh
 	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
@@ -88,7 +87,7 @@ check: setup ## check format, lint, types, layers, protos, generated code and SQ
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
 
 .PHONY: format
-format: setup ## rewrite Python and proto files in the project's format
+format: setup ## format Python and proto files
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only --quiet .
 	@if [ -d protos ]; then $(BIN)/buf format protos --write; fi
@@ -97,7 +96,7 @@ format: setup ## rewrite Python and proto files in the project's format
 proto: setup ## generate the Python code of protos/ into generated/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/proto.sh
 
-# uv.lock would write the addresses of package registries into the tree; these files hold names and hashes alone.
+# Not uv.lock, which would contain the addresses of package registries: these files contain only names and hashes.
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGUMENTS)
 
@@ -105,19 +104,19 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes -
 EXTRAS = --extra server --extra embedded
 
 .PHONY: lock
-lock: setup ## remake the lock files (LOCK_ARGUMENTS=--upgrade for the newest of everything)
+lock: setup ## update the lock files (LOCK_ARGUMENTS=--upgrade for the newest versions)
 	@$(LOCK) $(EXTRAS) --output-file requirements.lock pyproject.toml
 	@$(LOCK) $(EXTRAS) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --group audit --output-file requirements-audit.lock
 	@echo "locked; \`make setup\` installs what changed"
 
-# An environment of its own: nothing else needs what it brings.
+# An environment of its own, as nothing else needs these packages.
 AUDIT_VENV := .venv-audit
 AUDIT_STAMP := $(AUDIT_VENV)/.installed
 
 .PHONY: audit
-audit: $(AUDIT_STAMP) ## ask for known vulnerabilities of the locked packages (needs the network)
+audit: $(AUDIT_STAMP) ## check the locked packages for known vulnerabilities (needs the network)
 	@PATH="$(CURDIR)/$(AUDIT_VENV)/bin:$$PATH" scripts/audit.sh
 
 $(AUDIT_STAMP): requirements-audit.lock
@@ -133,6 +132,6 @@ build: setup ## build the source distribution and the wheel into dist/
 	@ls dist
 
 .PHONY: clean
-clean: ## remove what was built and installed (the data in .configsvc/ stays)
+clean: ## remove everything built or installed, except the data in .configsvc/
 	@rm -rf $(VENV) $(AUDIT_VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

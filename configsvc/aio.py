@@ -1,4 +1,4 @@
-"""What asyncio lacks: work that outlives its caller, reads that callers share, and waiting with a limit."""
+"""Additions to asyncio: work that outlives its caller, shared reads, and waiting for an event with a limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

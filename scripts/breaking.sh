@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares protos/ with the latest release tag (v…), or with the last commit where nothing was released yet.
+# Compare protos/ with the latest release tag (v…), or with the last commit before the first release.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ fi
 echo "compared with $base"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-# An archive of the tree, since buf's own git input would clone: that fails in worktrees and shallow clones.
+# An archive, as buf's own git input clones, which fails in shallow clones.
 git archive "$base" protos | tar -x -C "$folder"
 scripts/known-protos.sh
 cp -r build buf.yaml "$folder/"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that can be said without running the service. All steps run, so that one run shows every fault.
+# All checks that need no running service. Every step runs, so that one run shows all faults.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"

@@ -1,4 +1,4 @@
-"""Opens psql on the database of `make run`, starting the embedded PostgreSQL for as long when nothing else does."""
+"""Open psql on the database of `make run`. Meanwhile the embedded PostgreSQL runs, started if necessary."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from configsvc.process.settings import Settings
 
 
 async def main() -> int:
-    """Runs psql with the arguments of this script and returns its exit code."""
+    """Run psql with the arguments of this script, and return its exit code."""
     program = shutil.which("psql", path=f"{packaged_binaries()}{os.pathsep}{os.environ.get('PATH', '')}")
     assert program, "psql comes with the embedded PostgreSQL"
     settings = Settings()
     if settings.database_url:
         os.execv(program, [program, settings.database_url.get_secret_value(), *sys.argv[1:]])
     async with embedded_postgres(settings.data_dir) as url:
-        # psql has the terminal to itself: Ctrl-C ends its query, not this script.
+        # Ctrl-C must end a query of psql, not this script.
         return await asyncio.to_thread(subprocess.call, [program, url, *sys.argv[1:]])
 
 

@@ -51,19 +51,19 @@ def target_of(write: BatchWrite) -> ConfigurationRef:
             raise AssertionError(f"creations of a batch name their application: {write}")
 
 
-async def batch_response(joint: BatchResult, count: int) -> BatchWriteConfigurationsResponse:
+async def batch_response(result: BatchResult, count: int) -> BatchWriteConfigurationsResponse:
     """Return the response with the outcomes of so many writes."""
-    response = BatchWriteConfigurationsResponse(revision=joint.revision)
+    response = BatchWriteConfigurationsResponse(revision=result.revision)
     for index in range(count):
-        response.outcomes.append(_outcome(joint, index))
+        response.outcomes.append(_outcome(result, index))
         if index % WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return response
 
 
-def _outcome(joint: BatchResult, index: int) -> ConfigurationWriteOutcome:
-    if index in joint.errors:
-        return ConfigurationWriteOutcome(error=status_of(joint.errors[index]))
+def _outcome(result: BatchResult, index: int) -> ConfigurationWriteOutcome:
+    if index in result.errors:
+        return ConfigurationWriteOutcome(error=status_of(result.errors[index]))
     return ConfigurationWriteOutcome(
-        configuration=configuration_message(joint.configurations[index], with_config=False)
+        configuration=configuration_message(result.configurations[index], with_config=False)
     )

@@ -1,1 +1,1 @@
-"""The composition root: settings to a running service, and its orderly end."""
+"""Composition root: turns settings into a running service, and shuts it down."""

@@ -1,4 +1,4 @@
-"""The parts of one service, put together from its settings."""
+"""Assembly of one service from its settings."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,7 @@ from configsvc.writes.transactions import Writes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the server and the background tasks work with."""
+    """The engines that the server and the background tasks share."""
 
     database: Database
     pool: ProcessPool
@@ -79,6 +79,7 @@ class Parts:
 
 
 def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Parts:
+    """Return the engines of one service. Raises StartError."""
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
@@ -107,7 +108,7 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
 
 
 def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
-    """The server with all that it serves, and metrics of both."""
+    """Return the bound server, with its metrics registered. Raises StartError."""
     reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
     large = LargeAnswers()
     watches = Watches(parts.database, parts.feed)
@@ -137,7 +138,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
 
 
 def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
-    """What answers the calls, by the names of the services."""
+    """Return the servicers by the names of their services."""
     database, writes = parts.database, parts.writes
     snapshots = SnapshotReads(database, parts.joint.checks)
     return {
@@ -176,7 +177,10 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _addresses(settings: Settings) -> tuple[Address, ...]:
-    """Where the server listens. An address asks every client for a certificate or none. Raises CertificateError."""
+    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them.
+
+    Raises CertificateError.
+    """
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
         return (Address(listen=settings.listen, credentials=None),)
     files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
@@ -208,7 +212,7 @@ def _tokens(settings: Settings) -> Tokens | None:
 def _key_source(settings: Settings) -> KeySource:
     if settings.oidc_jwks_file:
         return KeyFile(settings.oidc_jwks_file).read
-    # Imported late: its HTTP client takes a sixth of the time in which all others load.
+    # Imported late: the HTTP client takes as long to load as a sixth of everything else.
     from configsvc.identity.discovery import Provider, trusted_certificates  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""The service of one process: how it starts, serves, and ends in order."""
+"""The service of one process: start, serving and graceful shutdown."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -23,14 +23,14 @@ from configsvc.validation.checks import Checks
 
 log = structlog.get_logger()
 
-# For operations under way to be given back, and for the database to hear of it.
+# For running operations to return to the queue, and for the database to record that.
 GIVE_BACK_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP; a second one ends it without grace.
+    """Serve until SIGTERM, SIGINT or SIGHUP; a second signal ends the process without grace.
 
-    Raises StartError, CancelledError if it was told to stop before it served, or the error of a background task.
+    Raises StartError, CancelledError if a signal arrives before it serves, or the error of a background task.
     """
     check_exposure(settings)
     this_task = asyncio.current_task()
@@ -62,10 +62,10 @@ async def run_service(
     started: Callable[[Server], None] = lambda _: None,
     ready: Callable[[Server], None] = lambda _: None,
 ) -> None:
-    """Serves the migrated database of the URL until stop is set, then drains.
+    """Serve the migrated database at the URL until `stop` is set, then drain.
 
-    started is called once the port is open, ready when it serves for the first time. Of several workers each is such a
-    service, with a number from 0 on, on the same port. Raises StartError, or the error of a background task.
+    Calls `started` once the port is open, and `ready` when it serves for the first time. Each worker is such a service
+    on the same port, with its own number, counted from 0. Raises StartError, or the error of a background task.
     """
     registry = new_registry()
     async with (
@@ -77,15 +77,10 @@ async def run_service(
         parts = new_parts(settings, database, url, pool, Checks(checking_pool))
         server = new_server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
-            retention = Retention(days=settings.history_days, versions=settings.history_versions)
             background = [
-                tasks.create_task(parts.feed.run(), name="feed"),
-                tasks.create_task(keep_house(database, retention), name="housekeeping"),
-                tasks.create_task(pool.end_when_idle(), name="process pool"),
+                *_start_background(tasks, settings, parts),
                 tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
             ]
-            if parts.tokens:
-                background.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
             running_operations = tasks.create_task(parts.runs.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
@@ -93,7 +88,7 @@ async def run_service(
                 started(server)
                 await stop.wait()
             finally:
-                # Also when one of the tasks has died: who is connected is told, not cut off.
+                # Also after a background task failed, so that clients are told instead of cut off.
                 log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
                 await _drain(server, parts, settings.shutdown_grace_seconds)
@@ -103,8 +98,20 @@ async def run_service(
     log.info("stopped")
 
 
+def _start_background(tasks: asyncio.TaskGroup, settings: Settings, parts: Parts) -> list[asyncio.Task[None]]:
+    retention = Retention(days=settings.history_days, versions=settings.history_versions)
+    started = [
+        tasks.create_task(parts.feed.run(), name="feed"),
+        tasks.create_task(keep_house(parts.database, retention), name="housekeeping"),
+        tasks.create_task(parts.pool.end_when_idle(), name="process pool"),
+    ]
+    if parts.tokens:
+        started.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
+    return started
+
+
 async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
-    """Ends what callers have begun, and gives back the operations that run."""
+    """Refuse new calls, finish running ones, and return running operations to the queue."""
     parts.runs.stop()
     parts.operations.stop()
     await server.set_serving(False)
@@ -119,7 +126,7 @@ async def _shown_metrics(registry: CollectorRegistry, listen: str | None, number
     async with AsyncExitStack() as stack:
         if listen:
             host, _, port = listen.rpartition(":")
-            # Every worker has its own, beside those of the others.
+            # Each worker has a port of its own.
             own_port = int(port) + number if int(port) else 0
             try:
                 bound = await stack.enter_async_context(served_metrics(registry, host.strip("[]"), own_port))
@@ -130,21 +137,21 @@ async def _shown_metrics(registry: CollectorRegistry, listen: str | None, number
 
 
 async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], None]) -> None:
-    """Serves while the database is there."""
+    """Report SERVING whenever the database is available."""
     await feed.wait_live()
     await server.set_serving(True)
     ready(server)
     while True:
         await feed.wait_away()
         await server.set_serving(False)
-        log.warning("not serving: the database is away")
+        log.warning("not serving: the database is unavailable")
         await feed.wait_live()
         await server.set_serving(True)
         log.info("serving again")
 
 
 def _with_ports(settings: Settings, server: Server) -> Settings:
-    """The settings with the numbers that port 0 stands for."""
+    """Return the settings with the bound ports instead of port 0."""
     listens = (listen for listen in (settings.listen, settings.mtls_listen) if listen)
     bound = [_bound_address(listen, port) for listen, port in zip(listens, server.ports, strict=True)]
     return settings.model_copy(update={"listen": bound[0], "mtls_listen": bound[1] if len(bound) > 1 else None})

@@ -1,1 +1,1 @@
-"""What callers do with applications and configurations, and read of their past."""
+"""Use cases of applications and configurations, and reads of their history."""

@@ -1,4 +1,4 @@
-"""What callers do with applications."""
+"""Use cases of applications: create, get, list, update, delete."""
 
 from functools import partial
 
@@ -23,8 +23,10 @@ from configsvc.writes.transactions import Writes
 
 
 class Applications:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
-    RequestIdReusedError too.
+    """The use cases of applications.
+
+    Every method raises DatabaseUnavailableError; those that write also raise WriteConflictError and
+    RequestIdReusedError.
     """
 
     def __init__(self, database: Database, writes: Writes, reads: Reads) -> None:
@@ -33,7 +35,7 @@ class Applications:
         self._reads = reads
 
     async def create(self, name: str, comments: str, context: WriteContext) -> Application:
-        """Raises ResourceExistsError."""
+        """Create an application. Raises ResourceExistsError."""
 
         async def change(connection: Connection) -> Written:
             return await applications.insert(connection, str(ULID()), name, comments, context)
@@ -41,7 +43,7 @@ class Applications:
         return await self._writes.run_once(context, name, change, applications.get_version)
 
     async def get(self, ref: ApplicationRef, *, min_revision: int, scope: Scope) -> Application:
-        """One of those with the ids. Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get an application within the scope. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             application = await applications.get(connection, ref)
@@ -63,7 +65,7 @@ class Applications:
     async def update(
         self, ref: ApplicationRef, update: ApplicationUpdate, *, expected_version: int, context: WriteContext
     ) -> Application:
-        """Raises ResourceNotFoundError, VersionMismatchError or ResourceExistsError."""
+        """Update an application. Raises ResourceNotFoundError, VersionMismatchError or ResourceExistsError."""
 
         async def change(connection: Connection) -> Written:
             current = await _locked(connection, ref, expected_version, context.scope)
@@ -74,12 +76,12 @@ class Applications:
             return await applications.update(connection, current.id, name, comments, context)
 
         updated = await self._writes.run_once(context, str(ref), change, applications.get_version)
-        # Its configurations carry its name.
+        # Responses with its configurations contain its name.
         self._reads.require(updated.revision)
         return updated
 
     async def delete(self, ref: ApplicationRef, *, force: bool, expected_version: int, context: WriteContext) -> int:
-        """The revision of the deletion; with force, of its configurations too.
+        """Delete an application, with force also its configurations, and return the revision.
 
         Raises ResourceNotFoundError, VersionMismatchError or ApplicationNotEmptyError.
         """
@@ -98,7 +100,7 @@ class Applications:
 
 
 async def _locked(connection: Connection, ref: ApplicationRef, expected_version: int, scope: Scope) -> Application:
-    # Who waited for a row that was deleted and made again in one transaction found only the old one gone.
+    # Tried twice: a wait for a row that one transaction deletes and creates again finds nothing.
     found = await applications.lock(connection, ref) or await applications.lock(connection, ref)
     current = _existing(found, ref, scope)
     if expected_version and expected_version != current.version:

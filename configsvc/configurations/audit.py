@@ -1,4 +1,4 @@
-"""What callers read of the audit trail."""
+"""Reads of the audit trail."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,19 +8,19 @@ from configsvc.domain.models import Kind
 from configsvc.storage import audit, history
 from configsvc.storage.database import Connection, Database
 
-# Records that one page looks at: well below a second's work.
+# The log records that one page examines: well under a second of work.
 WINDOW = 20_000
 _INSTANT = timedelta(microseconds=1)
 
 
 class Audit:
-    """Reads the log."""
+    """The use case of the audit trail."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_changes(self, chosen: ChangeFilter, *, before: LogPosition | None, limit: int) -> ChangesPage:
-        """Changes before a place (None: the newest), newest first; few or none where matches are rare.
+        """Return changes before a log position (None: the newest), newest first; few or none if matches are rare.
 
         Raises FilterTooSlowError, DatabaseBusyError or DatabaseUnavailableError.
         """
@@ -30,7 +30,7 @@ class Audit:
 
 
 async def _narrowed(connection: Connection, chosen: ChangeFilter) -> ChangeFilter:
-    """The same filter, so that pages look only at what its times and its resource leave of the log."""
+    """Narrow a filter to the revisions and the kind that its times and its resource imply."""
     if chosen.start_time:
         after, _ = await history.revision_at(connection, chosen.start_time - _INSTANT)
         chosen = replace(chosen, after_revision=max(chosen.after_revision, after))
@@ -43,7 +43,7 @@ async def _narrowed(connection: Connection, chosen: ChangeFilter) -> ChangeFilte
 
 
 async def _kind(connection: Connection, resource_id: str, chosen: ChangeFilter) -> Kind | None:
-    """The kind of the resource; None, of which there are no changes, if it is not there for the caller."""
+    """Return the kind of a resource, or None if it does not exist for the caller. No change has the kind None."""
     found = await audit.resource(connection, resource_id, chosen.kind)
     if found is None:
         return None

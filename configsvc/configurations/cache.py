@@ -1,6 +1,4 @@
-"""Answers that this process remembers as ready bytes: found by id and by key, bounded by memory, forgotten when the log
-says that they have changed.
-"""
+"""A cache of configurations as encoded responses: by id and by key, bounded by memory, invalidated by the log."""
 
 from dataclasses import dataclass
 
@@ -10,13 +8,13 @@ from configsvc.domain.models import ConfigurationRef, IdRef
 from configsvc.feed.observers import FeedObserver
 from configsvc.telemetry.families import Families, gauge
 
-# What an answer takes in memory beside its bytes and its names, about.
+# The approximate memory of an answer besides its bytes and names.
 ANSWER_BYTES = 768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answer:
-    """A configuration as callers get it: as it was at shown_revision, the head of the history when it was read."""
+    """An encoded configuration. `shown_revision` is the head of the history when it was read."""
 
     id: str
     application_id: str
@@ -27,12 +25,12 @@ class Answer:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes in memory, about."""
+        """The approximate memory of the answer."""
         return ANSWER_BYTES + len(self.application) + len(self.name) + len(self.encoded)
 
 
 class Cache(FeedObserver):
-    """The answers used last, within limit_bytes of memory; 0: none."""
+    """The most recently used answers, within limit_bytes of memory; 0 disables the cache."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -44,7 +42,7 @@ class Cache(FeedObserver):
 
     @property
     def bytes(self) -> int:
-        """The approximate memory that the answers take."""
+        """The approximate memory of all answers."""
         return self._by_id.bytes
 
     def collect(self) -> Families:
@@ -53,7 +51,7 @@ class Cache(FeedObserver):
         yield gauge("cache_bytes", "Approximate memory of these answers.", self.bytes)
 
     def get(self, ref: ConfigurationRef) -> Answer | None:
-        """What is remembered of the configuration."""
+        """Return the cached answer for a configuration, or None."""
         answer = self._find(ref)
         if answer is not None:
             self._by_id.touch(answer.id)
@@ -65,7 +63,7 @@ class Cache(FeedObserver):
         return self._by_key.get((ref.application, ref.name))
 
     def put(self, answer: Answer) -> None:
-        """Remembers the answer instead of all that is remembered under its names."""
+        """Cache an answer in place of those with its id or its key."""
         for known in (self._by_id.peek(answer.id), self._by_key.get((answer.application, answer.name))):
             self._forget(known)
         self._by_key[answer.application, answer.name] = answer
@@ -73,24 +71,24 @@ class Cache(FeedObserver):
             del self._by_key[dropped.application, dropped.name]
 
     def forget(self, ref: ConfigurationRef, *, before: int) -> None:
-        """Forgets what was read before the revision."""
+        """Remove an answer that was read before a revision."""
         answer = self._find(ref)
         if answer is not None and answer.shown_revision < before:
             self._forget(answer)
 
     def apply(self, part: CommitPart) -> None:
-        """Forgets what the commit changed, under every name that it had."""
+        """Remove the answers that a commit changed, under all their names."""
         if self._by_key:
             for change in part.changes:
                 self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Remove all answers."""
         self._by_id.clear()
         self._by_key.clear()
 
     def _forget(self, answer: Answer | None) -> None:
-        # One that is known by its id and by its key is asked for twice.
+        # `put` may find the same answer by id and by key.
         if answer is not None and self._by_id.pop(answer.id) is not None:
             del self._by_key[answer.application, answer.name]
 

@@ -1,4 +1,4 @@
-"""All configurations of a selection, one page after the other."""
+"""Export of all configurations that a filter matches, page by page."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.models import Configuration, Page
 from configsvc.domain.requests import ConfigurationExport, ConfigurationListing, PageRequest
 
-# A page is held in memory until its client has taken it.
+# A page stays in memory until its client has read it.
 PAGE_LIMIT = 1000
 PAGE_LIMIT_BYTES = 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""What callers read of the past of configurations."""
+"""Reads of the history of configurations: earlier states, versions, comparisons."""
 
 import asyncio
 
@@ -23,15 +23,17 @@ from configsvc.storage.database import Connection, Database
 
 
 class ConfigurationHistory:
-    """Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError, and finds only what is
-    in an application of the scope, or was there last.
+    """The use cases of the history.
+
+    Every method raises ResourceNotFoundError, DatabaseBusyError and DatabaseUnavailableError, and finds only what is or
+    was last in an application of the scope.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, scope: Scope) -> Configuration:
-        """The configuration as it was.
+        """Return a configuration at an earlier moment.
 
         Raises RevisionUnknownError or RevisionCompactedError.
         """
@@ -63,14 +65,14 @@ class ConfigurationHistory:
         return configuration_id, page
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:
-        """What changed between two versions; 0: the newest, and the one before that. Raises RevisionCompactedError."""
+        """Compare two versions; 0 means the newest and the one before `to_version`. Raises RevisionCompactedError."""
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:
                 to_version = await history.newest_version(connection, configuration_id) or 1
             before = await _version(connection, configuration_id, from_version or to_version - 1)
             after = await _version(connection, configuration_id, to_version)
-        # Large ones take long enough for other callers to notice.
+        # Large ones would block the event loop noticeably.
         return await asyncio.to_thread(compared, before.configuration, after.configuration)
 
 
@@ -82,7 +84,7 @@ async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) ->
 
 
 async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
-    """Whether it is in one of the applications, or was there last."""
+    """Return whether a configuration is, or was last, in an application of the scope."""
     if isinstance(scope, Everything):
         return True
     application_id = (await role_bindings.applications_of(connection, (configuration_id,))).get(configuration_id)

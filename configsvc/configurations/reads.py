@@ -1,5 +1,5 @@
-"""How one configuration is read: from the memory of this process where that is sure to be fresh, else from the
-database, once for all who ask for it at the time.
+"""Reads of single configurations: from the cache if it is fresh, otherwise from the database, one query for all
+concurrent callers.
 """
 
 import asyncio
@@ -19,25 +19,24 @@ from configsvc.telemetry.families import Families, counter
 
 Reading: TypeAlias = tuple[History, ConfigurationRef, Slots | None]
 
-# No answer is older than this: how long ago the feed last read the log to its end. It does so every 2 s at the least.
+# The maximum age of a cached answer, by the feed's last read to the end of the log. It reads at least every 2 s.
 STALENESS_LIMIT_SECONDS = 5.0
 FEED_LIMIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the database said, and the revision that it showed; answer is None where there is no such configuration."""
+    """The result of a query, at a revision; `answer` is None if the configuration does not exist."""
 
     answer: Answer | None
     shown_revision: int
 
 
 class Reads:
-    """Reads configurations through a cache that the feed keeps true.
+    """Reads of configurations through a cache that the feed invalidates.
 
-    An answer in the cache shows the history up to the feed's revision, or its own where that is later. What is read
-    from the database is remembered, or shared with another caller, only if nothing newer was shown before: by another
-    read, by a write that this process answered, or by the feed.
+    A cached answer is current up to the feed's revision, or up to its own if that is later. A result of the database is
+    cached or shared only if nothing newer was shown before by another read, by a write of this process or by the feed.
     """
 
     def __init__(self, database: Database, feed: Feed, cache: Cache, encode: Callable[[Configuration], bytes]) -> None:
@@ -47,9 +46,9 @@ class Reads:
         self._cache = cache
         self._encode = encode
         self._history = feed.history
-        # The newest revision that was shown to anyone, and the least one that the cache must have reached to be used.
+        # The newest revision that any caller was shown, and the revision that the cache must have reached to be used.
         self._shown = self._required = 0
-        # What is being read, by the history that it is read in. None: its reader went away.
+        # The reads in progress, by history. The result None: the reader was cancelled.
         self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
 
     def collect(self) -> Families:
@@ -59,7 +58,10 @@ class Reads:
         yield counter("cache_overtaken", "Reads of the database that were too old to cache.", self.overtaken)
 
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
-        """Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError."""
+        """Return a configuration at min_revision or later.
+
+        Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError.
+        """
         self._notice_history()
         if min_revision and min_revision > self._feed.revision and self._is_fresh:
             await self._feed.wait_revision(min_revision, FEED_LIMIT_SECONDS)
@@ -76,14 +78,14 @@ class Reads:
         return found.answer
 
     def note_write(self, configuration: Configuration) -> None:
-        """From now on, a read shows the configuration as this write left it, or as a later one did."""
+        """Make further reads show this write of the configuration or a later one."""
         self._notice_history()
         revision = configuration.revision
         self._shown = max(self._shown, revision)
         self._forget_names(configuration, before=revision)
 
     def require(self, revision: int) -> None:
-        """From now on, a read shows the revision or a later one: until the feed has it, the database answers."""
+        """Make further reads show a revision or a later one: from the database until the feed has reached it."""
         self._notice_history()
         self._shown = max(self._shown, revision)
         self._required = max(self._required, revision)
@@ -106,8 +108,8 @@ class Reads:
         return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
-        """What somebody reads already, unless that may be older than what was shown before this call."""
-        # Nor what somebody reads who waits for connections of its own.
+        """Share a read in progress, unless its result may be older than what was shown before this call."""
+        # Callers share only with those that wait in the same slots.
         key = (self._feed.history, ref, caller_slots.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
@@ -155,7 +157,7 @@ class Reads:
         self._cache.forget(KeyRef(application=known.application, name=known.name), before=before)
 
     def _remember(self, ref: ConfigurationRef, answer: Answer | None, shown_revision: int) -> None:
-        # What was remembered must not be shown again after this, also where this itself is not remembered.
+        # Older answers must not be shown after this one, even if this one is not cached.
         self._cache.forget(ref, before=shown_revision)
         if answer is not None:
             self._forget_names(answer, before=shown_revision)

@@ -1,4 +1,4 @@
-"""What callers do with configurations."""
+"""Use cases of configurations: create, get, list, update, roll back, delete, batch."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from configsvc.writes.group_commit import GroupCommit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Those that exist, once each, and the names of those that do not, both in the order of the request."""
+    """The configurations that exist, without duplicates, and references to the others, in the order of the request."""
 
     configurations: tuple[Configuration, ...]
     not_found: tuple[ConfigurationRef, ...]
@@ -37,8 +37,10 @@ class Batch:
 
 
 class Configurations:
-    """Every method raises DatabaseUnavailableError, and those that change something WriteConflictError and
-    RequestIdReusedError too.
+    """The use cases of configurations.
+
+    Every method raises DatabaseUnavailableError; those that write also raise WriteConflictError and
+    RequestIdReusedError.
     """
 
     def __init__(self, database: Database, writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
@@ -48,13 +50,16 @@ class Configurations:
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
-        """Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError."""
+        """Create a configuration.
+
+        Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError.
+        """
         created = await self._writes.write(creation)
         self._reads.note_write(created)
         return created
 
     def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
-        """Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
     async def get_many(self, wanted: BatchLookup) -> Batch:
@@ -111,7 +116,9 @@ class Configurations:
             return await configurations.page(connection, query), application_id
 
     async def update(self, update: Update) -> Configuration:
-        """Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
+        """Update a configuration.
+
+        Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
         SchemaViolatedError.
         """
         updated = await self._writes.write(update)
@@ -119,7 +126,9 @@ class Configurations:
         return updated
 
     async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
+        """Restore an earlier version of a configuration.
+
+        Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
         restored = await self._joint.write_one(str(rollback), rollback)
@@ -127,14 +136,14 @@ class Configurations:
         return restored
 
     async def delete(self, deletion: Deletion) -> int:
-        """The revision of the deletion. Raises ResourceNotFoundError or VersionMismatchError."""
+        """Delete a configuration and return the revision. Raises ResourceNotFoundError or VersionMismatchError."""
         revision = (await self._writes.write(deletion)).revision
         self._reads.require(revision)
         return revision
 
     async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
-        """All in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
-        # What they are about is for the database to put in order; so they have no turn to wait for.
+        """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+        # A key of its own: batches do not queue in this process, the database orders them.
         joint = await self._joint.write(str(ULID()), writes, context, with_config=False)
         self._reads.require(joint.revision)
         return joint

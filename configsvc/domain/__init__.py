@@ -1,1 +1,1 @@
-"""What configsvc knows: names, contents, resources, changes, errors. No input or output, no protobuf, no database."""
+"""The rules: names, contents, resources, changes, errors. No I/O, no protobuf, no database."""

@@ -1,4 +1,4 @@
-"""Who calls, and what they may do."""
+"""Callers, roles and permissions."""
 
 import re
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from configsvc.domain.scope import Everything, Only, Scope
 
 MAX_PRINCIPAL_NAME_LENGTH = 512
 
-# Neither a control character nor half of a surrogate pair, which a JSON escape can bring and UTF-8 cannot hold.
+# No control characters, and no halves of surrogate pairs: a JSON escape can bring these, but UTF-8 cannot encode them.
 _PRINCIPAL = re.compile(
     rf"(user|group|certificate):[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_PRINCIPAL_NAME_LENGTH}}}"
 )
 
 
 class Role(IntEnum):
-    """What a principal may do; each role may do what those before it may."""
+    """A role. Each includes the permissions of those before it."""
 
     NONE = 0
     VIEWER = 1
@@ -28,7 +28,7 @@ class Role(IntEnum):
 
 
 class Authentication(StrEnum):
-    """How a caller proved who it is."""
+    """The way in which a caller proved its identity."""
 
     NONE = "none"
     OIDC = "oidc"
@@ -37,9 +37,7 @@ class Authentication(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a caller has proved to be. groups are principals too. expires is a time of the system's clock, in seconds
-    since 1970; None: never.
-    """
+    """The proven identity of a caller. `groups` are principals too. `expires` is in seconds since 1970; None: never."""
 
     principal: str
     groups: frozenset[str]
@@ -48,7 +46,7 @@ class Identity:
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Everything that a role may be bound to for it."""
+        """The principals whose roles the caller has."""
         return (self.principal, *sorted(self.groups))
 
 
@@ -57,7 +55,7 @@ ANONYMOUS = Identity(principal="anonymous", groups=frozenset(), authentication=A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a role binding gives; application_id None: for all applications."""
+    """The role that a role binding grants, for one application or, where application_id is None, for all."""
 
     principal: str
     role: Role
@@ -88,8 +86,8 @@ class RoleBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What somebody may do: the highest role that is held anywhere, the one for all applications, and those for single
-    ones, by their ids; ids by name.
+    """The permissions of a caller: its highest role anywhere, its role for all applications, and by application id its
+    roles for single ones; `ids` are their ids by name.
     """
 
     highest: Role
@@ -98,17 +96,17 @@ class Access:
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def application_id(self, ref: ApplicationRef) -> str | None:
-        """The id of the application, where there is a role for it alone."""
+        """Return the id of an application that the caller has a role for alone, or None."""
         return ref.id if isinstance(ref, IdRef) else self.ids.get(ref.name)
 
     def allows(self, role: Role, application_id: str | None) -> bool:
-        """Whether the role is held for the application; None: for all of them."""
+        """Return whether the caller has a role for an application (None: for all)."""
         return self.everywhere >= role or (
             application_id is not None and self.roles.get(application_id, Role.NONE) >= role
         )
 
     def scope(self, role: Role) -> Scope:
-        """The applications for which the role is held."""
+        """Return the applications that the caller has a role for."""
         if self.everywhere >= role:
             return Everything()
         return Only(frozenset(application_id for application_id, held in self.roles.items() if held >= role))
@@ -119,12 +117,12 @@ NOTHING = Access(highest=Role.NONE, everywhere=Role.NONE)
 
 
 def is_principal(text: str) -> bool:
-    """Whether a role can be bound to it."""
+    """Return whether a text is a valid principal."""
     return _PRINCIPAL.fullmatch(text) is not None
 
 
 def check_principal(principal: str, field_name: str, violations: Violations) -> None:
-    """Notes a fault unless a role can be bound to it."""
+    """Add a fault unless the principal is valid."""
     if not is_principal(principal):
         violations.add(
             field_name,

@@ -1,4 +1,4 @@
-"""The audit trail: changes of resources by commits, and filters for them."""
+"""The audit trail: the change that each commit made to each resource."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from configsvc.domain.scope import Scope
 
 
 class LogPosition(NamedTuple):
-    """The position of a change in the log; version is that of its resource."""
+    """The position of a change in the log, with the version of its resource."""
 
     revision: int
     ordinal: int
@@ -19,8 +19,10 @@ class LogPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change of one resource by one commit. time: of the commit; previous_name: empty if the name stayed;
-    application: empty if the resource has none; role: of a role binding.
+    """The change that one commit made to one resource. `time` is the time of the commit.
+
+    `previous_name` is empty if the name did not change, `application` if the resource has none. `role` is the role of a
+    role binding.
     """
 
     position: LogPosition
@@ -43,9 +45,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFilter:
-    """A filter of changes; None or empty fields match all. Names are those at the change, times those of commits.
-    end_time and after_revision are exclusive, start_time and until_revision inclusive. scope: applications that the
-    caller may read; outside_applications: include resources of no application.
+    """A filter of changes; None and empty values match all.
+
+    Names are those at the time of the change. Times are times of commits, `end_time` excluded. Revisions are after
+    `after_revision`, up to `until_revision`. `scope` are the applications that the caller may read;
+    `outside_applications` includes what belongs to none.
     """
 
     scope: Scope
@@ -63,8 +67,8 @@ class ChangeFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesPage:
-    """A page of changes, newest first. The next page continues before last; None on the last page. Changes before
-    compacted_revision are incomplete.
+    """A page of changes, newest first. The next page begins before `last`; None on the last page. Changes before
+    `compacted_revision` are incomplete.
     """
 
     changes: tuple[Change, ...]

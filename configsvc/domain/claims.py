@@ -1,14 +1,14 @@
-"""What the claims of a token must say, and whom they name."""
+"""The claims of a token: the checks that they must pass, and the identity that they name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from configsvc.domain.access import Authentication, Identity, is_principal
+from configsvc.domain.access import MAX_PRINCIPAL_NAME_LENGTH, Authentication, Identity, is_principal
 from configsvc.domain.errors import UnauthenticatedError
 
 MAX_GROUPS = 1_000
-# The last second of the year 9999; what is beyond it is no time.
+# The last second of the year 9999.
 MAX_TIME = 253_402_300_799
 
 Claims = Mapping[str, object]
@@ -16,7 +16,7 @@ Claims = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """What a token must say to be accepted. Seconds are those by which clocks may differ."""
+    """The claims that an accepted token must have. `leeway_seconds` is the allowed difference of clocks."""
 
     issuer: str
     audience: str
@@ -25,9 +25,9 @@ class TokenRules:
     leeway_seconds: float
 
     def identity(self, claims: Claims, now: float) -> Identity:
-        """Whom the claims name at that time, in seconds since 1970. Raises UnauthenticatedError."""
+        """Return the identity that the claims name at `now`, in seconds since 1970. Raises UnauthenticatedError."""
         if claims.get("iss") != self.issuer:
-            raise UnauthenticatedError("the token is of another issuer")
+            raise UnauthenticatedError("the token is from another issuer")
         if self.audience not in _texts(claims.get("aud")):
             raise UnauthenticatedError("the token is for another audience")
         return Identity(
@@ -40,7 +40,7 @@ class TokenRules:
     def _expiry(self, claims: Claims, now: float) -> float:
         expires = _time(claims, "exp")
         if expires is None:
-            raise UnauthenticatedError("the token does not say when it expires")
+            raise UnauthenticatedError("the token has no expiry (exp)")
         if expires + self.leeway_seconds <= now:
             raise UnauthenticatedError("the token has expired")
         for name in ("nbf", "iat"):
@@ -57,7 +57,7 @@ class TokenRules:
 
 
 def _texts(claim: object) -> list[object]:
-    """The members of a claim that may be a list."""
+    """Return the items of a claim that may be a list or a single value."""
     return cast("list[object]", claim) if isinstance(claim, list) else [claim]
 
 
@@ -67,11 +67,13 @@ def _time(claims: Claims, name: str) -> int | float | None:
         return None
     # NaN is in no range, and a bool is an int.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_TIME:
-        raise UnauthenticatedError(f"the token's {name} is no time")
+        raise UnauthenticatedError(f"the token's {name} is not a time in seconds since 1970")
     return value
 
 
 def _principal(kind: str, name: object) -> str:
     if not isinstance(name, str) or not is_principal(f"{kind}:{name}"):
-        raise UnauthenticatedError(f"a {kind} that the token names has no name that is allowed")
+        raise UnauthenticatedError(
+            f"the token's {kind} name is not 1 to {MAX_PRINCIPAL_NAME_LENGTH} printable characters"
+        )
     return f"{kind}:{name}"

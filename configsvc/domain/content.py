@@ -1,4 +1,4 @@
-"""The content of a configuration: a JSON object within limits that every client and the database can hold exactly."""
+"""The content of a configuration: a JSON object that every client and the database represent exactly."""
 
 import json
 import math
@@ -11,24 +11,25 @@ JsonValue = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"
 JsonObject = dict[str, JsonValue]
 
 MAX_CONTENT_BYTES = 256 * 1024
-# Most libraries read protocol buffers to a depth of 100 messages, and each level of an object takes three.
+# Most protobuf libraries accept 100 nested messages, and each level of an object takes three.
 MAX_CONTENT_DEPTH = 32
 MAX_NUMBER = 2**53 - 1
 
 
 def encode_json(value: JsonValue) -> str:
-    """Compact JSON text."""
+    """Return compact JSON text."""
     return to_json(value).decode()
 
 
 def copy_of_json(value: JsonObject) -> JsonObject:
-    """A copy that shares nothing with the original, nor one of its parts with another."""
+    """Return a deep copy in which no two parts share an object."""
     return json.loads(encode_json(value))
 
 
 def canonical_content(content: JsonObject, field: str, violations: Violations) -> JsonObject:
-    """The content with whole numbers as integers. Adds a fault, with its JSON Pointer after field, for each value that
-    cannot be kept.
+    """Return the content with whole numbers as integers.
+
+    Add a fault, with its JSON Pointer after `field`, for each value that cannot be stored.
     """
     try:
         return {_kept_key(key): _canonical(value, 1) for key, value in content.items()}
@@ -38,7 +39,7 @@ def canonical_content(content: JsonObject, field: str, violations: Violations) -
 
 
 class _UnfitError(Exception):
-    """There is a value that cannot be kept. Where it is, is looked for then only."""
+    """A value that cannot be stored. A second pass finds its JSON Pointer."""
 
 
 def _canonical(value: JsonValue, depth: int) -> JsonValue:
@@ -60,7 +61,7 @@ def _kept_key(key: str) -> str:
 
 def _fault(value: JsonValue, depth: int) -> str | None:
     if isinstance(value, str):
-        return "holds the character U+0000" if "\0" in value else None
+        return "must not contain the character U+0000" if "\0" in value else None
     if isinstance(value, float):
         return _number_fault(value)
     if isinstance(value, dict | list) and depth == MAX_CONTENT_DEPTH:
@@ -70,9 +71,9 @@ def _fault(value: JsonValue, depth: int) -> str | None:
 
 def _number_fault(value: float) -> str | None:
     if not math.isfinite(value):
-        return f"is {value}: JSON has no such number"
+        return f"is {value}, which is not a JSON number"
     if abs(value) > MAX_NUMBER:
-        return f"is {value!r}: beyond 2^53-1 a double is not exact; write it as a string"
+        return f"is {value!r}, and a double is not exact beyond 2^53-1: write it as a string"
     return None
 
 
@@ -81,7 +82,7 @@ def _add_faults(value: JsonValue, pointer: str, depth: int, violations: Violatio
         for key, item in value.items():
             member = f"{pointer}/{escaped(key)}"
             if "\0" in key:
-                violations.add(member, "is a key with the character U+0000")
+                violations.add(member, "must not have the character U+0000 in its key")
             _add_fault(item, member, depth, violations)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -97,21 +98,21 @@ def _add_fault(value: JsonValue, pointer: str, depth: int, violations: Violation
 
 
 def escaped(key: str) -> str:
-    """A key as a JSON Pointer (RFC 6901) writes it."""
+    """Return a key escaped for a JSON Pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
 def check_content_size(
     content: JsonObject, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> None:
-    """Adds a fault if the content is larger than limit_bytes as compact JSON in UTF-8."""
+    """Add a fault if the content exceeds limit_bytes as compact JSON in UTF-8."""
     size = len(encode_json(content).encode())
     if size > limit_bytes:
         violations.add(field, f"has {size} bytes as compact JSON: at most {limit_bytes} are allowed")
 
 
 def merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:
-    """Applies a JSON merge patch (RFC 7396) whose patch and target are objects."""
+    """Return the target after a JSON merge patch (RFC 7396). Both must be objects."""
     merged = dict(target)
     for key, value in patch.items():
         if value is None:
@@ -125,7 +126,7 @@ def merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:
 
 
 def same_json(left: JsonValue, right: JsonValue) -> bool:
-    """Whether two canonical values are the same JSON; unlike ==, true is not 1."""
+    """Return whether two canonical values are the same JSON. Unlike with ==, true is not 1."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same_json(value, right[key]) for key, value in left.items())
     if isinstance(left, list) and isinstance(right, list):

@@ -1,4 +1,4 @@
-"""What a call carries to prove who makes it."""
+"""The credentials of a call."""
 
 from typing import NamedTuple
 

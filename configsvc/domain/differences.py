@@ -1,4 +1,4 @@
-"""What changed between two contents: a JSON Patch (RFC 6902) for programs, text for people."""
+"""Differences between two contents, as a JSON Patch (RFC 6902) and as text."""
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from typing import Literal
 from configsvc.domain.content import JsonObject, JsonValue, encode_json, escaped, same_json
 from configsvc.domain.models import Configuration
 
-# What a patch may grow to before it is held against the content: small changes are always told one by one.
+# Patches up to this size always list single changes; larger ones are compared with the size of the content.
 LEAST_PATCH_BYTES = 16 * 1024
-# What an operation takes beside its path and value.
+# The size of a patch operation besides its path and value.
 OPERATION_BYTES = 40
-# Pairs of items that are compared to align arrays, in all arrays of a content together. Beyond them, items are compared
-# place by place.
+# The limit for pairs of items that are compared to align the arrays of a content. Beyond it, only items at the same
+# index are compared.
 ALIGNED_PAIRS = 250_000
 MAX_LINES = 1000
 MAX_VALUE_LENGTH = 80
@@ -22,8 +22,10 @@ MAX_VALUE_LENGTH = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A value that was added, removed or replaced; path is its JSON Pointer at the time when all differences that
-    follow in the list are made already. before of an added one and after of a removed one mean nothing.
+    """A value that was added, removed or replaced.
+
+    `path` is its JSON Pointer after all later differences of the list were applied. `before` of an added value and
+    `after` of a removed one mean nothing.
     """
 
     operation: Literal["add", "remove", "replace"]
@@ -34,9 +36,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two versions of a configuration, the patch that makes the second config of the first, and a line of text for each
-    difference.
-    """
+    """Two versions of a configuration, the patch from the first to the second, and a line of text per difference."""
 
     before: Configuration
     after: Configuration
@@ -45,7 +45,7 @@ class Comparison:
 
 
 def compared(before: Configuration, after: Configuration) -> Comparison:
-    """Compares two versions, a missing config as an empty one. Takes up to some tenths of a second."""
+    """Compare two versions; a missing config counts as empty. Takes up to some tenths of a second."""
     found = differences(before.config or {}, after.config or {})
     lines = [*_lines_of_fields(before, after), *map(_line, found[:MAX_LINES])]
     if len(found) > MAX_LINES:
@@ -54,16 +54,16 @@ def compared(before: Configuration, after: Configuration) -> Comparison:
 
 
 def differences(before: JsonObject, after: JsonObject) -> list[Difference]:
-    """What makes the second content of the first, in the order of the first.
+    """Return the differences that turn one content into another, in the order of the first.
 
-    Where single changes would take more room than the new value, that is one change. Takes time that grows with the
-    contents, not with their square.
+    A value whose single changes would take more space than its new value is one change. The time grows linearly with
+    the contents.
     """
     return _differences(before, after, _Alignment(ALIGNED_PAIRS))
 
 
 def patch_of(found: Iterable[Difference]) -> list[JsonValue]:
-    """The differences as a JSON Patch: the last come first, and leave the places of items before them as they are."""
+    """Return the differences as a JSON Patch, last one first, so that the indexes of earlier items stay valid."""
     return [_operation(difference) for difference in reversed(list(found))]
 
 
@@ -75,13 +75,13 @@ def _operation(difference: Difference) -> JsonValue:
 
 
 class _Alignment:
-    """Finds items that two arrays have in common, as long as pairs are left to compare."""
+    """A budget of comparisons to find the common items of arrays."""
 
     def __init__(self, pairs: int) -> None:
         self._pairs_left = pairs
 
     def blocks(self, before: Sequence[JsonValue], after: Sequence[JsonValue]) -> list[list[int]]:
-        """The ranges of the first that became ranges of the second."""
+        """Return the ranges of one array that became other ranges of the other."""
         pairs = len(before) * len(after)
         if not pairs or pairs > self._pairs_left:
             return [[0, len(before), 0, len(after)]]
@@ -99,7 +99,7 @@ def _differences(before: JsonValue, after: JsonValue, alignment: _Alignment) -> 
 
 
 def _fewest(before: JsonValue, after: JsonValue, single: Iterable[Difference]) -> list[Difference]:
-    """The single differences, or one if they take more room."""
+    """Return the single differences, or one replacement if that takes less space."""
     found: list[Difference] = []
     size, limit = 0, LEAST_PATCH_BYTES
     for difference in single:
@@ -134,13 +134,13 @@ def _of_arrays(before: list[JsonValue], after: list[JsonValue], alignment: _Alig
     changed = before[start : len(before) - common_end], after[start : len(after) - common_end]
     for first, end, new_first, new_end in alignment.blocks(*changed):
         old, new = changed[0][first:end], changed[1][new_first:new_end]
-        place = start + first
+        base = start + first
         for offset, (item, new_item) in enumerate(zip(old, new, strict=False)):
-            yield from _under(str(place + offset), _differences(item, new_item, alignment))
+            yield from _under(str(base + offset), _differences(item, new_item, alignment))
         for offset, item in enumerate(old[len(new) :], start=len(new)):
-            yield Difference(operation="remove", path=f"/{place + offset}", before=item)
+            yield Difference(operation="remove", path=f"/{base + offset}", before=item)
         for item in new[len(old) :]:
-            yield Difference(operation="add", path=f"/{place + len(old)}", after=item)
+            yield Difference(operation="add", path=f"/{base + len(old)}", after=item)
 
 
 def _common(pairs: Iterable[tuple[JsonValue, JsonValue]]) -> int:

@@ -8,21 +8,19 @@ MAX_VIOLATIONS = 100
 
 
 class ConfigsvcError(Exception):
-    """The root of all errors that callers see."""
+    """The base of all errors that callers see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One fault of a request; field is its path in the request, with a JSON Pointer appended for faults inside a
-    config.
-    """
+    """One fault of a request. `field` is its path in the request, followed by a JSON Pointer if it is in a config."""
 
     field: str
     description: str
 
 
 class FaultyRequestError(ConfigsvcError):
-    """What the request asks for has faults."""
+    """A request with faults."""
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
@@ -30,15 +28,15 @@ class FaultyRequestError(ConfigsvcError):
 
 
 class InvalidRequestError(FaultyRequestError):
-    """The request can never succeed as it is."""
+    """A request that can never succeed."""
 
 
 class SchemaViolatedError(FaultyRequestError):
-    """A config does not satisfy its schema."""
+    """A config that does not satisfy its schema."""
 
 
 class ResourceError(ConfigsvcError):
-    """An error about one resource, named as the caller named it."""
+    """An error about one resource, under the name that the caller used."""
 
     verb: str
 
@@ -49,25 +47,25 @@ class ResourceError(ConfigsvcError):
 
 
 class ResourceNotFoundError(ResourceError):
-    """There is no such resource."""
+    """A resource that does not exist."""
 
     verb = "does not exist"
 
 
 class ResourceExistsError(ResourceError):
-    """Another resource has that name."""
+    """A name that another resource has."""
 
-    verb = "exists already"
+    verb = "already exists"
 
 
 class ApplicationNotEmptyError(ResourceError):
-    """An application with configurations is deleted only by force."""
+    """An application that has configurations, deleted without force."""
 
-    verb = "has configurations: delete them first, or set force"
+    verb = "still has configurations: delete them first, or set force"
 
 
 class SchemaVersionRefusedError(ConfigsvcError):
-    """Configurations would not satisfy a new version of their schema; offenders names the first of them."""
+    """Configurations that would not satisfy a new version of their schema; `offenders` names the first ones."""
 
     def __init__(self, *, schema: str, offenders: tuple[str, ...], count: int) -> None:
         super().__init__(f"{count} configurations would not satisfy the new version of schema {schema}")
@@ -76,9 +74,9 @@ class SchemaVersionRefusedError(ConfigsvcError):
 
 
 class SchemaInUseError(ResourceError):
-    """A schema is deleted only when nothing needs it; users names some of those that do."""
+    """A schema that cannot be deleted because something uses it; `users` names some of them."""
 
-    verb = "is in use"
+    verb = "is still in use: unpin or delete what uses it first"
 
     def __init__(self, schema: str, users: tuple[str, ...]) -> None:
         super().__init__("schema", schema)
@@ -86,21 +84,21 @@ class SchemaInUseError(ResourceError):
 
 
 class BatchFailedError(ConfigsvcError):
-    """Writes of a batch failed, and none was done. failures has the error of each, by its place in the batch."""
+    """A batch in which writes failed, so that none was done. `failures` maps the index of a write to its error."""
 
     def __init__(self, failures: Mapping[int, ConfigsvcError]) -> None:
-        super().__init__(f"{len(failures)} writes of the batch failed, and nothing was changed")
+        super().__init__(f"{len(failures)} writes of the batch failed and nothing was changed")
         self.failures = failures
 
 
 class OperationRunningError(ResourceError):
-    """An operation is deleted only when it has ended."""
+    """An operation that cannot be deleted before it ends."""
 
-    verb = "is still running: cancel it or wait for its end"
+    verb = "is still running: cancel it, or wait until it ends"
 
 
 class OperationCancelledError(ResourceError):
-    """An operation was told to end before it was done."""
+    """An operation that was cancelled."""
 
     verb = "was cancelled"
 
@@ -109,26 +107,26 @@ class OperationCancelledError(ResourceError):
 
 
 class ItemsFailedError(ConfigsvcError):
-    """Items of an operation failed, and so none was done."""
+    """An operation whose items failed, so that none was done."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} items failed, and nothing was changed: ListOperationItems tells why")
+        super().__init__(f"{count} items failed and nothing was changed: call ListOperationItems for their errors")
         self.count = count
 
 
 class AttemptsExhaustedError(ConfigsvcError):
-    """An operation was begun again and again, and each time its process died or lost the database."""
+    """An operation that was started too often: each time its process died or lost the database."""
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"the operation was begun {count} times, and each time the process that carried it out died, or lost the "
-            "database: it is not begun again. What it did before is kept; its items tell what that is"
+            f"the operation was started {count} times, and each time its process died or lost the database: it is not "
+            "started again. Changes that it made are kept; call ListOperationItems to see them"
         )
         self.count = count
 
 
 class VersionMismatchError(ConfigsvcError):
-    """expected_version is not the current version."""
+    """An expected_version that is not the current version."""
 
     def __init__(self, *, expected: int, current: int) -> None:
         super().__init__(f"expected version {expected}, but the current version is {current}")
@@ -136,109 +134,111 @@ class VersionMismatchError(ConfigsvcError):
 
 
 class RequestIdReusedError(ConfigsvcError):
-    """The request_id was used with another request."""
+    """A request_id that was used for another request."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"request_id {request_id} was used with another request in the last 24 hours")
+        super().__init__(f"request_id {request_id} was used for another request in the last 24 hours: use a new one")
 
 
 class RevisionUnknownError(ConfigsvcError):
-    """The history has not reached the revision or, by the database's clock, the time."""
+    """A revision, or a time by the database's clock, that the history has not reached."""
 
     def __init__(self, *, head: int, revision: int = 0, time: datetime | None = None) -> None:
         wanted = f"time {time.isoformat()}" if time else f"revision {revision}"
-        super().__init__(f"{wanted} is not reached yet: the last commit is revision {head}")
+        super().__init__(f"{wanted} is not reached yet: the latest revision is {head}")
         self.head = head
 
 
 class RevisionCompactedError(ConfigsvcError):
-    """The history no longer tells what was at the revision or in the version."""
+    """A revision or version that compaction removed from the history."""
 
     def __init__(self, *, compacted_revision: int, revision: int = 0, version: int = 0) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
-        super().__init__(f"{wanted} was compacted: the history begins with revision {compacted_revision}")
+        super().__init__(f"{wanted} was compacted: the history starts at revision {compacted_revision}")
         self.compacted_revision = compacted_revision
 
 
 class EpochChangedError(ConfigsvcError):
-    """The database's history is another one than the caller's."""
+    """A history of the caller that is not the database's current one."""
 
     def __init__(self, *, expected: str, current: str) -> None:
-        fate = (
-            f"is now {current}"
+        change = (
+            f"was replaced by {current}"
             if expected != current
-            else "went back to an earlier state, or the server lost its place in it"
+            else "went back to an earlier state, or the server lost track of it"
         )
-        super().__init__(f"the history {expected} {fate}: its revisions mean nothing now, start anew")
+        super().__init__(f"the history {expected} {change}: its revisions are no longer valid, so start over")
         self.current = current
 
 
 class FilterTooSlowError(ConfigsvcError):
-    """The database gave up on a filter."""
+    """A filter that took the database too long."""
 
     def __init__(self) -> None:
         super().__init__("the filter took too long: narrow it by application, name_prefix or contains")
 
 
 class ResponseTooLargeError(ConfigsvcError):
-    """The answer would not fit into one message."""
+    """A response that would not fit into one message."""
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(f"the answer would be larger than {limit} bytes: ask for fewer")
+        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources")
 
 
 class WriteTooLargeError(ConfigsvcError):
-    """The database gave up on a write."""
+    """A write that took the database too long."""
 
     def __init__(self) -> None:
-        super().__init__("the write took too long, and nothing was changed: split it into smaller ones")
+        super().__init__("the write took too long and nothing was changed: split it into smaller ones")
 
 
 class DatabaseBusyError(ConfigsvcError):
-    """No connection to the database was free in time."""
+    """A time-out while waiting for a database connection."""
 
     def __init__(self) -> None:
-        super().__init__("the database is busy, and nothing was done: try again")
+        super().__init__("the database is busy and nothing was done: try again")
 
 
 class WriteConflictError(ConfigsvcError):
-    """Another transaction held what this one needs for too long, or the two could not be put in order."""
+    """A lock that another transaction did not release in time, a deadlock, or a serialization failure."""
 
     def __init__(self) -> None:
-        super().__init__("another transaction is in the way; nothing was changed: try again")
+        super().__init__("the write conflicts with another transaction and nothing was changed: try again")
 
 
 class DatabaseUnavailableError(ConfigsvcError):
-    """The database does not answer."""
+    """A database that does not respond."""
 
     def __init__(self) -> None:
-        super().__init__("the database does not answer; a write may have happened: repeat it with the same request_id")
+        super().__init__("the database does not respond; a write may have been done: retry it with the same request_id")
 
 
 class UnauthenticatedError(ConfigsvcError):
-    """The caller has not proved who it is. The text tells it what is wrong, and nothing of what it sent."""
+    """A caller that has not proved who it is. The text says what is wrong and quotes nothing of what it sent."""
 
 
 class IdentityProviderUnavailableError(ConfigsvcError):
-    """What the caller sent to prove who it is cannot be judged: the keys for it cannot be read."""
+    """A token that cannot be verified because the keys of its provider cannot be read."""
 
     def __init__(self, *, retry_seconds: float) -> None:
-        super().__init__("the identity provider does not answer, and without its keys the token cannot be judged")
+        super().__init__(
+            "the identity provider does not respond, and the token cannot be verified without its keys: try again"
+        )
         self.retry_seconds = retry_seconds
 
 
 class PermissionDeniedError(ConfigsvcError):
-    """The caller may not do this. The text must not depend on what there is, only on the request and the caller."""
+    """A caller without permission. The text depends on the request and the caller only, never on what exists."""
 
 
 class LastAdminError(ResourceError):
-    """Without it nobody could administer all applications."""
+    """The role binding without which nobody could administer all applications."""
 
-    verb = "is the last one of an admin for all applications: create another one first"
+    verb = "is the last one that makes an admin of all applications: create another one first"
 
 
 class RateLimitedError(ConfigsvcError):
-    """The caller has called too often, or has begun too much that has not ended."""
+    """A caller with too many calls, in a second or at once."""
 
     def __init__(self, text: str = "too many calls: slow down", *, retry_seconds: float) -> None:
         super().__init__(text)
@@ -246,44 +246,44 @@ class RateLimitedError(ConfigsvcError):
 
 
 class TooManyWatchesError(ConfigsvcError):
-    """No more watches may be open, of this caller or at all."""
+    """A watch beyond the limit of its caller or of the process."""
 
     def __init__(self, *, limit: int, whose: str) -> None:
         super().__init__(f"{whose} has {limit} watches open, which is the limit: close some")
 
 
 class ShuttingDownError(ConfigsvcError):
-    """The server is stopping."""
+    """A server that is shutting down."""
 
     def __init__(self) -> None:
-        super().__init__("the server is stopping: connect again")
+        super().__init__("the server is shutting down: reconnect")
 
 
 class Violations:
-    """Gathers the faults of one request, so that its caller learns of all at once."""
+    """The faults of one request, collected so that the caller sees all of them at once."""
 
     def __init__(self) -> None:
         self._found: list[Violation] = []
 
     def add(self, field: str, description: str) -> None:
-        """Notes a fault; those over MAX_VIOLATIONS are dropped."""
+        """Add a fault, unless there are MAX_VIOLATIONS already."""
         if len(self._found) < MAX_VIOLATIONS:
             self._found.append(Violation(field=field, description=description))
 
     def extend(self, other: "Violations") -> None:
-        """Takes over the faults that another gathered."""
+        """Add the faults of another collection."""
         for violation in other.found:
             self.add(violation.field, violation.description)
 
     @property
     def found(self) -> tuple[Violation, ...]:
-        """The faults, in the order of their discovery."""
+        """The faults, in the order in which they were added."""
         return tuple(self._found)
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def check(self) -> None:
-        """Raises InvalidRequestError if there is any fault."""
+        """Raise InvalidRequestError if there is a fault."""
         if self._found:
             raise InvalidRequestError(self.found)

@@ -1,4 +1,4 @@
-"""JSON text to content, without loss: what Python cannot hold as it stands is a fault, never rounded."""
+"""Lossless parsing of JSON text: a number that Python cannot represent exactly is a fault, never rounded."""
 
 import json
 from decimal import Decimal
@@ -10,13 +10,13 @@ MAX_DIGITS = 1000
 
 
 class _InexactError(Exception):
-    """A number that cannot be kept as it is; says why."""
+    """A number that cannot be represented exactly. The text says why."""
 
 
 def content_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> JsonObject:
-    """The canonical content of a JSON object; adds every fault that keeps it from being stored.
+    """Return the canonical content of a JSON object. Add every fault that keeps it from being stored.
 
-    Whole numbers of up to MAX_DIGITS digits are kept, and fractions as far as a double holds them exactly.
+    Whole numbers may have MAX_DIGITS digits. A fraction must be exact as a double.
     """
     try:
         value: JsonValue = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=_no_number)
@@ -41,7 +41,7 @@ def _description(error: Exception) -> str:
         case RecursionError():
             return "is nested too deep"
         case UnicodeEncodeError():
-            return "holds half of a surrogate pair, which is no character"
+            return "contains half of a surrogate pair, which is not a character"
         case json.JSONDecodeError():
             return f"is not JSON: {error}"
         case _:
@@ -49,27 +49,29 @@ def _description(error: Exception) -> str:
 
 
 def _check_encodable(value: JsonValue) -> None:
-    # An escape like \ud800 is JSON and no Unicode.
+    # An escape such as \ud800 is valid JSON but not Unicode.
     json.dumps(value, ensure_ascii=False).encode()
 
 
 def _whole(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _InexactError(f"holds a number with {len(text)} digits: at most {MAX_DIGITS} are allowed")
+        raise _InexactError(f"contains a number with {len(text)} digits: at most {MAX_DIGITS} are allowed")
     return int(text)
 
 
 def _number(text: str) -> int | float:
     exact = Decimal(text)
     if abs(exact.adjusted()) > MAX_DIGITS:
-        raise _InexactError(f"holds the number {text[:64]}, which is beyond what can be kept")
+        raise _InexactError(f"contains the number {text[:64]}, which is too large or too small")
     if exact == exact.to_integral_value():
         return int(exact)
     value = float(text)
     if Decimal(repr(value)) != exact:
-        raise _InexactError(f"holds the number {text[:64]}, which a double does not hold exactly")
+        raise _InexactError(
+            f"contains the number {text[:64]}, which a double cannot represent exactly: write it as a string"
+        )
     return value
 
 
 def _no_number(text: str) -> float:
-    raise _InexactError(f"holds {text}: JSON has no such number")
+    raise _InexactError(f"contains {text}, which is not a JSON number")

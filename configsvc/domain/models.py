@@ -1,4 +1,4 @@
-"""Resources, the commits that change them, and what callers ask for."""
+"""Resources, their changes, and the parameters of requests about them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ Resource = TypeVar("Resource")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """The owner of configurations. revision is 0 before its commit."""
+    """The owner of configurations. `revision` is 0 before the commit."""
 
     id: str
     name: str
@@ -26,7 +26,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaVersionRef:
-    """Names a version of a schema. version 0 stands for the newest in a write, and for any in a filter."""
+    """A reference to a schema version. Version 0 means the newest in a write, and any in a filter."""
 
     schema: str
     version: int
@@ -37,7 +37,7 @@ class SchemaVersionRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedVersion:
-    """A version of a schema, told apart from that of another schema that had the name before or after."""
+    """A schema version with the id of its schema, because another schema may have the name at another time."""
 
     schema_id: str
     ref: SchemaVersionRef
@@ -45,9 +45,7 @@ class PinnedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """A named JSON Schema with numbered versions, of which latest_version is the newest. revision is 0 before its
-    commit.
-    """
+    """A named JSON Schema with numbered versions. `revision` is 0 before the commit."""
 
     id: str
     name: str
@@ -61,8 +59,10 @@ class Schema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """A named JSON object of an application. config is None where it was not asked for; schema is the version that it
-    satisfies, if any; revision is 0 before its commit.
+    """A named JSON object of an application.
+
+    `config` is None if it was not requested. `schema` is the version that it is pinned to. `revision` is 0 before the
+    commit.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdRef:
-    """Names a resource by its id."""
+    """A reference to a resource by id."""
 
     id: str
 
@@ -92,7 +92,7 @@ class IdRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRef:
-    """Names an application or a schema by its name."""
+    """A reference to an application or a schema by name."""
 
     name: str
 
@@ -102,7 +102,7 @@ class NameRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRef:
-    """Names a configuration by its application's name and its own."""
+    """A reference to a configuration by the names of its application and itself."""
 
     application: str
     name: str
@@ -118,21 +118,21 @@ ConfigurationRef = IdRef | KeyRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtVersion:
-    """A configuration as one of its versions left it."""
+    """The state at a version of the configuration."""
 
     version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtRevision:
-    """As it was when the revision was the last."""
+    """The state at a revision."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtTime:
-    """As it was when the database's clock showed the time."""
+    """The state at a time of the database's clock."""
 
     time: datetime
 
@@ -142,7 +142,7 @@ Moment = AtVersion | AtRevision | AtTime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationUpdate:
-    """The new values of an application; None leaves a field as it is."""
+    """The new values of an application; None leaves a field unchanged."""
 
     name: str | None
     comments: str | None
@@ -150,12 +150,12 @@ class ApplicationUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpinned:
-    """No schema version any more."""
+    """The removal of the pin to a schema version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationUpdate:
-    """The new values of a configuration; None leaves a field as it is. At most one of config and merge_patch is set."""
+    """The new values of a configuration; None leaves a field unchanged. `config` excludes `merge_patch`."""
 
     name: str | None
     comments: str | None
@@ -166,9 +166,7 @@ class ConfigurationUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFilter:
-    """Chooses configurations for a list; None and the empty prefix choose all. scope: the
-    applications that the caller may read.
-    """
+    """A filter for lists; None and an empty prefix match all. `scope`: the applications that the caller may read."""
 
     scope: Scope
     application: ApplicationRef | None
@@ -180,10 +178,10 @@ class ConfigurationFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationQuery:
-    """A page of configurations as of a revision (None: now), in the order of application and name.
+    """A query for a page of configurations at a revision (None: now), ordered by application and name.
 
-    Filters that are not set choose all. after is the key of the page before's last one. The page holds at most limit
-    configurations, and limit_bytes of config as JSON text, which only a first one alone may exceed.
+    Unset filters match all. `after` is the last key of the previous page. The page has at most `limit` configurations
+    and `limit_bytes` of config as JSON text; its first configuration may exceed `limit_bytes`.
     """
 
     scope: Scope
@@ -204,7 +202,7 @@ class ConfigurationQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a change came from: the address of the call's peer, and the change request that the call named, if any."""
+    """The origin of a change: the peer's address, and the change request that the call named, if any."""
 
     peer: str
     change_request: str
@@ -212,10 +210,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteContext:
-    """Who changes something, from where and why, and how to recognise the call when it comes again.
+    """The actor, origin and reason of a write, and the request_id that makes a repeated call idempotent.
 
-    fingerprint is a digest of everything that the call asks for, but for its request_id. What is outside the scope
-    does not exist for this write.
+    `fingerprint` is a digest of the whole request without its request_id. Nothing outside the scope exists for this
+    write.
     """
 
     actor: str
@@ -229,7 +227,7 @@ class WriteContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How much of the log is kept: all of the last days, and of what lived before them the newest versions."""
+    """The part of the log to keep: everything of the last `days`, and the newest `versions` of what lived before."""
 
     days: float
     versions: int
@@ -239,7 +237,7 @@ DEFAULT_RETENTION = Retention(days=90, versions=1)
 
 
 class Kind(StrEnum):
-    """The kinds of resources in the log."""
+    """A kind of resource in the log."""
 
     APPLICATION = "APPLICATION"
     CONFIGURATION = "CONFIGURATION"
@@ -249,7 +247,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What a write left behind: a version of a resource, which for a deletion is the last one."""
+    """The version of a resource that a write made; for a deletion, the last one."""
 
     resource_id: str
     version: int
@@ -257,8 +255,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Resource]):
-    """A page of a list that is read at one revision. last_key is where the next page goes on; None on the last page.
-    content_bytes is the text of the configs that are in it.
+    """A page of a list at one revision. The next page begins after `last_key`; None on the last page.
+
+    `content_bytes` is the size of its configs as text.
     """
 
     resources: tuple[Resource, ...]
@@ -268,7 +267,7 @@ class Page(Generic[Resource]):
 
 
 class Operation(StrEnum):
-    """What a commit did to a resource."""
+    """The kind of a change."""
 
     CREATED = "CREATED"
     UPDATED = "UPDATED"
@@ -277,10 +276,10 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationChange:
-    """One row of the log: what a commit did to one configuration, which is shown as it is afterwards.
+    """One row of the log: the change that a commit made to a configuration, and the configuration after it.
 
-    Its config stands beside it, as JSON text of content_bytes: that takes a fraction of the memory, and most changes
-    are kept for nobody. Of a deleted configuration, the names are the last ones and there is no text.
+    `config_text` is its config as JSON text, because that takes a fraction of the memory. A deleted configuration has
+    its last names and no text.
     """
 
     operation: Operation
@@ -297,7 +296,7 @@ class ConfigurationChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationVersion:
-    """A configuration as one version left it, and how that came about. Of a deletion, config is None."""
+    """A configuration at a version, and the change that made it. A deletion has no config."""
 
     configuration: Configuration
     operation: Operation
@@ -307,7 +306,7 @@ class ConfigurationVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsPage:
-    """Versions of one configuration, newest first. compacted: the first are no longer kept; more: older ones follow."""
+    """Versions of a configuration, newest first. `compacted`: the oldest are gone; `more`: another page follows."""
 
     versions: tuple[ConfigurationVersion, ...]
     compacted: bool

@@ -1,4 +1,4 @@
-"""The rules for what callers name: names, ids, request ids, and the texts that go with them."""
+"""The rules for names, ids, request ids, comments and reasons."""
 
 import re
 from uuid import UUID
@@ -16,7 +16,7 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
 def check_name(name: str, field: str, violations: Violations) -> None:
-    """Adds the fault of a name, if it has one."""
+    """Add a fault if a name is not valid."""
     fault = _name_fault(name)
     if fault:
         violations.add(field, fault)
@@ -28,30 +28,30 @@ def _name_fault(name: str) -> str | None:
     if len(name) > MAX_NAME_LENGTH:
         return f"has {len(name)} characters: at most {MAX_NAME_LENGTH} are allowed"
     if not _NAME.fullmatch(name):
-        return "must begin with a letter or digit and hold only A-Z a-z 0-9 . _ - /"
+        return "must begin with a letter or digit and contain only A-Z a-z 0-9 . _ - /"
     if any(segment in {"", ".", ".."} for segment in name.split("/")):
         return 'must not have an empty, "." or ".." segment'
     return None
 
 
 def check_name_prefix(prefix: str, field: str, violations: Violations) -> None:
-    """Adds the fault of a name_prefix, if no name can begin with it."""
+    """Add a fault if no name can begin with a name_prefix."""
     if len(prefix) > MAX_NAME_LENGTH:
         violations.add(field, f"has {len(prefix)} characters: at most {MAX_NAME_LENGTH} are allowed")
     elif not _NAME_CHARACTERS.fullmatch(prefix):
-        violations.add(field, "holds a character that no name has: A-Z a-z 0-9 . _ - / are allowed")
+        violations.add(field, "must contain only the characters of names: A-Z a-z 0-9 . _ - /")
 
 
 def check_id(value: str, field: str, violations: Violations) -> None:
-    """Adds a fault unless the value is a ULID in its canonical form."""
+    """Add a fault unless a value is a ULID in canonical form."""
     if not _ULID.fullmatch(value):
-        violations.add(field, "is not a ULID: 26 characters of Crockford's base 32, in capitals, are expected")
+        violations.add(field, "must be a ULID: 26 uppercase characters of Crockford's base 32")
 
 
 def canonical_request_id(value: str, field: str, violations: Violations) -> str:
-    """The request id in one way to write it; adds a fault unless the value is empty, a UUID or a ULID."""
+    """Return a request id in canonical form. Add a fault unless it is empty, a UUID or a ULID."""
     if value and not _ULID.fullmatch(value) and not _is_uuid(value):
-        violations.add(field, "is neither a UUID nor a ULID")
+        violations.add(field, "must be a UUID or a ULID")
     return value.upper() if len(value) == ULID_LENGTH else value.lower()
 
 
@@ -63,8 +63,8 @@ def _is_uuid(value: str) -> bool:
 
 
 def check_text(text: str, field: str, limit: int, violations: Violations) -> None:
-    """Adds the faults of a text for people: too long, or with a character that PostgreSQL cannot store."""
+    """Add a fault if a free text is too long, or has a character that PostgreSQL cannot store."""
     if len(text) > limit:
         violations.add(field, f"has {len(text)} characters: at most {limit} are allowed")
     if "\0" in text:
-        violations.add(field, "holds the character U+0000")
+        violations.add(field, "must not contain the character U+0000")

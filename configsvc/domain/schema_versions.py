@@ -49,7 +49,7 @@ def new_document(content: JsonObject, field: str, *, close: bool, violations: Vi
 def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
     found = References(document)
     pointers: dict[SchemaVersionRef, str] = {}
-    for location in found.places.values():
+    for location in found.locations.values():
         for keyword, uri in references_of(location.schema):
             target = found.resolve(location, uri)
             if target.stored:

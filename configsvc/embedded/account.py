@@ -1,4 +1,4 @@
-"""The account that the server runs under. PostgreSQL refuses to run as root, so root hands it to another user."""
+"""The account that the server runs under. PostgreSQL refuses to run as root, so root uses another user."""
 
 import os
 import pwd
@@ -22,8 +22,7 @@ MAKE_USER = (
     ("adduser", "-S", "-D", "-H", "-s", "/sbin/nologin", OWN_USER),
 )
 
-# An interpreter between, rather than a function before exec: uvloop has no `user`, and a fork beside gRPC's threads is
-# unsafe.
+# A separate interpreter switches the user: uvloop cannot, and forking beside gRPC's threads is unsafe.
 BECOME = """
 import os, sys
 user, group = int(sys.argv[1]), int(sys.argv[2])
@@ -36,21 +35,21 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An unprivileged user of the system."""
+    """An unprivileged system user."""
 
     user: int
     group: int
 
     def command(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` under this account."""
+        """Return a command line that runs `command` under this account."""
         return [sys.executable, "-I", "-S", "-c", BECOME, str(self.user), str(self.group), *command]
 
     def own(self, path: Path) -> None:
-        """Makes the account the owner of a file or folder."""
+        """Make the account the owner of a file or folder."""
         os.chown(path, self.user, self.group)
 
     def open_way(self, path: Path) -> None:
-        """Lets the account through to a folder: the search bit and nothing more, where it is missing."""
+        """Let the account reach a folder: add the search bit where it is missing, and no other permission."""
         for folder in reversed((path, *path.parents)):
             mode = folder.stat().st_mode
             if not self._allowed(folder, search=True):
@@ -58,11 +57,11 @@ class Account:
                 log.warning("folder made passable for the embedded PostgreSQL", folder=str(folder), mode="o+x")
 
     def require_readable(self, program: Path) -> None:
-        """Raises EmbeddedPostgresError where the account may not read and run a program."""
+        """Raise EmbeddedPostgresError if the account may not read and run a program."""
         if not self._allowed(program, search=False):
             raise EmbeddedPostgresError(
-                f"{program} is not readable for the user {_name(self.user)} that runs PostgreSQL in root's place: "
-                "install the packages again under `umask 022`"
+                f"the user {_name(self.user)}, which runs PostgreSQL instead of root, cannot read {program}: "
+                "install the packages again with `umask 022`"
             )
 
     def _allowed(self, path: Path, *, search: bool) -> bool:
@@ -77,7 +76,7 @@ class Account:
 
 
 def choose_account(data: Path) -> Account | None:
-    """The account to run the server of a data folder under; None for the own one. Whoever owns the data keeps it."""
+    """Return the account to run the server under: the owner of existing data. None: that of this process."""
     if os.geteuid() != 0:
         return None
     if data.exists() and data.stat().st_uid != 0:
@@ -99,7 +98,7 @@ def _make() -> pwd.struct_passwd | None:
             subprocess.run(command, check=True, capture_output=True, timeout=10)
         except (OSError, subprocess.SubprocessError):
             continue
-        log.warning("system user made for the embedded PostgreSQL", user=OWN_USER)
+        log.warning("created a system user for the embedded PostgreSQL", user=OWN_USER)
         return _find(OWN_USER)
     return None
 
@@ -108,10 +107,10 @@ def _nobody() -> pwd.struct_passwd:
     entry = _find("nobody")
     if entry is None:
         raise EmbeddedPostgresError(
-            "PostgreSQL refuses to run as root, and there is no user to run it as: make one with "
+            "PostgreSQL refuses to run as root, and there is no user to run it as: create one with "
             f"`useradd --system {OWN_USER}`, start configsvc as another user, or set CONFIGSVC_DATABASE_URL"
         )
-    log.warning("the embedded PostgreSQL runs as nobody, since no user could be made for it", wanted=OWN_USER)
+    log.warning("the embedded PostgreSQL runs as nobody: creating a user for it failed", wanted=OWN_USER)
     return entry
 
 

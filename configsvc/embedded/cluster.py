@@ -1,4 +1,4 @@
-"""One data folder and the server that runs on it. Its user holds the folder's lock around every call."""
+"""One data folder and its server. Callers must hold the folder's lock."""
 
 import asyncio
 import hashlib
@@ -24,23 +24,23 @@ from configsvc.embedded.process import POLL, Postmaster, disown_pid, ended, run,
 
 log = structlog.get_logger()
 
-# Database and role are both named so.
+# The name of both the database and the role.
 NAME = "configsvc"
 PORT = 5432
 
 # Seconds.
 INITDB_LIMIT = 120.0
-# Recovery after a crash is part of a start.
+# Includes recovery after a crash.
 START_LIMIT = 90.0
 FAST_STOP_LIMIT = 20.0
 IMMEDIATE_STOP_LIMIT = 5.0
 CONNECT_LIMIT = 10.0
 
-# Backends of a killed server live on for a moment, and PostgreSQL refuses to start beside them.
+# PostgreSQL refuses to start until the backends of a killed server have ended.
 START_ATTEMPTS = 4
 START_PAUSE = 0.3
 
-# Bytes of a socket's path, the terminating one aside: 107 on Linux, 103 on macOS and the BSDs.
+# Bytes of a socket's path without the terminating zero: 107 on Linux, 103 on macOS and the BSDs.
 SOCKET_PATH_LIMIT = 103
 LOG_TAIL_LINES = 15
 
@@ -56,7 +56,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """The PostgreSQL of a data folder: where everything is, and how to start and stop it."""
+    """The PostgreSQL of a data folder."""
 
     data_dir: Path
     binaries: Path
@@ -71,11 +71,11 @@ class Cluster:
 
     @property
     def log_file(self) -> Path:
-        """What the server printed since its last start."""
+        """The server's output since its last start."""
         return self.data_dir / "postgres.log"
 
     async def ensure_running(self) -> str:
-        """Starts the server unless it runs, and returns the URL of the database. Raises EmbeddedPostgresError."""
+        """Start the server unless it runs, and return the database's URL. Raises EmbeddedPostgresError."""
         began = time.monotonic()
         try:
             self._open_ways()
@@ -85,14 +85,14 @@ class Cluster:
         except TimeoutError as error:
             raise self._error(f"the embedded PostgreSQL was not ready after {START_LIMIT:.0f} s") from error
         except OSError as error:
-            raise EmbeddedPostgresError(f"the embedded PostgreSQL can't be prepared: {error}") from error
+            raise EmbeddedPostgresError(f"cannot prepare the embedded PostgreSQL: {error}") from error
         url = _url(postmaster.socket_folder)
         await _ensure_database(url)
         log.info("embedded PostgreSQL ready", data=str(self.data), seconds=round(time.monotonic() - began, 3))
         return url
 
     async def stop(self) -> None:
-        """Stops the server if it runs; a server that doesn't end is made to."""
+        """Stop the server if it runs, by force if necessary. Raises EmbeddedPostgresError."""
         steps = ((signal.SIGINT, FAST_STOP_LIMIT), (signal.SIGQUIT, IMMEDIATE_STOP_LIMIT), (signal.SIGKILL, 1.0))
         for number, limit in steps:
             postmaster = running_postmaster(self.data)
@@ -115,7 +115,7 @@ class Cluster:
     async def _initialise(self) -> None:
         if (self.data / "PG_VERSION").exists():
             return
-        # Under another name until it is whole: an initdb that was interrupted must not be taken for a good one.
+        # Renamed when complete, so that an interrupted initdb leaves no folder that looks usable.
         fresh = self.data_dir / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._make_folder(fresh)
@@ -144,7 +144,7 @@ class Cluster:
             elif postmaster.state == "ready":
                 return postmaster
             else:
-                # Starting, for a user that was killed meanwhile, or stopping: both come to an end.
+                # It is starting, on behalf of a process that was killed meanwhile, or stopping.
                 await asyncio.sleep(POLL)
 
     async def _start(self) -> None:
@@ -168,7 +168,7 @@ class Cluster:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # pg_ctl must not be killed: until the server has written its pid file, nobody else knows its number.
+            # pg_ctl must not be killed: until the server has written its pid file, nothing else can find it.
             while not starting.done():
                 postmaster = running_postmaster(self.data)
                 if postmaster:
@@ -178,7 +178,7 @@ class Cluster:
             raise
 
     def _pg_ctl(self, socket_folder: Path) -> list[str]:
-        # A list in PostgreSQL's own syntax: the quotes let commas and spaces through.
+        # PostgreSQL's own list syntax: the quotes protect commas and spaces.
         folders = '"' + str(socket_folder).replace('"', '""') + '"'
         settings = {**SETTINGS, "unix_socket_directories": folders, **self.parameters}
         options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
@@ -192,13 +192,13 @@ class Cluster:
         programs = printed.rpartition(" ")[2].partition(".")[0]
         if programs != found:
             raise EmbeddedPostgresError(
-                f"the data in {self.data} was made by PostgreSQL {found}, and the embedded PostgreSQL is {programs}: "
-                f"move it over with pg_dumpall of {found}, or choose another CONFIGSVC_DATA_DIR"
+                f"the data in {self.data} is from PostgreSQL {found}, but the embedded PostgreSQL is {programs}: "
+                f"transfer it with pg_dumpall of {found}, or set another CONFIGSVC_DATA_DIR"
             )
 
     def _socket_folder(self) -> Path:
         folder = self.data_dir / "socket"
-        # A comma would make the URL's host a list of hosts.
+        # A comma in the URL's host would separate two hosts.
         if "," in str(folder) or len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > SOCKET_PATH_LIMIT:
             digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
             folder = Path(tempfile.gettempdir()).resolve() / f"configsvc-{digest}"
@@ -210,11 +210,11 @@ class Cluster:
         return folder
 
     def _require_private(self, folder: Path) -> None:
-        # Anyone may have made a folder of this name in the temporary one.
+        # Anyone may have created a folder of this name in the temporary folder.
         status = folder.lstat()
         owner = self.account.user if self.account else os.geteuid()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner or stat.S_IMODE(status.st_mode) & 0o077:
-            raise EmbeddedPostgresError(f"{folder} is not a private folder of the user that runs PostgreSQL: remove it")
+            raise EmbeddedPostgresError(f"{folder} is not private to the user that runs PostgreSQL: remove it")
 
     def _fresh_log(self) -> None:
         if self.log_file.exists():
@@ -242,5 +242,5 @@ async def _ensure_database(url: str) -> None:
         )
         await connection.execute(f"CREATE DATABASE {NAME}")
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise EmbeddedPostgresError(f"the embedded PostgreSQL runs and refuses a connection: {error}") from error
+        raise EmbeddedPostgresError(f"the embedded PostgreSQL runs but refused a connection: {error}") from error
     await connection.close(timeout=CONNECT_LIMIT)

@@ -1,5 +1,5 @@
-"""What goes wrong with the embedded PostgreSQL."""
+"""Errors of the embedded PostgreSQL."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL can't be prepared, started or stopped; the text is for people."""
+    """The embedded PostgreSQL cannot be prepared, started or stopped. The text tells the operator why."""

@@ -1,4 +1,4 @@
-"""File locks between the processes of one data folder. The kernel drops them when a process dies, however it dies."""
+"""File locks between the processes of one data folder. The kernel releases them when a process dies."""
 
 import asyncio
 import fcntl
@@ -11,18 +11,18 @@ from typing import Self
 
 from configsvc.embedded.errors import EmbeddedPostgresError
 
-# Seconds between two attempts. A thread that blocks in flock could not be cancelled.
+# Seconds between attempts. Polled, as a thread that blocks in flock cannot be cancelled.
 POLL = 0.02
 
 
 class LockFile:
-    """One open lock file, unlocked at first. Two of them in one process exclude each other like two processes do."""
+    """An open lock file, unlocked at first. Two of them exclude each other even in one process."""
 
     def __init__(self, path: Path) -> None:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise EmbeddedPostgresError(f"the lock file {path} can't be opened: {error}") from error
+            raise EmbeddedPostgresError(f"cannot open the lock file {path}: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -33,11 +33,11 @@ class LockFile:
         os.close(self._file)
 
     def share(self) -> None:
-        """Holds the lock together with others. To be called where nobody can hold it alone."""
+        """Take a shared lock. Callers must make sure that nobody holds an exclusive one."""
         fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def alone(self) -> bool:
-        """Takes the lock for this holder alone, if no other holds it."""
+        """Take an exclusive lock if no one else holds the lock. Return whether it was taken."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,13 +45,13 @@ class LockFile:
         return True
 
     def release(self) -> None:
-        """Gives the lock up."""
+        """Release the lock."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 @asynccontextmanager
 async def exclusive(path: Path, limit: float) -> AsyncGenerator[None]:
-    """Holds a lock file alone. Raises EmbeddedPostgresError when that takes longer than `limit` seconds."""
+    """Hold an exclusive lock. Raises EmbeddedPostgresError if taking it lasts longer than `limit` seconds."""
     with LockFile(path) as lock:
         try:
             async with asyncio.timeout(limit):

@@ -1,4 +1,4 @@
-"""Processes: running PostgreSQL's programs, and finding and ending its server."""
+"""Processes: run PostgreSQL's programs, and find and stop its server."""
 
 import asyncio
 import os
@@ -15,16 +15,16 @@ import psutil
 from configsvc.embedded.account import Account
 from configsvc.embedded.errors import EmbeddedPostgresError
 
-# Seconds between two looks at a process that is not a child and so can't be waited for.
+# Seconds between checks of a process that is not a child and so cannot be waited for.
 POLL = 0.02
 
-# A process id that the kernel never gives.
+# A process id that the kernel never assigns.
 NO_PROCESS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postmaster:
-    """A live server: its process, the folder of its socket and the state it reports."""
+    """A running server: its process, the folder of its socket and the state it reports."""
 
     process: psutil.Process
     socket_folder: Path
@@ -32,9 +32,9 @@ class Postmaster:
 
 
 def running_postmaster(data: Path) -> Postmaster | None:
-    """The live server of a data folder.
+    """Return the running server of a data folder, if any.
 
-    A pid file proves nothing: a crash or a reboot leaves it behind, and its number may be another program's by now.
+    The pid file alone proves nothing: a crash leaves it behind, and its number may belong to another program by now.
     """
     lines = _pid_file(data)
     process = _process(lines)
@@ -45,15 +45,15 @@ def running_postmaster(data: Path) -> Postmaster | None:
 
 
 def disown_pid(data: Path) -> None:
-    """Makes PostgreSQL ignore a pid file whose number belongs to another program by now.
+    """Make PostgreSQL ignore a pid file whose number belongs to another program by now.
 
-    The file stays, with a number that nobody has: from its other lines PostgreSQL learns whether backends of a
-    killed server are still alive, and refuses to start beside them.
+    The file stays, with an unused number: PostgreSQL needs its other lines to find backends of a killed server, beside
+    which it refuses to start.
     """
     lines = _pid_file(data)
     process = _process(lines)
     if not lines or not lines[0].strip().isdigit():
-        # Empty after a power failure, say: PostgreSQL would refuse to start.
+        # Perhaps empty after a power failure: PostgreSQL would refuse to start.
         (data / "postmaster.pid").unlink(missing_ok=True)
     elif process is not None and not _serves(process, data):
         (data / "postmaster.pid").write_text("\n".join([str(NO_PROCESS), *lines[1:], ""]))
@@ -74,7 +74,7 @@ def _process(lines: Sequence[str]) -> psutil.Process | None:
 
 
 def _serves(process: psutil.Process, data: Path) -> bool:
-    # The command line, not the working folder: root in a container may not read the latter of another user's process.
+    # Not by the working folder, which root in a container may not read of another user's process.
     try:
         arguments = process.cmdline()
     except psutil.Error:
@@ -83,7 +83,7 @@ def _serves(process: psutil.Process, data: Path) -> bool:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether a process still runs; one that has ended and was not yet reaped does not."""
+    """Return whether a process still runs. A zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -91,7 +91,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 async def ended(process: psutil.Process, limit: float) -> bool:
-    """Waits at most `limit` seconds for a process to end."""
+    """Wait at most `limit` seconds for a process to end. Return whether it ended."""
     try:
         async with asyncio.timeout(limit):
             while alive(process):  # noqa: ASYNC110 - other processes set no Event
@@ -102,18 +102,18 @@ async def ended(process: psutil.Process, limit: float) -> bool:
 
 
 def send(process: psutil.Process, number: signal.Signals) -> None:
-    """Signals a process, if it is still there."""
+    """Send a signal to a process, if it still exists."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
 
 
 async def run(command: Sequence[str], *, account: Account | None, limit: float) -> str:
-    """Runs a program to its end and returns what it printed.
+    """Run a program to its end, and return its output.
 
-    It gets a session of its own, so that the terminal's Ctrl-C doesn't reach it. A cancellation kills it and its
-    children. Raises EmbeddedPostgresError when it fails or takes longer than `limit` seconds.
+    The program gets a session of its own, so that a terminal's Ctrl-C does not reach it. A cancellation kills it and
+    its children. Raises EmbeddedPostgresError if it fails or takes longer than `limit` seconds.
     """
-    # A file, not a pipe: under uvloop the server inherits the pipe, and its end would never come.
+    # Not a pipe: under uvloop the server inherits it, and would keep it open.
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
             *(account.command(command) if account else command),
@@ -143,7 +143,7 @@ async def _finish(process: asyncio.subprocess.Process, program: str, limit: floa
 
 
 def _environment() -> dict[str, str]:
-    # PGPORT, PGDATA and the like are meant for another server.
+    # PGPORT, PGDATA and the like refer to another server.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C"}
 

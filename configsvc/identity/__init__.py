@@ -1,1 +1,1 @@
-"""Who calls: bearer tokens, client certificates and the keys behind them."""
+"""Authentication: bearer tokens, client certificates and the keys that verify them."""

@@ -1,4 +1,4 @@
-"""Client certificates: whom each of them names, once a handshake has proved that the peer has its key."""
+"""The identities that client certificates name. The TLS handshake has proved that the peer owns the key."""
 
 import re
 import time
@@ -12,27 +12,26 @@ from configsvc.domain.errors import UnauthenticatedError
 
 REMEMBERED_CERTIFICATES = 10_000
 
-# The first kind that a certificate has counts. No name fits two of the forms: who may have a certificate for the DNS
-# name root.example cannot become the URI or the address of somebody else.
+# The first kind that a certificate has counts. No name fits two patterns, so a certificate for a DNS name cannot pass
+# for somebody else's URI or e-mail address.
 _KINDS = (
     ("URI", UniformResourceIdentifier, re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")),
     ("DNS name", DNSName, re.compile(r"[A-Za-z0-9*._-]+")),
     ("e-mail address", RFC822Name, re.compile(r"[!-9;-?A-~]+@[A-Za-z0-9._-]+")),
 )
-# What the library raises for a certificate that is malformed, or lacks the extension.
+# The library's errors for a certificate that is malformed or lacks the extension.
 _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.ExtensionNotFound, x509.UnsupportedGeneralNameType)
 
 
 class Certificates:
-    """Says whom certificates name, and remembers it until they expire."""
+    """A cache of the identities that certificates name, until they expire."""
 
     def __init__(self) -> None:
-        # By the PEM text, which the handshake has proved for each connection anew: the address of a peer may be
-        # somebody else's a moment later. The one read last is the last.
+        # By PEM text, proved anew by each connection's handshake; an address may soon be another peer's.
         self._known: BoundedCache[bytes, Identity] = BoundedCache(limit_count=REMEMBERED_CERTIFICATES)
 
     def known(self, certificate: bytes) -> Identity | None:
-        """Whom the certificate names, if that is remembered."""
+        """Return the identity of a cached certificate, or None."""
         identity = self._known.peek(certificate)
         if identity is not None and _has_expired(identity):
             self._known.pop(certificate)
@@ -40,11 +39,11 @@ class Certificates:
         return identity
 
     def identify(self, certificate: bytes) -> Identity:
-        """Whom the certificate names, in PEM. Raises UnauthenticatedError."""
+        """Return the identity that a PEM certificate names. Raises UnauthenticatedError."""
         identity = _identity(certificate)
         if _has_expired(identity):
-            # It was valid when its connection was made.
-            raise UnauthenticatedError("the client certificate has expired: connect anew with another")
+            # It was valid during the handshake.
+            raise UnauthenticatedError("the client certificate has expired: reconnect with a new one")
         self._known.put(certificate, identity)
         return identity
 
@@ -59,7 +58,7 @@ def _identity(pem: bytes) -> Identity:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except _UNREADABLE as error:
         raise UnauthenticatedError(
-            "the client certificate has no subject alternative name that can be read; its common name does not count"
+            "the client certificate has no readable subject alternative name; the common name is ignored"
         ) from error
     return Identity(
         principal=f"certificate:{_name(names)}",
@@ -73,9 +72,9 @@ def _name(names: x509.SubjectAlternativeName) -> str:
     for kind, general_name, form in _KINDS:
         values = names.get_values_for_type(general_name)
         if len(values) > 1:
-            raise UnauthenticatedError(f"the client certificate has more than one {kind}: whom it names is ambiguous")
+            raise UnauthenticatedError(f"the client certificate has more than one {kind}, so its identity is ambiguous")
         if values:
             if len(values[0]) > MAX_PRINCIPAL_NAME_LENGTH or not form.fullmatch(values[0]):
-                raise UnauthenticatedError(f"the {kind} of the client certificate is not one")
+                raise UnauthenticatedError(f"the client certificate's {kind} is not valid")
             return values[0]
     raise UnauthenticatedError("the client certificate has neither a URI nor a DNS name nor an e-mail address")

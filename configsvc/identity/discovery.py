@@ -1,4 +1,4 @@
-"""The keys of an OpenID provider, from the provider itself."""
+"""Discovery of an OpenID provider's keys over HTTP."""
 
 import json
 import ssl
@@ -11,22 +11,22 @@ from configsvc.identity.key_sources import UnreadableKeysError, is_safe_url, lim
 
 
 def trusted_certificates(file: Path | None) -> ssl.SSLContext:
-    """Trusts the certificates of the file (PEM) alone; without one, well-known authorities. Raises OSError."""
+    """Return a TLS context that trusts only the certificates of a PEM file, or well-known ones. Raises OSError."""
     if file is None:
         return httpx.create_ssl_context(trust_env=False)
     return ssl.create_default_context(cafile=file)
 
 
 class Provider:
-    """An OpenID provider, found by its issuer."""
+    """An OpenID provider, known by its issuer URL."""
 
     def __init__(self, issuer: str, trusted: ssl.SSLContext) -> None:
         self._issuer = issuer
         self._trusted = trusted
 
     async def read(self) -> bytes:
-        """Its keys, where it says that they are. Raises UnreadableKeysError."""
-        # Neither proxies nor passwords of the environment, and no redirects: who answers is who was asked.
+        """Return the provider's JSON Web Key Set. Raises UnreadableKeysError."""
+        # No proxy, no .netrc and no redirect: only the host of the URL may answer.
         async with httpx.AsyncClient(verify=self._trusted, trust_env=False, follow_redirects=False) as client:
             discovery = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
             return await _fetched(client, self._keys_url(discovery, await _fetched(client, discovery)))
@@ -40,7 +40,9 @@ class Provider:
             raise UnreadableKeysError(f"{discovery} is not a JSON object")
         named = cast("dict[str, object]", metadata)
         if named.get("issuer") != self._issuer:
-            raise UnreadableKeysError(f"{discovery} is not of the issuer {self._issuer}")
+            raise UnreadableKeysError(
+                f"{discovery} is not of the issuer {self._issuer}: check the issuer in the settings"
+            )
         url = named.get("jwks_uri")
         if not isinstance(url, str) or not is_safe_url(url) or self._is_less_safe(url):
             raise UnreadableKeysError(f"{discovery} has no jwks_uri with https")
@@ -51,15 +53,15 @@ class Provider:
 
 
 async def _fetched(client: httpx.AsyncClient, url: str) -> bytes:
-    # Not compressed: little that unpacks to much would pass the limit.
+    # Uncompressed: otherwise a small body that expands would pass the size limit.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     try:
         async with client.stream("GET", url, headers=headers) as response:
             if response.status_code != 200:
-                raise UnreadableKeysError(f"{url} answers with status {response.status_code}")
+                raise UnreadableKeysError(f"{url} returned status {response.status_code}")
             document = b""
             async for part in response.aiter_raw():
                 document = limited(document + part, url)
             return document
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnreadableKeysError(f"{url} does not answer: {type(error).__name__}: {error}") from error
+        raise UnreadableKeysError(f"{url} does not respond: {type(error).__name__}: {error}") from error

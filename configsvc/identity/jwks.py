@@ -1,4 +1,4 @@
-"""A JSON Web Key Set: which of its keys may have signed a token, and whether one of them has."""
+"""JSON Web Key Sets: selection of keys for a token, and verification of signatures."""
 
 import json
 from base64 import urlsafe_b64decode
@@ -16,8 +16,7 @@ from configsvc.identity.key_sources import UnreadableKeysError
 MAX_KEYS = 100
 RSA_BITS = range(2_048, 16_384 + 1)
 
-# What a key of each type may be used for, of which curves it may be (None: it has none), and which members make it:
-# those of a private key are not among them.
+# By key type: algorithms, allowed curves (None: no curve), and the members to import, none of them of a private key.
 _ALGORITHMS = {"RSA": ("RS256", "PS256"), "EC": ("ES256",), "OKP": ("EdDSA",)}
 _CURVES = {"RSA": {None}, "EC": {"P-256"}, "OKP": {"Ed25519"}}
 _MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
@@ -25,7 +24,7 @@ _MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationKey:
-    """A key, and the algorithms for which it is meant."""
+    """A key and the algorithms that it may be used for."""
 
     key_id: str | None
     thumbprint: str
@@ -33,12 +32,12 @@ class VerificationKey:
     key: Key
 
     def has_signed(self, content: bytes, signature: bytes, algorithm: str) -> bool:
-        """Whether the signature is the key's own."""
+        """Return whether this key made the signature."""
         return JWSRegistry.algorithms[algorithm].verify(content, signature, self.key)
 
 
 class KeySet:
-    """Keys by what tokens say of them."""
+    """Keys by key id and algorithm."""
 
     def __init__(self, keys: Iterable[VerificationKey]) -> None:
         self._by_id: defaultdict[tuple[str, str], list[VerificationKey]] = defaultdict(list)
@@ -54,7 +53,7 @@ class KeySet:
 
     @classmethod
     def parsed(cls, document: bytes) -> "KeySet":
-        """The keys of a document that are good for anything here. Raises UnreadableKeysError if there is none."""
+        """Return the usable keys of a document. Raises UnreadableKeysError if there is none."""
         try:
             value = json.loads(document)
         except (ValueError, RecursionError) as error:
@@ -69,7 +68,7 @@ class KeySet:
         return cls(keys)
 
     def fitting(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        """The keys that can have made such a signature. A token may do without an id where only one can."""
+        """Return the keys that may have signed a token. Without a key id, exactly one key must have the algorithm."""
         if key_id is not None:
             return self._by_id.get((key_id, algorithm), ())
         only = self._by_algorithm.get(algorithm, ())
@@ -77,7 +76,7 @@ class KeySet:
 
 
 def _verification_key(value: object) -> VerificationKey | None:
-    """The key, or None if it is of no use here."""
+    """Return the key, or None if it is not usable."""
     if not isinstance(value, dict):
         return None
     member = cast("dict[str, Any]", value)
@@ -90,7 +89,7 @@ def _verification_key(value: object) -> VerificationKey | None:
 
 
 def _algorithms(member: dict[str, Any]) -> tuple[str, ...]:
-    # A private key that is published is nobody's any more.
+    # Do not trust a published private key.
     operations = member.get("key_ops", ["verify"])
     may_verify = isinstance(operations, list) and "verify" in operations
     if member.get("use", "sig") != "sig" or not may_verify or "d" in member:

@@ -1,4 +1,4 @@
-"""The keys of the provider as they are known now, and when they are read again."""
+"""The keys of an identity provider, refreshed on schedule and on demand."""
 
 import asyncio
 import time
@@ -13,29 +13,29 @@ from configsvc.identity.key_sources import KeySource, UnreadableKeysError
 
 log = structlog.get_logger()
 
-# How long one reading may take.
+# The limit for one refresh.
 READING_LIMIT_SECONDS = 10.0
-# The least time between two readings, whatever callers send.
+# The least time between two refreshes, whatever callers send.
 PAUSE_SECONDS = 5.0
-# When the keys are read again though nobody has asked: after a reading that went well, and after one that failed.
+# The time to the next scheduled refresh, after a success and after a failure.
 REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 10.0
-# How long they are used after the last reading that went well. Longer than an outage should last; but as long as the
-# provider is away, nobody hears of a key that it has withdrawn.
+# How long keys are used after the last successful refresh: longer than outages last, but finite, because during an
+# outage a withdrawn key goes unnoticed.
 KEEP_SECONDS = 24 * 3600.0
 
 
 class ProviderKeys:
-    """What everybody's tokens are verified with. Everything here belongs to one event loop.
+    """The keys that tokens are verified with. Use it in one event loop only.
 
-    withdrawn is called when a key that was there is not there any more.
+    `withdrawn` is called when the provider has withdrawn a key.
     """
 
     def __init__(self, read: KeySource, withdrawn: Callable[[], None]) -> None:
         self._read = read
         self._withdrawn = withdrawn
         self._keys = KeySet(())
-        # Why the last reading failed, if it did.
+        # The error of the last refresh, if it failed.
         self._failure: str | None = None
         self._read_at = time.monotonic()
         self._resting = False
@@ -47,16 +47,17 @@ class ProviderKeys:
 
     @property
     def age_seconds(self) -> float:
-        """How long ago they were read; before the first reading, since the start."""
+        """The time since the last successful refresh, or since the start."""
         return time.monotonic() - self._read_at
 
     def fitting(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        """The keys that can have made such a signature."""
+        """Return the keys that may have signed a token."""
         return self._keys.fitting(key_id, algorithm)
 
     async def ask_provider(self) -> None:
-        """Returns when the keys have been read, or at once if that was a moment ago. All who wait, wait for the same
-        reading. Raises IdentityProviderUnavailableError if the last one failed.
+        """Wait for a refresh that all callers share; return at once if the last one ended less than PAUSE_SECONDS ago.
+
+        Raises IdentityProviderUnavailableError if the refresh failed.
         """
         if not self._resting:
             self._wanted.set()
@@ -65,7 +66,7 @@ class ProviderKeys:
             raise IdentityProviderUnavailableError(retry_seconds=PAUSE_SECONDS)
 
     async def run(self) -> None:
-        """Reads the keys now, and again whenever it is time or somebody wants others; never ends."""
+        """Refresh the keys at the start, on schedule and on demand, until cancelled."""
         while True:
             await self._read_again()
             self._resting = True
@@ -90,7 +91,7 @@ class ProviderKeys:
 
     def _take(self, keys: KeySet) -> None:
         if self._failure is not None or keys.thumbprints != self._keys.thumbprints:
-            log.info("keys of the identity provider", count=len(keys.thumbprints))
+            log.info("read the keys of the identity provider", count=len(keys.thumbprints))
         gone = self._keys.thumbprints - keys.thumbprints
         self._keys, self._failure, self._read_at = keys, None, time.monotonic()
         if gone:
@@ -98,9 +99,11 @@ class ProviderKeys:
 
     def _fail(self, why: str) -> None:
         if why != self._failure:
-            log.warning("the keys of the identity provider cannot be read", why=why, keys=len(self))
+            log.warning("cannot read the keys of the identity provider", why=why, keys=len(self))
         self._failure = why
         if self.age_seconds > KEEP_SECONDS and len(self):
-            log.error("the keys of the identity provider are too old to be used", age_seconds=round(self.age_seconds))
+            log.error(
+                "keys of the identity provider are too old: rejecting all tokens", age_seconds=round(self.age_seconds)
+            )
             self._keys = KeySet(())
             self._withdrawn()

@@ -1,4 +1,4 @@
-"""Where the keys of an OpenID provider may come from, and how long they may be; and those that come from a file."""
+"""Sources of an OpenID provider's keys: the limits for all of them, and the source that reads a file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,18 +8,16 @@ from urllib.parse import urlsplit
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 
-# A JSON Web Key Set as text. Raises UnreadableKeysError.
+# Returns a JSON Web Key Set as text. Raises UnreadableKeysError.
 KeySource = Callable[[], Awaitable[bytes]]
 
 
 class UnreadableKeysError(Exception):
-    """The keys cannot be read; the text tells the operator why."""
+    """Keys that cannot be read. The text tells the operator why."""
 
 
 def is_safe_url(url: str) -> bool:
-    """Whether what is read there comes from the host that the URL names: HTTPS, or a host that is this machine. No
-    password is part of it, for it stands in logs.
-    """
+    """Return whether a URL is HTTPS or on a loopback host, and without a password, because URLs are logged."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -43,7 +41,7 @@ class KeyFile:
         self._path = path
 
     async def read(self) -> bytes:
-        """The file. Raises UnreadableKeysError."""
+        """Return the content of the file. Raises UnreadableKeysError."""
         try:
             return await asyncio.to_thread(self._read)
         except OSError as error:
@@ -54,8 +52,8 @@ class KeyFile:
             return limited(file.read(MAX_DOCUMENT_BYTES + 1), str(self._path))
 
 
-def limited(document: bytes, place: str) -> bytes:
-    """The document. Raises UnreadableKeysError if it is longer than MAX_DOCUMENT_BYTES."""
+def limited(document: bytes, source: str) -> bytes:
+    """Return the document. Raises UnreadableKeysError if it exceeds MAX_DOCUMENT_BYTES."""
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise UnreadableKeysError(f"{place} has more than {MAX_DOCUMENT_BYTES} bytes")
+        raise UnreadableKeysError(f"{source} has more than {MAX_DOCUMENT_BYTES} bytes")
     return document

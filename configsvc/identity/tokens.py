@@ -1,4 +1,4 @@
-"""Bearer tokens of an OpenID provider: whose they are, once they are proved to be its own."""
+"""Verification of an OpenID provider's bearer tokens, and a cache of verified ones."""
 
 import sys
 import time
@@ -13,9 +13,9 @@ from configsvc.identity.key_rotation import ProviderKeys
 from configsvc.identity.key_sources import KeySource
 from configsvc.telemetry.families import Families, gauge
 
-# Each of the two halves of what is remembered.
+# The size of each half of the cache.
 HALF_BYTES = 16 * 1024 * 1024
-# What an entry takes beside the token and the names in it, about.
+# The approximate memory of an entry besides its token and the names in it.
 ENTRY_BYTES = 700
 
 
@@ -31,14 +31,15 @@ def _bytes(_: str, remembered: _Remembered) -> int:
 
 
 class RememberedTokens:
-    """Tokens that were verified, until they expire. Those that are used again are kept apart from those that were seen
-    once, so that no flood of new ones drives them out.
+    """A cache of verified tokens until they expire.
+
+    Tokens that were used again are in a half of their own, so that a flood of new tokens does not evict them.
     """
 
     def __init__(self) -> None:
         self._once: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
         self._again: BoundedCache[str, _Remembered] = BoundedCache(limit_bytes=HALF_BYTES, size_of=_bytes)
-        # Every call looks its token up.
+        # Bound once: every call looks up its token.
         self._peek, self._touch = self._again.peek, self._again.touch
 
     def __len__(self) -> int:
@@ -46,11 +47,11 @@ class RememberedTokens:
 
     @property
     def bytes(self) -> int:
-        """What they take in memory, about."""
+        """The approximate memory of all entries."""
         return self._once.bytes + self._again.bytes
 
     def get(self, token: str) -> Identity | None:
-        """Whose token it is, if that is known. This is on the way of every call."""
+        """Return the identity of a cached token, or None. Every call comes here."""
         remembered = self._peek(token)
         if remembered is None:
             remembered = self._used_again(token)
@@ -69,20 +70,20 @@ class RememberedTokens:
         return remembered
 
     def add(self, token: str, identity: Identity) -> None:
-        """From now on the token is known, until it expires."""
+        """Cache a verified token until it expires."""
         assert identity.expires is not None
         names = sum(map(sys.getsizeof, identity.principals)) + sys.getsizeof(identity.groups)
         size = ENTRY_BYTES + sys.getsizeof(token) + names
         self._once.put(token, _Remembered(identity=identity, expires=identity.expires, bytes=size))
 
     def clear(self) -> None:
-        """None is known any more."""
+        """Forget all tokens."""
         self._once.clear()
         self._again.clear()
 
 
 class Tokens:
-    """Verifies tokens, on the event loop: it takes a tenth of a millisecond, once a token."""
+    """The verifier of tokens. It runs on the event loop: 0.1 ms, once per token."""
 
     def __init__(self, rules: TokenRules, source: KeySource) -> None:
         self.remembered = RememberedTokens()
@@ -92,7 +93,7 @@ class Tokens:
         self._rules = rules
 
     async def verify(self, text: str) -> Identity:
-        """Whose token it is. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
+        """Return the identity that a token names. Raises UnauthenticatedError or IdentityProviderUnavailableError."""
         token = SignedToken.parsed(text)
         await self._check_signature(token)
         identity = self._rules.identity(token.claims(), time.time())
@@ -102,12 +103,12 @@ class Tokens:
     async def _check_signature(self, token: SignedToken) -> None:
         if self._is_signed(token):
             return
-        # With a known kid it is the signature that is wrong; else the provider may have a new key.
+        # With a known kid the signature is wrong; otherwise the provider may have a new key.
         if token.key_id is None or not self.keys.fitting(token.key_id, token.algorithm):
             await self.keys.ask_provider()
             if self._is_signed(token):
                 return
-        raise UnauthenticatedError("the token is not signed with a key that its provider has for that")
+        raise UnauthenticatedError("the token's signature does not match a key of its provider")
 
     def _is_signed(self, token: SignedToken) -> bool:
         return any(

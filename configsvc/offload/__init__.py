@@ -1,1 +1,1 @@
-"""Work that would block the event loop, run in threads and in other processes."""
+"""Threads and processes for work that would block the event loop."""

@@ -1,4 +1,4 @@
-"""Processes for work that would hold up the event loop: started when there is some, ended when there is none."""
+"""Processes for work that would block the event loop, started on demand and ended when idle."""
 
 import asyncio
 import multiprocessing
@@ -25,12 +25,14 @@ IDLE_SECONDS = 60.0
 
 
 class ProcessDiedError(Exception):
-    """The process died, of this call or of another at the time."""
+    """The process died during this call, because of it or of another one."""
 
 
 class ProcessPool:
-    """Runs functions in another process, one after the other. How many wait is for the callers to bound, each kind of
-    work for itself: what waits holds its arguments, and one kind is not to keep another waiting.
+    """A pool that runs functions in another process, one at a time.
+
+    Callers must limit how many calls wait, per kind of work: waiting calls keep their arguments in memory, and no kind
+    may block another.
     """
 
     def __init__(self) -> None:
@@ -39,9 +41,9 @@ class ProcessPool:
         self._running = 0
 
     async def call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """What the function answers, which is one of a module, of arguments that can be pickled.
+        """Return the result of a module's function, called with arguments that can be pickled.
 
-        Raises what it raises. It is called again when the process dies, once; ProcessDiedError when that one dies too.
+        Repeats the call once if the process dies. Raises what the function raises, or ProcessDiedError.
         """
         try:
             return await self.call_once(function, *arguments)
@@ -49,7 +51,7 @@ class ProcessPool:
             return await self.call_once(function, *arguments)
 
     async def call_once(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """The same, but raises ProcessDiedError when the first process dies."""
+        """Do what `call` does, without repeating. Raises ProcessDiedError if the process dies."""
         self._running += 1
         self._used.set()
         try:
@@ -59,7 +61,7 @@ class ProcessPool:
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         if self._executor is None:
-            # Spawned: a fork of a process that runs gRPC may hang.
+            # Spawned, as a fork of a process that runs gRPC may hang.
             self._executor = ProcessPoolExecutor(
                 PROCESSES, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
             )
@@ -67,14 +69,14 @@ class ProcessPool:
         try:
             return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
         except BrokenProcessPool as error:
-            # All who waited for that process hear of it; the first lets another take its place, and only that one.
+            # Every call that waited for this process gets the error; only the first replaces the process.
             if self._executor is executor:
-                log.warning("a process of the pool died: another takes its place")
+                log.warning("process of the pool died; starting another")
                 await self._end()
             raise ProcessDiedError from error
 
     async def end_when_idle(self) -> None:
-        """Ends the processes whenever nothing was asked of them for a while, until it is cancelled."""
+        """End idle processes, until cancelled."""
         while True:
             await self._used.wait()
             self._used.clear()
@@ -89,21 +91,21 @@ class ProcessPool:
     @classmethod
     @asynccontextmanager
     async def open(cls) -> AsyncGenerator["ProcessPool"]:
-        """A pool whose processes end with the block."""
+        """Yield a pool whose processes end with the block."""
         pool = cls()
         try:
             yield pool
         finally:
-            # What they still do, nobody waits for, and it may take long.
+            # Nobody waits for their work any more, which may take long.
             for process in multiprocessing.active_children():
                 process.terminate()
             await pool._end()
 
 
 def _prepare_process() -> None:
-    # The messages of operations come without gRPC where it cannot be imported: what runs here needs none.
+    # Keeps gRPC out: without this module, the messages of operations load without it.
     sys.modules["google.longrunning.operations_grpc_pb2"] = None  # pyright: ignore[reportArgumentType]
-    # A terminal's Ctrl-C goes to all processes; the one that serves decides what becomes of this one.
+    # A terminal's Ctrl-C reaches all processes; the serving one decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

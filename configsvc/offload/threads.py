@@ -1,4 +1,4 @@
-"""Answers that take long to make: pages and messages of large configurations."""
+"""Encoding of large answers in a thread: pages and messages of large configurations."""
 
 import asyncio
 import sys
@@ -11,33 +11,33 @@ from configsvc.limits.slots import caller_slots
 
 Made = TypeVar("Made")
 
-# How long the event loop waits for the thread to let go of Python's lock, several times a call. With Python's own 5 ms,
-# a call beside a flood of large answers took 27 ms instead of 8; always as little would cost all calls a tenth.
+# Interval at which the thread yields the GIL, for which the event loop waits several times a call. With Python's 5 ms,
+# a call beside a flood of large answers took 27 ms instead of 8. Set permanently, it would slow all calls by a tenth.
 SWITCH_SECONDS = 0.0005
 
 
 class LargeAnswers:
-    """Makes them in a thread, one at a time, so that other calls go on; of each caller one stands in the queue."""
+    """A queue of large answers, made one at a time in a thread. Each caller has at most one answer in it."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
 
     @asynccontextmanager
     async def page(self) -> AsyncGenerator[None]:
-        """The time in which what an answer is made of is in memory: of each caller a few such pages at a time."""
+        """Hold a slot for a page in memory: each caller has a few."""
         slots = caller_slots.get()
         async with slots.pages if slots else nullcontext():
             yield
 
     async def made(self, make: Callable[[], Made], known: Callable[[], Made | None] = lambda: None) -> Made:
-        """What is made, unless it is known when its turn has come."""
+        """Return what `known` returns when it is this answer's turn, or else the result of `make`."""
         slots = caller_slots.get()
         async with slots.answers if slots else nullcontext():
             return known() or await self._made(make, known)
 
     async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:
         async with self._turn:
-            # A thread cannot be told to end, and its place is not free before.
+            # A thread cannot be cancelled, and keeps its slot until it ends.
             return known() or await finish(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
 
 

@@ -1,1 +1,1 @@
-"""A process from its start to its end: settings, ports, signals, workers."""
+"""Processes: settings, start, exposure, shared ports, supervisor and workers."""

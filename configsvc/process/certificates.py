@@ -1,4 +1,4 @@
-"""The files of the server's certificate, which may be replaced while it serves."""
+"""The server's certificate, read from files that may be replaced at any time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,14 @@ log = structlog.get_logger()
 
 
 class CertificateError(Exception):
-    """The files cannot be used; the text names the one and says why."""
+    """A certificate file is unusable. The text names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCertificate:
-    """What a handshake takes, in PEM: the certificate with those between it and its authority, its key, and the
-    authorities of clients' certificates, empty where clients need none.
+    """Certificate chain, key, and the clients' certificate authorities, all in PEM.
+
+    The authorities are empty if clients need no certificate.
     """
 
     chain: bytes
@@ -30,44 +31,43 @@ class ServerCertificate:
 
 
 class CertificateFiles:
-    """The newest certificate that was whole. Its files are read at every handshake, in threads of gRPC: that costs less
-    than one of the handshake's signatures, and no time stamp can hide a change.
+    """The newest valid certificate of some files.
+
+    Every handshake reads the files, in a thread of gRPC: that costs less than a signature of the handshake, and unlike
+    time stamps misses no change.
     """
 
     def __init__(self, chain: Path, key: Path, client_authorities: Path | None) -> None:
-        """Raises CertificateError."""
+        """Read and check the files. Raises CertificateError."""
         self._chain = chain
         self._key = key
         self._client_authorities = client_authorities
         self._lock = Lock()
         self._current: ServerCertificate = self._read()
         self._check(self._current)
-        # What was judged last, and what was wrong the last time: each state of the files is judged and told of once,
-        # for strangers cause handshakes too.
-        self._judged: ServerCertificate = self._current
+        # Each state of the files is checked and logged only once, as anyone can cause handshakes.
+        self._checked: ServerCertificate = self._current
         self._problem = ""
 
     def current(self) -> ServerCertificate:
-        """The certificate for a handshake that begins now. While the files are missing, half written or do not belong
-        together, it is the one from before.
-        """
+        """Return the certificate for a new handshake: the last valid one if the files are missing or inconsistent."""
         with self._lock:
             try:
                 self._look()
                 self._problem = ""
             except CertificateError as error:
-                self._tell(str(error))
+                self._log_once(str(error))
             return self._current
 
-    def _tell(self, problem: str) -> None:
+    def _log_once(self, problem: str) -> None:
         if problem != self._problem:
-            log.error("the certificate cannot be used, the one from before stays", error=problem)
+            log.error("new certificate rejected; keeping the current one", error=problem)
         self._problem = problem
 
     def _look(self) -> None:
         found = self._read()
-        if found != self._judged:
-            self._judged = found
+        if found != self._checked:
+            self._checked = found
             self._check(found)
             self._current = found
 
@@ -83,14 +83,14 @@ class CertificateFiles:
         try:
             first = x509.load_pem_x509_certificates(certificate.chain)[0]
         except ValueError as error:
-            raise CertificateError(f"{self._chain} holds no certificate in PEM") from error
+            raise CertificateError(f"{self._chain} contains no certificate in PEM") from error
         if _private_key(self._key, certificate.key).public_key() != first.public_key():
             raise CertificateError(f"{self._key} is not the key of the certificate in {self._chain}")
         try:
             if self._client_authorities:
                 x509.load_pem_x509_certificates(certificate.client_authorities)
         except ValueError as error:
-            raise CertificateError(f"{self._client_authorities} holds no certificate in PEM") from error
+            raise CertificateError(f"{self._client_authorities} contains no certificate in PEM") from error
         log.info("certificate loaded", file=str(self._chain), expires=first.not_valid_after_utc.isoformat())
 
 
@@ -105,7 +105,7 @@ def _private_key(file: Path, pem: bytes) -> RSAPrivateKey | EllipticCurvePrivate
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CertificateError(f"{file} holds no private key in PEM that is not encrypted") from error
+        raise CertificateError(f"{file} contains no unencrypted private key in PEM") from error
     if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
-        raise CertificateError(f"{file} is neither an RSA nor an ECDSA key")
+        raise CertificateError(f"{file} contains neither an RSA nor an ECDSA key")
     return key

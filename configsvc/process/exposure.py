@@ -1,4 +1,4 @@
-"""Who could reach the service, and how callers have to prove who they are: nothing is open by accident."""
+"""Checks of the settings for contradictions, and against opening the service by accident."""
 
 from collections.abc import Generator
 from contextlib import suppress
@@ -8,51 +8,49 @@ from configsvc.identity.key_sources import is_safe_url
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
 
-_ACCEPT = "or accept that with --insecure (CONFIGSVC_INSECURE=true)"
+_ACCEPT = "or accept the risk with --insecure (CONFIGSVC_INSECURE=true)"
 _TLS = "set CONFIGSVC_TLS_CERTIFICATE_FILE and CONFIGSVC_TLS_KEY_FILE"
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises StartError if the settings contradict each other, or the service would be open to the network without
-    being told so.
-    """
-    for problem in (*_contradictions(settings), *_doubts_of_the_provider(settings), *_exposures(settings)):
+    """Check that the settings agree, and that the service is open to the network only on purpose. Raises StartError."""
+    for problem in (*_contradictions(settings), *_provider_problems(settings), *_exposures(settings)):
         raise StartError(problem)
 
 
 def _contradictions(settings: Settings) -> Generator[str]:
     tls = settings.tls_certificate_file is not None
     if tls != (settings.tls_key_file is not None):
-        yield f"a certificate and its key go together: {_TLS}"
+        yield f"TLS needs both a certificate and its key: {_TLS}"
     if settings.tls_client_ca_file and "mtls" not in settings.ways:
-        yield "CONFIGSVC_TLS_CLIENT_CA_FILE is for client certificates: set CONFIGSVC_AUTH=mtls or oidc,mtls too"
+        yield "CONFIGSVC_TLS_CLIENT_CA_FILE requires client certificates: set CONFIGSVC_AUTH=mtls or oidc,mtls"
     if "mtls" in settings.ways:
         if not tls:
-            yield f"CONFIGSVC_AUTH={settings.auth}: client certificates come with TLS: {_TLS}"
+            yield f"CONFIGSVC_AUTH={settings.auth}: client certificates require TLS: {_TLS}"
         if not settings.tls_client_ca_file:
             yield (
-                f"CONFIGSVC_AUTH={settings.auth}: set CONFIGSVC_TLS_CLIENT_CA_FILE to a file with the authorities of "
-                "client certificates"
+                f"CONFIGSVC_AUTH={settings.auth}: set CONFIGSVC_TLS_CLIENT_CA_FILE to a file with the certificate "
+                "authorities of the clients"
             )
     if bool(settings.mtls_listen) != (settings.ways == frozenset(("oidc", "mtls"))):
         yield (
-            "CONFIGSVC_MTLS_LISTEN is the address for client certificates where CONFIGSVC_LISTEN takes tokens: it goes "
-            "with CONFIGSVC_AUTH=oidc,mtls, and no other"
+            "CONFIGSVC_AUTH=oidc,mtls requires CONFIGSVC_MTLS_LISTEN, a second address for client certificates; no "
+            "other value allows it"
         )
 
 
-def _doubts_of_the_provider(settings: Settings) -> Generator[str]:
+def _provider_problems(settings: Settings) -> Generator[str]:
     if "oidc" not in settings.ways:
         return
     if not settings.oidc_issuer:
         yield (
-            "CONFIGSVC_AUTH is oidc, and CONFIGSVC_OIDC_ISSUER is not set: it names the provider whose tokens are "
-            "accepted, and where its keys are found unless CONFIGSVC_OIDC_JWKS_FILE has them"
+            "CONFIGSVC_AUTH is oidc, but CONFIGSVC_OIDC_ISSUER is not set: set it to the provider whose tokens are "
+            "accepted. Its keys are read from there unless CONFIGSVC_OIDC_JWKS_FILE contains them"
         )
     if not settings.oidc_jwks_file and not is_safe_url(settings.oidc_issuer):
         yield (
-            "CONFIGSVC_OIDC_ISSUER is not like https://login.example.com, without a password: over http keys are read "
-            "from this machine alone. Where they come in another way, name their file in CONFIGSVC_OIDC_JWKS_FILE"
+            "CONFIGSVC_OIDC_ISSUER must be like https://login.example.com, without a password; http is allowed only "
+            "for this machine. Otherwise set CONFIGSVC_OIDC_JWKS_FILE to a file with the provider's keys"
         )
 
 
@@ -62,18 +60,18 @@ def _exposures(settings: Settings) -> Generator[str]:
     listen, metrics = settings.listen, settings.metrics_listen
     if settings.auth == "none" and not _is_loopback(listen):
         yield (
-            f"{listen} is not a loopback address, and there is no authentication: anyone who reaches it could read and "
-            f"change everything. Set CONFIGSVC_AUTH, listen on 127.0.0.1, {_ACCEPT}"
+            f"{listen} is not a loopback address, and there is no authentication: anyone could read and change "
+            f"everything. Set CONFIGSVC_AUTH, listen on 127.0.0.1, {_ACCEPT}"
         )
     if "oidc" in settings.ways and not settings.tls_certificate_file and not _is_loopback(listen):
         yield (
-            f"{listen} is not a loopback address, and there is no TLS: tokens would travel in clear text. "
+            f"{listen} is not a loopback address, and there is no TLS: tokens would be sent in clear text. "
             f"{_TLS[0].upper()}{_TLS[1:]}, listen on 127.0.0.1, {_ACCEPT}"
         )
     if metrics and not _is_loopback(metrics):
         yield (
-            f"{metrics} is not a loopback address, and there is no authentication: anyone who reaches it could read "
-            f"the metrics. Listen on 127.0.0.1, {_ACCEPT}"
+            f"{metrics} is not a loopback address, and metrics have no authentication: anyone could read "
+            f"them. Listen on 127.0.0.1, {_ACCEPT}"
         )
 
 

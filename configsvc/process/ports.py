@@ -1,4 +1,4 @@
-"""A port that several processes share, and nobody else."""
+"""Ports shared by the processes of one service and nobody else."""
 
 import errno
 import socket
@@ -8,14 +8,15 @@ from ipaddress import ip_address
 
 from configsvc.process.startup import StartError
 
-# What getaddrinfo finds and this machine has not, such as ::1 for localhost where IPv6 is switched off.
+# Errors of addresses that getaddrinfo returns and this machine lacks, such as ::1 where IPv6 is off.
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 @contextmanager
 def shared_port(listen: str) -> Generator[str]:
-    """Keeps an address for processes of this user that listen on it with SO_REUSEPORT, and yields it with the number
-    that port 0 stands for. Nothing is accepted here. Raises StartError.
+    """Reserve an address for processes of this user that listen with SO_REUSEPORT, and yield it with its bound port.
+
+    Accepts no connections. Raises StartError.
     """
     host, _, port = listen.rpartition(":")
     with ExitStack() as kept:
@@ -31,7 +32,7 @@ def shared_port(listen: str) -> Generator[str]:
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     name = host.strip("[]")
     if _is_wildcard(name) and socket.has_dualstack_ipv6():
-        # As gRPC understands it: 0.0.0.0 is every address of both kinds.
+        # As in gRPC, 0.0.0.0 means all addresses, of IPv4 and IPv6.
         return [(socket.AF_INET6, "::")]
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
@@ -63,11 +64,11 @@ def _free_port(host: str) -> int:
 
 
 def _keep(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    # Listening finds out who else does. Connections that have ended do not matter to it, and would to a plain bind with
-    # SO_REUSEPORT alone.
+    # Listening fails if another program listens. A bind with SO_REUSEPORT alone would also fail for connections that
+    # ended a moment ago.
     kept = _listening(family, address, port)
     kept.shutdown(socket.SHUT_RDWR)
-    # Bound still: from now on only for those who share it too.
+    # Still bound: from now on only sockets with SO_REUSEPORT can bind too.
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return kept

@@ -19,11 +19,10 @@ _DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#@]*@)?{_HOST}(,{_HOST})*(/[^
 
 
 def _checked_database_url(url: SecretStr) -> SecretStr:
-    # Said here without a word of the URL: what looks like its port or path may be a part of an unescaped password.
+    # The message must not quote the URL: its apparent port or path may be part of an unescaped password.
     if url and not _DATABASE_URL.fullmatch(url.get_secret_value()):
         raise ValueError(
-            "is not like postgresql://user:password@host:port/database; in a password, / ? # @ are written as %2F %3F "
-            "%23 %40"
+            "must be like postgresql://user:password@host:port/database; write / ? # @ in a password as %2F %3F %23 %40"
         )
     return url
 
@@ -34,13 +33,13 @@ _LISTEN = re.compile(r"unix:.+|([^:\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 def _checked_listen(address: str) -> str:
     match = _LISTEN.fullmatch(address)
     if not match or int(match[2] or 0) > MAX_PORT:
-        raise ValueError("is not like 127.0.0.1:50051, [::1]:50051 or unix:/run/configsvc.sock")
+        raise ValueError("must be like 127.0.0.1:50051, [::1]:50051 or unix:/run/configsvc.sock")
     return address
 
 
 def _checked_metrics_listen(address: str) -> str:
     if _checked_listen(address).startswith("unix:"):
-        raise ValueError("is not like 127.0.0.1:9464: Prometheus reads from no unix socket")
+        raise ValueError("must be like 127.0.0.1:9464: Prometheus reads from no unix socket")
     return address
 
 
@@ -49,7 +48,7 @@ _WAYS = ({"none"}, {"oidc"}, {"mtls"}, {"oidc", "mtls"})
 
 def _checked_auth(ways: str) -> str:
     if set(ways.split(",")) not in _WAYS:
-        raise ValueError("is none of none, oidc, mtls and oidc,mtls")
+        raise ValueError("must be one of: none, oidc, mtls, or oidc,mtls")
     return ways
 
 
@@ -65,7 +64,7 @@ def _checked_admins(admins: str) -> str:
 
 
 class Settings(BaseSettings):
-    """What an operator can set."""
+    """The settings of the service."""
 
     model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
 
@@ -106,11 +105,11 @@ class Settings(BaseSettings):
 
     @property
     def ways(self) -> frozenset[str]:
-        """The ways of authentication."""
+        """The accepted ways of authentication."""
         return frozenset(self.auth.split(","))
 
     def environment(self) -> dict[str, str]:
-        """The variables that give another process these settings, the password of the database among them."""
+        """Return variables that give another process these settings, with the database password among them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return {f"CONFIGSVC_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
 

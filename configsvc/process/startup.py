@@ -1,4 +1,4 @@
-"""What comes before serving, in one process or several: checks, the database, signals; and the line that says so."""
+"""Steps before serving, in one process or several: the database, migrations, signals, and the log line `ready`."""
 
 import asyncio
 import importlib.util
@@ -24,13 +24,13 @@ log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
-# How long a database that is just starting is waited for.
+# Time for a database to finish starting.
 DATABASE_LIMIT_SECONDS = 30.0
 DATABASE_RETRY_SECONDS = 0.5
 
 
 class StartError(Exception):
-    """The service cannot start; the text tells the operator what to do."""
+    """The service cannot start. The text tells the operator what to do."""
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def _embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def migrating_url(settings: Settings) -> AsyncGenerator[str]:
-    """The URL under whose role migrations run; that of the service, unless they have one of their own."""
+    """Yield the URL to migrate with: CONFIGSVC_MIGRATE_DATABASE_URL, or else the one of the service."""
     if settings.migrate_database_url:
         yield settings.migrate_database_url.get_secret_value()
     else:
@@ -71,34 +71,35 @@ async def migrating_url(settings: Settings) -> AsyncGenerator[str]:
 
 
 async def prepare_database(settings: Settings, url: str) -> None:
-    """Brings the database to the newest form, if the settings say so, and makes sure that the service can work with it
-    at the URL. Raises StartError.
+    """Run pending migrations if the settings say so, and check that the service can use the database.
+
+    Raises StartError.
     """
     if settings.migrate:
         own = settings.migrate_database_url
         await migrate_database(settings, own.get_secret_value() if own else url)
     missing = await _patiently(url, pending)
     if missing:
-        raise StartError(f"the database lacks migrations ({', '.join(missing)}): run configsvc migrate")
+        raise StartError(f"the database has pending migrations ({', '.join(missing)}): run configsvc migrate")
     role = await _patiently(url, role_without_rights)
     if role:
         raise StartError(
-            f"the database role {role} may not write for callers: migrate with CONFIGSVC_SERVICE_ROLE={role}, or let "
-            "it own the tables"
+            f"the database role {role} lacks the rights of the service: run configsvc migrate with "
+            f"CONFIGSVC_SERVICE_ROLE={role}, or make the role the owner of the tables"
         )
 
 
 async def migrate_database(settings: Settings, url: str) -> None:
-    """Brings the database to the newest form, and gives the role of the service its rights. Raises StartError."""
+    """Run pending migrations, and grant the service role its rights. Raises StartError."""
     applied = await _patiently(url, migrate)
     log.info("database is ready", database=shown_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
-        log.info("the role has the rights of the service", role=settings.service_role)
+        log.info("service role has its rights", role=settings.service_role)
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-    """What a database answers that may be just starting. Raises StartError."""
+    """Return the result of `ask`, retried while the database is starting. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
@@ -109,11 +110,11 @@ async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answe
             log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
         except DatabaseRefusedError as error:
-            raise StartError(f"the database {shown_url(url)} refuses: {error}") from error
+            raise StartError(f"the database {shown_url(url)} refused: {error}") from error
 
 
 def shown_url(url: str) -> str:
-    """The URL without passwords, wherever it carries them."""
+    """Return the URL without its passwords."""
     parts = urlsplit(url)
     if parts.password:
         parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
@@ -127,16 +128,14 @@ def _without_password(parameter: str) -> str:
 
 
 def on_signals(callback: Callable[[], object]) -> None:
-    """Calls back at SIGTERM, SIGINT and SIGHUP, in place of what was called before."""
+    """Call `callback` on SIGTERM, SIGINT and SIGHUP, instead of any previous callback."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, callback)
 
 
 def say_ready(settings: Settings, url: str, **details: object) -> None:
-    """The one line of the log that says that the service serves, and where: settings are those with the ports that were
-    bound.
-    """
+    """Log `ready` with the address. `settings` must contain the bound ports."""
     if settings.mtls_listen:
         details["mtls_listen"] = settings.mtls_listen
     log.info(
@@ -159,7 +158,7 @@ def _try_this(settings: Settings) -> str:
 def _transport(settings: Settings) -> str:
     if settings.tls_certificate_file is None:
         return "-plaintext"
-    # The certificate need not be for the name of this machine.
+    # The certificate may name another machine.
     return "-insecure -cert CLIENT.pem -key CLIENT-KEY.pem" if settings.ways == frozenset(("mtls",)) else "-insecure"
 
 

@@ -1,4 +1,4 @@
-"""Several processes on one port: starts them, replaces those that end, and ends them together."""
+"""The supervisor of several processes on one port: it starts them, replaces those that end, and stops them together."""
 
 import asyncio
 import os
@@ -23,26 +23,26 @@ from configsvc.process.startup import StartError, database_url, on_signals, prep
 
 log = structlog.get_logger()
 
-# What a worker writes to its standard output, a byte at a time: that it serves, and now and then that it lives.
+# Bytes that a worker writes to its standard output: once when it serves, and regularly as a sign of life.
 READY = b"r"
 ALIVE = b"."
 ALIVE_SECONDS = 2.0
-# A worker that is silent twice in a row for so long is killed: the kernel goes on giving it connections. Not at once,
-# since after a pause of the whole machine what the workers have written is still to be read.
+# A worker that is silent for so long twice in a row is killed, as the kernel keeps giving it connections. Not after the
+# first time: if the whole machine was paused, the workers' output is still unread.
 SILENCE_SECONDS = 15.0
-# What may come after the grace: writes under way, which have a limit of their own.
+# Time after the grace for running writes, which have a limit of their own.
 AFTER_GRACE_SECONDS = 100.0
 
-# A worker that lived for so long was sound.
+# A worker that lived for so long is replaced at once.
 SOUND_SECONDS = 10.0
 PAUSE_FIRST_SECONDS = 0.5
 PAUSE_LAST_SECONDS = 30.0
 
 
 async def supervise(settings: Settings) -> None:
-    """Serves with several workers until SIGTERM, SIGINT or SIGHUP; a second one ends them without grace.
+    """Serve with several workers until SIGTERM, SIGINT or SIGHUP; a second signal kills them without grace.
 
-    Raises StartError, or CancelledError if it was told to stop before there were workers.
+    Raises StartError, or CancelledError if a signal arrives before the workers start.
     """
     check_exposure(settings)
     for address in _addresses(settings).values():
@@ -53,7 +53,7 @@ async def supervise(settings: Settings) -> None:
     with _shared_ports(settings) as bound:
         async with database_url(bound) as url:
             await prepare_database(bound, url)
-            # The workers migrate nothing.
+            # Workers do not migrate.
             secrets = {"database_url": SecretStr(url), "migrate_database_url": None}
             workers = Workers(bound.model_copy(update=secrets))
             on_signals(workers.stop)
@@ -62,14 +62,14 @@ async def supervise(settings: Settings) -> None:
 
 @contextmanager
 def _shared_ports(settings: Settings) -> Generator[Settings]:
-    """Keeps the ports of all addresses, and yields the settings with the numbers that port 0 stands for."""
+    """Reserve all addresses, and yield the settings with the bound ports instead of port 0."""
     with ExitStack() as kept:
         bound = {name: kept.enter_context(shared_port(address)) for name, address in _addresses(settings).items()}
         yield settings.model_copy(update=bound)
 
 
 def _addresses(settings: Settings) -> dict[str, str]:
-    """Those that are set, by the names of their settings."""
+    """Return the configured addresses by the names of their settings."""
     addresses = {"listen": settings.listen, "mtls_listen": settings.mtls_listen}
     return {name: address for name, address in addresses.items() if address}
 
@@ -77,16 +77,15 @@ def _addresses(settings: Settings) -> dict[str, str]:
 def _check_sharing(listen: str) -> None:
     if listen.startswith("unix:"):
         raise StartError(
-            f"{listen} cannot be shared by workers, for the kernel spreads connections over TCP ports only: listen on "
-            "host:port, or serve with one worker (CONFIGSVC_WORKERS=1)"
+            f"{listen} cannot be shared by workers: listen on host:port, or serve with one worker (CONFIGSVC_WORKERS=1)"
         )
     if platform.system() != "Linux":
-        raise StartError("only Linux spreads connections over workers: serve with one (CONFIGSVC_WORKERS=1)")
+        raise StartError("several workers require Linux: serve with one worker (CONFIGSVC_WORKERS=1)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _End:
-    """How a worker has ended; the exit code of a signal is negative."""
+    """The end of a worker. The exit code of a signal is negative."""
 
     pid: int | None
     exit_code: int
@@ -94,9 +93,9 @@ class _End:
 
 
 class Workers:
-    """The processes that serve, each from its own start to its end and then the next in its place.
+    """The worker processes. Each that ends is replaced.
 
-    The standard input of each is a pipe that only this process holds open, so that none outlives it.
+    The standard input of each is a pipe that only this process holds open, so that no worker outlives it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -107,7 +106,7 @@ class Workers:
         self._failure: StartError | None = None
 
     def stop(self) -> None:
-        """Tells every worker to drain and end; called again, ends them at once."""
+        """Stop every worker gracefully; the second call kills them."""
         kill = self._stopping.is_set()
         log.info("stopping", grace_seconds=0 if kill else self._settings.shutdown_grace_seconds)
         self._stopping.set()
@@ -115,9 +114,9 @@ class Workers:
             _send(process, signal.SIGKILL if kill else signal.SIGTERM)
 
     async def run(self) -> None:
-        """Keeps all workers running until stop. Raises StartError if one cannot even start."""
+        """Keep all workers running until `stop` is called. Raises StartError if one cannot start."""
         async with asyncio.TaskGroup() as tasks:
-            late = tasks.create_task(self._kill_who_is_late(), name="limit of the end")
+            late = tasks.create_task(self._kill_late_workers(), name="shutdown limit")
             async with asyncio.TaskGroup() as keeping:
                 for number in range(self._settings.workers):
                     keeping.create_task(self._keep(number), name=f"worker {number}")
@@ -126,11 +125,11 @@ class Workers:
         if self._failure:
             raise self._failure
 
-    async def _kill_who_is_late(self) -> None:
+    async def _kill_late_workers(self) -> None:
         await self._stopping.wait()
         await asyncio.sleep(self._settings.shutdown_grace_seconds + AFTER_GRACE_SECONDS)
         for number, process in self._processes.items():
-            log.error("worker does not end and is killed", worker=number, pid=process.pid)
+            log.error("worker killed: it did not stop in time", worker=number, pid=process.pid)
             _send(process, signal.SIGKILL)
 
     async def _keep(self, number: int) -> None:
@@ -149,18 +148,18 @@ class Workers:
             await wait_for_event(self._stopping, pause)
 
     async def _live(self, number: int) -> _End:
-        """One worker from its start to its end."""
+        """Run one worker to its end."""
         try:
             process = await self._start(number)
         except OSError as error:
-            # What the machine is short of now, memory perhaps, it may have again in a moment.
-            return _End(pid=None, exit_code=0, how=f"cannot be started: {error}")
+            # A shortage, of memory for example, may pass.
+            return _End(pid=None, exit_code=0, how=f"start failed: {error}")
         code = await self._attend(number, process)
         return _End(pid=process.pid, exit_code=code, how=_how(code))
 
     async def _start(self, number: int) -> Process:
-        # Settings go through the environment, for anyone may read a command line. A session of its own: a terminal's
-        # Ctrl-C is for this process, which passes it on. -P: the working folder holds no modules of ours.
+        # Settings go through the environment, as anyone can read a command line. A new session: a terminal's Ctrl-C
+        # reaches only this process, which passes it on. -P: modules must not come from the working folder.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "configsvc", "worker", str(number)),
             stdin=PIPE,
@@ -175,7 +174,7 @@ class Workers:
         return process
 
     async def _attend(self, number: int, process: Process) -> int:
-        """The exit code of the worker, when it has ended."""
+        """Wait for a worker to end, and return its exit code."""
         try:
             await self._listen(number, process)
             return await process.wait()
@@ -199,7 +198,7 @@ class Workers:
             silences = 0
             if said == READY:
                 self._ready(number, process)
-        log.error("worker does not answer and is killed", worker=number, pid=process.pid)
+        log.error("worker killed: it does not respond", worker=number, pid=process.pid)
         _send(process, signal.SIGKILL)
 
     def _ready(self, number: int, process: Process) -> None:
@@ -213,12 +212,12 @@ class Workers:
 
     def _fail(self, number: int, end: _End) -> None:
         log.error("worker cannot start", worker=number, pid=end.pid, how=end.how)
-        self._failure = StartError(f"worker {number} ended with {end.how} before it served; it has said why")
+        self._failure = StartError(f"worker {number} ended with {end.how} before it served; its own log says why")
         self.stop()
 
 
 def pause_seconds(short_lives: int) -> float:
-    """How long the place of a worker stays empty, by how many in a row have ended soon after their start."""
+    """Return the time before a worker is replaced, given how many in a row ended soon after their start."""
     if short_lives < 2:
         return 0.0
     ceiling = min(PAUSE_LAST_SECONDS, PAUSE_FIRST_SECONDS * 2.0 ** min(short_lives - 2, 16))

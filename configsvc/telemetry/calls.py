@@ -13,40 +13,41 @@ CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 
 
 class MethodMetrics:
-    """Counts and times the calls of one method. In plain numbers: the Counter and the Histogram of prometheus-client
-    take locks, which added a twentieth to the time of a read from memory.
+    """Counts and times of one method's calls.
+
+    Plain numbers: the locks of prometheus-client's Counter and Histogram added a twentieth to a read from memory.
     """
 
     def __init__(self) -> None:
         self.codes = {"OK": 0}
         self.seconds = 0.0
-        # The last one is for those beyond all buckets.
+        # The last one counts calls beyond all buckets.
         self.buckets = [0] * (len(CALL_BUCKETS_SECONDS) + 1)
 
     def count(self, code: str) -> None:
-        """Counts a call that ended with the status code."""
+        """Count a call that ended with the status code."""
         self.codes[code] = self.codes.get(code, 0) + 1
 
     def observe(self, seconds: float) -> None:
-        """Notes how long a call took."""
+        """Record the duration of a call."""
         self.seconds += seconds
         self.buckets[bisect_left(CALL_BUCKETS_SECONDS, seconds)] += 1
 
 
 class CallMetrics:
-    """Counts and times the calls of a service, by the names of their methods."""
+    """Counts and times of all calls, by method."""
 
     def __init__(self) -> None:
         self._methods: dict[str, MethodMetrics] = {}
 
     def of(self, method: str) -> MethodMetrics:
-        """The metrics of one method."""
+        """Return the metrics of one method."""
         return self._methods.setdefault(method, MethodMetrics())
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics as they are now."""
+        """Yield the metrics of all methods."""
         calls = CounterMetricFamily("configsvc_calls", "Calls that ended.", labels=("method", "code"))
-        seconds = HistogramMetricFamily("configsvc_call_seconds", "How long unary calls took.", labels=("method",))
+        seconds = HistogramMetricFamily("configsvc_call_seconds", "Duration of unary calls.", labels=("method",))
         bounds = [*map(str, CALL_BUCKETS_SECONDS), "+Inf"]
         for method, metrics in self._methods.items():
             for code, count in tuple(metrics.codes.items()):
@@ -58,7 +59,7 @@ class CallMetrics:
 
 
 class InFlight:
-    """Counts the calls under way."""
+    """A count of the calls under way."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -69,17 +70,17 @@ class InFlight:
         yield gauge("calls_in_flight", "Calls and watches under way.", self.count)
 
     def begin(self) -> None:
-        """One more."""
+        """Count a call that begins."""
         self.count += 1
 
     def end(self) -> None:
-        """One less."""
+        """Count a call that ends."""
         self.count -= 1
         if not self.count:
             self._idle.set()
 
     async def wait_idle(self) -> None:
-        """Returns when no call is under way."""
+        """Wait until no call is under way."""
         while self.count:
             self._idle.clear()
             await self._idle.wait()

@@ -1,4 +1,4 @@
-"""Logs: JSON in a pipe, readable on a terminal, on standard error."""
+"""Logs on standard error: JSON in a pipe, readable text on a terminal."""
 
 import logging
 import os
@@ -9,9 +9,9 @@ import structlog
 
 
 def configure_logs(level: str, form: Literal["auto", "json", "console"], **fields: object) -> None:
-    """Sets up the logs of this process, before gRPC is loaded. Every line carries the fields."""
-    # gRPC writes to standard error by itself, with a line, and a name of the client's choice in it, for handshakes that
-    # are not as they should be: anyone could fill the log, or forge it.
+    """Set up the logs of this process, with `fields` in every line. To be called before gRPC is imported."""
+    # gRPC itself writes a line to standard error for each bad handshake, with a name of the client's choice: anyone
+    # could flood or forge the log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
@@ -26,7 +26,7 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if not readable:
-        # On a terminal the renderer shows a traceback by itself.
+        # The terminal's renderer formats tracebacks itself.
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, renderer],
@@ -37,7 +37,7 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
 
 
 def places_of(error: BaseException) -> list[str]:
-    """The kinds of an error and of its causes, and where they were raised; no texts, for they may quote contents."""
+    """Return the types and source lines of an error and its causes. Leaves out messages, which may quote contents."""
     places: list[str] = []
     current: BaseException | None = error
     while current is not None:

@@ -1,4 +1,4 @@
-"""Which of the calls that are refused are lines of the log: nobody fills it, or hides in it, by being refused."""
+"""Limits on log lines of refused calls, so that nobody floods the log, or hides in it, by being refused."""
 
 import asyncio
 import logging
@@ -9,18 +9,16 @@ import structlog
 log = structlog.get_logger()
 
 WINDOW_SECONDS = 10.0
-# Those beyond are told apart by method and code alone, so that no crowd of callers fills the memory or the log.
+# Further kinds count by method and code alone, so that a crowd of callers fills neither memory nor log.
 KINDS_LIMIT = 1000
 _OTHERS = "others"
 
-# Status codes that an operator wants to hear of: somebody tried what is not theirs.
+# Status codes logged as warnings: somebody may have tried something forbidden.
 DENIALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class Kind(NamedTuple):
-    """What refused calls have in common. reason: the kind of the error. who: the caller or, where nobody is known, the
-    host of the peer.
-    """
+    """A kind of refused call. `reason`: the type of the error. `who`: the caller, or the peer's host if unknown."""
 
     method: str
     code: str
@@ -29,13 +27,13 @@ class Kind(NamedTuple):
 
 
 def level_of(code: str) -> int:
-    """The level at which a refused call is logged."""
+    """Return the log level of a refused call."""
     return logging.WARNING if code in DENIALS else logging.INFO
 
 
 class Refusals:
-    """Of each kind, the first in a window is told, and how many came after it at the window's end. A window begins with
-    a refused call.
+    """Refused calls of the current window, by kind. The first of each kind is logged; the end of the window logs how
+    many followed. A window begins with a refused call.
     """
 
     def __init__(self) -> None:
@@ -43,7 +41,7 @@ class Refusals:
         self._end: asyncio.TimerHandle | None = None
 
     def is_told(self, kind: Kind) -> bool:
-        """Whether a call that is refused now is a line of the log; if not, it is counted."""
+        """Return whether to log a call that is refused now. If not, count it."""
         left_out = self._left_out
         if self._end is None:
             self._end = asyncio.get_running_loop().call_later(WINDOW_SECONDS, self.end_window)
@@ -56,10 +54,10 @@ class Refusals:
         return False
 
     def end_window(self) -> None:
-        """Tells how many were left out."""
+        """Log how many calls were suppressed."""
         if self._end:
             self._end.cancel()
         told, self._left_out, self._end = self._left_out, {}, None
         for kind, count in told.items():
             if count:
-                log.log(level_of(kind.code), "refused calls left out", **kind._asdict(), count=count)
+                log.log(level_of(kind.code), "similar refused calls suppressed", **kind._asdict(), count=count)

@@ -265,7 +265,7 @@ async def test_the_terminals_interrupt_does_not_reach_the_server(data_dir: Path)
 async def test_data_of_another_major_version_is_refused_with_a_clear_error(data_dir: Path) -> None:
     async with stopped_cluster(data_dir):
         (data_dir / "postgres" / "PG_VERSION").write_text("9\n")
-        with pytest.raises(EmbeddedPostgresError, match="was made by PostgreSQL 9"):
+        with pytest.raises(EmbeddedPostgresError, match="is from PostgreSQL 9"):
             async with server(data_dir):
                 pass
 
@@ -280,7 +280,7 @@ async def test_a_server_that_does_not_start_shows_the_end_of_its_log(data_dir: P
 async def test_a_folder_that_holds_something_else_is_refused_and_kept(data_dir: Path) -> None:
     (data_dir / "postgres").mkdir()
     (data_dir / "postgres" / "letter").write_text("dear reader")
-    with pytest.raises(EmbeddedPostgresError, match="can't be prepared"):
+    with pytest.raises(EmbeddedPostgresError, match="cannot prepare the embedded PostgreSQL"):
         async with server(data_dir):
             pass
     assert [path.name for path in (data_dir / "postgres").iterdir()] == ["letter"]

@@ -32,15 +32,15 @@ def test_a_certificate_names_its_uri_else_its_dns_name_else_its_address(
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        ([], "common name does not count"),
+        ([], "common name is ignored"),
         ([x509.DirectoryName(x509.Name([]))], "neither a URI nor"),
         ([uri("spiffe://example.org/a"), uri("spiffe://example.org/b")], "more than one URI"),
         ([DNS, x509.DNSName("other.example")], "more than one DNS name"),
-        ([uri("billing.example")], "URI of the client certificate is not one"),
-        ([x509.DNSName("spiffe://example.org/root")], "DNS name of the client certificate is not one"),
-        ([x509.DNSName("root.example\0.evil.example")], "is not one"),
-        ([x509.RFC822Name("mailto:alice@example.org")], "is not one"),
-        ([uri("urn:" + "x" * 512)], "is not one"),
+        ([uri("billing.example")], "certificate's URI is not valid"),
+        ([x509.DNSName("spiffe://example.org/root")], "certificate's DNS name is not valid"),
+        ([x509.DNSName("root.example\0.evil.example")], "is not valid"),
+        ([x509.RFC822Name("mailto:alice@example.org")], "is not valid"),
+        ([uri("urn:" + "x" * 512)], "is not valid"),
     ],
 )
 def test_a_certificate_that_names_nobody_for_sure_is_refused(names: list[x509.GeneralName], why: str) -> None:

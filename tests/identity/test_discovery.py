@@ -92,7 +92,7 @@ async def test_a_service_starts_while_the_provider_is_away_and_says_so(database_
         async with running_service(database_url, **settings_for(provider)) as service:
             metadata = (("authorization", f"Bearer {token(iss=provider.issuer)}"),)
             await until_reason(service, metadata, "IDENTITY_PROVIDER_UNAVAILABLE")
-            told = [line for line in lines if line["event"] == "the keys of the identity provider cannot be read"]
+            told = [line for line in lines if line["event"] == "cannot read the keys of the identity provider"]
             assert told
             assert told[0]["log_level"] == "warning"
             assert provider.issuer in told[0]["why"]

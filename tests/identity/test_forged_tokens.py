@@ -41,7 +41,7 @@ from tests.service import Service, reason_of, running_service
 
 MARKER = "xyzzyMARKER"
 # Part of the texts of those that are refused.
-KEY, ALGORITHM, MALFORMED, FORM = "with a key", "in a way that is accepted", "malformed", "form"
+KEY, ALGORITHM, MALFORMED, FORM = "does not match a key", "algorithm (alg)", "malformed", "compact form"
 
 STRANGER = RSAKey.generate_key(2048, {"kid": "rsa"})
 NOW = int(time.time())
@@ -152,25 +152,25 @@ FORGED: dict[str, tuple[str, str]] = {
     "expired long ago": (token(exp=0), "has expired"),
     "not valid yet": (token(nbf=NOW + 900), "not valid yet"),
     "issued in the future": (token(iat=NOW + 900), "not valid yet"),
-    "no expiry": (token(exp=None), "does not say when it expires"),
+    "no expiry": (token(exp=None), "no expiry"),
     **{
-        f"exp: {text[:20]}": (with_exp(text), "exp is no time")
+        f"exp: {text[:20]}": (with_exp(text), "exp is not a time")
         for text in ('"9999999999"', "1e308", "-1", "-1e308", "true", "null", "[]", "{}", "253402300800", "9" * 4000)
     },
     **{
         f"exp: {text[:20]}": (with_exp(text), MALFORMED)
         for text in ("NaN", "Infinity", "-Infinity", "0x7fffffff", "9" * 5000)
     },
-    "exp: 1e400": (with_exp("1e400"), "exp is no time"),
-    "nbf: a text": (token(nbf="0"), "nbf is no time"),
-    "iat: a text": (token(iat="0"), "iat is no time"),
+    "exp: 1e400": (with_exp("1e400"), "exp is not a time"),
+    "nbf: a text": (token(nbf="0"), "nbf is not a time"),
+    "iat: a text": (token(iat="0"), "iat is not a time"),
     "no subject": (token(sub=None), "name"),
     **{
-        f"subject: {subject!r:.20}": (token(sub=subject), "no name that is allowed")
+        f"subject: {subject!r:.20}": (token(sub=subject), "name is not 1 to 512 printable")
         for subject in ("", 7, ["root"], True, "ro\0ot", "root\n", "\x7f", "\x9b", "\ud800", "\udfff", "x" * 513)
     },
     **{
-        f"groups: {groups!r:.20}": (token(groups=groups), "no name that is allowed")
+        f"groups: {groups!r:.20}": (token(groups=groups), "name is not 1 to 512 printable")
         for groups in ("", 7, [""], ["a", 7], [["a"]], {"a": 1}, ["a\nb"], ["\ud800"], ["x" * 513], True)
     },
     "1,001 groups": (token(groups=[f"{number}" for number in range(1_001)]), "1000 groups"),

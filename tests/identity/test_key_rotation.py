@@ -190,7 +190,7 @@ async def test_keys_are_where_the_provider_says_and_nothing_leads_elsewhere() ->
         )
         await fails(provider, "more than 262144 bytes")
         site.answers["/jwks"] = b"nothing of HTTP\r\n\r\n"
-        await fails(provider, "does not answer")
+        await fails(provider, "does not respond")
         for url in ("http://192.0.2.1/jwks", "ftp://127.0.0.1/jwks", "file:///etc/passwd", "//x", "https://a:b@c/", 7):
             site.discover(jwks_uri=url)
             await fails(provider, "no jwks_uri with https")
@@ -202,7 +202,7 @@ async def test_keys_are_where_the_provider_says_and_nothing_leads_elsewhere() ->
             await fails(provider, told)
         site.answers.clear()
         await fails(provider, "status 404")
-    await fails(provider, "does not answer")
+    await fails(provider, "does not respond")
 
 
 async def fails(provider: Provider, why: str) -> None:
@@ -215,7 +215,7 @@ async def test_the_certificate_of_the_provider_must_be_trusted(tmp_path: Path) -
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file)
     async with running_site(context) as site:
-        await fails(Provider(site.url, trusted_certificates(None)), "does not answer")
+        await fails(Provider(site.url, trusted_certificates(None)), "does not respond")
         trusting = Provider(site.url, trusted_certificates(file))
         assert await trusting.read() == key_set(RSA).encode()
         site.discover(jwks_uri=site.url.replace("https", "http") + "/jwks")

@@ -91,7 +91,7 @@ async def test_a_token_is_verified_once_and_then_looked_up(monkeypatch: pytest.M
     assert len(verified) == 1
     with pytest.raises(FrozenInstanceError):
         identity.principal = "user:other"  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(UnauthenticatedError, match="a user that the token names"):
+    with pytest.raises(UnauthenticatedError, match="the token's user name"):
         await accepting.verify(token())
     for _ in range(3):
         with pytest.raises(UnauthenticatedError):

@@ -19,7 +19,7 @@ from tests.service import settings_of
     [
         ({}, "CONFIGSVC_OIDC_ISSUER is not set"),
         ({"oidc_jwks_file": Path("jwks.json")}, "CONFIGSVC_OIDC_ISSUER is not set"),
-        ({"oidc_issuer": "http://login.example.com"}, "over http keys are read from this machine alone"),
+        ({"oidc_issuer": "http://login.example.com"}, "http is allowed only for this machine"),
         ({"oidc_issuer": "login.example.com"}, "CONFIGSVC_OIDC_JWKS_FILE"),
         ({"oidc_issuer": "https://user:secret@login.example.com"}, "without a password"),
     ],
@@ -49,7 +49,7 @@ def test_an_issuer_may_be_anything_where_its_keys_are_in_a_file() -> None:
 async def test_the_program_says_what_oidc_lacks(tmp_path: Path) -> None:
     async with program(tmp_path, "serve", auth="oidc", listen="127.0.0.1:0") as running:
         assert await running.exit_code() == 1
-    assert running.lines[-1].startswith("configsvc: CONFIGSVC_AUTH is oidc, and CONFIGSVC_OIDC_ISSUER is not set")
+    assert running.lines[-1].startswith("configsvc: CONFIGSVC_AUTH is oidc, but CONFIGSVC_OIDC_ISSUER is not set")
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

@@ -15,7 +15,7 @@ from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
-from tests.process.running import output, program, serving
+from tests.process.running import program, serving
 from tests.service import settings_of
 
 
@@ -142,24 +142,8 @@ async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path:
     assert "Traceback" not in running.text
 
 
-async def test_help_names_the_commands_and_settings() -> None:
-    code, text = await output("--help")
-    assert code == 0
-    assert "serve" in text
-    assert "migrate" in text
-    code, text = await output("serve", "--help")
-    assert code == 0
-    for flag in ("--listen", "--database-url", "--data-dir", "--insecure", "--shutdown-grace"):
-        assert flag in text
-
-
-async def test_the_version_is_told() -> None:
-    code, text = await output("version")
-    assert (code, text.count(".")) == (0, 2)
-
-
 async def test_a_database_that_refuses_is_not_waited_for(tmp_path: Path, database_url: str) -> None:
     async with program(tmp_path, "serve", database_url=with_database(database_url, "missing")) as running:
         assert await running.exit_code() == 1
-    assert 'refuses: database "missing" does not exist' in running.lines[-1]
+    assert 'refused: database "missing" does not exist' in running.lines[-1]
     assert "waiting for the database" not in running.text

@@ -196,7 +196,7 @@ async def test_a_worker_that_does_not_answer_is_killed_and_replaced(tmp_path: Pa
     async with working(tmp_path, database_url, command=impatient) as (running, address):
         frozen = pid_of(running, 1)
         os.kill(frozen, signal.SIGSTOP)
-        killed = await running.wait_for("worker does not answer and is killed")
+        killed = await running.wait_for("worker killed: it does not respond")
         await running.wait_for("worker ready", times=3)
         async with one_of_each(running, address) as services:
             assert services.keys() == BOTH
@@ -230,7 +230,7 @@ it.asyncio.create_subprocess_exec = fail_once
 async def test_a_worker_that_the_machine_has_no_room_for_is_started_later(tmp_path: Path, database_url: str) -> None:
     async with working(tmp_path, database_url, command=changed(SHORT_OF_PROCESSES)) as (running, _):
         (refused,) = running.events("worker ended")
-    assert (refused["pid"], refused["how"]) == (None, "cannot be started: [Errno 11] Resource temporarily unavailable")
+    assert (refused["pid"], refused["how"]) == (None, "start failed: [Errno 11] Resource temporarily unavailable")
 
 
 def test_the_pauses_grow_and_have_a_limit() -> None:

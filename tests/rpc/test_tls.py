@@ -230,9 +230,9 @@ def test_files_that_cannot_be_used_are_named(files: Files, authority: Authority)
     files.key.write_bytes(authority.server_pair().key)
     assert problem() == f"{files.key} is not the key of the certificate in {files.certificate}"
     files.key.write_bytes(files.certificate.read_bytes())
-    assert problem() == f"{files.key} holds no private key in PEM that is not encrypted"
+    assert problem() == f"{files.key} contains no unencrypted private key in PEM"
     files.key.write_bytes(whole)
     files.authorities.write_bytes(b"")
-    assert problem() == f"{files.authorities} holds no certificate in PEM"
+    assert problem() == f"{files.authorities} contains no certificate in PEM"
     files.authorities.unlink()
     assert problem() == f"{files.authorities} cannot be read: No such file or directory"

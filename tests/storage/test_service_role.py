@@ -185,7 +185,9 @@ async def test_a_role_without_the_right_is_refused_at_the_start(role: str, psql:
     quoted = '"' + role.replace('"', '""') + '"'
     await psql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}")
     url = url_of(role, database_url)
-    with pytest.raises(StartError, match="may not write for callers: migrate with CONFIGSVC_SERVICE_ROLE"):
+    with pytest.raises(
+        StartError, match="lacks the rights of the service: run configsvc migrate with CONFIGSVC_SERVICE_ROLE"
+    ):
         await prepare_database(settings_of(migrate=False), url)
     # With all tables, it still cannot speak for callers.
     async with plain_connection(url) as session:

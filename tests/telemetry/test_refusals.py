@@ -66,7 +66,7 @@ async def refused(call: Awaitable[Any]) -> None:
 def told(lines: list[Any], code: str) -> list[tuple[str, str, int]]:
     """Whose calls were refused: the lines of single calls count as 0 that were left out."""
     calls = [(line["event"], line["caller"], 0) for line in lines if line["event"] == "call" and line["code"] == code]
-    left_out = [line for line in lines if line["event"] == "refused calls left out" and line["code"] == code]
+    left_out = [line for line in lines if line["event"] == "similar refused calls suppressed" and line["code"] == code]
     return calls + [(line["method"], line["who"], line["count"]) for line in left_out]
 
 
@@ -91,7 +91,7 @@ async def test_of_refused_calls_alike_the_first_is_logged_and_the_others_are_cou
         ("call", "user:root", 0),
         (CREATE, "user:ann", others),
     ]
-    levels = {line["code"]: line["log_level"] for line in lines if line["event"] == "refused calls left out"}
+    levels = {line["code"]: line["log_level"] for line in lines if line["event"] == "similar refused calls suppressed"}
     assert (levels["UNAUTHENTICATED"], levels["RESOURCE_EXHAUSTED"]) == ("warning", "info")
 
 

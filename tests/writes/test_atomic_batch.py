@@ -146,7 +146,7 @@ async def test_when_some_fail_none_is_done_and_all_that_fail_are_listed(shop: Se
         "writes[5]",
         "writes[6]",
     }
-    assert violations["writes[1]"] == "configuration shop:there exists already"
+    assert violations["writes[1]"] == "configuration shop:there already exists"
     assert await head(shop) == before
     assert await names(shop) == ["other", "there"]
 

@@ -1,7 +1,7 @@
-"""Whether whatever satisfies one schema satisfies another, by the documents alone.
+"""Backward compatibility of schemas: whatever the old one accepts, the new one must accept. Documents alone decide.
 
-For each keyword of the new schema, the old one must be shown to say at least as much. Where that cannot be shown, it is
-reported, though it may be true: an empty answer is a proof, any other is not.
+Each keyword of the new schema must be implied by the old one. What cannot be proved is reported, although it may be
+true: an empty result is a proof, any other result is not.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from configsvc.domain.jsonschema.keywords import ANNOTATIONS, IN_PLACE, MEMBERS,
 from configsvc.domain.jsonschema.patterns import MATCHING, bounded
 from configsvc.domain.jsonschema.references import References, UnresolvedError, value_at
 
-# After so many comparisons, nothing more is shown.
+# The limit for comparisons; beyond it, nothing more is proved.
 MAX_COMPARISONS = 100_000
-# Each level takes about five calls of Python's stack.
+# Each level takes about five frames of Python's stack.
 MAX_DEPTH = 80
 
-# What must be as it was, as far as it is not shown otherwise, with the keywords that change what it means.
+# Keywords that must be unchanged, together with those that change their meaning.
 _KEPT = {
     "oneOf": ("oneOf",),
     "not": ("not",),
@@ -35,20 +35,23 @@ _ELSEWHERE = frozenset({"then", "else", "minContains", "maxContains", *MEMBERS})
 
 
 def incompatibilities(old: JsonObject, new: JsonObject) -> tuple[Fault, ...]:
-    """Where the new of two well-formed documents could not be shown to accept all that the old one accepts, with JSON
-    Pointers into the new one; at most MAX_FAULTS. Empty means: whatever satisfies the old one satisfies the new one.
+    """Return where the new document may reject what the old one accepts, with JSON Pointers into the new one.
+
+    Both must be well-formed. Returns at most MAX_FAULTS; none proves that the new one accepts all the old one accepts.
     """
     before, after = References(old), References(new)
     if before.draft != after.draft:
-        return (Fault(pointer="/$schema", keyword="$schema", message="is another draft than the old one's"),)
+        return (Fault(pointer="/$schema", keyword="$schema", message="is a different draft than in the old version"),)
     if not same_json(old, new) and (_is_dynamic(before) or _is_dynamic(after)):
-        message = "refers dynamically: what that means is not compared"
+        message = "has dynamic references, which are not compared"
         return (Fault(pointer="", keyword="$dynamicRef", message=message),)
     return _Comparison().faults(_Side(before, ""), _Side(after, ""))
 
 
 def _is_dynamic(references: References) -> bool:
-    return any("$dynamicRef" in found.schema or "$recursiveRef" in found.schema for found in references.places.values())
+    return any(
+        "$dynamicRef" in found.schema or "$recursiveRef" in found.schema for found in references.locations.values()
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +66,7 @@ class _Side:
         return value_at(self.references.document, self.pointer)
 
     def keywords(self) -> JsonObject:
-        """The keywords that count: what stands beside $ref does not, up to draft 7, nor what only describes."""
+        """Return the keywords that matter: no annotations and, up to draft 7, no siblings of $ref."""
         schema, draft = self.schema, self.references.draft
         if not isinstance(schema, dict):
             return {} if schema else {"not": True}
@@ -72,7 +75,7 @@ class _Side:
         return {key: value for key, value in schema.items() if key not in ANNOTATIONS and knows(key, draft)}
 
     def parts(self, *keywords: str) -> dict[str, "_Side"]:
-        """The subschemas under a keyword, by their key or index."""
+        """Return the subschemas under the keywords, by key or index."""
         schema = self.schema
         if not isinstance(schema, dict):
             return {}
@@ -80,13 +83,13 @@ class _Side:
         return {part.key: _Side(self.references, part.pointer) for part in found}
 
     def target(self) -> "_Side | str | None":
-        """What $ref leads to: a schema of the document, or the URI of one that is stored."""
+        """Return the target of $ref: a schema of the document, or the URI of a stored version."""
         reference = self.keywords().get("$ref")
-        place = self.references.places.get(self.pointer)
-        if not isinstance(reference, str) or not place:
+        location = self.references.locations.get(self.pointer)
+        if not isinstance(reference, str) or not location:
             return None
         try:
-            found = self.references.resolve(place, reference)
+            found = self.references.resolve(location, reference)
         except UnresolvedError:
             return reference
         return f"{found.stored}#{found.fragment}" if found.stored else _Side(self.references, found.fragment)
@@ -103,19 +106,19 @@ class _Comparison:
         self._level = 0
 
     def faults(self, old: _Side, new: _Side) -> tuple[Fault, ...]:
-        """What stands against the new schema accepting all that the old one accepts."""
+        """Return what the new schema may reject although the old one accepts it."""
         key = ("anything" if old is self._anything else old.pointer, new.pointer)
         if key in self._begun:
             return self._again(new, self._begun[key])
         if key not in self._known:
             self._count += 1
             if self._depth >= MAX_DEPTH or self._count > MAX_COMPARISONS:
-                return (_fault(new, "", "is too large or too deep to be compared"),)
+                return (_fault(new, "", "is too large or too deeply nested to compare"),)
             self._known[key] = self._completely(key, old, new)
         return self._known[key]
 
     def _again(self, new: _Side, level: int) -> tuple[Fault, ...]:
-        """A pair that is being compared is taken for shown further down in a value, since values have an end."""
+        """Assume that a pair under comparison is proved deeper in a value, because values are finite."""
         return () if level < self._level else (_fault(new, "", "refers to itself"),)
 
     def _completely(self, key: tuple[str, str], old: _Side, new: _Side) -> tuple[Fault, ...]:
@@ -126,7 +129,7 @@ class _Comparison:
         self._depth -= 1
         del self._begun[key]
         if found:
-            # What was shown meanwhile may rest on this pair.
+            # Proofs made meanwhile may depend on this pair.
             while len(self._known) > earlier:
                 self._known.popitem()
         return found
@@ -140,7 +143,7 @@ class _Comparison:
         return () if not direct or self._by_a_part(old, new) else tuple(dict.fromkeys(direct))
 
     def _by_a_part(self, old: _Side, new: _Side) -> bool:
-        """Whether a part of the old schema, or each of its alternatives, is enough."""
+        """Return whether one part of the old schema, or each of its alternatives, implies the new schema."""
         target = old.target()
         parts = [*old.parts("allOf").values(), *([target] if isinstance(target, _Side) else [])]
         if any(not self.faults(part, new) for part in parts):
@@ -164,9 +167,9 @@ class _Comparison:
             yield from _COMPOSING[keyword](self, old, new)
         elif keyword in _KEPT:
             if not all(self._same_keyword(key, old, new) for key in _KEPT[keyword]):
-                yield _fault(new, keyword, "is not as it was")
+                yield _fault(new, keyword, "was changed, and changes of this keyword are not compared")
         elif keyword not in _ELSEWHERE and not implied(keyword, old.keywords(), new.keywords(), new.references.draft):
-            yield _fault(new, keyword, "may refuse what the old one accepts")
+            yield _fault(new, keyword, "may reject what the old version accepts")
 
     # --- composition ---
 
@@ -189,14 +192,14 @@ class _Comparison:
             choices = old.parts(keyword).values()
             if choices and all(any(not self.faults(choice, part) for part in parts) for choice in choices):
                 return
-        yield _fault(new, "anyOf", "has no alternative for one that the old one had")
+        yield _fault(new, "anyOf", "has no alternative for one of the old version")
 
     def dependent_schemas(self, old: _Side, new: _Side) -> Iterator[Fault]:
         yield from self._dependent("dependentSchemas", old, new)
 
     def dependencies(self, old: _Side, new: _Side) -> Iterator[Fault]:
         if not implied("dependentRequired", _lists(old, "dependencies"), _lists(new, "dependencies"), 2019):
-            yield _fault(new, "dependencies", "calls for more properties")
+            yield _fault(new, "dependencies", "requires more properties")
         yield from self._dependent("dependencies", old, new)
 
     def _dependent(self, keyword: str, old: _Side, new: _Side) -> Iterator[Fault]:
@@ -223,7 +226,7 @@ class _Comparison:
             yield from self._unevaluated(old, new)
 
     def _of_any(self, sources: list[_Side], new: _Side) -> Iterator[Fault]:
-        """A member that satisfies each of the sources must satisfy the new schema: one that is enough will do."""
+        """Yield faults unless one of the sources, all of which a member satisfies, implies the new schema."""
         found = [self._further_down(source, new) for source in sources or [self._anything]]
         if all(found):
             yield from found[0]
@@ -235,7 +238,7 @@ class _Comparison:
         return found
 
     def _property(self, old: _Side, name: str) -> list[_Side]:
-        """All that the old schema surely says of a property."""
+        """Return all schemas that the old one certainly applies to a property."""
         own = old.parts("properties").get(name)
         matches = {pattern: _matches(pattern, name) for pattern in old.parts("patternProperties")}
         sources = [part for pattern, part in old.parts("patternProperties").items() if matches[pattern]]
@@ -246,7 +249,7 @@ class _Comparison:
         return sources
 
     def _named_like(self, old: _Side, pattern: str) -> Iterator[list[_Side]]:
-        """What the old schema says of each property whose name may match a pattern."""
+        """Yield, for each property whose name may match a pattern, the schemas that the old one applies to it."""
         for name in old.parts("properties"):
             if _matches(pattern, name) is not False:
                 yield self._property(old, name)
@@ -258,7 +261,7 @@ class _Comparison:
         yield list(old.parts("additionalProperties").values())
 
     def _left_over(self, old: _Side, new: _Side) -> Iterator[list[_Side]]:
-        """What the old schema says of each property that the new one does not declare."""
+        """Yield, for each property that the new schema does not declare, the schemas that the old one applies to it."""
         declared, patterns = new.parts("properties"), new.parts("patternProperties")
         for name in old.parts("properties"):
             if name not in declared and not any(_matches(pattern, name) for pattern in patterns):
@@ -267,12 +270,12 @@ class _Comparison:
         yield list(old.parts("additionalProperties").values())
 
     def _unevaluated(self, old: _Side, new: _Side) -> Iterator[Fault]:
-        """Shown only if the new schema evaluates all that the old one does: the same composition, and properties."""
+        """Yield a fault unless the new schema evaluates all the old one does: same composition, no fewer properties."""
         kept = all(self._same_keyword(key, old, new) for key in ("$ref", *IN_PLACE, *_EVALUATING))
         more = old.parts("properties").keys() <= new.parts("properties").keys()
         before = old.parts("unevaluatedProperties").get("")
         if not kept or not more or not before or self._further_down(before, new.parts("unevaluatedProperties")[""]):
-            yield _fault(new, "unevaluatedProperties", "may refuse what the old one accepts")
+            yield _fault(new, "unevaluatedProperties", "may reject what the old version accepts")
 
     def _array(self, old: _Side, new: _Side) -> Iterator[Fault]:
         (first_old, rest_old), (first_new, rest_new) = _items(old), _items(new)
@@ -284,7 +287,7 @@ class _Comparison:
         if rest_new:
             yield from self._of_any([rest_old] if rest_old else [], rest_new)
         if "unevaluatedItems" in new.keywords() and not self._same_schema(old, new):
-            yield _fault(new, "unevaluatedItems", "may refuse what the old one accepts")
+            yield _fault(new, "unevaluatedItems", "may reject what the old version accepts")
 
     # --- sameness ---
 
@@ -320,7 +323,7 @@ class _Comparison:
             same = self._depth < MAX_DEPTH and self._same_keywords(old, new)
             self._depth -= 1
             if not same:
-                # What was found the same meanwhile may rest on this pair.
+                # Equalities found meanwhile may depend on this pair.
                 while len(self._same) > earlier:
                     self._same.popitem()
             self._same[key] = same
@@ -345,7 +348,7 @@ _COMPOSING = {
 
 
 def _lists(side: _Side, keyword: str) -> JsonObject:
-    """Of a keyword that may hold lists and schemas, the lists, as dependentRequired would have them."""
+    """Return the lists of a keyword that may contain lists and schemas, in the form of dependentRequired."""
     value = side.keywords().get(keyword)
     lists: JsonObject = (
         {key: names for key, names in value.items() if isinstance(names, list)} if isinstance(value, dict) else {}
@@ -354,7 +357,7 @@ def _lists(side: _Side, keyword: str) -> JsonObject:
 
 
 def _items(side: _Side) -> tuple[list[_Side], _Side | None]:
-    """What is said of the first items one by one, and of all others."""
+    """Return the schemas of the first items, one by one, and the schema of all others."""
     schema = side.schema
     if not isinstance(schema, dict):
         return [], None
@@ -367,7 +370,7 @@ def _items(side: _Side) -> tuple[list[_Side], _Side | None]:
 
 @lru_cache(maxsize=4096)
 def _matches(pattern: str, name: str) -> bool | None:
-    """Whether a name matches; None if that could not be found out within the limit."""
+    """Return whether a name matches a pattern, or None at the limit of backtracking."""
     validator = jsonschema_rs.validator_for({"pattern": bounded(pattern)}, pattern_options=MATCHING, offline=True)
     errors = list(validator.iter_errors(name))
     if not errors:

@@ -1,4 +1,4 @@
-"""Schema documents made ready for jsonschema-rs: references resolved, patterns bounded, work limited."""
+"""Preparation of schema documents for jsonschema-rs: resolved references, bounded patterns, limited work."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ from configsvc.domain.jsonschema.references import (
 )
 from configsvc.domain.models import SchemaVersionRef
 
-# How often at most a schema may apply to one place of a configuration, recursion aside: jsonschema-rs remembers what a
-# recursive reference has answered, but tries every other path anew. The most of 283 real schemas is 15,220.
+# The limit for paths from the root to all schemas, without recursion: jsonschema-rs caches results of recursive
+# references, but evaluates every other path anew. The most of 283 real schemas is 15,220.
 MAX_APPLICATIONS = 20_000
-# How many schemas may lead to one another in a row; the compiler calls itself for each.
+# The limit for schemas in a chain of references; the compiler recurses for each.
 MAX_PATH = 1000
 
 _DOCUMENT_URI = "configsvc://document"
@@ -32,7 +32,7 @@ _NAMES = ("$id", "id", "$anchor")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A schema of one of the documents: the document's URI, and its JSON Pointer there."""
+    """A schema of one of the documents: the URI of the document and a JSON Pointer."""
 
     uri: str
     pointer: str
@@ -40,27 +40,27 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A schema that another applies: to the same value, or to members of it by a keyword (and a key there)."""
+    """A schema that another one applies: to the same value, or to its members by a keyword and perhaps a key."""
 
     node: Node
-    place: str = ""
+    keyword: str = ""
     key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """The schemas that can apply, each after those that it applies, but for those that lead back to it."""
+    """The schemas that can apply, each after those that it applies, except for recursion."""
 
     order: list[Node]
     applied: dict[Node, list[Applied]]
     returns: set[tuple[Node, Node]]
 
     def is_return(self, node: Node, part: Node) -> bool:
-        """Whether this way leads back to where it came from."""
+        """Return whether this step is a recursion."""
         return (node, part) in self.returns
 
     def paths(self) -> Counter[Node]:
-        """How many ways lead from the root to each, those that lead back aside."""
+        """Return the number of paths from the root to each schema, without recursion."""
         paths = Counter({self.order[-1]: 1})
         for node in reversed(self.order):
             for part in self.applied[node]:
@@ -70,7 +70,7 @@ class Walk:
 
 
 class UnusableSchemaError(Exception):
-    """A schema with which nothing can be validated; says where and why."""
+    """A schema that cannot be used for validation; says where and why."""
 
     def __init__(self, pointer: str, message: str) -> None:
         super().__init__(f"{pointer or 'the document'}: {message}")
@@ -79,7 +79,7 @@ class UnusableSchemaError(Exception):
 
 
 class CompiledSchemas:
-    """A document and the stored versions that it refers to. Raises UnusableSchemaError."""
+    """A compiled document with the stored versions that it refers to. Raises UnusableSchemaError."""
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         documents = {_DOCUMENT_URI: document} | {stored_uri(found): text for found, text in referenced.items()}
@@ -93,7 +93,7 @@ class CompiledSchemas:
         self._registry = jsonschema_rs.Registry(list(self._documents.items()))
         self.root = Node(_DOCUMENT_URI, "")
         if self.walk().paths().total() > MAX_APPLICATIONS:
-            raise UnusableSchemaError("", "applies its parts to the same values too often, by its references")
+            raise UnusableSchemaError("", "applies its parts to the same values too often: use fewer nested references")
         self.compiled = self._compile()
 
     def _compile(self) -> jsonschema_rs.Validator:
@@ -103,15 +103,15 @@ class CompiledSchemas:
             raise UnusableSchemaError("", str(error)[:200]) from None
 
     def schema(self, node: Node) -> JsonValue:
-        """The schema at a node, as it was made ready."""
+        """Return the prepared schema at a node."""
         return value_at(self._documents[node.uri], node.pointer)
 
     def draft(self, node: Node) -> int:
-        """The draft that a node is written in."""
+        """Return the draft of a node's document."""
         return draft_of(self._documents[node.uri]) or 2020
 
     def target(self, node: Node, reference: str) -> Node:
-        """Where a reference that was made ready leads."""
+        """Return the target of a prepared reference."""
         uri, _, fragment = reference.partition("#")
         pointer = unquote(fragment)
         if pointer and not pointer.startswith("/"):
@@ -119,7 +119,7 @@ class CompiledSchemas:
         return Node(uri or node.uri, pointer)
 
     def walk(self) -> Walk:
-        """All schemas that can apply. Raises UnusableSchemaError if too many lead to one another in a row."""
+        """Return all schemas that can apply. Raises UnusableSchemaError if a chain exceeds MAX_PATH."""
         walk = Walk(order=[], applied={self.root: _applied(self, self.root)}, returns=set())
         path = {self.root: iter(walk.applied[self.root])}
         while path:
@@ -132,17 +132,17 @@ class CompiledSchemas:
                 walk.returns.add((node, part.node))
             elif part.node not in walk.applied:
                 if len(path) == MAX_PATH:
-                    raise UnusableSchemaError("", f"refers through more than {MAX_PATH} schemas in a row")
+                    raise UnusableSchemaError("", f"has a chain of more than {MAX_PATH} references")
                 walk.applied[part.node] = _applied(self, part.node)
                 path[part.node] = iter(walk.applied[part.node])
         return walk
 
     def validator(self, node: Node) -> jsonschema_rs.Validator:
-        """What is accepted at a node."""
+        """Return the validator of a node."""
         return self.validator_of(node, {"$ref": f"{node.uri}#{quote(node.pointer)}"})
 
     def validator_of(self, node: Node, schema: JsonObject) -> jsonschema_rs.Validator:
-        """What a schema accepts that is written in a node's draft."""
+        """Return the validator of a schema in the draft of a node."""
         return jsonschema_rs.validator_for(
             {"$schema": draft_uri(self.draft(node)), **schema},
             validate_formats=True,
@@ -153,11 +153,11 @@ class CompiledSchemas:
 
 
 def _renamed_patterns(references: References) -> dict[str, str]:
-    """The places under patternProperties whose pattern is bounded, with the last part of their new pointer."""
+    """Return the pointers under patternProperties whose pattern gets bounded, with the new last token."""
     return {
         f"{pointer}/patternProperties/{escaped(pattern)}": escaped(bounded(pattern))
-        for pointer, place in references.places.items()
-        for pattern in _keys(place.schema.get("patternProperties"))
+        for pointer, location in references.locations.items()
+        for pattern in _keys(location.schema.get("patternProperties"))
         if bounded(pattern) != pattern
     }
 
@@ -177,21 +177,21 @@ def _moved(pointer: str, renamed: dict[str, str]) -> str:
 
 
 def _link(uri: str, references: References, found: dict[str, References], renamed: dict[str, dict[str, str]]) -> None:
-    """Makes every reference of a document one to a document's URI and a JSON Pointer there."""
-    for place in references.places.values():
-        for keyword, reference in list(references_of(place.schema)):
+    """Replace every reference of a document by a document's URI and a JSON Pointer."""
+    for location in references.locations.values():
+        for keyword, reference in list(references_of(location.schema)):
             if keyword == "$recursiveRef":
                 continue
             try:
-                target = references.resolve(place, reference)
-                place.schema[keyword] = _absolute(uri, keyword, target, found, renamed)
+                target = references.resolve(location, reference)
+                location.schema[keyword] = _absolute(uri, keyword, target, found, renamed)
             except UnresolvedError as error:
                 where = "" if uri == _DOCUMENT_URI else f" in {uri}"
-                raise UnusableSchemaError(f"{place.pointer}/{keyword}", f"{error}{where}") from None
-    for place in references.places.values():
+                raise UnusableSchemaError(f"{location.pointer}/{keyword}", f"{error}{where}") from None
+    for location in references.locations.values():
         for name in _NAMES:
-            if isinstance(place.schema.get(name), str):
-                del place.schema[name]
+            if isinstance(location.schema.get(name), str):
+                del location.schema[name]
 
 
 def _absolute(
@@ -199,22 +199,22 @@ def _absolute(
 ) -> str:
     uri = stored_uri(target.stored) if target.stored else uri
     if uri not in found:
-        raise UnresolvedError(f"names {uri}, which is not there")
+        raise UnresolvedError(f"refers to {uri}, which does not exist")
     pointer = found[uri].root_pointer(target.fragment)
-    anchor = found[uri].places[pointer].schema.get("$dynamicAnchor") if pointer in found[uri].places else None
+    anchor = found[uri].locations[pointer].schema.get("$dynamicAnchor") if pointer in found[uri].locations else None
     if keyword == "$dynamicRef" and isinstance(anchor, str):
         return f"{uri}#{anchor}"
     return f"{uri}#{quote(_moved(pointer, renamed[uri]))}"
 
 
 def _bound_patterns(references: References) -> None:
-    for place in references.places.values():
-        pattern = place.schema.get("pattern")
+    for location in references.locations.values():
+        pattern = location.schema.get("pattern")
         if isinstance(pattern, str):
-            place.schema["pattern"] = bounded(pattern)
-        members = place.schema.get("patternProperties")
+            location.schema["pattern"] = bounded(pattern)
+        members = location.schema.get("patternProperties")
         if isinstance(members, dict):
-            place.schema["patternProperties"] = {bounded(key): member for key, member in members.items()}
+            location.schema["patternProperties"] = {bounded(key): member for key, member in members.items()}
 
 
 def _applied(schemas: CompiledSchemas, node: Node) -> list[Applied]:
@@ -226,6 +226,8 @@ def _applied(schemas: CompiledSchemas, node: Node) -> list[Applied]:
         return found
     parts = subschemas(schema, schemas.draft(node), node.pointer, IN_PLACE + MEMBERS)
     return found + [
-        Applied(node=Node(node.uri, part.pointer), place="" if part.keyword in IN_PLACE else part.keyword, key=part.key)
+        Applied(
+            node=Node(node.uri, part.pointer), keyword="" if part.keyword in IN_PLACE else part.keyword, key=part.key
+        )
         for part in parts
     ]

@@ -1,4 +1,4 @@
-"""JSON Schema documents: whether one is well-formed, and which stored versions it names."""
+"""Checks of JSON Schema documents, and the stored versions that they refer to."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,28 +11,32 @@ from configsvc.domain.jsonschema.compiled import CompiledSchemas, UnusableSchema
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
 from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
 from configsvc.domain.jsonschema.patterns import fault_of_pattern
-from configsvc.domain.jsonschema.references import Place, References, UnresolvedError, references_of
+from configsvc.domain.jsonschema.references import Location, References, UnresolvedError, references_of
 from configsvc.domain.models import SchemaVersionRef
 
 MAX_MESSAGE_LENGTH = 200
 
 
 def faults_of_document(document: JsonObject) -> tuple[Fault, ...]:
-    """All that is wrong with a schema document by itself, at most MAX_FAULTS; empty if it is well-formed."""
+    """Return the faults of a schema document by itself, at most MAX_FAULTS; none if it is well-formed."""
     if draft_of(document) is None:
         return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft()),)
     return tuple(islice(_faults(document), MAX_FAULTS)) or tuple(_faults_of_compiling(document))
 
 
 def references(document: JsonObject) -> frozenset[SchemaVersionRef]:
-    """The stored versions that a well-formed document refers to."""
+    """Return the stored versions that a well-formed document refers to."""
     found = References(document)
-    targets = (found.resolve(place, uri) for place in found.places.values() for _, uri in references_of(place.schema))
+    targets = (
+        found.resolve(location, uri)
+        for location in found.locations.values()
+        for _, uri in references_of(location.schema)
+    )
     return frozenset(target.stored for target in targets if target.stored)
 
 
 def _faults_of_compiling(document: JsonObject) -> Iterator[Fault]:
-    """What shows only when all parts come together; with stored versions, that is when the validator is made."""
+    """Yield faults that only compiling finds. Documents with stored versions are compiled with their validator."""
     if not references(document):
         try:
             CompiledSchemas(document, {})
@@ -41,7 +45,7 @@ def _faults_of_compiling(document: JsonObject) -> Iterator[Fault]:
 
 
 def _unknown_draft() -> str:
-    return f"is none of the drafts that are known: {', '.join(DRAFT_URIS)}"
+    return f"must be one of the known drafts: {', '.join(DRAFT_URIS)}"
 
 
 def _faults(document: JsonObject) -> Iterator[Fault]:
@@ -51,8 +55,8 @@ def _faults(document: JsonObject) -> Iterator[Fault]:
             seen.add((fault.pointer, fault.keyword))
             yield fault
     found = References(document)
-    for place in found.places.values():
-        yield from _faults_of_place(place, found)
+    for location in found.locations.values():
+        yield from _faults_of_location(location, found)
 
 
 def _meta_faults(document: JsonObject) -> Iterator[Fault]:
@@ -65,13 +69,13 @@ def _meta_faults(document: JsonObject) -> Iterator[Fault]:
 @lru_cache(maxsize=len(DRAFT_URIS))
 def _meta_validator(draft: int) -> jsonschema_rs.Validator:
     uri = draft_uri(draft)
-    # What `format` says of patterns and references is told by the faults of places, with a reason.
+    # Without `format`: patterns and references are checked below, with a reason.
     meta: dict[str, object] = {"$schema": uri, "$ref": uri}
     return jsonschema_rs.validator_for(meta, validate_formats=False, offline=True, mask="this")
 
 
 def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
-    """The faults of the alternative that came furthest, where the meta-schema has several."""
+    """Yield the faults of the alternative of the meta-schema that matched deepest."""
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
         depth = len(error.instance_path)
@@ -83,27 +87,27 @@ def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
     yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=error.message[:MAX_MESSAGE_LENGTH])
 
 
-def _faults_of_place(place: Place, found: References) -> Iterator[Fault]:
-    yield from _pattern_faults(place)
-    for keyword, reference in references_of(place.schema):
+def _faults_of_location(location: Location, found: References) -> Iterator[Fault]:
+    yield from _pattern_faults(location)
+    for keyword, reference in references_of(location.schema):
         try:
-            found.resolve(place, reference)
+            found.resolve(location, reference)
         except UnresolvedError as error:
-            yield Fault(pointer=f"{place.pointer}/{keyword}", keyword=keyword, message=str(error))
-    if "$schema" in place.schema and draft_of(place.schema) != found.draft:
+            yield Fault(pointer=f"{location.pointer}/{keyword}", keyword=keyword, message=str(error))
+    if "$schema" in location.schema and draft_of(location.schema) != found.draft:
         yield Fault(
-            pointer=f"{place.pointer}/$schema", keyword="$schema", message="is another draft than the document's"
+            pointer=f"{location.pointer}/$schema", keyword="$schema", message="is a different draft than the document's"
         )
 
 
-def _pattern_faults(place: Place) -> Iterator[Fault]:
-    pattern = place.schema.get("pattern")
+def _pattern_faults(location: Location) -> Iterator[Fault]:
+    pattern = location.schema.get("pattern")
     fault = fault_of_pattern(pattern) if isinstance(pattern, str) else None
     if fault:
-        yield Fault(pointer=f"{place.pointer}/pattern", keyword="pattern", message=fault)
-    members = place.schema.get("patternProperties")
+        yield Fault(pointer=f"{location.pointer}/pattern", keyword="pattern", message=fault)
+    members = location.schema.get("patternProperties")
     for key in members if isinstance(members, dict) else ():
         fault = fault_of_pattern(key)
         if fault:
-            pointer = f"{place.pointer}/patternProperties/{escaped(key)}"
+            pointer = f"{location.pointer}/patternProperties/{escaped(key)}"
             yield Fault(pointer=pointer, keyword="patternProperties", message=fault)

@@ -1,8 +1,8 @@
-"""Why a configuration does not satisfy its schema: every fault, in words that hold none of the configuration's values.
+"""Explanations why a configuration does not satisfy its schema: every fault, without values of the configuration.
 
-jsonschema-rs lists errors too, but it gathers all before it gives the first, copies what they are about into each, and
-takes time that doubles with each level of a recursive schema. Its verdicts are quick, whatever the schema. So the
-schema is walked here, each place once for each value, and single keywords are put to jsonschema-rs.
+jsonschema-rs lists errors too, but it collects all before it returns the first, copies the values into them, and its
+time doubles with each level of a recursive schema. Its verdicts are quick for any schema. So this module walks the
+schema, each node once per value, and lets jsonschema-rs evaluate single keywords.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,18 +18,18 @@ from configsvc.domain.jsonschema.messages import LEAVES, MAX_SHOWN, PATTERN_LIMI
 from configsvc.domain.jsonschema.references import references_of
 
 MAX_STEPS = 20_000
-# Each level takes five calls of Python's stack.
+# Each level takes five frames of Python's stack.
 MAX_DEPTH = 80
-# From so many members on it is quicker to ask first which of them are refused.
+# From this number of members on, it is faster to find the rejected ones first.
 MANY = 32
-# A reason may hold reasons itself.
+# A reason may contain other reasons.
 MAX_REASON_LENGTH = 160
 
 _ITEMS = ("items", "prefixItems", "additionalItems")
 
 
 class Explanation:
-    """The explanation of one refusal. Its faults may be fewer than there are, after MAX_STEPS, but never none."""
+    """The explanation of one rejection. After MAX_STEPS it may lack faults, but it always has one."""
 
     def __init__(self, schemas: CompiledSchemas) -> None:
         self._schemas = schemas
@@ -43,17 +43,17 @@ class Explanation:
         return tuple(islice(found, MAX_FAULTS)) or (self._first(config),)
 
     def _first(self, config: JsonObject) -> Fault:
-        """The error that jsonschema-rs meets first, for what the walk cannot see."""
+        """Return the first error of jsonschema-rs, for what the walk does not find."""
         try:
             self._schemas.compiled.validate(config)
         except jsonschema_rs.ValidationError as error:
             limit = isinstance(error.kind, jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded)
             message = PATTERN_LIMIT if limit else f'does not satisfy "{error.kind.name}"'
             return Fault(pointer=pointer_of(error.instance_path), keyword=error.kind.name, message=message)
-        raise AssertionError("a document that was refused is accepted now")
+        raise AssertionError("a rejected document is now accepted")
 
     def _at(self, node: Node, value: JsonValue, pointer: str) -> tuple[Fault, ...]:
-        """The faults of a value by the schema at a node."""
+        """Return the faults of a value by the schema at a node."""
         key = (node, pointer)
         if key not in self._known:
             self._known[key] = ()
@@ -67,7 +67,7 @@ class Explanation:
         return self._known[key]
 
     def _in_one(self, node: Node, value: JsonValue, pointer: str) -> Iterator[Fault]:
-        """The faults of a value as one, without a look at what the schema is made of."""
+        """Yield one fault for all faults of a value, without walking the schema."""
         if not self._accepts(node, value):
             yield Fault(pointer=pointer, keyword="$ref", message="does not satisfy the schema that applies here")
 
@@ -97,7 +97,7 @@ class Explanation:
         elif isinstance(value, list):
             yield from self._items(node, schema, value, pointer)
 
-    # --- keywords that hold no schema ---
+    # --- keywords without subschemas ---
 
     def _leaves(self, node: Node, schema: JsonObject, value: JsonValue, pointer: str) -> Iterator[Fault]:
         for keyword in LEAVES:
@@ -119,7 +119,7 @@ class Explanation:
             self._validators[node, ""] = self._schemas.validator(node)
         return self._validators[node, ""].is_valid(value)
 
-    # --- what applies to the value itself ---
+    # --- subschemas for the value itself ---
 
     def _composed(self, node: Node, schema: JsonObject, value: JsonValue, pointer: str) -> Iterator[Fault]:
         for part in self._parts(node, schema, "allOf"):
@@ -134,7 +134,7 @@ class Explanation:
     def _conditions(self, node: Node, schema: JsonObject, value: JsonValue, pointer: str) -> Iterator[Fault]:
         for part in self._parts(node, schema, "not"):
             if self._accepts(part, value):
-                yield Fault(pointer=pointer, keyword="not", message='is what the schema excludes with "not"')
+                yield Fault(pointer=pointer, keyword="not", message='is excluded by "not"')
         for part in self._parts(node, schema, "if"):
             branch = "then" if self._accepts(part, value) else "else"
             for then in self._parts(node, schema, branch):
@@ -148,7 +148,7 @@ class Explanation:
         explained = [self._at(part, value, pointer) for part in parts]
         satisfied = sum(not faults for faults in explained)
         if keyword == "oneOf" and satisfied > 1:
-            message = f"satisfies {satisfied} alternatives of oneOf: exactly one is wanted"
+            message = f"satisfies {satisfied} alternatives of oneOf: exactly one is required"
             yield Fault(pointer=pointer, keyword=keyword, message=message)
         if satisfied:
             return
@@ -226,10 +226,10 @@ class Explanation:
         for key, member in members[:MAX_FAULTS]:
             yield from self._at(node, member, f"{pointer}/{escaped(key)}")
 
-    # --- what is left over ---
+    # --- unevaluated properties and items ---
 
     def _unevaluated(self, node: Node, schema: JsonObject, value: JsonValue, pointer: str) -> Iterator[Fault]:
-        """What is left over when the rest of a schema is satisfied: its only errors are about that."""
+        """Yield unevaluated members. The rest of the schema is satisfied, so all errors are about them."""
         if not ("unevaluatedProperties" in schema or "unevaluatedItems" in schema) or self._schemas.draft(node) < 2019:
             return
         for error in self._schemas.validator(node).iter_errors(value):
@@ -257,7 +257,7 @@ def _unexpected(names: Iterable[str], keyword: str, pointer: str) -> Iterator[Fa
 
 
 def _is_other_thing(fault: Fault, pointer: str) -> bool:
-    """Whether a fault says that an alternative is not the one that was meant."""
+    """Return whether a fault shows that its alternative was not the intended one."""
     return fault.keyword in {"const", "enum"} or (fault.pointer == pointer and fault.keyword in {"type", "false"})
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a schema document or with a configuration."""
+"""Faults of schema documents and of configurations."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ MAX_FAULTS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is wrong, where (a JSON Pointer), and the keyword that says so."""
+    """A fault: its JSON Pointer, the keyword that is violated, and a message."""
 
     pointer: str
     keyword: str
@@ -17,5 +17,5 @@ class Fault:
 
 
 def pointer_of(path: list[str | int]) -> str:
-    """A path as a JSON Pointer."""
+    """Return a path as a JSON Pointer."""
     return "".join(f"/{escaped(str(key))}" for key in path)

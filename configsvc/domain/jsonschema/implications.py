@@ -1,4 +1,4 @@
-"""When what one schema says with a keyword that holds no schema is implied by what another says."""
+"""Implications between the keywords of two schemas, for keywords without subschemas."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ _STRINGS = frozenset({"string"})
 _ARRAYS = frozenset({"array"})
 _OBJECTS = frozenset({"object"})
 
-# The types of values that a keyword says anything of.
+# The types of values that a keyword constrains.
 FAMILIES: dict[str, frozenset[str]] = {
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBERS),
     **dict.fromkeys(("minLength", "maxLength", "pattern", "contentEncoding", "contentMediaType"), _STRINGS),
@@ -30,7 +30,7 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 def types_of(schema: JsonObject) -> frozenset[str]:
-    """The types that a schema lets a value have."""
+    """Return the types that a schema allows."""
     names = schema.get("type")
     types = _ALL
     if isinstance(names, str):
@@ -44,7 +44,7 @@ def types_of(schema: JsonObject) -> frozenset[str]:
 
 
 def _widened(types: frozenset[str]) -> frozenset[str]:
-    """1.0 is an integer as 1 is, and either is a number."""
+    """Return the types with integer and number together: 1.0 is an integer, and 1 a number."""
     return types | _NUMBERS if types & _NUMBERS else types
 
 
@@ -56,7 +56,7 @@ def _options(schema: JsonObject) -> list[JsonValue] | None:
 
 
 def implied(keyword: str, old: JsonObject, new: JsonObject, draft: int) -> bool:
-    """Whether the old schema's keywords imply what the new one says with one: without a rule, it must be equal."""
+    """Return whether the old schema implies a keyword of the new one. Without a rule, both must be equal."""
     return _RULES.get(keyword, _equal)(keyword, old, new, draft)
 
 
@@ -87,7 +87,7 @@ def _choice(keyword: str, old: JsonObject, new: JsonObject, _draft: int) -> bool
 
 
 def _bound(keyword: str, old: JsonObject, new: JsonObject, draft: int) -> bool:
-    """A bound is implied by one as strict: the value, and whether it is itself excluded."""
+    """Return whether the old schema has a bound that is at least as strict."""
     end = "Minimum" if keyword.endswith("inimum") else "Maximum"
     if draft == 4 and keyword.startswith("exclusive"):
         return new[keyword] is False or _bound(end.lower(), old, new, draft)

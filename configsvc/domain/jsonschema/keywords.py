@@ -1,4 +1,4 @@
-"""Where the subschemas of a JSON Schema are: its drafts, their keywords, and a walk over a document."""
+"""The drafts of JSON Schema, their keywords, and the subschemas of a schema."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DRAFT_URIS = {
 }
 DEFAULT_DRAFT = 2020
 
-# The first draft that knows the keyword; draft 4 knows those that are not here.
+# The first draft with the keyword; all others are in draft 4.
 _SINCE = {
     "const": 6,
     "contains": 6,
@@ -32,10 +32,10 @@ _SINCE = {
     "maxContains": 2019,
     "prefixItems": 2020,
 }
-# The last draft that knows the keyword.
+# The last draft with the keyword.
 _UNTIL = {"additionalItems": 2019}
 
-# What applies to the instance itself, what applies to its members, and what applies only when it is referred to.
+# Subschemas that apply to the value itself, to its members, and only by reference.
 IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
 MEMBERS = (
     "properties",
@@ -51,7 +51,7 @@ MEMBERS = (
 )
 APART = ("$defs", "definitions", "contentSchema")
 
-# What says nothing of values.
+# Keywords that do not constrain values.
 ANNOTATIONS = frozenset(
     {
         "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$recursiveAnchor", "$schema", "$vocabulary",
@@ -66,7 +66,7 @@ _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subschema:
-    """A schema within another: the keyword that holds it, its key or index there, its JSON Pointer, and what it is."""
+    """A schema within another: its keyword, its key or index there, its JSON Pointer, and itself."""
 
     keyword: str
     key: str
@@ -75,7 +75,7 @@ class Subschema:
 
 
 def draft_of(document: JsonObject) -> int | None:
-    """4, 6, 7, 2019 or 2020; None if $schema names another dialect."""
+    """Return 4, 6, 7, 2019 or 2020, or None if $schema is another dialect."""
     uri = document.get("$schema")
     if uri is None:
         return DEFAULT_DRAFT
@@ -83,25 +83,25 @@ def draft_of(document: JsonObject) -> int | None:
 
 
 def knows(keyword: str, draft: int) -> bool:
-    """Whether a draft gives a keyword a meaning; of one that is in no draft, True."""
+    """Return whether a draft has a keyword; True for a keyword that no draft has."""
     return _SINCE.get(keyword, 4) <= draft <= _UNTIL.get(keyword, DEFAULT_DRAFT)
 
 
 def draft_uri(draft: int) -> str:
-    """The $schema of a draft."""
+    """Return the $schema of a draft."""
     return next(uri for uri, number in DRAFT_URIS.items() if number == draft)
 
 
 def subschemas(
     schema: JsonObject, draft: int, pointer: str = "", keywords: tuple[str, ...] = IN_PLACE + MEMBERS + APART
 ) -> Iterator[Subschema]:
-    """The schemas directly within a schema, under the given keywords, as far as they are well-formed."""
+    """Yield the well-formed schemas directly within a schema, under the given keywords."""
     for keyword in keywords:
         if keyword in schema and knows(keyword, draft):
-            yield from _held(keyword, schema[keyword], f"{pointer}/{escaped(keyword)}")
+            yield from _under(keyword, schema[keyword], f"{pointer}/{escaped(keyword)}")
 
 
-def _held(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
+def _under(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
     if keyword in _MAPS:
         members = value.items() if isinstance(value, dict) else ()
     elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):

@@ -1,4 +1,4 @@
-"""What a fault says. It speaks of the schema, and of a value its type alone."""
+"""The messages of faults. They quote the schema, but of the value only its type."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,11 @@ from configsvc.domain.jsonschema.patterns import unbounded
 
 MAX_SHOWN = 64
 MAX_OPTIONS = 10
-PATTERN_LIMIT = "is too long for its pattern, which looks around, refers back or is very large: the work has a limit"
+PATTERN_LIMIT = (
+    "is too long for its pattern, which needs backtracking or is very large: the work for a match is limited"
+)
 
-# The keywords that hold no schema, with those that change what they mean.
+# The keywords without subschemas, with those that change their meaning.
 LEAVES: dict[str, tuple[str, ...]] = {
     "type": (),
     "enum": (),
@@ -46,10 +48,10 @@ _MESSAGES = {
     "maxLength": "must have at most {0} characters",
     "format": "must have the format {0}",
     "contentEncoding": "must be encoded as {0}",
-    "contentMediaType": "must hold {0}",
+    "contentMediaType": "must contain {0}",
     "minItems": "must have at least {0} items",
     "maxItems": "must have at most {0} items",
-    "uniqueItems": "must not hold the same item twice",
+    "uniqueItems": "must not contain duplicate items",
     "minProperties": "must have at least {0} properties",
     "maxProperties": "must have at most {0} properties",
 }
@@ -65,21 +67,21 @@ _TYPES: dict[type, str] = {
 
 
 def describe(keyword: str, schema: JsonObject, value: JsonValue, pointer: str, *, limit: bool) -> Iterator[Fault]:
-    """The faults of a value that a keyword refuses; limit says that its pattern met the limit of work."""
+    """Yield the faults of a value that a keyword rejects; `limit`: its pattern reached the limit of work."""
     if keyword == "required":
         yield from _missing(schema[keyword], value, pointer, keyword, "")
     elif keyword in {"dependentRequired", "dependencies"}:
         wanted = schema[keyword]
         if isinstance(wanted, dict) and isinstance(value, dict):
             for name in wanted.keys() & value.keys():
-                yield from _missing(wanted[name], value, pointer, keyword, f', which "{name}" calls for')
+                yield from _missing(wanted[name], value, pointer, keyword, f', which "{name}" requires')
     else:
         message = PATTERN_LIMIT if limit else _message(keyword, schema, value)
         yield Fault(pointer=pointer, keyword=keyword, message=message)
 
 
 def shortened(text: str, limit: int) -> str:
-    """A text, or the first limit characters of it."""
+    """Return the first `limit` characters of a text."""
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
@@ -94,7 +96,7 @@ def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
     wanted = schema[keyword]
     if keyword == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        return f"must be {' or '.join(map(str, types))}, and is {_TYPES[type(value)]}"
+        return f"must be {' or '.join(map(str, types))}, but is {_TYPES[type(value)]}"
     if keyword == "const":
         return f"must be {_shown(wanted)}"
     if keyword == "enum":

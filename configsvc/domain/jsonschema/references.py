@@ -1,5 +1,5 @@
-"""What the references of a schema document lead to. Nothing is ever fetched: a reference leads to a place in the
-document itself or in a stored version, which is named by the URI configsvc://schemas/NAME@VERSION.
+"""Resolution of references. A target is a schema in the document itself or in a stored version, whose URI is
+configsvc://schemas/NAME@VERSION. Nothing is ever fetched.
 """
 
 import re
@@ -19,13 +19,13 @@ _STORED = re.compile(
 
 
 class UnresolvedError(Exception):
-    """A reference that leads nowhere; says why."""
+    """A reference without a target; says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a reference leads: the stored version (None: the document itself) and the fragment there, which is a JSON
-    Pointer for the document itself.
+    """The target of a reference: a stored version (None: the document itself) and a fragment, in the document itself a
+    JSON Pointer.
     """
 
     stored: SchemaVersionRef | None
@@ -33,8 +33,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A schema of a document: its JSON Pointer, itself, and the URI that its references are relative to."""
+class Location:
+    """A schema of a document, with its JSON Pointer and the base URI of its references."""
 
     pointer: str
     schema: JsonObject
@@ -42,70 +42,69 @@ class Place:
 
 
 def stored_uri(reference: SchemaVersionRef) -> str:
-    """The URI of a stored version."""
+    """Return the URI of a stored version."""
     return f"configsvc://schemas/{reference.schema}@{reference.version}"
 
 
 def stored_version(uri: str) -> SchemaVersionRef | None:
-    """The stored version that a URI without a fragment names."""
+    """Return the stored version of a URI without a fragment, or None."""
     match = _STORED.fullmatch(uri)
     return SchemaVersionRef(schema=match["schema"], version=int(match["version"])) if match else None
 
 
 class References:
-    """The places of a document, by pointer, and what leads to them."""
+    """The schemas of a document by JSON Pointer, and the resolution of references to them."""
 
     def __init__(self, document: JsonObject) -> None:
         self.document = document
         self.draft = draft_of(document) or DEFAULT_DRAFT
-        self.places: dict[str, Place] = {}
+        self.locations: dict[str, Location] = {}
         self._resources: dict[str, str] = {"": ""}
         self._anchors: dict[tuple[str, str], str] = {}
-        self._unread: list[Place] = []
+        self._unread: list[Location] = []
         self._add("", document, "")
         self._add_targets()
 
-    def resolve(self, place: Place, reference: str) -> Target:
-        """Where a reference of a place leads. Raises UnresolvedError."""
+    def resolve(self, location: Location, reference: str) -> Target:
+        """Return the target of a reference in a schema. Raises UnresolvedError."""
         uri, fragment = urldefrag(reference)
-        base = urljoin(place.base, uri) if uri else place.base
+        base = urljoin(location.base, uri) if uri else location.base
         stored = stored_version(base)
         if base in self._resources:
             return Target(stored=None, fragment=self.pointer(base, fragment))
         if stored:
             return Target(stored=stored, fragment=fragment)
         raise UnresolvedError(
-            "names neither a place in the document nor a stored version, configsvc://schemas/NAME@VERSION: "
-            "nothing is ever fetched"
+            "must refer to this document or to a stored version, configsvc://schemas/NAME@VERSION: nothing is fetched"
         )
 
     def root_pointer(self, fragment: str) -> str:
-        """The JSON Pointer of a fragment of the whole document. Raises UnresolvedError."""
-        return self.pointer(self.places[""].base, fragment)
+        """Return the JSON Pointer of a fragment of the whole document. Raises UnresolvedError."""
+        return self.pointer(self.locations[""].base, fragment)
 
     def pointer(self, base: str, fragment: str) -> str:
-        """The JSON Pointer, from the document's root, of a fragment of one of its resources. Raises UnresolvedError."""
+        """Return the JSON Pointer, from the root, of a fragment of a resource in it. Raises UnresolvedError."""
         text = unquote(fragment)
         if text and not text.startswith("/"):
             if (base, text) not in self._anchors:
-                raise UnresolvedError(f'names the anchor "{text[:64]}", which is not there')
+                raise UnresolvedError(f'refers to the anchor "{text[:64]}", which does not exist')
             return self._anchors[base, text]
         pointer = self._resources[base] + text
         if not isinstance(value_at(self.document, pointer), dict | bool):
-            raise UnresolvedError("leads to something that is not a schema")
+            raise UnresolvedError("refers to something that is not a schema")
         return pointer
 
     def _add(self, pointer: str, schema: JsonValue, base: str) -> None:
-        if not isinstance(schema, dict) or pointer in self.places:
+        if not isinstance(schema, dict) or pointer in self.locations:
             return
         base = self._based(pointer, schema, base)
-        self.places[pointer] = place = Place(pointer=pointer, schema=schema, base=base)
-        self._unread.append(place)
+        self.locations[pointer] = location = Location(pointer=pointer, schema=schema, base=base)
+        self._unread.append(location)
         for subschema in subschemas(schema, self.draft, pointer):
             self._add(subschema.pointer, subschema.schema, base)
 
     def _based(self, pointer: str, schema: JsonObject, base: str) -> str:
-        """Notes the id and the anchors of a schema; the base URI of what is in it."""
+        """Add the id and the anchors of a schema, and return the base URI of its subschemas."""
         own = schema.get("id" if self.draft == 4 else "$id")
         if isinstance(own, str) and not ("$ref" in schema and self.draft <= 7):
             uri, fragment = urldefrag(own)
@@ -124,24 +123,24 @@ class References:
         return base
 
     def _add_targets(self) -> None:
-        """Notes places that no keyword leads to, but a reference."""
+        """Add schemas that only a reference leads to."""
         while self._unread:
-            place = self._unread.pop()
-            for _, reference in references_of(place.schema):
-                pointer = self._own_pointer(place, reference)
+            location = self._unread.pop()
+            for _, reference in references_of(location.schema):
+                pointer = self._own_pointer(location, reference)
                 if pointer is not None:
-                    self._add(pointer, value_at(self.document, pointer), self.places[""].base)
+                    self._add(pointer, value_at(self.document, pointer), self.locations[""].base)
 
-    def _own_pointer(self, place: Place, reference: str) -> str | None:
+    def _own_pointer(self, location: Location, reference: str) -> str | None:
         try:
-            target = self.resolve(place, reference)
+            target = self.resolve(location, reference)
         except UnresolvedError:
             return None
         return None if target.stored else target.fragment
 
 
 def references_of(schema: JsonObject) -> Iterator[tuple[str, str]]:
-    """The keywords of a schema that refer, with their values."""
+    """Yield the reference keywords of a schema with their values."""
     for keyword in REFERENCE_KEYWORDS:
         value = schema.get(keyword)
         if isinstance(value, str):
@@ -149,7 +148,7 @@ def references_of(schema: JsonObject) -> Iterator[tuple[str, str]]:
 
 
 def value_at(document: JsonValue, pointer: str) -> JsonValue:
-    """What a JSON Pointer leads to. Raises UnresolvedError."""
+    """Return the value at a JSON Pointer. Raises UnresolvedError."""
     value = document
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
@@ -158,5 +157,5 @@ def value_at(document: JsonValue, pointer: str) -> JsonValue:
         elif isinstance(value, list) and key.isascii() and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]
         else:
-            raise UnresolvedError(f'leads nowhere: there is no "{key[:64]}"')
+            raise UnresolvedError(f'has no target: there is no "{key[:64]}"')
     return value

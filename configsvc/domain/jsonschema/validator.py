@@ -1,4 +1,4 @@
-"""Configurations against a schema: the validator, compiled once, and its faults."""
+"""Validation of configurations against a schema that is compiled once."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,9 @@ from configsvc.domain.models import SchemaVersionRef
 
 
 class Validator:
-    """A schema that configurations are held against, with the stored versions that it refers to, and those to which
-    they refer.
+    """A compiled schema with all stored versions that it refers to, directly or not.
 
-    Raises UnusableSchemaError for a document that is not well-formed, or one that is missing.
+    Raises UnusableSchemaError for a document that is malformed or missing.
     """
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
@@ -22,11 +21,11 @@ class Validator:
         self.work = work_of(self._schemas)
 
     def accepts(self, config: JsonObject) -> bool:
-        """Whether a configuration satisfies the schema."""
+        """Return whether a configuration satisfies the schema."""
         return self._schemas.compiled.is_valid(config)
 
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
-        """Every fault of a configuration, at most MAX_FAULTS; empty if it satisfies the schema."""
+        """Return the faults of a configuration, at most MAX_FAULTS; none if it satisfies the schema."""
         if self._schemas.compiled.is_valid(config):
             return ()
         return Explanation(self._schemas).faults(config)

@@ -144,13 +144,13 @@ def _here(schemas: CompiledSchemas, walk: Walk) -> dict[Node, Weight]:
     for node in walk.order:
         here[node] = _own(schemas.schema(node))
         for applied in walk.applied[node]:
-            if not applied.place and not walk.is_return(node, applied.node):
+            if not applied.keyword and not walk.is_return(node, applied.node):
                 here[node].add(here[applied.node])
     return here
 
 
 def _add_location(work: Work, applied: Applied, weight: Weight, times: int) -> None:
-    match applied.place:
+    match applied.keyword:
         case "properties":
             work.named.setdefault(applied.key, Weight()).add(weight, times)
         case "propertyNames":

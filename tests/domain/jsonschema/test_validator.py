@@ -37,7 +37,7 @@ def test_every_fault_is_told_with_pointer_keyword_and_what_is_wanted() -> None:
         ("", "required", 'lacks the property "name"'),
         ("/port", "maximum", "must be at most 65535"),
         ("/mode", "enum", 'must be one of "fast", "safe"'),
-        ("/hosts/1", "type", "must be string, and is integer"),
+        ("/hosts/1", "type", "must be string, but is integer"),
         ("/hosts/2", "format", "must have the format hostname"),
         ("/a~1b", "const", "must be 1"),
         ("", "additionalProperties", 'has the property "typo", which is not declared'),
@@ -49,16 +49,18 @@ def test_the_alternative_that_was_meant_is_explained() -> None:
         {"properties": {"kind": {"const": kind}, "size": {"type": "integer"}}, "required": ["size"]} for kind in "ab"
     ]
     assert told({"oneOf": kinds}, {"kind": "b", "size": SECRET}) == [
-        ("/size", "type", "must be integer, and is string")
+        ("/size", "type", "must be integer, but is string")
     ]
     assert told({"properties": {"x": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}, {"x": 1}) == [
         (
             "/x",
             "anyOf",
-            "satisfies none of the 2 alternatives of anyOf: must be string, and is integer; or must be null, and is integer",  # noqa: E501
+            "satisfies none of the 2 alternatives of anyOf: must be string, but is integer; or must be null, but is integer",  # noqa: E501
         )
     ]
-    assert told({"oneOf": [{}, {}]}, {}) == [("", "oneOf", "satisfies 2 alternatives of oneOf: exactly one is wanted")]
+    assert told({"oneOf": [{}, {}]}, {}) == [
+        ("", "oneOf", "satisfies 2 alternatives of oneOf: exactly one is required")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,16 +126,16 @@ def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() ->
 @pytest.mark.parametrize(
     ("document", "referenced", "message"),
     [
-        ({"$ref": "configsvc://schemas/a@1"}, {}, "/$ref: names configsvc://schemas/a@1, which is not there"),
+        ({"$ref": "configsvc://schemas/a@1"}, {}, "/$ref: refers to configsvc://schemas/a@1, which does not exist"),
         (
             {"$ref": "configsvc://schemas/a@1"},
             {SchemaVersionRef(schema="a", version=1): {"$ref": "configsvc://schemas/b@1"}},
-            "/$ref: names configsvc://schemas/b@1, which is not there in configsvc://schemas/a@1",
+            "/$ref: refers to configsvc://schemas/b@1, which does not exist in configsvc://schemas/a@1",
         ),
         (
             {"$ref": "configsvc://schemas/a@1#/$defs/x"},
             {SchemaVersionRef(schema="a", version=1): {}},
-            '/$ref: leads nowhere: there is no "$defs"',
+            '/$ref: has no target: there is no "$defs"',
         ),
     ],
 )
@@ -178,7 +180,7 @@ def test_a_pattern_that_looks_around_meets_its_limit_and_is_never_taken_for_sati
         "    print(*[fault.message for fault in faults], sep='|')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
-    limit = "is too long for its pattern, which looks around, refers back or is very large: the work has a limit"
+    limit = "is too long for its pattern, which needs backtracking or is very large: the work for a match is limited"
     # What is neither satisfied nor not takes the way of else.
     told_by = "must have at most 0 characters" if '"if"' in wrap else limit
     assert done.stdout.splitlines() == [told_by] * len(LOOKING)
