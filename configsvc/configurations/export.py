@@ -15,9 +15,9 @@ PAGE_LIMIT_BYTES = 1024 * 1024
 async def exported(
     configurations: Configurations, wanted: ConfigurationExport, check: Callable[[], None]
 ) -> AsyncGenerator[Page[Configuration]]:
-    """Yield the configurations in pages, at least one; no connection is held between them. `check` runs before each.
+    """Yield the configurations in pages, at least one; no connection is kept between them. `check` runs before each.
 
-    Raises what `Configurations.list_page` and `check` raise.
+    Raises the errors of `Configurations.list_page` and of `check`.
     """
     first: PageRequest[tuple[str, str]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
     listing = ConfigurationListing(

@@ -71,7 +71,7 @@ def _fault(value: JsonValue, depth: int) -> str | None:
 
 def _number_fault(value: float) -> str | None:
     if not math.isfinite(value):
-        return f"is {value}, which is not a JSON number"
+        return f"is {value}, not a JSON number"
     if abs(value) > MAX_NUMBER:
         return f"is {value!r}, and a double is not exact beyond 2^53-1: write it as a string"
     return None

@@ -74,4 +74,4 @@ def _number(text: str) -> int | float:
 
 
 def _no_number(text: str) -> float:
-    raise _InexactError(f"contains {text}, which is not a JSON number")
+    raise _InexactError(f"contains {text}, not a JSON number")

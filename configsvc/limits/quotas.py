@@ -1,4 +1,4 @@
-"""How much of one process a single caller may use, so that enough is left for the others."""
+"""Limits on the use that a single caller makes of one process, so that enough is left for the others."""
 
 import time
 from collections import Counter, OrderedDict

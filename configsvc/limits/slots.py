@@ -1,4 +1,4 @@
-"""What the calls of one caller may use of this process at a time."""
+"""The slots of a caller: limits on what its calls use of this process at a time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping

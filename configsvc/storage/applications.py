@@ -1,13 +1,13 @@
-"""Rows of applications."""
+"""SQL of applications."""
 
 from asyncpg import Record, UniqueViolationError
 
 from configsvc.domain.errors import ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.domain.scope import Everything, Scope
+from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("applications")
@@ -36,16 +36,13 @@ def _id_and_name(ref: ApplicationRef) -> tuple[str | None, str | None]:
 async def insert(
     connection: Connection, application_id: str, name: str, comments: str, context: WriteContext
 ) -> Written:
-    """Raises ResourceExistsError."""
+    """Insert an application. Raises ResourceExistsError."""
     version = await connection.fetchval(
         _SQL["insert"],
         application_id,
         name,
         comments,
-        context.actor,
-        context.reason,
-        context.request_id,
-        stored(context.origin),
+        contexts.encoded(context),
     )
     if version is None:
         raise ResourceExistsError("application", name)
@@ -55,17 +52,14 @@ async def insert(
 async def update(
     connection: Connection, application_id: str, name: str, comments: str, context: WriteContext
 ) -> Written:
-    """Writes new values, at least one of which must differ. Raises ResourceExistsError."""
+    """Write new values, at least one of which must differ. Raises ResourceExistsError."""
     try:
         version = await connection.fetchval(
             _SQL["update"],
             application_id,
             name,
             comments,
-            context.actor,
-            context.reason,
-            context.request_id,
-            stored(context.origin),
+            contexts.encoded(context),
             timeout=LARGE_WRITE_ANSWER_SECONDS,
         )
     except UniqueViolationError as error:
@@ -74,47 +68,47 @@ async def update(
 
 
 async def delete(connection: Connection, application_id: str) -> Written:
-    """Deletes an application without configurations."""
+    """Delete an application that has no configurations."""
     version = await connection.fetchval(_SQL["delete"], application_id)
     return Written(resource_id=application_id, version=version)
 
 
 async def delete_configurations(connection: Connection, application_name: str) -> None:
-    """Deletes all configurations of an application."""
+    """Delete all configurations of an application."""
     await connection.execute(_SQL["delete_configurations"], application_name, timeout=LARGE_WRITE_ANSWER_SECONDS)
 
 
 async def has_configurations(connection: Connection, application_name: str) -> bool:
-    """Whether the application owns any configuration."""
+    """Return whether the application has any configuration."""
     return await connection.fetchval(_SQL["has_configurations"], application_name)
 
 
 async def get(connection: Connection, ref: ApplicationRef) -> Application | None:
-    """The application as it is now."""
+    """Return the current application."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_name(ref))
     return _application(row) if row else None
 
 
 async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> Application | None:
-    """The application as it was at a revision whose state the log tells."""
+    """Return the application at a revision that the log still covers."""
     match ref:
         case IdRef(id=application_id):
             row = await connection.fetchrow(_SQL["get_at"], application_id, revision)
             return _application(row) if row and row["operation"] != Operation.DELETED else None
         case NameRef(name=name):
-            # Of the names that begin with it, it is the first.
+            # The exact name sorts first among those that begin with it.
             found = await page(connection, revision=revision, name_prefix=name, after=None, limit=1, scope=Everything())
             return next((application for application in found.resources if application.name == name), None)
 
 
 async def lock(connection: Connection, ref: ApplicationRef) -> Application | None:
-    """The application as it is now, without its revision; nobody else changes it until the end of the transaction."""
+    """Lock and return the application, without its revision, until the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock"], *_id_and_name(ref))
     return _application(row) if row else None
 
 
 async def get_version(connection: Connection, written: Written) -> Application:
-    """The application as a write left it. Raises WriteConflictError if the log does not tell any more."""
+    """Return the application as a write left it. Raises WriteConflictError if the log no longer has that version."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _application(require_record(row))
 
@@ -128,8 +122,7 @@ async def page(
     limit: int,
     scope: Scope,
 ) -> Page[Application]:
-    """At most limit applications as of the revision (None: now), of those in scope, in the order of their
-    names.
+    """Return at most limit applications in scope as of the revision (None: now), by name.
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """

@@ -1,12 +1,15 @@
 -- name: insert
 INSERT INTO applications (id, name, comments, updated_by, update_reason, update_request_id, update_origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+VALUES (
+    $1, $2, $3, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
+)
 ON CONFLICT (name) DO NOTHING
 RETURNING version;
 
 -- name: update
 UPDATE applications
-SET name = $2, comments = $3, updated_by = $4, update_reason = $5, update_request_id = $6, update_origin = $7
+SET name = $2, comments = $3, updated_by = $4::jsonb ->> 'actor', update_reason = $4::jsonb ->> 'reason',
+    update_request_id = $4::jsonb ->> 'request_id', update_origin = $4::jsonb -> 'origin'
 WHERE id = $1
 RETURNING version;
 
@@ -27,7 +30,7 @@ JOIN commits ON commits.id = a.commit_id
 WHERE a.id = $1 OR a.name = $2;
 
 -- name: get_at
--- The application with the id $1 as the last change up to revision $2 left it.
+-- The application with id $1 at revision $2.
 SELECT
     resource_id AS id, name, comments, version, revision, create_time, time AS update_time, operation
 FROM changes
@@ -36,14 +39,15 @@ ORDER BY version DESC
 LIMIT 1;
 
 -- name: lock
--- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
+-- No join: if the row changed while this waited for its lock, the join would compare it with the old row of the other
+-- table and drop it.
 SELECT id, name, comments, version, 0::bigint AS revision, create_time, update_time
 FROM applications
 WHERE id = $1 OR name = $2
 FOR UPDATE;
 
 -- name: get_version
--- Also within the transaction that made the version: its revision is 0 until the commit.
+-- Also works within the transaction that made the version, where its revision is 0.
 SELECT
     r.resource_id AS id, r.name, r.comments, r.version, coalesce(commits.revision, 0) AS revision, r.create_time,
     r.time AS update_time
@@ -52,14 +56,14 @@ LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'APPLICATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: list
--- The applications as they were at revision $1, or now: those untouched since then as they are, the others from the log. $5: the ids of those that may be
--- shown, null for all.
+-- The applications at revision $1 (null: now): unchanged ones from the table, the others from the log. $5: ids that may
+-- be shown, null for all.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
     CROSS JOIN compaction
 ), touched AS MATERIALIZED (
-    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
+    -- Compared with the parameter, not with shown, so that the planner sees how little has changed (null: nothing).
     SELECT DISTINCT changes.resource_id
     FROM changes
     WHERE changes.revision > $1 AND changes.kind = 'APPLICATION'

@@ -9,8 +9,8 @@ from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import FilterTooSlowError
 from configsvc.domain.models import IdRef, Kind, NameRef, Operation
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import origin_of
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import schema_of
 
@@ -20,8 +20,9 @@ _LAST_ORDINAL = 2**31 - 1
 
 
 async def resource(connection: Connection, resource_id: str, kind: Kind | None) -> tuple[Kind, str | None] | None:
-    """The kind of a resource, also of one that was deleted, and the id of the application that it belongs to, or
-    belonged to last, if any; None if the log does not know it, or not as one of the kind.
+    """Return the kind of a resource and the id of its current or last application, if any; deleted resources count.
+
+    None if the log does not know the resource, or knows it as another kind.
     """
     row = await connection.fetchrow(_SQL["resource"], resource_id, kind)
     return None if row is None else (Kind(row["kind"]), row["owner"])
@@ -30,7 +31,8 @@ async def resource(connection: Connection, resource_id: str, kind: Kind | None) 
 async def changes(
     connection: Connection, chosen: ChangeFilter, *, before: LogPosition | None, limit: int, window: int
 ) -> ChangesPage:
-    """At most limit changes that the filter chooses, of the window records before a place (None: of the newest).
+    """Return at most limit changes that match the filter, out of the window records before a position (None: the
+    newest).
 
     With a resource_id, the kind must be set. Raises FilterTooSlowError.
     """
@@ -106,7 +108,7 @@ def _position(row: Record) -> LogPosition:
 
 
 def _last(row: Record, chosen: ChangeFilter) -> LogPosition:
-    # The version may be that of a resource that the caller may not read of, and is needed for those of one alone.
+    # Needed only for one resource; otherwise it might reveal a version that the caller may not see.
     return _position(row) if chosen.resource_id else _position(row)._replace(version=0)
 
 
@@ -127,6 +129,6 @@ def _change(row: Record) -> Change:
         actor=row["actor"],
         reason=row["reason"],
         request_id=row["request_id"],
-        origin=origin_of(row["origin"]),
+        origin=contexts.origin_of(row["origin"]),
         role=Role[row["role"] or "NONE"],
     )

@@ -1,8 +1,9 @@
 -- name: changes
--- The changes that the filter chooses, newest first, of the $10 records before revision $8, ordinal $9 and after revision $7, at most $11. The last of
--- those records stands at the end also if it was not chosen, for the next page goes on there. No more are read than it takes.
--- $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: the times of commits, the second excluded. $12: the ids of the applications
--- whose changes may be shown, null for all; a move from one to another shows with both alone. $13: whether to show what belongs to none.
+-- The changes that match the filter, newest first, out of the $10 records before revision $8, ordinal $9 and after
+-- revision $7; at most $11. The last of the $10 records is returned even if it does not match, because the next page
+-- continues there. $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: range of commit times, end
+-- excluded. $12: ids of applications that may be shown, null for all; a move between applications needs both. $13:
+-- whether to show changes outside any application.
 SELECT compaction.revision AS compacted_revision, page.*
 FROM compaction
 LEFT JOIN (
@@ -37,7 +38,7 @@ LEFT JOIN (
                 CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM commits
             CROSS JOIN LATERAL (
-                -- Of a very large commit no more is read than is looked at.
+                -- Read no more of a very large commit than this looks at.
                 SELECT *
                 FROM change_records
                 WHERE commit_id = commits.id AND (commits.revision < $8 OR ordinal < $9::bigint)
@@ -56,7 +57,8 @@ LEFT JOIN (
 ORDER BY page.revision DESC, page.ordinal DESC;
 
 -- name: changes_of_resource
--- The same of the changes of the $4 with the id $11, of which those before version $12 (null: all) are looked at. $13, $14: as $12, $13 there.
+-- Like changes, for the resource of kind $4 with id $11 and its versions before $12 (null: all). $13, $14: as $12, $13
+-- there.
 SELECT compaction.revision AS compacted_revision, page.*
 FROM compaction
 LEFT JOIN (
@@ -90,7 +92,7 @@ LEFT JOIN (
                 CASE r.kind WHEN 'APPLICATION' THEN r.resource_id ELSE r.application_id END AS owner,
                 CASE r.kind WHEN 'ROLE_BINDING' THEN r.content ->> 'role' END AS role
             FROM change_records AS r
-            -- One after the other, so that no more of them are read than it takes, also of a resource that has most of the log.
+            -- One at a time, so that no more are read than needed, even for a resource that has most of the log.
             CROSS JOIN LATERAL (SELECT * FROM commits WHERE id = r.commit_id LIMIT 1) AS commits
             WHERE r.kind = $4 AND r.resource_id = $11 AND ($12::bigint IS NULL OR r.version < $12)
             ORDER BY r.version DESC
@@ -104,7 +106,7 @@ LEFT JOIN (
 ORDER BY page.version DESC;
 
 -- name: resource
--- The kind of the resource with the id $1, and the application that it belongs to, or belonged to last, if any.
+-- The kind of the resource with id $1, and its current or last application, if any.
 SELECT kinds.kind, last.owner
 FROM unnest(ARRAY['CONFIGURATION', 'APPLICATION', 'SCHEMA', 'ROLE_BINDING']) AS kinds (kind)
 CROSS JOIN LATERAL (

@@ -8,10 +8,11 @@ _SQL = queries("compaction")
 
 
 async def step(connection: Connection, retention: Retention, *, limit: int) -> int | None:
-    """Goes on where the last step of any process ended: looks at at most limit records, and removes at most limit.
+    """Look at and remove at most limit records, continuing where the last step of any process ended.
 
-    How many it removed; None if nothing is old enough, or another process is at it. The compacted revision moves in the
-    same transaction, so that nobody reads a log with holes.
+    Return the number of removed records, or None if nothing is old enough or another process is
+    compacting. The compacted revision moves in the same transaction, so that nobody reads a log
+    with gaps.
     """
     async with connection.transaction():
         place = await connection.fetchrow(_SQL["take"])

@@ -1,13 +1,13 @@
 -- name: take
--- Who finds it taken leaves the work to the process that has it.
+-- A process that does not get the lock leaves the work to the one that has it.
 SELECT revision, ordinal FROM compaction FOR UPDATE SKIP LOCKED;
 
 -- name: remove
--- From revision $1, ordinal $2 on, passes records of commits older than $3 days, at most $5, and removes what they outdate, at most $5 records: of a
--- resource that lives all but its newest $4 versions, of one that is deleted everything. Answers with the place to go on from, and the commits
--- that lost records; with nulls where there was nothing to pass.
+-- Pass at most $5 records from revision $1, ordinal $2 on, of commits older than $3 days, and remove at most $5 records
+-- that they make obsolete: all but the newest $4 versions of a live resource, everything of a deleted one. Returns the
+-- position to continue from and the commits that lost records; nulls if there was nothing to pass.
 WITH next_commits AS (
-    -- Up to the first that is too young, for clocks may have been set back.
+    -- Up to the first commit that is too young, because clocks may have been set back.
     SELECT id, revision, bool_and(time < now() - $3 * interval '1 day') OVER (ORDER BY revision) AS is_old
     FROM (SELECT id, revision, time FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $5::bigint + 1) AS bounded
 ), passed AS MATERIALIZED (
@@ -26,14 +26,15 @@ WITH next_commits AS (
     ORDER BY next_commits.revision, records.ordinal
     LIMIT $5
 ), outdating AS (
-    -- Each only what those before it, of the same resource, leave.
+    -- Each one takes only what earlier records of the same resource leave.
     SELECT passed.*, coalesce(max(outdated) OVER before, 0) AS removed_before
     FROM passed
     WINDOW before AS (
         PARTITION BY kind, resource_id ORDER BY revision, ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
 ), victims AS MATERIALIZED (
-    -- The oldest first: while a record of a deleted resource is left, its newest is, from which an id that is inserted again goes on counting.
+    -- Oldest first, so that the newest record of a deleted resource stays until last: a reinserted id continues its
+    -- count.
     SELECT outdating.revision, outdating.ordinal, records.version, records.place
     FROM outdating
     CROSS JOIN LATERAL (
@@ -50,7 +51,7 @@ WITH next_commits AS (
     DELETE FROM change_records WHERE ctid = ANY (ARRAY(SELECT place FROM victims))
     RETURNING commit_id
 ), reached AS (
-    -- A record that may outdate more than fitted is passed again.
+    -- A record that may make more obsolete than fitted is passed again.
     SELECT revision, ordinal FROM victims WHERE (SELECT count(*) FROM victims) = $5
     UNION ALL
     SELECT revision, ordinal + 1 FROM passed WHERE (SELECT count(*) FROM victims) < $5
@@ -64,8 +65,9 @@ FROM (SELECT) AS always
 LEFT JOIN reached ON true;
 
 -- name: remove_commits
--- Of commits $1, and of the one with revision $2, those before revision $3 of which no record is left and to which no row refers: the newest record of what
--- lives is kept, and the commits of schema versions. The commit of the compacted revision itself stays, so that who has read up to it can tell whose log it is.
+-- Out of commits $1 and the one with revision $2, delete those before revision $3 that have no record and no row left.
+-- The newest records of live resources and the commits of schema versions stay, and so does the commit of the compacted
+-- revision, so that readers up to it can identify the history.
 DELETE FROM commits
 WHERE id = ANY ($1::bigint[] || ARRAY(SELECT id FROM commits WHERE revision = $2)) AND revision < $3
     AND NOT EXISTS (SELECT FROM change_records WHERE commit_id = commits.id)

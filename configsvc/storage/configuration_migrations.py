@@ -1,4 +1,4 @@
-"""Configurations that are to be moved to another version of their schema."""
+"""Items of a migration: configurations that move to another version of their schema."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from configsvc.domain.operations import (
     Outcome,
     encoded_faults,
 )
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, outcome_of
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("configuration_migrations")
@@ -22,7 +22,7 @@ _SQL = queries("configuration_migrations")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedItem:
-    """A config as it is, as JSON text."""
+    """An item with its current config as JSON text."""
 
     place: int
     before: str
@@ -30,7 +30,7 @@ class UncheckedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedItem:
-    """What came of a config: what it is to be, as JSON text, or why it cannot be moved."""
+    """A transformed item: its new config as JSON text, or the reason why it cannot move."""
 
     place: int
     config: str | None
@@ -44,12 +44,12 @@ def _chosen(settings: MigrationSettings) -> tuple[str, int, int, str | None]:
 
 
 async def stage(connection: Connection, operation_id: str, settings: MigrationSettings) -> int:
-    """Makes an item of each configuration that is to be moved; how many they are."""
+    """Stage an item for each configuration to move; return their number."""
     return await connection.fetchval(_SQL["stage"], operation_id, *_chosen(settings))
 
 
 async def unchecked(connection: Connection, operation_id: str, places: Slice) -> list[UncheckedItem]:
-    """The items of a slice that are not transformed yet."""
+    """Return the items of a slice that are not transformed yet."""
     rows = await connection.fetch(_SQL["unchecked"], operation_id, places.first, places.last)
     return [UncheckedItem(place=row["place"], before=row["before"]) for row in rows]
 
@@ -57,7 +57,7 @@ async def unchecked(connection: Connection, operation_id: str, places: Slice) ->
 async def note_checked(
     connection: Connection, operation_id: str, checked: Sequence[CheckedItem], *, dry_run: bool
 ) -> None:
-    """Notes what came of the transformation."""
+    """Store the results of the transformation."""
     await connection.execute(
         _SQL["note_checked"],
         operation_id,
@@ -71,36 +71,31 @@ async def note_checked(
 
 
 async def end_dry_run(connection: Connection, operation_id: str, places: Slice) -> list[Outcome]:
-    """The waiting items of a slice are done: they show what would be."""
+    """Mark the waiting items of a slice as done; they show what would change."""
     return [
         outcome_of(row) for row in await connection.fetch(_SQL["end_dry_run"], operation_id, places.first, places.last)
     ]
 
 
 async def lock(connection: Connection, operation_id: str, places: Slice) -> bool:
-    """Whether the configurations of the waiting items are what they were; nobody changes them until the end of the
-    transaction.
-    """
+    """Lock the configurations of the waiting items in this transaction; return whether all are unchanged."""
     await connection.execute(_SQL["lock"], operation_id, places.first, places.last)
     return not await connection.fetchval(_SQL["has_changed"], operation_id, places.first, places.last)
 
 
 async def restage(connection: Connection, operation_id: str, settings: MigrationSettings) -> None:
-    """Takes the waiting items as they are now; those that are no longer to be moved are done."""
+    """Refresh the waiting items from their configurations; mark those that no longer need to move as done."""
     await connection.execute(_SQL["restage"], operation_id, *_chosen(settings))
     await connection.execute(_SQL["let_go"], operation_id, *_chosen(settings))
 
 
 async def move(connection: Connection, operation: BulkOperation, places: Slice) -> list[Outcome]:
-    """Writes the waiting items of a slice, which are checked and locked, within a transaction."""
+    """Write the waiting items of a slice, which must be checked and locked, in the current transaction."""
     rows = await connection.fetch(
         _SQL["move"],
         operation.id,
         places.first,
         places.last,
-        operation.actor,
-        operation.reason,
-        operation.request_id,
-        stored(operation.origin),
+        contexts.encoded(operation),
     )
     return [outcome_of(row) for row in rows]

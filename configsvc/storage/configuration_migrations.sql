@@ -1,5 +1,5 @@
 -- name: stage
--- Those that are pinned to version $3 of schema $2, or, where it is 0, to any but $4; of application $5, or all.
+-- Those pinned to version $3 of schema $2 (0: to any but $4), in application $5 (null: all).
 WITH staged AS (
     INSERT INTO operation_items (
         operation_id, place, application, name, schema, schema_version, configuration_id, configuration_version, before
@@ -19,7 +19,7 @@ WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND co
 ORDER BY place;
 
 -- name: note_checked
--- What came of the transformation; of those that fail, only a dry run keeps it.
+-- Results of the transformation; only a dry run keeps the configs of failed items.
 UPDATE operation_items AS i
 SET
     state = CASE WHEN checked.error IS NULL THEN 'WAITING' ELSE 'FAILED' END, error = checked.error, faults = checked.faults,
@@ -45,7 +45,7 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: has_changed
--- Whether one of a slice is not what it was.
+-- Whether a configuration of a slice has changed.
 SELECT EXISTS (
     SELECT FROM operation_items AS i
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING' AND NOT EXISTS (
@@ -54,7 +54,7 @@ SELECT EXISTS (
 );
 
 -- name: restage
--- What was changed meanwhile is looked at again.
+-- Items whose configuration has changed are checked again.
 UPDATE operation_items AS i
 SET
     application = c.application, name = c.name, configuration_version = c.version, before = c.config::text, config = NULL,
@@ -65,7 +65,7 @@ WHERE i.operation_id = $1 AND i.state = 'WAITING' AND c.id = i.configuration_id 
     AND ($5::text IS NULL OR c.application_id = $5);
 
 -- name: let_go
--- What was deleted, or pinned to something else, is none of the migration's any more.
+-- Configurations that were deleted, or pinned to something else, leave the migration.
 UPDATE operation_items AS i
 SET state = 'DONE', change = NULL, config = NULL, before = NULL
 WHERE i.operation_id = $1 AND i.state = 'WAITING' AND NOT EXISTS (
@@ -81,8 +81,8 @@ WITH chosen AS MATERIALIZED (
 ), written AS (
     UPDATE configurations AS c
     SET
-        config = chosen.config::jsonb, schema_version = chosen.schema_version, updated_by = $4, update_reason = $5,
-        update_request_id = $6, update_origin = $7
+        config = chosen.config::jsonb, schema_version = chosen.schema_version, updated_by = $4::jsonb ->> 'actor',
+        update_reason = $4::jsonb ->> 'reason', update_request_id = $4::jsonb ->> 'request_id', update_origin = $4::jsonb -> 'origin'
     FROM chosen
     WHERE c.id = chosen.configuration_id
 )

@@ -1,4 +1,4 @@
-"""Many configurations written by one statement each for what is new, changed and deleted."""
+"""Set-based writes of configurations, and the two ways to lock for them: skip locked rows, or wait for them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,9 @@ from configsvc.domain.models import (
     Written,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import ChangedBeforeLockError, LockedElsewhere, Owner, Planned, RetryNextGroup
-from configsvc.storage import log
+from configsvc.domain.writes import LockedElsewhere, ChangedBeforeLockError, Owner, Planned, RetryNextGroup
+from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
 
@@ -28,7 +27,7 @@ _SQL = queries("configuration_writes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glimpse:
-    """A configuration as it was before it was locked: what else has to be locked, and how much is to be read."""
+    """A configuration as read before its lock: enough to know what else to lock, and how much to read."""
 
     id: str
     application_id: str
@@ -39,7 +38,7 @@ class Glimpse:
 
 
 async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict[ConfigurationRef, Glimpse]:
-    """Those of the configurations that exist."""
+    """Return the configurations that exist, without locking them."""
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
         _SQL["find"],
@@ -63,8 +62,10 @@ async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict
 async def lock_or_skip(
     connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
 ) -> dict[ConfigurationRef, Configuration | LockedElsewhere | RetryNextGroup]:
-    """Those of the configurations that exist. Nobody else changes those that are not held until the end of the
-    transaction; they are without their revision. RetryNextGroup: not looked at, for those before it fill limit_bytes.
+    """Lock the configurations that exist, skipping those that another transaction has locked (LockedElsewhere).
+
+    They come without their revision. RetryNextGroup: not tried, because those before it fill
+    limit_bytes.
     """
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
     rows = await connection.fetch(
@@ -88,10 +89,8 @@ def _locked(row: Record) -> Configuration | LockedElsewhere | RetryNextGroup:
     return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
 
 
-def _as_named(
-    ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup
-) -> Configuration | LockedElsewhere | RetryNextGroup:
-    # Whoever renamed it in the moment between is done, and what the name means now is for the next look.
+def _as_named(ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup) -> Configuration | LockedElsewhere | RetryNextGroup:
+    # Renamed between the look-up and the lock: the next try finds the name's new meaning.
     if (
         isinstance(ref, KeyRef)
         and isinstance(current, Configuration)
@@ -104,15 +103,13 @@ def _as_named(
 async def lock_or_wait(
     connection: Connection, ids: Collection[str], *, with_config: Collection[str]
 ) -> dict[str, Configuration]:
-    """Those of the configurations that still exist, by id; waits for who changes one."""
+    """Lock the configurations that still exist, waiting for other transactions; return them by id."""
     rows = await connection.fetch(_SQL["lock_or_wait"], list(ids), list(with_config))
     return {row["id"]: configuration_of(row, row["config"]) for row in rows}
 
 
-async def share_or_skip(
-    connection: Connection, refs: Iterable[ApplicationRef]
-) -> dict[ApplicationRef, Owner | LockedElsewhere]:
-    """Those of the applications that exist."""
+async def share_or_skip(connection: Connection, refs: Iterable[ApplicationRef]) -> dict[ApplicationRef, Owner | LockedElsewhere]:
+    """Take a shared lock on the applications that exist, skipping those that another transaction changes."""
     refs = tuple(refs)
     rows = await connection.fetch(
         _SQL["share_or_skip"],
@@ -131,9 +128,7 @@ async def share_or_skip(
 async def share_or_wait(
     connection: Connection, refs: Collection[ApplicationRef], scope: Scope
 ) -> dict[ApplicationRef, Owner]:
-    """Those of the applications that exist, and are in scope; waits for who renames or
-    deletes one.
-    """
+    """Take a shared lock on the applications that exist in scope, waiting for transactions that change them."""
     rows = await connection.fetch(
         _SQL["share_or_wait"],
         [ref.id for ref in refs if isinstance(ref, IdRef)],
@@ -148,7 +143,7 @@ async def share_or_wait(
 
 
 async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """What was inserted, by id; left out is what has the key of another."""
+    """Insert configurations; return the inserted ones by id. Those whose key is taken are left out."""
     owners = [(plan.configuration.application_id, plan.configuration.application) for plan in planned]
     rows = await connection.fetch(
         _SQL["insert"],
@@ -161,9 +156,7 @@ async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str
 
 
 async def update(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """Writes new values; by id, the configurations that really changed. Raises
-    ChangedBeforeLockError if a name is taken.
-    """
+    """Write new values; return the configurations that changed, by id. Raises ChangedBeforeLockError if a name is taken."""
     ids = [plan.configuration.id for plan in planned]
     try:
         rows = await connection.fetch(_SQL["update"], ids, *_values(planned))
@@ -180,10 +173,7 @@ def _values(planned: Sequence[Planned]) -> tuple[list[str] | list[str | None] | 
         [plan.config_text for plan in planned],
         [pin.schema if pin else None for pin in pins],
         [pin.version if pin else None for pin in pins],
-        [plan.context.actor for plan in planned],
-        [plan.context.reason for plan in planned],
-        [plan.context.request_id for plan in planned],
-        [stored(plan.context.origin) for plan in planned],
+        [contexts.encoded(plan.context) for plan in planned],
     )
 
 
@@ -203,12 +193,12 @@ def _as_written(rows: Iterable[Record], planned: Sequence[Planned]) -> dict[str,
 
 
 async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
-    """Deletes configurations that exist; by id, as the log tells of them."""
-    contexts = {plan.configuration.id: plan.context for plan in planned}
-    await log.explain_deletions(connection, contexts)
-    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(contexts))}
+    """Delete existing configurations; return them by id as the log records them."""
+    deleting = {plan.configuration.id: plan.context for plan in planned}
+    await log.explain_deletions(connection, deleting)
+    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(deleting))}
     return {
-        gone.id: replace(gone, update_time=times[gone.id], updated_by=contexts[gone.id].actor)
+        gone.id: replace(gone, update_time=times[gone.id], updated_by=deleting[gone.id].actor)
         for gone in (plan.configuration for plan in planned)
     }
 
@@ -216,7 +206,7 @@ async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str
 async def get_versions(
     connection: Connection, written: Iterable[Written], *, with_config: bool
 ) -> dict[Written, Configuration]:
-    """Versions that are in the log; of a deleted one, config is None."""
+    """Return versions that are in the log; that of a deletion has no config."""
     written = tuple(written)
     rows = await connection.fetch(
         _SQL["get_versions"],
@@ -230,5 +220,5 @@ async def get_versions(
 
 
 async def outgrown(connection: Connection, configs: Sequence[str]) -> set[int]:
-    """Which of the JSON texts are larger than the database keeps, as it writes them."""
+    """Return the indexes of the JSON texts that exceed the database's limit in the form in which it stores them."""
     return {row["place"] - 1 for row in await connection.fetch(_SQL["outgrown"], configs)}

@@ -1,5 +1,5 @@
 -- name: find
--- The configurations with the ids $1 or the applications and names $2 and $3, side by side.
+-- The configurations with the ids $1, or the applications and names $2 and $3 (parallel arrays).
 SELECT ref.place, c.id, c.application_id, c.application, c.name, c.schema, c.config_bytes
 FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
 JOIN configurations AS c ON c.id = ref.id
@@ -9,9 +9,9 @@ FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, p
 JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name;
 
 -- name: lock_or_skip
--- The configurations with the ids $1, or the applications and names $2 and $3, in that order as far as their configs fit into $4 bytes, and which of
--- them nobody else is changing: those are locked. An array, not a join, between the two: a row that changed since would be held against what it was
--- before, and be lost.
+-- The configurations with the ids $1, or the applications and names $2 and $3; lock those that no one else has locked,
+-- in that order, as long as their configs fit into $4 bytes. An array, not a join, connects the two: a join would
+-- compare a row that changed meanwhile with its old version and drop it.
 WITH wanted AS MATERIALIZED (
     SELECT c.id, c.application_id, c.application, c.name, c.config_bytes, ref.place
     FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
@@ -39,7 +39,7 @@ FROM measured
 LEFT JOIN locked ON locked.id = measured.id;
 
 -- name: lock_or_wait
--- With the configs of $2 alone.
+-- Only with the configs of $2.
 SELECT
     id, application_id, application, name, comments, CASE WHEN id = ANY ($2::text[]) THEN config END AS config, schema,
     schema_version, version, 0::bigint AS revision, create_time, update_time, created_by, updated_by
@@ -49,8 +49,7 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: share_or_skip
--- The applications with the ids $1 or the names $2, and which of them nobody else is renaming or deleting: those stay as they are until the end
--- of the transaction.
+-- The applications with the ids $1 or the names $2; take a shared lock on those that no one is renaming or deleting.
 WITH wanted AS MATERIALIZED (
     SELECT id, name FROM applications WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[])
 ), shared AS (
@@ -62,27 +61,25 @@ FROM wanted
 LEFT JOIN shared ON shared.id = wanted.id;
 
 -- name: share_or_wait
--- Those with the ids $1 or the names $2, of those with the ids $3, null for all: nobody waits for who holds another.
+-- Those with the ids $1 or the names $2, restricted to the ids $3 (null: all), so that no one waits for locks on other
+-- applications.
 SELECT id, name FROM applications
 WHERE (id = ANY ($1::text[]) OR name = ANY ($2::text[])) AND ($3::text[] IS NULL OR id = ANY ($3))
 ORDER BY id
 FOR KEY SHARE;
 
 -- name: insert
--- In the order of their keys, so that two sessions that insert the same ones do not wait for each other. One that is restored has its id already.
+-- In key order, so that two sessions with the same keys cannot deadlock. A restored configuration keeps its id.
 INSERT INTO configurations (
     id, application_id, application, name, comments, config, schema, schema_version, updated_by, update_reason,
     update_request_id, update_origin
 )
 SELECT
     new.id, new.application_id, new.application, new.name, new.comments, new.config::jsonb, new.schema, new.schema_version,
-    new.actor, new.reason, new.request_id, new.origin::jsonb
+    new.context ->> 'actor', new.context ->> 'reason', new.context ->> 'request_id', new.context -> 'origin'
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::text[], $12::text[]
-) AS new (
-    id, application_id, application, name, comments, config, schema, schema_version, actor, reason, request_id, origin
-)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[]::jsonb[]
+) AS new (id, application_id, application, name, comments, config, schema, schema_version, context)
 ORDER BY new.application, new.name
 ON CONFLICT DO NOTHING
 RETURNING id, version, create_time, update_time, created_by, updated_by;
@@ -91,12 +88,11 @@ RETURNING id, version, create_time, update_time, created_by, updated_by;
 UPDATE configurations AS c
 SET
     name = new.name, comments = new.comments, config = coalesce(new.config::jsonb, c.config), schema = new.schema,
-    schema_version = new.schema_version, updated_by = new.actor, update_reason = new.reason,
-    update_request_id = new.request_id, update_origin = new.origin::jsonb
+    schema_version = new.schema_version, updated_by = new.context ->> 'actor', update_reason = new.context ->> 'reason',
+    update_request_id = new.context ->> 'request_id', update_origin = new.context -> 'origin'
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
-    $10::text[]
-) AS new (id, name, comments, config, schema, schema_version, actor, reason, request_id, origin)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[]::jsonb[]
+) AS new (id, name, comments, config, schema, schema_version, context)
 WHERE c.id = new.id
 RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated_by;
 
@@ -105,7 +101,7 @@ DELETE FROM configurations WHERE id = ANY ($1::text[])
 RETURNING id, now() AS time;
 
 -- name: get_versions
--- Versions that are in the log, with their revisions; with their configs if $3.
+-- Versions in the log, with their revisions; with configs if $3.
 SELECT
     r.resource_id AS id, r.application_id, r.application, r.name, r.comments, CASE WHEN $3 THEN r.content END AS config,
     r.schema, r.schema_version, r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
@@ -114,7 +110,7 @@ JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.
 JOIN commits ON commits.id = r.commit_id;
 
 -- name: outgrown
--- Which of the configs are too large as PostgreSQL writes them, without exponents.
+-- The configs that are too large in PostgreSQL's own format, which has no exponents.
 SELECT new.place
 FROM unnest($1::text[]) WITH ORDINALITY AS new (config, place)
 WHERE octet_length(new.config::jsonb::text) > 1048576;

@@ -1,4 +1,4 @@
-"""Rows of configurations."""
+"""Reads of configurations."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from configsvc.storage.rows import configuration_of
 
 _SQL = queries("configurations")
 
-# The last one is a variable, for which there are no values.
+# The last one: a variable, which has no value here.
 _JSON_PATH_FAULTS = (
     asyncpg.PostgresSyntaxError,
     asyncpg.DataError,
@@ -46,7 +46,7 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
 
 
 async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
-    """The configuration as it is now, and the revision that this shows."""
+    """Return the current configuration, and the revision that this read shows."""
     row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
     assert row is not None
     return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
@@ -55,7 +55,7 @@ async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configurat
 async def get_many(
     connection: Connection, refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
 ) -> tuple[tuple[Configuration, ...], int]:
-    """Those of the refs that exist, in any order, and the revision that they show. Raises ResponseTooLargeError."""
+    """Return the configurations that exist, in any order, and the revision shown. Raises ResponseTooLargeError."""
     ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
     keys = [ref for ref in refs if isinstance(ref, KeyRef)]
     applications, names = [key.application for key in keys], [key.name for key in keys]
@@ -68,12 +68,12 @@ async def get_many(
 
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-# As PostgreSQL writes it, strings emptied: the end of a path, an operator, and something that is not a value.
+# In PostgreSQL's own spelling, with strings emptied: the end of a path, an operator, and anything but a value.
 _PATH_COMPARED_WITH_PATH = re.compile(r'(?:[$@*\])}]|\."") (?:==|!=|<=?|>=?) (?!""|-?\d|true|false|null)')
 
 
 async def check_json_path(connection: Connection, json_path: str) -> None:
-    """Raises InvalidRequestError unless the text is a SQL/JSON path predicate in lax mode."""
+    """Check that the text is a SQL/JSON path predicate in lax mode. Raises InvalidRequestError."""
     try:
         row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
     except _JSON_PATH_FAULTS as error:
@@ -83,10 +83,10 @@ async def check_json_path(connection: Connection, json_path: str) -> None:
     assert row is not None
     path = _JSON_STRING.sub('""', row["path"])
     if path.count("**") > 1:
-        # Each multiplies what PostgreSQL holds in memory by the size of the document.
+        # Each one multiplies PostgreSQL's memory use by the size of the document.
         raise _bad_json_path("has more than one **")
     if _PATH_COMPARED_WITH_PATH.search(path):
-        # PostgreSQL compares every pair of values of the two, and does not let itself be interrupted meanwhile.
+        # PostgreSQL compares every pair of values of the two, and cannot be interrupted meanwhile.
         raise _bad_json_path("compares a path with a path: compare it with a value")
     if row["path"].startswith("strict"):
         raise _bad_json_path("must be in lax mode")
@@ -99,7 +99,7 @@ def _bad_json_path(description: str) -> InvalidRequestError:
 
 
 async def page(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
-    """The page that the query asks for.
+    """Return the page that the query asks for.
 
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
@@ -126,7 +126,7 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error
     except asyncpg.FeatureNotSupportedError as error:
-        # Some paths are at fault only with what they find, such as times with and without a zone.
+        # Some paths fail only on certain values, such as times with and without a zone.
         raise _bad_json_path(f"cannot be evaluated: {error}") from error
     return _page(rows, query.limit, with_config=query.with_config)
 

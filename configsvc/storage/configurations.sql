@@ -9,7 +9,8 @@ LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
     ON c.id = $1 OR (c.application = $2 AND c.name = $3);
 
 -- name: batch_get
--- $1 ids, $2 and $3 the applications and names of keys, side by side; configs are left out while $4 is false or once they are more than $5 bytes.
+-- $1: ids. $2, $3: applications and names (parallel arrays). Configs are left out if not $4, or if all of them exceed
+-- $5 bytes.
 WITH wanted AS (
     SELECT c.id, c.config_bytes
     FROM configurations AS c
@@ -35,21 +36,22 @@ CROSS JOIN total
 LEFT JOIN found ON true;
 
 -- name: explain_json_path
--- A predicate has one answer for every document; what it finds in an empty one shows whether the path is one.
+-- A predicate returns one value for every document; its result for an empty one shows whether the path is a predicate.
 SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, silent => true) AS answers;
 
 -- name: list
--- The configurations as they were at revision $1, or now: those untouched since then as they are, the others from the log.
--- $2, $3: the application's id and name. $4: name prefix. $5: names. $6: contains. $7: json path. $8, $9: the key to go on after.
--- $10: limit of rows. $11: whether config is wanted. $12: limit of its bytes, which the first row may exceed. $13, $14: the schema and the
--- version that they are pinned to. $15: the ids of the applications whose configurations may be shown, null for all. With it, a json path is never
--- held against other contents, also where an index finds them: some paths fail with what they find, and that would tell of it.
+-- The configurations at revision $1 (null: now): unchanged ones from the table, the others from the log. $2, $3: the
+-- application's id and name. $4: name prefix. $5: names. $6: contains. $7: JSON path. $8, $9: the key to continue
+-- after. $10: limit of rows. $11: whether to return config. $12: limit of its bytes, which the first row may exceed.
+-- $13, $14: pinned schema and version. $15: ids of applications that may be shown, null for all. With $15, a JSON path
+-- is never evaluated on other contents, even where an index finds them: some paths fail on certain values, and the
+-- error would reveal them.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
     CROSS JOIN compaction
 ), touched AS MATERIALIZED (
-    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
+    -- Compared with the parameter, not with shown, so that the planner sees how little has changed (null: nothing).
     SELECT DISTINCT changes.resource_id
     FROM changes
     WHERE changes.revision > $1 AND changes.kind = 'CONFIGURATION'

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, by what they are for, so that one kind of work cannot starve another."""
+"""Connection pools, one for each kind of work, so that none can starve another."""
 
 import asyncio
 import json
@@ -33,13 +33,13 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 CATCH_UP_TIMEOUT_SECONDS = 30.0
 RELEASE_TIMEOUT_SECONDS = 2.0
-# A connection whose other end is gone never says that it is closed.
+# A connection whose peer is gone never confirms that it is closed.
 CLOSE_TIMEOUT_SECONDS = 2.0
 TIMER_SECONDS = 0.1
 COMMAND_TIMEOUT_SECONDS = 10.0
-# What a change of everything that a large application has may take.
+# The limit of a write that changes everything in a large application.
 LARGE_WRITE_SECONDS = 60.0
-# PostgreSQL is to give up first: it says what took too long, and a silent connection says nothing.
+# Longer, so that PostgreSQL times out first: its error is clearer than a silent connection.
 LARGE_WRITE_ANSWER_SECONDS = LARGE_WRITE_SECONDS + 5.0
 
 COMMON_SETTINGS = {
@@ -52,7 +52,7 @@ COMMON_SETTINGS = {
     "client_connection_check_interval": "5s",
     "idle_in_transaction_session_timeout": "30s",
 }
-# A list leaves most of its filters out; only a plan made for the values at hand knows which index serves the rest.
+# Most filters of a list are unset; only a custom plan knows which index serves the others.
 READ_SETTINGS = COMMON_SETTINGS | {
     "statement_timeout": "5s",
     "plan_cache_mode": "force_custom_plan",
@@ -66,7 +66,7 @@ WRITE_SETTINGS = COMMON_SETTINGS | {
     "configsvc.writer": "service",
 }
 
-# Merged writes wait for nobody's rows; what is left are commits of others, and keys that others insert.
+# Group commits skip locked rows; they wait only for other commits, and for keys that others insert.
 MERGE_SETTINGS = WRITE_SETTINGS | {"lock_timeout": "1s"}
 
 _CONFLICTS = (
@@ -77,7 +77,7 @@ _CONFLICTS = (
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    # What asyncpg says when it uses a connection in the moment in which it is lost.
+    # Raised by asyncpg when a connection is lost at the moment of use.
     asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -92,10 +92,10 @@ _AWAY = (
 
 @contextmanager
 def translated_errors() -> Generator[None]:
-    """Turns failures of the connection and of the order of transactions into the errors of the domain.
+    """Translate connection failures and transaction conflicts into domain errors.
 
-    A failure on the way out of work that is being cancelled, such as a rollback that gets no answer, stays a
-    cancellation: whoever is told to end must not take it for an error and go on.
+    A failure during cancellation, such as a rollback that gets no answer, stays a cancellation: the
+    task must not take it for an error and continue.
     """
     try:
         yield
@@ -107,18 +107,20 @@ def translated_errors() -> Generator[None]:
 
 
 async def prepare_connection(connection: Session) -> None:
-    """Reads jsonb as Python values; what is written is JSON text already."""
+    """Decode jsonb to Python values; encoded values are JSON text already."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
 async def _keep_session(_: Session) -> None:
-    """Nothing that this program sets outlives a transaction: asking PostgreSQL to forget it cost a round trip a use."""
+    """Skip asyncpg's reset: all our settings are transaction-local, and a reset costs a round trip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """The pools of one process. merges is for merged writes, writes for those that may have to wait, watches for
-    snapshots and for watchers that are behind, operations for the long transactions of long-running operations.
+    """The pools of one process.
+
+    merges: for group commits. writes: for writes that may wait for locks. watches: for snapshots,
+    and for watches that are behind. operations: for the long transactions of operations.
     """
 
     reads: Pool
@@ -136,7 +138,7 @@ class Database:
 
     @property
     def operations_at_once(self) -> int:
-        """How many operations this process may carry out: each holds a connection when it waits for others' rows."""
+        """The number of operations that this process may run: each holds a connection while it waits for locks."""
         return self.operations.get_max_size()
 
     def collect(self) -> Families:
@@ -154,7 +156,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Connection]:
-        """A connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
+        """Yield a connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
         async with (
             self.turn("reads", ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
@@ -163,7 +165,7 @@ class Database:
 
     @asynccontextmanager
     async def catch_up(self) -> AsyncGenerator[Connection]:
-        """A connection that feeds watches; waits longer, for watches are many.
+        """Yield a connection for watches, waiting longer because watches are many.
 
         Raises DatabaseUnavailableError or DatabaseBusyError.
         """
@@ -175,9 +177,10 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[Connection]:
-        """A connection for one write transaction.
+        """Yield a connection for one write transaction.
 
-        Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or WriteTooLargeError.
+        Raises DatabaseUnavailableError, DatabaseBusyError, WriteConflictError or
+        WriteTooLargeError.
         """
         async with (
             self.turn("writes", ACQUIRE_TIMEOUT_SECONDS),
@@ -188,14 +191,14 @@ class Database:
 
     @asynccontextmanager
     async def merge(self) -> AsyncGenerator[Connection]:
-        """A connection for one transaction of merged writes. Raises what `write` raises."""
+        """Yield a connection for one group commit. Raises what `write` raises."""
         async with _acquired(self.merges, ACQUIRE_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
 
     @asynccontextmanager
     async def operation(self) -> AsyncGenerator[Connection]:
-        """A connection for one transaction of a long-running operation. Raises what `write` raises."""
+        """Yield a connection for one transaction of a long-running operation. Raises what `write` raises."""
         async with _acquired(self.operations, CATCH_UP_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
@@ -216,7 +219,7 @@ async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connecti
         try:
             connection = await pool.acquire(timeout=limit_seconds)
         except TimeoutError as error:
-            # Connecting has a limit of its own, and a shorter one.
+            # Connecting has its own, shorter limit.
             # Timers may be a little early.
             busy = time.monotonic() - started >= limit_seconds - TIMER_SECONDS
             raise (DatabaseBusyError if busy else DatabaseUnavailableError) from error
@@ -228,8 +231,9 @@ async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connecti
 
 @asynccontextmanager
 async def open_database(url: str, *, workers: int = 1, turn: Turn) -> AsyncGenerator[Database]:
-    """Opens the pools of one of as many workers; connections are made when they are needed, so that a database that is
-    away does not keep the process from starting.
+    """Open the pools of one of several workers.
+
+    Connections are made on demand, so that the process starts even if the database is down.
     """
     async with (
         _pool(url, READ_SETTINGS, size=_part(6, workers)) as reads,
@@ -242,7 +246,7 @@ async def open_database(url: str, *, workers: int = 1, turn: Turn) -> AsyncGener
 
 
 def _part(connections: int, workers: int) -> int:
-    # With a single one, a statement that waits would hold up all others of its kind.
+    # With a single connection, one waiting statement would block all others of its kind.
     return max(2, math.ceil(connections / workers))
 
 
@@ -267,5 +271,5 @@ async def _pool(
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await pool.close()
     finally:
-        # After an error nobody waits for what is under way; after a polite end there is nothing left to do.
+        # After an error, drop running statements; after a clean close, this does nothing.
         pool.terminate()

@@ -1,4 +1,4 @@
-"""What configurations were: their versions, and their states at a revision or time."""
+"""Past configurations: their versions, and their states at a revision or time."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def _refused_if_too_slow() -> Generator[None]:
 
 
 async def last_holder(connection: Connection, ref: ConfigurationRef) -> str | None:
-    """The id of the configuration: by key, of the one that has it, or else had it last. Not looked for by id.
+    """Return the id of the configuration that has the key, or had it last; an id is returned unchecked.
 
     Raises FilterTooSlowError.
     """
@@ -47,8 +47,9 @@ async def last_holder(connection: Connection, ref: ConfigurationRef) -> str | No
 
 
 async def revision_at(connection: Connection, time: datetime) -> tuple[int, datetime]:
-    """The last revision that was committed by the time (0: none was), and the time that it is now, both by the clock of
-    the database. If that was set back, it is the last of one of the moments at which the clock showed the time.
+    """Return the last revision committed by the time (0: none), and the current time, by the database's clock.
+
+    If the clock was set back, the time may have come more than once; any of those moments counts.
     """
     row = await connection.fetchrow(_SQL["revision_at"], time)
     assert row is not None
@@ -56,7 +57,7 @@ async def revision_at(connection: Connection, time: datetime) -> tuple[int, date
 
 
 async def at_revision(connection: Connection, ref: ConfigurationRef, revision: int) -> Configuration | None:
-    """The configuration as it was at the revision.
+    """Return the configuration at the revision.
 
     Raises RevisionUnknownError, RevisionCompactedError or FilterTooSlowError.
     """
@@ -78,7 +79,7 @@ async def at_revision(connection: Connection, ref: ConfigurationRef, revision: i
 
 
 async def version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion | None:
-    """One version. Raises RevisionCompactedError."""
+    """Return one version. Raises RevisionCompactedError."""
     row = await connection.fetchrow(_SQL["version"], configuration_id, number)
     assert row is not None
     if row["id"] is not None:
@@ -97,8 +98,9 @@ async def versions(
     with_config: bool,
     limit_bytes: int,
 ) -> VersionsPage | None:
-    """The versions before one (None: all of them), newest first, at most limit and as many as fit into limit_bytes of
-    config. None if there is no trace of the configuration. Raises FilterTooSlowError.
+    """Return the versions before one (None: all), newest first, within limit and limit_bytes of config.
+
+    None if the log has no trace of the configuration. Raises FilterTooSlowError.
     """
     with _refused_if_too_slow():
         rows = await connection.fetch(_SQL["versions"], configuration_id, before, limit + 1, with_config, limit_bytes)
@@ -113,7 +115,7 @@ async def versions(
 
 
 async def newest_version(connection: Connection, configuration_id: str) -> int | None:
-    """The number of the newest version; None if there is no trace of the configuration."""
+    """Return the number of the newest version; None if the log has no trace of the configuration."""
     return await connection.fetchval(_SQL["newest_version"], configuration_id)
 
 

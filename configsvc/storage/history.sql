@@ -1,5 +1,5 @@
 -- name: last_holder
--- The id of the configuration that has the application and name $1 and $2, or of the one that had them last.
+-- The id of the configuration that has application $1 and name $2, or had them last.
 SELECT coalesce(
     (SELECT id FROM configurations WHERE application = $1 AND name = $2),
     (
@@ -14,8 +14,8 @@ SELECT coalesce(
 ) AS id;
 
 -- name: holder_at
--- The id of the configuration that had the application and name $1 and $2 at revision $3, if any had: the first that gave them up since, or the one
--- that has them now.
+-- The id of the configuration that had application $1 and name $2 at revision $3, if any: the first that gave them up
+-- since, or the current one.
 SELECT coalesce(
     (
         SELECT r.resource_id
@@ -31,10 +31,10 @@ SELECT coalesce(
 ) AS id;
 
 -- name: revision_at
--- The revision of the last commit that was made by the time $1: halving the log, for times follow revisions unless the clock was set back. With what
--- the database's clock shows now.
+-- The revision of the last commit by time $1, and the database's current time. A binary search, because times follow
+-- revisions unless the clock was set back.
 WITH RECURSIVE search AS (
-    -- What is up to low was made by then, what is above high was not.
+    -- Invariant: low was committed by then, everything above high was not.
     SELECT 0::bigint AS low, revision AS high FROM revision_counter
     UNION ALL
     SELECT
@@ -50,7 +50,8 @@ WITH RECURSIVE search AS (
 SELECT low AS revision, clock_timestamp() AS now FROM search ORDER BY high - low LIMIT 1;
 
 -- name: at_revision
--- The configuration with the id $1 as it was at revision $2; with nulls if it was not. Its versions are halved, for there may be many.
+-- The configuration with id $1 at revision $2; nulls if it did not exist. A binary search, because it may have many
+-- versions.
 WITH RECURSIVE search AS (
     SELECT min(version) - 1 AS low, max(version) AS high
     FROM change_records
@@ -79,8 +80,9 @@ LEFT JOIN (change_records AS r JOIN commits ON commits.id = r.commit_id)
     ON r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = search.low AND r.operation <> 'DELETED';
 
 -- name: versions
--- The versions before $2 (null: all) of the configuration with the id $1, newest first, at most $3; config, if $4, as far as it fits into $5 bytes, which
--- the first one may exceed. With the oldest version that is kept, and nulls where there are none.
+-- The versions before $2 (null: all) of the configuration with id $1, newest first, at most $3; with config, if $4, as
+-- far as it fits into $5 bytes, which the first one may exceed. Also the oldest version that is kept; nulls if there is
+-- none.
 WITH page AS (
     SELECT *
     FROM change_records
@@ -110,7 +112,8 @@ LEFT JOIN (measured AS m JOIN commits ON commits.id = m.commit_id)
 ORDER BY m.version DESC;
 
 -- name: version
--- Version $2 of the configuration with the id $1, with the oldest version that is kept and the compacted revision; with nulls where there are none.
+-- Version $2 of the configuration with id $1, with the oldest version that is kept and the compacted revision; nulls if
+-- there is none.
 SELECT
     compaction.revision AS compacted_revision,
     (

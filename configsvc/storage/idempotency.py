@@ -1,4 +1,4 @@
-"""Calls with a request_id, kept for 24 hours, so that the second of two equal ones is answered like the first."""
+"""Calls with a request_id, kept for 24 hours, so that a repeated call gets the first one's answer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,17 @@ _SQL = queries("idempotency")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """What a call left behind: versions in its order, and one of them that its commit made, if it changed anything."""
+    """The result of an earlier call: versions in its order, and one that its commit made, if it changed anything."""
 
     written: tuple[Written, ...]
     changed: Written | None
 
 
 async def claim(connection: Connection, contexts: Collection[WriteContext]) -> dict[str, Earlier | ConfigsvcError]:
-    """Takes the request_ids for this transaction, waiting for twins under way. By request_id, for those that are taken:
-    what the earlier call wrote, or why this one is refused.
+    """Claim the request_ids in this transaction, waiting for concurrent claims.
+
+    For each request_id that is already claimed, return what the earlier call wrote, or the error
+    for a different call.
     """
     fingerprints = {context.request_id: context.fingerprint for context in contexts}
     claimed = await connection.fetch(_SQL["claim"], list(fingerprints), list(fingerprints.values()))
@@ -32,7 +34,7 @@ async def claim(connection: Connection, contexts: Collection[WriteContext]) -> d
     if not taken:
         return {}
     rows = await connection.fetch(_SQL["earlier"], list(taken))
-    # What was there a moment ago and is not now was taken away by housekeeping.
+    # A claim that vanished since then was purged by housekeeping.
     answers: dict[str, Earlier | ConfigsvcError] = {request_id: WriteConflictError() for request_id in taken}
     for row in rows:
         request_id = row["request_id"]
@@ -42,7 +44,7 @@ async def claim(connection: Connection, contexts: Collection[WriteContext]) -> d
 
 
 async def is_done(connection: Connection, context: WriteContext) -> bool:
-    """Whether the same call was made before, so that to prepare it again is in vain."""
+    """Return whether the same call succeeded before, so that preparing it again is useless."""
     if context.validate_only or not context.request_id:
         return False
     return await connection.fetchval(_SQL["is_done"], context.request_id, context.fingerprint)
@@ -58,25 +60,25 @@ def _earlier(row: Record) -> Earlier:
 
 
 async def complete(connection: Connection, written: Mapping[str, Written]) -> None:
-    """Notes what the claimed calls wrote."""
+    """Store what the claimed calls wrote."""
     resource_ids = [version.resource_id for version in written.values()]
     versions = [version.version for version in written.values()]
     await connection.execute(_SQL["complete"], list(written), resource_ids, versions)
 
 
 async def complete_many(connection: Connection, request_id: str, earlier: Earlier) -> None:
-    """Notes what the claimed call wrote, however much."""
+    """Store what the claimed call wrote, any number of versions."""
     answers = encode_json([[written.resource_id, written.version] for written in earlier.written])
     changed = earlier.changed or Written(resource_id="", version=0)
     await connection.execute(_SQL["complete_many"], request_id, changed.resource_id, changed.version, answers)
 
 
 async def release(connection: Connection, request_ids: Collection[str]) -> None:
-    """Gives up claims of this transaction, for calls that failed."""
+    """Release claims of this transaction for failed calls."""
     await connection.execute(_SQL["release"], list(request_ids))
 
 
 async def purge(connection: Connection, *, limit: int) -> int:
-    """Deletes at most limit calls older than 24 hours; how many it deleted."""
+    """Delete at most limit calls older than 24 hours; return their number."""
     status = await connection.execute(_SQL["purge"], limit)
     return int(status.removeprefix("DELETE "))

@@ -1,5 +1,5 @@
 -- name: claim
--- In the order of the ids, so that two sessions that claim the same ones do not wait for each other.
+-- In the order of ids, so that two sessions that claim the same ones cannot deadlock.
 INSERT INTO requests (request_id, fingerprint, resource_id, version)
 SELECT call.request_id, call.fingerprint, '', 0
 FROM unnest($1::text[], $2::bytea[]) AS call (request_id, fingerprint)

@@ -5,8 +5,8 @@ SELECT set_config('lock_timeout', $1, true);
 SET LOCAL lock_timeout TO DEFAULT;
 
 -- name: fail_held
--- Of a slice, from place $2 to $3, the items that are about rows which others hold. The rows that are free are held from now on, as the writing will.
--- Not looked at: what is in other applications than those with the ids $4, null for all.
+-- Fail the items of a slice, from index $2 to $3, whose rows another transaction has locked; lock all the others, as
+-- the write will. Items in applications other than $4 (null: all) are ignored.
 WITH wanted AS MATERIALIZED (
     SELECT place, application, name, schema
     FROM operation_items AS i
@@ -58,16 +58,17 @@ WHERE failed.operation_id = $1 AND failed.place = $2 AND i.operation_id = $1 AND
 RETURNING i.place;
 
 -- name: create_applications
--- Those of a slice, from place $2 to $3, that do not exist.
+-- Create the missing applications of a slice, from index $2 to $3.
 INSERT INTO applications (name, updated_by, update_reason, update_request_id, update_origin)
-SELECT DISTINCT application, $4, $5, $6, $7::jsonb
+SELECT DISTINCT
+    application, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
 FROM operation_items
 WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
 ORDER BY application
 ON CONFLICT (name) DO NOTHING;
 
 -- name: share_applications
--- They keep their names until the end of the transaction. Of those with the ids $4, null for all: nobody waits for who holds another.
+-- Restricted to the ids $4 (null: all), so that no one waits for locks on other applications.
 SELECT id FROM applications
 WHERE ($4::text[] IS NULL OR id = ANY ($4)) AND name = ANY (
     ARRAY(
@@ -79,7 +80,7 @@ ORDER BY id
 FOR KEY SHARE;
 
 -- name: share_schemas
--- They keep their newest versions, as far as these are strict, until the end of the transaction.
+-- The shared lock also keeps the newest version, if it is strict.
 SELECT name, id, latest_version FROM schemas
 WHERE name = ANY (
     ARRAY(
@@ -91,7 +92,7 @@ ORDER BY id
 FOR KEY SHARE;
 
 -- name: fail_without_application
--- Those of applications that are not there, or not among those with the ids $4, null for all.
+-- Items whose application does not exist, or is not among the ids $4 (null: all).
 UPDATE operation_items AS i
 SET state = 'FAILED', error = 'APPLICATION_NOT_FOUND', config = NULL
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
@@ -102,15 +103,16 @@ WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 RETURNING place;
 
 -- name: upsert
--- In the order of their keys, so that two sessions that write the same ones do not wait for each other. What does not come back from the writing is as it was.
--- The newest versions of schemas $8 are those that the items were checked against, $9: by now there may be newer ones, added without moving anybody.
+-- In key order, so that two sessions with the same keys cannot deadlock. Rows that the write does not return are
+-- unchanged. $5, $6: the schemas and newest versions that the items were checked against; versions added since then
+-- moved no configuration.
 WITH chosen AS MATERIALIZED (
     SELECT
         i.place, i.configuration_id, a.id AS application_id, i.application, i.name, i.comments, i.config, i.schema,
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($5::text[], $6::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
@@ -118,7 +120,8 @@ WITH chosen AS MATERIALIZED (
         update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version,
+        $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO UPDATE
@@ -128,7 +131,7 @@ WITH chosen AS MATERIALIZED (
         update_request_id = excluded.update_request_id, update_origin = excluded.update_origin
     RETURNING application, name, id
 ), found AS (
-    -- Not joined: for the planner either has one row, and it would go through all of one for each of the other.
+    -- No join: the planner expects one row on either side, and would scan one side for each row of the other.
     SELECT
         place,
         CASE
@@ -140,7 +143,7 @@ WITH chosen AS MATERIALIZED (
 UPDATE operation_items AS i
 SET state = 'DONE', change = found.change, config = NULL
 FROM found
--- The range bounds what is gone through where the planner takes a large operation for a small one.
+-- The range bounds the scan if the planner underestimates a large operation.
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
 RETURNING i.place, i.change, i.error;
 
@@ -151,7 +154,7 @@ WITH chosen AS MATERIALIZED (
         coalesce(nullif(i.schema_version, 0), s.latest_version) AS schema_version
     FROM operation_items AS i
     JOIN applications AS a ON a.name = i.application
-    LEFT JOIN unnest($8::text[], $9::bigint[]) AS s (name, latest_version) ON s.name = i.schema
+    LEFT JOIN unnest($5::text[], $6::bigint[]) AS s (name, latest_version) ON s.name = i.schema
     WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
 ), written AS (
     INSERT INTO configurations (
@@ -159,7 +162,8 @@ WITH chosen AS MATERIALIZED (
         update_request_id, update_origin
     )
     SELECT
-        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version, $4, $5, $6, $7::jsonb
+        configuration_id, application_id, application, name, comments, config::jsonb, schema, schema_version,
+        $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
     FROM chosen
     ORDER BY application, name
     ON CONFLICT (application, name) DO NOTHING
@@ -172,6 +176,6 @@ SET
     state = CASE WHEN found.is_new THEN 'DONE' ELSE 'FAILED' END, change = CASE WHEN found.is_new THEN 'CREATED' END,
     error = CASE WHEN NOT found.is_new THEN 'EXISTS' END, config = NULL
 FROM found
--- The range bounds what is gone through where the planner takes a large operation for a small one.
+-- The range bounds the scan if the planner underestimates a large operation.
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
 RETURNING i.place, i.change, i.error;

@@ -1,4 +1,4 @@
-"""The queue of jobs, each of which carries an operation: the library's, on a connection of its own."""
+"""The job queue, one job for each operation: that of pgqueuer, on a connection of its own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,16 +20,16 @@ from configsvc.storage.database import (
 )
 
 ENTRYPOINT = "operation"
-# A job whose process does not tell for so long that it lives is given to another.
+# A job goes to another process when its own has sent no heartbeat for this long.
 HEARTBEAT_SECONDS = 10.0
-# How often is looked for those; of new ones, a notification tells.
+# The interval of looking for such jobs; new ones come with a notification.
 POLL_SECONDS = 3.0
 
 Execute = Callable[[str], Awaitable[None]]
 
 
 class GiveBackError(Exception):
-    """The job is not done, and another process, or this one later, is to go on with it, after a pause."""
+    """An unfinished job that this or another process continues after a pause."""
 
     def __init__(self, pause_seconds: float = 0.0) -> None:
         super().__init__(f"to be taken up in {pause_seconds:.1f} s")
@@ -38,11 +38,13 @@ class GiveBackError(Exception):
 
 class _Manager(QueueManager):
     async def verify_structure(self) -> None:
-        """Nothing: migrations made all of it, and asking for each column took longer than the rest of a start."""
+        """Skip the check: migrations create the tables, and checking each column took longer than the rest of the
+        start.
+        """
 
 
 async def enqueue(connection: Connection, operation_ids: Sequence[str]) -> None:
-    """Asks for the operations to be carried out, once the transaction is committed, unless that was asked for."""
+    """Enqueue jobs for the operations, once the transaction commits, unless they are already queued."""
     number = len(operation_ids)
     await _queries(connection).enqueue(
         [ENTRYPOINT] * number,
@@ -58,9 +60,10 @@ def _queries(connection: Connection) -> Queries:
 
 
 async def run_jobs(url: str, execute: Execute, stop: asyncio.Event, *, at_once: int) -> None:
-    """Carries out jobs, at_once of them, until stop is set and those under way have ended, which they are to do soon:
-    execute takes the id of an operation, and raises GiveBackError. Raises DatabaseUnavailableError or
-    WriteConflictError.
+    """Run at most at_once jobs until stop is set and the running ones, which must end soon, have ended.
+
+    execute takes the id of an operation, and may raise GiveBackError. Raises
+    DatabaseUnavailableError or WriteConflictError.
     """
     with translated_errors():
         connection = await asyncpg.connect(
@@ -88,7 +91,7 @@ async def _run_jobs(connection: Connection, execute: Execute, stop: asyncio.Even
         except GiveBackError as error:
             raise RetryRequested(timedelta(seconds=error.pause_seconds)) from error
 
-    # The manager sets its own event too when it hears no notifications, after which another takes its place.
+    # The manager also sets its own event when it hears no notifications; another manager then replaces it.
     stopping = asyncio.create_task(_stop_with(stop, manager))
     try:
         await manager.run(

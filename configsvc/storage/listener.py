@@ -1,5 +1,6 @@
-"""The one connection of a process that hears of commits. It never opens a transaction: PostgreSQL would hold its
-notifications back.
+"""The connection of a process that listens for commits.
+
+It never opens a transaction, because PostgreSQL would hold its notifications back.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ ROUND_TRIP_LIMIT_SECONDS = 2.0
 
 
 class Listener:
-    """Reads the log, and knows when to. All methods raise DatabaseUnavailableError."""
+    """A connection that reads the log and waits for commits. All methods raise DatabaseUnavailableError."""
 
     def __init__(self, connection: Session) -> None:
         self._connection = connection
@@ -36,9 +37,7 @@ class Listener:
         self._bell.set()
 
     async def start(self) -> None:
-        """Listens, and proves with a notification of its own that it hears: behind some poolers nothing ever
-        arrives.
-        """
+        """Listen, and check with a notification of its own that notifications arrive: behind some poolers none do."""
         self._connection.add_termination_listener(self._ring)
         with _lost_if_failed():
             await self._connection.add_listener(log.CHANNEL, self._ring)
@@ -47,7 +46,7 @@ class Listener:
                 await self._bell.wait()
 
     async def wait_for_bell(self, limit_seconds: float) -> bool:
-        """Whether something was committed since the last call; False after the limit, for a bell may be lost."""
+        """Wait for a commit since the last call; return False after the limit, because notifications can get lost."""
         rang = await wait_for_event(self._bell, limit_seconds)
         self._bell.clear()
         if self._connection.is_closed():
@@ -55,39 +54,39 @@ class Listener:
         return rang
 
     async def epoch(self) -> str:
-        """See `configsvc.storage.log.epoch`."""
+        """Return what `configsvc.storage.log.epoch` returns."""
         with _lost_if_failed():
             return await log.epoch(self._connection)
 
     async def bounds(self) -> log.Bounds:
-        """See `configsvc.storage.log.bounds`."""
+        """Return what `configsvc.storage.log.bounds` returns."""
         with _lost_if_failed():
             return await log.bounds(self._connection)
 
     async def notification_queue_usage(self) -> float:
-        """How full PostgreSQL's queue of notifications is, 0 to 1. When it is full, commits fail."""
+        """Return the usage of PostgreSQL's notification queue, 0 to 1. When it is full, commits fail."""
         with _lost_if_failed():
             return await log.notification_queue_usage(self._connection)
 
     async def page_from(self, position: Position) -> log.LogPage:
-        """See `configsvc.storage.log.page_from`. Raises RevisionCompactedError too."""
+        """Return what `configsvc.storage.log.page_from` returns. Raises RevisionCompactedError too."""
         with _lost_if_failed():
             return await log.page_from(self._connection, position)
 
     async def grants(self) -> tuple[Grant, ...]:
-        """See `configsvc.storage.role_bindings.grants`."""
+        """Return what `configsvc.storage.role_bindings.grants` returns."""
         with _lost_if_failed():
             return await role_bindings.grants(self._connection)
 
     async def held_to_the_end(self, application_ids: Iterable[str]) -> tuple[Grant, ...]:
-        """See `configsvc.storage.role_bindings.held_to_the_end`."""
+        """Return what `configsvc.storage.role_bindings.held_to_the_end` returns."""
         with _lost_if_failed():
             return await role_bindings.held_to_the_end(self._connection, application_ids)
 
 
 @contextmanager
 def _lost_if_failed() -> Generator[None]:
-    """Whatever PostgreSQL refuses the feed, such as LISTEN on a replica, is tried again on another connection."""
+    """Treat any error, such as LISTEN on a replica, as a lost connection, so that the feed retries on another."""
     with translated_errors():
         try:
             yield
@@ -97,7 +96,7 @@ def _lost_if_failed() -> Generator[None]:
 
 @asynccontextmanager
 async def open_listener(url: str) -> AsyncGenerator[Listener]:
-    """A connection of its own, which hears of every commit from now on. Raises DatabaseUnavailableError."""
+    """Open a connection that hears of every commit from now on. Raises DatabaseUnavailableError."""
     with _lost_if_failed():
         connection = await asyncpg.connect(
             url,
@@ -112,5 +111,5 @@ async def open_listener(url: str) -> AsyncGenerator[Listener]:
         await listener.start()
         yield listener
     finally:
-        # A polite close would wait for an answer that a lost connection never gives.
+        # A clean close would wait for an answer that a lost connection never sends.
         connection.terminate()

@@ -8,7 +8,6 @@ from datetime import datetime
 import asyncpg
 
 from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of
-from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
     RevisionCompactedError,
@@ -22,15 +21,15 @@ from configsvc.domain.models import (
     WriteContext,
     Written,
 )
+from configsvc.storage.contexts import encoded_by_id
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import as_object
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
 
 CHANNEL = "configsvc_changes"
-# A page is read at once, and must hold a whole part (see `configsvc.domain.commits`).
+# A page must hold a whole part (see `configsvc.domain.commits`).
 PAGE_LIMIT = 13_000
-# Making records of rows holds the event loop up: some 10 ms for so many.
+# Converting this many rows blocks the event loop for about 10 ms.
 RECORDS_AT_ONCE = 500
 PAGE_LIMIT_COMMITS = 1000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
@@ -42,7 +41,7 @@ _ACCESS_KINDS = frozenset({Kind.APPLICATION, Kind.ROLE_BINDING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Where the log ends, with the commit there, and the compacted revision, the first whose state it tells."""
+    """The ends of the log: its head with the commit there, and the compacted revision, the first with a state."""
 
     head: int
     head_commit: Commit | None
@@ -51,9 +50,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """The parts that follow a position, and the commit of what is before it, which tells whose log this is; with the
-    bounds of the log at the time.
-    """
+    """The parts after a position, the commit before it, which identifies the history, and the bounds of the log."""
 
     before: Commit | None
     parts: tuple[CommitPart, ...]
@@ -62,37 +59,40 @@ class LogPage:
 
 
 def check_head(revision: int, head: int) -> None:
-    """Raises RevisionUnknownError if the history has not reached the revision."""
+    """Check that the history has reached the revision. Raises RevisionUnknownError."""
     if revision > head:
         raise RevisionUnknownError(revision=revision, head=head)
 
 
 def check_kept(revision: int, compacted_revision: int) -> None:
-    """Raises RevisionCompactedError if the log does not tell the state at the revision, or what came after it."""
+    """Check that the log covers the state at the revision and all later changes. Raises RevisionCompactedError."""
     if revision < compacted_revision:
         raise RevisionCompactedError(revision=revision, compacted_revision=compacted_revision)
 
 
 async def require_revision(connection: Connection, revision: int) -> None:
-    """Raises RevisionUnknownError if what the connection reads next may be older than the revision."""
+    """Check that later reads on the connection show at least the revision. Raises RevisionUnknownError."""
     if revision:
         check_head(revision, await head(connection))
 
 
 async def require_state(connection: Connection, revision: int) -> None:
-    """Raises RevisionUnknownError or RevisionCompactedError unless the log tells the state at the revision."""
+    """Check that the log covers the state at the revision.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
+    """
     reached = await bounds(connection)
     check_head(revision, reached.head)
     check_kept(revision, reached.compacted_revision)
 
 
 async def head(connection: Connection) -> int:
-    """The revision of the last commit."""
+    """Return the revision of the last commit."""
     return await connection.fetchval(_SQL["head"])
 
 
 async def bounds(connection: Connection) -> Bounds:
-    """Where the log can be read. Raises DatabaseUnavailableError while it is being restored."""
+    """Return the bounds of the log. Raises DatabaseUnavailableError while it is being restored."""
     row = await connection.fetchrow(_SQL["bounds"])
     if row is None:
         raise DatabaseUnavailableError
@@ -104,52 +104,44 @@ async def bounds(connection: Connection) -> Bounds:
 
 
 async def notification_queue_usage(connection: Connection) -> float:
-    """How full the queue of notifications of the whole server is, 0 to 1."""
+    """Return the usage of the server's notification queue, 0 to 1."""
     return await connection.fetchval(_SQL["notification_queue_usage"])
 
 
 async def epoch(connection: Connection) -> str:
-    """Names the history of the database: `<system identifier>-<timeline>`."""
+    """Return the name of the database's history: `<system identifier>-<timeline>`."""
     row = await connection.fetchrow(_SQL["epoch"])
     assert row is not None
     return f"{row['system_identifier']}-{row['timeline']}"
 
 
 async def revision_of(kind: Kind, connection: Connection, written: Written) -> int:
-    """The revision of a write to a resource of the kind; 0 before its commit. Raises WriteConflictError if the log does
-    not tell any more.
+    """Return the revision of a write to a resource of the kind; 0 before its commit.
+
+    Raises WriteConflictError if the log no longer has that version.
     """
     row = await connection.fetchrow(_SQL["revision_of"], kind, written.resource_id, written.version)
     return require_record(row)["revision"]
 
 
 def require_record(row: asyncpg.Record | None) -> asyncpg.Record:
-    """The row of a write. Raises WriteConflictError if there is none."""
+    """Return the row of a write. Raises WriteConflictError if there is none."""
     if row is None:
-        # Made a day ago by a call that was repeated when its request_id expired, and compacted in that moment.
+        # The call is a day old: repeated just as its request_id expired and its version was compacted.
         raise WriteConflictError
     return row
 
 
 async def explain_deletions(connection: Connection, contexts: Mapping[str, WriteContext]) -> None:
-    """Tells the log who deletes what this transaction deletes, and why: by resource id, * for all others."""
-    explanations: dict[str, JsonValue] = {
-        resource_id: {
-            "actor": context.actor,
-            "reason": context.reason,
-            "request_id": context.request_id,
-            "origin": as_object(context.origin),
-        }
-        for resource_id, context in contexts.items()
-    }
-    await connection.execute(_SQL["explain_deletions"], encode_json(explanations))
+    """Set the contexts that the log records for deletions of this transaction: by resource id, * for all others."""
+    await connection.execute(_SQL["explain_deletions"], encoded_by_id(contexts))
 
 
 async def page_from(connection: Connection, position: Position) -> LogPage:
-    """The next parts of commits from the position on, in order, within PAGE_LIMIT_BYTES; none at the end of the log.
+    """Return the next parts of commits from the position on, within PAGE_LIMIT_BYTES; none at the end of the log.
 
-    Raises RevisionCompactedError if some of them are no longer kept, DatabaseUnavailableError while the log is being
-    restored.
+    Raises RevisionCompactedError if some are no longer kept, DatabaseUnavailableError while the log
+    is being restored.
     """
     rows = await connection.fetch(
         _SQL["records"],
@@ -191,7 +183,7 @@ def _record(row: asyncpg.Record) -> Record:
         position=Position(revision=row["revision"], ordinal=row["ordinal"]),
         commit=Commit(revision=row["revision"], id=row["commit_id"], time=row["commit_time"]),
         change=_change(row) if row["kind"] == Kind.CONFIGURATION else None,
-        # A new name of an application is one by which access to it is asked for.
+        # Renaming an application changes the name by which callers ask for access.
         concerns_access=row["kind"] in _ACCESS_KINDS,
         content_bytes=row["content_bytes"],
         is_last=row["is_last"],

@@ -24,16 +24,17 @@ SELECT
 FROM pg_control_system();
 
 -- name: records
--- The records from revision $1, ordinal $2 on, in order, of $6 commits at the most: at most $3, and as many as fit into $4 bytes, of which each
--- takes its content's and $5 more; the first may take more alone. is_last tells whether it is the last of its commit. In the same statement, so that
--- no record can be missing unnoticed: the compacted revision, and the commit that the record before that place belongs to. With nulls at the end of the log.
+-- The records from revision $1, ordinal $2 on, in order: of at most $6 commits, at most $3 records, and as many as fit
+-- into $4 bytes, counting $5 more for each; the first one may exceed that alone. is_last: the record is the last of its
+-- commit. One statement, so that no record can go missing unnoticed: it also returns the compacted revision, and the
+-- commit of the record before that position. Nulls at the end of the log.
 WITH next_commits AS (
     SELECT id, revision, time AS commit_time FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
 ), page AS (
     SELECT next_commits.revision, next_commits.commit_time, records.*
     FROM next_commits
     CROSS JOIN LATERAL (
-        -- Of a very large commit no more is read than the page can hold.
+        -- Read no more of a very large commit than the page can hold.
         SELECT *
         FROM change_records
         WHERE commit_id = next_commits.id AND ordinal >= CASE WHEN next_commits.revision = $1 THEN $2::integer ELSE 0 END
@@ -64,5 +65,5 @@ LEFT JOIN measured AS m ON m.place = 1 OR (m.place <= $3 AND m.bytes <= $4)
 ORDER BY m.revision, m.ordinal;
 
 -- name: explain_deletions
--- Tells the log who deletes, and why, for the rest of this transaction.
+-- The contexts that the log records for deletions in the rest of this transaction.
 SELECT set_config('configsvc.deletion', $1, true);

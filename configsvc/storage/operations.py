@@ -1,5 +1,6 @@
-"""Long-running operations and their items. What takes a run is for the process that works on the operation, and raises
-RunLostError when another has taken its place.
+"""Long-running operations and their items.
+
+Functions that take a run raise RunLostError when another process has taken the operation over.
 """
 
 import json
@@ -26,8 +27,8 @@ from configsvc.domain.operations import (
     decoded_faults,
     encoded_faults,
 )
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.origins import origin_of, stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("operations")
@@ -38,12 +39,12 @@ _DUPLICATE = ItemFault(field="name", keyword="", message="is the name of an earl
 
 
 class RunLostError(Exception):
-    """Another process has taken up the operation, or it is gone."""
+    """An operation that another process has taken over, or that is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The work of one process on one operation. name is different each time that it is taken up."""
+    """The work of one process on one operation. Each attempt has a name of its own."""
 
     operation_id: str
     name: str
@@ -51,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Places of items, both ends included."""
+    """A range of item indexes, both ends included."""
 
     first: int
     last: int
@@ -59,7 +60,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingItem:
-    """An item that is to be pinned, to version 0: the newest. config is JSON text."""
+    """An item to pin; version 0 means the newest. config is JSON text."""
 
     place: int
     schema: SchemaVersionRef
@@ -67,7 +68,7 @@ class WaitingItem:
 
 
 def outcome_of(row: Record) -> Outcome:
-    """The outcome that a statement returned."""
+    """Return the outcome in a row."""
     return Outcome(
         place=row["place"],
         change=ItemChange(row["change"]) if row["change"] else None,
@@ -78,22 +79,19 @@ def outcome_of(row: Record) -> Outcome:
 async def stage(
     connection: Connection, operation_id: str, kind: OperationKind, settings: JsonObject, context: WriteContext
 ) -> None:
-    """Makes an operation that nobody sees before it is submitted."""
+    """Create an operation that stays hidden until it is submitted."""
     await connection.execute(
         _SQL["stage"],
         operation_id,
         kind,
         encode_json(settings),
-        context.actor,
-        context.reason,
-        context.request_id,
+        contexts.encoded(context),
         context.validate_only,
-        stored(context.origin),
     )
 
 
 async def stage_items(connection: Connection, operation_id: str, first: int, items: Sequence[StagedItem]) -> None:
-    """Adds items, the first of which has the place first."""
+    """Add items, the first at index first."""
     await connection.copy_records_to_table(
         "operation_items",
         columns=["operation_id", "place", *StagedItem._fields],
@@ -103,18 +101,18 @@ async def stage_items(connection: Connection, operation_id: str, first: int, ite
 
 
 async def submit(connection: Connection, operation_id: str) -> bool:
-    """Lets it be seen and taken up. False: housekeeping removed it, for its items took too long to arrive."""
+    """Make the operation visible and ready to run; False if housekeeping removed it as too slow."""
     return await connection.fetchval(_SQL["submit"], operation_id) is not None
 
 
 async def get(connection: Connection, operation_id: str) -> BulkOperation | None:
-    """The operation, if there is one."""
+    """Return the operation, if it exists."""
     row = await connection.fetchrow(_SQL["get"], operation_id)
     return _operation(row) if row else None
 
 
 async def page(connection: Connection, owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
-    """Operations that the actor began (None: that anyone did), newest first, that come after one."""
+    """Return operations of the actor (None: of all), newest first, that come after one."""
     return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit, owner)]
 
 
@@ -125,7 +123,7 @@ def _operation(row: Record) -> BulkOperation:
         state=OperationState(row["state"]),
         settings=row["settings"],
         actor=row["actor"],
-        origin=origin_of(row["origin"]),
+        origin=contexts.origin_of(row["origin"]),
         reason=row["reason"],
         request_id=row["request_id"],
         validate_only=row["validate_only"],
@@ -146,23 +144,23 @@ def _operation(row: Record) -> BulkOperation:
 
 
 async def cancel(connection: Connection, operation_id: str) -> None:
-    """Tells a running operation to end, and ends one that waits; one that has ended stays as it is."""
+    """Cancel the operation: a running one is told to end, a waiting one ends now, an ended one stays as it is."""
     await connection.execute(_SQL["cancel"], operation_id)
 
 
 async def lock(connection: Connection, operation_id: str) -> OperationState | None:
-    """Its state, which nobody changes until the end of the transaction; None if there is no such operation."""
+    """Lock the operation until the end of the transaction; return its state, or None if it does not exist."""
     state = await connection.fetchval(_SQL["lock"], operation_id)
     return OperationState(state) if state else None
 
 
 async def hide(connection: Connection, operation_id: str) -> None:
-    """Leaves the operation to housekeeping."""
+    """Hide the operation, for housekeeping to delete."""
     await connection.execute(_SQL["hide"], operation_id)
 
 
 async def purge(connection: Connection, *, limit: int) -> int:
-    """Deletes at most limit rows of operations that are no longer kept; how many it deleted."""
+    """Delete at most limit rows of operations that are no longer kept; return their number."""
     operation_id = await connection.fetchval(_SQL["expired"])
     if operation_id is None:
         return _count(await connection.execute(_SQL["purge_log_of_jobs"], limit))
@@ -180,9 +178,7 @@ def _count(status: str) -> int:
 async def page_of_items(
     connection: Connection, operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
 ) -> tuple[list[OperationItem], bool]:
-    """Items that are done, in their order, that come after one, as far as they fit into limit_bytes of JSON text; and
-    whether there are more.
-    """
+    """Return finished items after one, in order, within limit_bytes of JSON text; and whether more follow."""
     rows = await connection.fetch(_SQL["list_items"], operation_id, after, failed_only, limit, limit_bytes)
     return [_item(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
 
@@ -203,8 +199,10 @@ def _item(row: Record) -> OperationItem:
 
 
 async def take_up(connection: Connection, run: Run, *, first_pause_seconds: float) -> BulkOperation | None:
-    """The operation, on which this run works from now on and no other; None when it has ended or is gone, or its next
-    attempt is to wait: from the begin of the first on for first_pause_seconds, of each other on for twice as long.
+    """Take the operation up for this run alone.
+
+    None if it has ended, is gone, or its next attempt must wait: first_pause_seconds after the
+    start of the first attempt, twice as long after each further one.
     """
     if await connection.fetchval(_SQL["take_up"], run.operation_id, run.name, first_pause_seconds) is None:
         return None
@@ -212,65 +210,63 @@ async def take_up(connection: Connection, run: Run, *, first_pause_seconds: floa
 
 
 async def seconds_to_attempt(connection: Connection, operation_id: str) -> float | None:
-    """How long the next attempt is to wait; None when the operation has ended or is gone."""
+    """Return the wait until the next attempt; None if the operation has ended or is gone."""
     return await connection.fetchval(_SQL["seconds_to_attempt"], operation_id)
 
 
 async def give_back(connection: Connection, run: Run) -> None:
-    """Lets another take up the operation at once, as if this run had not."""
+    """Release the operation at once and do not count this attempt."""
     await connection.execute(_SQL["give_back"], run.operation_id, run.name)
 
 
 async def lock_queue_of(connection: Connection, actor: str) -> None:
-    """Keeps others, until the end of the transaction, from giving jobs to operations of the actor."""
+    """Lock the actor's queue until the end of the transaction, so that no one else enqueues its operations."""
     await connection.execute(_SQL["lock_queue_of"], actor)
 
 
 async def count_unended(connection: Connection, actor: str) -> int:
-    """How many operations of the actor wait or run."""
+    """Return the number of the actor's waiting and running operations."""
     return await connection.fetchval(_SQL["count_unended"], actor)
 
 
 async def due(connection: Connection, actor: str, *, at_once: int | None) -> list[str]:
-    """The ids of operations of the actor that are to get jobs, the oldest first, so that at_once have one; None: all
-    that wait or run are to have one.
-    """
+    """Return the ids of the actor's operations to enqueue, oldest first, so that at_once (None: all) have a job."""
     return [row["id"] for row in await connection.fetch(_SQL["due"], actor, at_once)]
 
 
 async def actor_of(connection: Connection, operation_id: str) -> str | None:
-    """Who began the operation; None if it is gone."""
+    """Return the actor of the operation; None if it is gone."""
     return await connection.fetchval(_SQL["actor_of"], operation_id)
 
 
 async def actors_without_job(connection: Connection) -> list[str]:
-    """Who has operations without a job: they wait for others of the same actor, or their jobs are lost."""
+    """Return the actors that have operations without a job: waiting for their turn, or with a lost job."""
     return [row["actor"] for row in await connection.fetch(_SQL["actors_without_job"])]
 
 
 async def standing(connection: Connection, run: Run) -> OperationState:
-    """The state of the operation on which a run works."""
+    """Return the state of the operation of a run."""
     return OperationState(_held(await connection.fetchval(_SQL["standing"], run.operation_id, run.name)))
 
 
 async def set_total(connection: Connection, run: Run, total: int) -> None:
-    """Tells how many items there are."""
+    """Store the number of items."""
     _held(await connection.fetchval(_SQL["set_total"], run.operation_id, run.name, total))
 
 
 async def advance(connection: Connection, run: Run, made: Progress) -> None:
-    """Adds to the progress, with the commit of this transaction."""
+    """Add to the progress, with the commit of this transaction."""
     counts = (made.done, made.failed, made.created, made.updated, made.unchanged)
     _held(await connection.fetchval(_SQL["advance"], run.operation_id, run.name, *counts))
 
 
 async def recount(connection: Connection, run: Run) -> int:
-    """Sets the progress to what the items tell, with the commit of this transaction; how many items failed."""
+    """Set the progress from the items, with the commit of this transaction; return the number of failed items."""
     return _held(await connection.fetchval(_SQL["recount"], run.operation_id, run.name))
 
 
 async def finish(connection: Connection, run: Run, state: OperationState, failure: Failure | None = None) -> None:
-    """Ends the operation."""
+    """End the operation."""
     _held(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
 
 
@@ -283,7 +279,7 @@ def _held(value: "Held | None") -> "Held":
 async def next_slice(
     connection: Connection, operation: BulkOperation, *, after: int, limit: int, limit_bytes: int
 ) -> Slice | None:
-    """The next items that wait, beyond the place after, as many as the limits allow; None when there are none."""
+    """Return the next slice of waiting items after an index, within the limits; None if there are none."""
     for first in range(after + 1, operation.total, limit):
         last = await connection.fetchval(_SQL["slice"], operation.id, first - 1, limit, limit_bytes)
         if last is not None:
@@ -292,12 +288,12 @@ async def next_slice(
 
 
 async def fail_duplicates(connection: Connection, operation_id: str) -> None:
-    """Of waiting items with the key of an earlier one, each fails."""
+    """Fail each waiting item that has the key of an earlier one."""
     await connection.execute(_SQL["fail_duplicates"], operation_id, encoded_faults((_DUPLICATE,)))
 
 
 async def pinned(connection: Connection, operation_id: str, places: Slice) -> list[WaitingItem]:
-    """The waiting items of a slice that are to be pinned."""
+    """Return the waiting items of a slice that are to be pinned."""
     rows = await connection.fetch(_SQL["pinned"], operation_id, places.first, places.last)
     return [
         WaitingItem(
@@ -310,7 +306,7 @@ async def pinned(connection: Connection, operation_id: str, places: Slice) -> li
 
 
 async def fail_items(connection: Connection, operation_id: str, outcomes: Iterable[Outcome]) -> None:
-    """Notes of waiting items that they failed."""
+    """Mark waiting items as failed."""
     outcomes = tuple(outcomes)
     await connection.execute(
         _SQL["fail_items"],
@@ -322,7 +318,7 @@ async def fail_items(connection: Connection, operation_id: str, outcomes: Iterab
 
 
 async def note_outcomes(connection: Connection, operation_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Notes what became of items in a transaction that was not kept."""
+    """Store outcomes of items whose transaction was rolled back."""
     await connection.execute(
         _SQL["note_outcomes"],
         operation_id,

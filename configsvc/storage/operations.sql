@@ -1,9 +1,11 @@
 -- name: stage
-INSERT INTO operations (id, kind, settings, actor, reason, request_id, validate_only, origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+INSERT INTO operations (id, kind, settings, actor, reason, request_id, origin, validate_only)
+VALUES (
+    $1, $2, $3, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin', $5
+);
 
 -- name: keep_staging
--- Tells housekeeping that the stream goes on.
+-- The heartbeat of an upload, for housekeeping.
 UPDATE operations SET update_time = now(), total_count = total_count + $2 WHERE id = $1 AND state = 'STAGING';
 
 -- name: submit
@@ -17,7 +19,7 @@ LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.id = $1 AND operations.state <> 'STAGING';
 
 -- name: list
--- Newest first: ids begin with the time. $3: who began them, null for anyone.
+-- Newest first: ids begin with the time. $3: the actor, null for all.
 SELECT operations.*, coalesce(commits.revision, 0) AS revision
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
@@ -45,17 +47,17 @@ WHERE (operation_id, place) IN (SELECT operation_id, place FROM operation_items 
 DELETE FROM operations WHERE id = $1;
 
 -- name: hide
--- Callers no longer see it, and housekeeping removes its items in small steps.
+-- Hides it from callers; housekeeping removes its items in small steps.
 UPDATE operations SET state = 'STAGING', update_time = '-infinity' WHERE id = $1;
 
 -- name: expired
--- Those that ended 7 days ago, and those whose items stopped arriving an hour ago.
+-- Operations that ended 7 days ago, and those whose items stopped arriving an hour ago.
 SELECT id FROM operations
 WHERE end_time < now() - interval '7 days' OR (state = 'STAGING' AND update_time < now() - interval '1 hour')
 LIMIT 1;
 
 -- name: take_up
--- The next attempt is to wait for $3 seconds from the begin of this one on, twice as long each time, up to 16 times.
+-- The next attempt waits $3 seconds from the start of this one, twice as long each time, up to 16 times.
 UPDATE operations
 SET
     state = CASE state WHEN 'PENDING' THEN 'RUNNING' ELSE state END, run = $2, attempt_count = attempt_count + 1,
@@ -75,14 +77,14 @@ UPDATE operations SET attempt_count = attempt_count - 1, next_attempt_time = now
 WHERE id = $1 AND run = $2 AND end_time IS NULL;
 
 -- name: lock_queue_of
--- Nobody else changes until the end of the transaction which operations of the actor have jobs.
+-- No one else changes which operations of the actor have jobs until the end of the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('operations of ' || $1::text, 0));
 
 -- name: count_unended
 SELECT count(*) FROM operations WHERE actor = $1 AND end_time IS NULL AND state <> 'STAGING';
 
 -- name: due
--- Those of an actor that are to get jobs now, so that $2 have one; null: all of them. One that is not new lost its job if it is silent.
+-- The actor's operations to enqueue, so that $2 have a job (null: all). A silent one that is not new has lost its job.
 WITH unended AS (
     SELECT
         id, state, create_time, update_time, EXISTS (
@@ -100,7 +102,7 @@ LIMIT CASE WHEN $2::bigint IS NOT NULL THEN greatest(0, $2 - (SELECT count(*) FR
 SELECT actor FROM operations WHERE id = $1;
 
 -- name: actors_without_job
--- Who has operations that wait or run, and have been silent for a minute, while no job is there that would carry them.
+-- Actors whose waiting or running operations have been silent for a minute, and have no job.
 SELECT DISTINCT actor FROM operations
 WHERE end_time IS NULL AND state <> 'STAGING' AND update_time < now() - interval '1 minute'
     AND NOT EXISTS (
@@ -124,7 +126,7 @@ WHERE id = $1 AND run = $2
 RETURNING id;
 
 -- name: recount
--- What the items tell is what is true; the rest was for those who watched.
+-- The items are the truth; progress before this was only for display.
 UPDATE operations
 SET
     done_count = counted.done, failed_count = counted.failed, created_count = counted.created,
@@ -146,7 +148,7 @@ WHERE id = $1 AND run = $2 AND end_time IS NULL
 RETURNING id;
 
 -- name: list_items
--- At most $4, as many as fit into $5 bytes, and one in any case; found tells whether there are more.
+-- At most $4 items within $5 bytes, and at least one; found tells whether there are more.
 SELECT * FROM (
     SELECT
         place, application, name, schema, schema_version, change, error, faults, before,
@@ -165,7 +167,8 @@ WHERE (bytes <= $5 AND number <= $4) OR number = 1
 ORDER BY place;
 
 -- name: slice
--- Of the $3 places after $2, the last one up to which what waits has, beyond the first, at most $4 bytes of config; null where nothing waits.
+-- Out of the $3 indexes after $2, the last one up to which waiting items have at most $4 bytes of config, not counting
+-- the first; null if none wait.
 SELECT max(place) FROM (
     SELECT
         place, sum(octet_length(coalesce(config, before))) OVER (ORDER BY place) AS bytes, row_number() OVER (ORDER BY place) AS number
@@ -175,8 +178,8 @@ SELECT max(place) FROM (
 WHERE bytes <= $4 OR number = 1;
 
 -- name: fail_duplicates
--- Of the items with one key, all but the first. Not joined: for the planner an operation that came after the last analysis has one row, and it would number
--- all items again for each of them.
+-- All but the first of the items with one key. No join: the planner expects one row for an operation that is newer than
+-- the last ANALYZE, and would number all items again for each of them.
 UPDATE operation_items
 SET state = 'FAILED', error = 'INVALID', faults = $2, config = NULL
 WHERE operation_id = $1 AND state = 'WAITING' AND place = ANY (ARRAY(
@@ -190,7 +193,7 @@ WHERE operation_id = $1 AND state = 'WAITING' AND place = ANY (ARRAY(
 ));
 
 -- name: pinned
--- Of a slice, from place $2 to $3.
+-- A slice, from index $2 to $3.
 SELECT place, schema, schema_version, config FROM operation_items
 WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND schema IS NOT NULL
 ORDER BY place;
@@ -202,7 +205,7 @@ FROM unnest($2::bigint[], $3::text[], $4::text[]) AS failed (place, error, fault
 WHERE i.operation_id = $1 AND i.place = failed.place AND i.state = 'WAITING';
 
 -- name: note_outcomes
--- What a transaction did that was not kept.
+-- Outcomes of a transaction that was rolled back.
 UPDATE operation_items AS i
 SET
     state = CASE WHEN noted.error IS NULL THEN 'DONE' ELSE 'FAILED' END, change = noted.change, error = noted.error,

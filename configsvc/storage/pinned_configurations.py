@@ -1,14 +1,14 @@
-"""The configurations that are pinned to a schema: what they hold, and how they move to a new version of it."""
+"""The configurations pinned to a schema: their contents, and their move to a new version."""
 
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 
 from configsvc.domain.models import SchemaVersionRef, WriteContext
+from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
-# A page is decoded on the event loop at once: 1,000 of 1 KiB held it up for 30 ms. The last one may exceed the bytes.
+# Decoding a page blocks the event loop: 1,000 rows of 1 KiB took 30 ms. The last row may exceed the bytes.
 PAGE_LIMIT = 200
 PAGE_LIMIT_BYTES = 256 * 1024
 
@@ -17,7 +17,7 @@ _SQL = queries("pinned_configurations")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedConfiguration:
-    """What a check needs of a configuration. config is JSON text."""
+    """The part of a configuration that a check needs. config is JSON text."""
 
     id: str
     application: str
@@ -29,7 +29,7 @@ class PinnedConfiguration:
 async def pages(
     connection: Connection, schema: str, *, after_revision: int | None
 ) -> AsyncGenerator[list[PinnedConfiguration]]:
-    """All of them, or those that were changed after the revision, in the order of application and name."""
+    """Yield all of them, or those changed after the revision, by application and name."""
     name, more = ("page", ()) if after_revision is None else ("changed_page", (after_revision,))
     key: tuple[str | None, str | None] = (None, None)
     while rows := await connection.fetch(_SQL[name], schema, *key, PAGE_LIMIT, PAGE_LIMIT_BYTES, *more):
@@ -47,14 +47,11 @@ async def pages(
 
 
 async def move(connection: Connection, versions: Collection[SchemaVersionRef], context: WriteContext) -> None:
-    """Pins all that are pinned to other versions of the schemas to these."""
+    """Pin all configurations that are pinned to other versions of the schemas to these."""
     await connection.execute(
         _SQL["move"],
         [ref.schema for ref in versions],
         [ref.version for ref in versions],
-        context.actor,
-        context.reason,
-        context.request_id,
-        stored(context.origin),
+        contexts.encoded(context),
         timeout=LARGE_WRITE_ANSWER_SECONDS,
     )

@@ -9,7 +9,7 @@ _NAME_LINE = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def queries(file: str) -> dict[str, str]:
-    """The statements of one file, by name."""
+    """Return the statements of one file by name."""
     text = (Path(__file__).parent / f"{file}.sql").read_text(encoding="utf-8")
     _, *parts = _NAME_LINE.split(text)
     return {name: statement.strip() for name, statement in zip(parts[::2], parts[1::2], strict=True)}

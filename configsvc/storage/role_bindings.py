@@ -1,4 +1,4 @@
-"""Rows of role bindings."""
+"""SQL of role bindings."""
 
 from collections.abc import Iterable
 
@@ -9,22 +9,22 @@ from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 _SQL = queries("role_bindings")
 
 
 async def grants(connection: Connection) -> tuple[Grant, ...]:
-    """What all role bindings give."""
+    """Return the grants of all role bindings."""
     return _grants(await connection.fetch(_SQL["all"]))
 
 
 async def held_to_the_end(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
-    """What role bindings gave for those of the applications that are gone, when they were deleted."""
-    # The records of the deletion are looked through, which may be those of all its configurations.
+    """Return the grants for deleted applications, as of their deletion."""
+    # This scans the records of the deletion, which may include those of all the configurations.
     return _grants(await connection.fetch(_SQL["held_to_the_end"], list(application_ids), timeout=PAGE_SECONDS))
 
 
@@ -41,7 +41,7 @@ def _grants(rows: Iterable[asyncpg.Record]) -> tuple[Grant, ...]:
 
 
 async def applications_of(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
-    """The ids of the applications that configurations belong to, or belonged to last, by their own ids."""
+    """Return the id of the current or last application of each configuration, by the configuration's id."""
     rows = await connection.fetch(_SQL["applications_of"], list(ids))
     return {row["id"]: row["application_id"] for row in rows}
 
@@ -61,7 +61,10 @@ def _role_binding(row: asyncpg.Record) -> RoleBinding:
 
 
 async def insert(connection: Connection, binding_id: str, grant: Grant, context: WriteContext) -> Written:
-    """Raises ResourceExistsError, or WriteConflictError if the application was deleted meanwhile."""
+    """Insert a role binding.
+
+    Raises ResourceExistsError, or WriteConflictError if the application was deleted meanwhile.
+    """
     try:
         version = await connection.fetchval(
             _SQL["insert"],
@@ -69,10 +72,7 @@ async def insert(connection: Connection, binding_id: str, grant: Grant, context:
             grant.principal,
             grant.role.name,
             grant.application_id,
-            context.actor,
-            context.reason,
-            context.request_id,
-            stored(context.origin),
+            contexts.encoded(context),
         )
     except ForeignKeyViolationError as error:
         raise WriteConflictError from error
@@ -82,14 +82,12 @@ async def insert(connection: Connection, binding_id: str, grant: Grant, context:
 
 
 async def lock_admins(connection: Connection) -> frozenset[str]:
-    """The ids of the role bindings of admins for all applications, which nobody else deletes until the end of the
-    transaction.
-    """
+    """Lock the role bindings of admins for all applications until the end of the transaction; return their ids."""
     return frozenset(row["id"] for row in await connection.fetch(_SQL["lock_admins"]))
 
 
 async def delete(connection: Connection, binding_id: str) -> Written:
-    """Raises ResourceNotFoundError."""
+    """Delete a role binding. Raises ResourceNotFoundError."""
     version = await connection.fetchval(_SQL["delete"], binding_id)
     if version is None:
         raise ResourceNotFoundError("role binding", binding_id)
@@ -97,14 +95,12 @@ async def delete(connection: Connection, binding_id: str) -> Written:
 
 
 async def application_of(connection: Connection, binding_id: str) -> str | None:
-    """The id of the application of a role binding, also of one that was deleted; None if it is for all of them, or
-    never was.
-    """
+    """Return the application id of a role binding, even a deleted one; None if it is for all or never existed."""
     return await connection.fetchval(_SQL["application_of"], binding_id)
 
 
 async def get_version(connection: Connection, written: Written) -> RoleBinding:
-    """The role binding as a write left it. Raises WriteConflictError if the log does not tell any more."""
+    """Return the role binding as a write left it. Raises WriteConflictError if the log no longer has that version."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _role_binding(require_record(row))
 
@@ -118,8 +114,10 @@ async def page(
     after: str | None,
     limit: int,
 ) -> Page[RoleBinding]:
-    """At most limit role bindings as of the revision (None: now), in the order of their ids: with everything in
-    scope, also those for all applications. Raises RevisionUnknownError or RevisionCompactedError.
+    """Return at most limit role bindings in scope as of the revision (None: now), by id.
+
+    Those for all applications are included only if everything is in scope. Raises
+    RevisionUnknownError or RevisionCompactedError.
     """
     rows = await connection.fetch(_SQL["list"], revision, principal, scope.ids, after, limit + 1)
     check_head(rows[0]["shown_revision"], rows[0]["head_revision"])

@@ -4,7 +4,7 @@ FROM role_bindings AS b
 LEFT JOIN applications ON applications.id = b.application_id;
 
 -- name: held_to_the_end
--- What role bindings gave for the applications with the ids $1, as far as these are gone, until the commits that deleted them: they went with them.
+-- The grants for deleted applications out of the ids $1, as of the commits that deleted them and their role bindings.
 SELECT b.name AS principal, b.content ->> 'role' AS role, b.application_id, b.application
 FROM change_records AS gone
 JOIN change_records AS b ON b.commit_id = gone.commit_id
@@ -13,7 +13,7 @@ WHERE gone.kind = 'APPLICATION' AND gone.operation = 'DELETED' AND gone.resource
     AND NOT EXISTS (SELECT FROM applications WHERE applications.id = gone.resource_id);
 
 -- name: applications_of
--- The applications that the configurations with the ids $1 belong to, or belonged to last.
+-- The current or last application of each configuration with the ids $1.
 SELECT ids.id, last.application_id
 FROM unnest($1::text[]) AS ids (id)
 CROSS JOIN LATERAL (
@@ -25,14 +25,17 @@ CROSS JOIN LATERAL (
 ) AS last;
 
 -- name: insert
--- No row for one that is there already.
+-- No row if it exists already.
 INSERT INTO role_bindings (id, principal, role, application_id, created_by, create_reason, create_request_id, create_origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES (
+    $1, $2, $3, $4, $5::jsonb ->> 'actor', $5::jsonb ->> 'reason', $5::jsonb ->> 'request_id', $5::jsonb -> 'origin'
+)
 ON CONFLICT (principal, application_id, role) DO NOTHING
 RETURNING version;
 
 -- name: lock_admins
--- In the order of their ids, so that two that delete the last two wait for each other here, and the second one sees what the first has left.
+-- In the order of ids, so that two transactions that delete the last two wait here, and the second sees what the first
+-- left.
 SELECT id FROM role_bindings WHERE role = 'ADMIN' AND application_id IS NULL
 ORDER BY id
 FOR UPDATE;
@@ -42,13 +45,13 @@ DELETE FROM role_bindings WHERE id = $1
 RETURNING version + 1;
 
 -- name: application_of
--- The application of a role binding, also of one that was deleted: null for all of them, no row for one that never was.
+-- The application of a role binding, even of a deleted one: null for all applications, no row if it never existed.
 SELECT application_id FROM change_records WHERE kind = 'ROLE_BINDING' AND resource_id = $1
 ORDER BY version DESC
 LIMIT 1;
 
 -- name: get_version
--- Also within the transaction that made the version: its revision is 0 until the commit.
+-- Also works within the transaction that made the version, where its revision is 0.
 SELECT
     r.resource_id AS id, r.name AS principal, r.content ->> 'role' AS role, r.application_id, r.application, r.version,
     coalesce(commits.revision, 0) AS revision, r.create_time, r.created_by
@@ -57,8 +60,9 @@ LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'ROLE_BINDING' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: list
--- The role bindings as they were at revision $1, or now: of principal $2 (empty: of any), for the applications $3 (null: for any, and for all), at most $5 after
--- the id $4. They never change: those that are there and were then, and those that were deleted since, from the log.
+-- The role bindings at revision $1 (null: now) of principal $2 (empty: any), for the applications $3 (null: any, and
+-- those for all), at most $5 after id $4. They never change: existing ones come from the table, deleted ones from the
+-- log.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
@@ -78,7 +82,7 @@ WITH shown AS MATERIALIZED (
     FROM changes AS gone
     JOIN changes AS made
         ON made.kind = gone.kind AND made.resource_id = gone.resource_id AND made.version = gone.previous_version
-    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
+    -- Compared with the parameter, not with shown, so that the planner sees how little has changed (null: nothing).
     WHERE gone.revision > $1 AND gone.kind = 'ROLE_BINDING' AND gone.operation = 'DELETED' AND made.revision <= $1
         AND ($2 = '' OR made.name = $2) AND ($3::text[] IS NULL OR made.application_id = ANY ($3))
         AND ($4::text IS NULL OR made.resource_id > $4)

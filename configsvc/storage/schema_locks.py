@@ -1,4 +1,4 @@
-"""The schemas that configurations are pinned to, held as they are while configurations are written."""
+"""Locks on the schemas of pinned configurations, for the time in which configurations are written."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +16,7 @@ _SQL = queries("schema_locks")
 
 @dataclass(slots=True, kw_only=True)
 class Documents:
-    """A version's document, and those of the versions that it refers to; None where they are too large. bytes: of all
-    of them as JSON text.
-    """
+    """The document of a version and those that it refers to; None if too large. bytes: their total as JSON text."""
 
     document: JsonObject | None = None
     referenced: dict[SchemaVersionRef, JsonObject] = field(default_factory=dict[SchemaVersionRef, JsonObject])
@@ -33,8 +31,10 @@ def by_name(rows: Iterable[Record]) -> dict[str, PinnedSchema]:
 
 
 async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
-    """Those of the schemas that exist, by name; who deletes one of those that are not held, or makes all pinned ones
-    move to another version, waits for the end of the transaction.
+    """Take a shared lock on the schemas that exist, by name, skipping those that another transaction changes (LockedElsewhere).
+
+    Deleting one, or moving all its configurations to another version, waits for the end of the
+    transaction.
     """
     rows = await connection.fetch(_SQL["share_or_skip"], list(names))
     held = {row["name"]: LockedElsewhere() for row in rows if row["id"] is None}
@@ -42,13 +42,13 @@ async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[
 
 
 async def share_or_wait(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
-    """The same, but waits for who holds one."""
+    """Take a shared lock like `share_or_skip`, but wait for other transactions."""
     rows = await connection.fetch(_SQL["share_or_wait"], list(names))
     return by_name(rows)
 
 
 async def look(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
-    """Those of the schemas that exist, by name, held by nobody."""
+    """Return the schemas that exist, by name, without locking them."""
     rows = await connection.fetch(_SQL["look"], list(names))
     return by_name(rows)
 
@@ -56,9 +56,7 @@ async def look(connection: Connection, names: Collection[str]) -> dict[str, Pinn
 async def documents(
     connection: Connection, refs: Sequence[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, Documents]:
-    """Those of the versions that exist, each with what it refers to, directly or not: at most limit documents, and
-    limit_bytes of them.
-    """
+    """Return the versions that exist, each with all that it refers to: at most limit documents and limit_bytes."""
     rows = await connection.fetch(
         _SQL["documents"], [ref.schema for ref in refs], [ref.version for ref in refs], limit, limit_bytes
     )

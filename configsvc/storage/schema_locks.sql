@@ -1,6 +1,5 @@
 -- name: share_or_skip
--- The schemas with the names $1, and which of them nobody else is deleting or bringing to a version that all must satisfy: those are neither deleted nor
--- brought to one until the end of the transaction.
+-- The schemas with the names $1; take a shared lock on those that no one is deleting or moving to a strict version.
 WITH wanted AS MATERIALIZED (
     SELECT id, name FROM schemas WHERE name = ANY ($1::text[])
 ), shared AS (
@@ -19,8 +18,8 @@ FOR KEY SHARE;
 SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]);
 
 -- name: documents
--- The versions $1 and $2 of schemas, side by side, and with each the versions that its document refers to, and so on; of each at most $3 documents, and
--- none if they are more than $4 bytes.
+-- The versions $2 of schemas $1 (parallel arrays), each with all that its document refers to: at most $3 documents
+-- each, and none if they exceed $4 bytes.
 WITH RECURSIVE reached (place, schema, version) AS (
     SELECT wanted.place, wanted.schema COLLATE "C", wanted.version
     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (schema, version, place)

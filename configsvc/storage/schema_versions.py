@@ -1,4 +1,4 @@
-"""Rows of schema versions, and what they refer to."""
+"""SQL of schema versions and their references."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _SQL = queries("schema_versions")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """A version that a document is to have."""
+    """A new version, with its document."""
 
     schema_id: str
     ref: SchemaVersionRef
@@ -30,7 +30,7 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """A schema, and whether its newest version has the document that it was held against."""
+    """A schema, and whether its newest version has the document that it was compared with."""
 
     id: str
     latest_version: int
@@ -39,7 +39,7 @@ class Newest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """The document of a version as JSON text, and what it refers to itself."""
+    """The document of a version as JSON text, with its direct references."""
 
     text: str
     references: tuple[SchemaVersionRef, ...]
@@ -72,9 +72,9 @@ def _additions(stored: list[Any]) -> tuple[Addition, ...]:
 
 
 async def insert(connection: Connection, versions: Sequence[NewVersion], context: WriteContext) -> None:
-    """Inserts versions of schemas that count them already, and what they refer to.
+    """Insert versions of schemas that already count them, with their references.
 
-    Raises InvalidRequestError, or WriteConflictError if something that one refers to was deleted meanwhile.
+    Raises InvalidRequestError, or WriteConflictError if a referenced version was deleted meanwhile.
     """
     try:
         await connection.execute(
@@ -89,7 +89,7 @@ async def insert(connection: Connection, versions: Sequence[NewVersion], context
     except CheckViolationError as error:
         if error.constraint_name != "schema_document_fits":
             raise
-        # The limits that the caller knows were checked before; what is left are texts that grow in PostgreSQL.
+        # The documented limits were checked before; this text grew in PostgreSQL's own format.
         description = "is larger than 4 MiB as PostgreSQL writes it, without exponents"
         field = versions[0].new.field if len(versions) == 1 else "schemas"
         raise InvalidRequestError((Violation(field=field, description=description),)) from error
@@ -117,15 +117,15 @@ async def _insert_references(connection: Connection, versions: Sequence[NewVersi
 
 
 async def get(connection: Connection, ref: SchemaRef, version: int) -> SchemaVersion | None:
-    """A version of a schema, the newest for 0."""
+    """Return a version of a schema; 0 means the newest."""
     row = await connection.fetchrow(_SQL["get"], *id_and_name(ref), version)
     return _version(row, row["document"]) if row else None
 
 
 async def get_written(new: NewDocument, connection: Connection, written: Written) -> SchemaVersion:
-    """The newest version of a schema as a write left it, which has the document.
+    """Return the newest version of a schema as a write left it, with the document.
 
-    Raises WriteConflictError if the log does not tell any more.
+    Raises WriteConflictError if the log no longer has that version.
     """
     row = require_record(await connection.fetchrow(_SQL["written"], written.resource_id, written.version))
     return SchemaVersion(
@@ -140,7 +140,7 @@ async def get_written(new: NewDocument, connection: Connection, written: Written
 
 
 async def newest(connection: Connection, documents: Mapping[str, NewDocument]) -> dict[str, Newest]:
-    """Those of the schemas that exist, held against documents, by name."""
+    """Return the schemas that exist, by name, compared with documents."""
     texts = [new.text for new in documents.values()]
     rows = await connection.fetch(_SQL["newest"], list(documents), texts)
     return {
@@ -151,9 +151,7 @@ async def newest(connection: Connection, documents: Mapping[str, NewDocument]) -
 async def documents(
     connection: Connection, refs: Collection[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, StoredDocument] | None:
-    """Those of the versions that exist, and all that they refer to, directly or not; None if they are too many or too
-    large.
-    """
+    """Return the versions that exist and all that they refer to; None if they are too many or too large."""
     if not refs:
         return {}
     rows = await connection.fetch(
@@ -182,8 +180,9 @@ async def page(
     with_document: bool,
     limit_bytes: int,
 ) -> VersionPage | None:
-    """At most limit versions from before one on, and limit_bytes of documents, which the first may exceed; None if
-    there is no such schema.
+    """Return at most limit versions before one, within limit_bytes of documents, which the first may exceed.
+
+    None if the schema does not exist.
     """
     rows = await connection.fetch(_SQL["list"], *id_and_name(ref), before, limit + 1, with_document, limit_bytes)
     if rows[0]["schema_id"] is None:
@@ -198,16 +197,16 @@ async def page(
 
 
 async def commit_id(connection: Connection) -> int:
-    """The id of the commit that this transaction will be, once it has changed something."""
+    """Return the id of this transaction's commit, once it has changed something."""
     return await connection.fetchval(_SQL["commit_id"])
 
 
 async def get_imported(
     connection: Connection, documents: Mapping[str, NewDocument], commit: int | None, revision: int
 ) -> SchemaImports:
-    """What the commit, if there was one, made of schemas, or what they were at the revision.
+    """Return what the commit, if any, made of the schemas, or their state at the revision.
 
-    Raises WriteConflictError if the log does not tell any more.
+    Raises WriteConflictError if the log no longer has it.
     """
     rows = await connection.fetch(_SQL["imported"], list(documents), commit, revision)
     require_record(rows[-1] if len(rows) == len(documents) else None)

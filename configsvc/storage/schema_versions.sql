@@ -10,7 +10,7 @@ INSERT INTO schema_references (schema, version, referenced_schema, referenced_ve
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]);
 
 -- name: get
--- Version $3 of the schema with the id $1 or the name $2; 0: its newest.
+-- Version $3 (0: the newest) of the schema with id $1 or name $2.
 SELECT v.schema, v.version, v.document::text AS document, v.additions, commits.revision, v.create_time, v.created_by
 FROM schemas AS s
 JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
@@ -18,7 +18,8 @@ JOIN commits ON commits.id = v.commit_id
 WHERE s.id = $1 OR s.name = $2;
 
 -- name: written
--- The newest version of a schema as a write left it, also before the commit; what was deleted since then is told by the log, without its additions.
+-- The newest version of a schema as a write left it, even before the commit; one deleted since comes from the log,
+-- without its additions.
 SELECT
     r.schema, r.schema_version AS version, v.additions, coalesce(commits.revision, 0) AS revision,
     coalesce(v.create_time, r.time) AS create_time, coalesce(v.created_by, r.actor) AS created_by
@@ -28,7 +29,7 @@ LEFT JOIN commits ON commits.id = coalesce(v.commit_id, r.commit_id)
 WHERE r.kind = 'SCHEMA' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: newest
--- Of the schemas $1 those that exist, and whether their newest version has the documents $2.
+-- The schemas $1 that exist, and whether their newest versions have the documents $2.
 SELECT
     s.id, s.name, s.latest_version, coalesce(v.document = new.document::jsonb, false) AS is_same
 FROM unnest($1::text[], $2::text[]) AS new (name, document)
@@ -36,8 +37,8 @@ JOIN schemas AS s ON s.name = new.name
 LEFT JOIN schema_versions AS v ON v.schema = s.name AND v.version = s.latest_version;
 
 -- name: documents
--- The versions $1 and $2 of schemas, side by side, that exist, and all that they refer to, directly or not. Documents are left out if there are more than
--- $3, or more than $4 bytes of them.
+-- The versions $2 of schemas $1 (parallel arrays) that exist, and all that they refer to. No documents if there are
+-- more than $3, or more than $4 bytes of them.
 WITH RECURSIVE reached (schema, version) AS (
     SELECT v.schema, v.version
     FROM unnest($1::text[], $2::bigint[]) AS wanted (schema, version)
@@ -70,8 +71,8 @@ CROSS JOIN reached
 JOIN schema_versions AS v ON v.schema = reached.schema AND v.version = reached.version;
 
 -- name: list
--- The versions of a schema, newest first, from before version $3 on: at most $4, and of their documents, where they are wanted ($5), $6 bytes, which the first
--- may exceed. With nulls where there is none.
+-- The versions of a schema before $3, newest first: at most $4, with their documents if $5, within $6 bytes, which the
+-- first may exceed. Nulls if there are none.
 WITH page AS (
     SELECT v.*, sum(v.document_bytes) OVER (ORDER BY v.version DESC) - v.document_bytes AS bytes_before, count(*) OVER () AS rows_found
     FROM (
@@ -94,7 +95,7 @@ LEFT JOIN commits ON commits.id = m.commit_id
 ORDER BY m.version DESC;
 
 -- name: imported
--- The schemas $1 as the commit $2 left them, also before its end; without one, as they were at revision $3.
+-- The schemas $1 as commit $2 left them, even before its end; without a commit, as of revision $3.
 WITH shown AS MATERIALIZED (
     SELECT coalesce((SELECT revision FROM commits WHERE id = $2), $3, 9223372036854775807) AS revision
 )

@@ -1,4 +1,4 @@
-"""Rows of schemas."""
+"""SQL of schemas."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,9 @@ from asyncpg import ForeignKeyViolationError, Record
 
 from configsvc.domain.errors import SchemaInUseError, WriteConflictError
 from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
+from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept, require_record
-from configsvc.storage.origins import stored
 from configsvc.storage.queries import queries
 
 USERS_LIMIT = 100
@@ -30,7 +30,7 @@ def _schema(row: Record) -> Schema:
 
 
 def id_and_name(ref: SchemaRef) -> tuple[str | None, str | None]:
-    """The two values of which a statement takes one."""
+    """Return the id and the name to look for, one of which is None."""
     match ref:
         case IdRef(id=schema_id):
             return schema_id, None
@@ -39,26 +39,20 @@ def id_and_name(ref: SchemaRef) -> tuple[str | None, str | None]:
 
 
 async def insert(connection: Connection, new: Iterable[tuple[str, str, str]], context: WriteContext) -> list[Written]:
-    """Inserts schemas by id, name and comments, for which version 1 is to follow; left out is what has the name of
-    another.
-    """
+    """Insert schemas by id, name and comments, whose version 1 must follow; those whose name is taken are left out."""
     ids, names, comments = zip(*new, strict=True)
-    rows = await connection.fetch(_SQL["insert"], ids, names, comments, *_origin(context))
+    rows = await connection.fetch(_SQL["insert"], ids, names, comments, contexts.encoded(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
 
 
 async def advance(connection: Connection, ids: Iterable[str], context: WriteContext) -> list[Written]:
-    """Counts one more version of each schema, which is to follow."""
-    rows = await connection.fetch(_SQL["advance"], list(ids), *_origin(context))
+    """Count one more version of each schema, which must follow."""
+    rows = await connection.fetch(_SQL["advance"], list(ids), contexts.encoded(context))
     return [Written(resource_id=row["id"], version=row["version"]) for row in rows]
 
 
-def _origin(context: WriteContext) -> tuple[str, str, str, str]:
-    return context.actor, context.reason, context.request_id, stored(context.origin)
-
-
 async def delete(connection: Connection, schema: Schema) -> Written:
-    """Deletes a schema with its versions. Raises WriteConflictError if something came to need it meanwhile."""
+    """Delete a schema with its versions. Raises WriteConflictError if something came to need it meanwhile."""
     await connection.execute(_SQL["delete_references"], schema.name)
     try:
         version = await connection.fetchval(_SQL["delete"], schema.id)
@@ -68,40 +62,38 @@ async def delete(connection: Connection, schema: Schema) -> Written:
 
 
 async def check_unused(connection: Connection, name: str) -> None:
-    """Raises SchemaInUseError."""
+    """Check that nothing uses the schema. Raises SchemaInUseError."""
     rows = await connection.fetch(_SQL["users"], name, USERS_LIMIT)
     if rows:
         raise SchemaInUseError(name, tuple(row["named"] for row in rows))
 
 
 async def get(connection: Connection, ref: SchemaRef) -> Schema | None:
-    """The schema as it is now."""
+    """Return the current schema."""
     row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
     return _schema(row) if row else None
 
 
 async def lock(connection: Connection, ref: SchemaRef) -> Schema | None:
-    """The schema as it is now, without its revision; nobody else changes it until the end of the transaction."""
+    """Lock and return the schema, without its revision, until the end of the transaction."""
     schema_id, name = id_and_name(ref)
     row = await connection.fetchrow(_SQL["lock"], [schema_id], [name])
     return _schema(row) if row else None
 
 
 async def lock_named(connection: Connection, names: Sequence[str]) -> dict[str, Schema]:
-    """Those of the schemas that exist, by name, as `lock` gives them."""
+    """Lock and return the schemas that exist, by name, as `lock` does."""
     rows = await connection.fetch(_SQL["lock"], [], names)
     return {row["name"]: _schema(row) for row in rows}
 
 
 async def close(connection: Connection, ids: Iterable[str]) -> None:
-    """Waits for those who write configurations that are pinned to the schemas, and keeps others from it until the end
-    of the transaction.
-    """
+    """Wait for writes of configurations pinned to the schemas, and block new ones until the end of the transaction."""
     await connection.execute(_SQL["close"], list(ids))
 
 
 async def get_version(connection: Connection, written: Written) -> Schema:
-    """The schema as a write left it. Raises WriteConflictError if the log does not tell any more."""
+    """Return the schema as a write left it. Raises WriteConflictError if the log no longer has that version."""
     row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
     return _schema(require_record(row))
 
@@ -109,7 +101,7 @@ async def get_version(connection: Connection, written: Written) -> Schema:
 async def page(
     connection: Connection, *, revision: int | None, name_prefix: str, after: str | None, limit: int
 ) -> Page[Schema]:
-    """At most limit schemas as of the revision (None: now), in the order of their names.
+    """Return at most limit schemas as of the revision (None: now), by name.
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """

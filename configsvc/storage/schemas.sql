@@ -1,7 +1,9 @@
 -- name: insert
--- In the order of their names, so that two sessions that insert the same ones do not wait for each other.
+-- In the order of names, so that two sessions with the same names cannot deadlock.
 INSERT INTO schemas (id, name, comments, latest_version, updated_by, update_reason, update_request_id, update_origin)
-SELECT new.id, new.name, new.comments, 1, $4, $5, $6, $7
+SELECT
+    new.id, new.name, new.comments, 1, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id',
+    $4::jsonb -> 'origin'
 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (id, name, comments)
 ORDER BY new.name
 ON CONFLICT (name) DO NOTHING
@@ -10,7 +12,8 @@ RETURNING id, version;
 -- name: advance
 UPDATE schemas
 SET
-    latest_version = latest_version + 1, updated_by = $2, update_reason = $3, update_request_id = $4, update_origin = $5
+    latest_version = latest_version + 1, updated_by = $2::jsonb ->> 'actor', update_reason = $2::jsonb ->> 'reason',
+    update_request_id = $2::jsonb ->> 'request_id', update_origin = $2::jsonb -> 'origin'
 WHERE id = ANY ($1::text[])
 RETURNING id, version;
 
@@ -19,7 +22,7 @@ DELETE FROM schemas WHERE id = $1
 RETURNING version + 1;
 
 -- name: delete_references
--- What the schema's versions refer to: they may refer to one another, and the cascade comes to one before the other.
+-- The schema's versions may refer to one another, and the cascade would delete one before the other.
 DELETE FROM schema_references WHERE schema = $1;
 
 -- name: get
@@ -30,8 +33,8 @@ JOIN commits ON commits.id = s.commit_id
 WHERE s.id = $1 OR s.name = $2;
 
 -- name: lock
--- The schemas with the ids $1 or the names $2. Nobody else changes them until the end of the transaction; configurations may be pinned to them.
--- No join: a row that changed while this waited for it would be held against the old row of the other table, and be lost.
+-- Lock the schemas with the ids $1 or the names $2; configurations can still be pinned to them. No join: if a row
+-- changed while this waited for its lock, the join would compare it with the old row of the other table and drop it.
 SELECT id, name, comments, latest_version, version, 0::bigint AS revision, create_time, update_time
 FROM schemas
 WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[])
@@ -39,13 +42,13 @@ ORDER BY name
 FOR NO KEY UPDATE;
 
 -- name: close
--- Waits for those who write configurations that are pinned to the schemas, and keeps others from it until the end of the transaction.
+-- Wait for writes of configurations pinned to the schemas, and block new ones until the end of the transaction.
 SELECT id FROM schemas WHERE id = ANY ($1::text[])
 ORDER BY name
 FOR UPDATE;
 
 -- name: users
--- Some of those that need the schema: configurations, and versions of other schemas.
+-- Some users of the schema: configurations, and versions of other schemas.
 (
     SELECT 'configuration ' || application || ':' || name AS named
     FROM configurations
@@ -63,7 +66,7 @@ UNION ALL
 );
 
 -- name: get_version
--- Also within the transaction that made the version: its revision is 0 until the commit.
+-- Also works within the transaction that made the version, where its revision is 0.
 SELECT
     r.resource_id AS id, r.name, r.comments, r.schema_version AS latest_version, r.version,
     coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time
@@ -72,13 +75,13 @@ LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'SCHEMA' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: list
--- The schemas as they were at revision $1, or now: those untouched since then as they are, the others from the log.
+-- The schemas at revision $1 (null: now): unchanged ones from the table, the others from the log.
 WITH shown AS MATERIALIZED (
     SELECT coalesce($1, counter.revision) AS revision, counter.revision AS head, compaction.revision AS compacted
     FROM revision_counter AS counter
     CROSS JOIN compaction
 ), touched AS MATERIALIZED (
-    -- Compared with the parameter, not with shown: the planner must see that little has changed, or, where it is null, nothing.
+    -- Compared with the parameter, not with shown, so that the planner sees how little has changed (null: nothing).
     SELECT DISTINCT changes.resource_id
     FROM changes
     WHERE changes.revision > $1 AND changes.kind = 'SCHEMA'
