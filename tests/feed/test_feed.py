@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.feed.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
+from tests.feed.status import status, until, until_away, until_lag
 from tests.postgres import plain_connection, terminate
 from tests.proxy import far_service
 from tests.service import Service, reason_of, running_service
@@ -16,7 +17,6 @@ from tests.storage.reading import LIMIT_SECONDS, Session, application, configura
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recorder, recorded, slowly
-from tests.watch.status import status, until, until_away, until_lag
 from tests.watch.validators import validate
 
 OFTEN = Duration(nanos=100_000_000)

@@ -15,7 +15,7 @@ class Form:
     returning: int
     stalled_megabytes: int
     nemesis_faults: int
-    # Of random operations and watchers against the model of tests/watch/test_state_machine.py.
+    # Of random operations and watchers against the model of tests/watch/test_watches_state_machine.py.
     machine_examples: int
     # Configurations of one large import whose process is killed, and of one large application.
     many: int

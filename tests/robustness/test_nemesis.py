@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.feed.status import until
 from tests.postgres import plain_connection
 from tests.proxy import Proxy, proxied
 from tests.robustness.faults import crashed, cut, kill_connections, locked, one_way, slow, stalled, stopped
@@ -15,7 +16,6 @@ from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
 from tests.storage.reading import silenced_bells
-from tests.watch.status import until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 import time
 
+from tests.feed.status import until, until_away, until_lag, until_live
 from tests.proxy import far_service
 from tests.robustness.faults import cut, one_way, slow, stalled
 from tests.robustness.form import FORM
 from tests.robustness.stage import Stage, playing, until_delivered
 from tests.service import Service
 from tests.storage.reading import Session, silenced_bells
-from tests.watch.status import until, until_away, until_lag, until_live
 
 
 async def silence(stage: Stage, service: Service) -> None:
