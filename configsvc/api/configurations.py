@@ -178,8 +178,8 @@ class ConfigurationServicer:
     ) -> BatchWriteConfigurationsResponse:
         writes, context = await parsed_batch(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, dict.fromkeys(map(target_of, writes)))
-        joint = await self._configurations.write_many(writes, context)
-        return await batch_response(joint, len(writes))
+        result = await self._configurations.write_many(writes, context)
+        return await batch_response(result, len(writes))
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         wanted = watch_request(request, caller.scope(Role.VIEWER))

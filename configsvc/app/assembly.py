@@ -70,8 +70,8 @@ class Parts:
     feed: Feed
     tokens: Tokens | None
     writes: Writes
-    joint: AtomicBatches
-    merged: GroupCommit
+    batches: AtomicBatches
+    group_commit: GroupCommit
     operations: Operations
     runs: OperationRunner
     imports: Imports
@@ -83,7 +83,7 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
     writes = Writes(database)
-    joint = AtomicBatches(writes, ValidatorCache(), checks)
+    batches = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
     migrations = ConfigurationMigrations(database, writes, pool)
     carriers = {
@@ -98,8 +98,8 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         feed=Feed(url, (policy, cache)),
         tokens=_tokens(settings),
         writes=writes,
-        joint=joint,
-        merged=GroupCommit(database, joint),
+        batches=batches,
+        group_commit=GroupCommit(database, batches),
         operations=Operations(database),
         runs=OperationRunner(database, url, carriers),
         imports=imports,
@@ -130,7 +130,7 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
         raise StartError(str(error)) from error
     collectors = (
         *(calls, server.in_flight, watches, parts.feed, reads, parts.cache),
-        *(parts.merged, parts.joint.validators, TokenMetrics(parts.tokens), parts.database),
+        *(parts.group_commit, parts.batches.validators, TokenMetrics(parts.tokens), parts.database),
     )
     for collector in collectors:
         registry.register(collector)
@@ -140,11 +140,11 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
 def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
     """Return the servicers by the names of their services."""
     database, writes = parts.database, parts.writes
-    snapshots = SnapshotReads(database, parts.joint.checks)
+    snapshots = SnapshotReads(database, parts.batches.checks)
     return {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, parts.merged, parts.joint, reads),
+            Configurations(database, parts.group_commit, parts.batches, reads),
             ConfigurationHistory(database),
             watches,
             large,

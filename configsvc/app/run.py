@@ -117,7 +117,7 @@ async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
     await server.set_serving(False)
     await parts.feed.stop()
     await server.stop(grace_seconds)
-    await parts.merged.drain()
+    await parts.group_commit.drain()
     await parts.writes.drain()
 
 

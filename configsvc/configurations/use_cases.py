@@ -43,10 +43,10 @@ class Configurations:
     RequestIdReusedError.
     """
 
-    def __init__(self, database: Database, writes: GroupCommit, joint: AtomicBatches, reads: Reads) -> None:
+    def __init__(self, database: Database, writes: GroupCommit, batches: AtomicBatches, reads: Reads) -> None:
         self._database = database
         self._writes = writes
-        self._joint = joint
+        self._batches = batches
         self._reads = reads
 
     async def create(self, creation: Creation) -> Configuration:
@@ -131,7 +131,7 @@ class Configurations:
         Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
-        restored = await self._joint.write_one(str(rollback), rollback)
+        restored = await self._batches.write_one(str(rollback), rollback)
         self._reads.note_write(restored)
         return restored
 
@@ -144,9 +144,9 @@ class Configurations:
     async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
         """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
         # A key of its own: batches do not queue in this process, the database orders them.
-        joint = await self._joint.write(str(ULID()), writes, context, with_config=False)
-        self._reads.require(joint.revision)
-        return joint
+        result = await self._batches.write(str(ULID()), writes, context, with_config=False)
+        self._reads.require(result.revision)
+        return result
 
 
 async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:

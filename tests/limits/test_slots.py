@@ -140,15 +140,15 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
     monkeypatch.setattr("configsvc.writes.group_commit.load_written", no_answers)
     monkeypatch.setattr("configsvc.writes.group_commit.transaction", nothing)
     database: Any = SimpleNamespace(merge=nothing)
-    joint: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
-    merged = GroupCommit(database, joint)
+    batches: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
+    group_commit = GroupCommit(database, batches)
     slots = {name: Slots({"reads": 1, "writes": 1, "watches": 1}) for name in ("a", "b")}
 
     async def write(name: str) -> None:
         caller_slots.set(slots[name])
         context = SimpleNamespace(validate_only=False, request_id="")
         deletion: Any = SimpleNamespace(ref=IdRef(id=name), context=context)
-        await merged.write(deletion)
+        await group_commit.write(deletion)
 
     await asyncio.gather(write("a"), write("b"))
     assert seen == slots

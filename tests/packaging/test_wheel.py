@@ -16,6 +16,9 @@ from tests.packaging.environments import LIMIT_SECONDS, Environment, environment
 
 ROOT = Path(__file__).parents[2]
 
+# Seconds. A test installs an environment and starts the service from cold files.
+pytestmark = pytest.mark.timeout(150)
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
