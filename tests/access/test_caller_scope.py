@@ -1,4 +1,4 @@
-"""Whatever a caller asks for, nothing of an application that is not its own is in the answers."""
+"""Answers that show nothing of foreign applications, whatever the caller asks for."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -67,7 +67,7 @@ SCHEMA = SchemaVersionRef(schema="schema", version=1)
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """An own application and a foreign one that is full of marks, and all that callers have been answered."""
+    """An own application, a foreign one full of marks, and every answer that callers got."""
 
     service: Service
     psql: Session
@@ -76,7 +76,7 @@ class Stage:
     answers: list[Message] = field(default_factory=list[Message])
 
     async def pages(self, method: Callable[..., Any], request: Any, person: Person = READER) -> list[Any]:
-        """All pages of a list."""
+        """Return all pages of a list."""
         pages: list[Any] = []
         while not pages or request.page_token:
             pages.append(await method(request, metadata=as_(person)))
@@ -85,7 +85,7 @@ class Stage:
         return pages
 
     async def export(self, person: Person = READER, **fields: Any) -> list[str]:
-        """The names of the configurations that are exported."""
+        """Return the names of the exported configurations."""
         call = self.service.configurations.ExportConfigurations(
             ExportConfigurationsRequest(**fields), metadata=as_(person)
         )
@@ -94,7 +94,7 @@ class Stage:
         return [item.name for message in messages for item in message.items]
 
     async def rename(self, target: Target, name: str) -> None:
-        """Gives an application another name."""
+        """Rename an application."""
         await self.service.applications.UpdateApplication(
             UpdateApplicationRequest(
                 id=target.application_id, application=Application(name=name), reason=f"{target.application} reason"
@@ -103,7 +103,7 @@ class Stage:
         )
 
     async def change(self, target: Target) -> None:
-        """Makes another version of its configuration."""
+        """Create another version of the application's configuration."""
         await self.service.configurations.UpdateConfiguration(
             UpdateConfigurationRequest(
                 id=target.id,
@@ -114,7 +114,7 @@ class Stage:
         )
 
     def check(self) -> None:
-        """Fails if anything foreign is in an answer."""
+        """Fail if an answer contains anything foreign."""
         marks = (MARK, *(getattr(self.foreign, name) for name in ("application_id", "id", "operation_id")))
         assert self.answers
         for answer in self.answers:
@@ -200,7 +200,7 @@ async def test_a_page_token_of_another_caller_shows_nothing_more(stage: Stage) -
 
 
 async def test_a_json_path_is_held_against_what_is_the_callers_alone(stage: Stage) -> None:
-    """Some fail with what they find, which would tell of it."""
+    # Some paths fail on a value that they find, which would reveal it.
     path = '$.date.datetime() < "2021-01-01 00:00:00+00".datetime()'
     method = stage.service.configurations.ListConfigurations
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -282,7 +282,9 @@ async def test_a_name_that_a_foreign_application_had_in_the_past_shows_nothing_o
     await until_known(stage.service, stage.psql)
 
     async def refused(name: str) -> set[str]:
-        """What is answered of a configuration that the foreign application had under the name, or that nobody had."""
+        """Return the answers about a configuration of the foreign application by that name, or about one nobody ever
+        had.
+        """
         at: tuple[dict[str, Any], ...] = (
             {"version": 1},
             {"version": 100},
@@ -389,7 +391,7 @@ async def test_a_watch_without_an_application_is_for_who_has_a_role_for_all(stag
 
 
 async def test_an_application_takes_another_name_by_an_admin_for_all_alone(stage: Stage) -> None:
-    """Whether a name is taken would tell what is there."""
+    # An error for a taken name would reveal that the application exists.
     admin = Person(name="admin", role=Role.ADMIN, application=OWN)
     await bind(stage.psql, admin, stage.own.application_id)
     await until_known(stage.service, stage.psql)

@@ -1,5 +1,5 @@
-"""In the moment in which a foreign application takes over a name, nothing of it is told to who had a role by that name:
-neither whether something is there, nor whether somebody holds it.
+"""A foreign application that takes over a name: a caller with a role by the old name learns neither that it exists, nor
+that it is locked.
 """
 
 from collections.abc import AsyncGenerator, Awaitable
@@ -40,7 +40,7 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 async def taken_over(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Target]:
-    """The application that has the name of the own one, of which the process has not heard; somebody holds it."""
+    """Return a locked application that has taken over the own one's name, unknown to this process."""
     own = await make(service, psql, OWN, OWNER)
     foreign = await make(service, psql, "bank", NEIGHBOUR)
     await create(service, "bank", "there", {})
@@ -62,7 +62,7 @@ async def code_of(call: Awaitable[Any]) -> grpc.StatusCode:
 
 
 async def import_all(service: Service, psql: Session, *names: str, **settings: Any) -> list[str]:
-    """What keeps the items from being imported."""
+    """Return the errors that keep the items from being imported."""
     items = [item(name, {"n": 1}) for name in names]
     upload = iter([ImportConfigurationsRequest(items=items, mode=PER_ITEM, **settings)])
     operation = await service.configurations.ImportConfigurations(upload, metadata=as_(OWNER))

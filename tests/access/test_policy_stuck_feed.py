@@ -1,4 +1,4 @@
-"""What somebody may do is not taken for granted while the feed hears of no changes, though all else works."""
+"""Access while the feed hears of no changes although everything else works."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -32,13 +32,13 @@ UNAVAILABLE, DENIED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DE
 
 @asynccontextmanager
 async def refused(_: str) -> AsyncGenerator[Listener]:
-    """Where the feed alone finds no database."""
+    """Refuse database connections to the feed alone."""
     raise DatabaseUnavailableError
     yield
 
 
 async def stick(feed_is: pytest.MonkeyPatch, service: Service, psql: Session) -> None:
-    """The feed has lost its connection for good, for so long that its process knows of nobody what he may do now."""
+    """Cut off the feed for good, and let so much time pass that the access of all callers is stale."""
     feed_is.setattr("configsvc.feed.feed.open_listener", refused)
     await psql.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'configsvc feed'"
@@ -55,8 +55,8 @@ async def staged(psql: Session) -> list[str]:
 
 
 async def begun(service: Service, own: Target, psql: Session, more: asyncio.Event) -> tuple[Any, list[Any], list[Any]]:
-    """An export and watches whose client has read the first message; an upload that goes on when there is more, and a
-    wait.
+    """Begin an export and watches whose client has read the first message, an upload that goes on when there is more,
+    and a wait.
     """
 
     async def messages() -> AsyncGenerator[ImportConfigurationsRequest]:

@@ -1,4 +1,4 @@
-"""Streams end when what they were let in for is lost: on every process, whatever the client does."""
+"""Streams that end when the access they need is lost: on every process, whatever the client does."""
 
 import asyncio
 import time
@@ -76,7 +76,7 @@ async def stage(database_url: str, psql: Session, tmp_path: Path) -> AsyncGenera
 async def recorded_by(
     person: Person, service: Service, request: WatchConfigurationsRequest | None = None
 ) -> AsyncGenerator[Recorder]:
-    """A watch of the own application, unless told otherwise, that is up to date."""
+    """Record a watch that is up to date; of the own application, unless told otherwise."""
     recorder = Recorder(service, request or watching(selector(OWN)), metadata=as_(person))
     try:
         await recorder.until_synced()
@@ -86,12 +86,12 @@ async def recorded_by(
 
 
 async def fill_up(psql: Session) -> None:
-    """Gives the own application more than a client takes without reading."""
+    """Give the own application more than a client takes without reading."""
     await fill(psql, 80, application=OWN, size=250_000)
 
 
 async def held_export(service: Service, person: Person, **fields: Any) -> Any:
-    """An export of more than its client takes for now."""
+    """Begin an export of more than its client takes for now."""
     call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
@@ -208,7 +208,7 @@ async def test_watchers_of_an_application_that_is_deleted_are_told_of_it_and_sta
 
 @asynccontextmanager
 async def held_feed(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[None]:
-    """The time in which the feed reads nothing, and after which it reads all that was committed meanwhile at once."""
+    """Stop the feed; at the end, let it read all that was committed meanwhile at once."""
     goes_on = asyncio.Event()
     page_from = Listener.page_from
 

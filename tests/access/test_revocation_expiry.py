@@ -1,4 +1,4 @@
-"""A stream ends when the token that it was opened with expires."""
+"""Streams that end when the token that opened them expires."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ CONFIGURATIONS = 60
 
 
 def expiring(seconds: float) -> tuple[tuple[str, str], ...]:
-    """The metadata of an admin whose token expires so soon."""
+    """Return the metadata of an admin whose token expires after that many seconds."""
     return bearing("root", exp=time.time() + seconds)
 
 

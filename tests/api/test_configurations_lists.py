@@ -38,7 +38,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
+    """Return the service with an application named shop."""
     await create_application(service, "shop")
     return service
 
@@ -53,7 +53,7 @@ CONTENTS: dict[str, JsonObject] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def filled(shared_service: Service) -> Service:
-    """A service that tests share, with an application named shop that has the CONTENTS: for reading alone."""
+    """Return a service that tests share for reading, with an application named shop that has the CONTENTS."""
     await create_application(shared_service, "shop")
     for name, config in CONTENTS.items():
         await create(shared_service, name, config)
@@ -107,7 +107,7 @@ async def test_page_size_may_differ_between_pages(shop: Service) -> None:
 
 
 async def test_all_pages_show_one_revision_while_others_write(shop: Service) -> None:
-    """Between the pages, configurations are created, deleted, renamed, updated; applications renamed and deleted."""
+    # Between the pages, configurations are created, deleted, renamed and updated; applications are renamed and deleted.
     before = [f"c{number:02}" for number in range(20)]
     for number, name in enumerate(before):
         await create(shop, name, {"n": number})
@@ -182,7 +182,7 @@ async def test_a_page_ends_before_it_grows_over_3_mib(shop: Service) -> None:
 
 
 async def test_a_page_is_measured_as_a_message_not_as_text(shop: Service, psql: Connection) -> None:
-    """A list of zeros takes three times as much in a Struct as in JSON text."""
+    # A list of zeros takes three times as much in a Struct as in JSON text.
     await psql.execute(
         """
         INSERT INTO configurations (application, name, config)

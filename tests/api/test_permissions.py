@@ -1,4 +1,4 @@
-"""Every RPC, for everybody, about what is theirs, what is not, and what is not there."""
+"""Every RPC, called by every kind of caller, for own, foreign and missing resources."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -43,7 +43,7 @@ MISSING = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED
 
 
 async def served(service: Service) -> dict[str, descriptor_pb2.ServiceDescriptorProto]:
-    """What reflection says is served, but for what anybody may ask."""
+    """Return the methods that reflection lists, without those that need no authentication."""
     # Its package has no types for asyncio.
     make_stub: Any = reflection_pb2_grpc.ServerReflectionStub
     stub = make_stub(service.channel)
@@ -77,7 +77,7 @@ async def test_every_method_that_is_served_declares_whom_it_is_for(service: Serv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a call ended, with all bytes that tell of it but the names of its target."""
+    """The end of a call, with all bytes of it except the names of its target."""
 
     code: grpc.StatusCode
     details: tuple[bytes, ...]
@@ -86,7 +86,7 @@ class Answer:
 async def call(
     service: Service, method: MethodDescriptor, request: Message, person: Person | None
 ) -> grpc.StatusCode | grpc.aio.AioRpcError:
-    """OK, also of a stream that has begun, or the error."""
+    """Return OK, also for a stream that has begun, or the error."""
     kind = ("stream" if method.client_streaming else "unary") + ("_stream" if method.server_streaming else "_unary")
     path = f"/{method.containing_service.full_name}/{method.name}"
     data = request.SerializeToString()
@@ -113,8 +113,8 @@ def nameless(error: grpc.aio.AioRpcError, target: Target) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """One service, with an own and a foreign application, and the names of one that is not there. owners of operations
-    go by the ids of these.
+    """A service with an own and a foreign application, and the names of a missing one. Owners of operations have the
+    ids `owners`.
     """
 
     service: Service
@@ -125,7 +125,7 @@ class Matrix:
     turns: asyncio.Semaphore
 
     async def judge(self, method: MethodDescriptor, person: Person, *, by_id: bool) -> None:
-        """Calls the method about each target. Fails unless all that is refused is refused in the same words."""
+        """Call the method for each target. Fail unless all refusals use the same words."""
         refusals: set[Answer] = set()
         for target in (self.own, self.foreign, self.missing):
             request = REQUESTS[method.name](Named(target=target, by_id=by_id))

@@ -1,4 +1,4 @@
-"""What /metrics says of calls, reads, watches, feed and database."""
+"""Metrics of calls, reads, watches, feed and database."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: an orderly end, and nothing is lost or left behind."""
+"""Shutdown by SIGTERM and SIGINT: orderly, with nothing lost or left behind."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """The processes that name a folder on their command line."""
+    """Return the processes that name a folder on their command line."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:

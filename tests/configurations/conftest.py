@@ -13,14 +13,14 @@ no_housekeeping = conftest._no_housekeeping
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
+    """Return the service with an application named shop."""
     await create_application(service, "shop")
     return service
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseReads]:
-    """The reads of one configuration that reach the database."""
+    """Yield the reads of one configuration that reach the database."""
     reads = DatabaseReads(monkeypatch)
     yield reads
     reads.let_go()
@@ -28,7 +28,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseReads]:
 
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldFeed]:
-    """The feed of the service, which a test can hold up."""
+    """Yield the feed of the service, which a test can pause."""
     feed = HeldFeed(monkeypatch)
     yield feed
     feed.let_go()

@@ -1,4 +1,4 @@
-"""Ways to count reads of the database, and to hold up a read or the feed at the point that a test is about."""
+"""Helpers that count reads of the database, and pause a read or the feed at the point under test."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ PAUSE_SECONDS = 0.005
 
 
 class DatabaseReads:
-    """Counts the reads of one configuration; holds each up once the database has answered, until they are let go."""
+    """The counted reads of one configuration; while paused, each waits after the database has answered."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
@@ -37,28 +37,28 @@ class DatabaseReads:
         return answer
 
     def hold(self) -> None:
-        """No answer to a read that begins from now on reaches its reader."""
+        """Pause the answers of all reads that begin from now on."""
         self._answered = asyncio.Semaphore(0)
         self._gates.append(asyncio.Event())
 
     def hold_no_more(self) -> None:
-        """Reads that begin from now on are not held up; those that are stay so."""
+        """Pause no further reads; those that are paused stay so."""
         self._gates.append(asyncio.Event())
         self._gates[-1].set()
 
     async def answered(self) -> None:
-        """Returns when the database has answered one more read."""
+        """Wait until the database has answered one more read."""
         async with asyncio.timeout(LIMIT_SECONDS):
             await self._answered.acquire()
 
     def let_go(self) -> None:
-        """Every answer reaches its reader."""
+        """Release every answer."""
         for gate in self._gates:
             gate.set()
 
 
 class HeldFeed:
-    """Keeps the feed from learning anything more, while it stays live."""
+    """A feed that stays live but, while paused, learns nothing new."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._read = Listener.page_from
@@ -80,7 +80,7 @@ class HeldFeed:
 
 
 async def fed(service: Service, revision: int) -> None:
-    """Returns when the feed of the service has read the revision."""
+    """Wait until the feed of the service has read the revision."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while (await service.server.GetServerStatus(GetServerStatusRequest())).revision < revision:  # noqa: ASYNC110
             await asyncio.sleep(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a JSON Patch does to a document, by the letter of RFC 6902, for the operations that the service makes."""
+"""JSON Patch by the letter of RFC 6902, for the operations that the service makes."""
 
 import copy
 from typing import Any, cast

@@ -87,7 +87,7 @@ async def test_what_ran_in_sql_is_told_too(shop: Service, psql: Session) -> None
 
 
 async def filled(shop: Service, psql: Session) -> None:
-    """Changes of several resources, in commits of several sizes."""
+    """Make changes to several resources, in commits of several sizes."""
     await create_application(shop, "bank")
     for number in range(4):
         await create(shop, f"c{number}", reason="made")
@@ -115,7 +115,7 @@ async def test_pages_of_changes_hold_each_once_in_order(shop: Service, psql: Ses
 async def test_filters_find_what_sql_finds(
     shop: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    """However little of the log one page looks at."""
+    # The result must not depend on how little of the log one page reads.
     monkeypatch.setattr(audit, "WINDOW", window)
     await filled(shop, psql)
     role = await psql.fetchval("SELECT 'database:' || session_user")

@@ -1,4 +1,4 @@
-"""What the cache takes in memory."""
+"""Bounds of the cache's memory."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""ListConfigurationVersions: every version that is kept, newest first."""
+"""ListConfigurationVersions: every retained version, newest first."""
 
 import json
 import uuid

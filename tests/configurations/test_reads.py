@@ -1,4 +1,4 @@
-"""GetConfiguration out of the memory of its process: when it may, and that nobody can tell."""
+"""GetConfiguration from the cache: the conditions, and answers that equal those of the database."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def by_id(service: Service, configuration_id: str, min_revision: int = 0) 
 
 
 async def set_number(session: Session, number: int, name: str = "web") -> int:
-    """Changes a configuration in SQL; its revision."""
+    """Change a configuration in SQL; return its revision."""
     await session.execute(
         "UPDATE configurations SET config = jsonb_build_object('n', $1::int) WHERE name = $2", number, name
     )
@@ -35,7 +35,7 @@ async def set_number(session: Session, number: int, name: str = "web") -> int:
 
 
 async def shop(session: Session, *names: str) -> None:
-    """An application with configurations; the last of them is made by the revision that the feed must reach."""
+    """Create an application with configurations; the feed must reach the revision of the last one."""
     await application(session)
     for name in names:
         await configuration(session, name, '{"n": 0}')
@@ -46,14 +46,14 @@ def number_of(configuration: Configuration) -> float:
 
 
 async def until_number(service: Service, number: int) -> None:
-    """Returns when a read shows the number."""
+    """Wait until a read shows the number."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while number_of(await get(service, "web")) != number:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.005)
 
 
 async def arrived(service: Service) -> None:
-    """Returns when the calls made before have come to the server, as far as a client can tell."""
+    """Wait until the earlier calls have reached the server, as far as a client can tell."""
     for _ in range(3):
         await service.server.GetServerStatus(GetServerStatusRequest())
 
@@ -152,7 +152,7 @@ async def test_a_change_made_in_sql_is_seen_within_the_staleness_bound(
 async def test_a_feed_that_stands_still_is_not_relied_on(
     service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The feed does not know yet that it stands still, but the bound of staleness does."""
+    # The feed does not know yet that it stands still; the limit on staleness protects readers.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 0.5)
     await shop(psql, "web")
     await fed(service, 2)

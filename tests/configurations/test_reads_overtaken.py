@@ -1,4 +1,4 @@
-"""Reads and changes of the same configuration at the same time: nobody sees it go back."""
+"""Concurrent reads and changes of the same configuration: no reader sees it go back."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -55,7 +55,7 @@ async def test_who_comes_after_a_change_does_not_share_a_read_from_before_it(
 async def test_a_read_by_another_name_does_not_bring_back_what_was_replaced(
     service: Service, psql: Session, reads: DatabaseReads, feed: HeldFeed
 ) -> None:
-    """The feed knows nothing of the change yet; that it was shown under one name is enough."""
+    # The feed does not know of the change yet; one answer under another name is enough.
     await shop(psql, "web")
     await fed(service, 2)
     configuration_id = (await get(service, "web")).id
@@ -138,7 +138,7 @@ CHANGES = (changed, renamed, deleted, made_again, application_renamed, applicati
 async def test_a_write_that_was_answered_is_read_at_once_in_its_process(
     service: Service, feed: HeldFeed, change: Change
 ) -> None:
-    """While the feed knows nothing of it."""
+    # The feed does not know of the write yet.
     await create_application(service)
     web = await create(service, "web", {"n": 1})
     await fed(service, 2)
@@ -167,8 +167,8 @@ async def test_a_read_that_began_before_a_write_is_not_shared_after_it(
 
 
 class Hammer:
-    """Reads a few configurations again and again, each by turns by id and by key, and writes them, until it is told
-    to stop.
+    """A client that reads a few configurations again and again, alternately by id and by key, and writes them, until it
+    is told to stop.
     """
 
     def __init__(self, service: Service, ids: dict[str, str]) -> None:
@@ -194,7 +194,7 @@ class Hammer:
 
 
 async def write_in_sql(database_url: str, names: list[str]) -> None:
-    """Changes the configurations by turns, and cuts off the feeds now and then."""
+    """Change the configurations in turn, and cut off the feeds now and then."""
     async with plain_connection(database_url) as session:
         for number in range(60):
             await set_number(session, 1000 + number, names[number % len(names)])
@@ -203,7 +203,7 @@ async def write_in_sql(database_url: str, names: list[str]) -> None:
 
 
 async def test_a_configuration_never_goes_back_in_one_process(psql: Session, database_url: str) -> None:
-    """While this process, another one and psql write, and the feed loses its connection."""
+    # This process, another one and psql write, and the feed loses its connection.
     names = ["c0", "c1", "c2"]
     await shop(psql, *names)
     async with running_service(database_url) as service, running_service(database_url) as other:

@@ -2,6 +2,7 @@ import ast
 import inspect
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,11 @@ def test_every_judge_of_robustness_stands_in_its_readme_with_its_sentence() -> N
     text = (ROBUSTNESS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*.*\*\* \| (.+) \| `(\w+)` \|$", text, re.MULTILINE)
     judges = (*validators.JUDGES, validators.bounded, validators.answered)
-    assert sorted(rows) == sorted((inspect.cleandoc(judge.__doc__ or ""), judge.__name__) for judge in judges)
+    assert sorted(rows) == sorted((sentence_of(judge), judge.__name__) for judge in judges)
+
+
+def sentence_of(judge: Callable[..., object]) -> str:
+    return inspect.cleandoc(judge.__doc__ or "").removeprefix("Check that ")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))

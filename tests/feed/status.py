@@ -1,4 +1,4 @@
-"""What a service says of its feed, and waiting for it to say so."""
+"""The status that a service reports of its feed."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,25 +14,25 @@ async def status(service: Service) -> GetServerStatusResponse:
 
 
 async def until(condition: Callable[[GetServerStatusResponse], bool], service: Service) -> None:
-    """Returns when the service says that it is so."""
+    """Wait until the status meets the condition."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while not condition(await status(service)):  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
 
 
 async def until_away(service: Service) -> None:
-    """Returns when the service knows that the database is away, and what it said before has long arrived."""
+    """Wait until the service knows that the database is away, and its earlier messages have long arrived."""
     await until(lambda answer: not answer.live, service)
     await until_lag(service, 0.3)
 
 
 async def until_live(service: Service) -> None:
-    """Returns when the service hears of new commits."""
+    """Wait until the service hears of new commits."""
     await until(lambda answer: answer.live, service)
 
 
 async def until_lag(service: Service, more_seconds: float) -> None:
-    """Returns when the feed has been cut off for longer by that much."""
+    """Wait until the feed's lag has grown by that much."""
     wanted = lag(await status(service)) + more_seconds
     await until(lambda answer: lag(answer) >= wanted, service)
 

@@ -1,4 +1,4 @@
-"""Tokens that nobody must accept: each is refused with a clear text that repeats nothing of it."""
+"""Tokens that must be refused, each with a clear text that repeats nothing of it."""
 
 import hashlib
 import hmac
@@ -63,7 +63,7 @@ def without(name: str) -> str:
 
 
 def claiming(text: str) -> str:
-    """With claims of this JSON text, but for its last brace."""
+    """Return a token with claims of this JSON text, given without its last brace."""
     return signed({"alg": "RS256", "kid": "rsa"}, (json.dumps(claims())[:-1] + text + "}").encode())
 
 
@@ -273,7 +273,7 @@ RULES = TokenRules(issuer=ISSUER, audience=AUDIENCE, user_claim="sub", groups_cl
 
 
 def accepted(text: str) -> tuple[str, frozenset[str]]:
-    """The principals of a token. Raises UnauthenticatedError."""
+    """Return the principals of a token. Raises UnauthenticatedError."""
     parsed = SignedToken.parsed(text)
     keys = KEYS.fitting(parsed.key_id, parsed.algorithm)
     if not any(key.has_signed(parsed.content, parsed.signature, parsed.algorithm) for key in keys):
@@ -288,7 +288,7 @@ PARTS = [part for original in ORIGINALS for part in original.split(".")]
 
 @st.composite
 def mutations(draw: st.DrawFn) -> str:
-    """A good token with some bits or letters changed, or with parts of others."""
+    """Return a good token with some bits or letters changed, or with parts of other tokens."""
     how = draw(st.sampled_from(("bits", "letters", "parts")))
     if how == "parts":
         return ".".join(draw(st.lists(st.sampled_from(PARTS), min_size=3, max_size=3)))

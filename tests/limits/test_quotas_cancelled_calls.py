@@ -1,4 +1,4 @@
-"""What callers have begun counts as theirs until it is done, whether they wait for it or not."""
+"""Calls that count against their caller's quota until the work is done, even if the caller cancelled them."""
 
 import asyncio
 import threading
@@ -50,7 +50,7 @@ async def test_a_write_that_its_caller_cancelled_counts_until_it_is_done(
 
 
 def update(service: Service, target: Target, person: Person, *, batch: bool) -> Any:
-    """A write of a configuration, by its key: nothing is looked up before."""
+    """Begin a write of a configuration, by its key, so that nothing is looked up before."""
     ref = key(target.application, target.name)
     if batch:
         change = ConfigurationChangeItem(key=ref, merge_patch=struct({"a": 1}))
@@ -61,7 +61,7 @@ def update(service: Service, target: Target, person: Person, *, batch: bool) -> 
 
 
 async def outcome(service: Service, person: Person) -> str:
-    """The reason for which a call fails that the database has nothing to do with."""
+    """Return the reason why a call fails that does not touch the database."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.configurations.DeleteConfiguration(DeleteConfigurationRequest(), metadata=as_(person))
     return reason_of(caught.value)

@@ -1,4 +1,4 @@
-"""What one caller does leaves the others what is theirs."""
+"""Slots that keep room for other callers, whatever one caller does."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -83,7 +83,7 @@ async def test_one_that_waits_for_many_operations_keeps_nobody_from_waiting(
 
 
 async def outcome(call: Any) -> str:
-    """The reason for which a call failed; empty where it did not."""
+    """Return the reason why a call failed; empty if it did not."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -161,7 +161,7 @@ def test_nobody_waits_in_the_queue_of_another() -> None:
 
 
 async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
-    """Of three of one caller, another's waits for the first alone."""
+    # With three validations of one caller queued, another caller's waits only for the first.
     began: list[str] = []
     ends: dict[str, asyncio.Event] = {}
 
@@ -197,7 +197,7 @@ async def test_of_each_caller_one_slow_validation_stands_in_the_queue() -> None:
 async def test_what_is_validated_for_a_caller_counts_as_its_own(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Single writes, batches and versions of schemas alike."""
+    # Single writes, batches and schema versions alike.
     monkeypatch.setattr("configsvc.validation.checks.STEPS_AT_ONCE", 0)
     slots: list[Slots | None] = []
 

@@ -1,4 +1,4 @@
-"""ImportConfigurations: what is written, what is refused, and what the operation tells of it."""
+"""ImportConfigurations: items that are written or refused, and what the operation reports."""
 
 import asyncio
 
@@ -240,7 +240,7 @@ async def test_what_postgresql_refuses_fails_alone(service: Service) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imports wait for what others hold until each attempt has failed once."""
+    """Make imports wait for locks of others only until each attempt has failed once."""
     monkeypatch.setattr(import_slices, "WAIT_BUDGET_SECONDS", 0.1)
     monkeypatch.setattr(import_slices, "LOCK_SECONDS", 0.1)
 
@@ -333,7 +333,7 @@ async def test_an_import_that_waits_too_long_for_keys_that_a_session_is_about_to
 
 
 async def until_waiting(psql: Session) -> None:
-    """Somebody waits for a lock."""
+    """Wait until a session waits for a lock."""
     async with asyncio.timeout(20):
         while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
@@ -342,7 +342,7 @@ async def until_waiting(psql: Session) -> None:
 async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The items that were checked against the version before must not be pinned to the one that came."""
+    # Items checked against the earlier version must not be pinned to the new one.
     await create_application(service)
     await create_schema(service, "web", PORT)
     check_slice = imports.check_slice
@@ -370,7 +370,7 @@ async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(
 async def test_a_version_that_is_added_after_the_check_is_not_the_one_that_items_are_pinned_to(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that moves nobody waits for nobody."""
+    # A version that moves no configuration waits for nobody.
     await create_application(service)
     await create_schema(service, "web", PORT)
     share_schemas = storage.share_schemas

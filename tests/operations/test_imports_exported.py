@@ -1,4 +1,4 @@
-"""What is exported is what an import brings back; and real schemas and configurations, through the service."""
+"""Exports as input of imports, also of real schemas and configurations through the service."""
 
 import pytest
 
@@ -28,7 +28,7 @@ async def exported(service: Service) -> list[ConfigurationItem]:
 
 
 async def stored(service: Service) -> list[Configuration]:
-    """All configurations, but for what is of one life only."""
+    """Return all configurations, without the fields that differ after a new creation."""
     found = [one for page in await pages(service, page_size=1000) for one in page.configurations]
     for one in found:
         for field in ("id", "application_id", "version", "revision", "create_time", "update_time"):

@@ -1,4 +1,4 @@
-"""What an upsert means stands twice, in Python for batches and in SQL for imports: the two come to the same."""
+"""Agreement of the two implementations of an upsert: in Python for batches, in SQL for imports."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def writes_of(application: str, items: list[Item], *, upsert: bool = True) -> li
 
 @pytest.fixture
 async def prepared(service: Service, psql: Session) -> Service:
-    """Two applications that have the same."""
+    """Create two applications with equal contents."""
     await create_schema(service, "web", PORT)
     await add_version(service, {**PORT, "title": "second"})
     await add_version(service, {"title": "third"})
@@ -114,7 +114,7 @@ async def prepared(service: Service, psql: Session) -> Service:
 
 
 async def log_of(psql: Session, side: str) -> list[tuple[object, ...]]:
-    """What the log says of the configurations of an application, but for ids, times and its name."""
+    """Return the log of an application's configurations, without ids, times and its name."""
     rows = await psql.fetch(
         """SELECT
             name, operation, version, previous_version, previous_application = application AS is_same, previous_name,
@@ -126,7 +126,7 @@ async def log_of(psql: Session, side: str) -> list[tuple[object, ...]]:
 
 
 async def configurations_of(service: Service, side: str) -> list[dict[str, Any]]:
-    """All that a caller sees of them, but for ids, times and the name of the application."""
+    """Return the configurations as a caller sees them, without ids, times and the application's name."""
     found: list[Configuration] = [await get(service, one[0], side) for one in AFTER]
     own = {"id", "applicationId", "application", "revision", "createTime", "updateTime"}
     return [{name: value for name, value in MessageToDict(one).items() if name not in own} for one in found]

@@ -1,4 +1,4 @@
-"""The operations of one caller leave room for those of others."""
+"""The fair queue: operations of one caller leave room for those of others."""
 
 import asyncio
 from collections import defaultdict
@@ -32,7 +32,7 @@ Held = defaultdict[str, asyncio.Event]
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    """Imports stop before they are checked until their event is set, by their names."""
+    """Pause imports before their check until their event, by operation name, is set."""
     check_slice, events = imports.check_slice, Held(asyncio.Event)
 
     async def when_told(database: object, pool: object, operation_id: str, places: object) -> object:

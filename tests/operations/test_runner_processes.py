@@ -1,4 +1,4 @@
-"""Operations outlive the process that works on them."""
+"""Operations that outlive the process that runs them."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ LIMIT_SECONDS = 150.0
 
 
 async def until_some_are_done(service: Service, operation: Operation) -> int:
-    """How many items are done: some, and not all."""
+    """Return the number of items done once it is some, and not all."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             request = WaitOperationRequest(name=operation.name, timeout=Duration(nanos=20_000_000))

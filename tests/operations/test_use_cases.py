@@ -43,7 +43,7 @@ UNKNOWN = "operations/01J0000000000000000000000A"
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Imports stop before each slice until it is set."""
+    """Pause imports before each slice until the event is set."""
     check_slice, go_on = imports.check_slice, asyncio.Event()
 
     async def when_told(*arguments: object):
@@ -174,7 +174,7 @@ async def test_a_server_that_stops_gives_its_operation_to_another(
 
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever imports ask of the process pool kills its process."""
+    """Make the process pool die of anything that imports ask of it."""
 
     async def die(*_: object) -> None:
         raise ProcessDiedError
@@ -214,7 +214,7 @@ async def test_an_operation_that_killed_its_process_waits_for_its_next_attempt_a
 
 
 async def until_row(psql: Session, query: str) -> None:
-    """The query finds something."""
+    """Wait until the query finds a row."""
     async with asyncio.timeout(20):
         while not await psql.fetch(query):  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)

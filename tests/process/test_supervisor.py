@@ -34,7 +34,7 @@ BOTH = {0, 1}
 
 
 def changed(code: str) -> tuple[str, ...]:
-    """The program with something else in its supervisor."""
+    """Run the program with a change to its supervisor."""
     lines = ("import configsvc.process.supervisor as it", code, "from configsvc.cli.main import main", "main()")
     return (sys.executable, "-c", "\n".join(lines))
 
@@ -47,9 +47,9 @@ def started(
     listen: str = "127.0.0.1:0",
     workers: int = 2,
 ) -> AbstractAsyncContextManager[Program]:
-    """`configsvc serve` with so many workers, two where nothing else is said, on a port of their own.
+    """Run `configsvc serve` with that many workers, two by default, on a port of their own.
 
-    A test tells which worker answered by the log lines of reads, which are written at debug.
+    A test tells by the log lines of reads, written at level debug, which worker answered.
     """
     return program(
         folder,
@@ -67,14 +67,14 @@ def started(
 async def working(
     folder: Path, url: str, *arguments: str, command: tuple[str, ...] = CONFIGSVC
 ) -> AsyncGenerator[tuple[Program, str]]:
-    """Two workers on a port of their own, both ready, and the address."""
+    """Run two workers on a port of their own; yield them and the address once both are ready."""
     async with started(folder, url, *arguments, command=command) as running:
         yield running, (await running.wait_for("ready"))["listen"]
 
 
 @asynccontextmanager
 async def one_of_each(running: Program, address: str) -> AsyncGenerator[dict[int, Service]]:
-    """A channel to each of the workers, by its number."""
+    """Yield a channel to each of the workers, by its number."""
     services: dict[int, Service] = {}
     async with AsyncExitStack() as channels:
         while services.keys() != BOTH:
@@ -84,7 +84,7 @@ async def one_of_each(running: Program, address: str) -> AsyncGenerator[dict[int
 
 
 async def worker_behind(running: Program, service: Service) -> int:
-    """The number of the worker that answers a channel, which its line in the log tells."""
+    """Return the number of the worker that answers a channel, from its log line."""
     before = len(running.events("call"))
     await service.server.GetServerStatus(GetServerStatusRequest())
     await running.wait_for("call", times=before + 1)
@@ -92,7 +92,7 @@ async def worker_behind(running: Program, service: Service) -> int:
 
 
 def pid_of(running: Program, worker: int) -> int:
-    """The process that is the worker now."""
+    """Return the process that is the worker now."""
     return next(event["pid"] for event in reversed(running.events("worker started")) if event["worker"] == worker)
 
 

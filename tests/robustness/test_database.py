@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, refuses work or holds it up, in the midst of traffic."""
+"""A PostgreSQL that goes away, refuses work or delays it, in the midst of traffic."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The network between the service and PostgreSQL stalls, breaks, is slow, or lets one direction through only."""
+"""A network between the service and PostgreSQL that stalls, breaks, is slow, or passes one direction only."""
 
 import time
 
@@ -12,7 +12,7 @@ from tests.storage.reading import Session, silenced_bells
 
 
 async def silence(stage: Stage, service: Service) -> None:
-    """Once the service knows that the database is away, no client is told anything for a while."""
+    """Check that clients get nothing for a while once the service knows that the database is away."""
     await until_away(service)
     said = [client.bookmarks for client in stage.clients]
     await until_lag(service, 0.5)

@@ -1,4 +1,4 @@
-"""The judges themselves: each lets a good client pass and finds what it is there to find."""
+"""The judges themselves: each accepts a good client and finds the fault that it is there for."""
 
 import copy
 from collections.abc import Callable
@@ -25,27 +25,27 @@ def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
 
 
 def place_of_events(life: Life, stream: int) -> int:
-    """Where the first change of a stream came."""
+    """Return the index of the first change in a stream."""
     return next(place for place, message in enumerate(messages(life, stream)) if message.events and not message.more)
 
 
 def going_back(life: Life) -> None:
-    """The second stream begins before the end of the first."""
+    """Let the second stream begin before the end of the first."""
     messages(life, 1)[0].revision = 1
 
 
 def twice(life: Life) -> None:
-    """The second stream begins with what the first one ended with."""
+    """Let the second stream begin with the last message of the first."""
     messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[place_of_events(life, 0)]))
 
 
 def hole(life: Life) -> None:
-    """Something is missing between the streams."""
+    """Remove something between the streams."""
     del messages(life, 1)[place_of_events(life, 1)]
 
 
 def split(life: Life) -> None:
-    """A small commit comes in two messages."""
+    """Split a small commit into two messages."""
     place = place_of_events(life, 0)
     first, second = (copy.deepcopy(messages(life, 0)[place]) for _ in range(2))
     del first.events[1:]
@@ -63,7 +63,7 @@ def resumed_without_epoch(life: Life) -> None:
 
 
 def early_bookmark(life: Life) -> None:
-    """A bookmark claims what comes after it."""
+    """Let a bookmark claim a later revision."""
     place = place_of_events(life, 1)
     later = messages(life, 1)[place]
     bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)

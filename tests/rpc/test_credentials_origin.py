@@ -1,4 +1,4 @@
-"""Where each change came from: the peer of its call, and the change request that the call named."""
+"""Origins of changes: the peer of the call, and the change request that it named."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -60,14 +60,14 @@ def named(change_request: str) -> Sequence[tuple[str, str]]:
 
 @dataclass(slots=True)
 class Witness:
-    """Looks at what each call changed: they come one after the other."""
+    """A reader of the changes that each call made, one call after the other."""
 
     service: Service
     revision: int = 0
     peers: set[str] = field(default_factory=set[str])
 
     async def see(self, count: int, call: Awaitable[object]) -> None:
-        """The call makes so many changes, and all of them name its change request."""
+        """Check that the call made that many changes, and that all of them name its change request."""
         answer = await call
         if isinstance(answer, Operation):
             await ended(self.service, answer)

@@ -1,4 +1,4 @@
-"""Whatever bytes come as a request of whichever RPC: they are answered, and nothing of the inside is told."""
+"""Fuzzed requests of every RPC: each is answered, and no answer shows internals."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ PASSES = 2
 
 
 async def stocked(service: Service) -> list[str]:
-    """Something to ask for, also after requests that deleted it; the words that name it."""
+    """Create resources to ask for, also again after requests that deleted them; return the words that name them."""
     try:
         return words_of(await get(service, "web"))
     except grpc.aio.AioRpcError:
@@ -88,7 +88,7 @@ def judge(method: Method, requests: Sequence[bytes], answer: Answer) -> None:
 
 
 def fuzzed(service: Service, method: Method, words: Sequence[str], turn: int, loop: asyncio.AbstractEventLoop) -> None:
-    """Sends the method its examples; in a thread, for hypothesis knows nothing of event loops."""
+    """Send the method its examples, in a thread, because hypothesis knows no event loops."""
     one = hostile_bytes(method, words)
     several = st.lists(one, max_size=3) if method.descriptor.client_streaming else st.lists(one, min_size=1, max_size=1)
 
@@ -109,7 +109,7 @@ def fuzzed(service: Service, method: Method, words: Sequence[str], turn: int, lo
 
 
 def memory_of(process_id: int) -> int:
-    """The bytes that a process holds, with those that it started."""
+    """Return the bytes that a process and those that it started use."""
     process = psutil.Process(process_id)
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 

@@ -32,13 +32,13 @@ from tests.service import Service, error_info_of
 
 @pytest.fixture
 async def web(service: Service) -> Service:
-    """The service, with a schema web of one version."""
+    """Return the service with a schema web of one version."""
     await create_schema(service)
     return service
 
 
 async def pins(psql: Connection) -> dict[str, int | None]:
-    """The versions that configurations are pinned to, by name."""
+    """Return the versions that configurations are pinned to, by name."""
     rows = await psql.fetch("SELECT name, schema_version FROM configurations ORDER BY name")
     return {row["name"]: row["schema_version"] for row in rows}
 

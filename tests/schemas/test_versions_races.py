@@ -1,4 +1,4 @@
-"""Changes of schemas and writes of what needs them, at once, with a real transaction held open where it matters."""
+"""Concurrent changes of schemas and writes that need them, with a real transaction left open where it matters."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ REFERS_TO_WEB: JsonObject = {"properties": {"web": {"$ref": "configsvc://schemas
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application shop, a schema web, and a configuration a that is pinned to it."""
+    """Return the service with an application shop, a schema web, and a configuration a that is pinned to it."""
     await create_application(service)
     await create_schema(service)
     await create(service, "a", {"replicas": 3}, schema=WEB)
@@ -47,14 +47,14 @@ async def shop(service: Service) -> Service:
 
 @asynccontextmanager
 async def commits_held(database_url: str) -> AsyncGenerator[Connection]:
-    """Whoever commits meanwhile has done all else, and waits."""
+    """Block all commits while this context lasts; each transaction has done all its work before."""
     async with plain_connection(database_url) as session, session.transaction():
         await session.execute("SELECT FROM revision_counter FOR UPDATE")
         yield session
 
 
 async def wait_until_waiting(session: Connection, count: int) -> None:
-    """Returns when so many sessions of the database wait for a lock."""
+    """Wait until that many sessions of the database wait for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with asyncio.timeout(LIMIT_SECONDS):
         while await session.fetchval(waiting) < count:  # noqa: ASYNC110  # it can only be asked
@@ -62,7 +62,7 @@ async def wait_until_waiting(session: Connection, count: int) -> None:
 
 
 async def reason_if_refused(call: Awaitable[Any]) -> str:
-    """Why a call failed; empty if it did not."""
+    """Return the reason why a call failed; empty if it did not."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -71,7 +71,7 @@ async def reason_if_refused(call: Awaitable[Any]) -> str:
 
 
 async def check_pinned_configurations(psql: Connection) -> int:
-    """Holds all that are pinned against their versions; how many they are."""
+    """Validate all pinned configurations against their versions; return their number."""
     rows = await psql.fetch(
         """
         SELECT c.name, c.config, v.document

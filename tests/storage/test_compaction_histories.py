@@ -1,4 +1,4 @@
-"""Random histories, compacted again and again: whatever can still be read reads as it did before."""
+"""Random histories, compacted again and again: everything that can still be read is unchanged."""
 
 import json
 import random
@@ -41,7 +41,7 @@ WEIGHTS = (4, 1, 1, 1, 4, 2, 3, 1, 1, 1)
 
 
 async def change(session: Session, dice: random.Random) -> None:
-    """One commit, or none, of some statements on a few ids and names that come again and again."""
+    """Make one commit, or none, of some statements on a few recurring ids and names."""
     async with session.transaction():
         for _ in range(dice.choice((1, 1, 2, 5))):
             (statement,) = dice.choices(STATEMENTS, WEIGHTS)
@@ -71,7 +71,7 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
 
 
 async def check_commits(session: Session, floor: int) -> None:
-    """Every row and record has its commit, and of the commits without records only the last compacted one is left."""
+    """Check that every row and record has its commit, and that only the last compacted commit has no records."""
     rows = "SELECT commit_id FROM applications UNION ALL SELECT commit_id FROM configurations"
     assert await session.fetch(f"SELECT FROM ({rows}) AS rows WHERE commit_id NOT IN (SELECT id FROM commits)") == []
     with_records = {record["revision"] for record in await changes(session)}
@@ -80,7 +80,9 @@ async def check_commits(session: Session, floor: int) -> None:
 
 
 async def check_readable(url: str, before: Log, floor: int) -> None:
-    """Lists show the states from the floor on as they were, and nothing below it; the log has every change after it."""
+    """Check that lists show the unchanged states from the floor on and nothing below it, and the log every change after
+    it.
+    """
     last = before[-1]["revision"]
     async with open_database(url, turn=connection_turn) as database, database.read() as connection:
         for revision in range(floor, last + 1):

@@ -1,4 +1,4 @@
-"""The queue of jobs, when its connection fails."""
+"""The job queue when its connection fails."""
 
 import asyncio
 

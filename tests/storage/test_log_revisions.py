@@ -1,4 +1,4 @@
-"""One gapless revision a commit, in commit order, whoever writes."""
+"""Revisions: one for each commit, gapless, in commit order, whoever writes."""
 
 import asyncio
 import random
@@ -217,7 +217,7 @@ async def test_writers_on_many_connections_yield_gapless_revisions(psql: Session
 
 
 async def test_a_reader_that_sees_a_revision_sees_all_before_it(psql: Session, database_url: str) -> None:
-    """Whoever reads the log while others write finds no hole in it that is filled later."""
+    # A reader of the log must find no hole that is filled later.
     writing = True
 
     async def write(number: int) -> None:

@@ -1,4 +1,4 @@
-"""What a role that may write applications and configurations, and nothing else, can do."""
+"""The rights of a role that may write applications and configurations, and nothing else."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from tests.storage.reading import Session, application, changes, configuration
 
 @pytest.fixture
 async def writer(psql: Session, database_url: str) -> AsyncGenerator[Session]:
-    """A session of such a role."""
+    """Yield a session of such a role."""
     role = f"writer_{uuid.uuid4().hex}"
     await psql.execute(f"CREATE ROLE {role} LOGIN")
     await psql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON applications, configurations TO {role}")

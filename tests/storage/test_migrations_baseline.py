@@ -1,7 +1,7 @@
-"""The schema is the one that the fourteen migrations before the baseline made.
+"""Equality of the schema with the one that the fourteen migrations before the baseline made.
 
-schema_before.txt holds the catalogue of a database that those migrations made, before they were replaced. Later
-migrations change the file with them, so that it shows what each does to the schema.
+schema_before.txt holds the catalogue of a database that those migrations made. Later migrations change the file with
+them, so that its diff shows their effect on the schema.
 """
 
 from pathlib import Path

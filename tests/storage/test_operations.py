@@ -1,4 +1,4 @@
-"""Statements over operations that PostgreSQL has no statistics of yet."""
+"""Statements about operations that PostgreSQL has no statistics of yet."""
 
 from configsvc.limits.slots import connection_turn
 from configsvc.storage import operations

@@ -1,4 +1,4 @@
-"""Which indexes serve the statements of the service, on thousands of rows, with the settings of its connections."""
+"""Indexes that serve the service's statements, on thousands of rows, with the settings of its connections."""
 
 import json
 import uuid
@@ -48,7 +48,7 @@ GIN, KEY, ID = "configurations_config", "configurations_application_name_key", "
 
 @pytest.fixture(scope="module")
 def filled_database(postgres_server: str, template_database: str) -> Iterator[str]:
-    """The URL of a database with some thousands of configurations and commits."""
+    """Yield the URL of a database with some thousands of configurations and commits."""
     name = f"filled_{uuid.uuid4().hex}"
     run(execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
     url = with_database(postgres_server, name)
@@ -60,7 +60,7 @@ def filled_database(postgres_server: str, template_database: str) -> Iterator[st
 
 @pytest.fixture
 async def connection(filled_database: str) -> AsyncIterator["Connection"]:
-    """A connection like those that answer callers."""
+    """Yield a connection like those that answer callers."""
     connection = await asyncpg.connect(filled_database, timeout=10, command_timeout=30, server_settings=READ_SETTINGS)
     await prepare_connection(connection)
     try:
@@ -70,7 +70,7 @@ async def connection(filled_database: str) -> AsyncIterator["Connection"]:
 
 
 async def plan(connection: "Connection", file: str, name: str, *arguments: Any) -> tuple[set[str], set[str]]:
-    """The indexes that a statement uses, and the tables that it reads from end to end."""
+    """Return the indexes that a statement uses, and the tables that it reads from end to end."""
     text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {queries(file)[name]}", *arguments)
     nodes = list(nodes_of(json.loads(text)[0]["Plan"]))
     return (
@@ -97,7 +97,7 @@ def listing(
     after: tuple[str | None, str | None] = (None, None),
     application_ids: list[str] | None = None,
 ) -> tuple[Any, ...]:
-    """The arguments of a list."""
+    """Return the arguments of a list."""
     chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
     return (*chosen, *after, 51, True, LIMIT_BYTES, None, None, application_ids)
 
@@ -264,7 +264,7 @@ VERSIONS, GIVEN_UP = "change_records_kind_resource_id_version_key", "change_reco
 
 @pytest.fixture
 async def long_history(connection: "Connection", filled_database: str) -> str:
-    """The id of a configuration with 4,000 versions."""
+    """Return the id of a configuration with 4,000 versions."""
     configuration_id = await connection.fetchval("SELECT id FROM configurations WHERE name = 'c1'")
     if await connection.fetchval("SELECT version FROM configurations WHERE id = $1", configuration_id) < 4000:
         await execute(
@@ -335,6 +335,6 @@ async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connec
 
 
 async def rows_read(connection: "Connection", file: str, name: str, *arguments: Any) -> int:
-    """The most rows that any part of a statement's plan gave."""
+    """Return the most rows that any part of a statement's plan gave."""
     text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
     return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))

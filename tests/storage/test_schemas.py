@@ -25,7 +25,7 @@ from tests.storage.compacting import compact_once
 
 @pytest.fixture
 async def role(psql: Connection) -> str:
-    """The role of a session of psql."""
+    """Return the role of a session of psql."""
     return await psql.fetchval("SELECT session_user")
 
 

@@ -1,4 +1,4 @@
-"""What watches hold, and where their messages are made."""
+"""Memory of watches, and the encoding of their messages."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ from tests.watch.recording import recorded
 
 
 def contents_in_memory() -> int:
-    """How many configurations there are with their contents."""
+    """Return the number of configurations in memory with their contents."""
     gc.collect()
     return sum(isinstance(one, Configuration) and one.config is not None for one in gc.get_objects())
 
@@ -132,7 +132,7 @@ def caller_with_one_slot(monkeypatch: pytest.MonkeyPatch) -> Slots:
 
 
 async def sent(slots: Slots | None, read: asyncio.Event | None, made: asyncio.Event | None = None) -> None:
-    """Sends something large for a watch, once it is made; its client reads it at some time, or at once."""
+    """Send a large message for a watch, once it is made; its client reads it at some time, or at once."""
 
     async def encode(_: History, __: object) -> tuple[bytes, ...]:
         raise AssertionError

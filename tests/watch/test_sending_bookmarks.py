@@ -1,4 +1,4 @@
-"""A quiet stream says from time to time how far it has come."""
+"""Bookmarks: regular progress reports on a quiet stream."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ OFTEN = Duration(nanos=100_000_000)
 
 
 def often(*selectors: str) -> WatchConfigurationsRequest:
-    """A watch of applications, with as many bookmarks as can be."""
+    """Return a request for a watch of applications, with as many bookmarks as possible."""
     return WatchConfigurationsRequest(selectors=[selector(name) for name in selectors], progress_interval=OFTEN)
 
 
@@ -97,7 +97,7 @@ async def test_a_watch_can_be_resumed_after_a_bookmark(service: Service, psql: S
 
 
 async def test_a_watch_without_a_progress_interval_is_silent_at_first(service: Service) -> None:
-    """The default is 10 s, so a stream with bookmarks every 100 ms has several before another has one."""
+    # The default is 10 s, so a stream with bookmarks every 100 ms has several before another has one.
     async with recorded(service) as quiet, recorded(service, often()) as watch:
         await quiet.until_synced()
         await watch.until(lambda recording: len(recording.bookmarks) >= 5)

@@ -1,4 +1,4 @@
-"""The judges themselves: each lets a good recording pass and finds what it is there to find."""
+"""The judges themselves: each accepts a good recording and finds the fault that it is there for."""
 
 import copy
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def another_type(messages: Messages) -> None:
 
 
 def split(messages: Messages) -> None:
-    """The commit of ten in two messages, without need."""
+    """Split the commit of ten into two messages, without need."""
     place = next(place for place, message in enumerate(messages) if message.synced) + 1
     first, second = copy.deepcopy(messages[place]), copy.deepcopy(messages[place])
     del first.events[5:]

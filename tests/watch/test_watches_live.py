@@ -1,4 +1,4 @@
-"""What arrives on an open watch, and how."""
+"""Events on an open watch, and their messages."""
 
 import asyncio
 from contextlib import AsyncExitStack

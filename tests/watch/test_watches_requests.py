@@ -1,4 +1,4 @@
-"""What a watch must not ask for."""
+"""Requests that a watch refuses."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A watch with after_revision: every change after it, synced when it has caught up."""
+"""Watches with after_revision: every change after it, synced once caught up."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -20,7 +20,7 @@ from tests.watch.validators import ordered, reliable, resumable, unique, validat
 
 @pytest.fixture
 async def forgetful_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Service]:
-    """A service that keeps three commits in memory, and reads the log in pieces of seven."""
+    """Run a service that keeps three commits in memory, and reads the log in pieces of seven."""
     monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 3)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     async with running_service(database_url) as running:
@@ -182,7 +182,7 @@ async def test_a_resumed_watch_of_nothing_new_has_no_events(service: Service, ps
 async def test_a_commit_on_this_side_of_the_feed_can_be_resumed_after(
     service: Service, psql: Session, database_url: str
 ) -> None:
-    """Another process may have told the client of a revision that this process has not read yet."""
+    # Another process may have told the client of a revision that this process has not read yet.
     await application(psql)
     for turn in range(20):
         revision: Any = await psql.fetchval(
@@ -197,7 +197,7 @@ async def test_a_commit_on_this_side_of_the_feed_can_be_resumed_after(
 async def test_synced_never_comes_in_the_middle_of_a_commit(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A large commit lands after the watch has looked for the head, and is read from the table with the rest."""
+    # A large commit lands after the watch has looked for the head, and is read from the table with the rest.
     monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 1)
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)

@@ -1,4 +1,4 @@
-"""Which configurations a watch follows."""
+"""Selectors: the configurations that a watch follows."""
 
 import pytest
 
@@ -19,7 +19,7 @@ DELETED = ConfigurationEvent.TYPE_DELETED
 
 
 def told(watch: Recorder) -> list[tuple[ConfigurationEvent.Type.ValueType, str, str]]:
-    """What a watch was told: the type, the application and the name of each event."""
+    """Return the type, the application and the name of each event of a watch."""
     return [(event.type, event.configuration.application, event.configuration.name) for event in watch.recording.events]
 
 

@@ -1,4 +1,4 @@
-"""A watch without after_revision: what exists, synced, then every change."""
+"""Watches without after_revision: the present state, synced, then every change."""
 
 import asyncio
 
@@ -106,7 +106,7 @@ async def test_changes_that_are_committed_while_a_snapshot_is_sent_arrive_exactl
 
 
 async def disturb(psql: Session, turn: int) -> None:
-    """Changes before and after the place where a snapshot is."""
+    """Make changes before and after the name that a snapshot has reached."""
     await psql.execute("UPDATE configurations SET comments = $1 WHERE name = 'c00002'", f"turn {turn}")
     await psql.execute("DELETE FROM configurations WHERE name = 'c' || lpad($1, 5, '0')", str(140 - turn % 90))
     await psql.execute("UPDATE configurations SET name = name || '-old' WHERE name = 'c00100'")

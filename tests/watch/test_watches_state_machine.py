@@ -1,4 +1,4 @@
-"""Random operations against a model: every watcher's view is what ListConfigurations shows at the same revision."""
+"""Random operations against a model: every watcher's view equals ListConfigurations at the same revision."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ selectors = st.lists(
 
 @dataclass(slots=True, kw_only=True)
 class Known:
-    """What the model knows of a configuration."""
+    """A configuration in the model."""
 
     config: JsonObject
     version: int
@@ -100,7 +100,7 @@ class Model:
 
 @dataclass(slots=True, kw_only=True)
 class Watcher:
-    """An open watch, what was recorded of it before it was resumed, and what its view was then."""
+    """An open watch, its recording before it was resumed, and its view at that time."""
 
     recorder: Recorder
     closing: AsyncExitStack
@@ -114,7 +114,7 @@ class Watcher:
 
 
 class Loop:
-    """An event loop in a thread of its own, which rules that are not async can use."""
+    """An event loop in its own thread, for rules that are not async."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
         self.watchers[place] = self.loop.run(self._resumed(self.watchers[place]))
 
     async def _resumed(self, watcher: Watcher) -> Watcher:
-        """The same watch, ended wherever it is and opened anew where it can be resumed."""
+        """End the watch, and resume it from its revision."""
         await watcher.recorder.until(lambda recording: recording.revision >= 0)
         await watcher.closing.aclose()
         ended = watcher.recorder.recording
@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
                 resumable(first, second, history)
 
     async def _chosen(self, chosen: list[ConfigurationSelector], revision: int) -> View:
-        """What ListConfigurations shows of a selection."""
+        """Return the selected configurations as ListConfigurations shows them."""
         view: View = {}
         for each in chosen or [ConfigurationSelector()]:
             if each.application.name and each.application.name not in self.model.state:

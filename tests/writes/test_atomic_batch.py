@@ -31,7 +31,7 @@ FAILED = (StatusCode.FAILED_PRECONDITION, "BATCH_FAILED")
 
 
 def reasons(response: object) -> list[str]:
-    """The reason of each outcome's error; empty where there is none."""
+    """Return the reason of each outcome's error; empty if there is none."""
     found: list[str] = []
     for outcome in response.outcomes:  # type: ignore[attr-defined]
         info = ErrorInfo()

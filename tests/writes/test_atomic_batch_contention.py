@@ -1,4 +1,4 @@
-"""Batches beside single writes, other batches, and whoever moves all configurations of a schema."""
+"""Batches beside single writes, other batches, and sessions that move all configurations of a schema."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ ANY: JsonObject = {"type": "object", "properties": {"turn": {"type": "integer"}}
 
 
 async def reasons(calls: Sequence[Awaitable[Any]]) -> list[str]:
-    """The reason of each call's error; empty where there is none."""
+    """Return the reason of each call's error; empty if there is none."""
     answers = await asyncio.gather(*calls, return_exceptions=True)
     return [reason_of(answer) if isinstance(answer, BaseException) else "" for answer in answers]  # type: ignore[arg-type]
 
@@ -82,7 +82,7 @@ async def test_whoever_moves_all_of_a_schema_and_batches_and_single_writes_never
 
 
 async def move_all(session: "Session", version: int) -> None:
-    """As a stricter version does it: the schema first, then whoever is pinned to it."""
+    """Move all pinned configurations as a strict version does: lock the schema first, then them."""
     async with session.transaction():
         await session.execute("SELECT FROM schemas WHERE name = 'web' FOR UPDATE")
         await session.execute("UPDATE configurations SET schema_version = $1 WHERE schema = 'web'", version)

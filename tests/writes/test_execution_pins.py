@@ -1,4 +1,4 @@
-"""Configurations are pinned to versions of schemas, and satisfy them after each write."""
+"""Pins: configurations that satisfy their version of a schema after each write."""
 
 import asyncio
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Concurrent single writes share transactions, and none of them feels the others."""
+"""Group commit: concurrent single writes share transactions, and none affects another."""
 
 import asyncio
 import uuid
@@ -40,7 +40,7 @@ from tests.watch.validators import validate
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
+    """Return the service with an application named shop."""
     await create_application(service, "shop")
     return service
 
@@ -52,7 +52,7 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
 
 @asynccontextmanager
 async def merged(service: Service, psql: Connection) -> AsyncGenerator[list[Awaitable[Any]]]:
-    """What is put into the list arrives while earlier writes wait for their commit, and so goes together."""
+    """Yield a list of writes that arrive while earlier ones wait for their commit, and so form one group."""
     writes: list[Awaitable[Any]] = []
     async with psql.transaction():
         await psql.execute("SELECT FROM revision_counter FOR UPDATE")
@@ -79,7 +79,7 @@ async def until_waiting(psql: Connection, sessions: int) -> None:
 
 
 def outcomes(writes: Sequence[Any]) -> list[Any]:
-    """What each write was answered: a resource, a revision, or the reason of an error."""
+    """Return the answer to each write: a resource, a revision, or the reason of an error."""
     return [_outcome(write.exception()) or write.result() for write in writes]
 
 
@@ -173,7 +173,7 @@ async def test_writes_to_one_configuration_are_done_one_after_the_other(shop: Se
 async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_one_commit(
     shop: Service, psql: Connection
 ) -> None:
-    """A commit's updates are in the log by id: who watches the name would hear that it came, and then that it went."""
+    # The log has a commit's updates by id, so a watch of the name would see it appear and then disappear.
     # So many that PostgreSQL updates row by row as the writes are given, not as they lie in the table.
     await psql.execute(
         """INSERT INTO configurations (application, name, config)

@@ -1,4 +1,4 @@
-"""What one caller, one session or one task must not do to the others."""
+"""Isolation: the callers, sessions or tasks that must not delay others."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the writes of one transaction make of what is there."""
+"""The plan: the effect of one transaction's writes on the present rows."""
 
 import pytest
 

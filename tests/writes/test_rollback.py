@@ -1,4 +1,4 @@
-"""RollbackConfiguration: a new version with an earlier content, and the restoration of what was deleted."""
+"""RollbackConfiguration: a new version with an earlier content, and restored deletions."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ LIMIT = '{"type": "object", "properties": {"n": {"type": "integer", "maximum": %
 
 
 async def roll_back(service: Service, **fields: Any) -> Configuration:
-    """Rolls a configuration back, shop's web by default."""
+    """Roll a configuration back, shop's web by default."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
     return await service.configurations.RollbackConfiguration(RollbackConfigurationRequest(**fields))

@@ -1,6 +1,5 @@
-"""Agreement with jsonschema, the reference, on real schemas and on generated ones.
-
-docs/reference/json-schema.md lists the known differences.
+"""Agreement with jsonschema, the reference, on real and generated schemas: docs/reference/json-schema.md lists the
+differences.
 """
 
 from typing import Any
