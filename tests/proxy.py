@@ -124,7 +124,7 @@ class EndedError(Exception):
 
 @asynccontextmanager
 async def _listening(proxy: Proxy) -> AsyncGenerator[int]:
-    """Return the port of the proxy."""
+    """Yield the port of the proxy."""
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]

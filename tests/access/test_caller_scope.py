@@ -199,7 +199,7 @@ async def test_a_page_token_of_another_caller_shows_nothing_more(stage: Stage) -
     stage.check()
 
 
-async def test_a_json_path_is_held_against_what_is_the_callers_alone(stage: Stage) -> None:
+async def test_a_json_path_is_matched_against_what_is_the_callers_alone(stage: Stage) -> None:
     # Some paths fail on a value that they find, which would reveal it.
     path = '$.date.datetime() < "2021-01-01 00:00:00+00".datetime()'
     method = stage.service.configurations.ListConfigurations

@@ -22,7 +22,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, as_, create, key, make, until_known
-from tests.access.test_revocation import held_feed
+from tests.access.test_revocation import paused_feed
 from tests.identity.tokens import oidc_settings
 from tests.operations.operating import PER_ITEM
 from tests.postgres import plain_connection
@@ -40,14 +40,14 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 async def taken_over(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Target]:
-    """Return a locked application that has taken over the own one's name, unknown to this process."""
+    """Let a locked foreign application take over the own one's name, unknown to this process; yield it."""
     own = await make(service, psql, OWN, OWNER)
     foreign = await make(service, psql, "bank", NEIGHBOUR)
     await create(service, "bank", "there", {})
     await until_known(service, psql)
     monkeypatch.setattr("configsvc.access.policy.STALENESS_LIMIT_SECONDS", 3600.0)
     rename_application = "UPDATE applications SET name = $2 WHERE id = $1"
-    async with held_feed(monkeypatch), plain_connection(database_url) as holder, holder.transaction():
+    async with paused_feed(monkeypatch), plain_connection(database_url) as holder, holder.transaction():
         await psql.execute(rename_application, own.application_id, "gone")
         await psql.execute(rename_application, foreign.application_id, OWN)
         await holder.execute("SELECT FROM applications WHERE id = $1 FOR UPDATE", foreign.application_id)

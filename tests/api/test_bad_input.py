@@ -343,10 +343,10 @@ async def test_more_levels_are_refused(shop: Service, nested: Callable[[int], by
     ):
         with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], request.SerializeToString() + more)
-        ((place, description),) = violations_of(caught.value).items()
+        ((path, description),) = violations_of(caught.value).items()
         assert "32 levels" in description
         # So deep that it cannot even be read, there is no telling where.
-        assert place == "request" or "/a" in place
+        assert path == "request" or "/a" in path
     assert await head(shop) == before
 
 

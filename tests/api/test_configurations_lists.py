@@ -265,8 +265,8 @@ async def test_a_page_token_that_is_garbage_is_refused(shop: Service) -> None:
     ],
 )
 async def test_a_page_token_that_was_tampered_with_is_refused(shop: Service, change: JsonObject) -> None:
-    held = json.loads(base64.urlsafe_b64decode(await token_of(shop)))
-    tampered = base64.urlsafe_b64encode(json.dumps(held | change).encode()).decode()
+    decoded = json.loads(base64.urlsafe_b64decode(await token_of(shop)))
+    tampered = base64.urlsafe_b64encode(json.dumps(decoded | change).encode()).decode()
     async with refused(shop, "page_token"):
         await list_page(shop, page_token=tampered)
 

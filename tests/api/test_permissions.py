@@ -106,8 +106,8 @@ def nameless(error: grpc.aio.AioRpcError, target: Target) -> Answer:
     texts = [(error.details() or "").encode()]
     for name, value in error.trailing_metadata() or ():
         texts += [name.encode(), value if isinstance(value, bytes) else value.encode()]
-    for place, name in enumerate(astuple(target)):
-        texts = [text.replace(name.encode(), b"%d" % place) for text in texts]
+    for index, name in enumerate(astuple(target)):
+        texts = [text.replace(name.encode(), b"%d" % index) for text in texts]
     return Answer(code=error.code(), details=tuple(texts))
 
 

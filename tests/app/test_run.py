@@ -43,8 +43,8 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         first = await watch.read()
         assert isinstance(first, WatchConfigurationsResponse)
         assert first.synced
-        holding = database.transaction()
-        await holding.start()
+        locking = database.transaction()
+        await locking.start()
         await database.execute("SELECT FROM revision_counter FOR UPDATE")
         in_flight = asyncio.create_task(patch(service, "web", {"a": 2}))
         await wait_until_blocked(database)
@@ -52,7 +52,7 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
         with failing(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
             await watch.read()
-        await holding.rollback()
+        await locking.rollback()
         assert (await in_flight).version == 2
         assert await running.exit_code() == 0
     assert await database.fetchval("SELECT version FROM configurations") == 2

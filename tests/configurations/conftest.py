@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.calls import create_application
-from tests.configurations.holding import DatabaseReads, HeldFeed
+from tests.configurations.pausing import DatabaseReads, PausedFeed
 from tests.service import Service
 from tests.storage import conftest
 
@@ -23,12 +23,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseReads]:
     """Yield the reads of one configuration that reach the database."""
     reads = DatabaseReads(monkeypatch)
     yield reads
-    reads.let_go()
+    reads.resume()
 
 
 @pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldFeed]:
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[PausedFeed]:
     """Yield the feed of the service, which a test can pause."""
-    feed = HeldFeed(monkeypatch)
+    feed = PausedFeed(monkeypatch)
     yield feed
-    feed.let_go()
+    feed.resume()

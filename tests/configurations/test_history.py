@@ -137,7 +137,7 @@ async def test_a_future_revision_is_unknown(shop: Service) -> None:
     assert error_info_of(caught.value).metadata["head_revision"] == str(created.revision)
 
 
-async def test_a_past_state_takes_min_revision(shop: Service) -> None:
+async def test_an_earlier_state_takes_min_revision(shop: Service) -> None:
     created = await create(shop, "web")
     assert await get_at(shop, version=1, min_revision=created.revision) == created
     with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN"):
@@ -281,7 +281,7 @@ async def test_a_list_as_of_an_unknown_or_compacted_revision_is_refused(
             await names(shop, application=application, as_of_revision=then)
 
 
-async def test_pins_are_in_the_past_too(shop: Service, psql: "Session") -> None:
+async def test_pins_are_in_the_history_too(shop: Service, psql: "Session") -> None:
     created = await create(shop, "web", {"n": 1})
     await psql.execute("INSERT INTO schemas (name) VALUES ('limits')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('limits', '{}')")

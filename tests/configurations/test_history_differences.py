@@ -73,7 +73,7 @@ def test_large_changes_take_no_more_room_than_the_new_content() -> None:
     assert len(encode_json(made)) < 2 * len(encode_json(after))
 
 
-def test_arrays_that_are_too_large_to_align_are_compared_place_by_place() -> None:
+def test_arrays_that_are_too_large_to_align_are_compared_index_by_index() -> None:
     randomly = random.Random(4)
     length = int(ALIGNED_PAIRS**0.5) + 1
     before: list[JsonValue] = [randomly.random() for _ in range(length)]

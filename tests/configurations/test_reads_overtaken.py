@@ -11,7 +11,7 @@ from configapi.v1.application_service_pb2 import DeleteApplicationRequest, Updat
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from tests.api.calls import create, create_application, failing, get, key, patch, update
-from tests.configurations.holding import DatabaseReads, HeldFeed, fed
+from tests.configurations.pausing import DatabaseReads, PausedFeed, fed
 from tests.configurations.test_reads import arrived, by_id, number_of, set_number, shop
 from tests.feed.test_feed import terminate
 from tests.postgres import plain_connection
@@ -24,11 +24,11 @@ async def test_a_read_that_a_change_overtook_is_not_remembered(
 ) -> None:
     await shop(psql, "web")
     await fed(service, 2)
-    reads.hold()
+    reads.pause()
     early = asyncio.create_task(get(service, "web"))
     await reads.answered()
     await fed(service, await set_number(psql, 1))
-    reads.let_go()
+    reads.resume()
     # It asked before the change, and may be told of what was then.
     assert number_of(await early) == 0
     assert number_of(await get(service, "web")) == 1
@@ -40,52 +40,52 @@ async def test_who_comes_after_a_change_does_not_share_a_read_from_before_it(
 ) -> None:
     await shop(psql, "web")
     await fed(service, 2)
-    reads.hold()
+    reads.pause()
     early = asyncio.create_task(get(service, "web"))
     await reads.answered()
     await fed(service, await set_number(psql, 1))
     late = [asyncio.create_task(get(service, "web")) for _ in range(5)]
     await arrived(service)
-    reads.let_go()
+    reads.resume()
     assert number_of(await early) == 0
     assert {number_of(answer) for answer in await asyncio.gather(*late)} == {1}
     assert reads.begun == 2
 
 
 async def test_a_read_by_another_name_does_not_bring_back_what_was_replaced(
-    service: Service, psql: Session, reads: DatabaseReads, feed: HeldFeed
+    service: Service, psql: Session, reads: DatabaseReads, feed: PausedFeed
 ) -> None:
     # The feed does not know of the change yet; one answer under another name is enough.
     await shop(psql, "web")
     await fed(service, 2)
     configuration_id = (await get(service, "web")).id
     await fed(service, await set_number(psql, 1))
-    feed.hold()
-    reads.hold()
+    feed.pause()
+    reads.pause()
     early = asyncio.create_task(by_id(service, configuration_id))
     await reads.answered()
-    reads.hold_no_more()
+    reads.pause_no_more()
     await set_number(psql, 2)
     assert number_of(await get(service, "web")) == 2
-    reads.let_go()
+    reads.resume()
     assert number_of(await early) == 1
     assert number_of(await by_id(service, configuration_id)) == 2
     assert number_of(await get(service, "web")) == 2
 
 
 async def test_a_read_that_began_before_a_write_is_not_remembered_after_it(
-    service: Service, feed: HeldFeed, reads: DatabaseReads
+    service: Service, feed: PausedFeed, reads: DatabaseReads
 ) -> None:
     await create_application(service)
     await create(service, "web", {"n": 1})
     await fed(service, 2)
-    feed.hold()
-    reads.hold()
+    feed.pause()
+    reads.pause()
     early = asyncio.create_task(get(service, "web"))
     await reads.answered()
-    reads.hold_no_more()
+    reads.pause_no_more()
     await patch(service, "web", {"n": 2})
-    reads.let_go()
+    reads.resume()
     assert number_of(await early) == 1
     assert number_of(await get(service, "web")) == 2
 
@@ -136,32 +136,32 @@ CHANGES = (changed, renamed, deleted, made_again, application_renamed, applicati
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_write_that_was_answered_is_read_at_once_in_its_process(
-    service: Service, feed: HeldFeed, change: Change
+    service: Service, feed: PausedFeed, change: Change
 ) -> None:
     # The feed does not know of the write yet.
     await create_application(service)
     web = await create(service, "web", {"n": 1})
     await fed(service, 2)
     await get(service, "web")
-    feed.hold()
+    feed.pause()
     await change(service, web)
-    feed.let_go()
+    feed.resume()
 
 
 async def test_a_read_that_began_before_a_write_is_not_shared_after_it(
-    service: Service, feed: HeldFeed, reads: DatabaseReads
+    service: Service, feed: PausedFeed, reads: DatabaseReads
 ) -> None:
     await create_application(service)
     web = await create(service, "web", {"n": 1})
     await fed(service, 2)
-    feed.hold()
-    reads.hold()
+    feed.pause()
+    reads.pause()
     early = asyncio.create_task(get(service, "web"))
     await reads.answered()
     await patch(service, "web", {"n": 2})
     late = asyncio.create_task(get(service, "web"))
     await arrived(service)
-    reads.let_go()
+    reads.resume()
     assert (number_of(await early), number_of(await late)) == (1, 2)
     assert number_of(await by_id(service, web.id)) == 2
 

@@ -83,7 +83,7 @@ def test_every_judge_of_robustness_stands_in_its_readme_with_its_sentence() -> N
 
 
 def sentence_of(judge: Callable[..., object]) -> str:
-    return inspect.cleandoc(judge.__doc__ or "").removeprefix("Check that ")
+    return inspect.cleandoc(judge.__doc__ or "").removeprefix("Check that ").removesuffix(".")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -144,7 +144,7 @@ def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_no
     assert chosen.event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web"))) is None
 
 
-def test_the_changes_of_a_commit_are_picked_by_their_places() -> None:
+def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
     changes = [
         change(Operation.CREATED, before=("shop", "db"), after=("shop", "db")),
         change(Operation.UPDATED),

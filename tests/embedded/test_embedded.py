@@ -90,7 +90,7 @@ def leave(process: subprocess.Popen[str]) -> int:
 
 @asynccontextmanager
 async def stopped_cluster(folder: Path) -> AsyncGenerator[list[str]]:
-    """Return a cluster that ran before, and the lines of its former pid file."""
+    """Yield a cluster that ran before, and the lines of its former pid file."""
     async with server(folder):
         lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
     yield lines

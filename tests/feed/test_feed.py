@@ -13,7 +13,15 @@ from tests.feed.status import status, until, until_away, until_lag
 from tests.postgres import plain_connection, terminate
 from tests.proxy import far_service
 from tests.service import Service, reason_of, running_service
-from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
+from tests.storage.reading import (
+    LIMIT_SECONDS,
+    Session,
+    application,
+    configuration,
+    head,
+    listening,
+    silenced_notifications,
+)
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recorder, recorded, slowly
@@ -211,18 +219,18 @@ async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) ->
     assert feed.revision == 1
 
 
-async def test_a_lost_bell_delays_a_change_and_loses_nothing(psql: Session, database_url: str) -> None:
+async def test_a_lost_notification_delays_a_change_and_loses_nothing(psql: Session, database_url: str) -> None:
     await application(psql)
     async with running_service(database_url) as service, recorded(service) as watch:
         await watch.until_synced()
         async with (
-            silenced_bells(psql),
-            listening(database_url) as bell,
+            silenced_notifications(psql),
+            listening(database_url) as notifications,
             plain_connection(database_url) as session,
         ):
             await configuration(session, "web")
             recording = await watch.until_revision(2)
-            assert bell.silent
+            assert notifications.silent
     validate(recording, await read_history(database_url))
 
 

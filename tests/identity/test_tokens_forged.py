@@ -294,11 +294,11 @@ def mutations(draw: st.DrawFn) -> str:
         return ".".join(draw(st.lists(st.sampled_from(PARTS), min_size=3, max_size=3)))
     text = draw(st.sampled_from(ORIGINALS[:4]))
     if how == "letters":
-        place, end = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
-        return text[:place] + draw(st.text("AQgw09-_.=+ \0\n\xe9\u20ac", max_size=5)) + text[end:]
+        index, end = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
+        return text[:index] + draw(st.text("AQgw09-_.=+ \0\n\xe9\u20ac", max_size=5)) + text[end:]
     data = bytearray(text.encode())
-    for place in draw(st.lists(st.integers(0, len(data) * 8 - 1), min_size=1, max_size=3)):
-        data[place // 8] ^= 1 << place % 8
+    for index in draw(st.lists(st.integers(0, len(data) * 8 - 1), min_size=1, max_size=3)):
+        data[index // 8] ^= 1 << index % 8
     return data.decode("latin-1")
 
 

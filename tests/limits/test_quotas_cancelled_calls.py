@@ -73,7 +73,7 @@ async def until(service: Service, person: Person, wanted: str) -> None:
             pass
 
 
-async def test_an_answer_that_its_caller_cancelled_keeps_its_place_until_it_is_made() -> None:
+async def test_an_answer_that_its_caller_cancelled_keeps_its_slot_until_it_is_made() -> None:
     large, go_on = LargeAnswers(), threading.Event()
     began: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()

@@ -44,14 +44,14 @@ LIMIT_SECONDS = 20.0
 def test_calls_that_may_last_are_few_of_each_kind() -> None:
     limits = Limits(calls_per_second=0, calls_burst=1, calls_at_once=1, watches_per_caller=1, watches_per_process=1)
     quota = Quota(limits, Slots({"reads": 1, "writes": 1, "watches": 1}))
-    held = [quota.long_lived("export") for _ in range(LONG_LIVED_CALLS)]
-    for one in held:
+    running = [quota.long_lived("export") for _ in range(LONG_LIVED_CALLS)]
+    for one in running:
         one.__enter__()
     with pytest.raises(RateLimitedError), quota.long_lived("export"):
         pass
     with quota.long_lived("wait"):
         assert not quota.is_idle
-    held[0].__exit__(None, None, None)
+    running[0].__exit__(None, None, None)
     with quota.long_lived("export"):
         pass
 

@@ -27,17 +27,17 @@ from tests.storage.reading import Session
 State = OperationMetadata.State
 GREEDY = Person(name="greedy", role=Role.EDITOR, application="one")
 POLITE = Person(name="polite", role=Role.EDITOR, application="two")
-Held = defaultdict[str, asyncio.Event]
+Paused = defaultdict[str, asyncio.Event]
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+def paused(monkeypatch: pytest.MonkeyPatch) -> Paused:
     """Pause imports before their check until their event, by operation name, is set."""
-    check_slice, events = imports.check_slice, Held(asyncio.Event)
+    check_slice, events = imports.check_slice, Paused(asyncio.Event)
 
-    async def when_told(database: object, pool: object, operation_id: str, places: object) -> object:
+    async def when_told(database: object, pool: object, operation_id: str, indexes: object) -> object:
         await events[f"operations/{operation_id}"].wait()
-        return await check_slice(database, pool, operation_id, places)  # pyright: ignore[reportArgumentType]
+        return await check_slice(database, pool, operation_id, indexes)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(imports, "check_slice", when_told)
     # Retries are not told of.
@@ -64,7 +64,7 @@ async def states(service: Service, person: Person, operations: list[Operation]) 
 
 
 async def test_many_operations_of_one_caller_do_not_keep_another_waiting(
-    database_url: str, psql: Session, tmp_path: Path, held: Held
+    database_url: str, psql: Session, tmp_path: Path, paused: Paused
 ) -> None:
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         await make(service, psql, "one", GREEDY)
@@ -73,20 +73,20 @@ async def test_many_operations_of_one_caller_do_not_keep_another_waiting(
         many = [await import_one(service, GREEDY, f"c{number}") for number in range(6)]
         for number in range(2):
             other = await import_one(service, POLITE, f"c{number}")
-            held[other.name].set()
+            paused[other.name].set()
             assert await ended(service, POLITE, other) == State.STATE_SUCCEEDED
         assert await states(service, GREEDY, many) == [State.STATE_RUNNING] * 2 + [State.STATE_PENDING] * 4
         # One that waits for its turn can be cancelled, and the turn of those after it comes all the same.
         await service.operations.CancelOperation(CancelOperationRequest(name=many[2].name), metadata=as_(GREEDY))
         for operation in many:
-            held[operation.name].set()
+            paused[operation.name].set()
         found = [await ended(service, GREEDY, operation) for operation in many]
         assert found.pop(2) == State.STATE_CANCELLED
         assert found == [State.STATE_SUCCEEDED] * 5
 
 
 async def test_a_caller_has_so_many_operations_that_have_not_ended(
-    database_url: str, psql: Session, tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
+    database_url: str, psql: Session, tmp_path: Path, paused: Paused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.operations.queue.UNENDED_LIMIT", 1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
@@ -98,16 +98,16 @@ async def test_a_caller_has_so_many_operations_that_have_not_ended(
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await import_one(service, GREEDY, "b")
         assert reason_of(caught.value) == "RATE_LIMITED"
-        held[(await import_one(service, POLITE, "a")).name].set()
-        held[first.name].set()
+        paused[(await import_one(service, POLITE, "a")).name].set()
+        paused[first.name].set()
         assert await ended(service, GREEDY, first) == State.STATE_SUCCEEDED
         second = await import_one(service, GREEDY, "b")
-        held[second.name].set()
+        paused[second.name].set()
         assert await ended(service, GREEDY, second) == State.STATE_SUCCEEDED
 
 
 async def test_where_nobody_is_told_apart_operations_have_no_limits(
-    service: Service, held: Held, monkeypatch: pytest.MonkeyPatch
+    service: Service, paused: Paused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.operations.queue.UNENDED_LIMIT", 1)
     monkeypatch.setattr("configsvc.operations.queue.AT_ONCE", 1)
@@ -119,4 +119,4 @@ async def test_where_nobody_is_told_apart_operations_have_no_limits(
             while metadata_of(await service.operations.WaitOperation(request)).state != State.STATE_RUNNING:
                 pass
     for operation in many:
-        held[operation.name].set()
+        paused[operation.name].set()

@@ -65,7 +65,7 @@ async def test_certificates_that_cannot_be_read_end_the_start(
 
 
 @pytest.mark.parametrize("name", ["oidc_audience", "oidc_user_claim", "oidc_groups_claim"])
-def test_what_tokens_are_held_against_cannot_be_empty(name: str) -> None:
+def test_what_tokens_are_checked_against_cannot_be_empty(name: str) -> None:
     with pytest.raises(ValidationError):
         settings_of(**{name: ""})
 

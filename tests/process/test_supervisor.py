@@ -269,14 +269,14 @@ async def test_a_signal_drains_all_workers(tmp_path: Path, database_url: str, te
         async with recorded(services[0]) as one, recorded(services[1]) as other:
             await one.until_synced()
             await other.until_synced()
-            holding = session.transaction()
-            await holding.start()
+            locking = session.transaction()
+            await locking.start()
             await session.execute("SELECT FROM revision_counter FOR UPDATE")
             in_flight = asyncio.create_task(patch(services[0], "web", {"a": 2}))
             await wait_until_blocked(session)
             tell(running)
             assert await endings([one, other]) == [(StatusCode.UNAVAILABLE, "SHUTTING_DOWN")] * 2
-            await holding.rollback()
+            await locking.rollback()
             assert (await in_flight).version == 2
         assert await running.exit_code() == 0
     assert ended(processes)

@@ -15,7 +15,7 @@ from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
-from tests.storage.reading import silenced_bells
+from tests.storage.reading import silenced_notifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ async def stranded(arena: Arena) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def silenced(arena: Arena) -> AsyncGenerator[None]:
     """Suppress every notification."""
-    async with plain_connection(arena.server.url) as session, silenced_bells(session):
+    async with plain_connection(arena.server.url) as session, silenced_notifications(session):
         yield
 
 

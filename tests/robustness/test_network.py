@@ -8,7 +8,7 @@ from tests.robustness.faults import cut, one_way, slow, stalled
 from tests.robustness.form import FORM
 from tests.robustness.stage import Stage, playing, until_delivered
 from tests.service import Service
-from tests.storage.reading import Session, silenced_bells
+from tests.storage.reading import Session, silenced_notifications
 
 
 async def silence(stage: Stage, service: Service) -> None:
@@ -76,7 +76,7 @@ async def test_a_slow_network_loses_nothing(database_url: str) -> None:
 async def test_lost_notifications_are_made_up_for(service: Service, psql: Session, database_url: str) -> None:
     async with playing(database_url, service) as stage:
         for _ in range(FORM.rounds):
-            async with silenced_bells(psql):
+            async with silenced_notifications(psql):
                 await stage.burst()
                 started = time.monotonic()
                 await until_delivered(database_url, stage.clients)

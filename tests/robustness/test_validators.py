@@ -24,9 +24,9 @@ def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
     return life.streams[stream].recording.messages
 
 
-def place_of_events(life: Life, stream: int) -> int:
+def index_of_events(life: Life, stream: int) -> int:
     """Return the index of the first change in a stream."""
-    return next(place for place, message in enumerate(messages(life, stream)) if message.events and not message.more)
+    return next(index for index, message in enumerate(messages(life, stream)) if message.events and not message.more)
 
 
 def going_back(life: Life) -> None:
@@ -36,22 +36,22 @@ def going_back(life: Life) -> None:
 
 def twice(life: Life) -> None:
     """Let the second stream begin with the last message of the first."""
-    messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[place_of_events(life, 0)]))
+    messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[index_of_events(life, 0)]))
 
 
 def hole(life: Life) -> None:
     """Remove something between the streams."""
-    del messages(life, 1)[place_of_events(life, 1)]
+    del messages(life, 1)[index_of_events(life, 1)]
 
 
 def split(life: Life) -> None:
     """Split a small commit into two messages."""
-    place = place_of_events(life, 0)
-    first, second = (copy.deepcopy(messages(life, 0)[place]) for _ in range(2))
+    index = index_of_events(life, 0)
+    first, second = (copy.deepcopy(messages(life, 0)[index]) for _ in range(2))
     del first.events[1:]
     del second.events[:1]
     first.more = True
-    messages(life, 0)[place : place + 1] = [first, second]
+    messages(life, 0)[index : index + 1] = [first, second]
 
 
 def resumed_elsewhere(life: Life) -> None:
@@ -64,10 +64,10 @@ def resumed_without_epoch(life: Life) -> None:
 
 def early_bookmark(life: Life) -> None:
     """Let a bookmark claim a later revision."""
-    place = place_of_events(life, 1)
-    later = messages(life, 1)[place]
+    index = index_of_events(life, 1)
+    later = messages(life, 1)[index]
     bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)
-    messages(life, 1).insert(place, bookmark)
+    messages(life, 1).insert(index, bookmark)
 
 
 def bookmark_of_the_future(life: Life) -> None:

@@ -171,8 +171,8 @@ def spoilt(draw: st.DrawFn, method: Method, words: Sequence[str]) -> bytes:
     start, end = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
     match draw(st.sampled_from(("flip", "cut", "repeat", "insert", "replace", "append"))):
         case "flip":
-            for place in draw(st.lists(st.integers(0, len(data) * 8 - 1), max_size=4)) if data else ():
-                data[place // 8] ^= 1 << place % 8
+            for index in draw(st.lists(st.integers(0, len(data) * 8 - 1), max_size=4)) if data else ():
+                data[index // 8] ^= 1 << index % 8
         case "cut":
             del data[start:end]
         case "repeat":

@@ -135,7 +135,7 @@ async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its
     assert peer.startswith("ipv4:127.0.0.1:")
 
 
-async def test_merged_writes_keep_the_origins_of_their_callers(service: Service) -> None:
+async def test_a_group_commit_keeps_the_origins_of_its_callers(service: Service) -> None:
     await create_application(service)
     async with connected(service.address, service.stop) as other:
 

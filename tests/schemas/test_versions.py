@@ -165,7 +165,9 @@ async def test_configurations_are_checked_in_pages(
     assert [offender.name for offender in check.offenders] == [f"bad-{number:02}" for number in range(10)]
 
 
-async def test_a_strict_version_holds_configurations_against_what_it_refers_to(web: Service, psql: Connection) -> None:
+async def test_a_strict_version_validates_configurations_against_what_it_refers_to(
+    web: Service, psql: Connection
+) -> None:
     await create_schema(web, "small", {"type": "integer", "maximum": 10})
     await pin(psql, "a", config='{"replicas": 30}')
     document: JsonObject = {"properties": {"replicas": {"$ref": "configsvc://schemas/small@1"}}}
@@ -222,7 +224,7 @@ async def test_writers_of_versions_at_once_each_make_one(web: Service) -> None:
         assert stored == {**document, "additionalProperties": False}
 
 
-async def test_a_configuration_that_moved_is_held_against_its_new_version(web: Service) -> None:
+async def test_a_configuration_that_moved_is_validated_against_its_new_version(web: Service) -> None:
     await create_application(web)
     await create(web, "a", {"replicas": 3}, schema=SchemaVersionRef(schema="web", version=1))
     await create_version(web, AT_MOST_10)

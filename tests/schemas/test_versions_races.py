@@ -46,7 +46,7 @@ async def shop(service: Service) -> Service:
 
 
 @asynccontextmanager
-async def commits_held(database_url: str) -> AsyncGenerator[Connection]:
+async def blocked_commits(database_url: str) -> AsyncGenerator[Connection]:
     """Block all commits while this context lasts; each transaction has done all its work before."""
     async with plain_connection(database_url) as session, session.transaction():
         await session.execute("SELECT FROM revision_counter FOR UPDATE")
@@ -88,7 +88,7 @@ async def check_pinned_configurations(psql: Connection) -> int:
 async def test_a_write_that_comes_before_a_strict_version_makes_it_refused(
     shop: Service, psql: Connection, database_url: str, *, is_new: bool
 ) -> None:
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         write = create(shop, "b", {"replicas": 30}, schema=WEB) if is_new else patch(shop, "a", {"replicas": 30})
         writing = asyncio.ensure_future(reason_if_refused(write))
         await wait_until_blocked(session)
@@ -100,10 +100,10 @@ async def test_a_write_that_comes_before_a_strict_version_makes_it_refused(
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-async def test_a_write_that_comes_after_a_strict_version_is_held_against_it(
+async def test_a_write_that_comes_after_a_strict_version_is_validated_against_it(
     shop: Service, psql: Connection, database_url: str, *, is_new: bool
 ) -> None:
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         strict = asyncio.create_task(create_version(shop, AT_MOST_10))
         await wait_until_blocked(session)
         write = create(shop, "b", {"replicas": 30}, schema=WEB) if is_new else patch(shop, "a", {"replicas": 30})
@@ -154,7 +154,7 @@ async def test_a_pin_that_comes_before_a_deletion_makes_it_refused(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
     await shop.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("a")))
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         writing = asyncio.ensure_future(reason_if_refused(create(shop, "b", {"replicas": 3}, schema=WEB_1)))
         await wait_until_blocked(session)
         deleting = asyncio.ensure_future(reason_if_refused(delete_schema(shop)))
@@ -165,7 +165,7 @@ async def test_a_pin_that_comes_before_a_deletion_makes_it_refused(
 
 async def test_a_pin_that_comes_after_a_deletion_finds_no_schema(shop: Service, database_url: str) -> None:
     await shop.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("a")))
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         deleting = asyncio.create_task(delete_schema(shop))
         await wait_until_blocked(session)
         writing = asyncio.create_task(create(shop, "b", {"replicas": 3}, schema=WEB_1))
@@ -196,7 +196,7 @@ async def test_a_reference_that_comes_before_a_deletion_makes_it_fail(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
     await shop.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("a")))
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         referring = asyncio.create_task(create_schema(shop, "api", REFERS_TO_WEB))
         await wait_until_blocked(session)
         deleting = asyncio.ensure_future(reason_if_refused(delete_schema(shop)))
@@ -211,7 +211,7 @@ async def test_a_reference_that_comes_after_a_deletion_fails(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
     await shop.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("a")))
-    async with commits_held(database_url) as session:
+    async with blocked_commits(database_url) as session:
         deleting = asyncio.create_task(delete_schema(shop))
         await wait_until_blocked(session)
         referring = asyncio.ensure_future(reason_if_refused(create_schema(shop, "api", REFERS_TO_WEB)))

@@ -37,13 +37,13 @@ def kept(log: Log, floor: int, versions: int) -> set[tuple[int, int]]:
     """Return the log positions that must remain: all after the floor, and the newest versions of each resource that
     lives at it.
     """
-    places = {place_of(record) for record in log if record["revision"] > floor}
+    positions = {position_of(record) for record in log if record["revision"] > floor}
     for versions_of_one in _since_the_last_deletion(log, floor).values():
-        places |= {place_of(record) for record in versions_of_one[-versions:]}
-    return places
+        positions |= {position_of(record) for record in versions_of_one[-versions:]}
+    return positions
 
 
-def place_of(record: "Record") -> tuple[int, int]:
+def position_of(record: "Record") -> tuple[int, int]:
     return record["revision"], record["ordinal"]
 
 

@@ -64,13 +64,13 @@ async def wait_until_blocked(session: Session, *, others: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
-class Bell:
+class Notifications:
     """The notifications of commits, in order."""
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[str] = asyncio.Queue()
 
-    def ring(self, connection: object, process: int, channel: str, payload: object) -> None:
+    def add(self, connection: object, process: int, channel: str, payload: object) -> None:
         self._heard.put_nowait(str(payload))
 
     async def next(self) -> str:
@@ -83,18 +83,18 @@ class Bell:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncGenerator[Bell]:
+async def listening(url: str) -> AsyncGenerator[Notifications]:
     """Listen on the channel of the log."""
-    bell = Bell()
+    notifications = Notifications()
     async with plain_connection(url) as connection:
-        callback: Any = bell.ring
+        callback: Any = notifications.add
         await connection.add_listener(CHANNEL, callback)
-        yield bell
+        yield notifications
         await connection.remove_listener(CHANNEL, callback)
 
 
 @asynccontextmanager
-async def silenced_bells(session: Session) -> AsyncGenerator[None]:
+async def silenced_notifications(session: Session) -> AsyncGenerator[None]:
     """Suppress all notifications of commits."""
     # First, and for good: those who commit meanwhile find one or the other, and that of the system before this one.
     await session.execute("CREATE OR REPLACE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")

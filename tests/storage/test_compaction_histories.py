@@ -15,7 +15,7 @@ from configsvc.limits.slots import connection_turn
 from configsvc.storage import applications, configurations
 from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
-from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, place_of, state
+from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, position_of, state
 from tests.storage.reading import Session, changes, head, revisions
 
 ROUNDS = 3
@@ -65,7 +65,7 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
         await age(psql, up_to=floor)
         await compact_once(database_url, Retention(days=1, versions=versions))
         assert await compacted_revision(psql) == floor
-        assert {place_of(record) for record in await changes(psql)} == kept(before, floor, versions)
+        assert {position_of(record) for record in await changes(psql)} == kept(before, floor, versions)
         await check_commits(psql, floor)
         await check_readable(database_url, before, floor)
 

@@ -71,7 +71,7 @@ async def test_operations_are_carried_out_after_a_statement_of_the_queue_met_a_d
             assert result_of(await imported(service, item("a"))).created_count == 1
 
 
-async def test_an_operation_whose_row_is_held_is_carried_out_later(
+async def test_an_operation_whose_row_is_locked_is_carried_out_later(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_up, is_held = operations.take_up, True

@@ -46,18 +46,18 @@ async def test_every_commit_takes_the_next_revision(psql: Session) -> None:
 
 
 async def test_every_commit_is_notified_once_with_its_revision(psql: Session, database_url: str) -> None:
-    async with listening(database_url) as bell:
+    async with listening(database_url) as notifications:
         await application(psql)
         async with psql.transaction():
             await configuration(psql, "web")
             await configuration(psql, "db")
             await psql.execute("UPDATE applications SET comments = 'x'")
         await psql.execute("DELETE FROM configurations")
-        assert [await bell.next() for _ in range(3)] == ["1", "2", "3"]
+        assert [await notifications.next() for _ in range(3)] == ["1", "2", "3"]
         # What was notified before this has arrived before it.
         await psql.execute("SELECT pg_notify('configsvc_changes', 'end')")
-        assert await bell.next() == "end"
-        assert bell.silent
+        assert await notifications.next() == "end"
+        assert notifications.silent
 
 
 async def test_all_that_one_commit_changed_shares_its_revision(psql: Session) -> None:
@@ -86,7 +86,7 @@ async def test_a_statement_of_many_rows_is_one_commit_with_an_ordinal_for_each(p
 
 
 async def test_a_rolled_back_transaction_takes_no_revision_and_logs_nothing(psql: Session, database_url: str) -> None:
-    async with listening(database_url) as bell:
+    async with listening(database_url) as notifications:
         transaction = psql.transaction()
         await transaction.start()
         await application(psql)
@@ -94,7 +94,7 @@ async def test_a_rolled_back_transaction_takes_no_revision_and_logs_nothing(psql
         assert await head(psql) == 0
         assert await changes(psql) == []
         await application(psql, "bank")
-        assert await bell.next() == "1"
+        assert await notifications.next() == "1"
     assert await revisions(psql) == [1]
 
 
@@ -118,14 +118,14 @@ async def test_a_rolled_back_savepoint_logs_nothing(psql: Session) -> None:
 async def test_a_transaction_whose_every_savepoint_is_rolled_back_takes_no_revision(
     psql: Session, database_url: str
 ) -> None:
-    async with listening(database_url) as bell:
+    async with listening(database_url) as notifications:
         async with psql.transaction():
             await psql.execute("SAVEPOINT first")
             await application(psql, "lost")
             await psql.execute("ROLLBACK TO SAVEPOINT first")
         assert await head(psql) == 0
         await application(psql)
-        assert await bell.next() == "1"
+        assert await notifications.next() == "1"
     assert await revisions(psql) == [1]
 
 
@@ -197,8 +197,8 @@ async def test_writers_on_many_connections_yield_gapless_revisions(psql: Session
                 transaction = connection.transaction()
                 await transaction.start()
                 await application(connection, f"a{number}-{turn}")
-                for place in range(plan.randrange(4)):
-                    await configuration(connection, f"c{place}", application=f"a{number}-{turn}")
+                for index in range(plan.randrange(4)):
+                    await configuration(connection, f"c{index}", application=f"a{number}-{turn}")
                 # One in four is taken back.
                 await (transaction.rollback() if plan.randrange(4) == 0 else transaction.commit())
 

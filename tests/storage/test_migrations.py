@@ -215,7 +215,7 @@ async def test_the_baseline_cannot_be_rolled_back(psql: Session, database_url: s
 
 @pytest.fixture
 async def database_of_before(empty_url: str, tmp_path: Path) -> str:
-    """Yield the URL of a database that the migrations of an earlier program made."""
+    """Return the URL of a database that the migrations of an earlier program made."""
     folder = tmp_path / "before"
     folder.mkdir()
     for name, depends in zip(BEFORE, ("", *BEFORE), strict=False):

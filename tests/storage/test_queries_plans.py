@@ -133,7 +133,7 @@ async def test_the_first_page_and_the_next_use_the_index_of_their_order(connecti
         assert not scanned
 
 
-async def test_a_page_of_the_past_finds_what_changed_since_by_its_revision(connection: "Connection") -> None:
+async def test_a_page_of_the_history_finds_what_changed_since_by_its_revision(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     indexes, scanned = await plan(
         connection, "configurations", "list", *listing(after=("app3", "c17"), revision=head - 20)
@@ -293,7 +293,7 @@ async def test_a_page_of_many_versions_is_read_by_index(connection: "Connection"
             assert await rows_read(connection, "history", "versions", *arguments) < 100
 
 
-async def test_the_past_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+async def test_the_history_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     oldest_time = await connection.fetchval("SELECT time FROM commits WHERE revision = 2500")
     cases: tuple[tuple[str, str, tuple[Any, ...]], ...] = (

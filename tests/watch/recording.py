@@ -121,7 +121,7 @@ async def at_once() -> None:
 
 
 class Recorder:
-    """A task that reads a watch into a recording, and can wait for parts of it. Each message is followed by the pace."""
+    """A task that reads a watch into a recording. The pace is awaited after each message."""
 
     def __init__(
         self,

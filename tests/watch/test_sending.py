@@ -28,14 +28,14 @@ def contents_in_memory() -> int:
     return sum(isinstance(one, Configuration) and one.config is not None for one in gc.get_objects())
 
 
-async def test_a_snapshot_that_waits_for_its_client_is_held_as_bytes_alone(
+async def test_a_snapshot_that_waits_for_its_client_is_kept_as_bytes_alone(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[int] = []
+    counts: list[int] = []
     write = Sending.write
 
     async def counted(self: Sending, encoded: Iterable[bytes]) -> None:
-        held.append(contents_in_memory())
+        counts.append(contents_in_memory())
         await write(self, encoded)
 
     monkeypatch.setattr(Sending, "write", counted)
@@ -44,8 +44,8 @@ async def test_a_snapshot_that_waits_for_its_client_is_held_as_bytes_alone(
     before = contents_in_memory()
     async with recorded(service) as recording:
         await recording.until_synced()
-    assert len(held) >= 2
-    assert set(held) == {before}
+    assert len(counts) >= 2
+    assert set(counts) == {before}
 
 
 async def test_what_is_large_is_encoded_beside_the_event_loop(

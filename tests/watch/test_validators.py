@@ -42,12 +42,12 @@ def another_type(messages: Messages) -> None:
 
 def split(messages: Messages) -> None:
     """Split the commit of ten into two messages, without need."""
-    place = next(place for place, message in enumerate(messages) if message.synced) + 1
-    first, second = copy.deepcopy(messages[place]), copy.deepcopy(messages[place])
+    index = next(index for index, message in enumerate(messages) if message.synced) + 1
+    first, second = copy.deepcopy(messages[index]), copy.deepcopy(messages[index])
     del first.events[5:]
     del second.events[:5]
     first.more = True
-    messages[place : place + 1] = [first, second]
+    messages[index : index + 1] = [first, second]
 
 
 def split_without_more(messages: Messages) -> None:

@@ -153,7 +153,7 @@ async def test_a_process_that_was_not_there_replays_what_was_before_it(psql: Ses
     validate(recording, await read_history(database_url))
 
 
-async def test_the_past_of_a_deleted_application_is_replayed(service: Service, database_url: str) -> None:
+async def test_the_history_of_a_deleted_application_is_replayed(service: Service, database_url: str) -> None:
     shop = await create_application(service)
     await create(service, "web", {"a": 1})
     await patch(service, "web", {"a": 2})

@@ -96,7 +96,7 @@ async def test_changes_that_are_committed_while_a_snapshot_is_sent_arrive_exactl
             await reader.next()
     recording = reader.recording
     assert turn > 25
-    synced_at = next(place for place, message in enumerate(recording.messages) if message.synced)
+    synced_at = next(index for index, message in enumerate(recording.messages) if message.synced)
     assert {message.revision for message in recording.messages[: synced_at + 1]} == {revision}
     history = await read_history(database_url)
     validate(recording, history)

@@ -302,8 +302,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.watchers)
     @rule(which=st.integers(0, MAX_WATCHERS - 1))
     def resume(self, which: int) -> None:
-        place = which % len(self.watchers)
-        self.watchers[place] = self.loop.run(self._resumed(self.watchers[place]))
+        index = which % len(self.watchers)
+        self.watchers[index] = self.loop.run(self._resumed(self.watchers[index]))
 
     async def _resumed(self, watcher: Watcher) -> Watcher:
         """End the watch, and resume it from its revision."""

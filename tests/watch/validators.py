@@ -79,13 +79,13 @@ def size_limit(message: WatchConfigurationsResponse) -> int:
 
 def synced_once(recording: Recording) -> None:
     """Check that `synced` comes once, without events, and ends the snapshot."""
-    places = [place for place, message in enumerate(recording.messages) if message.synced]
-    assert len(places) <= 1
-    for place in places:
-        assert not recording.messages[place].events
-        assert not recording.messages[place].more
-    before = recording.messages[: places[0]] if places else recording.messages
-    after = recording.messages[places[0] :] if places else []
+    indexes = [index for index, message in enumerate(recording.messages) if message.synced]
+    assert len(indexes) <= 1
+    for index in indexes:
+        assert not recording.messages[index].events
+        assert not recording.messages[index].more
+    before = recording.messages[: indexes[0]] if indexes else recording.messages
+    after = recording.messages[indexes[0] :] if indexes else []
     existing = ConfigurationEvent.TYPE_EXISTING
     assert all(event.type != existing for message in after for event in message.events)
     if not recording.request.HasField("after_revision"):

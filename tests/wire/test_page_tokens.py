@@ -80,7 +80,7 @@ async def listings(service: Service) -> list[Listing]:
 
 
 def altered(token: str) -> Iterator[str]:
-    """Return the token, damaged in many ways."""
+    """Yield the token, damaged in many ways."""
     chance = random.Random(0)
     alphabet = "ABCXYZabcxyz0189-_=+/ \n\0é٣"
     for _ in range(20):
@@ -93,7 +93,7 @@ def altered(token: str) -> Iterator[str]:
 
 
 def retold(token: str) -> Iterator[str]:
-    """Return tokens that say something else in the same form."""
+    """Yield tokens that say something else in the same form."""
     held: dict[str, Any] = says(token)
     for member in held:
         for other in (None, True, -1, 0, HUGE, HUGE + 1, 10**400, 1.5, "", "\0", "ä", "x" * 300, [], {}, [[]], [None]):
@@ -114,7 +114,7 @@ def says(token: str) -> Any:
 
 
 def forged(one: Listing) -> Iterator[str]:
-    """Return tokens with a correct digest: it has no key, so anybody can make one."""
+    """Yield tokens with a correct digest: it has no key, so anybody can make one."""
     held: dict[str, Any] = says(one.token)
     request: Any = one.with_token("")
     places = [0, 1, HUGE, "0", "a/b", "z" * 256, "..", "--", "_"]

@@ -69,7 +69,7 @@ async def test_a_creation_that_violates_its_schema_lists_every_fault_and_changes
 
 
 @pytest.mark.parametrize("change", ["config", "merge_patch"])
-async def test_every_write_of_content_is_held_against_the_pinned_version(
+async def test_every_write_of_content_is_validated_against_the_pinned_version(
     shop: Service, psql: "Session", change: str
 ) -> None:
     await make_schema(psql, "web", REPLICAS, NAMED)
@@ -83,7 +83,7 @@ async def test_every_write_of_content_is_held_against_the_pinned_version(
     assert (await patch(shop, "eu", {"replicas": 2})).version == 2
 
 
-async def test_a_new_pin_is_held_against_the_content_that_is_there_or_comes_with_it(
+async def test_a_new_pin_is_validated_with_the_content_that_is_there_or_comes_with_it(
     shop: Service, psql: "Session"
 ) -> None:
     await make_schema(psql, "web", REPLICAS)
@@ -189,7 +189,7 @@ async def test_a_schema_that_was_deleted_and_made_again_is_another_one(shop: Ser
 
 
 @pytest.mark.parametrize("validate_only", [False, True])
-async def test_a_write_waits_for_who_holds_its_schema_and_is_held_against_what_it_is_pinned_to_then(
+async def test_a_write_waits_for_who_locks_its_schema_and_is_validated_against_what_it_is_pinned_to_then(
     shop: Service, psql: "Session", *, validate_only: bool
 ) -> None:
     await make_schema(psql, "web", {"type": "object"}, REPLICAS)
@@ -205,7 +205,7 @@ async def test_a_write_waits_for_who_holds_its_schema_and_is_held_against_what_i
 
 
 @pytest.mark.parametrize("validate_only", [False, True])
-async def test_a_schema_that_is_held_for_long_is_a_conflict_for_those_pinned_to_it_alone(
+async def test_a_schema_that_is_locked_for_long_is_a_conflict_for_those_pinned_to_it_alone(
     shop: Service, psql: "Session", *, validate_only: bool
 ) -> None:
     await make_schema(psql, "web", REPLICAS)

@@ -29,7 +29,7 @@ def documents() -> dict[str, JsonObject]:
 
 
 def configurations(schema: str, kind: str) -> Iterator[tuple[str, JsonObject]]:
-    """Return the valid or invalid configurations of a schema, with their file names."""
+    """Yield the valid or invalid configurations of a schema, with their file names."""
     for path in sorted((CORPUS / schema / kind).glob("*")):
         yield path.name, _loaded(path)
 

@@ -23,59 +23,59 @@ class DatabaseReads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
         self._read: Callable[..., Awaitable[Any]] = configurations.get
-        self._gates = [asyncio.Event()]
-        self._gates[-1].set()
+        self._events = [asyncio.Event()]
+        self._events[-1].set()
         self._answered = asyncio.Semaphore(0)
         monkeypatch.setattr(configurations, "get", self._counted)
 
     async def _counted(self, *arguments: object) -> Any:
         self.begun += 1
-        gate = self._gates[-1]
+        event = self._events[-1]
         answer = await self._read(*arguments)
         self._answered.release()
-        await gate.wait()
+        await event.wait()
         return answer
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Pause the answers of all reads that begin from now on."""
         self._answered = asyncio.Semaphore(0)
-        self._gates.append(asyncio.Event())
+        self._events.append(asyncio.Event())
 
-    def hold_no_more(self) -> None:
+    def pause_no_more(self) -> None:
         """Pause no further reads; those that are paused stay so."""
-        self._gates.append(asyncio.Event())
-        self._gates[-1].set()
+        self._events.append(asyncio.Event())
+        self._events[-1].set()
 
     async def answered(self) -> None:
         """Wait until the database has answered one more read."""
         async with asyncio.timeout(LIMIT_SECONDS):
             await self._answered.acquire()
 
-    def let_go(self) -> None:
+    def resume(self) -> None:
         """Release every answer."""
-        for gate in self._gates:
-            gate.set()
+        for event in self._events:
+            event.set()
 
 
-class HeldFeed:
+class PausedFeed:
     """A feed that stays live but, while paused, learns nothing new."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._read = Listener.page_from
         self._flowing = asyncio.Event()
         self._flowing.set()
-        held = self
+        paused = self
 
         async def page_from(listener: Listener, position: Position) -> LogPage:
-            await held._flowing.wait()
-            return await held._read(listener, position)
+            await paused._flowing.wait()
+            return await paused._read(listener, position)
 
         monkeypatch.setattr(Listener, "page_from", page_from)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         self._flowing.clear()
 
-    def let_go(self) -> None:
+    def resume(self) -> None:
         self._flowing.set()
 
 
