@@ -22,7 +22,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, as_, create, key, make, until_known
-from tests.access.test_revocation import paused_feed
+from tests.feed.pausing import paused_feed
 from tests.identity.tokens import oidc_settings
 from tests.operations.operating import PER_ITEM
 from tests.postgres import plain_connection

@@ -23,9 +23,6 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.access import Role
-from configsvc.domain.commits import Position
-from configsvc.storage.listener import Listener
-from configsvc.storage.log import LogPage
 from tests.access.people import (
     ROOT,
     Person,
@@ -38,6 +35,7 @@ from tests.access.people import (
     until_known,
 )
 from tests.app.scraping import measured_service
+from tests.feed.pausing import paused_feed
 from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import item
 from tests.service import LIMIT_SECONDS, Service, end_of, running_service
@@ -204,23 +202,6 @@ async def test_watchers_of_an_application_that_is_deleted_are_told_of_it_and_sta
         await create(stage.service, FOREIGN, "new", {})
         await until_known(stage.service, stage.psql)
         assert recorder.open
-
-
-@asynccontextmanager
-async def paused_feed(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[None]:
-    """Stop the feed; at the end, let it read all that was committed meanwhile at once."""
-    goes_on = asyncio.Event()
-    page_from = Listener.page_from
-
-    async def page_later(listener: Listener, position: Position) -> LogPage:
-        await goes_on.wait()
-        return await page_from(listener, position)
-
-    monkeypatch.setattr(Listener, "page_from", page_later)
-    try:
-        yield
-    finally:
-        goes_on.set()
 
 
 async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_application_is_never_delivered(

@@ -14,7 +14,7 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.api.statuses import TRANSLATIONS
 from configsvc.domain.errors import ConfigsvcError
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch
-from tests.rpc.test_server import OURS
+from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, error_info_of, status_of
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")

@@ -12,13 +12,14 @@ from grpc import StatusCode
 from configsvc.app.run import StartError, run_service
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.app.scraping import measured_service
-from tests.configurations.pausing import DatabaseReads, fed
-from tests.configurations.test_reads import by_id, set_number, shop
-from tests.feed.test_feed import fill_one_by_one, terminate
+from tests.configurations.numbers import by_id, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import fed
+from tests.postgres import terminate
 from tests.proxy import proxied
 from tests.service import settings_of
 from tests.storage.reading import Session, application
-from tests.watch.changing import fill, watching
+from tests.watch.changing import fill, fill_one_by_one, watching
 from tests.watch.recording import recorded, slowly
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"

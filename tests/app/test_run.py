@@ -5,30 +5,17 @@ import signal
 from pathlib import Path
 
 import asyncpg
-import psutil
 import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from tests.api.calls import create, create_application, failing, get, patch
-from tests.process.running import LIMIT_SECONDS, program, serving
+from tests.process.running import LIMIT_SECONDS, processes_of, program, serving
 from tests.service import connected
 from tests.storage.reading import wait_until_blocked
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """Return the processes that name a folder on their command line."""
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        try:
-            if any(str(folder) in word for word in process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.calls import create_application
-from tests.configurations.pausing import DatabaseReads, PausedFeed
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import PausedFeed
 from tests.service import Service
 from tests.storage import conftest
 

@@ -8,41 +8,19 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
-from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.storage import configurations
 from tests.api.calls import create, create_application, failing, get, key
-from tests.configurations.pausing import DatabaseReads, PausedFeed, fed
-from tests.feed.test_feed import go_back_to, until, until_away
+from tests.configurations.numbers import arrived, by_id, number_of, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import PausedFeed, fed
+from tests.feed.restoring import go_back_to
+from tests.feed.status import until, until_away
 from tests.proxy import proxied
 from tests.service import Service, reason_of, running_service
-from tests.storage.reading import Session, application, configuration
+from tests.storage.reading import Session, application
 
 LIMIT_SECONDS = 30.0
-
-
-async def by_id(service: Service, configuration_id: str, min_revision: int = 0) -> Configuration:
-    request = GetConfigurationRequest(id=configuration_id, min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
-
-
-async def set_number(session: Session, number: int, name: str = "web") -> int:
-    """Change a configuration in SQL; return its revision."""
-    await session.execute(
-        "UPDATE configurations SET config = jsonb_build_object('n', $1::int) WHERE name = $2", number, name
-    )
-    return await session.fetchval("SELECT revision FROM revision_counter")
-
-
-async def shop(session: Session, *names: str) -> None:
-    """Create an application with configurations; the feed must reach the revision of the last one."""
-    await application(session)
-    for name in names:
-        await configuration(session, name, '{"n": 0}')
-
-
-def number_of(configuration: Configuration) -> float:
-    return configuration.config.fields["n"].number_value
 
 
 async def until_number(service: Service, number: int) -> None:
@@ -50,12 +28,6 @@ async def until_number(service: Service, number: int) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
         while number_of(await get(service, "web")) != number:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.005)
-
-
-async def arrived(service: Service) -> None:
-    """Wait until the earlier calls have reached the server, as far as a client can tell."""
-    for _ in range(3):
-        await service.server.GetServerStatus(GetServerStatusRequest())
 
 
 async def test_a_configuration_is_read_once_by_id_and_by_key(

@@ -11,10 +11,10 @@ from configapi.v1.application_service_pb2 import DeleteApplicationRequest, Updat
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from tests.api.calls import create, create_application, failing, get, key, patch, update
-from tests.configurations.pausing import DatabaseReads, PausedFeed, fed
-from tests.configurations.test_reads import arrived, by_id, number_of, set_number, shop
-from tests.feed.test_feed import terminate
-from tests.postgres import plain_connection
+from tests.configurations.numbers import arrived, by_id, number_of, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import PausedFeed, fed
+from tests.postgres import plain_connection, terminate
 from tests.service import Service, running_service
 from tests.storage.reading import Session, head
 

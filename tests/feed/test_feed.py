@@ -4,11 +4,11 @@ import asyncio
 
 import grpc
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.feed.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
+from tests.feed.restoring import forget, go_back_to, other_commits
 from tests.feed.status import status, until, until_away, until_lag
 from tests.postgres import plain_connection, terminate
 from tests.proxy import far_service
@@ -22,12 +22,10 @@ from tests.storage.reading import (
     listening,
     silenced_notifications,
 )
-from tests.watch.changing import commit_one_by_one, create, create_application, fill, watching
+from tests.watch.changing import OFTEN, commit_one_by_one, create, create_application, fill, fill_one_by_one, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recorder, recorded, slowly
 from tests.watch.validators import validate
-
-OFTEN = Duration(nanos=100_000_000)
 
 
 @pytest.mark.parametrize("victims", ["configsvc feed", "configsvc"])
@@ -198,12 +196,6 @@ async def test_a_ring_that_is_full_by_bytes_forgets_the_oldest(
     validate(resumed.recording, history)
 
 
-async def fill_one_by_one(session: Session, count: int) -> None:
-    """Make commits of 100 kB each."""
-    for number in range(count):
-        await fill(session, 1, prefix=f"n{number:03}-", size=100_000)
-
-
 async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) -> None:
     feed = Feed(database_url, ())
     following = asyncio.create_task(feed.run())
@@ -256,33 +248,6 @@ async def test_a_history_that_went_back_ends_the_watches_and_is_told_apart_from_
             recording = await anew.until_revision(2)
     assert recording.events[-1].configuration == created
     validate(recording, await read_history(database_url))
-
-
-async def go_back_to(session: Session, revision: int) -> None:
-    """Remove the history after a revision, which only created configurations, and let the feed connect again."""
-    async with session.transaction():
-        await forget(session, revision)
-    await terminate(session, "configsvc feed")
-
-
-async def forget(session: Session, revision: int) -> None:
-    """Take the database back to a revision before the first configuration."""
-    await session.execute("SET LOCAL session_replication_role = replica")
-    await session.execute(
-        "DELETE FROM change_records WHERE commit_id IN (SELECT id FROM commits WHERE revision > $1)", revision
-    )
-    await session.execute("DELETE FROM commits WHERE revision > $1", revision)
-    await session.execute("DELETE FROM configurations")
-    await session.execute("UPDATE revision_counter SET revision = $1", revision)
-    await session.execute("SET LOCAL session_replication_role = origin")
-
-
-async def other_commits(session: Session, count: int) -> None:
-    """Make that many commits within the session's transaction, so that nobody sees the history without them."""
-    await session.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    for number in range(count):
-        await configuration(session, f"other{number}")
-        await session.execute("SELECT set_config('configsvc.commit_id', '', true)")
 
 
 @pytest.mark.parametrize("count", [2, 3, 5], ids=["to the same head", "a commit further", "far beyond"])

@@ -9,7 +9,7 @@ from configsvc.feed.feed import Feed
 from configsvc.feed.observers import FeedObserver
 from configsvc.feed.wakeups import Waiter
 from configsvc.storage.listener import Listener
-from tests.feed.test_feed import forget, other_commits
+from tests.feed.restoring import forget, other_commits
 from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration
 from tests.watch.changing import commit_one_by_one
 

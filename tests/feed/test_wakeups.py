@@ -10,11 +10,10 @@ from configsvc.domain.commits import Commit, CommitPart, Position, position_afte
 from configsvc.domain.models import Operation
 from configsvc.feed import wakeups as module
 from configsvc.feed.wakeups import Waiter, Waiters, topics_of
-from tests.domain.test_selection import NOW, change
-from tests.feed.test_feed import OFTEN
+from tests.domain.changes import NOW, change
 from tests.service import running_service
 from tests.storage.reading import Session, application, configuration
-from tests.watch.changing import commit_one_by_one, selector
+from tests.watch.changing import OFTEN, commit_one_by_one, selector
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate

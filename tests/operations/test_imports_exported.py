@@ -12,8 +12,7 @@ from demo.files import CORPUS, valid_name
 from tests.api.calls import create_application, pages
 from tests.domain.jsonschema.corpus import configurations, documents, needs_corpus
 from tests.operations.operating import ATOMIC, PER_ITEM, imported, item, metadata_of, result_of
-from tests.schemas.calls import create_schema, create_version
-from tests.schemas.test_imports import calls_of
+from tests.schemas.calls import calls_of, create_schema, create_version
 from tests.service import Service
 
 OPEN: JsonObject = {"type": "object", "properties": {"port": {"type": "integer"}}}

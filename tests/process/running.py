@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.service import Service, connected
 
 CONFIGSVC = (str(Path(sys.executable).with_name("configsvc")),)
@@ -107,3 +109,15 @@ async def output(*arguments: str) -> tuple[int, str]:
         out, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode()
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes that name a folder on their command line."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

@@ -14,7 +14,7 @@ from tests.api.calls import create, create_application
 from tests.identity.authorities import Authority, files_in, uri
 from tests.identity.tokens import bearing, oidc_settings
 from tests.process.running import LIMIT_SECONDS, Program, program
-from tests.rpc.test_tls import next_message, version_spoken
+from tests.rpc.handshakes import next_message, version_spoken
 from tests.service import connected
 
 

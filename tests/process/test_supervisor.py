@@ -21,10 +21,10 @@ from configsvc.process.settings import Settings
 from configsvc.process.supervisor import pause_seconds
 from configsvc.storage.database import open_database
 from tests.api.calls import create, create_application, get, patch
-from tests.app.test_run import processes_of, wait_until_blocked
 from tests.postgres import plain_connection
-from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program, program
+from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program, processes_of, program
 from tests.service import Service, connected, reason_of
+from tests.storage.reading import wait_until_blocked
 from tests.watch.changing import commit_one_by_one, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recorder, recorded

@@ -7,16 +7,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
 from tests.robustness.traffic import APPLICATIONS, NAMES
 from tests.service import Service, connected, reason_if_any
-from tests.watch.changing import selector
+from tests.watch.changing import OFTEN, selector
 from tests.watch.recording import Recorder, Recording, at_once, summary
 
-OFTEN = Duration(nanos=100_000_000)
 PAUSE_SECONDS = (0.05, 0.2)
 SLOW_SECONDS = 0.01
 LIMIT_SECONDS = 40.0

@@ -111,3 +111,15 @@ def text_of(error: grpc.aio.AioRpcError) -> str:
     """Return everything that a failed call told its caller."""
     trailers = [f"{name}: {value!r}" for name, value in error.trailing_metadata() or ()]
     return "\n".join([error.details() or "", error.debug_error_string() or "", *trailers])
+
+
+OURS = (
+    "configapi.v1.AccessService",
+    "configapi.v1.ApplicationService",
+    "configapi.v1.AuditService",
+    "configapi.v1.ConfigurationService",
+    "configapi.v1.OperationService",
+    "configapi.v1.SchemaService",
+    "configapi.v1.ServerService",
+    "google.longrunning.Operations",
+)

@@ -14,19 +14,8 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Wa
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import create, create_application, failing, get, head
 from tests.proxy import Proxy, far_service, proxied
+from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
-
-OURS = (
-    "configapi.v1.AccessService",
-    "configapi.v1.ApplicationService",
-    "configapi.v1.AuditService",
-    "configapi.v1.ConfigurationService",
-    "configapi.v1.OperationService",
-    "configapi.v1.SchemaService",
-    "configapi.v1.ServerService",
-    "google.longrunning.Operations",
-)
-
 
 # Their requests may be empty.
 TAKE_NOTHING = {

@@ -1,11 +1,9 @@
 """TLS and client certificates, through real handshakes."""
 
 import asyncio
-import socket
 import ssl
-import warnings
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from tests.api.calls import create, create_application
 from tests.identity.authorities import HOUR, ROOT, Authority, Files, Pair, files_in, self_signed, uri
 from tests.identity.tokens import bearing, oidc_settings
+from tests.rpc.handshakes import next_message, version_spoken
 from tests.service import LIMIT_SECONDS, Service, connected, reason_of, running_service
 
 BILLING = x509.DNSName("billing.example")
@@ -96,26 +95,6 @@ async def test_tls_before_1_2_is_refused(database_url: str, files: Files, author
             assert await asyncio.to_thread(version_spoken, service.address, ssl.TLSVersion[version]) == spoken
 
 
-def version_spoken(address: str, version: ssl.TLSVersion) -> str | None:
-    """Return the TLS version of a connection by a client that speaks only this one and asks for another server name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    # What today's OpenSSL would not even offer.
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = context.maximum_version = version
-    host, _, port = address.rpartition(":")
-    with (
-        suppress(ssl.SSLError),
-        socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname="nobody.example") as secured,
-    ):
-        return secured.version()
-    return None
-
-
 async def test_certificates_and_tokens_are_taken_on_addresses_of_their_own(
     database_url: str, files: Files, authority: Authority, tmp_path: Path
 ) -> None:
@@ -180,15 +159,6 @@ async def drained(watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, W
     async with asyncio.timeout(LIMIT_SECONDS):
         async for _ in watch:
             pass
-
-
-async def next_message(
-    watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, WatchConfigurationsResponse]",
-) -> WatchConfigurationsResponse:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        message = await watch.read()
-    assert isinstance(message, WatchConfigurationsResponse)
-    return message
 
 
 async def keep_connecting(address: str, authority: Authority, pair: Pair, stop: asyncio.Event) -> int:

@@ -1,5 +1,7 @@
 """Helpers that call SchemaService."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from google.rpc.error_details_pb2 import PreconditionFailure
@@ -135,3 +137,18 @@ def subjects_of(caught: Caught) -> list[str]:
     failure = PreconditionFailure()
     assert any(detail.Unpack(failure) for detail in status_of(caught.value).details)
     return [violation.subject for violation in failure.violations]
+
+
+CALL_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
+    """Yield all schemas of the corpus as text, in calls of a size that a server takes."""
+    request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
+    for path in sorted(corpus.glob("*/schema.json")):
+        one = ImportedSchema(name=path.parent.name, document_json=path.read_text(encoding="utf-8"))
+        if request.ByteSize() + one.ByteSize() + 8 > CALL_LIMIT_BYTES:
+            yield request
+            request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
+        request.schemas.append(one)
+    yield request

@@ -1,9 +1,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +23,7 @@ from tests.schemas.calls import (
     AT_MOST_10,
     REPLICAS,
     add_version,
+    calls_of,
     create_schema,
     delete_schema,
     get_schema,
@@ -36,8 +35,6 @@ from tests.schemas.calls import (
     subjects_of,
 )
 from tests.service import Service, violations_of
-
-CALL_LIMIT_BYTES = 4 * 1024 * 1024
 
 CREATED = SchemaImport.OUTCOME_CREATED
 VERSION_CREATED = SchemaImport.OUTCOME_VERSION_CREATED
@@ -198,18 +195,6 @@ async def test_of_equal_imports_at_once_one_does_the_work(service: Service) -> N
     assert answers
     assert max(answer.revision for answer in answers) == 1
     assert await head(service) == 1
-
-
-def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
-    """Yield all schemas of the corpus as text, in calls of a size that a server takes."""
-    request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
-    for path in sorted(corpus.glob("*/schema.json")):
-        one = ImportedSchema(name=path.parent.name, document_json=path.read_text(encoding="utf-8"))
-        if request.ByteSize() + one.ByteSize() + 8 > CALL_LIMIT_BYTES:
-            yield request
-            request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
-        request.schemas.append(one)
-    yield request
 
 
 def exact(text: str) -> Any:

@@ -19,12 +19,20 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.app import housekeeping
 from tests.api.calls import creation, failing
 from tests.feed.status import status, until, until_away
-from tests.feed.test_feed import fill_one_by_one
 from tests.proxy import far_service
 from tests.service import Service, error_info_of, reason_of, running_service
 from tests.storage.compacting import A_DAY, age, compact_once, compacted_revision
 from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head
-from tests.watch.changing import commit_one_by_one, create, create_application, fill, patch, selector, watching
+from tests.watch.changing import (
+    commit_one_by_one,
+    create,
+    create_application,
+    fill,
+    fill_one_by_one,
+    patch,
+    selector,
+    watching,
+)
 from tests.watch.history import joined, read_history
 from tests.watch.recording import SlowReader, recorded, slowly
 from tests.watch.validators import ordered, unique, validate

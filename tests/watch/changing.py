@@ -1,5 +1,7 @@
 """Helpers that change watched resources."""
 
+from google.protobuf.duration_pb2 import Duration
+
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
@@ -12,7 +14,12 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
-from tests.storage.reading import Session
+from tests.storage.reading import (
+    Session,
+)
+
+# The interval of bookmarks.
+OFTEN = Duration(nanos=100_000_000)
 
 
 async def create_application(service: Service, name: str = "shop") -> Application:
@@ -91,3 +98,9 @@ def selector(
     if application_id is not None:
         chosen.application.id = application_id
     return chosen
+
+
+async def fill_one_by_one(session: Session, count: int) -> None:
+    """Make commits of 100 kB each."""
+    for number in range(count):
+        await fill(session, 1, prefix=f"n{number:03}-", size=100_000)

@@ -16,7 +16,7 @@ from configsvc.watch import follower
 from configsvc.watch.audiences import Audience, Audiences
 from configsvc.watch.follower import Follower
 from configsvc.watch.sending import IdleTimer, Progress, Sending
-from tests.domain.test_selection import EVERYTHING, NOW, change, selector
+from tests.domain.changes import EVERYTHING, NOW, change, selector
 from tests.storage.reading import LIMIT_SECONDS
 
 

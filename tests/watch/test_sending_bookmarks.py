@@ -2,17 +2,13 @@
 
 import asyncio
 
-from google.protobuf.duration_pb2 import Duration
-
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
-from tests.watch.changing import commit_one_by_one, create, create_application, selector
+from tests.watch.changing import OFTEN, commit_one_by_one, create, create_application, selector
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import resumable, validate
-
-OFTEN = Duration(nanos=100_000_000)
 
 
 def often(*selectors: str) -> WatchConfigurationsRequest:
