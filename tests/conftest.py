@@ -5,6 +5,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.api.calls import create_application
 from tests.postgres import (
     cloned_database,
     execute,
@@ -63,6 +64,13 @@ async def service(database_url: str) -> AsyncGenerator[Service]:
     """Yield the service, running on this test's database."""
     async with running_service(database_url) as running:
         yield running
+
+
+@pytest.fixture
+async def shop(service: Service) -> Service:
+    """Return the service with an application named shop."""
+    await create_application(service, "shop")
+    return service
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,6 +16,7 @@ from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListA
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey, ConfigurationRef
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
+    DeleteConfigurationRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
@@ -71,6 +72,11 @@ async def update(service: Service, name: str, **fields: Any) -> Configuration:
 
 async def patch(service: Service, name: str, merge_patch: JsonObject, **fields: Any) -> Configuration:
     return await update(service, name, merge_patch=struct(merge_patch), **fields)
+
+
+async def delete(service: Service, name: str, **fields: Any) -> int:
+    request = DeleteConfigurationRequest(key=key(name), **fields)
+    return (await service.configurations.DeleteConfiguration(request)).revision
 
 
 async def pages(service: Service, **fields: Any) -> list[ListConfigurationsResponse]:

@@ -27,10 +27,10 @@ from tests.api.calls import (
     create,
     create_application,
     creation,
+    delete,
     failing,
     get,
     head,
-    key,
     key_ref,
     names,
     patch,
@@ -43,21 +43,9 @@ from tests.service import Service, error_info_of, status_of, struct
 KIB = 1024
 
 
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """Return the service with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
 async def batch(service: Service, refs: list[ConfigurationRef], **fields: Any) -> BatchGetConfigurationsResponse:
     request = BatchGetConfigurationsRequest(refs=refs, **fields)
     return await service.configurations.BatchGetConfigurations(request)
-
-
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
 
 
 async def stored(psql: Connection, name: str) -> str:

@@ -36,13 +36,6 @@ from tests.service import Service, error_info_of, running_service, struct, viola
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """Return the service with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
 CONTENTS: dict[str, JsonObject] = {
     "a": {"replicas": 3, "tags": ["x", "y"], "tls": {"on": True, "min": 1.2}},
     "b": {"replicas": 5, "tags": ["y"], "tls": {"on": False}},

@@ -2,21 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.calls import create_application
 from tests.configurations.pausing import DatabaseReads
 from tests.feed.pausing import PausedFeed
-from tests.service import Service
 from tests.storage import conftest
 
 # Housekeeping would compact the log at a moment of its own.
 no_housekeeping = conftest._no_housekeeping
-
-
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """Return the service with an application named shop."""
-    await create_application(service, "shop")
-    return service
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     ConfigurationVersion,
-    DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
     DiffConfigurationVersionsResponse,
     ExportConfigurationsRequest,
@@ -21,11 +20,6 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from tests.api.calls import key, update
 from tests.service import Service, struct
-
-
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
 
 
 async def rename(service: Service, name: str, new: str) -> Configuration:

@@ -20,8 +20,8 @@ from configapi.v1.audit_service_pb2 import (
 from configapi.v1.configuration_service_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configsvc.configurations import audit
 from configsvc.storage import database
-from tests.api.calls import SHOP, create, create_application, failing, head, patch, refused
-from tests.configurations.reading import change_pages, changes, delete, rename, timestamp
+from tests.api.calls import SHOP, create, create_application, delete, failing, head, patch, refused
+from tests.configurations.reading import change_pages, changes, rename, timestamp
 from tests.service import Service, running_service
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session

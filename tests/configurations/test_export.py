@@ -11,9 +11,9 @@ from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import ExportConfigurationsRequest, ExportConfigurationsResponse
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.configurations import export as exporting
-from tests.api.calls import SHOP, content, create, create_application, failing, head, patch, refused
+from tests.api.calls import SHOP, content, create, create_application, delete, failing, head, patch, refused
 from tests.app.scraping import measured_service
-from tests.configurations.reading import delete, export, items
+from tests.configurations.reading import export, items
 from tests.service import Service, running_service
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session

@@ -16,6 +16,7 @@ from tests.api.calls import (
     content,
     create,
     create_application,
+    delete,
     failing,
     get,
     head,
@@ -26,7 +27,7 @@ from tests.api.calls import (
     refused,
     update,
 )
-from tests.configurations.reading import delete, get_at, rename, timestamp
+from tests.configurations.reading import get_at, rename, timestamp
 from tests.service import Service, error_info_of
 from tests.storage.compacting import age, compact_once
 

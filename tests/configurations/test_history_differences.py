@@ -12,9 +12,9 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse
 from configsvc.domain.content import JsonObject, JsonValue, encode_json, same_json
 from configsvc.domain.differences import ALIGNED_PAIRS, differences, patch_of
-from tests.api.calls import create, failing, patch, refused, update
+from tests.api.calls import create, delete, failing, patch, refused, update
 from tests.configurations.patches import applied
-from tests.configurations.reading import delete, diff, rewrite
+from tests.configurations.reading import diff, rewrite
 from tests.service import Service
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session

@@ -16,8 +16,8 @@ from configapi.v1.configuration_service_pb2 import (
     CHANGE_TYPE_UPDATED,
     ListConfigurationVersionsRequest,
 )
-from tests.api.calls import content, create, failing, key, patch, refused, update
-from tests.configurations.reading import delete, rename, version_pages, versions
+from tests.api.calls import content, create, delete, failing, key, patch, refused, update
+from tests.configurations.reading import rename, version_pages, versions
 from tests.postgres import plain_connection
 from tests.service import Service
 from tests.storage.compacting import age, compact_once

@@ -1,8 +1,6 @@
 """Calls that count against their caller's quota until the work is done, even if the caller cancelled them."""
 
 import asyncio
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configsvc.domain.access import Role
-from configsvc.offload.threads import LargeAnswers
 from tests.access.people import Person, Target, as_, key, make, until_known
 from tests.identity.tokens import oidc_settings
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service, struct
@@ -71,27 +68,3 @@ async def until(service: Service, person: Person, wanted: str) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
         while await outcome(service, person) != wanted:
             pass
-
-
-async def test_an_answer_that_its_caller_cancelled_keeps_its_slot_until_it_is_made() -> None:
-    large, go_on = LargeAnswers(), threading.Event()
-    began: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def make(number: int) -> None:
-        loop.call_soon_threadsafe(began.put_nowait, number)
-        go_on.wait(LIMIT_SECONDS)
-
-    cancelled = asyncio.create_task(large.made(partial(make, 1)))
-    async with asyncio.timeout(LIMIT_SECONDS):
-        assert await began.get() == 1
-        cancelled.cancel()
-        following = asyncio.create_task(large.made(partial(make, 2)))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert not cancelled.done()
-        assert began.empty()
-        go_on.set()
-        await following
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled

@@ -1,5 +1,6 @@
 """Helpers that import, wait for operations, and read their items."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -91,4 +92,13 @@ async def items_of(service: Service, operation: Operation, **fields: Any) -> lis
         token = response.next_page_token
         if not response.items:
             break
+    return found
+
+
+async def until_state(service: Service, name: str, state: OperationMetadata.State.ValueType) -> Operation:
+    async with asyncio.timeout(20):
+        found = await operation_of(service, name)
+        while metadata_of(found).state != state:
+            request = WaitOperationRequest(name=name, timeout=Duration(nanos=20_000_000))
+            found = await service.operations.WaitOperation(request)
     return found

@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent
 from configsvc.domain.content import JsonValue
 from configsvc.storage import database as connections
 from configsvc.writes import group_commit
@@ -23,10 +23,10 @@ from tests.api.calls import (
     content,
     create,
     create_application,
+    delete,
     failing,
     get,
     head,
-    key,
     names,
     patch,
     update,
@@ -36,18 +36,6 @@ from tests.watch.changing import selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
-
-
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """Return the service with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
 
 
 @asynccontextmanager

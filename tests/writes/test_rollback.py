@@ -17,8 +17,8 @@ from configapi.v1.configuration_service_pb2 import (
     RollbackConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
-from tests.api.calls import content, create, create_application, failing, get, head, key, refused, update
-from tests.configurations.reading import delete, get_at, rename, rewrite, versions
+from tests.api.calls import content, create, create_application, delete, failing, get, head, key, refused, update
+from tests.configurations.reading import get_at, rename, rewrite, versions
 from tests.service import Service, error_info_of, running_service, violations_of
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session
