@@ -31,7 +31,7 @@ from tests.operations.operating import (
 from tests.postgres import plain_connection
 from tests.schemas.calls import add_version, create_schema, create_version
 from tests.service import Service, violations_of
-from tests.storage.reading import Session
+from tests.storage.reading import until_waiting
 
 UNSPECIFIED = ChangeType.CHANGE_TYPE_UNSPECIFIED
 CREATED = ChangeType.CHANGE_TYPE_CREATED
@@ -330,13 +330,6 @@ async def test_an_import_that_waits_too_long_for_keys_that_a_session_is_about_to
         operation = await imported(service, *(item(f"c{number}") for number in range(100)), mode=PER_ITEM)
         assert await names(service) == []
     assert operation.error.code == grpc.StatusCode.ABORTED.value[0]
-
-
-async def until_waiting(psql: Session) -> None:
-    """Wait until a session waits for a lock."""
-    async with asyncio.timeout(20):
-        while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(0.01)
 
 
 async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(

@@ -1,8 +1,6 @@
 import asyncio
 import json
 import uuid
-from decimal import Decimal
-from typing import Any
 
 import pytest
 from grpc import StatusCode
@@ -18,6 +16,7 @@ from configapi.v1.schema_service_pb2 import (
 from configsvc.domain.content import JsonObject
 from demo.files import CORPUS
 from tests.api.calls import Connection, content, failing, get, head, refused
+from tests.domain.contents import exact
 from tests.domain.jsonschema.corpus import needs_corpus
 from tests.schemas.calls import (
     AT_MOST_10,
@@ -195,11 +194,6 @@ async def test_of_equal_imports_at_once_one_does_the_work(service: Service) -> N
     assert answers
     assert max(answer.revision for answer in answers) == 1
     assert await head(service) == 1
-
-
-def exact(text: str) -> Any:
-    """Return the JSON of a text, with its numbers as they are written."""
-    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 
 @needs_corpus

@@ -28,7 +28,7 @@ from tests.schemas.calls import (
     schema_names,
 )
 from tests.service import Service, reason_of
-from tests.storage.reading import wait_until_blocked
+from tests.storage.reading import until_waiting, wait_until_blocked
 
 LIMIT_SECONDS = 20.0
 WEB = SchemaVersionRef(schema="web")
@@ -51,14 +51,6 @@ async def blocked_commits(database_url: str) -> AsyncGenerator[Connection]:
     async with plain_connection(database_url) as session, session.transaction():
         await session.execute("SELECT FROM revision_counter FOR UPDATE")
         yield session
-
-
-async def wait_until_waiting(session: Connection, count: int) -> None:
-    """Wait until that many sessions of the database wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while await session.fetchval(waiting) < count:  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(0.01)
 
 
 async def reason_if_refused(call: Awaitable[Any]) -> str:
@@ -93,7 +85,7 @@ async def test_a_write_that_comes_before_a_strict_version_makes_it_refused(
         writing = asyncio.ensure_future(reason_if_refused(write))
         await wait_until_blocked(session)
         strict = asyncio.ensure_future(reason_if_refused(create_version(shop, AT_MOST_10)))
-        await wait_until_waiting(psql, 2)
+        await until_waiting(psql, 2)
     # On a slow machine the write may have waited too long for its commit, and comes again after the version.
     assert (await writing, await strict) in {("", "SCHEMA_VERSION_REFUSED"), ("SCHEMA_VIOLATED", "")}
     assert await check_pinned_configurations(psql) >= 1
@@ -158,7 +150,7 @@ async def test_a_pin_that_comes_before_a_deletion_makes_it_refused(
         writing = asyncio.ensure_future(reason_if_refused(create(shop, "b", {"replicas": 3}, schema=WEB_1)))
         await wait_until_blocked(session)
         deleting = asyncio.ensure_future(reason_if_refused(delete_schema(shop)))
-        await wait_until_waiting(psql, 2)
+        await until_waiting(psql, 2)
     assert (await writing, await deleting) in {("", "SCHEMA_IN_USE"), ("RESOURCE_NOT_FOUND", "")}
     assert await check_pinned_configurations(psql) == len(await schema_names(shop))
 
@@ -200,7 +192,7 @@ async def test_a_reference_that_comes_before_a_deletion_makes_it_fail(
         referring = asyncio.create_task(create_schema(shop, "api", REFERS_TO_WEB))
         await wait_until_blocked(session)
         deleting = asyncio.ensure_future(reason_if_refused(delete_schema(shop)))
-        await wait_until_waiting(psql, 2)
+        await until_waiting(psql, 2)
     await referring
     assert await deleting in {"WRITE_CONFLICT", "SCHEMA_IN_USE"}
     with failing(StatusCode.FAILED_PRECONDITION, "SCHEMA_IN_USE"):
@@ -215,7 +207,7 @@ async def test_a_reference_that_comes_after_a_deletion_fails(
         deleting = asyncio.create_task(delete_schema(shop))
         await wait_until_blocked(session)
         referring = asyncio.ensure_future(reason_if_refused(create_schema(shop, "api", REFERS_TO_WEB)))
-        await wait_until_waiting(psql, 2)
+        await until_waiting(psql, 2)
     await deleting
     assert await referring == "WRITE_CONFLICT"
     with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):

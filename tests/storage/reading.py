@@ -64,6 +64,14 @@ async def wait_until_blocked(session: Session, *, others: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_waiting(session: Session, sessions: int = 1) -> None:
+    """Wait until that many sessions of the database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while await session.fetchval(waiting) < sessions:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
 class Notifications:
     """The notifications of commits, in order."""
 

@@ -15,6 +15,15 @@ from tests.service import Service, running_service
 from tests.storage.reading import Session
 
 
+async def import_after(failed: asyncio.Event, database_url: str) -> None:
+    """Run a service; once its queue has failed, import a configuration."""
+    async with running_service(database_url) as service:
+        await failed.wait()
+        await create_application(service)
+        async with asyncio.timeout(20):
+            assert result_of(await imported(service, item("a"))).created_count == 1
+
+
 async def test_operations_are_carried_out_after_the_queue_heard_no_notifications(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,11 +37,7 @@ async def test_operations_are_carried_out_after_the_queue_heard_no_notifications
         return await healthy(self, *arguments, **more)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(QueueManager, "listener_healthy", deaf_once)
-    async with running_service(database_url) as service:
-        await failed.wait()
-        await create_application(service)
-        async with asyncio.timeout(20):
-            assert result_of(await imported(service, item("a"))).created_count == 1
+    await import_after(failed, database_url)
 
 
 async def test_operations_are_carried_out_after_the_queue_lost_its_connection(
@@ -64,22 +69,18 @@ async def test_operations_are_carried_out_after_a_statement_of_the_queue_met_a_d
         return await dequeue(self, *arguments, **more)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(Queries, "dequeue", deadlocked_once)
-    async with running_service(database_url) as service:
-        await failed.wait()
-        await create_application(service)
-        async with asyncio.timeout(20):
-            assert result_of(await imported(service, item("a"))).created_count == 1
+    await import_after(failed, database_url)
 
 
 async def test_an_operation_whose_row_is_locked_is_carried_out_later(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_up, is_held = operations.take_up, True
+    take_up, is_locked = operations.take_up, True
 
     async def take_up_when_free(*arguments: object, **more: object):
-        nonlocal is_held
-        if is_held:
-            is_held = False
+        nonlocal is_locked
+        if is_locked:
+            is_locked = False
             raise asyncpg.LockNotAvailableError
         return await take_up(*arguments, **more)  # pyright: ignore[reportArgumentType]
 
@@ -87,4 +88,4 @@ async def test_an_operation_whose_row_is_locked_is_carried_out_later(
     await create_application(service)
     async with asyncio.timeout(20):
         assert result_of(await imported(service, item("a"))).created_count == 1
-    assert not is_held
+    assert not is_locked

@@ -32,6 +32,7 @@ from tests.api.calls import (
     update,
 )
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
+from tests.storage.reading import until_waiting
 from tests.watch.changing import selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
@@ -57,13 +58,6 @@ async def grouped(service: Service, psql: Connection) -> AsyncGenerator[list[Awa
     await asyncio.gather(*earlier)
     await asyncio.wait(later, timeout=LIMIT_SECONDS)
     writes[:] = later
-
-
-async def until_waiting(psql: Connection, sessions: int) -> None:
-    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while await psql.fetchval(waiting) < sessions:
-            pass
 
 
 def outcomes(writes: Sequence[Any]) -> list[Any]:
