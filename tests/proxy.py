@@ -75,7 +75,7 @@ class Proxy:
         except* (OSError, EndedError):
             pass
         except* asyncio.CancelledError:
-            # Cut: there is nobody to tell.
+            # The connection is cut, so nobody can be told.
             pass
         finally:
             writer.transport.abort()
@@ -161,5 +161,5 @@ async def far_service(database_url: str) -> AsyncGenerator[tuple[Service, Proxy]
         try:
             yield service, proxy
         finally:
-            # The service could not end in order behind a broken network.
+            # Behind a broken network, the service could not shut down in order.
             proxy.restore()

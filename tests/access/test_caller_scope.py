@@ -189,7 +189,7 @@ async def test_a_page_token_of_another_caller_shows_nothing_more(stage: Stage) -
         while token := (await method(request, metadata=as_(ROOT))).next_page_token:
             request.page_token = token
             stage.answers.append(await method(request, metadata=as_(READER)))
-    # That of another caller's versions tells which configuration they are of.
+    # The token of another caller's versions names their configuration.
     request = ListConfigurationVersionsRequest(id=stage.foreign.id, page_size=1)
     method = stage.service.configurations.ListConfigurationVersions
     request.page_token = (await method(request, metadata=as_(ROOT))).next_page_token

@@ -86,7 +86,7 @@ async def begun(service: Service, own: Target, psql: Session, more: asyncio.Even
 async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unnoticed(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Who is behind reads the table.
+    # A watch that is behind reads the table.
     monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         own = await make(service, psql, OWN, OWNER)
@@ -106,7 +106,7 @@ async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unn
                 assert [await call.code() for call in others] == [UNAVAILABLE] * len(others)
             assert await staged(psql) == ["a"]
             assert quiet.open
-        # Watches outlive it. What the feed hears first is that the role is gone.
+        # Watches outlive the outage. The feed then hears first that the role is gone.
         assert [await end_of(stream) for stream in behind] == [DENIED] * len(behind)
         assert (await quiet.until_error()).code() is DENIED
         assert not [event for event in quiet.recording.events if event.previous_version]

@@ -223,7 +223,7 @@ async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_app
         assert revoked.recording.revision <= before
         recording = await told.until_revision(await head(stage.psql))
         assert sorted(event.configuration.name for event in recording.events[1:]) == ["late", "late", "shop-x"]
-        # Also when the bindings are read again.
+        # The same holds when the role bindings are read again.
         await unbind(stage.psql, NEIGHBOUR)
         await until_known(stage.service, stage.psql)
         assert told.open

@@ -345,7 +345,7 @@ async def test_more_levels_are_refused(shop: Service, nested: Callable[[int], by
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], request.SerializeToString() + more)
         ((path, description),) = violations_of(caught.value).items()
         assert "32 levels" in description
-        # So deep that it cannot even be read, there is no telling where.
+        # Content too deep to be parsed has no known position.
         assert path == "request" or "/a" in path
     assert await head(shop) == before
 
@@ -424,7 +424,7 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], data)
 
 
-# What must be set, and to what
+# Required fields and their values
 
 
 async def test_an_empty_oneof_is_refused(shop: Service) -> None:

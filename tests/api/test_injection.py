@@ -65,14 +65,14 @@ TEXTS = (
     "pg_catalog.pg_class",
     "\u02bc; DROP TABLE applications; --",
 )
-# Those that stand for the others where each costs hundreds of calls; the long form tries all.
+# A selection for tests where each text costs hundreds of calls; the long form tries all.
 CHOSEN = TEXTS if "CONFIGSVC_EXAMPLES" in os.environ else TEXTS[::5]
 AT_ONCE = 4
 NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 
 WEB: JsonObject = {"key": {"application": "shop", "name": "web"}}
 ITEM: JsonObject = {"application": "shop", "name": "web", "config": {}}
-# What each method takes, so that a text in one of its fields gets as far as it can. Nothing of it is kept.
+# A good request of each method, so that a text in one field gets as far as possible. None of them changes anything.
 TAKEN: dict[str, Any] = {
     "CreateApplication": {"name": "zoo"},
     "GetApplication": {"name": "shop"},

@@ -24,7 +24,7 @@ from tests.identity.tokens import oidc_settings
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session
 
-# Whoever asks whether the service is there, and what it is made of, need not say who it is.
+# Health and reflection need no authentication.
 ASKED_BY_ANYBODY = {
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
@@ -37,7 +37,7 @@ METHODS = [method for service in SERVICES for method in service.methods]
 AT_ONCE = 20
 
 OK = {grpc.StatusCode.OK}
-# The operations run, and so are not deleted.
+# The operations are running, so they cannot be deleted.
 PRESENT = {"DeleteOperation": {grpc.StatusCode.FAILED_PRECONDITION}}
 MISSING = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
 

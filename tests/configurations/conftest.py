@@ -6,7 +6,7 @@ from tests.configurations.pausing import DatabaseReads
 from tests.feed.pausing import PausedFeed
 from tests.storage import conftest
 
-# Housekeeping would compact the log at a moment of its own.
+# Housekeeping would compact the log in the midst of a test.
 no_housekeeping = conftest._no_housekeeping
 
 

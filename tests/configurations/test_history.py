@@ -70,7 +70,7 @@ async def test_a_version_of_a_deleted_configuration_can_be_read(shop: Service) -
 async def test_a_version_that_is_not_there_is_not_found(shop: Service) -> None:
     created = await create(shop, "web")
     await delete(shop, "web")
-    # 2 is the deletion: then it was not.
+    # Version 2 is the deletion.
     for version in (2, 3):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await get_at(shop, id=created.id, version=version)
@@ -196,7 +196,7 @@ async def test_a_clock_that_was_set_back_still_gives_a_state_that_was(shop: Serv
     assert (await get_at(shop, as_of_time=now)).revision == last
 
 
-# What is no longer kept
+# Compacted history
 
 
 async def test_what_was_compacted_is_told_apart_from_what_never_was(

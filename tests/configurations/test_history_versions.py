@@ -69,7 +69,7 @@ async def test_pages_of_versions_fit_together_while_others_write(shop: Service) 
     await patch(shop, "web", {"n": 100})
     await rename(shop, "web", "other")
     await create(shop, "web", {})
-    # It is about the configuration that had the name at the first page.
+    # All pages are about the configuration that had the name at the first page.
     second = await shop.configurations.ListConfigurationVersions(
         ListConfigurationVersionsRequest(key=key("web"), page_size=4, page_token=first.next_page_token)
     )
@@ -96,7 +96,7 @@ async def test_a_name_means_what_has_it_and_else_what_had_it_last(shop: Service)
     await delete(shop, "web")
     second = await create(shop, "web")
     assert {one.configuration.id for one in await versions(shop)} == {second.id}
-    # Renamed away: it had the name last, and is there under another.
+    # The configuration was renamed: it had the name last.
     await rename(shop, "web", "site")
     assert {one.configuration.id for one in await versions(shop)} == {second.id}
     third = await create(shop, "tmp")

@@ -132,7 +132,7 @@ async def test_a_feed_that_stands_still_is_not_relied_on(
     await get(service, "web")
     await set_number(psql, 1)
     await until_number(service, 1)
-    # Nor does it go back when the feed is relied on again, and knows nothing new yet.
+    # It must not go back either when the feed is trusted again but knows nothing new yet.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     assert number_of(await get(service, "web")) == 1
 
@@ -148,7 +148,7 @@ async def test_what_was_found_missing_does_not_come_back(
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", -1.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
-    # The feed is relied on again, and does not know of the deletion.
+    # The feed is trusted again but does not know of the deletion.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
@@ -172,7 +172,7 @@ async def test_a_history_that_went_back_is_forgotten(service: Service, psql: Ses
     old = await create(service, "web", {"n": 1})
     await get(service, "web")
     await go_back_to(psql, 1)
-    # By this the feed has met the new history: it is at revision 1 of it.
+    # Now the feed follows the new history, at its revision 1.
     await until(lambda answer: answer.live and answer.revision == 1, service)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await by_id(service, old.id)

@@ -29,7 +29,7 @@ async def test_a_read_that_a_change_overtook_is_not_remembered(
     await reads.answered()
     await fed(service, await set_number(psql, 1))
     reads.resume()
-    # It asked before the change, and may be told of what was then.
+    # This read began before the change, so it may show the earlier state.
     assert number_of(await early) == 0
     assert number_of(await get(service, "web")) == 1
     assert reads.begun == 2

@@ -185,7 +185,7 @@ async def test_a_killed_server_recovers_at_the_next_start(data_dir: Path) -> Non
 async def test_a_pid_file_whose_number_is_another_programs_is_not_believed(data_dir: Path) -> None:
     async with stopped_cluster(data_dir) as lines:
         account = choose_account(data_dir / "postgres")
-        # The same user as the server's: PostgreSQL itself would take it for a server that runs.
+        # This process has the server's user, so PostgreSQL itself would take it for a running server.
         command = ["/bin/cat"]
         with subprocess.Popen(account.command(command) if account else command, stdin=subprocess.PIPE) as other:
             await until(lambda: psutil.Process(other.pid).cmdline() == command)

@@ -169,7 +169,7 @@ async def test_a_watcher_that_falls_behind_the_ring_goes_on_from_the_table(
         await quick.until_synced()
         # More than gRPC buffers for a client that does not read.
         await fill_one_by_one(psql, 150)
-        # The other watch is not held up.
+        # The other watch is not delayed.
         await quick.until_revision(151)
         while slow.recording.revision < 151:
             await slow.next()

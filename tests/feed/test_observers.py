@@ -102,7 +102,7 @@ async def test_commits_are_applied_and_visible_in_one_step_however_long_an_obser
     await application(psql)
     seen, slow = Seen(), Slow()
     async with followed(database_url, seen) as feed:
-        # After the other: no order of observers lets a read fall between.
+        # After the other observer: no order of observers may let a read fall between.
         feed._observers = (seen, slow)
         seen.calls.clear()
         await configuration(psql, "web")

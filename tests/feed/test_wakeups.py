@@ -150,7 +150,7 @@ async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_o
     async with running_service(database_url) as service, recorded(service, request) as watch:
         await watch.until_synced()
         await commit_one_by_one(psql, 50, application="bank")
-        # A bookmark says so, too.
+        # A bookmark says the same.
         await watch.until_revision(52)
         await configuration(psql, "web")
         recording = await watch.until_revision(53)

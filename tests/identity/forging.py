@@ -16,7 +16,7 @@ RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 PSS = RSAKey.generate_key(2048, {"kid": "pss", "alg": "PS256"})
 EC = ECKey.generate_key("P-256", {"kid": "ec"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
-# What no token may be signed with, although the provider shows it.
+# Keys that the provider shows but that no token may be signed with.
 ENCRYPTION = RSAKey.generate_key(2048, {"kid": "encryption", "use": "enc"})
 WRAPPING = RSAKey.generate_key(2048, {"kid": "wrapping", "key_ops": ["sign"]})
 SECP = ECKey.generate_key("P-384", {"kid": "p384"})

@@ -46,7 +46,7 @@ class OpenIdProvider:
 @contextmanager
 def running_provider(port: int = 0) -> Generator[OpenIdProvider]:
     """Run the provider on the port, with a new key."""
-    # Those of others, in their own threads.
+    # Warnings of third-party code, in its own threads.
     with warnings.catch_warnings(record=True):
         from oidc_provider_mock import app  # noqa: PLC0415
 

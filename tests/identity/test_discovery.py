@@ -68,7 +68,7 @@ async def test_tokens_of_a_provider_are_accepted_through_its_absence_and_its_cha
             alice, late = await provider.bearing("alice", "root"), await provider.bearing("root")
             others = (("authorization", f"Bearer {await provider.token('root', client='other')}"),)
             first_life.close()
-            # The keys that are known do: for what was verified before, and for what was not.
+            # The known keys suffice, for verified tokens and for new ones.
             await listed(service, root)
             await listed(service, late)
             assert reason_of(await refusal(service, alice)) == "PERMISSION_DENIED"

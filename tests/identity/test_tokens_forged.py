@@ -40,7 +40,7 @@ from tests.identity.tokens import AUDIENCE, ISSUER, oidc_settings
 from tests.service import Service, reason_of, running_service
 
 MARKER = "xyzzyMARKER"
-# Part of the texts of those that are refused.
+# Parts of the refusals' texts.
 KEY, ALGORITHM, MALFORMED, FORM = "does not match a key", "algorithm (alg)", "malformed", "compact form"
 
 STRANGER = RSAKey.generate_key(2048, {"kid": "rsa"})
@@ -117,7 +117,7 @@ FORGED: dict[str, tuple[str, str]] = {
     "EdDSA, short": (f"{encoded({'alg': 'EdDSA', 'kid': 'ed'})}.{CLAIMS}.AAAA", KEY),
     "no kid where several keys fit": (
         signed({"alg": "RS256"}, claims(), RSAKey.generate_key(2048)),
-        KEY,  # One is for RS256 alone.
+        KEY,  # One key is for RS256 alone.
     ),
     "kid: a path": (token(header={"kid": f"../../../../etc/passwd{MARKER}"}), KEY),
     "kid: a URL": (token(header={"kid": "http://127.0.0.1:1/jwks"}), KEY),

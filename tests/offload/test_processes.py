@@ -67,7 +67,7 @@ async def test_who_hears_late_of_a_process_that_died_goes_on_with_the_one_that_t
         early, late = (asyncio.create_task(pool.call(answer, number)) for number in range(2))
         await until(lambda: bool(made) and len(made[0].futures) == 2)
         hears_early, hears_late = made[0].futures
-        # Nothing is left for its end to cancel.
+        # Nothing remains to be cancelled at shutdown.
         made[0].futures.clear()
         hears_early.set_exception(BrokenProcessPool())
         await until(lambda: len(made) == 2 and len(made[1].futures) == 1)

@@ -17,7 +17,7 @@ from tests.service import Service
 
 OPEN: JsonObject = {"type": "object", "properties": {"port": {"type": "integer"}}}
 APPLICATIONS = ("search", "shop")
-# Its schema accepts it, and it holds the largest double there is: no configuration may hold a number beyond 2^53-1.
+# Its schema accepts the largest double, but no configuration may contain a number beyond 2^53-1.
 BEYOND = "architectfx/architectfx.yaml"
 
 

@@ -25,7 +25,7 @@ DIGITS: JsonObject = {"large": 2**53 - 1, "double": 0.1, "tiny": 1e-300, "whole"
 DEEP: JsonObject = {"b": [{"a": None, "é": "\u2028 \u0001"}, [], {}], "": "", "a": True}
 
 Item = tuple[str, JsonObject, str, str]
-# The name, and what is there before: config, comments and pin.
+# The name, and the earlier config, comments and pin.
 BEFORE: list[Item] = [
     ("same", {"n": 1}, "kept", ""),
     ("same-pinned", {"port": 1}, "kept", "web@1"),

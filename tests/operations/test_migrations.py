@@ -150,7 +150,7 @@ async def test_only_what_is_asked_for_moves(service: Service) -> None:
     result = result_of(await migrated(service, application=ApplicationRef(name="other")))
     assert result.updated_count == 1
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
-    # What has been moved would be so again, in vain.
+    # Moved configurations would be moved again, in vain.
     again = await service.schemas.MigrateConfigurations(
         MigrateConfigurationsRequest(schema="web", from_version=2, to_version=2)
     )

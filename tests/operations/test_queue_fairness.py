@@ -40,7 +40,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Paused:
         return await check_slice(database, pool, operation_id, indexes)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(imports, "check_slice", when_told)
-    # Retries are not told of.
+    # Retries send no notification.
     monkeypatch.setattr("configsvc.storage.jobs.POLL_SECONDS", 0.5)
     return events
 
@@ -76,7 +76,7 @@ async def test_many_operations_of_one_caller_do_not_keep_another_waiting(
             paused[other.name].set()
             assert await ended(service, POLITE, other) == State.STATE_SUCCEEDED
         assert await states(service, GREEDY, many) == [State.STATE_RUNNING] * 2 + [State.STATE_PENDING] * 4
-        # One that waits for its turn can be cancelled, and the turn of those after it comes all the same.
+        # A queued operation can be cancelled without delaying those behind it.
         await service.operations.CancelOperation(CancelOperationRequest(name=many[2].name), metadata=as_(GREEDY))
         for operation in many:
             paused[operation.name].set()

@@ -104,7 +104,7 @@ async def test_an_operation_whose_job_is_lost_is_carried_out_all_the_same(
     await psql.execute("UPDATE operations SET update_time = now() - interval '2 minutes'")
     async with open_database(database_url, turn=connection_turn) as database:
         await enqueue_again(database)
-        # Once more is nothing new.
+        # A second call changes nothing.
         await enqueue_again(database)
     assert await psql.fetchval("SELECT count(*) FROM pgqueuer") == 1
     async with running_service(database_url) as other:

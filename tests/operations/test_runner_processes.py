@@ -52,13 +52,13 @@ async def test_an_import_whose_process_is_killed_is_completed_by_another(
         await program.exit_code()
     before = await psql.fetchval("SELECT count(*) FROM configurations")
     assert before < FORM.many
-    # How long the other waits for a sign of life.
+    # The other process takes over after this time without a sign of life.
     monkeypatch.setattr("configsvc.storage.jobs.HEARTBEAT_SECONDS", 3.0)
     monkeypatch.setattr("configsvc.storage.jobs.POLL_SECONDS", 0.5)
     async with running_service(database_url) as service:
         result = result_of(await ended(service, operation))
     assert (result.done_count, result.created_count, result.failed_count) == (FORM.many, FORM.many, 0)
-    # Each was written once, and what was done before was not done again.
+    # Each configuration was written once, so finished items were not repeated.
     assert await psql.fetchval("SELECT count(*) FROM change_records WHERE kind = 'CONFIGURATION'") == FORM.many
     assert await psql.fetchval("SELECT count(*) FROM configurations WHERE version = 1") == FORM.many
     if mode == ATOMIC:

@@ -96,7 +96,7 @@ async def test_a_running_operation_is_cancelled_and_not_deleted(service: Service
     assert cancelled.error.code == grpc.StatusCode.CANCELLED.value[0]
     assert metadata_of(cancelled).state == OperationMetadata.STATE_CANCELLED
     assert await names(service) == []
-    # Once more is nothing new.
+    # A second call changes nothing.
     await service.operations.CancelOperation(CancelOperationRequest(name=operation.name))
     await service.operations.DeleteOperation(DeleteOperationRequest(name=operation.name))
     with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
@@ -143,7 +143,7 @@ async def test_a_stream_that_is_abandoned_leaves_nothing_to_be_seen(
         for message in messages([item("a"), item("b")], size=1):
             await call.write(message)
         call.cancel()
-    # Whatever came of the others, this one comes after them.
+    # This operation comes after the abandoned ones.
     assert result_of(await imported(service)).done_count == 0
     page = await service.operations.ListOperations(ListOperationsRequest())
     assert len(page.operations) == 1

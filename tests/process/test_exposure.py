@@ -21,7 +21,7 @@ MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
     ("settings", "refusal"),
     [
         ({"listen": OPEN}, "there is no authentication.* CONFIGSVC_AUTH"),
-        # TLS keeps nobody out.
+        # TLS alone is no access control.
         ({"listen": OPEN} | TLS, "there is no authentication"),
         ({"listen": LOOPBACK}, None),
         ({"listen": SOCKET}, None),

@@ -326,7 +326,7 @@ async def test_workers_whose_supervisor_was_killed_drain_and_end(tmp_path: Path,
             await other.until_synced()
             running.signal(signal.SIGKILL)
             assert await endings([one, other]) == [(StatusCode.UNAVAILABLE, "SHUTTING_DOWN")] * 2
-        # The end of its standard error, which the workers have from it.
+        # The workers inherit its standard error.
         assert await running.exit_code() == -signal.SIGKILL
     assert Counter(event["worker"] for event in running.events("the supervisor is gone")) == {0: 1, 1: 1}
     await asyncio.to_thread(psutil.wait_procs, processes, timeout=LIMIT_SECONDS)

@@ -122,7 +122,7 @@ class Client:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with AsyncExitStack() as channels:
-            # Channels of its own: a client that does not read holds up whatever else is on its connection.
+            # Its own channels: a client that does not read blocks everything else on its connection.
             services = [
                 await channels.enter_async_context(connected(address, asyncio.Event())) for address in self._addresses
             ]

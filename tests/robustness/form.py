@@ -45,7 +45,7 @@ LONG = Form(
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT
-# The limit of a test that needs much of a processor which others may want too.
+# The limit of a test that needs much processor time on a shared machine.
 PATIENCE_SECONDS = 3600 if IS_LONG else 180
-# Of the traffic and of the order of the faults.
+# The seed of the traffic and of the order of the faults.
 SEED = os.environ.get("CONFIGSVC_ROBUSTNESS_SEED") or str(random.randrange(1_000_000_000))

@@ -35,11 +35,11 @@ SESSIONS = 2
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.2
 CALL_LIMIT_SECONDS = 20.0
-# Of a caller that goes away before the answer and asks again.
+# A caller that goes away before the answer and asks again.
 IMPATIENT_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
 
-# What a caller may be told beside a success, when others change the same things.
+# Errors that a caller may get when others change the same resources.
 REFUSALS = ("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS")
 # Tried again with the same request_id, as docs/reference/errors.md says.
 AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)

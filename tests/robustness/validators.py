@@ -11,7 +11,7 @@ from tests.watch import validators
 from tests.watch.history import History
 from tests.watch.recording import is_bookmark
 
-# With which a watch may end; those after OUT_OF_RANGE are of a history that is gone.
+# Reasons that may end a watch; after OUT_OF_RANGE, the history is gone.
 TOLD = {
     StatusCode.UNAVAILABLE: {"", "DATABASE_UNAVAILABLE", "DATABASE_BUSY", "SHUTTING_DOWN"},
     StatusCode.OUT_OF_RANGE: {"EPOCH_CHANGED", "REVISION_UNKNOWN", "REVISION_COMPACTED"},

@@ -66,7 +66,7 @@ def _scalars(field: FieldDescriptor, words: Sequence[str]) -> st.SearchStrategy[
         case FieldDescriptor.TYPE_BYTES:
             return st.binary(max_size=20)
         case _:
-            # What exists comes more often than what does not: else hardly a request would get past its names.
+            # Existing names come more often than missing ones: else hardly a request would get past them.
             known = st.sampled_from(words)
             return st.one_of(known, known, known, st.sampled_from(TEXTS), st.text(max_size=10))
 

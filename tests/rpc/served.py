@@ -13,9 +13,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from tests.service import Service
 
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-# Longer than any call of a test takes that is not meant to wait.
+# Longer than any call takes that is not meant to wait.
 LIMIT_SECONDS = 10.0
-# What the client's own library says when it sends to a call that has just ended: it loses the status that came.
+# The client library's error when it sends to a call that has just ended: it loses the status.
 SENT_TOO_LATE = "Internal error from Core"
 
 

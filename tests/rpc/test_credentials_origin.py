@@ -95,7 +95,7 @@ async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(se
     # Its configuration carries the name.
     renamed = UpdateApplicationRequest(name="shop", application=Application(name="store"))
     await witness.see(2, applications.UpdateApplication(renamed, metadata=cr))
-    # With it go its configuration and its role binding.
+    # Its configuration and its role binding are deleted with it.
     request = DeleteApplicationRequest(name="store", force=True)
     await witness.see(3, applications.DeleteApplication(request, metadata=cr))
     (peer,) = witness.peers

@@ -25,13 +25,13 @@ from tests.rpc.served import Answer, Method, send, served_methods
 from tests.schemas.calls import create_schema
 from tests.service import Service
 
-# For each method and pass. The long form: CONFIGSVC_EXAMPLES=300 .venv/bin/pytest --timeout=3600 tests/security
+# For each method and pass. The long form: CONFIGSVC_EXAMPLES=300 .venv/bin/pytest --timeout=3600 tests/rpc
 EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "6"))
-# What the suite does is the same each time; the long form looks further each time.
+# The suite is reproducible; the long form tries new examples each time.
 SEED = random.getrandbits(32) if "CONFIGSVC_EXAMPLES" in os.environ else 0
 # A stream or a wait that is good is not waited for.
 CALL_SECONDS = 0.3
-# What the allocator, caches of compiled schemas and statements may add, once each method has been called.
+# Growth allowed to the allocator and the caches of schemas and statements, once each method has been called.
 GROWTH_BYTES = 64 * 1024 * 1024
 
 NEVER = {
@@ -41,12 +41,12 @@ NEVER = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.DATA_LOSS,
 }
-# Of the inside: Python, its files and exceptions, SQL and what PostgreSQL says of it.
+# Internals: Python, its files and exceptions, SQL and PostgreSQL's messages.
 INSIDE = re.compile(
     r"Traceback|File \"|\.py\b|site-packages|/configsvc/|/usr/|<class|object at 0x|asyncpg|pydantic|Exception"
     r"|SELECT |INSERT |UPDATE |relation \"|column \"|syntax error at(?!.*jsonpath)|SQLSTATE"
 )
-# What grpcio's health has in its contract and does not serve.
+# A method that grpcio's health service declares but does not serve.
 NOT_SERVED = {"/grpc.health.v1.Health/List"}
 PASSES = 2
 

@@ -17,7 +17,7 @@ from tests.proxy import Proxy, far_service, proxied
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
 
-# Their requests may be empty.
+# Methods whose requests may be empty.
 TAKE_NOTHING = {
     "ExportConfigurations",
     "GetCaller",

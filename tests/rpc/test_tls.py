@@ -83,7 +83,7 @@ async def test_a_handshake_without_a_valid_certificate_of_the_authority_fails(
         authority.pair(uri(), usage=ExtendedKeyUsageOID.SERVER_AUTH),
     ]
     assert [await outcome(mtls.address, authority.trusting(pair)) for pair in pairs] == ["UNAVAILABLE"] * len(pairs)
-    # No client certificate makes up for a server that is not trusted, and clear text is not understood.
+    # A client certificate does not make the server trusted, and clear text is refused.
     assert await outcome(mtls.address, Authority().trusting(authority.pair(uri()))) == "UNAVAILABLE"
     assert await outcome(mtls.address, None) == "UNAVAILABLE"
 
@@ -134,7 +134,7 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
     assert (await next_message(watch)).synced
     successor = Authority()
     async with asyncio.TaskGroup() as tasks:
-        # Connections are made all the time; whatever a handshake finds half replaced, it has a pair that is whole.
+        # Handshakes go on all the time; none may see a half-replaced pair.
         stop = asyncio.Event()
         load = [tasks.create_task(keep_connecting(mtls.address, authority, admin, stop)) for _ in range(2)]
         for _ in range(20):
@@ -145,7 +145,7 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
     new_admin = successor.pair(uri())
     files.write(successor.server_pair(), [successor])
     assert await outcome(mtls.address, successor.trusting(new_admin)) == "OK"
-    # An authority that is gone vouches for nobody any more, in neither direction.
+    # A removed authority is trusted no more, in either direction.
     assert await outcome(mtls.address, successor.trusting(admin)) == "UNAVAILABLE"
     assert await outcome(mtls.address, authority.trusting(new_admin)) == "UNAVAILABLE"
     await create(mtls, "web")

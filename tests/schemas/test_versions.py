@@ -195,7 +195,7 @@ async def test_a_strict_version_that_waits_for_a_pinned_writer_too_long_is_a_con
         await psql.execute("SELECT FROM schemas FOR KEY SHARE")
         with failing(StatusCode.ABORTED, "WRITE_CONFLICT"):
             await create_version(web, AT_MOST_10)
-        # Who moves nobody need not wait.
+        # A version that moves no configuration need not wait.
         await add_version(web, AT_MOST_10)
 
 

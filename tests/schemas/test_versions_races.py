@@ -86,7 +86,7 @@ async def test_a_write_that_comes_before_a_strict_version_makes_it_refused(
         await wait_until_blocked(session)
         strict = asyncio.ensure_future(reason_if_refused(create_version(shop, AT_MOST_10)))
         await until_waiting(psql, 2)
-    # On a slow machine the write may have waited too long for its commit, and comes again after the version.
+    # On a slow machine the write may time out and be retried after the version.
     assert (await writing, await strict) in {("", "SCHEMA_VERSION_REFUSED"), ("SCHEMA_VIOLATED", "")}
     assert await check_pinned_configurations(psql) >= 1
 

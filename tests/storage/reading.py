@@ -104,7 +104,7 @@ async def listening(url: str) -> AsyncGenerator[Notifications]:
 @asynccontextmanager
 async def silenced_notifications(session: Session) -> AsyncGenerator[None]:
     """Suppress all notifications of commits."""
-    # First, and for good: those who commit meanwhile find one or the other, and that of the system before this one.
+    # Created first and never dropped: concurrent commits find one of the two, the system's first.
     await session.execute("CREATE OR REPLACE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
     await session.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
     try:

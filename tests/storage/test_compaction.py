@@ -107,7 +107,7 @@ async def test_a_resource_of_many_versions_is_compacted_in_small_steps(psql: Ses
         for expected in (25, 25, 12):
             assert await step(connection, AT_ONCE, limit=25) == expected
             if expected == 25:
-                # An id that is inserted again goes on counting as long as anything is left of it.
+                # A reinserted id continues its versions as long as any record of it remains.
                 assert (await versions_of(psql, "web"))[-1] == 62
         assert await step(connection, AT_ONCE, limit=25) is None
     assert await versions_of(psql, "web") == []

@@ -36,7 +36,7 @@ STATEMENTS = (
     "DELETE FROM configurations WHERE id = $1 AND name <> $2",
     "DELETE FROM configurations WHERE application_id = $1 AND name <> $2",
 )
-# What the others need is there more often than not.
+# Statements that create what the others need come more often.
 WEIGHTS = (4, 1, 1, 1, 4, 2, 3, 1, 1, 1)
 
 
@@ -54,7 +54,7 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
 ) -> None:
     dice = random.Random(seed)
     monkeypatch.setattr(housekeeping, "COMPACTION_STEP", dice.choice((1, 3, 1000)))
-    # There is nobody here for whom it would have to rest.
+    # No other load needs the pauses of compaction.
     monkeypatch.setattr(housekeeping, "REST_FACTOR", 0.0)
     versions = dice.randint(1, 3)
     for _ in range(ROUNDS):

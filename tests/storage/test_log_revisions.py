@@ -54,7 +54,7 @@ async def test_every_commit_is_notified_once_with_its_revision(psql: Session, da
             await psql.execute("UPDATE applications SET comments = 'x'")
         await psql.execute("DELETE FROM configurations")
         assert [await notifications.next() for _ in range(3)] == ["1", "2", "3"]
-        # What was notified before this has arrived before it.
+        # Earlier notifications have arrived before this one.
         await psql.execute("SELECT pg_notify('configsvc_changes', 'end')")
         assert await notifications.next() == "end"
         assert notifications.silent
@@ -199,7 +199,7 @@ async def test_writers_on_many_connections_yield_gapless_revisions(psql: Session
                 await application(connection, f"a{number}-{turn}")
                 for index in range(plan.randrange(4)):
                     await configuration(connection, f"c{index}", application=f"a{number}-{turn}")
-                # One in four is taken back.
+                # One in four is rolled back.
                 await (transaction.rollback() if plan.randrange(4) == 0 else transaction.commit())
 
     plans = [random.Random(seeds.random()) for _ in range(writers)]

@@ -147,7 +147,7 @@ async def test_a_table_and_the_functions_that_use_it_change_together(
         "9001_owners",
         "ALTER TABLE applications ADD COLUMN owner text NOT NULL DEFAULT '';\n"
         "UPDATE applications SET comments = 'filled in';\n"
-        # The functions come after: on an empty database this one does not exist yet.
+        # Functions come after the migrations: in an empty database this one does not exist yet.
         "DROP FUNCTION IF EXISTS deletion_contexts;",
     )
     edit(folder, "03_applications.sql", "NEW.update_time := now();", "NEW.update_time := now(); NEW.owner := 'alice';")
@@ -173,7 +173,7 @@ async def test_a_migration_applies_the_functions_again_even_if_their_text_is_the
     with pytest.raises(DatabaseRefusedError, match="08_pgqueuer"):
         await migrate(database_url)
     (folder / FUNCTIONS / "08_pgqueuer.sql").write_text(text, encoding="utf-8")
-    # The run before ended between the migration and the functions.
+    # The earlier run ended between the migration and the functions.
     assert await pending(database_url) == (FUNCTIONS,)
     assert await migrate(database_url) == (FUNCTIONS,)
     assert await catalogue(psql) == before

@@ -22,7 +22,7 @@ async def test_an_operation_that_came_after_the_last_analysis_is_looked_through_
     for operation_id in ("A" * 26, "B" * 26):
         await psql.execute(OPERATION, operation_id)
         await psql.execute(ITEMS, operation_id, COUNT)
-        # Of the second one the statistics know nothing: it is taken for small.
+        # The statistics do not know the second operation, so the planner assumes that it is small.
         if operation_id.startswith("A"):
             await psql.execute("ANALYZE operation_items")
     await psql.execute("UPDATE operation_items SET name = 'web-0' WHERE operation_id = $1 AND place = 7", "B" * 26)

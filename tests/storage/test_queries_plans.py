@@ -327,7 +327,7 @@ async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connec
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
         assert await rows_read(connection, "audit", "changes", *arguments) < 100
-    # Of a resource that has nearly the whole log, to read all of it is no worse a plan while that is looked at.
+    # For a resource with nearly the whole log, a full scan is as good a plan.
     of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None, None, True)
     indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
     assert (VERSIONS in indexes, scanned) == (True, set())

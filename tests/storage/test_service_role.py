@@ -101,7 +101,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
 async def _write_and_read(service: Service) -> None:
     await create_application(service, request_id=str(uuid.uuid4()))
     await create(service, "web", {"replicas": 1}, request_id=str(uuid.uuid4()))
-    # As many as are merged into one transaction.
+    # As many as one group commit takes.
     await asyncio.gather(*(patch(service, "web", {f"p{number}": 1}) for number in range(8)))
     await write(service, creation("api"), upsert("web", {"replicas": 2}), request_id=str(uuid.uuid4()))
     await write(service, deletion("api"))
@@ -189,7 +189,7 @@ async def test_a_role_without_the_right_is_refused_at_the_start(role: str, psql:
         StartError, match="lacks the rights of the service: run configsvc migrate with CONFIGSVC_SERVICE_ROLE"
     ):
         await prepare_database(settings_of(migrate=False), url)
-    # With all tables, it still cannot speak for callers.
+    # Even with rights on all tables, it cannot write in the name of callers.
     async with plain_connection(url) as session:
         await session.execute("SET configsvc.writer = 'service'")
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is for the service"):

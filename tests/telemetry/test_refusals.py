@@ -112,7 +112,7 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
         assert known.is_told(kind(5000, "PERMISSION_DENIED"))
         known.end_window()
     assert [(line["who"], line["count"]) for line in lines] == [("others", 989)]
-    # In the next window, a single one is told again.
+    # In the next window, a single refusal is logged again.
     assert known.is_told(kind(999))
     known.end_window()
 

@@ -36,7 +36,7 @@ REASON = "xyzzyREASON"
 TOKEN = "xyzzyTOKEN"
 MARKERS = (PASSWORD, CONTENT, REASON, TOKEN)
 ROOT = bearing("root", email=TOKEN)
-# Each part of it, and not only all of it, would tell something.
+# Each part of a secret counts, not only the whole.
 TOKEN_PARTS = tuple(str(ROOT[0][1]).removeprefix("Bearer ").split(".")[1:])
 
 
@@ -136,7 +136,7 @@ async def test_no_secret_gets_out_of_a_service_that_runs(tmp_path: Path, databas
     assert running.events("call")
     for where in (told, measured, processes, running.text):
         found = [secret for secret in (*MARKERS, *TOKEN_PARTS, *lines_of(files.key)) if secret in where]
-        # A caller is told which place of its own request is wrong, and nobody else is.
+        # Only the caller may see which part of its own request is wrong.
         assert set(found) <= ({CONTENT} if where is told else set())
 
 
@@ -159,7 +159,7 @@ async def test_no_secret_gets_out_of_a_service_that_dies(tmp_path: Path, databas
         assert [marker for marker in MARKERS if marker in where] == []
 
 
-# What an operator may have written.
+# Values that an operator may have written.
 URLS = {
     "nobody listens": f"postgresql://configsvc:{PASSWORD}@127.0.0.1:1/db?sslpassword={PASSWORD}",
     "an option that does not exist": f"postgresql://a:{PASSWORD}@127.0.0.1:1/db?sslmode=bogus",

@@ -22,7 +22,7 @@ ORDER BY revision, ordinal
 """
 
 
-# What an event takes beside its config, at least.
+# The least size of an event beside its config, in bytes.
 EVENT_BYTES = 200
 
 
@@ -61,7 +61,7 @@ class History:
 
     changes: tuple[Change, ...]
     head: int
-    # By selectors: a long history is asked for the same events by every bookmark of every watch.
+    # Cached by selectors: every bookmark of every watch asks a long history for the same events.
     _events: dict[bytes, list[Expected]] = field(default_factory=dict)
 
     def state_at(self, revision: int) -> dict[str, Change]:

@@ -85,7 +85,7 @@ async def test_a_client_that_does_not_read_loses_its_slot_to_others_of_its_calle
 ) -> None:
     caller = caller_with_one_slot(monkeypatch)
     async with asyncio.timeout(LIMIT_SECONDS):
-        # The second generation no less than the first.
+        # The same holds for the second generation.
         unread = [asyncio.create_task(sent(caller, asyncio.Event())) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.create_task(sent(caller, None))

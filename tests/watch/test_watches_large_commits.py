@@ -38,7 +38,7 @@ async def test_a_commit_that_is_read_in_slices_and_encoded_elsewhere_arrives_in_
     monkeypatch.setattr("configsvc.storage.log.RECORDS_AT_ONCE", 7)
     monkeypatch.setattr("configsvc.domain.watching.LARGE_BYTES", 300)
     await application(psql)
-    # The first two are told the same, which is encoded once.
+    # The first two watches get the same message, which is encoded once.
     async with recorded(service) as one, recorded(service) as other, recorded(service, watching(selector())) as third:
         watches = (one, other, third)
         for watch in watches:

@@ -48,7 +48,7 @@ async def test_each_selector_follows_what_it_chooses(service: Service, database_
                     for name in ("web/a", "web/b", "db", "webs"):
                         last = await delete(service, name, application=owner)
                 recording = await watch.until(lambda recording: bool(recording.events))
-                # A watch without bookmarks says nothing of changes that it does not follow.
+                # Without bookmarks, a watch is silent about changes that it does not follow.
                 async with recorded(service, watching(*selectors, after_revision=last)) as marker:
                     await marker.until_synced()
                 follows = (await read_history(database_url)).expected(

@@ -105,7 +105,7 @@ class Watcher:
     recorder: Recorder
     closing: AsyncExitStack
     earlier: list[Recording]
-    # What a watch begins with when it begins in the middle of the history.
+    # The initial view of a watch that begins in the middle of the history.
     base: View
 
     @property

@@ -21,7 +21,7 @@ from tests.schemas.calls import create_schema, create_version
 from tests.service import Service
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
-# What a list may say of a page that lies beyond what there is or was.
+# Statuses that a list may return for a page beyond the present or retained data.
 ENDS = {grpc.StatusCode.OK, INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.NOT_FOUND}
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 HUGE = 2**63 - 1

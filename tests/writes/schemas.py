@@ -17,7 +17,7 @@ REPLICAS: JsonObject = {
     "required": ["replicas"],
     "additionalProperties": False,
 }
-# Satisfied by nothing that satisfies REPLICAS.
+# Nothing satisfies both this and REPLICAS.
 NAMED: JsonObject = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
 

@@ -100,7 +100,7 @@ async def test_a_new_pin_is_validated_with_the_content_that_is_there_or_comes_wi
 async def test_what_is_not_content_is_not_validated(shop: Service, psql: "Session") -> None:
     await make_schema(psql, "web", REPLICAS)
     await create(shop, "eu", {"replicas": 1}, schema=pin("web"))
-    # Whoever writes SQL is not held against schemas.
+    # Writes in SQL are not validated against schemas.
     await psql.execute("""UPDATE configurations SET config = '{"replicas": 0}'""")
     renamed = await update(shop, "eu", configuration=Configuration(name="us", comments="moved"))
     assert (renamed.name, renamed.schema) == ("us", pin("web", 1))

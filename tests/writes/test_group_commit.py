@@ -51,9 +51,9 @@ async def grouped(service: Service, psql: Connection) -> AsyncGenerator[list[Awa
             await until_waiting(psql, number + 1)
         yield writes
         later = [asyncio.ensure_future(write) for write in writes]
-        # They begin now; otherwise the call that follows would be the first.
+        # The writes begin now; otherwise the next call would come first.
         await asyncio.sleep(0)
-        # Answered after the writes have arrived, for they came before it on the same connection.
+        # The answer shows that the writes have arrived, because they came first on the same connection.
         await head(service)
     await asyncio.gather(*earlier)
     await asyncio.wait(later, timeout=LIMIT_SECONDS)
@@ -188,9 +188,9 @@ async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_locked_on
         async with psql.transaction():
             await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
             waiting = [asyncio.create_task(patch(shop, "locked", {"a": number})) for number in range(3)]
-            # Answered after they have arrived, for they came before it on the same connection.
+            # The answer shows that they have arrived, because they came first on the same connection.
             await head(shop)
-            # As the transaction of another process would, or the other batch of this one.
+            # Like the transaction of another process, or the other group of this one.
             async with session.transaction():
                 await session.execute("SELECT FROM configurations WHERE name = 'free' FOR UPDATE")
                 patched = asyncio.create_task(patch(shop, "free", {"a": 1}))
@@ -216,7 +216,7 @@ async def test_a_call_that_comes_again_while_its_row_is_locked_delays_nobody_els
             again: list[asyncio.Task[Configuration]] = []
             for _ in range(1 + GROUPS_AT_ONCE):
                 again.append(asyncio.create_task(patch(service, "locked", {"a": 1}, request_id=request_id)))
-                # Answered after the call has arrived, for it came before it on the same connection.
+                # The answer shows that the call has arrived, because it came first on the same connection.
                 await head(service)
             async with asyncio.timeout(LIMIT_SECONDS):
                 assert (await create(service, "free")).version == 1
@@ -265,7 +265,7 @@ async def test_a_name_that_a_session_has_inserted_and_not_committed_leaves_other
             web, *others = outcomes(writes)
             assert web == "WRITE_CONFLICT"
             assert [one.version for one in others] == [1] * 10
-            # While one of them waits, others of that name do not stop the rest again.
+            # While one of them waits, later writes of that name do not delay the rest.
             waiting = asyncio.create_task(create(shop, "web"))
             assert [(await create(shop, f"d{number}")).version for number in range(10)] == [1] * 10
     finally:

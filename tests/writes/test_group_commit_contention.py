@@ -55,7 +55,7 @@ async def test_a_key_that_is_deleted_and_made_again_in_one_commit_is_found_by_wh
         await psql.execute("DELETE FROM configurations WHERE name = 'web'")
         await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
         waiting = asyncio.create_task(patch(service, "web", {"b": 2}))
-        # Answered after it has arrived, for it came before it on the same connection.
+        # The answer shows that it has arrived, because it came first on the same connection.
         await head(service)
     assert (await waiting).version == 2
 

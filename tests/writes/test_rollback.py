@@ -98,7 +98,7 @@ async def test_it_is_restored_into_the_application_that_was_renamed_meanwhile(sh
 async def test_nothing_is_restored_without_its_application(shop: Service) -> None:
     created = await create(shop, "web", {"n": 1})
     await shop.applications.DeleteApplication(DeleteApplicationRequest(name="shop", force=True))
-    # Another one of the same name is another one.
+    # A new configuration of the same name has its own history.
     await create_application(shop, "shop")
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND") as caught:
         await roll_back(shop)
@@ -134,7 +134,7 @@ async def test_a_rollback_with_a_request_id_is_done_once(shop: Service) -> None:
     answers = await asyncio.gather(*(roll_back(shop, request_id=request_id) for _ in range(3)))
     assert {answer.version for answer in answers} == {3}
     await rewrite(shop, "web", {"n": 2})
-    # It is there again, so that the same call without its request_id would be at fault.
+    # The configuration exists again, so the same call without its request_id would fail.
     assert await roll_back(shop, request_id=request_id) == answers[0]
     with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
         await roll_back(shop, request_id=request_id, version=1)
@@ -159,7 +159,7 @@ async def test_a_version_that_is_missing_is_not_rolled_back_to(shop: Service, da
     created = await create(shop, "web", {"n": 1})
     await delete(shop, "web")
     await roll_back(shop)
-    # 2 is a deletion, which has no content.
+    # Version 2 is a deletion, which has no content.
     for number in (2, 4):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await roll_back(shop, version=number)
@@ -233,7 +233,7 @@ async def test_of_those_who_restore_the_same_at_once_one_does(shop: Service, dat
     restored = [outcome for outcome in outcomes if isinstance(outcome, Configuration)]
     codes = {outcome.code() for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)}
     assert len(restored) == 1
-    # Who came later found it there again, and named no version.
+    # The later call found the configuration again, and named no version.
     assert codes <= {StatusCode.ALREADY_EXISTS, StatusCode.INVALID_ARGUMENT}
     assert (await get(shop, "web")).version == 3
 

@@ -10,7 +10,7 @@ from configsvc.domain.jsonschema.keywords import DRAFT_URIS, draft_uri
 
 Schema = Any
 
-# How many schemas each property is held against: thousands are for a quiet hour, and need pytest's --timeout 0.
+# Schemas for each property. Thousands take an hour, and need pytest's --timeout 0.
 EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "20"))
 
 # A document of few parts is made of many choices, and many documents accept nothing.
