@@ -122,7 +122,7 @@ async def test_a_start_without_migrating_is_refused_when_functions_are_out_of_da
     database_url: str, folder: Path
 ) -> None:
     change_functions(folder)
-    with pytest.raises(StartError, match=r"lacks migrations \(functions\): run configsvc migrate"):
+    with pytest.raises(StartError, match=r"has pending migrations \(functions\): run configsvc migrate"):
         await prepare_database(settings_of(migrate=False), database_url)
 
 
