@@ -1,4 +1,4 @@
-"""What the commands serve, worker and migrate do."""
+"""The commands serve, worker and migrate."""
 
 import asyncio
 import gc
