@@ -1,4 +1,4 @@
-"""AccessService: who may give and take away which roles."""
+"""AccessService: who may create and delete which role bindings."""
 
 import asyncio
 import uuid
@@ -33,7 +33,7 @@ ANY_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 @pytest.fixture
 async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
-    """A service that wants tokens, with the applications shop, of which ann is admin, and bank."""
+    """Run a service that requires tokens, with the applications shop, of which ann is admin, and bank."""
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         await create_application(service, "shop")
         await create_application(service, "bank")
@@ -42,7 +42,7 @@ async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
 
 
 def denied(caught: pytest.ExceptionInfo[grpc.aio.AioRpcError]) -> str:
-    """The text of a denial."""
+    """Return the text of a denial."""
     assert caught.value.code() is StatusCode.PERMISSION_DENIED
     assert reason_of(caught.value) == "PERMISSION_DENIED"
     return caught.value.details() or ""
@@ -195,7 +195,7 @@ async def test_a_request_id_belongs_to_its_caller(guarded: Service) -> None:
 
 
 async def pages(service: Service, *, by: str = "root", **fields: object) -> list[list[RoleBinding]]:
-    """The pages of a list, between which roles are given and taken away."""
+    """Return the pages of a list, between which roles are given and taken away."""
     found: list[list[RoleBinding]] = []
     token = ""
     while not found or token:

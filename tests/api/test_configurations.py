@@ -45,7 +45,7 @@ KIB = 1024
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
+    """Return the service with an application named shop."""
     await create_application(service, "shop")
     return service
 
@@ -61,7 +61,7 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
 
 
 async def stored(psql: Connection, name: str) -> str:
-    """The content as PostgreSQL writes it."""
+    """Return the content as PostgreSQL writes it."""
     return await psql.fetchval("SELECT config::text FROM configurations WHERE name = $1", name)
 
 
@@ -216,7 +216,7 @@ MERGES: list[tuple[JsonObject, JsonObject, JsonObject]] = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_shop(shared_service: Service) -> Service:
-    """A service that tests share, with an application named shop."""
+    """Return a service that tests share, with an application named shop."""
     await create_application(shared_service, "shop")
     return shared_service
 

@@ -1,4 +1,4 @@
-"""Errors: one table, nothing internal in an answer, and no writer held up by another for long."""
+"""The table of errors: nothing internal in an answer, and no writer delayed by another for long."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def leaves(error: type[ConfigsvcError]) -> set[type[ConfigsvcError]]:
 
 
 async def grpcurl(*arguments: str) -> tuple[int, str, str]:
-    """The exit code, output and errors of grpcurl."""
+    """Return the exit code, output and errors of grpcurl."""
     process = await asyncio.create_subprocess_exec(
         GRPCURL,
         "-plaintext",

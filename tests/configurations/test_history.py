@@ -1,4 +1,4 @@
-"""GetConfiguration and ListConfigurations in the past."""
+"""GetConfiguration and ListConfigurations at an earlier moment."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ async def test_a_configuration_can_be_read_as_of_every_revision(shop: Service) -
 
 
 async def test_a_key_as_of_a_revision_is_what_had_it_then(shop: Service) -> None:
-    """A key that is given up, taken by another, renamed with its application, and taken again."""
+    # A key is given up, taken by another configuration, renamed with its application, and taken again.
     first = await create(shop, "web", {"n": 1})
     away = await rename(shop, "web", "old")
     second = await create(shop, "web", {"n": 2})
@@ -137,7 +137,7 @@ async def test_a_future_revision_is_unknown(shop: Service) -> None:
     assert error_info_of(caught.value).metadata["head_revision"] == str(created.revision)
 
 
-async def test_a_past_state_takes_min_revision(shop: Service) -> None:
+async def test_an_earlier_state_takes_min_revision(shop: Service) -> None:
     created = await create(shop, "web")
     assert await get_at(shop, version=1, min_revision=created.revision) == created
     with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN"):
@@ -176,7 +176,7 @@ async def test_a_time_in_the_future_is_unknown(shop: Service) -> None:
 
 
 async def test_a_clock_that_was_set_back_still_gives_a_state_that_was(shop: Service, psql: "Session") -> None:
-    """It is one of the moments at which the clock showed the time."""
+    # The state is that of one of the moments at which the clock showed the time.
     for number in range(8):
         await (create(shop, "web", {"n": 0}) if number == 0 else patch(shop, "web", {"n": number}))
     last = await head(shop)
@@ -281,7 +281,7 @@ async def test_a_list_as_of_an_unknown_or_compacted_revision_is_refused(
             await names(shop, application=application, as_of_revision=then)
 
 
-async def test_pins_are_in_the_past_too(shop: Service, psql: "Session") -> None:
+async def test_pins_are_in_the_history_too(shop: Service, psql: "Session") -> None:
     created = await create(shop, "web", {"n": 1})
     await psql.execute("INSERT INTO schemas (name) VALUES ('limits')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('limits', '{}')")

@@ -14,7 +14,7 @@ LIMIT_SECONDS = 40.0
 
 
 async def demo(*arguments: str) -> tuple[int, str, str]:
-    """Runs the demo as people do: its exit code and what it printed."""
+    """Run the demo as people do; return its exit code and output."""
     process = await started_demo(*arguments)
     async with asyncio.timeout(LIMIT_SECONDS):
         output, errors = await process.communicate()
@@ -39,7 +39,7 @@ async def started_demo(*arguments: str) -> asyncio.subprocess.Process:
 
 
 def rows(output: str, title: str) -> list[tuple[str, str]]:
-    """Type and reason of the events under a title."""
+    """Return type and reason of the events under a title."""
     part = output.partition(title)[2].partition("\n\n")[0]
     return re.findall(r"^ *\d+ +([A-Z]+) .* demo: ([a-z_ ]+?) *$", part, re.MULTILINE)
 

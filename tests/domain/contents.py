@@ -1,4 +1,4 @@
-"""Contents for hypothesis."""
+"""Strategies that generate contents."""
 
 from hypothesis import strategies as st
 

@@ -22,7 +22,7 @@ values = st.recursive(
 
 
 def exact(text: str) -> Any:
-    """The JSON of a text, with its numbers as they stand there."""
+    """Return the JSON of a text, with its numbers as they are written."""
     return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 

@@ -28,7 +28,7 @@ def change(
     before: tuple[str, str] = ("shop", "web"),
     after: tuple[str, str] = ("shop", "web"),
 ) -> ConfigurationChange:
-    """A change of a configuration, named by application and name; an application's id is its name with a mark."""
+    """Return a change of a configuration, given by application and name; an application's id is its name and a mark."""
     configuration = Configuration(
         id="c",
         application_id=f"#{after[0]}",
@@ -144,7 +144,7 @@ def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_no
     assert chosen.event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web"))) is None
 
 
-def test_the_changes_of_a_commit_are_picked_by_their_places() -> None:
+def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
     changes = [
         change(Operation.CREATED, before=("shop", "db"), after=("shop", "db")),
         change(Operation.UPDATED),
@@ -180,7 +180,7 @@ places = st.tuples(st.sampled_from(["shop", "bank"]), names)
 
 @given(selections, st.lists(places, min_size=1, max_size=6))
 def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selection, path: list[tuple[str, str]]) -> None:
-    """Whoever applies the events knows a configuration exactly while it is in the selection."""
+    # A client that applies the events knows a configuration exactly while it is selected.
     known = chosen.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
     for before, after in itertools.pairwise(path):
         event = chosen.event_type(change(Operation.UPDATED, before=before, after=after))

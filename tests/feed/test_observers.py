@@ -1,4 +1,4 @@
-"""Observers are told of commits and histories at the right moments."""
+"""Observers: told of commits and histories at the right moments."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +15,7 @@ from tests.watch.changing import commit_one_by_one
 
 
 class Seen(FeedObserver):
-    """Records its calls, each with the feed's revision and whether a waiter was woken at the time."""
+    """An observer that records its calls, each with the feed's revision and whether a waiter was woken at the time."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, bool]] = []
@@ -24,7 +24,7 @@ class Seen(FeedObserver):
 
     @property
     def changes(self) -> list[tuple[str, int, bool]]:
-        """All calls but those that confirm what is known, which may come at any time."""
+        """All calls except confirmations, which may come at any time."""
         return [call for call in self.calls if call[0] != "confirm"]
 
     def note(self, call: str) -> None:
@@ -52,7 +52,7 @@ class Seen(FeedObserver):
 
 @asynccontextmanager
 async def followed(url: str, observer: Seen) -> AsyncGenerator[Feed]:
-    """A feed that is live, and an observer that has seen nothing since."""
+    """Run a live feed with an observer that has seen nothing since."""
     observer.feed = feed = Feed(url, (observer,))
     following = asyncio.create_task(feed.run())
     try:

@@ -1,4 +1,4 @@
-"""Tokens of an OpenID provider that is asked for its keys over HTTP."""
+"""Tokens of an OpenID provider that serves its keys over HTTP."""
 
 import asyncio
 from contextlib import ExitStack
@@ -43,7 +43,7 @@ async def refusal(service: Service, metadata: Metadata) -> grpc.aio.AioRpcError:
 
 
 async def until_reason(service: Service, metadata: Metadata, reason: str) -> grpc.aio.AioRpcError:
-    """The error, once it has the reason."""
+    """Return the error once it has the reason."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while reason_of(error := await refusal(service, metadata)) != reason:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.02)

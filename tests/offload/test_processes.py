@@ -1,4 +1,4 @@
-"""The processes for work that would hold up the event loop."""
+"""The pool of processes for work that would block the event loop."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def die() -> None:
 
 
 class Executor:
-    """One whose process dies when the test says so."""
+    """An executor whose process dies when the test says so."""
 
     def __init__(self, *_: object, **__: object) -> None:
         self.futures: list[Future[int]] = []
@@ -97,7 +97,7 @@ async def test_many_uploads_do_not_keep_an_operation_from_the_process(monkeypatc
 
 
 class _Reading:
-    """In the place of Imports: reads all messages."""
+    """A substitute for Imports that reads all messages."""
 
     async def start(self, messages: AsyncIterable[object], actor: str) -> None:
         async for _ in messages:

@@ -1,4 +1,4 @@
-"""Short ways to import, to wait for operations, and to look at their items."""
+"""Helpers that import, wait for operations, and read their items."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def item(
 def messages(
     items: Iterable[ConfigurationItem], *, size: int = 1000, **settings: Any
 ) -> Iterator[ImportConfigurationsRequest]:
-    """The first has the settings."""
+    """Yield the messages of an upload; the first has the settings."""
     message = ImportConfigurationsRequest(**settings)
     for one in items:
         if len(message.items) == size:
@@ -60,7 +60,7 @@ async def ended(service: Service, operation: Operation) -> Operation:
 
 
 async def imported(service: Service, *items: ConfigurationItem, size: int = 1000, **settings: Any) -> Operation:
-    """The operation when it has ended."""
+    """Return the ended operation of an import."""
     return await ended(service, await begin(service, *items, size=size, **settings))
 
 
@@ -81,7 +81,7 @@ def result_of(operation: Operation) -> BulkResult:
 
 
 async def items_of(service: Service, operation: Operation, **fields: Any) -> list[OperationItem]:
-    """All items that are done."""
+    """Return all items that are done."""
     found: list[OperationItem] = []
     token = ""
     while not found or token:

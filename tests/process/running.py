@@ -16,7 +16,7 @@ LIMIT_SECONDS = 45.0
 
 
 class Program:
-    """A running `configsvc`, and what it has printed so far."""
+    """A running `configsvc`, and its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -33,16 +33,16 @@ class Program:
 
     @property
     def text(self) -> str:
-        """What was printed, as one text."""
+        """The whole output as one text."""
         return "\n".join(self.lines)
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The lines of the log that tell of such an event."""
+        """Return the log lines of such an event."""
         entries = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [entry for entry in entries if entry["event"] == name]
 
     async def wait_for(self, name: str, *, times: int = 1) -> dict[str, Any]:
-        """The first line of the log that tells of such an event, once there are as many."""
+        """Return the first log line of such an event, once there are that many."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while len(self.events(name)) < times:
                 assert not self._reading.done(), self.text
@@ -54,7 +54,7 @@ class Program:
         self.process.send_signal(number)
 
     async def exit_code(self) -> int:
-        """Waits for the end."""
+        """Wait for the end, and return the exit code."""
         async with asyncio.timeout(LIMIT_SECONDS):
             await self._reading
             return await self.process.wait()
@@ -64,7 +64,7 @@ class Program:
 async def program(
     folder: Path, *arguments: str, command: tuple[str, ...] = CONFIGSVC, **settings: str
 ) -> AsyncGenerator[Program]:
-    """Runs it in a folder without a .env file, with CONFIGSVC_* variables of its own."""
+    """Run the program in a folder without a .env file, with its own CONFIGSVC_* variables."""
     process = await asyncio.create_subprocess_exec(
         *command,
         *arguments,
@@ -91,7 +91,7 @@ def _environment() -> Mapping[str, str]:
 
 @asynccontextmanager
 async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGenerator[tuple[Program, Service]]:
-    """`configsvc serve` on a port of its own, ready, and stubs for it."""
+    """Run `configsvc serve` on a port of its own until it is ready; yield it with stubs."""
     async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
@@ -99,7 +99,7 @@ async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGene
 
 
 async def output(*arguments: str) -> tuple[int, str]:
-    """The exit code and the output of a command that ends by itself."""
+    """Return the exit code and the output of a command that ends by itself."""
     process = await asyncio.create_subprocess_exec(
         *CONFIGSVC, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment()
     )

@@ -1,4 +1,4 @@
-"""What the service refuses to open to others, and which settings it finds to contradict each other."""
+"""Addresses that the service refuses to open to others, and settings that contradict each other."""
 
 from contextlib import nullcontext
 from typing import Any

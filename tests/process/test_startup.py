@@ -1,4 +1,4 @@
-"""How the program starts, or says why it does not."""
+"""The start of the program: its ready line, or a clear error."""
 
 import socket
 import sys
@@ -21,7 +21,7 @@ from tests.service import settings_of
 
 @pytest.fixture
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
-    """The URL of a database without any table."""
+    """Yield the URL of a database without tables."""
     name = f"empty_{uuid.uuid4().hex}"
     await execute(postgres_server, f"CREATE DATABASE {name}")
     try:

@@ -1,4 +1,4 @@
-"""What callers send as their authorization, in every form that a client or an attacker may give it."""
+"""Authorization metadata in every form that a client or an attacker may send."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ MARKER = "xyzzyMARKER"
 
 
 async def outcome(service: Service, metadata: Metadata) -> tuple[str, str]:
-    """The status of a call with the metadata, and the text that comes with it."""
+    """Return the status of a call with the metadata, and its text."""
     try:
         await service.applications.ListApplications(ListApplicationsRequest(), metadata=metadata)
     except grpc.aio.AioRpcError as error:
@@ -90,7 +90,7 @@ async def test_headers_that_are_no_text_are_refused_and_not_logged(
 
 
 async def raw_answer(address: str, authorization: bytes) -> bytes:
-    """The trailers of a call with this header, which no gRPC client would send."""
+    """Return the trailers of a call with this header, which no gRPC client would send."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     header = b"\0" + _text("authorization") + bytes([len(authorization)]) + authorization

@@ -32,7 +32,7 @@ async def client(address: str, credentials: grpc.ChannelCredentials | None) -> A
 
 
 async def outcome(address: str, credentials: grpc.ChannelCredentials | None, **call: Any) -> str:
-    """What becomes of a call on a connection of its own: the reason of its error, or the code of one without."""
+    """Return the outcome of a call on its own connection: the reason of its error, or the code of one without."""
     async with client(address, credentials) as service:
         try:
             await service.applications.ListApplications(ListApplicationsRequest(), timeout=10, **call)
@@ -53,7 +53,7 @@ def files(tmp_path: Path, authority: Authority) -> Files:
 
 @pytest.fixture
 async def mtls(database_url: str, files: Files, authority: Authority) -> AsyncGenerator[Service]:
-    """A service that takes client certificates alone, and stubs of its admin."""
+    """Run a service that takes only client certificates; yield stubs of its admin."""
     admin = authority.trusting(authority.pair(uri()))
     async with running_service(database_url, credentials=admin, **files.settings()) as service:
         yield service
@@ -97,7 +97,7 @@ async def test_tls_before_1_2_is_refused(database_url: str, files: Files, author
 
 
 def version_spoken(address: str, version: ssl.TLSVersion) -> str | None:
-    """What a client gets that speaks this version alone, and asks for a server of another name."""
+    """Return the TLS version of a connection by a client that speaks only this one and asks for another server name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -176,7 +176,7 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
 
 
 async def drained(watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, WatchConfigurationsResponse]") -> None:
-    """Reads to the end."""
+    """Read to the end."""
     async with asyncio.timeout(LIMIT_SECONDS):
         async for _ in watch:
             pass
@@ -192,7 +192,7 @@ async def next_message(
 
 
 async def keep_connecting(address: str, authority: Authority, pair: Pair, stop: asyncio.Event) -> int:
-    """How many connections were made until then, each good for a call."""
+    """Connect until told to stop, each time for one call; return the number of connections."""
     made = 0
     while not stop.is_set():
         assert await outcome(address, authority.trusting(pair)) == "OK"

@@ -201,7 +201,7 @@ async def test_of_equal_imports_at_once_one_does_the_work(service: Service) -> N
 
 
 def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
-    """All schemas of the corpus, as text, in calls that a server takes."""
+    """Yield all schemas of the corpus as text, in calls of a size that a server takes."""
     request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
     for path in sorted(corpus.glob("*/schema.json")):
         one = ImportedSchema(name=path.parent.name, document_json=path.read_text(encoding="utf-8"))
@@ -213,7 +213,7 @@ def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
 
 
 def exact(text: str) -> Any:
-    """The JSON of a text, with its numbers as they stand there."""
+    """Return the JSON of a text, with its numbers as they are written."""
     return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 

@@ -1,4 +1,4 @@
-"""How a database gets the newest schema: numbered migrations, then the functions when they changed."""
+"""Migrations to the newest schema: numbered ones, then the functions if they changed."""
 
 import logging
 import shutil
@@ -42,7 +42,7 @@ BEFORE = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations that the test may change."""
+    """Return a copy of the migrations that the test may change."""
     copy = tmp_path / "migrations"
     shutil.copytree(_folder(), copy)
     monkeypatch.setattr("configsvc.storage.migrations._folder", lambda: copy)
@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 async def empty_url(postgres_server: str) -> AsyncGenerator[str]:
-    """The URL of a database without anything of ours."""
+    """Yield the URL of a database with no objects of the service."""
     async with cloned_database(postgres_server, "template0") as url:
         yield url
 
@@ -215,7 +215,7 @@ async def test_the_baseline_cannot_be_rolled_back(psql: Session, database_url: s
 
 @pytest.fixture
 async def database_of_before(empty_url: str, tmp_path: Path) -> str:
-    """The URL of a database that the migrations of an earlier program made."""
+    """Return the URL of a database that the migrations of an earlier program made."""
     folder = tmp_path / "before"
     folder.mkdir()
     for name, depends in zip(BEFORE, ("", *BEFORE), strict=False):

@@ -1,4 +1,4 @@
-"""The service under a database role of its own, which owns nothing and may do no more than it needs."""
+"""The service under its own database role, which owns nothing and has no more rights than it needs."""
 
 import asyncio
 import re
@@ -47,7 +47,7 @@ LIMIT_SECONDS = 20.0
 
 @pytest.fixture
 async def role(psql: Session) -> AsyncGenerator[str]:
-    """A role without any right."""
+    """Create a role without any right."""
     # A name that has to be quoted.
     name = f'service "{uuid.uuid4().hex}'
     quoted = '"' + name.replace('"', '""') + '"'
@@ -66,7 +66,7 @@ def url_of(role: str, database_url: str) -> str:
 
 @pytest.fixture
 async def service_url(psql: Session, role: str, database_url: str) -> str:
-    """The URL of the service under the role, which has its rights."""
+    """Return the URL of the service under the role, which has its rights."""
     await migrate_database(settings_of(service_role=role), database_url)
     return url_of(role, database_url)
 

@@ -1,4 +1,4 @@
-"""Logs: JSON in a pipe, one line a call, and never contents."""
+"""Logs: JSON in a pipe, one line for each call, and never contents."""
 
 import json
 import signal

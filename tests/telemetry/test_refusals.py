@@ -1,4 +1,4 @@
-"""What denied attempts leave behind."""
+"""Logs and counts of refused calls."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,7 +23,7 @@ IMPORT = "ConfigurationService/ImportConfigurations"
 
 
 async def attempt(service: Service, metadata: tuple[tuple[str, str], ...]) -> None:
-    """A stream, a unary call and an upload, each refused."""
+    """Make a stream, a unary call and an upload; each is refused."""
     watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(), metadata=metadata)
     with pytest.raises(grpc.aio.AioRpcError):
         await watch.read()
@@ -64,7 +64,7 @@ async def refused(call: Awaitable[Any]) -> None:
 
 
 def told(lines: list[Any], code: str) -> list[tuple[str, str, int]]:
-    """Whose calls were refused: the lines of single calls count as 0 that were left out."""
+    """Return the callers whose calls were refused; lines of single calls count as 0 suppressed."""
     calls = [(line["event"], line["caller"], 0) for line in lines if line["event"] == "call" and line["code"] == code]
     suppressed = [
         line for line in lines if line["event"] == "similar refused calls suppressed" and line["code"] == code

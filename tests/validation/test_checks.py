@@ -1,4 +1,4 @@
-"""A schema that takes long holds up those who use it, and nobody else."""
+"""Slow schemas, which delay only the callers that use them."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Short ways to change what is watched."""
+"""Helpers that change watched resources."""
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest
@@ -55,7 +55,7 @@ async def delete(service: Service, name: str, *, application: str = "shop", reas
 
 
 async def fill(session: Session, count: int, *, application: str = "shop", prefix: str = "c", size: int = 1) -> None:
-    """Many configurations in one commit, each with a text of the size."""
+    """Create many configurations in one commit, each with a text of the size."""
     await session.execute(
         """INSERT INTO configurations (application, name, config)
         SELECT $1, $2 || lpad(number::text, 5, '0'), jsonb_build_object('text', repeat('x', $3), 'number', number)
@@ -68,7 +68,7 @@ async def fill(session: Session, count: int, *, application: str = "shop", prefi
 
 
 async def commit_one_by_one(session: Session, count: int, *, application: str = "shop", prefix: str = "n") -> None:
-    """Many configurations, each in a commit of its own."""
+    """Create many configurations, each in its own commit."""
     for number in range(count):
         await session.execute(
             "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3)",

@@ -6,6 +6,6 @@ from tests.service import Service
 
 @pytest.fixture
 async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
+    """Return the service with an application named shop."""
     await create_application(service, "shop")
     return service

@@ -1,4 +1,4 @@
-"""What one caller, one session or one task must not do to the others."""
+"""Isolation: the callers, sessions or tasks that must not delay others."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ from tests.api.calls import Connection, create, create_application, failing, get
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
 
 
-async def test_a_row_that_a_session_holds_leaves_the_other_writers_alone(service: Service, psql: Connection) -> None:
+async def test_a_row_that_a_session_locks_leaves_the_other_writers_alone(service: Service, psql: Connection) -> None:
     await create_application(service)
-    await create(service, "held")
+    await create(service, "locked")
     async with psql.transaction():
-        await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
-        waiting = [asyncio.create_task(patch(service, "held", {"a": number})) for number in range(40)]
+        await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
+        waiting = [asyncio.create_task(patch(service, "locked", {"a": number})) for number in range(40)]
         for number in range(20):
             await create(service, f"free{number}")
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)

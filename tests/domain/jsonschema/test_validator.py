@@ -1,4 +1,4 @@
-"""Configurations against schemas: every fault, in words that hold nothing of the configuration."""
+"""Configurations validated against schemas: every fault, in words that repeat nothing of the configuration."""
 
 import json
 import subprocess
