@@ -46,7 +46,7 @@ run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
 	@exec $(BIN)/configsvc serve
 
 .PHONY: demo
-demo: setup ## load configurations into the running service, and watch them change
+demo: setup ## load demo configurations into the running service, change some, and show the watch
 	@exec $(BIN)/python -m demo $(DEMO_ARGUMENTS)
 
 .PHONY: psql

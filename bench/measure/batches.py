@@ -83,7 +83,8 @@ async def loads(run: Run, stack: AsyncExitStack) -> dict[str, Load]:
 
 
 async def _callers(run: Run, stack: AsyncExitStack, server: Running, call: Call, callers: int) -> Load:
-    file = run.folder / "batch.bin"
+    # A file of its own: the callers before may still be reading theirs.
+    file = run.folder / f"batch-{server.address}-{callers}.bin"
     file.write_bytes(call.request)
     return await generated(stack, server, "batch_callers", call.path, str(file), str(callers), each=BATCH)
 

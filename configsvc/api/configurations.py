@@ -88,6 +88,7 @@ class ConfigurationServicer:
             return (await self._configurations.get(wanted.ref, min_revision=wanted.min_revision)).encoded
         return await self._get_confined(wanted.ref, wanted.min_revision, caller)
 
+    # By id, the answer must not tell a missing configuration from one of another application.
     async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
         if isinstance(ref, KeyRef):
             caller.require_configuration(Role.VIEWER, ref, None)
@@ -95,7 +96,6 @@ class ConfigurationServicer:
             answer = await self._configurations.get(ref, min_revision=min_revision)
             if caller.access.allows(Role.VIEWER, answer.application_id):
                 return answer.encoded
-        # By id, the answer must not tell a missing configuration from one of another application.
         caller.require_configuration(Role.VIEWER, ref, None)
         raise ResourceNotFoundError("configuration", str(ref))
 

@@ -15,13 +15,17 @@ class ServerServicer:
         self._version = version
 
     async def GetServerStatus(self, request: GetServerStatusRequest, caller: Caller) -> GetServerStatusResponse:
-        lag = Duration()
-        lag.FromNanoseconds(round(self._feed.lag_seconds * 1e9))
         return GetServerStatusResponse(
             version=self._version,
             epoch=self._feed.history.epoch,
             revision=self._feed.revision,
             live=self._feed.live,
-            feed_lag=lag,
+            feed_lag=_duration(self._feed.lag_seconds),
             compacted_revision=self._feed.compacted_revision,
         )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration

@@ -153,7 +153,7 @@ class RetryNextGroup:
 
 
 class ChangedBeforeLockError(Exception):
-    """What was found changed before it was locked, or a free name was taken: start again."""
+    """A row that changed before it was locked, or a free name that was taken: the caller starts again."""
 
 
 def check_version(expected: int, current: int) -> None:

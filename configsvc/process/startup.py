@@ -95,7 +95,7 @@ async def migrate_database(settings: Settings, url: str) -> None:
     log.info("database is ready", database=shown_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
-        log.info("service role has its rights", role=settings.service_role)
+        log.info("rights granted to the service role", role=settings.service_role)
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
@@ -106,11 +106,11 @@ async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answe
             return await ask(url)
         except DatabaseUnavailableError as error:
             if time.monotonic() > give_up:
-                raise StartError(f"the database {shown_url(url)} does not answer: {error.__cause__!r}") from error
+                raise StartError(f"the database {shown_url(url)} does not respond: {error.__cause__!r}") from error
             log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
         except DatabaseRefusedError as error:
-            raise StartError(f"the database {shown_url(url)} refused: {error}") from error
+            raise StartError(f"cannot use the database {shown_url(url)}: {error}") from error
 
 
 def shown_url(url: str) -> str:

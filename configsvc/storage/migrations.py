@@ -95,7 +95,7 @@ async def _missing(connection: "AnyConnection") -> tuple[str, ...]:
         return (*names, FUNCTIONS)
     if names[0] not in applied:
         raise DatabaseRefusedError(
-            f"an earlier program made its tables ({min(applied)}): export the schemas and configurations "
+            f"an earlier, incompatible program created its tables ({min(applied)}): export schemas and configurations "
             "(ExportConfigurations) with that program, and import them here into a new database"
         )
     missing = tuple(name for name in names if name not in applied)

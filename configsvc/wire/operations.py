@@ -43,7 +43,7 @@ def _operation_id(name: str, field: str, violations: Violations) -> str:
     if collection == COLLECTION:
         check_id(found, field, violations)
     else:
-        violations.add(field, "is not the name of an operation: operations/ and a ULID are expected")
+        violations.add(field, "is not the name of an operation: it must be operations/ and a ULID")
     return found
 
 
@@ -51,7 +51,7 @@ def listing(request: ListOperationsRequest) -> PageRequest[str]:
     """Parse the request. Raises InvalidRequestError."""
     violations = Violations()
     if request.name not in {"", COLLECTION}:
-        violations.add("name", "is not a collection of operations: leave it empty, or say operations")
+        violations.add("name", "is not a collection of operations: leave it empty, or set it to operations")
     if request.filter:
         violations.add("filter", "is not supported: leave it empty")
     parsed = page_request(request, name_key, violations)

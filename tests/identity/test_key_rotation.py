@@ -196,7 +196,7 @@ async def test_keys_are_where_the_provider_says_and_nothing_leads_elsewhere() ->
             await fails(provider, "no jwks_uri with https")
         for issuer in (f"{site.url}/", "https://other.example", "", None, [site.url]):
             site.discover(issuer=issuer)
-            await fails(provider, "is not of the issuer")
+            await fails(provider, "does not name the issuer")
         for body, told in (("{", "not JSON"), ("[]", "JSON object"), ("[" * 100_000, "not JSON"), ("\xff", "not JSON")):
             site.answers["/.well-known/openid-configuration"] = (200, body)
             await fails(provider, told)

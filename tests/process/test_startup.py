@@ -137,7 +137,7 @@ async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path:
         assert await running.exit_code() == 1
     assert running.events("waiting for the database")
     assert running.lines[-1].startswith("configsvc: the database postgresql://configsvc:***@127.0.0.1:1/configsvc")
-    assert "does not answer: ConnectionRefusedError" in running.lines[-1]
+    assert "does not respond: ConnectionRefusedError" in running.lines[-1]
     assert "hunter2" not in running.text
     assert "Traceback" not in running.text
 
@@ -145,5 +145,5 @@ async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path:
 async def test_a_database_that_refuses_is_not_waited_for(tmp_path: Path, database_url: str) -> None:
     async with program(tmp_path, "serve", database_url=with_database(database_url, "missing")) as running:
         assert await running.exit_code() == 1
-    assert 'refused: database "missing" does not exist' in running.lines[-1]
+    assert ': database "missing" does not exist' in running.lines[-1]
     assert "waiting for the database" not in running.text

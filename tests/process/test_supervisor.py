@@ -328,7 +328,7 @@ async def test_workers_whose_supervisor_was_killed_drain_and_end(tmp_path: Path,
             assert await endings([one, other]) == [(StatusCode.UNAVAILABLE, "SHUTTING_DOWN")] * 2
         # The workers inherit its standard error.
         assert await running.exit_code() == -signal.SIGKILL
-    assert Counter(event["worker"] for event in running.events("the supervisor is gone")) == {0: 1, 1: 1}
+    assert Counter(event["worker"] for event in running.events("stopping: the supervisor is gone")) == {0: 1, 1: 1}
     await asyncio.to_thread(psutil.wait_procs, processes, timeout=LIMIT_SECONDS)
     assert ended(processes)
 
@@ -340,7 +340,7 @@ async def test_a_worker_that_cannot_start_ends_the_service_and_says_why(tmp_path
         async with started(tmp_path, database_url, command=careless, listen=address) as running:
             assert await running.exit_code() == 1
     assert f"configsvc: cannot listen on {address}: it is in use, or not an address of this machine" in running.lines
-    assert "ended with exit code 1 before it served" in running.lines[-1]
+    assert "ended with exit code 1 before it was ready" in running.lines[-1]
     assert len(running.events("worker started")) == 2
 
 

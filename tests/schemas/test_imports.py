@@ -92,7 +92,7 @@ async def test_imported_schemas_that_refer_to_one_another_in_a_circle_are_refuse
             },
         )
     (fault,) = violations_of(caught.value).values()
-    assert fault.startswith("closes a cycle of references")
+    assert fault.startswith("creates a cycle of references")
 
 
 async def test_all_faults_of_all_imported_documents_are_listed_and_nothing_is_done(service: Service) -> None:

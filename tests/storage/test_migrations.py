@@ -122,7 +122,7 @@ async def test_a_start_without_migrating_is_refused_when_functions_are_out_of_da
     database_url: str, folder: Path
 ) -> None:
     change_functions(folder)
-    with pytest.raises(StartError, match=r"lacks migrations \(functions\): run configsvc migrate"):
+    with pytest.raises(StartError, match=r"pending migrations \(functions\): run configsvc migrate"):
         await prepare_database(settings_of(migrate=False), database_url)
 
 
@@ -228,7 +228,7 @@ async def database_of_before(empty_url: str, tmp_path: Path) -> str:
 async def test_a_database_of_before_the_baseline_is_refused_with_the_way_out(database_of_before: str) -> None:
     before = await catalogue_of(database_of_before)
     way_out = (
-        r"an earlier program made its tables \(0001_foundation\): export the schemas and configurations "
+        r"an earlier, incompatible program created its tables \(0001_foundation\): export schemas and configurations "
         r"\(ExportConfigurations\) with that program, and import them here into a new database$"
     )
     with pytest.raises(DatabaseRefusedError, match=way_out):

@@ -202,5 +202,7 @@ async def test_migrations_run_under_the_role_of_their_own_url(role: str, databas
 
 
 async def test_a_role_that_is_not_there_is_told(database_url: str) -> None:
-    with pytest.raises(StartError, match='the rights of nobody_here: role "nobody_here" does not exist'):
+    with pytest.raises(
+        StartError, match='cannot grant the rights of the service to nobody_here: role "nobody_here" does not exist'
+    ):
         await migrate_database(settings_of(service_role="nobody_here"), database_url)

@@ -51,7 +51,7 @@ async def test_denied_attempts_are_logged_as_warnings_and_counted(database_url: 
     ]
     assert {line["log_level"] for line in calls} == {"warning"}
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in calls)
-    assert calls[0]["denied"].startswith("the call carries no bearer token")
+    assert calls[0]["denied"].startswith("the call has no bearer token")
     assert calls[4]["denied"] == "the role admin is needed for all applications"
 
 
