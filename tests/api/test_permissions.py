@@ -43,7 +43,7 @@ MISSING = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED
 
 
 async def served(service: Service) -> dict[str, descriptor_pb2.ServiceDescriptorProto]:
-    """Return the methods that reflection lists, without those that need no authentication."""
+    """Return the methods that reflection lists and that need authentication."""
     # Its package has no types for asyncio.
     make_stub: Any = reflection_pb2_grpc.ServerReflectionStub
     stub = make_stub(service.channel)

@@ -36,7 +36,7 @@ class DatabaseReads:
         self._events.append(asyncio.Event())
 
     def pause_no_more(self) -> None:
-        """Pause no further reads; those that are paused stay so."""
+        """Pause no further reads; paused ones stay paused."""
         self._events.append(asyncio.Event())
         self._events[-1].set()
 

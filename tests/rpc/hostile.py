@@ -125,7 +125,7 @@ def varint(number: int) -> bytes:
 
 
 def field_bytes(number: int, wire_type: int, value: bytes) -> bytes:
-    """Return a field as bytes of the wire; those that have a length begin with it."""
+    """Return a field as bytes of the wire, with its length first if it has one."""
     length = varint(len(value)) if wire_type == 2 else b""
     return varint(number << 3 | wire_type) + length + value
 

@@ -67,7 +67,7 @@ async def served_methods(service: Service) -> list[Method]:
 
 
 def _in_order(files: dict[str, FileDescriptorProto]) -> Generator[FileDescriptorProto]:
-    """Yield each file after those that it imports."""
+    """Yield each file after its imports."""
     while files:
         ready = [file for file in files.values() if not set(file.dependency) & files.keys()]
         for file in ready:

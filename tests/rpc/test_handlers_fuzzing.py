@@ -109,7 +109,7 @@ def fuzzed(service: Service, method: Method, words: Sequence[str], turn: int, lo
 
 
 def memory_of(process_id: int) -> int:
-    """Return the bytes that a process and those that it started use."""
+    """Return the memory of a process and its children, in bytes."""
     process = psutil.Process(process_id)
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 

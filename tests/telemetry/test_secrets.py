@@ -90,7 +90,7 @@ def refused_headers() -> list[tuple[tuple[str, str], ...]]:
 
 
 def calls_of(service: Service) -> list[tuple[Any, Any, Any]]:
-    """Return methods, requests and metadata: good ones, and those that fail in every easy way."""
+    """Return methods, requests and metadata: good ones, and some that fail in every easy way."""
     contents, applications = service.configurations, service.applications
     good = creation("web", {CONTENT: CONTENT}, comments=REASON, reason=REASON)
     bad = creation("web", {CONTENT: {"a": CONTENT}, "b": "\0"}, comments="\0", reason=REASON)
