@@ -65,8 +65,9 @@ async def wait_until_blocked(session: Session, *, others: int = 1) -> None:
 
 
 async def until_waiting(session: Session, sessions: int = 1) -> None:
-    """Wait until that many sessions of the database wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    """Wait until that many sessions of the server wait for a lock."""
+    # Not pg_stat_activity, which a transaction reads only once.
+    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
     async with asyncio.timeout(LIMIT_SECONDS):
         while await session.fetchval(waiting) < sessions:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
