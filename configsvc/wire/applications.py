@@ -1,4 +1,4 @@
-"""ApplicationService: requests and responses."""
+"""ApplicationService: requests and responses. Parsers raise InvalidRequestError with every fault."""
 
 from dataclasses import dataclass
 
@@ -57,51 +57,39 @@ class Deletion:
 
 
 def creation(request: CreateApplicationRequest, author: Author) -> Creation:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Creation(
-        name=fields.new_name(request.name, "name", violations),
-        comments=fields.comments(request.comments, "comments", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Creation(
+            name=fields.new_name(request.name, "name", violations),
+            comments=fields.comments(request.comments, "comments", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def lookup(request: GetApplicationRequest) -> Lookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Lookup(
-        ref=fields.application_ref(request, "", violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Lookup(
+            ref=fields.application_ref(request, "", violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        )
 
 
 def listing(request: ListApplicationsRequest) -> NameListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = NameListing(
-        name_prefix=fields.name_prefix(request.name_prefix, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        page=page_request(request, name_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return NameListing(
+            name_prefix=fields.name_prefix(request.name_prefix, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            page=page_request(request, name_key, violations),
+        )
 
 
 def update(request: UpdateApplicationRequest, author: Author) -> Update:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Update(
-        ref=fields.application_ref(request, "", violations),
-        values=_values(request, violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Update(
+            ref=fields.application_ref(request, "", violations),
+            values=_values(request, violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def _values(request: UpdateApplicationRequest, violations: Violations) -> ApplicationUpdate:
@@ -117,16 +105,13 @@ def _values(request: UpdateApplicationRequest, violations: Violations) -> Applic
 
 
 def deletion(request: DeleteApplicationRequest, author: Author) -> Deletion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Deletion(
-        ref=fields.application_ref(request, "", violations),
-        force=request.force,
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Deletion(
+            ref=fields.application_ref(request, "", violations),
+            force=request.force,
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def application_message(application: Application) -> ApplicationMessage:
