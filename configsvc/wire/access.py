@@ -27,7 +27,7 @@ from configsvc.domain.models import ApplicationRef, Page, WriteContext
 from configsvc.domain.names import check_id
 from configsvc.domain.requests import Author, RoleBindingListing
 from configsvc.wire.fields import application_if_any, non_negative, write_context
-from configsvc.wire.paging import name_key, page_request, shown_page
+from configsvc.wire.paging import fitting_page, name_key, page_request
 from configsvc.wire.times import timestamp
 
 MAX_APPLICATION_ROLES = 1000
@@ -117,7 +117,7 @@ def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
 
 def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> ListRoleBindingsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
+    fitted = fitting_page(
         request,
         page.resources,
         role_binding_message,
@@ -126,7 +126,7 @@ def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> 
         revision=page.revision,
     )
     return ListRoleBindingsResponse(
-        role_bindings=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        role_bindings=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )
 
 

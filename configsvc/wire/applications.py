@@ -15,7 +15,7 @@ from configsvc.domain.errors import Violations
 from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Page, WriteContext
 from configsvc.domain.requests import Author, NameListing
 from configsvc.wire import fields
-from configsvc.wire.paging import name_key, page_request, shown_page
+from configsvc.wire.paging import fitting_page, name_key, page_request
 from configsvc.wire.times import timestamp
 
 
@@ -129,7 +129,7 @@ def application_message(application: Application) -> ApplicationMessage:
 
 def list_response(request: ListApplicationsRequest, page: Page[Application]) -> ListApplicationsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
+    fitted = fitting_page(
         request,
         page.resources,
         application_message,
@@ -138,5 +138,5 @@ def list_response(request: ListApplicationsRequest, page: Page[Application]) -> 
         revision=page.revision,
     )
     return ListApplicationsResponse(
-        applications=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        applications=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )

@@ -25,7 +25,7 @@ from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
 from configsvc.wire.fields import application_if_any, non_negative
 from configsvc.wire.history import CHANGE_TYPES
-from configsvc.wire.paging import log_position_key, page_request, shown_page
+from configsvc.wire.paging import fitting_page, log_position_key, page_request
 from configsvc.wire.times import time_from, timestamp
 
 MAX_ACTOR_LENGTH = 1024
@@ -125,7 +125,7 @@ def change_message(change: Change) -> ChangeMessage:
 
 def list_response(request: ListChangesRequest, page: ChangesPage) -> ListChangesResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
+    fitted = fitting_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
     return ListChangesResponse(
-        changes=shown.messages, next_page_token=shown.next_page_token, compacted_revision=page.compacted_revision
+        changes=fitted.messages, next_page_token=fitted.next_page_token, compacted_revision=page.compacted_revision
     )

@@ -39,7 +39,7 @@ from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.history import moment, version_message
-from configsvc.wire.paging import names_key, number_key, page_request, shown_page
+from configsvc.wire.paging import fitting_page, names_key, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
 from configsvc.wire.resources import configuration_message, configuration_ref_message
 from configsvc.wire.responses import fitting
@@ -194,11 +194,11 @@ def batch_response(
     configurations: tuple[Configuration, ...], not_found: tuple[ConfigurationRef, ...], revision: int
 ) -> BatchGetConfigurationsResponse:
     """Return the response that carries them all. Raises ResponseTooLargeError."""
-    shown = fitting(map(configuration_message, configurations))
-    if len(shown) < len(configurations):
+    fitted = fitting(map(configuration_message, configurations))
+    if len(fitted) < len(configurations):
         raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
     return BatchGetConfigurationsResponse(
-        configurations=shown, not_found=map(configuration_ref_message, not_found), revision=revision
+        configurations=fitted, not_found=map(configuration_ref_message, not_found), revision=revision
     )
 
 
@@ -206,7 +206,7 @@ def list_response(
     request: ListConfigurationsRequest, page: Page[Configuration], application_id: str | None
 ) -> ListConfigurationsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
+    fitted = fitting_page(
         request,
         page.resources,
         configuration_message,
@@ -216,7 +216,7 @@ def list_response(
         resource_id=application_id,
     )
     return ListConfigurationsResponse(
-        configurations=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        configurations=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )
 
 
@@ -229,7 +229,7 @@ def versions_response(
         return (version.configuration.version,)
 
     last_key = key(page.versions[-1]) if page.more else None
-    shown = shown_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
+    fitted = fitting_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
     return ListConfigurationVersionsResponse(
-        versions=shown.messages, next_page_token=shown.next_page_token, compacted=page.compacted
+        versions=fitted.messages, next_page_token=fitted.next_page_token, compacted=page.compacted
     )

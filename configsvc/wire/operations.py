@@ -124,7 +124,7 @@ def _result(operation: BulkOperation) -> BulkResult:
 def item_message(item: OperationItem, error: Status | None) -> OperationItemMessage:
     """Return the message of an item and of the error with which it failed."""
     message = OperationItemMessage(
-        place=item.place,
+        place=item.index,
         application=item.application,
         name=item.name,
         type=ChangeType.Value(f"CHANGE_TYPE_{item.change or 'UNSPECIFIED'}"),

@@ -32,7 +32,7 @@ CALLS = 100
 async def test_a_write_that_its_caller_cancelled_counts_until_it_is_done(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
-    monkeypatch.setattr("configsvc.access.admission.HOLD_SECONDS", 0.0)
+    monkeypatch.setattr("configsvc.access.admission.DELAY_SECONDS", 0.0)
     editor = Person(name="e", role=Role.EDITOR, application="one")
     settings = oidc_settings(tmp_path, calls_at_once=CALLS_AT_ONCE)
     async with running_service(database_url, **settings) as service:
@@ -82,11 +82,11 @@ async def test_an_answer_that_its_caller_cancelled_keeps_its_place_until_it_is_m
         loop.call_soon_threadsafe(began.put_nowait, number)
         go_on.wait(LIMIT_SECONDS)
 
-    cancelled = asyncio.create_task(large.made(partial(make, 1)))
+    cancelled = asyncio.create_task(large.run(partial(make, 1)))
     async with asyncio.timeout(LIMIT_SECONDS):
         assert await began.get() == 1
         cancelled.cancel()
-        following = asyncio.create_task(large.made(partial(make, 2)))
+        following = asyncio.create_task(large.run(partial(make, 2)))
         for _ in range(10):
             await asyncio.sleep(0)
         assert not cancelled.done()
