@@ -72,7 +72,7 @@ async def run_service(
         open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
-        _shown_metrics(registry, settings.metrics_listen, number),
+        _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
         parts = new_parts(settings, database, url, pool, Checks(checking_pool))
         server = new_server(settings, parts, registry)
@@ -81,7 +81,7 @@ async def run_service(
                 *_start_background(tasks, settings, parts),
                 tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
             ]
-            running_operations = tasks.create_task(parts.runs.run(), name="operations")
+            running_operations = tasks.create_task(parts.runner.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
                 await server.start()
@@ -112,7 +112,7 @@ def _start_background(tasks: asyncio.TaskGroup, settings: Settings, parts: Parts
 
 async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
-    parts.runs.stop()
+    parts.runner.stop()
     parts.operations.stop()
     await server.set_serving(False)
     await parts.feed.stop()
@@ -122,7 +122,7 @@ async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _shown_metrics(registry: CollectorRegistry, listen: str | None, number: int) -> AsyncGenerator[None]:
+async def _metrics_endpoint(registry: CollectorRegistry, listen: str | None, number: int) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         if listen:
             host, _, port = listen.rpartition(":")

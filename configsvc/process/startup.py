@@ -92,7 +92,7 @@ async def prepare_database(settings: Settings, url: str) -> None:
 async def migrate_database(settings: Settings, url: str) -> None:
     """Run pending migrations, and grant the service role its rights. Raises StartError."""
     applied = await _patiently(url, migrate)
-    log.info("database is ready", database=shown_url(url), migrated=list(applied))
+    log.info("database is ready", database=redacted_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
         log.info("rights granted to the service role", role=settings.service_role)
@@ -106,14 +106,14 @@ async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answe
             return await ask(url)
         except DatabaseUnavailableError as error:
             if time.monotonic() > give_up:
-                raise StartError(f"the database {shown_url(url)} does not respond: {error.__cause__!r}") from error
-            log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
+                raise StartError(f"the database {redacted_url(url)} does not respond: {error.__cause__!r}") from error
+            log.warning("waiting for the database", database=redacted_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
         except DatabaseRefusedError as error:
-            raise StartError(f"cannot use the database {shown_url(url)}: {error}") from error
+            raise StartError(f"cannot use the database {redacted_url(url)}: {error}") from error
 
 
-def shown_url(url: str) -> str:
+def redacted_url(url: str) -> str:
     """Return the URL without its passwords."""
     parts = urlsplit(url)
     if parts.password:
@@ -143,7 +143,7 @@ def say_ready(settings: Settings, url: str, **details: object) -> None:
         listen=settings.listen,
         auth=settings.auth,
         tls=settings.tls_certificate_file is not None,
-        database=shown_url(url),
+        database=redacted_url(url),
         try_this=_try_this(settings),
         **details,
     )

@@ -22,10 +22,10 @@ async def grants(connection: Connection) -> tuple[Grant, ...]:
     return _grants(await connection.fetch(_SQL["all"]))
 
 
-async def held_to_the_end(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
+async def grants_at_deletion(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
     """Return the grants for deleted applications, as of their deletion."""
     # This scans the records of the deletion, which may include those of all the configurations.
-    return _grants(await connection.fetch(_SQL["held_to_the_end"], list(application_ids), timeout=PAGE_SECONDS))
+    return _grants(await connection.fetch(_SQL["grants_at_deletion"], list(application_ids), timeout=PAGE_SECONDS))
 
 
 def _grants(rows: Iterable[asyncpg.Record]) -> tuple[Grant, ...]:

@@ -71,14 +71,14 @@ def _page_size(value: int, violations: Violations) -> int:
     return value or DEFAULT_PAGE_SIZE
 
 
-class ShownPage(NamedTuple, Generic[AnyMessage]):
+class FittingPage(NamedTuple, Generic[AnyMessage]):
     """The messages that fit into one response, and the token of the page after them; empty: there is none."""
 
     messages: list[AnyMessage]
     next_page_token: str
 
 
-def shown_page(
+def fitting_page(
     request: AnyList,
     resources: Sequence[Resource],
     message: Callable[[Resource], AnyMessage],
@@ -87,7 +87,7 @@ def shown_page(
     last_key: tuple[str | int, ...] | None,
     revision: int = 0,
     resource_id: str | None = None,
-) -> ShownPage[AnyMessage]:
+) -> FittingPage[AnyMessage]:
     """Return as many of the resources as fit into one response, at least one.
 
     `last_key` is where the next page goes on if all of them fit; None: on the last page. `revision` and `resource_id`
@@ -95,4 +95,4 @@ def shown_page(
     """
     messages = fitting(map(message, resources))
     after = last_key if len(messages) == len(resources) else key(resources[len(messages) - 1])
-    return ShownPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
+    return FittingPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
