@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.storage.service_role import grant_service_rights, role_without_rights
@@ -99,12 +99,12 @@ async def migrate_database(settings: Settings, url: str) -> None:
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-    """Return the result of `ask`, retried while the database is starting. Raises StartError."""
+    """Return the result of `ask`, retried while the database is starting or locked. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
             return await ask(url)
-        except DatabaseUnavailableError as error:
+        except (DatabaseUnavailableError, WriteConflictError) as error:
             if time.monotonic() > give_up:
                 raise StartError(f"the database {shown_url(url)} does not respond: {error.__cause__!r}") from error
             log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
