@@ -150,7 +150,7 @@ def build_server(
     metrics: CallMetrics,
     *,
     shared_port: bool,
-    connection_age_seconds: float = 0.0,
+    connection_age_seconds: float,
 ) -> Server:
     """Build a server from servicers by service name. Raises AddressInUseError.
 

@@ -15,7 +15,7 @@ from configsvc.domain.errors import Violations
 from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Page, WriteContext
 from configsvc.domain.requests import Author, NameListing
 from configsvc.wire import fields
-from configsvc.wire.paging import fitting_page, name_key, page_request
+from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
 
@@ -129,14 +129,7 @@ def application_message(application: Application) -> ApplicationMessage:
 
 def list_response(request: ListApplicationsRequest, page: Page[Application]) -> ListApplicationsResponse:
     """Return the response that carries as much of the page as fits."""
-    fitted = fitting_page(
-        request,
-        page.resources,
-        application_message,
-        lambda application: (application.name,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, application_message, lambda application: (application.name,))
     return ListApplicationsResponse(
         applications=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )
