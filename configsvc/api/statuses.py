@@ -127,10 +127,6 @@ def _later(error: errors.RateLimitedError | errors.IdentityProviderUnavailableEr
     yield RetryInfo(retry_delay=delay)
 
 
-def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
-    yield _precondition("REQUEST_ID_REUSED", "request_id", error)
-
-
 def _precondition(kind: str, subject: str, error: Exception) -> PreconditionFailure:
     violation = PreconditionFailure.Violation(type=kind, subject=subject, description=str(error))
     return PreconditionFailure(violations=[violation])
@@ -189,7 +185,11 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         Reason.ERROR_REASON_VERSION_MISMATCH,
         metadata=lambda error: {"current_version": str(error.current)},
     ),
-    errors.RequestIdReusedError: Translation(Code.FAILED_PRECONDITION, Reason.ERROR_REASON_REQUEST_ID_REUSED, _reused),
+    errors.RequestIdReusedError: Translation(
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_REQUEST_ID_REUSED,
+        lambda error: [_precondition("REQUEST_ID_REUSED", "request_id", error)],
+    ),
     errors.RevisionUnknownError: Translation(
         Code.OUT_OF_RANGE,
         Reason.ERROR_REASON_REVISION_UNKNOWN,

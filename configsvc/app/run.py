@@ -77,10 +77,7 @@ async def run_service(
         parts = new_parts(settings, database, url, pool, Checks(checking_pool))
         server = new_server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
-            background = [
-                *_start_background(tasks, settings, parts),
-                tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
-            ]
+            background = _start_background(tasks, settings, parts, checking_pool)
             running_operations = tasks.create_task(parts.runner.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
@@ -98,12 +95,15 @@ async def run_service(
     log.info("stopped")
 
 
-def _start_background(tasks: asyncio.TaskGroup, settings: Settings, parts: Parts) -> list[asyncio.Task[None]]:
+def _start_background(
+    tasks: asyncio.TaskGroup, settings: Settings, parts: Parts, checking_pool: ProcessPool
+) -> list[asyncio.Task[None]]:
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
     started = [
         tasks.create_task(parts.feed.run(), name="feed"),
         tasks.create_task(keep_house(parts.database, retention), name="housekeeping"),
         tasks.create_task(parts.pool.end_when_idle(), name="process pool"),
+        tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
     ]
     if parts.tokens:
         started.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))

@@ -27,7 +27,7 @@ from configsvc.domain.models import ApplicationRef, Page, WriteContext
 from configsvc.domain.names import check_id
 from configsvc.domain.requests import Author, RoleBindingListing
 from configsvc.wire.fields import application_if_any, non_negative, write_context
-from configsvc.wire.paging import fitting_page, name_key, page_request
+from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
 MAX_APPLICATION_ROLES = 1000
@@ -117,14 +117,7 @@ def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
 
 def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> ListRoleBindingsResponse:
     """Return the response that carries as much of the page as fits."""
-    fitted = fitting_page(
-        request,
-        page.resources,
-        role_binding_message,
-        lambda binding: (binding.id,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, role_binding_message, lambda binding: (binding.id,))
     return ListRoleBindingsResponse(
         role_bindings=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )

@@ -13,9 +13,9 @@ from configapi.v1.application_service_pb2 import (
 )
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Page, WriteContext
-from configsvc.domain.requests import Author, NameListing
+from configsvc.domain.requests import Author, NameListing, NameLookup
 from configsvc.wire import fields
-from configsvc.wire.paging import fitting_page, name_key, page_request
+from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
 
@@ -26,14 +26,6 @@ class Creation:
     name: str
     comments: str
     context: WriteContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """A GetApplicationRequest."""
-
-    ref: ApplicationRef
-    min_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +57,9 @@ def creation(request: CreateApplicationRequest, author: Author) -> Creation:
         )
 
 
-def lookup(request: GetApplicationRequest) -> Lookup:
+def lookup(request: GetApplicationRequest) -> NameLookup:
     with Violations() as violations:
-        return Lookup(
+        return NameLookup(
             ref=fields.application_ref(request, "", violations),
             min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
         )
@@ -129,14 +121,7 @@ def application_message(application: Application) -> ApplicationMessage:
 
 def list_response(request: ListApplicationsRequest, page: Page[Application]) -> ListApplicationsResponse:
     """Return the response that carries as much of the page as fits."""
-    fitted = fitting_page(
-        request,
-        page.resources,
-        application_message,
-        lambda application: (application.name,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, application_message, lambda application: (application.name,))
     return ListApplicationsResponse(
         applications=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )

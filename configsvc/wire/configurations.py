@@ -39,7 +39,7 @@ from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.history import moment, version_message
-from configsvc.wire.paging import fitting_page, names_key, number_key, page_request
+from configsvc.wire.paging import fitting_list, fitting_page, names_key, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
 from configsvc.wire.resources import configuration_message, configuration_ref_message
 from configsvc.wire.responses import fitting
@@ -62,7 +62,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class VersionPair:
     """A DiffConfigurationVersionsRequest. Version 0: the newest, and the one before it."""
 
     ref: ConfigurationRef
@@ -171,9 +171,9 @@ def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> 
         )
 
 
-def comparison(request: DiffConfigurationVersionsRequest) -> Comparison:
+def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
     with Violations() as violations:
-        return Comparison(
+        return VersionPair(
             ref=fields.configuration_ref(request, "", violations),
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             to_version=fields.non_negative(request.to_version, "to_version", violations),
@@ -206,13 +206,11 @@ def list_response(
     request: ListConfigurationsRequest, page: Page[Configuration], application_id: str | None
 ) -> ListConfigurationsResponse:
     """Return the response that carries as much of the page as fits."""
-    fitted = fitting_page(
+    fitted = fitting_list(
         request,
-        page.resources,
+        page,
         configuration_message,
         lambda configuration: (configuration.application, configuration.name),
-        last_key=page.last_key,
-        revision=page.revision,
         resource_id=application_id,
     )
     return ListConfigurationsResponse(

@@ -5,6 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from configsvc.domain.audit import LogPosition
 from configsvc.domain.errors import Violations
+from configsvc.domain.models import Page
 from configsvc.domain.requests import PageRequest
 from configsvc.wire.page_tokens import AnyKey, AnyList, add_foreign_token, page_token, parsed_page_token
 from configsvc.wire.parsing import AnyMessage
@@ -96,3 +97,23 @@ def fitting_page(
     messages = fitting(map(message, resources))
     after = last_key if len(messages) == len(resources) else key(resources[len(messages) - 1])
     return FittingPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
+
+
+def fitting_list(
+    request: AnyList,
+    page: Page[Resource],
+    message: Callable[[Resource], AnyMessage],
+    key: Callable[[Resource], tuple[str, ...]],
+    *,
+    resource_id: str | None = None,
+) -> FittingPage[AnyMessage]:
+    """Return as many resources of a page at one revision as `fitting_page` does."""
+    return fitting_page(
+        request,
+        page.resources,
+        message,
+        key,
+        last_key=page.last_key,
+        revision=page.revision,
+        resource_id=resource_id,
+    )

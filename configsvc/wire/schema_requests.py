@@ -31,7 +31,7 @@ from configsvc.domain.json_text import content_from_text
 from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
 from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
-from configsvc.domain.requests import Author, NameListing, SchemaVersionListing
+from configsvc.domain.requests import Author, NameListing, NameLookup, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
 from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import fields
@@ -49,14 +49,6 @@ AnySchemaRef = (
     | DeleteSchemaRequest
 )
 AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """A GetSchemaRequest."""
-
-    ref: SchemaRef
-    min_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +121,9 @@ def _schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
             return NameRef(name="")
 
 
-def lookup(request: GetSchemaRequest) -> Lookup:
+def lookup(request: GetSchemaRequest) -> NameLookup:
     with Violations() as violations:
-        return Lookup(
+        return NameLookup(
             ref=_schema_ref(request, violations),
             min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
         )

@@ -29,7 +29,7 @@ from configsvc.domain.schema_versions import (
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
-from configsvc.wire.paging import fitting_page
+from configsvc.wire.paging import fitting_list, fitting_page
 from configsvc.wire.responses import fitting
 from configsvc.wire.times import timestamp
 
@@ -86,14 +86,7 @@ def _fits_struct(value: JsonValue, depth: int) -> bool:
 
 def list_response(request: ListSchemasRequest, page: Page[Schema]) -> ListSchemasResponse:
     """Return the response that carries as much of the page as fits."""
-    fitted = fitting_page(
-        request,
-        page.resources,
-        schema_message,
-        lambda schema: (schema.name,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, schema_message, lambda schema: (schema.name,))
     return ListSchemasResponse(schemas=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision)
 
 
