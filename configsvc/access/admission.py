@@ -14,8 +14,8 @@ from configsvc.limits.quotas import Quotas
 from configsvc.limits.slots import caller_slots
 
 # Rate-limited calls wait this long before they are refused, up to this many at once.
-HOLD_SECONDS = 0.2
-HELD_CALLS = 5000
+DELAY_SECONDS = 0.2
+DELAYED_CALLS = 5000
 
 
 class Admission:
@@ -28,7 +28,7 @@ class Admission:
         self._access_of = policy.access_of
         self._policy = policy
         self._quotas = quotas
-        self._held = 0
+        self._delayed = 0
 
     async def admit(self, credentials: Credentials, identified: Callable[[Identity], None]) -> Caller:
         """Return the caller. `identified` is called with its identity first, so that a refusal can be logged under it.
@@ -45,20 +45,20 @@ class Admission:
         try:
             quota.take_call()
         except RateLimitedError:
-            await self._hold()
+            await self._delay()
             raise
         self._policy.check_current()
         caller_slots.set(quota.slots)
         return Caller(identity=identity, access=access, quota=quota)
 
-    async def _hold(self) -> None:
+    async def _delay(self) -> None:
         """Delay a rate-limited call, so that a client that retries in a tight loop costs next to nothing."""
-        if self._held < HELD_CALLS:
-            self._held += 1
+        if self._delayed < DELAYED_CALLS:
+            self._delayed += 1
             try:
-                await asyncio.sleep(HOLD_SECONDS)
+                await asyncio.sleep(DELAY_SECONDS)
             finally:
-                self._held -= 1
+                self._delayed -= 1
 
     @contextmanager
     def revocable(self, caller: Caller) -> Generator[Caller]:

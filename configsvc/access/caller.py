@@ -55,7 +55,7 @@ class Caller(NamedTuple):
         assert self.origin is not None
         return Author(actor=self.actor, origin=self.origin, scope=scope)
 
-    def lasting(self, kind: str) -> AbstractContextManager[None]:
+    def long_lived(self, kind: str) -> AbstractContextManager[None]:
         """Count a long call while the context is open. Raises RateLimitedError beyond a few of the kind."""
         return self.quota.long_lived(kind) if self.quota else nullcontext()
 

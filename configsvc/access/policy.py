@@ -40,7 +40,7 @@ class AccessPolicy(FeedObserver):
 
     async def refresh(self, listener: Listener) -> None:
         """Read all role bindings again. Raises DatabaseUnavailableError."""
-        await self.replace(await listener.grants(), listener.held_to_the_end)
+        await self.replace(await listener.grants(), listener.grants_at_deletion)
 
     async def before_waking(self, parts: Sequence[CommitPart], listener: Listener) -> None:
         """Read the role bindings again before anybody sees what was committed after a change of them.
@@ -65,11 +65,11 @@ class AccessPolicy(FeedObserver):
             return EVERYTHING
         access = self._known(identity)
         if access is None:
-            access = self._made_access(identity)
+            access = self._computed_access(identity)
             self._access.put(identity, access)
         return access
 
-    def _made_access(self, identity: Identity) -> Access:
+    def _computed_access(self, identity: Identity) -> Access:
         principals = identity.principals
         if self._admins and not self._admins.isdisjoint(principals):
             return EVERYTHING

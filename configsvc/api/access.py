@@ -23,9 +23,9 @@ class AccessServicer:
         self._role_bindings = role_bindings
 
     async def CreateRoleBinding(self, request: CreateRoleBindingRequest, caller: Caller) -> RoleBinding:
-        wanted = wire.creation(request, caller.author(Everything()))
+        parsed = wire.creation(request, caller.author(Everything()))
         binding = await self._role_bindings.create(
-            caller, wanted.principal, wanted.role, wanted.application, wanted.context
+            caller, parsed.principal, parsed.role, parsed.application, parsed.context
         )
         return wire.role_binding_message(binding)
 
@@ -34,8 +34,8 @@ class AccessServicer:
         return wire.list_response(request, page)
 
     async def DeleteRoleBinding(self, request: DeleteRoleBindingRequest, caller: Caller) -> DeleteRoleBindingResponse:
-        wanted = wire.deletion(request, caller.author(Everything()))
-        return DeleteRoleBindingResponse(revision=await self._role_bindings.delete(caller, wanted.id, wanted.context))
+        parsed = wire.deletion(request, caller.author(Everything()))
+        return DeleteRoleBindingResponse(revision=await self._role_bindings.delete(caller, parsed.id, parsed.context))
 
     async def GetCaller(self, request: GetCallerRequest, caller: Caller) -> GetCallerResponse:
         return wire.caller_message(caller.identity, caller.access)

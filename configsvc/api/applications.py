@@ -25,13 +25,13 @@ class ApplicationServicer:
         self._applications = applications
 
     async def CreateApplication(self, request: CreateApplicationRequest, caller: Caller) -> Application:
-        wanted = wire.creation(request, caller.author(Everything()))
-        return application_message(await self._applications.create(wanted.name, wanted.comments, wanted.context))
+        parsed = wire.creation(request, caller.author(Everything()))
+        return application_message(await self._applications.create(parsed.name, parsed.comments, parsed.context))
 
     async def GetApplication(self, request: GetApplicationRequest, caller: Caller) -> Application:
-        wanted, scope = wire.lookup(request), caller.scope(Role.VIEWER)
-        caller.require_application(Role.VIEWER, wanted.ref)
-        found = await self._applications.get(wanted.ref, min_revision=wanted.min_revision, scope=scope)
+        parsed, scope = wire.lookup(request), caller.scope(Role.VIEWER)
+        caller.require_application(Role.VIEWER, parsed.ref)
+        found = await self._applications.get(parsed.ref, min_revision=parsed.min_revision, scope=scope)
         return application_message(found)
 
     async def ListApplications(self, request: ListApplicationsRequest, caller: Caller) -> ListApplicationsResponse:
@@ -39,25 +39,25 @@ class ApplicationServicer:
         return wire.list_response(request, page)
 
     async def UpdateApplication(self, request: UpdateApplicationRequest, caller: Caller) -> Application:
-        wanted = wire.update(request, caller.author(caller.scope(Role.ADMIN)))
-        _require_admin(caller, wanted)
+        parsed = wire.update(request, caller.author(caller.scope(Role.ADMIN)))
+        _require_admin(caller, parsed)
         updated = await self._applications.update(
-            wanted.ref, wanted.values, expected_version=wanted.expected_version, context=wanted.context
+            parsed.ref, parsed.values, expected_version=parsed.expected_version, context=parsed.context
         )
         return application_message(updated)
 
     async def DeleteApplication(self, request: DeleteApplicationRequest, caller: Caller) -> DeleteApplicationResponse:
-        wanted = wire.deletion(request, caller.author(caller.scope(Role.ADMIN)))
-        caller.require_application(Role.ADMIN, wanted.ref)
+        parsed = wire.deletion(request, caller.author(caller.scope(Role.ADMIN)))
+        caller.require_application(Role.ADMIN, parsed.ref)
         revision = await self._applications.delete(
-            wanted.ref, force=wanted.force, expected_version=wanted.expected_version, context=wanted.context
+            parsed.ref, force=parsed.force, expected_version=parsed.expected_version, context=parsed.context
         )
         return DeleteApplicationResponse(revision=revision)
 
 
-def _require_admin(caller: Caller, wanted: wire.Update) -> None:
-    own = caller.require_application(Role.ADMIN, wanted.ref)
-    new_name = wanted.values.name
+def _require_admin(caller: Caller, parsed: wire.Update) -> None:
+    own = caller.require_application(Role.ADMIN, parsed.ref)
+    new_name = parsed.values.name
     if own is not None and new_name is not None and caller.access_now.ids.get(new_name) != own:
         # Names belong to the installation: an admin of one application may neither take one nor learn if it is taken.
-        caller.require(Role.ADMIN, None, f"renaming application {wanted.ref}")
+        caller.require(Role.ADMIN, None, f"renaming application {parsed.ref}")

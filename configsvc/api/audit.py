@@ -15,7 +15,7 @@ class AuditServicer:
 
     async def ListChanges(self, request: ListChangesRequest, caller: Caller) -> ListChangesResponse:
         is_admin = caller.access.everywhere >= Role.ADMIN
-        wanted = wire.listing(request, caller.scope(Role.VIEWER), outside_applications=is_admin)
-        caller.require_listed(Role.VIEWER, wanted.chosen.application)
-        page = await self._audit.list_changes(wanted.chosen, before=wanted.page.after, limit=wanted.page.limit)
+        parsed = wire.listing(request, caller.scope(Role.VIEWER), outside_applications=is_admin)
+        caller.require_listed(Role.VIEWER, parsed.chosen.application)
+        page = await self._audit.list_changes(parsed.chosen, before=parsed.page.after, limit=parsed.page.limit)
         return wire.list_response(request, page)

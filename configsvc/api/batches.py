@@ -24,17 +24,16 @@ async def parsed_batch(
     request: BatchWriteConfigurationsRequest, author: Author
 ) -> tuple[list[BatchWrite], WriteContext]:
     """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    check_number(request, violations)
-    context = write_context(request, author, violations)
     writes: list[BatchWrite] = []
-    for index, message in enumerate(request.writes[:MAX_WRITES]):
-        write = batch_write(message, f"writes[{index}]", context, violations)
-        if write is not None:
-            writes.append(write)
-        if index % WRITES_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-    violations.check()
+    with Violations() as violations:
+        check_number(request, violations)
+        context = write_context(request, author, violations)
+        for index, message in enumerate(request.writes[:MAX_WRITES]):
+            write = batch_write(message, f"writes[{index}]", context, violations)
+            if write is not None:
+                writes.append(write)
+            if index % WRITES_AT_A_TIME == 0:
+                await asyncio.sleep(0)
     return writes, context
 
 

@@ -81,12 +81,12 @@ class ConfigurationServicer:
         return configuration_message(await self._configurations.create(creation))
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
-        wanted = wire.lookup_from(data)
-        if wanted.at is not None:
-            return await self._get_past(wanted.ref, wanted.at, wanted.min_revision, caller)
+        parsed = wire.lookup_from(data)
+        if parsed.at is not None:
+            return await self._get_past(parsed.ref, parsed.at, parsed.min_revision, caller)
         if caller.access.everywhere >= Role.VIEWER:
-            return (await self._configurations.get(wanted.ref, min_revision=wanted.min_revision)).encoded
-        return await self._get_confined(wanted.ref, wanted.min_revision, caller)
+            return (await self._configurations.get(parsed.ref, min_revision=parsed.min_revision)).encoded
+        return await self._get_confined(parsed.ref, parsed.min_revision, caller)
 
     # By id, the answer must not tell a missing configuration from one of another application.
     async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
@@ -107,22 +107,22 @@ class ConfigurationServicer:
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller
     ) -> BatchGetConfigurationsResponse:
-        wanted = wire.batch_lookup(request, caller.scope(Role.VIEWER))
-        await self._guard.require_configurations(caller, Role.VIEWER, wanted.refs)
+        parsed = wire.batch_lookup(request, caller.scope(Role.VIEWER))
+        await self._guard.require_configurations(caller, Role.VIEWER, parsed.refs)
         async with self._large.page():
-            batch = await self._configurations.get_many(wanted)
-            return await self._large.made(
+            batch = await self._configurations.get_many(parsed)
+            return await self._large.run(
                 partial(wire.batch_response, batch.configurations, batch.not_found, batch.revision)
             )
 
     async def ListConfigurations(
         self, request: ListConfigurationsRequest, caller: Caller
     ) -> ListConfigurationsResponse:
-        wanted = wire.listing(request, caller.scope(Role.VIEWER))
-        caller.require_listed(Role.VIEWER, wanted.chosen.application)
+        parsed = wire.listing(request, caller.scope(Role.VIEWER))
+        caller.require_listed(Role.VIEWER, parsed.chosen.application)
         async with self._large.page():
-            page, application_id = await self._configurations.list_page(wanted)
-            return await self._large.made(partial(wire.list_response, request, page, application_id))
+            page, application_id = await self._configurations.list_page(parsed)
+            return await self._large.run(partial(wire.list_response, request, page, application_id))
 
     async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
         update = wire.update(request, caller.author(caller.scope(Role.EDITOR)))
@@ -139,19 +139,19 @@ class ConfigurationServicer:
     async def ListConfigurationVersions(
         self, request: ListConfigurationVersionsRequest, caller: Caller
     ) -> ListConfigurationVersionsResponse:
-        wanted = wire.version_listing(request, caller.scope(Role.VIEWER))
-        known = IdRef(id=wanted.page.resource_id) if wanted.page.resource_id else wanted.ref
-        await self._guard.require_configurations(caller, Role.VIEWER, (wanted.ref, known))
+        parsed = wire.version_listing(request, caller.scope(Role.VIEWER))
+        known = IdRef(id=parsed.page.resource_id) if parsed.page.resource_id else parsed.ref
+        await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref, known))
         async with self._large.page():
-            configuration_id, page = await self._history.list_versions(replace(wanted, ref=known))
-            return await self._large.made(partial(wire.versions_response, request, page, configuration_id))
+            configuration_id, page = await self._history.list_versions(replace(parsed, ref=known))
+            return await self._large.run(partial(wire.versions_response, request, page, configuration_id))
 
     async def DiffConfigurationVersions(
         self, request: DiffConfigurationVersionsRequest, caller: Caller
     ) -> DiffConfigurationVersionsResponse:
-        wanted, scope = wire.comparison(request), caller.scope(Role.VIEWER)
-        await self._guard.require_configurations(caller, Role.VIEWER, (wanted.ref,))
-        found = await self._history.compare(wanted.ref, wanted.from_version, wanted.to_version, scope=scope)
+        parsed, scope = wire.comparison(request), caller.scope(Role.VIEWER)
+        await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref,))
+        found = await self._history.compare(parsed.ref, parsed.from_version, parsed.to_version, scope=scope)
         return comparison_message(found)
 
     async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
@@ -160,17 +160,17 @@ class ConfigurationServicer:
         return configuration_message(await self._configurations.roll_back(rollback))
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
-        wanted = export(request, caller.scope(Role.VIEWER))
-        caller.require_listed(Role.VIEWER, wanted.chosen.application)
-        pages = exported(self._configurations, wanted, caller.check_current)
-        with caller.lasting("export"):
+        parsed = export(request, caller.scope(Role.VIEWER))
+        caller.require_listed(Role.VIEWER, parsed.chosen.application)
+        pages = exported(self._configurations, parsed, caller.check_current)
+        with caller.long_lived("export"):
             async with aclosing(pages):
                 async for page in pages:
-                    for encoded in await self._large.made(partial(encoded_exports, page.revision, page.resources)):
+                    for encoded in await self._large.run(partial(encoded_exports, page.revision, page.resources)):
                         await write(encoded)
 
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
-        with caller.lasting("upload"):
+        with caller.long_lived("upload"):
             return await self._uploads.start(data, caller)
 
     async def BatchWriteConfigurations(
@@ -182,10 +182,10 @@ class ConfigurationServicer:
         return await batch_response(result, len(writes))
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
-        wanted = watch_request(request, caller.scope(Role.VIEWER))
-        wanted = replace(wanted, selection=_confined(wanted.selection, caller))
+        parsed = watch_request(request, caller.scope(Role.VIEWER))
+        parsed = replace(parsed, selection=_confined(parsed.selection, caller))
         with self._quotas.watching(caller.quota):
-            await self._watches.watch(wanted, caller.check_current, self._encoder.encoded, write)
+            await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
 
 
 def _confined(selection: Selection, caller: Caller) -> Selection:

@@ -21,7 +21,7 @@ from configsvc.domain.access import Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.telemetry.calls import CallMetrics, InFlight
-from configsvc.telemetry.logs import places_of
+from configsvc.telemetry.logs import trace_of
 from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
 
 log = structlog.get_logger()
@@ -118,7 +118,7 @@ class Method:
         if isinstance(error, Exception) and not gone:
             # The text of a database error may quote contents, so only its kind and place are logged.
             self._end("INTERNAL", call, call_id=call_id, error=type(error).__name__)
-            log.error("internal error", call_id=call_id, places=places_of(error))
+            log.error("internal error", call_id=call_id, trace=trace_of(error))
             return internal_status(call_id)
         if call.actor:
             self._end("CANCELLED", call, call_id=call_id)
@@ -142,7 +142,7 @@ class Method:
     def _log_refusal(self, code: str, call: Call, reason: str, **more: str) -> None:
         self._metrics.count(code)
         who = call.actor or call.peer().rpartition(":")[0]
-        if self._refusals.is_told(Kind(method=self._name, code=code, reason=reason, who=who)):
+        if self._refusals.should_log(Kind(method=self._name, code=code, reason=reason, who=who)):
             self._log(level_of(code), code, call, reason=reason, **more)
 
     def _log(self, level: int, code: str, call: Call, **more: str) -> None:

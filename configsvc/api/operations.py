@@ -30,7 +30,7 @@ from configsvc.domain.operations import (
 )
 from configsvc.operations.use_cases import Operations
 from configsvc.wire import operations as wire
-from configsvc.wire.paging import shown_page
+from configsvc.wire.paging import fitting_page
 
 
 def owner_of(caller: Caller) -> str | None:
@@ -62,11 +62,11 @@ class OperationsServicer:
         self._operations = operations
 
     async def ListOperations(self, request: ListOperationsRequest, caller: Caller) -> ListOperationsResponse:
-        wanted = wire.listing(request)
-        page = await self._operations.page(owner_of(caller), after=wanted.after, limit=wanted.limit)
-        last_key = (page[-1].id,) if len(page) == wanted.limit else None
-        shown = shown_page(request, page, operation_message, lambda operation: (operation.id,), last_key=last_key)
-        return ListOperationsResponse(operations=shown.messages, next_page_token=shown.next_page_token)
+        parsed = wire.listing(request)
+        page = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
+        last_key = (page[-1].id,) if len(page) == parsed.limit else None
+        fitted = fitting_page(request, page, operation_message, lambda operation: (operation.id,), last_key=last_key)
+        return ListOperationsResponse(operations=fitted.messages, next_page_token=fitted.next_page_token)
 
     async def GetOperation(self, request: GetOperationRequest, caller: Caller) -> Operation:
         return operation_message(await self._operations.get(wire.operation_id(request.name), owner_of(caller)))
@@ -80,13 +80,13 @@ class OperationsServicer:
         return Empty()
 
     async def WaitOperation(self, request: WaitOperationRequest, caller: Caller) -> Operation:
-        wanted, owner, check = wire.wait(request), owner_of(caller), caller.check_current
+        parsed, owner, check = wire.wait(request), owner_of(caller), caller.check_current
         if owner is None:
             # Registers the role, so that the wait ends with it.
             caller.require_everywhere(Role.ADMIN)
-        with caller.lasting("wait"):
-            limit = wanted.limit_seconds
-            operation = await self._operations.wait(wanted.operation_id, owner, check, limit_seconds=limit)
+        with caller.long_lived("wait"):
+            limit = parsed.limit_seconds
+            operation = await self._operations.wait(parsed.operation_id, owner, check, limit_seconds=limit)
         return operation_message(operation)
 
 
@@ -99,12 +99,12 @@ class OperationServicer:
     async def ListOperationItems(
         self, request: ListOperationItemsRequest, caller: Caller
     ) -> ListOperationItemsResponse:
-        wanted = wire.item_listing(request)
-        await self._require_reader(wanted.operation_id, caller)
-        items, more = await self._operations.items(wanted)
-        last_key = (items[-1].place,) if more else None
-        shown = shown_page(request, items, _item_message, lambda item: (item.place,), last_key=last_key)
-        return ListOperationItemsResponse(items=shown.messages, next_page_token=shown.next_page_token)
+        parsed = wire.item_listing(request)
+        await self._require_reader(parsed.operation_id, caller)
+        items, more = await self._operations.items(parsed)
+        last_key = (items[-1].index,) if more else None
+        fitted = fitting_page(request, items, _item_message, lambda item: (item.index,), last_key=last_key)
+        return ListOperationItemsResponse(items=fitted.messages, next_page_token=fitted.next_page_token)
 
     async def _require_reader(self, operation_id: str, caller: Caller) -> None:
         operation = await self._operations.get(operation_id, owner_of(caller))

@@ -58,35 +58,35 @@ class SchemaServicer:
         self._importer = importer
 
     async def MigrateConfigurations(self, request: MigrateConfigurationsRequest, caller: Caller) -> Operation:
-        wanted = await asyncio.to_thread(wire.migration, request, caller.author(caller.scope(Role.EDITOR)))
-        if wanted.application is None:
+        parsed = await asyncio.to_thread(wire.migration, request, caller.author(caller.scope(Role.EDITOR)))
+        if parsed.application is None:
             caller.require_everywhere(Role.EDITOR)
         else:
-            caller.require_application(Role.EDITOR, wanted.application)
-        return operation_message(await self._migrations.start(wanted.settings, wanted.application, wanted.context))
+            caller.require_application(Role.EDITOR, parsed.application)
+        return operation_message(await self._migrations.start(parsed.settings, parsed.application, parsed.context))
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> Schema:
-        wanted = await asyncio.to_thread(wire.new_schema, request, caller.author(Everything()))
-        created = await self._schemas.create(wanted.name, wanted.comments, wanted.new, wanted.context)
-        return schema_message(created, wanted.new.additions)
+        parsed = await asyncio.to_thread(wire.new_schema, request, caller.author(Everything()))
+        created = await self._schemas.create(parsed.name, parsed.comments, parsed.new, parsed.context)
+        return schema_message(created, parsed.new.additions)
 
     async def GetSchema(self, request: GetSchemaRequest, caller: Caller) -> Schema:
-        wanted = wire.lookup(request)
-        return schema_message(await self._schemas.get(wanted.ref, min_revision=wanted.min_revision))
+        parsed = wire.lookup(request)
+        return schema_message(await self._schemas.get(parsed.ref, min_revision=parsed.min_revision))
 
     async def GetSchemaVersion(self, request: GetSchemaVersionRequest, caller: Caller) -> SchemaVersion:
-        wanted = wire.version_lookup(request)
-        found = await self._schemas.get_version(wanted.ref, wanted.version, min_revision=wanted.min_revision)
+        parsed = wire.version_lookup(request)
+        found = await self._schemas.get_version(parsed.ref, parsed.version, min_revision=parsed.min_revision)
         return await asyncio.to_thread(schema_version_message, found)
 
     async def ListSchemas(self, request: ListSchemasRequest, caller: Caller) -> ListSchemasResponse:
         return list_response(request, await self._schemas.list_page(wire.listing(request)))
 
     async def CreateSchemaVersion(self, request: CreateSchemaVersionRequest, caller: Caller) -> SchemaVersion:
-        wanted = await asyncio.to_thread(wire.new_version, request, caller.author(Everything()))
-        expected, strict = wanted.expected_version, wanted.strict
+        parsed = await asyncio.to_thread(wire.new_version, request, caller.author(Everything()))
+        expected, strict = parsed.expected_version, parsed.strict
         created = await self._versions.create(
-            wanted.ref, wanted.new, strict=strict, expected_version=expected, context=wanted.context
+            parsed.ref, parsed.new, strict=strict, expected_version=expected, context=parsed.context
         )
         return await asyncio.to_thread(schema_version_message, created)
 
@@ -104,11 +104,11 @@ class SchemaServicer:
         return check_message(await self._versions.check(ref, new))
 
     async def DeleteSchema(self, request: DeleteSchemaRequest, caller: Caller) -> DeleteSchemaResponse:
-        wanted = wire.deletion(request, caller.author(Everything()))
-        expected = wanted.expected_version
-        revision = await self._schemas.delete(wanted.ref, expected_version=expected, context=wanted.context)
+        parsed = wire.deletion(request, caller.author(Everything()))
+        expected = parsed.expected_version
+        revision = await self._schemas.delete(parsed.ref, expected_version=expected, context=parsed.context)
         return DeleteSchemaResponse(revision=revision)
 
     async def ImportSchemas(self, request: ImportSchemasRequest, caller: Caller) -> ImportSchemasResponse:
-        wanted = await asyncio.to_thread(wire.schema_import, request, caller.author(Everything()))
-        return import_message(await self._importer.run(wanted.imported, strict=wanted.strict, context=wanted.context))
+        parsed = await asyncio.to_thread(wire.schema_import, request, caller.author(Everything()))
+        return import_message(await self._importer.run(parsed.imported, strict=parsed.strict, context=parsed.context))

@@ -18,7 +18,7 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 
-from configapi.v1.error_reason_pb2 import ErrorReason
+from configapi.v1.error_reason_pb2 import ErrorReason as Reason
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
@@ -29,14 +29,14 @@ MAX_VIOLATIONS_BYTES = 4900
 MAX_INDEXES_BYTES = 2100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Translation:
     """One kind of error as a status. `metadata` returns the attributes for ErrorInfo."""
 
     code: Code
-    reason: ErrorReason.ValueType
-    metadata: Callable[[Any], dict[str, str]] = lambda _: {}
+    reason: Reason.ValueType
     details: Callable[[Any], Iterable[Message]] = lambda _: ()
+    metadata: Callable[[Any], dict[str, str]] = lambda _: {}
 
 
 def _bad_request(error: errors.FaultyRequestError) -> Iterable[Message]:
@@ -59,9 +59,12 @@ def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
     yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource_name, description=str(error))
 
 
-def _not_empty(error: errors.ApplicationNotEmptyError) -> Iterable[Message]:
-    yield from _resource_info(error)
-    yield _precondition("APPLICATION_NOT_EMPTY", error.resource_name, error)
+def _resource_state(kind: str) -> Callable[[errors.ResourceError], Iterable[Message]]:
+    def details(error: errors.ResourceError) -> Iterable[Message]:
+        yield from _resource_info(error)
+        yield _precondition(kind, error.resource_name, error)
+
+    return details
 
 
 def _users(error: errors.SchemaInUseError) -> Iterable[Message]:
@@ -83,11 +86,6 @@ def _preconditions(kind: str, subjects: Iterable[str], error: Exception) -> Prec
     for violation in failure.violations[:1]:
         violation.description = str(error)
     return failure
-
-
-def _running(error: errors.OperationRunningError) -> Iterable[Message]:
-    yield from _resource_info(error)
-    yield _precondition("OPERATION_RUNNING", error.resource_name, error)
 
 
 def _failed_writes(error: errors.BatchFailedError) -> Iterable[Message]:
@@ -118,11 +116,6 @@ def _ranges(indexes: Iterable[int]) -> str:
     return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
-def _last_admin(error: errors.LastAdminError) -> Iterable[Message]:
-    yield from _resource_info(error)
-    yield _precondition("LAST_ADMIN", error.resource_name, error)
-
-
 def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
     yield from _quota("calls")(error)
     yield from _later(error)
@@ -132,10 +125,6 @@ def _later(error: errors.RateLimitedError | errors.IdentityProviderUnavailableEr
     delay = Duration()
     delay.FromNanoseconds(round(error.retry_seconds * 1e9))
     yield RetryInfo(retry_delay=delay)
-
-
-def _reused(error: errors.RequestIdReusedError) -> Iterable[Message]:
-    yield _precondition("REQUEST_ID_REUSED", "request_id", error)
 
 
 def _precondition(kind: str, subject: str, error: Exception) -> PreconditionFailure:
@@ -154,129 +143,91 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
     return lambda _: [RetryInfo(retry_delay=Duration(seconds=seconds))]
 
 
-_NOT_FOUND = Translation(
-    code=Code.NOT_FOUND, reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND, details=_resource_info
-)
-
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
-    errors.InvalidRequestError: Translation(
-        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_REQUEST, details=_bad_request
-    ),
-    errors.ResourceNotFoundError: _NOT_FOUND,
-    errors.ResourceExistsError: Translation(
-        code=Code.ALREADY_EXISTS, reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS, details=_resource_info
-    ),
+    errors.InvalidRequestError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, _bad_request),
+    errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
+    errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
-        code=Code.FAILED_PRECONDITION,
-        reason=ErrorReason.ERROR_REASON_APPLICATION_NOT_EMPTY,
-        details=_not_empty,
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_APPLICATION_NOT_EMPTY, _resource_state("APPLICATION_NOT_EMPTY")
     ),
-    errors.SchemaViolatedError: Translation(
-        code=Code.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_SCHEMA_VIOLATED, details=_bad_request
-    ),
+    errors.SchemaViolatedError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_SCHEMA_VIOLATED, _bad_request),
     errors.SchemaVersionRefusedError: Translation(
-        code=Code.FAILED_PRECONDITION,
-        reason=ErrorReason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
+        _offenders,
         metadata=lambda error: {"offender_count": str(error.count)},
-        details=_offenders,
     ),
-    errors.SchemaInUseError: Translation(
-        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_SCHEMA_IN_USE, details=_users
-    ),
+    errors.SchemaInUseError: Translation(Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SCHEMA_IN_USE, _users),
     errors.BatchFailedError: Translation(
-        code=Code.FAILED_PRECONDITION,
-        reason=ErrorReason.ERROR_REASON_BATCH_FAILED,
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_BATCH_FAILED,
+        _failed_writes,
         metadata=lambda error: {"failed_writes": _ranges(error.failures)},
-        details=_failed_writes,
     ),
     errors.OperationRunningError: Translation(
-        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_OPERATION_RUNNING, details=_running
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_OPERATION_RUNNING, _resource_state("OPERATION_RUNNING")
     ),
     errors.OperationCancelledError: Translation(
-        code=Code.CANCELLED, reason=ErrorReason.ERROR_REASON_OPERATION_CANCELLED, details=_resource_info
+        Code.CANCELLED, Reason.ERROR_REASON_OPERATION_CANCELLED, _resource_info
     ),
     errors.ItemsFailedError: Translation(
-        code=Code.FAILED_PRECONDITION,
-        reason=ErrorReason.ERROR_REASON_ITEMS_FAILED,
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_ITEMS_FAILED,
         metadata=lambda error: {"failed_count": str(error.count)},
     ),
     errors.AttemptsExhaustedError: Translation(
-        code=Code.INTERNAL,
-        reason=ErrorReason.ERROR_REASON_ATTEMPTS_EXHAUSTED,
+        Code.INTERNAL,
+        Reason.ERROR_REASON_ATTEMPTS_EXHAUSTED,
         metadata=lambda error: {"attempt_count": str(error.count)},
     ),
     errors.VersionMismatchError: Translation(
-        code=Code.ABORTED,
-        reason=ErrorReason.ERROR_REASON_VERSION_MISMATCH,
+        Code.ABORTED,
+        Reason.ERROR_REASON_VERSION_MISMATCH,
         metadata=lambda error: {"current_version": str(error.current)},
     ),
     errors.RequestIdReusedError: Translation(
-        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED, details=_reused
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_REQUEST_ID_REUSED,
+        lambda error: [_precondition("REQUEST_ID_REUSED", "request_id", error)],
     ),
     errors.RevisionUnknownError: Translation(
-        code=Code.OUT_OF_RANGE,
-        reason=ErrorReason.ERROR_REASON_REVISION_UNKNOWN,
+        Code.OUT_OF_RANGE,
+        Reason.ERROR_REASON_REVISION_UNKNOWN,
         metadata=lambda error: {"head_revision": str(error.head)},
     ),
     errors.RevisionCompactedError: Translation(
-        code=Code.OUT_OF_RANGE,
-        reason=ErrorReason.ERROR_REASON_REVISION_COMPACTED,
+        Code.OUT_OF_RANGE,
+        Reason.ERROR_REASON_REVISION_COMPACTED,
         metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
     ),
     errors.EpochChangedError: Translation(
-        code=Code.OUT_OF_RANGE,
-        reason=ErrorReason.ERROR_REASON_EPOCH_CHANGED,
-        metadata=lambda error: {"current_epoch": error.current},
+        Code.OUT_OF_RANGE, Reason.ERROR_REASON_EPOCH_CHANGED, metadata=lambda error: {"current_epoch": error.current}
     ),
     errors.FilterTooSlowError: Translation(
-        code=Code.RESOURCE_EXHAUSTED,
-        reason=ErrorReason.ERROR_REASON_FILTER_TOO_SLOW,
-        details=_quota("filter"),
+        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_FILTER_TOO_SLOW, _quota("filter")
     ),
     errors.ResponseTooLargeError: Translation(
-        code=Code.RESOURCE_EXHAUSTED,
-        reason=ErrorReason.ERROR_REASON_RESPONSE_TOO_LARGE,
-        details=_quota("response"),
+        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RESPONSE_TOO_LARGE, _quota("response")
     ),
     errors.WriteTooLargeError: Translation(
-        code=Code.RESOURCE_EXHAUSTED,
-        reason=ErrorReason.ERROR_REASON_WRITE_TOO_LARGE,
-        details=_quota("write"),
+        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_WRITE_TOO_LARGE, _quota("write")
     ),
-    errors.DatabaseBusyError: Translation(
-        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_BUSY, details=_retry(1)
-    ),
-    errors.WriteConflictError: Translation(
-        code=Code.ABORTED, reason=ErrorReason.ERROR_REASON_WRITE_CONFLICT, details=_retry(1)
-    ),
-    errors.DatabaseUnavailableError: Translation(
-        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE, details=_retry(2)
-    ),
-    errors.UnauthenticatedError: Translation(
-        code=Code.UNAUTHENTICATED, reason=ErrorReason.ERROR_REASON_UNAUTHENTICATED
-    ),
+    errors.DatabaseBusyError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_BUSY, _retry(1)),
+    errors.WriteConflictError: Translation(Code.ABORTED, Reason.ERROR_REASON_WRITE_CONFLICT, _retry(1)),
+    errors.DatabaseUnavailableError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_UNAVAILABLE, _retry(2)),
+    errors.UnauthenticatedError: Translation(Code.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),
     errors.IdentityProviderUnavailableError: Translation(
-        code=Code.UNAVAILABLE,
-        reason=ErrorReason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE,
-        details=_later,
+        Code.UNAVAILABLE, Reason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE, _later
     ),
-    errors.PermissionDeniedError: Translation(
-        code=Code.PERMISSION_DENIED, reason=ErrorReason.ERROR_REASON_PERMISSION_DENIED
-    ),
+    errors.PermissionDeniedError: Translation(Code.PERMISSION_DENIED, Reason.ERROR_REASON_PERMISSION_DENIED),
     errors.LastAdminError: Translation(
-        code=Code.FAILED_PRECONDITION, reason=ErrorReason.ERROR_REASON_LAST_ADMIN, details=_last_admin
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_LAST_ADMIN, _resource_state("LAST_ADMIN")
     ),
-    errors.RateLimitedError: Translation(
-        code=Code.RESOURCE_EXHAUSTED, reason=ErrorReason.ERROR_REASON_RATE_LIMITED, details=_slow_down
-    ),
+    errors.RateLimitedError: Translation(Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED, _slow_down),
     errors.TooManyWatchesError: Translation(
-        code=Code.RESOURCE_EXHAUSTED,
-        reason=ErrorReason.ERROR_REASON_TOO_MANY_WATCHES,
-        details=_quota("watches"),
+        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_WATCHES, _quota("watches")
     ),
-    errors.ShuttingDownError: Translation(
-        code=Code.UNAVAILABLE, reason=ErrorReason.ERROR_REASON_SHUTTING_DOWN, details=_retry(1)
-    ),
+    errors.ShuttingDownError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_SHUTTING_DOWN, _retry(1)),
 }
 
 
@@ -289,12 +240,12 @@ def status_of(error: errors.ConfigsvcError) -> Status:
 
 def internal_status(error_id: str) -> Status:
     """Return a status that reveals only an id to quote to the operator."""
-    info = _error_info(ErrorReason.ERROR_REASON_INTERNAL, {"error_id": error_id})
+    info = _error_info(Reason.ERROR_REASON_INTERNAL, {"error_id": error_id})
     return _status(Code.INTERNAL, f"internal error {error_id}", [info])
 
 
-def _error_info(reason: ErrorReason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
-    name = ErrorReason.Name(reason).removeprefix("ERROR_REASON_")
+def _error_info(reason: Reason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
+    name = Reason.Name(reason).removeprefix("ERROR_REASON_")
     return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
 
 

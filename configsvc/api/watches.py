@@ -20,9 +20,9 @@ class WatchEncoder:
             case CommitMessage():
                 make = partial(encoded_commit, history.epoch, message)
                 # The first watch of an audience encodes the message; the others find it when their turn comes.
-                return await self._large.made(make, lambda: message.encoded) if message.is_large else make()
+                return await self._large.run(make, lambda: message.encoded) if message.is_large else make()
             case ExistingMessage():
                 make = partial(encoded_snapshot, history.epoch, message)
-                return await self._large.made(make) if message.is_large else make()
+                return await self._large.run(make) if message.is_large else make()
             case ProgressMessage():
                 return encoded_progress(history.epoch, message)

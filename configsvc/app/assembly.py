@@ -73,7 +73,7 @@ class Parts:
     batches: AtomicBatches
     group_commit: GroupCommit
     operations: Operations
-    runs: OperationRunner
+    runner: OperationRunner
     imports: Imports
     migrations: ConfigurationMigrations
 
@@ -101,7 +101,7 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         batches=batches,
         group_commit=GroupCommit(database, batches),
         operations=Operations(database),
-        runs=OperationRunner(database, url, carriers),
+        runner=OperationRunner(database, url, carriers),
         imports=imports,
         migrations=migrations,
     )

@@ -72,16 +72,13 @@ async def run_service(
         open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
-        _shown_metrics(registry, settings.metrics_listen, number),
+        _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
         parts = new_parts(settings, database, url, pool, Checks(checking_pool))
         server = new_server(settings, parts, registry)
         async with asyncio.TaskGroup() as tasks:
-            background = [
-                *_start_background(tasks, settings, parts),
-                tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
-            ]
-            running_operations = tasks.create_task(parts.runs.run(), name="operations")
+            background = _start_background(tasks, settings, parts, checking_pool)
+            running_operations = tasks.create_task(parts.runner.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
             try:
                 await server.start()
@@ -98,12 +95,15 @@ async def run_service(
     log.info("stopped")
 
 
-def _start_background(tasks: asyncio.TaskGroup, settings: Settings, parts: Parts) -> list[asyncio.Task[None]]:
+def _start_background(
+    tasks: asyncio.TaskGroup, settings: Settings, parts: Parts, checking_pool: ProcessPool
+) -> list[asyncio.Task[None]]:
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
     started = [
         tasks.create_task(parts.feed.run(), name="feed"),
         tasks.create_task(keep_house(parts.database, retention), name="housekeeping"),
         tasks.create_task(parts.pool.end_when_idle(), name="process pool"),
+        tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
     ]
     if parts.tokens:
         started.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
@@ -112,7 +112,7 @@ def _start_background(tasks: asyncio.TaskGroup, settings: Settings, parts: Parts
 
 async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
-    parts.runs.stop()
+    parts.runner.stop()
     parts.operations.stop()
     await server.set_serving(False)
     await parts.feed.stop()
@@ -122,7 +122,7 @@ async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _shown_metrics(registry: CollectorRegistry, listen: str | None, number: int) -> AsyncGenerator[None]:
+async def _metrics_endpoint(registry: CollectorRegistry, listen: str | None, number: int) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         if listen:
             host, _, port = listen.rpartition(":")

@@ -13,7 +13,7 @@ PAGE_LIMIT_BYTES = 1024 * 1024
 
 
 async def exported(
-    configurations: Configurations, wanted: ConfigurationExport, check: Callable[[], None]
+    configurations: Configurations, export: ConfigurationExport, check: Callable[[], None]
 ) -> AsyncGenerator[Page[Configuration]]:
     """Yield the configurations in pages, at least one; no connection is kept between them. `check` runs before each.
 
@@ -21,9 +21,9 @@ async def exported(
     """
     first: PageRequest[tuple[str, str]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
     listing = ConfigurationListing(
-        chosen=wanted.chosen,
-        min_revision=wanted.min_revision,
-        as_of_revision=wanted.as_of_revision,
+        chosen=export.chosen,
+        min_revision=export.min_revision,
+        as_of_revision=export.as_of_revision,
         with_config=True,
         page=first,
     )

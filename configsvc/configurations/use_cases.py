@@ -62,17 +62,17 @@ class Configurations:
         """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
-    async def get_many(self, wanted: BatchLookup) -> Batch:
+    async def get_many(self, lookup: BatchLookup) -> Batch:
         """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
-        refs = wanted.refs
+        refs = lookup.refs
         async with self._database.read() as connection:
-            await log.require_revision(connection, wanted.min_revision)
+            await log.require_revision(connection, lookup.min_revision)
             found, revision = await configurations.get_many(
-                connection, refs, with_config=wanted.with_config, limit_bytes=MAX_RESPONSE_BYTES
+                connection, refs, with_config=lookup.with_config, limit_bytes=MAX_RESPONSE_BYTES
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not wanted.scope.includes(configuration.application_id):
+            if not lookup.scope.includes(configuration.application_id):
                 continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration

@@ -54,15 +54,15 @@ class ChangeFilter:
 
     scope: Scope
     outside_applications: bool
-    actor: str = ""
-    application: ApplicationRef | None = None
-    kind: Kind | None = None
-    resource_id: str | None = None
-    resource_name: str | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    after_revision: int = 0
-    until_revision: int | None = None
+    actor: str
+    application: ApplicationRef | None
+    kind: Kind | None
+    resource_id: str | None
+    resource_name: str | None
+    start_time: datetime | None
+    end_time: datetime | None
+    after_revision: int
+    until_revision: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

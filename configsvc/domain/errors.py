@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 MAX_VIOLATIONS = 100
 
@@ -260,10 +261,20 @@ class ShuttingDownError(ConfigsvcError):
 
 
 class Violations:
-    """The faults of one request, collected so that the caller sees all of them at once."""
+    """The faults of one request, collected so that the caller sees all of them at once.
+
+    As a context manager, it raises InvalidRequestError at the end of the block if there is a fault.
+    """
 
     def __init__(self) -> None:
         self._found: list[Violation] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self.check()
 
     def add(self, field: str, description: str) -> None:
         """Add a fault, unless there are MAX_VIOLATIONS already."""

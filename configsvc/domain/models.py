@@ -161,7 +161,7 @@ class ConfigurationUpdate:
     comments: str | None
     config: JsonObject | None
     merge_patch: JsonObject | None
-    schema: SchemaVersionRef | Unpinned | None = None
+    schema: SchemaVersionRef | Unpinned | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class ConfigurationFilter:
     name_prefix: str
     contains: JsonObject | None
     json_path: str | None
-    schema: SchemaVersionRef | None = None
+    schema: SchemaVersionRef | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,7 +172,7 @@ class ItemChange(StrEnum):
 class Outcome:
     """The outcome of an item: a change, an error, or neither if it already was as requested."""
 
-    place: int
+    index: int
     change: ItemChange | None = None
     error: ItemError | None = None
     faults: tuple[ItemFault, ...] = ()
@@ -225,7 +225,7 @@ def decoded_faults(text: str) -> tuple[ItemFault, ...]:
 class OperationItem:
     """A finished item. before and after are set in the dry run of a migration."""
 
-    place: int
+    index: int
     application: str
     name: str
     schema: str | None

@@ -43,14 +43,13 @@ def _fault_of_operation(operation: JsonValue) -> str | None:
 
 def transformed(config: JsonObject, *, json_patch: str | None, merge: JsonObject | None) -> JsonObject:
     """Return the config after a JSON Patch (as JSON text) or a merge patch, if any. Raises InvalidRequestError."""
-    violations = Violations()
     if json_patch is not None:
         config = _patched(config, json.loads(json_patch))
     elif merge is not None:
         config = merge_patch(config, merge)
-    config = canonical_content(config, "config", violations)
-    check_content_size(config, "config", violations)
-    violations.check()
+    with Violations() as violations:
+        config = canonical_content(config, "config", violations)
+        check_content_size(config, "config", violations)
     return config
 
 

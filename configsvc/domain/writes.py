@@ -216,8 +216,7 @@ def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> Json
     if values.merge_patch is None:
         return current if values.config is None else values.config
     assert current is not None
-    violations = Violations()
-    merged = canonical_content(merge_patch(current, values.merge_patch), "merge_patch", violations)
-    check_content_size(merged, "merge_patch", violations)
-    violations.check()
+    with Violations() as violations:
+        merged = canonical_content(merge_patch(current, values.merge_patch), "merge_patch", violations)
+        check_content_size(merged, "merge_patch", violations)
     return merged

@@ -67,12 +67,12 @@ class Account:
     def _allowed(self, path: Path, *, search: bool) -> bool:
         status = path.stat()
         bits = stat.S_IMODE(status.st_mode)
-        wanted = 0o1 if search else 0o5
+        needed = 0o1 if search else 0o5
         if status.st_uid == self.user:
-            return bits >> 6 & wanted == wanted
+            return bits >> 6 & needed == needed
         if status.st_gid == self.group:
-            return bits >> 3 & wanted == wanted
-        return bits & wanted == wanted
+            return bits >> 3 & needed == needed
+        return bits & needed == needed
 
 
 def choose_account(data: Path) -> Account | None:
@@ -110,7 +110,7 @@ def _nobody() -> pwd.struct_passwd:
             "PostgreSQL refuses to run as root, and there is no user to run it as: create one with "
             f"`useradd --system {OWN_USER}`, start configsvc as another user, or set CONFIGSVC_DATABASE_URL"
         )
-    log.warning("the embedded PostgreSQL runs as nobody: creating a user for it failed", wanted=OWN_USER)
+    log.warning("the embedded PostgreSQL runs as nobody: creating a user for it failed", user=OWN_USER)
     return entry
 
 

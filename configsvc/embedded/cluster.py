@@ -183,8 +183,8 @@ class Cluster:
         settings = {**SETTINGS, "unix_socket_directories": folders, **self.parameters}
         options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
         waiting = ["--wait", f"--timeout={START_LIMIT:.0f}", "--silent"]
-        places = ["-D", str(self.data), "-l", str(self.log_file)]
-        return [str(self.binaries / "pg_ctl"), "start", *places, "-o", options, *waiting]
+        paths = ["-D", str(self.data), "-l", str(self.log_file)]
+        return [str(self.binaries / "pg_ctl"), "start", *paths, "-o", options, *waiting]
 
     async def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()

@@ -213,9 +213,9 @@ class Feed:
         await self._waiters.wake_all(self._next)
 
     async def _follow(self, listener: Listener) -> None:
-        rang = False
+        notified = False
         while True:
-            if not rang:
+            if not notified:
                 # Fails within the limit of one round trip; reading the pages may take longer.
                 await listener.bounds()
             self._verified = await self._read_to_the_end(listener)
@@ -223,7 +223,7 @@ class Feed:
                 observer.confirm(self._verified)
             self._set_live(True)
             await self._ask_for_queue(listener)
-            rang = await listener.wait_for_bell(POLL_SECONDS)
+            notified = await listener.wait_for_notification(POLL_SECONDS)
 
     async def _ask_for_queue(self, listener: Listener) -> None:
         now = time.monotonic()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from configsvc.aio import finish
 from configsvc.limits.slots import caller_slots
 
-Made = TypeVar("Made")
+Answer = TypeVar("Answer")
 
 # Interval at which the thread yields the GIL, for which the event loop waits several times a call. With Python's 5 ms,
 # a call beside a flood of large answers took 27 ms instead of 8. Set permanently, it would slow all calls by a tenth.
@@ -29,19 +29,19 @@ class LargeAnswers:
         async with slots.pages if slots else nullcontext():
             yield
 
-    async def made(self, make: Callable[[], Made], known: Callable[[], Made | None] = lambda: None) -> Made:
+    async def run(self, make: Callable[[], Answer], known: Callable[[], Answer | None] = lambda: None) -> Answer:
         """Return what `known` returns when it is this answer's turn, or else the result of `make`."""
         slots = caller_slots.get()
         async with slots.answers if slots else nullcontext():
-            return known() or await self._made(make, known)
+            return known() or await self._run(make, known)
 
-    async def _made(self, make: Callable[[], Made], known: Callable[[], Made | None]) -> Made:
+    async def _run(self, make: Callable[[], Answer], known: Callable[[], Answer | None]) -> Answer:
         async with self._turn:
             # A thread cannot be cancelled, and keeps its slot until it ends.
-            return known() or await finish(asyncio.ensure_future(asyncio.to_thread(_made_aside, make)))
+            return known() or await finish(asyncio.ensure_future(asyncio.to_thread(_run_in_thread, make)))
 
 
-def _made_aside(make: Callable[[], Made]) -> Made:
+def _run_in_thread(make: Callable[[], Answer]) -> Answer:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

@@ -60,14 +60,14 @@ async def _faults_of_group(
 ) -> list[Outcome]:
     schema = schemas.get(ref.schema)
     if schema is None:
-        return [Outcome(place=item.place, error=ItemError.SCHEMA_NOT_FOUND) for item in group]
+        return [Outcome(index=item.index, error=ItemError.SCHEMA_NOT_FOUND) for item in group]
     async with database.operation() as connection:
         documents = await load_documents(connection, PinnedVersion(schema_id=schema.id, ref=ref))
     if isinstance(documents, Unusable):
-        return [Outcome(place=item.place, error=documents.error, faults=documents.faults) for item in group]
+        return [Outcome(index=item.index, error=documents.error, faults=documents.faults) for item in group]
     faults = await pool.call(faults_of_configs, documents, [item.config for item in group])
     return [
-        Outcome(place=item.place, error=ItemError.SCHEMA_VIOLATED, faults=found)
+        Outcome(index=item.index, error=ItemError.SCHEMA_VIOLATED, faults=found)
         for item, found in zip(group, faults, strict=True)
         if found
     ]

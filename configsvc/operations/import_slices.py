@@ -10,7 +10,7 @@ from configsvc.domain.operations import BulkOperation, ImportSettings, Outcome
 from configsvc.domain.writes import PinnedSchema
 from configsvc.storage import imports
 from configsvc.storage.database import Connection
-from configsvc.storage.imports import SliceFailedError, SliceHeldError
+from configsvc.storage.imports import SliceFailedError, SliceLockedError
 from configsvc.storage.operations import Run, Slice
 
 # How long an import waits for locks: in all, and for each of them. Afterwards, items that need a locked row fail.
@@ -43,14 +43,14 @@ class WaitBudget:
 
     @contextmanager
     def spend(self) -> Generator[None]:
-        """Count the time as waiting if the work ends with SliceHeldError.
+        """Count the time as waiting if the work ends with SliceLockedError.
 
         Raises WriteConflictError beyond WAIT_LIMIT_SECONDS.
         """
         begun = time.monotonic()
         try:
             yield
-        except SliceHeldError as error:
+        except SliceLockedError as error:
             self._waited += time.monotonic() - begun
             if self._waited > WAIT_LIMIT_SECONDS:
                 raise WriteConflictError from error
@@ -77,11 +77,11 @@ async def write_slice(
     while job.budget.is_left:
         try:
             return await _write_at_once(connection, job, span, schemas)
-        except SliceHeldError:
+        except SliceLockedError:
             continue
         except SliceFailedError as error:
             return await _write_in_halves(connection, job, span, schemas, error)
-    locked = await imports.fail_held(connection, job.operation.id, span, job.settings.application_ids)
+    locked = await imports.fail_locked(connection, job.operation.id, span, job.settings.application_ids)
     try:
         return locked + await _write_at_once(connection, job, span, schemas)
     except SliceFailedError as error:

@@ -110,7 +110,7 @@ class ConfigurationMigrations:
             transformed_configs, job.documents, transformation, [item.before for item in items]
         )
         checked = [
-            _checked(job.settings, item.place, transformed) for item, transformed in zip(items, found, strict=True)
+            _checked(job.settings, item.index, transformed) for item, transformed in zip(items, found, strict=True)
         ]
         if checked:
             async with self._database.operation() as connection:
@@ -182,13 +182,13 @@ async def _move(connection: Connection, job: MigrationJob, span: Slice) -> list[
     return await moves.move(connection, job.operation, span)
 
 
-def _checked(settings: MigrationSettings, place: int, found: Transformed) -> moves.CheckedItem:
+def _checked(settings: MigrationSettings, index: int, found: Transformed) -> moves.CheckedItem:
     stays = found.is_same and settings.from_version == settings.to.version
     error = None
     if found.faults:
         error = ItemError.SCHEMA_VIOLATED if found.violates else ItemError.INVALID
     return moves.CheckedItem(
-        place=place,
+        index=index,
         config=found.config,
         change=None if error or stays else ItemChange.UPDATED,
         error=error,

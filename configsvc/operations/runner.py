@@ -23,7 +23,7 @@ from configsvc.storage import operations
 from configsvc.storage.database import Database
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
-from configsvc.telemetry.logs import places_of
+from configsvc.telemetry.logs import trace_of
 from configsvc.writes.transactions import transaction
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ class OperationRunner:
             raise
         except Exception as error:  # noqa: BLE001  # it would fail again in any process
             # The text of a database error may quote contents: log only its kind and the lines of code.
-            log.error("operation failed", operation=operation.id, places=places_of(error))  # noqa: TRY400
+            log.error("operation failed", operation=operation.id, trace=trace_of(error))  # noqa: TRY400
             await finish(self._database, run, OperationState.FAILED, Failure.INTERNAL)
 
     async def _execute_until_cancelled(self, operation: BulkOperation, run: Run) -> None:

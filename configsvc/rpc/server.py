@@ -150,21 +150,15 @@ def build_server(
     metrics: CallMetrics,
     *,
     shared_port: bool,
-    connection_age_seconds: float = 0.0,
+    connection_age_seconds: float,
 ) -> Server:
     """Build a server from servicers by service name. Raises AddressInUseError.
 
     Servers share a port only if all of them set `shared_port`. Connections older than `connection_age_seconds` are
     closed (0: none); their calls have CONNECTION_GRACE_SECONDS to end.
     """
-    options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
-    if connection_age_seconds:
-        options += [
-            ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
-            ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
-        ]
     _GRPC_LOG.addFilter(_shows_no_header)
-    grpc_server = grpc.aio.server(options=options)
+    grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
     in_flight, refusals = InFlight(), Refusals()
     methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
     read = credentials_reader(admission.authenticator)
@@ -175,16 +169,24 @@ def build_server(
         grpc_server.add_generic_rpc_handlers((generic,))
     health_servicer = _health.aio.HealthServicer()
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
-    names = [service.full_name for service in SERVICES]
-    add_reflection(grpc_server, [*names, health.SERVICE_NAME])
-    ports = tuple(_port(grpc_server, address) for address in addresses)
+    add_reflection(grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME])
     return Server(
         grpc_server=grpc_server,
         health_servicer=health_servicer,
         in_flight=in_flight,
         refusals=refusals,
-        ports=ports,
+        ports=tuple(_port(grpc_server, address) for address in addresses),
     )
+
+
+def _options(shared_port: bool, connection_age_seconds: float) -> list[tuple[str, int]]:
+    options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
+    if connection_age_seconds:
+        options += [
+            ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
+        ]
+    return options
 
 
 def _port(grpc_server: grpc.aio.Server, address: Address) -> int:

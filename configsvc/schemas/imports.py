@@ -61,17 +61,11 @@ class SchemaImporter:
             changed = [current[ref.schema] for ref in new_versions if ref.schema in current]
             if strict and changed:
                 await recheck(connection, changed, plan.prechecked, self._snapshots.checks)
-            await _write(
-                connection,
-                [schema for schema in imported if schema.name not in current],
-                changed,
-                new_versions,
-                context,
-            )
+            created = [schema for schema in imported if schema.name not in current]
+            await _write(connection, created, changed, new_versions, context)
             if strict and changed:
-                await pinned_configurations.move(
-                    connection, [ref for ref in new_versions if ref.schema in current], context
-                )
+                moved = [ref for ref in new_versions if ref.schema in current]
+                await pinned_configurations.move(connection, moved, context)
             return Written(resource_id=_COMMIT, version=await schema_versions.commit_id(connection))
 
         done = await self._writes.run_once(context, SUBJECT, change, partial(_load, documents))

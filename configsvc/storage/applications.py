@@ -7,7 +7,8 @@ from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef,
 from configsvc.domain.scope import Everything, Scope
 from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
-from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.log import require_record
+from configsvc.storage.pages import page_of
 from configsvc.storage.queries import queries
 
 _SQL = queries("applications")
@@ -127,12 +128,4 @@ async def page(
     Raises RevisionUnknownError or RevisionCompactedError.
     """
     rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, scope.ids)
-    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
-    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
-    found = tuple(_application(row) for row in rows if row["id"] is not None)
-    shown = found[:limit]
-    return Page(
-        resources=shown,
-        revision=rows[0]["shown_revision"],
-        last_key=(shown[-1].name,) if len(found) > limit else None,
-    )
+    return page_of(rows, limit, _application, lambda application: application.name)

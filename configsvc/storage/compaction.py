@@ -15,15 +15,17 @@ async def step(connection: Connection, retention: Retention, *, limit: int) -> i
     with gaps.
     """
     async with connection.transaction():
-        place = await connection.fetchrow(_SQL["take"])
-        if place is None:
+        position = await connection.fetchrow(_SQL["take"])
+        if position is None:
             return None
         reached = await connection.fetchrow(
-            _SQL["remove"], place["revision"], place["ordinal"], retention.days, retention.versions, limit
+            _SQL["remove"], position["revision"], position["ordinal"], retention.days, retention.versions, limit
         )
         assert reached is not None
         if reached["revision"] is None:
             return None
-        await connection.execute(_SQL["remove_commits"], reached["commit_ids"], place["revision"], reached["revision"])
+        await connection.execute(
+            _SQL["remove_commits"], reached["commit_ids"], position["revision"], reached["revision"]
+        )
         await connection.execute(_SQL["move"], reached["revision"], reached["ordinal"])
         return reached["removed"]

@@ -24,7 +24,7 @@ _SQL = queries("configuration_migrations")
 class UncheckedItem:
     """An item with its current config as JSON text."""
 
-    place: int
+    index: int
     before: str
 
 
@@ -32,7 +32,7 @@ class UncheckedItem:
 class CheckedItem:
     """A transformed item: its new config as JSON text, or the reason why it cannot move."""
 
-    place: int
+    index: int
     config: str | None
     change: ItemChange | None
     error: ItemError | None
@@ -48,10 +48,10 @@ async def stage(connection: Connection, operation_id: str, settings: MigrationSe
     return await connection.fetchval(_SQL["stage"], operation_id, *_chosen(settings))
 
 
-async def unchecked(connection: Connection, operation_id: str, places: Slice) -> list[UncheckedItem]:
+async def unchecked(connection: Connection, operation_id: str, span: Slice) -> list[UncheckedItem]:
     """Return the items of a slice that are not transformed yet."""
-    rows = await connection.fetch(_SQL["unchecked"], operation_id, places.first, places.last)
-    return [UncheckedItem(place=row["place"], before=row["before"]) for row in rows]
+    rows = await connection.fetch(_SQL["unchecked"], operation_id, span.first, span.last)
+    return [UncheckedItem(index=row["place"], before=row["before"]) for row in rows]
 
 
 async def note_checked(
@@ -61,7 +61,7 @@ async def note_checked(
     await connection.execute(
         _SQL["note_checked"],
         operation_id,
-        [item.place for item in checked],
+        [item.index for item in checked],
         [item.config for item in checked],
         [item.change for item in checked],
         [item.error for item in checked],
@@ -70,17 +70,15 @@ async def note_checked(
     )
 
 
-async def end_dry_run(connection: Connection, operation_id: str, places: Slice) -> list[Outcome]:
+async def end_dry_run(connection: Connection, operation_id: str, span: Slice) -> list[Outcome]:
     """Mark the waiting items of a slice as done; they show what would change."""
-    return [
-        outcome_of(row) for row in await connection.fetch(_SQL["end_dry_run"], operation_id, places.first, places.last)
-    ]
+    return [outcome_of(row) for row in await connection.fetch(_SQL["end_dry_run"], operation_id, span.first, span.last)]
 
 
-async def lock(connection: Connection, operation_id: str, places: Slice) -> bool:
+async def lock(connection: Connection, operation_id: str, span: Slice) -> bool:
     """Lock the configurations of the waiting items in this transaction; return whether all are unchanged."""
-    await connection.execute(_SQL["lock"], operation_id, places.first, places.last)
-    return not await connection.fetchval(_SQL["has_changed"], operation_id, places.first, places.last)
+    await connection.execute(_SQL["lock"], operation_id, span.first, span.last)
+    return not await connection.fetchval(_SQL["has_changed"], operation_id, span.first, span.last)
 
 
 async def restage(connection: Connection, operation_id: str, settings: MigrationSettings) -> None:
@@ -89,13 +87,13 @@ async def restage(connection: Connection, operation_id: str, settings: Migration
     await connection.execute(_SQL["let_go"], operation_id, *_chosen(settings))
 
 
-async def move(connection: Connection, operation: BulkOperation, places: Slice) -> list[Outcome]:
+async def move(connection: Connection, operation: BulkOperation, span: Slice) -> list[Outcome]:
     """Write the waiting items of a slice, which must be checked and locked, in the current transaction."""
     rows = await connection.fetch(
         _SQL["move"],
         operation.id,
-        places.first,
-        places.last,
+        span.first,
+        span.last,
         contexts.encoded(operation),
     )
     return [outcome_of(row) for row in rows]

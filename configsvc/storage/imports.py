@@ -24,19 +24,19 @@ class SliceFailedError(Exception):
     """A slice that PostgreSQL refused because of an item; nothing of it was written."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"the slice that starts at item {outcome.place} failed: {outcome.error}")
+        super().__init__(f"the slice that starts at item {outcome.index} failed: {outcome.error}")
         self.outcome = outcome
 
 
-class SliceHeldError(SliceFailedError):
+class SliceLockedError(SliceFailedError):
     """A slice that waited too long for rows that another transaction has locked."""
 
 
 @asynccontextmanager
-async def written_at_once(connection: Connection, places: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
+async def written_at_once(connection: Connection, span: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
     """Run the body for a slice in a transaction that waits at most lock_seconds for each lock.
 
-    Raises SliceFailedError or SliceHeldError.
+    Raises SliceFailedError or SliceLockedError.
     """
     try:
         async with connection.transaction():
@@ -45,23 +45,23 @@ async def written_at_once(connection: Connection, places: Slice, *, lock_seconds
             await connection.execute(_SQL["limit_waits_as_usual"])
     except asyncpg.CheckViolationError as error:
         too_large = error.constraint_name == "configuration_fits"
-        outcome = Outcome(place=places.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
+        outcome = Outcome(index=span.first, error=ItemError.INVALID, faults=(_TOO_LARGE,))
         # Any other violation: someone else changed the row after it was checked.
-        raise SliceFailedError(outcome if too_large else _conflict(places)) from error
+        raise SliceFailedError(outcome if too_large else _conflict(span)) from error
     except asyncpg.ForeignKeyViolationError as error:
-        raise SliceFailedError(_conflict(places)) from error
+        raise SliceFailedError(_conflict(span)) from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-        raise SliceHeldError(_conflict(places)) from error
+        raise SliceLockedError(_conflict(span)) from error
 
 
-def _conflict(places: Slice) -> Outcome:
-    return Outcome(place=places.first, error=ItemError.CONFLICT)
+def _conflict(span: Slice) -> Outcome:
+    return Outcome(index=span.first, error=ItemError.CONFLICT)
 
 
 async def share_applications(
     connection: Connection,
     operation: BulkOperation,
-    places: Slice,
+    span: Slice,
     *,
     create: bool,
     application_ids: list[str] | None,
@@ -70,24 +70,24 @@ async def share_applications(
 
     Items whose application does not exist, or is not among the ids, fail; return their outcomes.
     """
-    bounds = (operation.id, places.first, places.last)
+    bounds = (operation.id, span.first, span.last)
     if create:
         await connection.execute(_SQL["create_applications"], *bounds, contexts.encoded(operation))
     await connection.execute(_SQL["share_applications"], *bounds, application_ids)
     missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
-    return [Outcome(place=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
+    return [Outcome(index=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
 
 
-async def share_schemas(connection: Connection, operation_id: str, places: Slice) -> dict[str, PinnedSchema]:
+async def share_schemas(connection: Connection, operation_id: str, span: Slice) -> dict[str, PinnedSchema]:
     """Take a shared lock on the schemas of the waiting items of a slice in this transaction; return them."""
-    rows = await connection.fetch(_SQL["share_schemas"], operation_id, places.first, places.last)
+    rows = await connection.fetch(_SQL["share_schemas"], operation_id, span.first, span.last)
     return by_name(rows)
 
 
 async def write(
     connection: Connection,
     operation: BulkOperation,
-    places: Slice,
+    span: Slice,
     schemas: Mapping[str, PinnedSchema],
     *,
     upsert: bool,
@@ -96,22 +96,22 @@ async def write(
 
     Their applications and schemas must be locked; the schemas given have their newest versions.
     """
-    bounds = (operation.id, places.first, places.last)
+    bounds = (operation.id, span.first, span.last)
     newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
     rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, contexts.encoded(operation), *newest)
     return [outcome_of(row) for row in rows]
 
 
-async def fail_held(
-    connection: Connection, operation_id: str, places: Slice, application_ids: list[str] | None
+async def fail_locked(
+    connection: Connection, operation_id: str, span: Slice, application_ids: list[str] | None
 ) -> list[Outcome]:
     """Fail the waiting items of a slice whose application, schema or configuration another transaction has locked.
 
     All others stay locked by this transaction. Items of an application that is not among the ids
     (None: all) are left alone, because it does not exist for the import.
     """
-    rows = await connection.fetch(_SQL["fail_held"], operation_id, places.first, places.last, application_ids)
-    return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]
+    rows = await connection.fetch(_SQL["fail_locked"], operation_id, span.first, span.last, application_ids)
+    return [Outcome(index=row["place"], error=ItemError.CONFLICT) for row in rows]
 
 
 async def fail_alone(connection: Connection, operation_id: str, outcome: Outcome) -> list[Outcome]:
@@ -119,5 +119,5 @@ async def fail_alone(connection: Connection, operation_id: str, outcome: Outcome
     if outcome.error is not ItemError.CONFLICT:
         await fail_items(connection, operation_id, (outcome,))
         return [outcome]
-    rows = await connection.fetch(_SQL["fail_with_application"], operation_id, outcome.place)
-    return [Outcome(place=row["place"], error=ItemError.CONFLICT) for row in rows]
+    rows = await connection.fetch(_SQL["fail_with_application"], operation_id, outcome.index)
+    return [Outcome(index=row["place"], error=ItemError.CONFLICT) for row in rows]

@@ -4,28 +4,28 @@ SELECT set_config('lock_timeout', $1, true);
 -- name: limit_waits_as_usual
 SET LOCAL lock_timeout TO DEFAULT;
 
--- name: fail_held
+-- name: fail_locked
 -- Fail the items of a slice, from index $2 to $3, whose rows another transaction has locked; lock all the others, as
 -- the write will. Items in applications other than $4 (null: all) are ignored.
-WITH wanted AS MATERIALIZED (
+WITH waiting AS MATERIALIZED (
     SELECT place, application, name, schema
     FROM operation_items AS i
     WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
         AND NOT EXISTS (SELECT FROM applications AS a WHERE a.name = i.application AND a.id <> ALL ($4::text[]))
 ), free_applications AS (
     SELECT name FROM applications
-    WHERE name = ANY (ARRAY(SELECT DISTINCT application FROM wanted))
+    WHERE name = ANY (ARRAY(SELECT DISTINCT application FROM waiting))
     FOR KEY SHARE SKIP LOCKED
 ), free_schemas AS (
     SELECT name FROM schemas
-    WHERE name = ANY (ARRAY(SELECT DISTINCT schema FROM wanted WHERE schema IS NOT NULL))
+    WHERE name = ANY (ARRAY(SELECT DISTINCT schema FROM waiting WHERE schema IS NOT NULL))
     FOR KEY SHARE SKIP LOCKED
 ), free_configurations AS (
     SELECT application, name FROM configurations
-    WHERE (application, name) IN (SELECT application, name FROM wanted)
+    WHERE (application, name) IN (SELECT application, name FROM waiting)
     FOR NO KEY UPDATE SKIP LOCKED
-), held AS (
-    SELECT place FROM wanted
+), locked AS (
+    SELECT place FROM waiting
     WHERE
         (
             application IN (SELECT name FROM applications)
@@ -33,14 +33,14 @@ WITH wanted AS MATERIALIZED (
         )
         OR (schema IN (SELECT name FROM schemas) AND schema NOT IN (SELECT name FROM free_schemas))
         OR (
-            EXISTS (SELECT FROM configurations AS c WHERE c.application = wanted.application AND c.name = wanted.name)
+            EXISTS (SELECT FROM configurations AS c WHERE c.application = waiting.application AND c.name = waiting.name)
             AND (application, name) NOT IN (SELECT application, name FROM free_configurations)
         )
 )
 UPDATE operation_items AS i
 SET state = 'FAILED', error = 'CONFLICT', config = NULL
-FROM held
-WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = held.place
+FROM locked
+WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = locked.place
 RETURNING i.place;
 
 -- name: fail_with_application

@@ -45,13 +45,13 @@ class Listener:
                 await self._connection.execute("SELECT pg_notify($1, '')", log.CHANNEL)
                 await self._bell.wait()
 
-    async def wait_for_bell(self, limit_seconds: float) -> bool:
+    async def wait_for_notification(self, limit_seconds: float) -> bool:
         """Wait for a commit since the last call; return False after the limit, because notifications can get lost."""
-        rang = await wait_for_event(self._bell, limit_seconds)
+        notified = await wait_for_event(self._bell, limit_seconds)
         self._bell.clear()
         if self._connection.is_closed():
             raise DatabaseUnavailableError
-        return rang
+        return notified
 
     async def epoch(self) -> str:
         """Return what `configsvc.storage.log.epoch` returns."""
@@ -78,10 +78,10 @@ class Listener:
         with _lost_if_failed():
             return await role_bindings.grants(self._connection)
 
-    async def held_to_the_end(self, application_ids: Iterable[str]) -> tuple[Grant, ...]:
-        """Return what `configsvc.storage.role_bindings.held_to_the_end` returns."""
+    async def grants_at_deletion(self, application_ids: Iterable[str]) -> tuple[Grant, ...]:
+        """Return what `configsvc.storage.role_bindings.grants_at_deletion` returns."""
         with _lost_if_failed():
-            return await role_bindings.held_to_the_end(self._connection, application_ids)
+            return await role_bindings.grants_at_deletion(self._connection, application_ids)
 
 
 @contextmanager

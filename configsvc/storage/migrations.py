@@ -10,15 +10,11 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncpg
 
 import configsvc
-from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, translated_errors
-
-if TYPE_CHECKING:
-    AnyConnection = asyncpg.Connection[asyncpg.Record]
+from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, Session, translated_errors
 
 # The name of functions that are out of date, in a list of migrations.
 FUNCTIONS = "functions"
@@ -45,7 +41,8 @@ class DatabaseRefusedError(Exception):
 async def migrate(url: str) -> tuple[str, ...]:
     """Apply all pending migrations and return their names. One process at a time migrates.
 
-    Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
+    Raises DatabaseUnavailableError if the database does not answer, WriteConflictError if the functions meet a deadlock
+    or a lock that lasts, and DatabaseRefusedError.
     """
     async with connected(url) as connection:
         async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
@@ -70,7 +67,7 @@ async def pending(url: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncGenerator["AnyConnection"]:
+async def connected(url: str) -> AsyncGenerator[Session]:
     """Yield a connection for migrations. Raises DatabaseUnavailableError and DatabaseRefusedError."""
     with translated_errors():
         try:
@@ -88,7 +85,7 @@ async def connected(url: str) -> AsyncGenerator["AnyConnection"]:
             await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
 
-async def _missing(connection: "AnyConnection") -> tuple[str, ...]:
+async def _missing(connection: Session) -> tuple[str, ...]:
     names = _migrations()
     applied = await _applied(connection)
     if not applied:
@@ -107,14 +104,14 @@ async def _missing(connection: "AnyConnection") -> tuple[str, ...]:
     return ()
 
 
-async def _applied(connection: "AnyConnection") -> set[str]:
+async def _applied(connection: Session) -> set[str]:
     if await connection.fetchval("SELECT to_regclass('public._pogo_migration') IS NULL"):
         return set()
     rows = await connection.fetch("SELECT migration_id FROM public._pogo_migration")
     return {row["migration_id"] for row in rows}
 
 
-async def _apply_migrations(connection: "AnyConnection") -> None:
+async def _apply_migrations(connection: Session) -> None:
     # Imported late: its SQL parser takes longer to load than the rest of a start.
     from pogo_core.error import BadMigrationError  # noqa: PLC0415
     from pogo_core.util.migrate import apply  # noqa: PLC0415
@@ -125,11 +122,13 @@ async def _apply_migrations(connection: "AnyConnection") -> None:
         raise DatabaseRefusedError(f"{error}: {error.__cause__}") from error
 
 
-async def _apply_functions(connection: "AnyConnection") -> None:
+async def _apply_functions(connection: Session) -> None:
     async with connection.transaction():
         for path in _function_files():
             try:
-                await connection.execute(path.read_text(encoding="utf-8"))
+                # Other processes may be serving: a deadlock with one, or a lock that lasts, is worth another try.
+                with translated_errors():
+                    await connection.execute(path.read_text(encoding="utf-8"))
             except asyncpg.PostgresError as error:
                 raise DatabaseRefusedError(f"Failed to apply functions/{path.name}: {error}") from error
         await connection.execute("UPDATE public.function_digest SET digest = $1", _digest())

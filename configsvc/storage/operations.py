@@ -33,7 +33,7 @@ from configsvc.storage.queries import queries
 
 _SQL = queries("operations")
 
-Held = TypeVar("Held", str, int)
+Value = TypeVar("Value", str, int)
 
 _DUPLICATE = ItemFault(field="name", keyword="", message="is the name of an earlier item of the same application")
 
@@ -62,7 +62,7 @@ class Slice:
 class WaitingItem:
     """An item to pin; version 0 means the newest. config is JSON text."""
 
-    place: int
+    index: int
     schema: SchemaVersionRef
     config: str
 
@@ -70,7 +70,7 @@ class WaitingItem:
 def outcome_of(row: Record) -> Outcome:
     """Return the outcome in a row."""
     return Outcome(
-        place=row["place"],
+        index=row["place"],
         change=ItemChange(row["change"]) if row["change"] else None,
         error=ItemError(row["error"]) if row["error"] else None,
     )
@@ -95,7 +95,7 @@ async def stage_items(connection: Connection, operation_id: str, first: int, ite
     await connection.copy_records_to_table(
         "operation_items",
         columns=["operation_id", "place", *StagedItem._fields],
-        records=[(operation_id, place, *item) for place, item in enumerate(items, start=first)],
+        records=[(operation_id, index, *item) for index, item in enumerate(items, start=first)],
     )
     await connection.execute(_SQL["keep_staging"], operation_id, len(items))
 
@@ -185,7 +185,7 @@ async def page_of_items(
 
 def _item(row: Record) -> OperationItem:
     return OperationItem(
-        place=row["place"],
+        index=row["place"],
         application=row["application"],
         name=row["name"],
         schema=row["schema"],
@@ -246,31 +246,31 @@ async def actors_without_job(connection: Connection) -> list[str]:
 
 async def standing(connection: Connection, run: Run) -> OperationState:
     """Return the state of the operation of a run."""
-    return OperationState(_held(await connection.fetchval(_SQL["standing"], run.operation_id, run.name)))
+    return OperationState(_unless_lost(await connection.fetchval(_SQL["standing"], run.operation_id, run.name)))
 
 
 async def set_total(connection: Connection, run: Run, total: int) -> None:
     """Store the number of items."""
-    _held(await connection.fetchval(_SQL["set_total"], run.operation_id, run.name, total))
+    _unless_lost(await connection.fetchval(_SQL["set_total"], run.operation_id, run.name, total))
 
 
-async def advance(connection: Connection, run: Run, made: Progress) -> None:
+async def advance(connection: Connection, run: Run, added: Progress) -> None:
     """Add to the progress, with the commit of this transaction."""
-    counts = (made.done, made.failed, made.created, made.updated, made.unchanged)
-    _held(await connection.fetchval(_SQL["advance"], run.operation_id, run.name, *counts))
+    counts = (added.done, added.failed, added.created, added.updated, added.unchanged)
+    _unless_lost(await connection.fetchval(_SQL["advance"], run.operation_id, run.name, *counts))
 
 
 async def recount(connection: Connection, run: Run) -> int:
     """Set the progress from the items, with the commit of this transaction; return the number of failed items."""
-    return _held(await connection.fetchval(_SQL["recount"], run.operation_id, run.name))
+    return _unless_lost(await connection.fetchval(_SQL["recount"], run.operation_id, run.name))
 
 
 async def finish(connection: Connection, run: Run, state: OperationState, failure: Failure | None = None) -> None:
     """End the operation."""
-    _held(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
+    _unless_lost(await connection.fetchval(_SQL["finish"], run.operation_id, run.name, state, failure or ""))
 
 
-def _held(value: "Held | None") -> "Held":
+def _unless_lost(value: "Value | None") -> "Value":
     if value is None:
         raise RunLostError
     return value
@@ -292,12 +292,12 @@ async def fail_duplicates(connection: Connection, operation_id: str) -> None:
     await connection.execute(_SQL["fail_duplicates"], operation_id, encoded_faults((_DUPLICATE,)))
 
 
-async def pinned(connection: Connection, operation_id: str, places: Slice) -> list[WaitingItem]:
+async def pinned(connection: Connection, operation_id: str, span: Slice) -> list[WaitingItem]:
     """Return the waiting items of a slice that are to be pinned."""
-    rows = await connection.fetch(_SQL["pinned"], operation_id, places.first, places.last)
+    rows = await connection.fetch(_SQL["pinned"], operation_id, span.first, span.last)
     return [
         WaitingItem(
-            place=row["place"],
+            index=row["place"],
             schema=SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
             config=row["config"],
         )
@@ -311,7 +311,7 @@ async def fail_items(connection: Connection, operation_id: str, outcomes: Iterab
     await connection.execute(
         _SQL["fail_items"],
         operation_id,
-        [outcome.place for outcome in outcomes],
+        [outcome.index for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [encoded_faults(outcome.faults) for outcome in outcomes],
     )
@@ -322,7 +322,7 @@ async def note_outcomes(connection: Connection, operation_id: str, outcomes: Seq
     await connection.execute(
         _SQL["note_outcomes"],
         operation_id,
-        [outcome.place for outcome in outcomes],
+        [outcome.index for outcome in outcomes],
         [outcome.change for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [encoded_faults(outcome.faults) for outcome in outcomes],

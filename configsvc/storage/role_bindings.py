@@ -11,7 +11,8 @@ from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.log import PAGE_SECONDS, check_head, check_kept, require_record
+from configsvc.storage.log import PAGE_SECONDS, require_record
+from configsvc.storage.pages import page_of
 from configsvc.storage.queries import queries
 
 _SQL = queries("role_bindings")
@@ -22,10 +23,10 @@ async def grants(connection: Connection) -> tuple[Grant, ...]:
     return _grants(await connection.fetch(_SQL["all"]))
 
 
-async def held_to_the_end(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
+async def grants_at_deletion(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
     """Return the grants for deleted applications, as of their deletion."""
     # This scans the records of the deletion, which may include those of all the configurations.
-    return _grants(await connection.fetch(_SQL["held_to_the_end"], list(application_ids), timeout=PAGE_SECONDS))
+    return _grants(await connection.fetch(_SQL["grants_at_deletion"], list(application_ids), timeout=PAGE_SECONDS))
 
 
 def _grants(rows: Iterable[asyncpg.Record]) -> tuple[Grant, ...]:
@@ -120,12 +121,4 @@ async def page(
     RevisionUnknownError or RevisionCompactedError.
     """
     rows = await connection.fetch(_SQL["list"], revision, principal, scope.ids, after, limit + 1)
-    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
-    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
-    found = tuple(_role_binding(row) for row in rows if row["id"] is not None)
-    shown = found[:limit]
-    return Page(
-        resources=shown,
-        revision=rows[0]["shown_revision"],
-        last_key=(shown[-1].id,) if len(found) > limit else None,
-    )
+    return page_of(rows, limit, _role_binding, lambda binding: binding.id)

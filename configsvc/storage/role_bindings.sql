@@ -3,7 +3,7 @@ SELECT b.principal, b.role, b.application_id, applications.name AS application
 FROM role_bindings AS b
 LEFT JOIN applications ON applications.id = b.application_id;
 
--- name: held_to_the_end
+-- name: grants_at_deletion
 -- The grants for deleted applications out of the ids $1, as of the commits that deleted them and their role bindings.
 SELECT b.name AS principal, b.content ->> 'role' AS role, b.application_id, b.application
 FROM change_records AS gone

@@ -37,8 +37,8 @@ async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[
     transaction.
     """
     rows = await connection.fetch(_SQL["share_or_skip"], list(names))
-    held = {row["name"]: LockedElsewhere() for row in rows if row["id"] is None}
-    return held | by_name(row for row in rows if row["id"] is not None)
+    locked = {row["name"]: LockedElsewhere() for row in rows if row["id"] is None}
+    return locked | by_name(row for row in rows if row["id"] is not None)
 
 
 async def share_or_wait(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
@@ -63,9 +63,9 @@ async def documents(
     found: dict[SchemaVersionRef, Documents] = {}
     for row in rows:
         ref = SchemaVersionRef(schema=row["schema"], version=row["version"])
-        wanted = refs[int(row["place"]) - 1]
-        one = found.setdefault(wanted, Documents(bytes=int(row["bytes"])))
-        if ref == wanted:
+        pinned = refs[int(row["place"]) - 1]
+        one = found.setdefault(pinned, Documents(bytes=int(row["bytes"])))
+        if ref == pinned:
             one.document = row["document"]
         elif row["document"] is not None:
             one.referenced[ref] = row["document"]

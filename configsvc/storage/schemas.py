@@ -8,7 +8,8 @@ from configsvc.domain.errors import SchemaInUseError, WriteConflictError
 from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.log import check_head, check_kept, require_record
+from configsvc.storage.log import require_record
+from configsvc.storage.pages import page_of
 from configsvc.storage.queries import queries
 
 USERS_LIMIT = 100
@@ -106,12 +107,4 @@ async def page(
     Raises RevisionUnknownError or RevisionCompactedError.
     """
     rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
-    check_head(rows[0]["shown_revision"], rows[0]["head_revision"])
-    check_kept(rows[0]["shown_revision"], rows[0]["compacted_revision"])
-    found = tuple(_schema(row) for row in rows if row["id"] is not None)
-    shown = found[:limit]
-    return Page(
-        resources=shown,
-        revision=rows[0]["shown_revision"],
-        last_key=(shown[-1].name,) if len(found) > limit else None,
-    )
+    return page_of(rows, limit, _schema, lambda schema: schema.name)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from typing import Literal
 
 import structlog
@@ -36,15 +37,13 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
     )
 
 
-def places_of(error: BaseException) -> list[str]:
+def trace_of(error: BaseException) -> list[str]:
     """Return the types and source lines of an error and its causes. Leaves out messages, which may quote contents."""
-    places: list[str] = []
+    lines: list[str] = []
     current: BaseException | None = error
     while current is not None:
-        places.append(type(current).__name__)
-        trace = current.__traceback__
-        while trace is not None:
-            places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno} {trace.tb_frame.f_code.co_name}")
-            trace = trace.tb_next
+        lines.append(type(current).__name__)
+        for frame, line in traceback.walk_tb(current.__traceback__):
+            lines.append(f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}")
         current = current.__cause__ or current.__context__
-    return places
+    return lines

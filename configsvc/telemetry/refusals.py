@@ -41,7 +41,7 @@ class Refusals:
         self._suppressed: dict[Kind, int] = {}
         self._end: asyncio.TimerHandle | None = None
 
-    def is_told(self, kind: Kind) -> bool:
+    def should_log(self, kind: Kind) -> bool:
         """Return whether to log a call that is refused now; if not, count it."""
         suppressed = self._suppressed
         if self._end is None:

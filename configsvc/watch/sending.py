@@ -5,16 +5,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from configsvc.domain.commits import History
 from configsvc.domain.watching import WatchMessage
 from configsvc.feed.feed import Feed
+from configsvc.feed.wakeups import Waiter
 from configsvc.limits.slots import caller_slots
-
-if TYPE_CHECKING:
-    from configsvc.feed.wakeups import Waiter
-    from configsvc.limits.unread import ReclaimableSlots
+from configsvc.limits.unread import ReclaimableSlots
 
 Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
 Write = Callable[[bytes], Awaitable[None]]
@@ -44,13 +41,15 @@ class Sending:
 
     __slots__ = ("_encode", "_slots", "_write", "history", "progress")
 
+    # Set while this watch holds one of them.
+    _slots: ReclaimableSlots | None
+
     def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
         self.progress = progress
         self.history = history
         self._encode = encode
         self._write = write
-        # Set while this watch holds one of them.
-        self._slots: ReclaimableSlots | None = None
+        self._slots = None
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
@@ -91,11 +90,13 @@ class IdleTimer:
 
     __slots__ = ("_deadline", "_feed", "_loop", "_seconds", "_timer", "is_over", "waiter")
 
+    waiter: Waiter | None
+
     def __init__(self, feed: Feed, seconds: float) -> None:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
-        self.waiter: Waiter | None = None
+        self.waiter = None
         self.restart()
         self._timer = self._loop.call_at(self._deadline, self._fire)
 

@@ -1,4 +1,4 @@
-"""AccessService: requests and responses."""
+"""AccessService: requests and responses. Parsers raise InvalidRequestError with every fault."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from configsvc.domain.models import ApplicationRef, Page, WriteContext
 from configsvc.domain.names import check_id
 from configsvc.domain.requests import Author, RoleBindingListing
 from configsvc.wire.fields import application_if_any, non_negative, write_context
-from configsvc.wire.paging import name_key, page_request, shown_page
+from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
 MAX_APPLICATION_ROLES = 1000
@@ -65,17 +65,14 @@ class Deletion:
 
 
 def creation(request: CreateRoleBindingRequest, author: Author) -> Creation:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    check_principal(request.principal, "principal", violations)
-    parsed = Creation(
-        principal=request.principal,
-        role=_new_role(request, violations),
-        application=application_if_any(request, violations),
-        context=write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        check_principal(request.principal, "principal", violations)
+        return Creation(
+            principal=request.principal,
+            role=_new_role(request, violations),
+            application=application_if_any(request, violations),
+            context=write_context(request, author, violations),
+        )
 
 
 def _new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role:
@@ -87,27 +84,21 @@ def _new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role
 
 
 def listing(request: ListRoleBindingsRequest) -> RoleBindingListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if request.principal:
-        check_principal(request.principal, "principal", violations)
-    parsed = RoleBindingListing(
-        principal=request.principal,
-        application=application_if_any(request, violations),
-        min_revision=non_negative(request.min_revision, "min_revision", violations),
-        page=page_request(request, name_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        if request.principal:
+            check_principal(request.principal, "principal", violations)
+        return RoleBindingListing(
+            principal=request.principal,
+            application=application_if_any(request, violations),
+            min_revision=non_negative(request.min_revision, "min_revision", violations),
+            page=page_request(request, name_key, violations),
+        )
 
 
 def deletion(request: DeleteRoleBindingRequest, author: Author) -> Deletion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    check_id(request.id, "id", violations)
-    parsed = Deletion(id=request.id, context=write_context(request, author, violations))
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        check_id(request.id, "id", violations)
+        return Deletion(id=request.id, context=write_context(request, author, violations))
 
 
 def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
@@ -126,16 +117,9 @@ def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
 
 def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> ListRoleBindingsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
-        request,
-        page.resources,
-        role_binding_message,
-        lambda binding: (binding.id,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, role_binding_message, lambda binding: (binding.id,))
     return ListRoleBindingsResponse(
-        role_bindings=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        role_bindings=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )
 
 

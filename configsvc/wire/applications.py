@@ -1,4 +1,4 @@
-"""ApplicationService: requests and responses."""
+"""ApplicationService: requests and responses. Parsers raise InvalidRequestError with every fault."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ from configapi.v1.application_service_pb2 import (
 )
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Application, ApplicationRef, ApplicationUpdate, Page, WriteContext
-from configsvc.domain.requests import Author, NameListing
+from configsvc.domain.requests import Author, NameListing, NameLookup
 from configsvc.wire import fields
-from configsvc.wire.paging import name_key, page_request, shown_page
+from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
 
@@ -26,14 +26,6 @@ class Creation:
     name: str
     comments: str
     context: WriteContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """A GetApplicationRequest."""
-
-    ref: ApplicationRef
-    min_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,51 +49,39 @@ class Deletion:
 
 
 def creation(request: CreateApplicationRequest, author: Author) -> Creation:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Creation(
-        name=fields.new_name(request.name, "name", violations),
-        comments=fields.comments(request.comments, "comments", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Creation(
+            name=fields.new_name(request.name, "name", violations),
+            comments=fields.comments(request.comments, "comments", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
-def lookup(request: GetApplicationRequest) -> Lookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Lookup(
-        ref=fields.application_ref(request, "", violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-    )
-    violations.check()
-    return parsed
+def lookup(request: GetApplicationRequest) -> NameLookup:
+    with Violations() as violations:
+        return NameLookup(
+            ref=fields.application_ref(request, "", violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        )
 
 
 def listing(request: ListApplicationsRequest) -> NameListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = NameListing(
-        name_prefix=fields.name_prefix(request.name_prefix, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        page=page_request(request, name_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return NameListing(
+            name_prefix=fields.name_prefix(request.name_prefix, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            page=page_request(request, name_key, violations),
+        )
 
 
 def update(request: UpdateApplicationRequest, author: Author) -> Update:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Update(
-        ref=fields.application_ref(request, "", violations),
-        values=_values(request, violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Update(
+            ref=fields.application_ref(request, "", violations),
+            values=_values(request, violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def _values(request: UpdateApplicationRequest, violations: Violations) -> ApplicationUpdate:
@@ -117,16 +97,13 @@ def _values(request: UpdateApplicationRequest, violations: Violations) -> Applic
 
 
 def deletion(request: DeleteApplicationRequest, author: Author) -> Deletion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Deletion(
-        ref=fields.application_ref(request, "", violations),
-        force=request.force,
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Deletion(
+            ref=fields.application_ref(request, "", violations),
+            force=request.force,
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def application_message(application: Application) -> ApplicationMessage:
@@ -144,14 +121,7 @@ def application_message(application: Application) -> ApplicationMessage:
 
 def list_response(request: ListApplicationsRequest, page: Page[Application]) -> ListApplicationsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
-        request,
-        page.resources,
-        application_message,
-        lambda application: (application.name,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
+    fitted = fitting_list(request, page, application_message, lambda application: (application.name,))
     return ListApplicationsResponse(
-        applications=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        applications=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )

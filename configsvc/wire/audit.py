@@ -1,4 +1,4 @@
-"""AuditService: requests and responses."""
+"""AuditService: requests and responses. The parser raises InvalidRequestError with every fault."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
 from configsvc.wire.fields import application_if_any, non_negative
 from configsvc.wire.history import CHANGE_TYPES
-from configsvc.wire.paging import log_position_key, page_request, shown_page
+from configsvc.wire.paging import fitting_page, log_position_key, page_request
 from configsvc.wire.times import time_from, timestamp
 
 MAX_ACTOR_LENGTH = 1024
@@ -48,26 +48,23 @@ class ChangeListing:
 
 
 def listing(request: ListChangesRequest, scope: Scope, *, outside_applications: bool) -> ChangeListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    check_text(request.actor, "actor", MAX_ACTOR_LENGTH, violations)
-    start, end = _times(request, violations)
-    chosen = ChangeFilter(
-        scope=scope,
-        outside_applications=outside_applications,
-        actor=request.actor,
-        application=application_if_any(request, violations),
-        kind=_kind(request.kind, violations),
-        resource_id=_resource_id(request, violations),
-        resource_name=_resource_name(request, violations),
-        start_time=start,
-        end_time=end,
-        after_revision=non_negative(request.after_revision, "after_revision", violations),
-        until_revision=non_negative(request.until_revision, "until_revision", violations) or None,
-    )
-    parsed = ChangeListing(chosen=chosen, page=page_request(request, log_position_key, violations))
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        check_text(request.actor, "actor", MAX_ACTOR_LENGTH, violations)
+        start, end = _times(request, violations)
+        chosen = ChangeFilter(
+            scope=scope,
+            outside_applications=outside_applications,
+            actor=request.actor,
+            application=application_if_any(request, violations),
+            kind=_kind(request.kind, violations),
+            resource_id=_resource_id(request, violations),
+            resource_name=_resource_name(request, violations),
+            start_time=start,
+            end_time=end,
+            after_revision=non_negative(request.after_revision, "after_revision", violations),
+            until_revision=non_negative(request.until_revision, "until_revision", violations) or None,
+        )
+        return ChangeListing(chosen=chosen, page=page_request(request, log_position_key, violations))
 
 
 def _resource_id(request: ListChangesRequest, violations: Violations) -> str | None:
@@ -128,7 +125,7 @@ def change_message(change: Change) -> ChangeMessage:
 
 def list_response(request: ListChangesRequest, page: ChangesPage) -> ListChangesResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
+    fitted = fitting_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
     return ListChangesResponse(
-        changes=shown.messages, next_page_token=shown.next_page_token, compacted_revision=page.compacted_revision
+        changes=fitted.messages, next_page_token=fitted.next_page_token, compacted_revision=page.compacted_revision
     )

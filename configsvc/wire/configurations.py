@@ -1,4 +1,7 @@
-"""ConfigurationService: requests and responses; batches, exports, imports and watches have modules of their own."""
+"""ConfigurationService: requests and responses; batches, exports, imports and watches have modules of their own.
+
+Parsers raise InvalidRequestError with every fault.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,7 +39,7 @@ from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.history import moment, version_message
-from configsvc.wire.paging import names_key, number_key, page_request, shown_page
+from configsvc.wire.paging import fitting_list, fitting_page, names_key, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
 from configsvc.wire.resources import configuration_message, configuration_ref_message
 from configsvc.wire.responses import fitting
@@ -59,7 +62,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class VersionPair:
     """A DiffConfigurationVersionsRequest. Version 0: the newest, and the one before it."""
 
     ref: ConfigurationRef
@@ -68,30 +71,24 @@ class Comparison:
 
 
 def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Creation(
-        application=fields.application_ref(request.application, "application", violations),
-        name=fields.new_name(request.name, "name", violations),
-        comments=fields.comments(request.comments, "comments", violations),
-        config=required_config(request, "", violations),
-        schema=new_pin(request, "", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Creation(
+            application=fields.application_ref(request.application, "application", violations),
+            name=fields.new_name(request.name, "name", violations),
+            comments=fields.comments(request.comments, "comments", violations),
+            config=required_config(request, "", violations),
+            schema=new_pin(request, "", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def lookup(request: GetConfigurationRequest) -> Lookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Lookup(
-        ref=fields.configuration_ref(request, "", violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        at=moment(request, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Lookup(
+            ref=fields.configuration_ref(request, "", violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            at=moment(request, violations),
+        )
 
 
 def lookup_from(data: bytes) -> Lookup:
@@ -107,33 +104,27 @@ _cached_lookup = lru_cache(maxsize=CACHED_LOOKUPS)(_lookup_from)
 
 
 def batch_lookup(request: BatchGetConfigurationsRequest, scope: Scope) -> BatchLookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if not 1 <= len(request.refs) <= MAX_BATCH:
-        violations.add("refs", f"has {len(request.refs)} items: must have between 1 and {MAX_BATCH}")
-    refs = enumerate(request.refs[:MAX_BATCH])
-    parsed = BatchLookup(
-        refs=[fields.configuration_ref(ref, f"refs[{index}]", violations) for index, ref in refs],
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        with_config=fields.wants_config(request.view, violations),
-        scope=scope,
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        if not 1 <= len(request.refs) <= MAX_BATCH:
+            violations.add("refs", f"has {len(request.refs)} items: must have between 1 and {MAX_BATCH}")
+        refs = enumerate(request.refs[:MAX_BATCH])
+        return BatchLookup(
+            refs=[fields.configuration_ref(ref, f"refs[{index}]", violations) for index, ref in refs],
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            with_config=fields.wants_config(request.view, violations),
+            scope=scope,
+        )
 
 
 def listing(request: ListConfigurationsRequest, scope: Scope) -> ConfigurationListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = ConfigurationListing(
-        chosen=_filter(request, scope, violations),
-        with_config=fields.wants_config(request.view, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        as_of_revision=fields.non_negative(request.as_of_revision, "as_of_revision", violations),
-        page=page_request(request, names_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return ConfigurationListing(
+            chosen=_filter(request, scope, violations),
+            with_config=fields.wants_config(request.view, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            as_of_revision=fields.non_negative(request.as_of_revision, "as_of_revision", violations),
+            page=page_request(request, names_key, violations),
+        )
 
 
 def _filter(request: ListConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:
@@ -150,78 +141,64 @@ def _filter(request: ListConfigurationsRequest, scope: Scope, violations: Violat
 
 
 def update(request: UpdateConfigurationRequest, author: Author) -> Update:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Update(
-        ref=fields.configuration_ref(request, "", violations),
-        values=configuration_update(request, "", violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Update(
+            ref=fields.configuration_ref(request, "", violations),
+            values=configuration_update(request, "", violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def deletion(request: DeleteConfigurationRequest, author: Author) -> Deletion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Deletion(
-        ref=fields.configuration_ref(request, "", violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Deletion(
+            ref=fields.configuration_ref(request, "", violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> VersionListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = VersionListing(
-        ref=fields.configuration_ref(request, "", violations),
-        with_config=request.view != CONFIGURATION_VIEW_UNSPECIFIED and fields.wants_config(request.view, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        scope=scope,
-        page=page_request(request, number_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return VersionListing(
+            ref=fields.configuration_ref(request, "", violations),
+            with_config=request.view != CONFIGURATION_VIEW_UNSPECIFIED
+            and fields.wants_config(request.view, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            scope=scope,
+            page=page_request(request, number_key, violations),
+        )
 
 
-def comparison(request: DiffConfigurationVersionsRequest) -> Comparison:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Comparison(
-        ref=fields.configuration_ref(request, "", violations),
-        from_version=fields.non_negative(request.from_version, "from_version", violations),
-        to_version=fields.non_negative(request.to_version, "to_version", violations),
-    )
-    violations.check()
-    return parsed
+def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
+    with Violations() as violations:
+        return VersionPair(
+            ref=fields.configuration_ref(request, "", violations),
+            from_version=fields.non_negative(request.from_version, "from_version", violations),
+            to_version=fields.non_negative(request.to_version, "to_version", violations),
+        )
 
 
 def rollback(request: RollbackConfigurationRequest, author: Author) -> Rollback:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Rollback(
-        ref=fields.configuration_ref(request, "", violations),
-        version=fields.non_negative(request.version, "version", violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Rollback(
+            ref=fields.configuration_ref(request, "", violations),
+            version=fields.non_negative(request.version, "version", violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def batch_response(
     configurations: tuple[Configuration, ...], not_found: tuple[ConfigurationRef, ...], revision: int
 ) -> BatchGetConfigurationsResponse:
     """Return the response that carries them all. Raises ResponseTooLargeError."""
-    shown = fitting(map(configuration_message, configurations))
-    if len(shown) < len(configurations):
+    fitted = fitting(map(configuration_message, configurations))
+    if len(fitted) < len(configurations):
         raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
     return BatchGetConfigurationsResponse(
-        configurations=shown, not_found=map(configuration_ref_message, not_found), revision=revision
+        configurations=fitted, not_found=map(configuration_ref_message, not_found), revision=revision
     )
 
 
@@ -229,17 +206,15 @@ def list_response(
     request: ListConfigurationsRequest, page: Page[Configuration], application_id: str | None
 ) -> ListConfigurationsResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
+    fitted = fitting_list(
         request,
-        page.resources,
+        page,
         configuration_message,
         lambda configuration: (configuration.application, configuration.name),
-        last_key=page.last_key,
-        revision=page.revision,
         resource_id=application_id,
     )
     return ListConfigurationsResponse(
-        configurations=shown.messages, next_page_token=shown.next_page_token, revision=page.revision
+        configurations=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
     )
 
 
@@ -252,7 +227,7 @@ def versions_response(
         return (version.configuration.version,)
 
     last_key = key(page.versions[-1]) if page.more else None
-    shown = shown_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
+    fitted = fitting_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
     return ListConfigurationVersionsResponse(
-        versions=shown.messages, next_page_token=shown.next_page_token, compacted=page.compacted
+        versions=fitted.messages, next_page_token=fitted.next_page_token, compacted=page.compacted
     )

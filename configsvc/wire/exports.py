@@ -1,4 +1,4 @@
-"""Exports: the request, and responses of bounded size."""
+"""Exports: the request, and responses of bounded size. The parser raises InvalidRequestError with every fault."""
 
 from collections.abc import Iterable
 
@@ -18,15 +18,12 @@ from configsvc.wire.responses import grouped
 
 
 def export(request: ExportConfigurationsRequest, scope: Scope) -> ConfigurationExport:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = ConfigurationExport(
-        chosen=_filter(request, scope, violations),
-        min_revision=non_negative(request.min_revision, "min_revision", violations),
-        as_of_revision=non_negative(request.as_of_revision, "as_of_revision", violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return ConfigurationExport(
+            chosen=_filter(request, scope, violations),
+            min_revision=non_negative(request.min_revision, "min_revision", violations),
+            as_of_revision=non_negative(request.as_of_revision, "as_of_revision", violations),
+        )
 
 
 def _filter(request: ExportConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from google.protobuf.message import Message
 
 
-def fingerprint(request: Message, *, without: tuple[str, ...], salt: str = "") -> bytes:
+def fingerprint(request: Message, *, without: tuple[str, ...], salt: str) -> bytes:
     """Return a digest of the request without some fields. The order of map entries does not matter."""
     copy = type(request)()
     copy.CopyFrom(request)

@@ -1,4 +1,7 @@
-"""google.longrunning.Operations and OperationService: requests and messages."""
+"""google.longrunning.Operations and OperationService: requests and messages.
+
+Parsers raise InvalidRequestError with every fault.
+"""
 
 from dataclasses import dataclass
 
@@ -32,10 +35,8 @@ class Wait:
 
 def operation_id(name: str) -> str:
     """Return the id in the name of an operation. Raises InvalidRequestError."""
-    violations = Violations()
-    found = _operation_id(name, "name", violations)
-    violations.check()
-    return found
+    with Violations() as violations:
+        return _operation_id(name, "name", violations)
 
 
 def _operation_id(name: str, field: str, violations: Violations) -> str:
@@ -49,24 +50,19 @@ def _operation_id(name: str, field: str, violations: Violations) -> str:
 
 def listing(request: ListOperationsRequest) -> PageRequest[str]:
     """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if request.name not in {"", COLLECTION}:
-        violations.add("name", "is not a collection of operations: leave it empty, or set it to operations")
-    if request.filter:
-        violations.add("filter", "is not supported: leave it empty")
-    parsed = page_request(request, name_key, violations)
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        if request.name not in {"", COLLECTION}:
+            violations.add("name", "is not a collection of operations: leave it empty, or set it to operations")
+        if request.filter:
+            violations.add("filter", "is not supported: leave it empty")
+        return page_request(request, name_key, violations)
 
 
 def wait(request: WaitOperationRequest) -> Wait:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Wait(
-        operation_id=_operation_id(request.name, "name", violations), limit_seconds=_timeout(request, violations)
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Wait(
+            operation_id=_operation_id(request.name, "name", violations), limit_seconds=_timeout(request, violations)
+        )
 
 
 def _timeout(request: WaitOperationRequest, violations: Violations) -> float:
@@ -79,15 +75,12 @@ def _timeout(request: WaitOperationRequest, violations: Violations) -> float:
 
 
 def item_listing(request: ListOperationItemsRequest) -> ItemListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = ItemListing(
-        operation_id=_operation_id(request.operation, "operation", violations),
-        failed_only=request.failed_only,
-        page=page_request(request, number_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return ItemListing(
+            operation_id=_operation_id(request.operation, "operation", violations),
+            failed_only=request.failed_only,
+            page=page_request(request, number_key, violations),
+        )
 
 
 def operation_message(operation: BulkOperation, error: Status | None) -> Operation:
@@ -132,7 +125,7 @@ def _result(operation: BulkOperation) -> BulkResult:
 def item_message(item: OperationItem, error: Status | None) -> OperationItemMessage:
     """Return the message of an item and of the error with which it failed."""
     message = OperationItemMessage(
-        place=item.place,
+        place=item.index,
         application=item.application,
         name=item.name,
         type=ChangeType.Value(f"CHANGE_TYPE_{item.change or 'UNSPECIFIED'}"),

@@ -5,6 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from configsvc.domain.audit import LogPosition
 from configsvc.domain.errors import Violations
+from configsvc.domain.models import Page
 from configsvc.domain.requests import PageRequest
 from configsvc.wire.page_tokens import AnyKey, AnyList, add_foreign_token, page_token, parsed_page_token
 from configsvc.wire.parsing import AnyMessage
@@ -71,14 +72,14 @@ def _page_size(value: int, violations: Violations) -> int:
     return value or DEFAULT_PAGE_SIZE
 
 
-class ShownPage(NamedTuple, Generic[AnyMessage]):
+class FittingPage(NamedTuple, Generic[AnyMessage]):
     """The messages that fit into one response, and the token of the page after them; empty: there is none."""
 
     messages: list[AnyMessage]
     next_page_token: str
 
 
-def shown_page(
+def fitting_page(
     request: AnyList,
     resources: Sequence[Resource],
     message: Callable[[Resource], AnyMessage],
@@ -87,7 +88,7 @@ def shown_page(
     last_key: tuple[str | int, ...] | None,
     revision: int = 0,
     resource_id: str | None = None,
-) -> ShownPage[AnyMessage]:
+) -> FittingPage[AnyMessage]:
     """Return as many of the resources as fit into one response, at least one.
 
     `last_key` is where the next page goes on if all of them fit; None: on the last page. `revision` and `resource_id`
@@ -95,4 +96,24 @@ def shown_page(
     """
     messages = fitting(map(message, resources))
     after = last_key if len(messages) == len(resources) else key(resources[len(messages) - 1])
-    return ShownPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
+    return FittingPage(messages, page_token(request, revision=revision, resource_id=resource_id, after=after))
+
+
+def fitting_list(
+    request: AnyList,
+    page: Page[Resource],
+    message: Callable[[Resource], AnyMessage],
+    key: Callable[[Resource], tuple[str, ...]],
+    *,
+    resource_id: str | None = None,
+) -> FittingPage[AnyMessage]:
+    """Return as many resources of a page at one revision as `fitting_page` does."""
+    return fitting_page(
+        request,
+        page.resources,
+        message,
+        key,
+        last_key=page.last_key,
+        revision=page.revision,
+        resource_id=resource_id,
+    )

@@ -14,14 +14,14 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
     """Return as many of the first messages as fit into one response, at least one. Further ones are not made."""
-    shown: list[AnyMessage] = []
+    fitted: list[AnyMessage] = []
     size = 0
     for message in messages:
         size += message.ByteSize()
-        if shown and size > MAX_RESPONSE_BYTES:
+        if fitted and size > MAX_RESPONSE_BYTES:
             break
-        shown.append(message)
-    return shown
+        fitted.append(message)
+    return fitted
 
 
 def grouped(messages: Iterable[AnyMessage]) -> Generator[list[AnyMessage]]:

@@ -1,4 +1,4 @@
-"""SchemaService: requests.
+"""SchemaService: requests. Parsers raise InvalidRequestError with every fault.
 
 Parsing a large document takes tens of milliseconds: too long for the event loop.
 """
@@ -31,7 +31,7 @@ from configsvc.domain.json_text import content_from_text
 from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
 from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
-from configsvc.domain.requests import Author, NameListing, SchemaVersionListing
+from configsvc.domain.requests import Author, NameListing, NameLookup, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
 from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import fields
@@ -49,14 +49,6 @@ AnySchemaRef = (
     | DeleteSchemaRequest
 )
 AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """A GetSchemaRequest."""
-
-    ref: SchemaRef
-    min_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,117 +121,95 @@ def _schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
             return NameRef(name="")
 
 
-def lookup(request: GetSchemaRequest) -> Lookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Lookup(
-        ref=_schema_ref(request, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-    )
-    violations.check()
-    return parsed
+def lookup(request: GetSchemaRequest) -> NameLookup:
+    with Violations() as violations:
+        return NameLookup(
+            ref=_schema_ref(request, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        )
 
 
 def version_lookup(request: GetSchemaVersionRequest) -> VersionLookup:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = VersionLookup(
-        ref=_schema_ref(request, violations),
-        version=fields.non_negative(request.version, "version", violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return VersionLookup(
+            ref=_schema_ref(request, violations),
+            version=fields.non_negative(request.version, "version", violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+        )
 
 
 def listing(request: ListSchemasRequest) -> NameListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = NameListing(
-        name_prefix=fields.name_prefix(request.name_prefix, violations),
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        page=page_request(request, name_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return NameListing(
+            name_prefix=fields.name_prefix(request.name_prefix, violations),
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            page=page_request(request, name_key, violations),
+        )
 
 
 def version_listing(request: ListSchemaVersionsRequest) -> SchemaVersionListing:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if request.view not in SchemaView.values():
-        violations.add("view", f"is {request.view}: not a SchemaView")
-    parsed = SchemaVersionListing(
-        ref=_schema_ref(request, violations),
-        with_document=request.view != SCHEMA_VIEW_BASIC,
-        min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-        page=page_request(request, number_key, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        if request.view not in SchemaView.values():
+            violations.add("view", f"is {request.view}: not a SchemaView")
+        return SchemaVersionListing(
+            ref=_schema_ref(request, violations),
+            with_document=request.view != SCHEMA_VIEW_BASIC,
+            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            page=page_request(request, number_key, violations),
+        )
 
 
 def deletion(request: DeleteSchemaRequest, author: Author) -> Deletion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    parsed = Deletion(
-        ref=_schema_ref(request, violations),
-        expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-        context=fields.write_context(request, author, violations),
-    )
-    violations.check()
-    return parsed
+    with Violations() as violations:
+        return Deletion(
+            ref=_schema_ref(request, violations),
+            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            context=fields.write_context(request, author, violations),
+        )
 
 
 def new_schema(request: CreateSchemaRequest, author: Author) -> NewSchema:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    name = fields.new_name(request.name, "name", violations)
-    comments = fields.comments(request.comments, "comments", violations)
-    new = _document(request, violations)
-    context = fields.write_context(request, author, violations)
-    violations.check()
+    with Violations() as violations:
+        name = fields.new_name(request.name, "name", violations)
+        comments = fields.comments(request.comments, "comments", violations)
+        new = _document(request, violations)
+        context = fields.write_context(request, author, violations)
     assert new is not None
     return NewSchema(name=name, comments=comments, new=new, context=context)
 
 
 def new_version(request: CreateSchemaVersionRequest, author: Author) -> NewVersion:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    ref = _schema_ref(request, violations)
-    new = _document(request, violations)
-    strict = _is_strict(request.mode, violations)
-    expected_version = fields.non_negative(request.expected_version, "expected_version", violations)
-    context = fields.write_context(request, author, violations)
-    violations.check()
+    with Violations() as violations:
+        ref = _schema_ref(request, violations)
+        new = _document(request, violations)
+        strict = _is_strict(request.mode, violations)
+        expected_version = fields.non_negative(request.expected_version, "expected_version", violations)
+        context = fields.write_context(request, author, violations)
     assert new is not None
     return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
 
 
 def checked_version(request: CheckSchemaVersionRequest) -> tuple[SchemaRef, NewDocument]:
     """Return the schema and the document to check. Raises InvalidRequestError."""
-    violations = Violations()
-    ref = _schema_ref(request, violations)
-    new = _document(request, violations)
-    violations.check()
+    with Violations() as violations:
+        ref = _schema_ref(request, violations)
+        new = _document(request, violations)
     assert new is not None
     return ref, new
 
 
 def schema_import(request: ImportSchemasRequest, author: Author) -> Import:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if not 1 <= len(request.schemas) <= MAX_IMPORTED:
-        violations.add("schemas", f"has {len(request.schemas)} items: must have between 1 and {MAX_IMPORTED}")
-    _check_names(request, violations)
-    close = _closes(request.closing, violations)
-    strict = _is_strict(request.mode, violations)
-    context = fields.write_context(request, author, violations)
-    imported = [
-        _imported(schema, f"schemas[{index}]", close=close, violations=violations)
-        for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
-    ]
-    violations.check()
+    with Violations() as violations:
+        if not 1 <= len(request.schemas) <= MAX_IMPORTED:
+            violations.add("schemas", f"has {len(request.schemas)} items: must have between 1 and {MAX_IMPORTED}")
+        _check_names(request, violations)
+        close = _closes(request.closing, violations)
+        strict = _is_strict(request.mode, violations)
+        context = fields.write_context(request, author, violations)
+        imported = [
+            _imported(schema, f"schemas[{index}]", close=close, violations=violations)
+            for index, schema in enumerate(request.schemas[:MAX_IMPORTED])
+        ]
     return Import(imported=[schema for schema in imported if schema], strict=strict, context=context)
 
 
@@ -301,24 +271,22 @@ def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> boo
 
 
 def migration(request: MigrateConfigurationsRequest, author: Author) -> Migration:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    check_name(request.schema, "schema", violations)
-    application = fields.application_if_any(request, violations)
-    context = fields.write_context(request, author, violations)
-    patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
-    settings = MigrationSettings(
-        to=SchemaVersionRef(
-            schema=request.schema, version=fields.non_negative(request.to_version, "to_version", violations)
-        ),
-        from_version=fields.non_negative(request.from_version, "from_version", violations),
-        application_id=None,
-        json_patch=_json_patch(request, violations) if patched else None,
-        merge_patch=content_from(request.merge_patch, "merge_patch", violations) if merged else None,
-        valid_only=request.valid_only,
-        validate_only=request.validate_only,
-    )
-    violations.check()
+    with Violations() as violations:
+        check_name(request.schema, "schema", violations)
+        application = fields.application_if_any(request, violations)
+        context = fields.write_context(request, author, violations)
+        patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
+        settings = MigrationSettings(
+            to=SchemaVersionRef(
+                schema=request.schema, version=fields.non_negative(request.to_version, "to_version", violations)
+            ),
+            from_version=fields.non_negative(request.from_version, "from_version", violations),
+            application_id=None,
+            json_patch=_json_patch(request, violations) if patched else None,
+            merge_patch=content_from(request.merge_patch, "merge_patch", violations) if merged else None,
+            valid_only=request.valid_only,
+            validate_only=request.validate_only,
+        )
     return Migration(settings=settings, application=application, context=context)
 
 

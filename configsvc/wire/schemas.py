@@ -29,7 +29,7 @@ from configsvc.domain.schema_versions import (
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
-from configsvc.wire.paging import shown_page
+from configsvc.wire.paging import fitting_list, fitting_page
 from configsvc.wire.responses import fitting
 from configsvc.wire.times import timestamp
 
@@ -86,15 +86,8 @@ def _fits_struct(value: JsonValue, depth: int) -> bool:
 
 def list_response(request: ListSchemasRequest, page: Page[Schema]) -> ListSchemasResponse:
     """Return the response that carries as much of the page as fits."""
-    shown = shown_page(
-        request,
-        page.resources,
-        schema_message,
-        lambda schema: (schema.name,),
-        last_key=page.last_key,
-        revision=page.revision,
-    )
-    return ListSchemasResponse(schemas=shown.messages, next_page_token=shown.next_page_token, revision=page.revision)
+    fitted = fitting_list(request, page, schema_message, lambda schema: (schema.name,))
+    return ListSchemasResponse(schemas=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision)
 
 
 def versions_response(
@@ -109,7 +102,7 @@ def versions_response(
 
     `more`: older versions follow.
     """
-    shown = shown_page(
+    fitted = fitting_page(
         request,
         versions,
         schema_version_message,
@@ -118,7 +111,9 @@ def versions_response(
         revision=revision,
         resource_id=schema_id,
     )
-    return ListSchemaVersionsResponse(versions=shown.messages, next_page_token=shown.next_page_token, revision=revision)
+    return ListSchemaVersionsResponse(
+        versions=fitted.messages, next_page_token=fitted.next_page_token, revision=revision
+    )
 
 
 def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:

@@ -1,4 +1,7 @@
-"""Watches: the request, and encoded messages, which all streams of an audience share."""
+"""Watches: the request, and encoded messages, which all streams of an audience share.
+
+The parser raises InvalidRequestError with every fault.
+"""
 
 import json
 from collections.abc import Iterator
@@ -31,30 +34,27 @@ _EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") 
 
 
 def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchRequest:
-    """Parse the request. Raises InvalidRequestError."""
-    violations = Violations()
-    if len(request.selectors) > MAX_SELECTORS:
-        violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
-    if len(request.epoch) > MAX_EPOCH_LENGTH:
-        violations.add("epoch", "was not issued by this service")
-    after = None
-    if request.HasField("after_revision"):
-        after = non_negative(request.after_revision, "after_revision", violations)
-    parsed = WatchRequest(
-        selection=Selection(
-            scope=scope,
-            selectors=tuple(
-                _selector(selector, f"selectors[{index}]", violations)
-                for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
+    with Violations() as violations:
+        if len(request.selectors) > MAX_SELECTORS:
+            violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
+        if len(request.epoch) > MAX_EPOCH_LENGTH:
+            violations.add("epoch", "was not issued by this service")
+        after = None
+        if request.HasField("after_revision"):
+            after = non_negative(request.after_revision, "after_revision", violations)
+        return WatchRequest(
+            selection=Selection(
+                scope=scope,
+                selectors=tuple(
+                    _selector(selector, f"selectors[{index}]", violations)
+                    for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
+                ),
             ),
-        ),
-        after_revision=after,
-        epoch=request.epoch,
-        progress_interval_seconds=_progress_interval(request, violations),
-        with_config=wants_config(request.view, violations),
-    )
-    violations.check()
-    return parsed
+            after_revision=after,
+            epoch=request.epoch,
+            progress_interval_seconds=_progress_interval(request, violations),
+            with_config=wants_config(request.view, violations),
+        )
 
 
 def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:

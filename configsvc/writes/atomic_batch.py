@@ -137,8 +137,8 @@ class AtomicBatches:
         plan = Plan(locked.writes, limit_bytes=None)
         for index, error in conflicts(locked.writes, locked.found, locked.name_owners).items():
             plan.reject(index, error)
-        wanted = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
-        pins = await load_pins(connection, self.validators, wanted, locked.schemas)
+        needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
+        pins = await load_pins(connection, self.validators, needed, locked.schemas)
         for index, _ in plan.pending:
             plan.add(index, locked.found[index], pins)
         await reject_invalid(plan, self.checks)

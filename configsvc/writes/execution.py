@@ -83,23 +83,23 @@ async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
 async def _lock_pins(
     connection: Connection, validators: ValidatorCache, plan: Plan, found: Mapping[int, Found]
 ) -> Pins:
-    wanted = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
-    if not wanted:
+    needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
+    if not needed:
         return NO_PINS
-    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in wanted})
-    return await load_pins(connection, validators, wanted, schemas)
+    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in needed})
+    return await load_pins(connection, validators, needed, schemas)
 
 
 async def load_pins(
     connection: Connection,
     validators: ValidatorCache,
-    wanted: Collection[SchemaVersionRef],
+    needed: Collection[SchemaVersionRef],
     schemas: Mapping[str, PinnedSchema | LockedElsewhere],
 ) -> Pins:
     """Return the pins with the validators of their versions, as far as the schemas are locked by this transaction."""
     versions = {
         resolved(pin, schema)
-        for pin in wanted
+        for pin in needed
         if isinstance(schema := schemas.get(pin.schema), PinnedSchema) and pin.version <= schema.latest_version
     }
     return Pins(schemas=schemas, validators=await validators.get(connection, versions))
@@ -162,9 +162,9 @@ async def load_written(
     """
     changed = {index: outcome.configuration for index, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
     earlier = {index: outcome.written for index, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
-    wanted = set(earlier.values())
+    needed = set(earlier.values())
     get_versions = configuration_writes.get_versions
-    versions = await get_versions(connection, wanted, with_config=with_config) if earlier else {}
+    versions = await get_versions(connection, needed, with_config=with_config) if earlier else {}
     revision = await _revision_of(connection, next(iter(changed.values()))) if changed else 0
     return {index: replace(row, revision=revision) for index, row in changed.items()} | {
         index: versions[written] for index, written in earlier.items() if written in versions

