@@ -153,7 +153,7 @@ class RetryNextGroup:
 
 
 class ChangedBeforeLockError(Exception):
-    """What was found changed before it was locked, or a free name was taken: start again."""
+    """A row that changed between its look-up and its lock, or a name that was taken meanwhile: start again."""
 
 
 def check_version(expected: int, current: int) -> None:
