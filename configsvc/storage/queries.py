@@ -17,10 +17,12 @@ def queries(file: str) -> dict[str, str]:
     return {name: statement.strip() for name, statement in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def id_and_name(ref: IdRef | NameRef) -> tuple[str | None, str | None]:
-    """Return the two parameters of a statement that finds a resource by its id or by its name: one of them is None."""
+def id_and_name(ref: IdRef | NameRef | None) -> tuple[str | None, str | None]:
+    """Return the two parameters of a statement that takes an id or a name: None for the one that `ref` lacks."""
     match ref:
         case IdRef(id=resource_id):
             return resource_id, None
         case NameRef(name=name):
             return None, name
+        case None:
+            return None, None
