@@ -46,7 +46,7 @@ run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
 	@exec $(BIN)/configsvc serve
 
 .PHONY: demo
-demo: setup ## load configurations into the running service, and watch them change
+demo: setup ## load demo configurations into the running service, change some, and show the watch
 	@exec $(BIN)/python -m demo $(DEMO_ARGUMENTS)
 
 .PHONY: psql
@@ -68,7 +68,7 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
 
 # Tests with a long form.
-ROBUSTNESS = tests/robustness tests/operations/test_processes.py tests/watch/test_large_commits.py tests/watch/test_state_machine.py
+ROBUSTNESS = tests/robustness tests/operations/test_runner_processes.py tests/watch/test_watches_large_commits.py tests/watch/test_watches_state_machine.py
 
 .PHONY: robustness
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)

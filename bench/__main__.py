@@ -32,9 +32,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Quick = Annotated[bool, typer.Option("--quick", help="Take only seconds, to test the benchmark. No valid figures.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Run for seconds only, to test the benchmark. The figures are not valid.")
+]
 Repetitions = Annotated[int | None, typer.Option(min=1, help="Number of samples of each figure.")]
-ResultsPath = Annotated[Path, typer.Option("--results", help="Results file of run.")]
+ResultsPath = Annotated[Path, typer.Option("--results", help="Results file that run wrote.")]
 
 
 @app.command("run")
@@ -75,7 +77,7 @@ def compare_command(
     repetitions: Repetitions = None,
     output: Annotated[Path, typer.Option(help="Markdown file to write.")] = COMPARISON,
 ) -> None:
-    """Compare this build with another one, in turn, and print both and their ratio, also as Markdown."""
+    """Alternate between this build and another one, print both and their ratio, and write them as Markdown."""
     # Not resolved: the links of a virtual environment matter.
     other, output = other.absolute(), output.resolve()
     results = _finished(compare(_plan(quick, repetitions), only or list(ComparedGroup), other))
@@ -91,7 +93,7 @@ def report_command(
     results: ResultsPath = LATEST,
     document: Annotated[Path, typer.Option(help="Document with the table to replace.")] = DOCUMENT,
 ) -> None:
-    """Write the table of a run into the document, and the plot beside it."""
+    """Insert the table of a run into the document, and draw the plot beside it."""
     loaded = load(results)
     table.write(loaded, table.TARGETS, document)
     _draw(loaded, document.with_name(table.PLOT))

@@ -1,4 +1,4 @@
-"""A client of a running service that loads configurations, changes some and shows what a watcher saw of it.
+"""A client that loads configurations into a running service, changes some, and shows the events of a watch.
 
-It is no part of the wheel, and knows of the service what any client knows: the generated stubs.
+It is not part of the wheel and uses only the generated stubs, as any client would.
 """

@@ -1,4 +1,4 @@
-"""Loads configurations into a running service, changes some, and shows what a watcher saw of it."""
+"""Load configurations into a running service, change some, and show the events that a watch receives."""
 
 import argparse
 import asyncio
@@ -30,19 +30,19 @@ FIRST_CALL_LIMIT_SECONDS = 5.0
 ARRIVAL_LIMIT_SECONDS = 15.0
 PATCHED = 5
 PAGE_SIZE = 200
-# Others may write while the list is read; then the two are compared again.
+# Others may write during the list; then it is compared again.
 COMPARISONS = 10
 
 Fault = TypeVar("Fault", bound=Exception)
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says why."""
+    """A reason to stop the demo, as text for its user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     address: str
     folder: Path
@@ -51,26 +51,26 @@ class Options:
 
 
 def parsed_options(arguments: Sequence[str]) -> Options:
-    """The options of the command line; exits on a fault or --help."""
+    """Parse the command line; exit on a fault or --help."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--address",
         default=os.environ.get("CONFIGSVC_LISTEN") or "localhost:50051",
-        help="where the service listens (default: CONFIGSVC_LISTEN, or localhost:50051)",
+        help="address of the service (default: CONFIGSVC_LISTEN, or localhost:50051)",
     )
     parser.add_argument(
         "--folder",
         type=Path,
         default=default_folder(),
-        help="a folder of configurations, one subfolder for each application (default: %(default)s)",
+        help="folder of configurations, with a subfolder for each application (default: %(default)s)",
     )
-    parser.add_argument("--limit", type=int, help="read so many files at the most (default: all)")
-    parser.add_argument("--rows", type=int, default=20, help="show so many events of the load (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="maximum number of files to read (default: all)")
+    parser.add_argument("--rows", type=int, default=20, help="number of load events to show (default: %(default)s)")
     return Options(**vars(parser.parse_args(arguments)))
 
 
 async def run(options: Options, console: Console) -> None:
-    """Runs the demo. Raises DemoError or AioRpcError, the latter perhaps in a group."""
+    """Run the demo. Raises DemoError or AioRpcError, the latter perhaps in a group."""
     items = _read_files(options, console)
     async with grpc.aio.insecure_channel(options.address) as channel:
         await _greet(channel, options.address, console)
@@ -79,7 +79,7 @@ async def run(options: Options, console: Console) -> None:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watcher.run())
             await watcher.synced()
-            console.print(f"The watch begins with {len(watcher.view)} configurations at revision {watcher.revision}.")
+            console.print(f"The watch starts with {len(watcher.view)} configurations at revision {watcher.revision}.")
             await _write_and_show(Writer(channel), watcher, items, options.rows, console)
             await _compare(watcher, configurations, console)
             watching.cancel()
@@ -87,13 +87,13 @@ async def run(options: Options, console: Console) -> None:
 
 def _read_files(options: Options, console: Console) -> tuple[Item, ...]:
     if not options.folder.is_dir():
-        raise DemoError(f"there is no folder {options.folder}")
+        raise DemoError(f"the folder {options.folder} does not exist")
     with console.status(f"reading {options.folder}"):
         found = find(options.folder, options.limit)
     console.print(f"Read {len(found.items)} configurations from {options.folder}.", soft_wrap=True)
     show_skipped(console, found.skipped)
     if not found.items:
-        raise DemoError("there is nothing to load")
+        raise DemoError(f"{options.folder} contains no configuration to load")
     return found.items
 
 
@@ -104,20 +104,20 @@ async def _greet(channel: grpc.aio.Channel, address: str, console: Console) -> N
         )
     except grpc.aio.AioRpcError as error:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise DemoError(f"nothing answers at {address}: start it with make run") from error
-        raise DemoError(f"what answers at {address} is not configsvc: {error.details()}") from error
+            raise DemoError(f"no service responds at {address}: start it with make run") from error
+        raise DemoError(f"the server at {address} is not configsvc: {error.details()}") from error
     console.print(f"configsvc {status.version} at {address}, epoch {status.epoch}, revision {status.revision}.")
 
 
 async def _write_and_show(writer: Writer, watcher: Watcher, items: Sequence[Item], rows: int, console: Console) -> None:
     loaded = await _load(writer, items, console)
     await _arrival(watcher, writer.last_revision)
-    show_events(console, "What the watcher saw of the load", watcher.changes, writer.sent, rows=rows)
+    show_events(console, "Events of the load", watcher.changes, writer.sent, rows=rows)
     seen = len(watcher.changes)
     await _change(writer, loaded)
     await _arrival(watcher, writer.last_revision)
     load, changes = watcher.changes[:seen], watcher.changes[seen:]
-    show_events(console, "What it saw of the changes", changes, writer.sent, rows=len(changes))
+    show_events(console, "Events of the changes", changes, writer.sent, rows=len(changes))
     console.print("\nSummary")
     show_counts(console, watcher.changes)
     show_latency(console, load, writer.sent, writes=f"load, {CONCURRENCY} writes at a time")
@@ -134,7 +134,7 @@ async def _load(writer: Writer, items: Sequence[Item], console: Console) -> list
     console.print(f"Loaded {len(loaded)} in {time.monotonic() - began:.2f} s.")
     show_skipped(console, writer.refused)
     if not loaded:
-        raise DemoError("the service took none of them")
+        raise DemoError("the service accepted none of them")
     return loaded
 
 
@@ -150,22 +150,24 @@ async def _arrival(watcher: Watcher, revision: int) -> None:
         async with asyncio.timeout(ARRIVAL_LIMIT_SECONDS):
             await watcher.reached(revision)
     except TimeoutError:
-        raise DemoError(f"the watcher did not get to revision {revision}: it is at {watcher.revision}") from None
+        raise DemoError(f"the watch did not reach revision {revision} in time: it is at {watcher.revision}") from None
 
 
 async def _compare(watcher: Watcher, configurations: "ConfigurationServiceAsyncStub", console: Console) -> None:
-    """Holds the watcher's view against the list, at the same revision. Raises DemoError if they differ."""
+    """Compare the watcher's view with the list at the same revision. Raises DemoError if they differ."""
     for _ in range(COMPARISONS):
         listed, revision = await _list_all(configurations)
         await _arrival(watcher, revision)
         if watcher.revision == revision:
             break
     else:
-        raise DemoError("others write all the time: the list and the watcher never show the same revision")
+        raise DemoError(
+            "cannot compare: because of other writers, the list and the watch never showed the same revision"
+        )
     console.print(f"  revision  {revision}")
     if listed != watcher.view:
-        raise DemoError(f"what the watcher replayed is not what ListConfigurations shows at revision {revision}")
-    console.print(f"  check     the watcher's replayed view equals ListConfigurations: {len(listed)} configurations")
+        raise DemoError(f"the replayed view differs from ListConfigurations at revision {revision}")
+    console.print(f"  check     the replayed view equals ListConfigurations: {len(listed)} configurations")
 
 
 async def _list_all(configurations: "ConfigurationServiceAsyncStub") -> tuple[dict[str, Configuration], int]:
@@ -180,7 +182,7 @@ async def _list_all(configurations: "ConfigurationServiceAsyncStub") -> tuple[di
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the demo and returns its exit code."""
+    """Run the demo and return its exit code."""
     options = parsed_options(arguments)
     faults: list[str] = []
     try:
@@ -190,7 +192,7 @@ def main(arguments: Sequence[str]) -> int:
     except* DemoError as group:
         faults += map(str, _leaves(group))
     except* grpc.aio.AioRpcError as group:
-        faults += (f"the service answered {error.code().name}: {error.details()}" for error in _leaves(group))
+        faults += (f"the service returned {error.code().name}: {error.details()}" for error in _leaves(group))
     for fault in faults:
         Console(stderr=True, soft_wrap=True).print(f"demo: {fault}", markup=False, highlight=False)
     return 1 if faults else 0

@@ -1,4 +1,4 @@
-"""Configurations in files: a folder for each application, JSON or YAML, in it or in its subfolder `valid`."""
+"""JSON and YAML files of configurations: a folder for each application, or its subfolder `valid`."""
 
 import json
 import math
@@ -14,15 +14,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 PROJECT = Path(__file__).parent.parent
-# Many real configurations, for those who have them beside the project.
+# Real configurations, if they are beside the project.
 CORPUS = PROJECT.parent / "shared" / "corpus"
 SHIPPED = PROJECT / "demo" / "configurations"
 
 SUFFIXES = frozenset({".json", ".yaml", ".yml"})
-# Applications of the demo are told from others by this, for it renames and deletes what is theirs.
+# Marks the demo's own applications, because it renames and deletes configurations of these.
 APPLICATION_PREFIX = "demo/"
 MAX_NAME_PART = 200
-# A google.protobuf.Struct holds doubles, and beyond this they are not exact.
+# A google.protobuf.Struct contains doubles, which are inexact beyond this.
 MAX_NUMBER = 2**53 - 1
 
 
@@ -37,23 +37,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a folder holds: configurations, and how many files were left out for which reason."""
+    """The configurations of a folder, and the number of skipped files by reason."""
 
     items: tuple[Item, ...]
     skipped: Counter[str]
 
 
 class UnfitError(Exception):
-    """The file holds nothing that the service can keep; the text says why."""
+    """A file that the service cannot store, with the reason."""
 
 
 def default_folder() -> Path:
-    """The corpus where it is, else what the project ships."""
+    """Return the corpus if it exists, else the folder that the project ships."""
     return CORPUS if CORPUS.is_dir() else SHIPPED
 
 
 def find(folder: Path, limit: int | None) -> Found:
-    """The configurations of a folder, in the order of their paths; of at most limit files."""
+    """Read at most `limit` configurations of a folder, in the order of their paths."""
     items: list[Item] = []
     skipped: Counter[str] = Counter()
     for application, name, path in islice(_paths(folder), limit):
@@ -67,7 +67,7 @@ def find(folder: Path, limit: int | None) -> Found:
 
 
 def _paths(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """The application, the name and the path of each file."""
+    """Yield the application, the name and the path of each file."""
     for application in sorted(path for path in folder.iterdir() if path.is_dir()):
         nested = application / "valid"
         paths = sorted(nested.iterdir() if nested.is_dir() else application.iterdir())
@@ -79,7 +79,7 @@ def _paths(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def valid_name(name: str) -> str:
-    """The nearest name that the service takes."""
+    """Return the nearest valid name."""
     return re.sub(r"^[^A-Za-z0-9]+", "", re.sub(r"[^A-Za-z0-9._-]+", "-", name))[:MAX_NAME_PART] or "unnamed"
 
 
@@ -89,7 +89,7 @@ def _content(path: Path) -> dict[str, Any]:
         raise UnfitError("its root is not an object")
     fault = _fault(content)
     if fault:
-        raise UnfitError(f"it holds {fault}")
+        raise UnfitError(f"it contains {fault}")
     return cast("dict[str, Any]", content)
 
 
@@ -98,18 +98,18 @@ def _parsed(path: Path) -> Any:
         text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else _yaml().load(text)
     except json.JSONDecodeError:
-        raise UnfitError("it is not JSON (comments, perhaps)") from None
+        raise UnfitError("it is not JSON (perhaps it has comments)") from None
     except (YAMLError, ValueError):
-        raise UnfitError("it is not YAML of one document without tags of its own") from None
+        raise UnfitError("it is not YAML with one document and standard tags") from None
 
 
 def _yaml() -> Any:
-    # Its type names no type for what it reads.
+    # The library does not type what it reads.
     return YAML(typ="safe", pure=True)
 
 
 def _fault(value: Any) -> str | None:
-    """What of the value neither JSON nor a Struct can hold, if there is anything."""
+    """Return the first part of the value that JSON or a Struct cannot represent, or None."""
     match value:
         case None | bool() | str():
             return None

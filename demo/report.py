@@ -1,4 +1,4 @@
-"""What the demo prints: tables on a terminal, plain aligned text in a pipe."""
+"""The output of the demo: tables on a terminal, plain aligned text in a pipe."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from rich.text import Text
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent
 from demo.watcher import Sighting
 
-# Wide enough that a pipe gets each event on one line.
+# Wide enough for each event to fit on one line.
 PIPE_WIDTH = 240
 COLOURS = {"CREATED": "green", "UPDATED": "yellow", "DELETED": "red"}
 
@@ -20,39 +20,39 @@ Sent = Mapping[tuple[int, str], float]
 
 
 def make_console() -> Console:
-    """Standard output."""
+    """Return a console on standard output."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH, color_system=None)
 
 
 def progress_bar(console: Console) -> Progress:
-    """A progress bar, which shows in a terminal only."""
+    """Return a progress bar that is visible on a terminal only."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def event_type(sighting: Sighting) -> str:
-    """The type of an event, without the prefix of its enum."""
+    """Return the type of an event, without the prefix of its enum."""
     return ConfigurationEvent.Type.Name(sighting.event.type).removeprefix("TYPE_")
 
 
 def latency(sighting: Sighting, sent: Sent) -> float | None:
-    """Seconds from just before the write was sent to the arrival of its event; None for a write of someone else."""
+    """Return the seconds from sending a write to the arrival of its event; None for another client's write."""
     moment = sent.get((sighting.revision, sighting.event.configuration.id))
     return None if moment is None else sighting.arrived - moment
 
 
 def show_skipped(console: Console, skipped: Counter[str]) -> None:
-    """How many files were left out, and why."""
+    """Print the number of skipped files by reason."""
     for reason, count in skipped.most_common():
         console.print(f"  skipped {count}: {reason}", markup=False, soft_wrap=True)
 
 
 def show_events(console: Console, title: str, sightings: Sequence[Sighting], sent: Sent, *, rows: int) -> None:
-    """The first rows of what the watcher saw."""
+    """Print the first `rows` events."""
     console.print(f"\n{title}")
     if not sightings:
-        console.print("  nothing")
+        console.print("  none")
         return
     console.print(_table(sightings[:rows], sent), soft_wrap=not console.is_terminal)
     if len(sightings) > rows:
@@ -90,14 +90,14 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def show_counts(console: Console, sightings: Sequence[Sighting]) -> None:
-    """How many events of each type there were."""
+    """Print the number of events of each type."""
     counts = Counter(map(event_type, sightings))
     shown = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
     console.print(f"  events    {shown}")
 
 
 def show_latency(console: Console, sightings: Sequence[Sighting], sent: Sent, *, writes: str) -> None:
-    """How long the events of this program's own writes took, from just before a write was sent to the arrival."""
+    """Print the median and the 99th percentile of `latency`."""
     latencies = [seconds for seconds in (latency(sighting, sent) for sighting in sightings) if seconds is not None]
     if latencies:
         middle, high = _milliseconds(median(latencies)), _milliseconds(_percentile_99(latencies))

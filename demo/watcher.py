@@ -1,4 +1,4 @@
-"""A watch that keeps what it saw, and replays it into a view of its own."""
+"""A watch that records its events and replays them into a view."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from configapi.v1.configuration_pb2 import Configuration
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
 
-# Bookmarks tell the watcher of commits that changed no configuration.
+# Bookmarks report commits that changed no configuration.
 PROGRESS_INTERVAL = Duration(nanos=200_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One event, when it arrived (by the monotonic clock) and of which commit."""
+    """An event, its commit, and the time of its arrival by the monotonic clock."""
 
     revision: int
     arrived: float
@@ -31,7 +31,7 @@ class Sighting:
 
 
 class Watcher:
-    """Watches all configurations."""
+    """A watch of all configurations."""
 
     def __init__(self, configurations: "ConfigurationServiceAsyncStub") -> None:
         self._configurations = configurations
@@ -43,7 +43,7 @@ class Watcher:
         self.changes: list[Sighting] = []
 
     async def run(self) -> None:
-        """Watches until it is cancelled. Raises AioRpcError."""
+        """Watch until cancelled. Raises AioRpcError."""
         async for message in self._configurations.WatchConfigurations(
             WatchConfigurationsRequest(progress_interval=PROGRESS_INTERVAL)
         ):
@@ -52,12 +52,12 @@ class Watcher:
                 self._progress.notify_all()
 
     async def synced(self) -> None:
-        """Returns when the snapshot is there."""
+        """Wait until the snapshot is complete."""
         async with self._progress:
             await self._progress.wait_for(lambda: self._synced)
 
     async def reached(self, revision: int) -> None:
-        """Returns when everything up to the revision has arrived."""
+        """Wait until everything up to the revision has arrived."""
         async with self._progress:
             await self._progress.wait_for(lambda: self.revision >= revision)
 

@@ -1,4 +1,4 @@
-"""The writes of the demo, each remembered with the moment just before it was sent."""
+"""The writes of the demo, and the times at which they were sent."""
 
 import asyncio
 import time
@@ -37,9 +37,9 @@ Answer = TypeVar("Answer", bound=_HasRevision)
 
 
 class Writer:
-    """Changes configurations.
+    """A client that changes configurations.
 
-    sent holds the moment of each write by its revision and the configuration's id: what identifies its event, too.
+    `sent` maps the revision and the configuration's id, which also identify the event, to the time of the write.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
@@ -50,7 +50,7 @@ class Writer:
         self.last_revision = 0
 
     async def load(self, items: Iterable[Item], done: Callable[[], object]) -> list[Configuration]:
-        """Creates or updates all, a bounded number at a time. done is called after each."""
+        """Create or update all items, CONCURRENCY at a time. Calls `done` after each."""
         loaded: list[Configuration] = []
         # All loaders take from the same iterator, so each item is loaded once.
         remaining = iter(items)
@@ -73,10 +73,10 @@ class Writer:
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
                 raise
-            self.refused[f"the service says: {error.details()}"] += 1
+            self.refused[f"the service rejected it: {error.details()}"] += 1
 
     async def ensure_application(self, name: str) -> None:
-        """Creates an application unless it exists."""
+        """Create an application unless it exists."""
         request = CreateApplicationRequest(name=name, reason="demo")
         try:
             await self._applications.CreateApplication(request, timeout=CALL_LIMIT_SECONDS)
@@ -110,7 +110,7 @@ class Writer:
         return await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
 
     async def patch(self, configuration: Configuration) -> None:
-        """Adds a member to the content, and changes nothing else of it."""
+        """Add a member to the content and change nothing else."""
         request = UpdateConfigurationRequest(
             id=configuration.id,
             merge_patch=_struct({"changed-by-demo": datetime.now(UTC).isoformat()}),
@@ -119,7 +119,7 @@ class Writer:
         await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
 
     async def rename(self, configuration: Configuration) -> None:
-        """Gives it another name, which an earlier run may have left taken."""
+        """Rename it. First delete a configuration that an earlier run left with the new name."""
         new_name = configuration.name + RENAMED_SUFFIX
         await self._delete_if_there(ConfigurationKey(application=configuration.application, name=new_name))
         request = UpdateConfigurationRequest(
@@ -128,7 +128,7 @@ class Writer:
         await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
 
     async def delete(self, configuration: Configuration) -> None:
-        """Deletes it."""
+        """Delete it."""
         request = DeleteConfigurationRequest(id=configuration.id, reason="demo: delete")
         call = self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
         await self._timed(call, configuration.id)
@@ -142,13 +142,13 @@ class Writer:
                 raise
 
     async def _timed(self, call: Awaitable[Answer], resource_id: str | None = None) -> Answer:
-        # A call of grpc.aio is sent at the next turn of the event loop, which is after this.
+        # grpc.aio sends a call in the next turn of the event loop, which is after this.
         moment = time.monotonic()
         answer = await call
         self.last_revision = max(self.last_revision, answer.revision)
         written = answer.id if isinstance(answer, Configuration) else resource_id
         assert written is not None
-        # A write that changed nothing answers with the revision of an earlier one.
+        # A write that changed nothing returns the revision of an earlier one.
         self.sent.setdefault((answer.revision, written), moment)
         return answer
 

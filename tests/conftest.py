@@ -5,6 +5,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.api.calls import create_application
 from tests.postgres import (
     cloned_database,
     execute,
@@ -28,14 +29,14 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Generator[str]:
-    """The URL of this worker's PostgreSQL server, on a database that no test uses."""
+    """Yield the URL of this worker's PostgreSQL server, on a database that no test uses."""
     with server_folder() as folder, running_server(folder) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server: str) -> str:
-    """The name of a database that holds the migrated schema and no rows."""
+    """Return the name of a database that holds the migrated schema and no rows."""
     # Imported here: the tests that need no database run while the schema is being worked on.
     from configsvc.storage.migrations import migrate  # noqa: PLC0415
 
@@ -46,29 +47,36 @@ def template_database(postgres_server: str) -> str:
 
 @pytest.fixture
 async def database_url(postgres_server: str, template_database: str) -> AsyncGenerator[str]:
-    """The URL of a migrated, empty database of this test alone."""
+    """Yield the URL of a migrated, empty database of this test alone."""
     async with cloned_database(postgres_server, template_database) as url:
         yield url
 
 
 @pytest.fixture
 async def psql(database_url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
-    """A session like one of psql, on this test's database."""
+    """Yield a session like one of psql, on this test's database."""
     async with plain_connection(database_url) as connection:
         yield connection
 
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncGenerator[Service]:
-    """The service, running on this test's database."""
+    """Yield the service, running on this test's database."""
     async with running_service(database_url) as running:
         yield running
 
 
+@pytest.fixture
+async def shop(service: Service) -> Service:
+    """Return the service with an application named shop."""
+    await create_application(service, "shop")
+    return service
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_service(postgres_server: str, template_database: str) -> AsyncGenerator[Service]:
-    """A service that tests of one module share, each with pytest.mark.asyncio(loop_scope="module"): those that change
-    nothing, or nothing that another looks at.
+    """Yield a service for the tests of one module, each with pytest.mark.asyncio(loop_scope="module"), that change
+    nothing another test looks at.
     """
     async with cloned_database(postgres_server, template_database) as url, running_service(url) as running:
         yield running

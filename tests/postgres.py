@@ -28,16 +28,16 @@ MEMORY_BYTES = 2 * 1024**3
 
 
 def chosen_binaries() -> Path | None:
-    """The PostgreSQL to test against: None for the embedded one."""
+    """Return the PostgreSQL to test against: None for the embedded one."""
     folder = os.environ.get("CONFIGSVC_TEST_POSTGRES_BIN")
     return Path(folder) if folder else None
 
 
 @contextmanager
 def server_folder() -> Generator[Path]:
-    """Yields an empty folder for a server's data.
+    """Yield an empty folder for a server's data.
 
-    Not pytest's tmp_path: every start of pytest closes that folder's root to other users, in the midst of another
+    pytest's tmp_path does not do: every start of pytest closes that folder's root to other users, also during another
     run's initdb, which runs as another user when root tests.
     """
     parent = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES else None
@@ -47,7 +47,7 @@ def server_folder() -> Generator[Path]:
 
 @contextmanager
 def running_server(folder: Path) -> Generator[str]:
-    """Yields the URL of a server in a folder. It is kept by a loop of its own, so that any test's loop may use it."""
+    """Yield the URL of a server in a folder. It has a loop of its own, so that any test's loop may use it."""
     started, stop = Event(), Event()
     url = ""
 
@@ -71,12 +71,12 @@ def running_server(folder: Path) -> Generator[str]:
 
 
 def with_database(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
+    """Return the URL of another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 async def execute(url: str, statement: str) -> None:
-    """Runs one statement on a connection of its own."""
+    """Run one statement on a connection of its own."""
     connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
     try:
         await connection.execute(statement)
@@ -86,7 +86,7 @@ async def execute(url: str, statement: str) -> None:
 
 @asynccontextmanager
 async def cloned_database(server: str, template: str) -> AsyncGenerator[str]:
-    """Yields the URL of a copy of a database, and drops the copy with whatever is still connected to it."""
+    """Yield the URL of a copy of a database; at the end, drop the copy with whatever is still connected to it."""
     name = f"test_{uuid.uuid4().hex}"
     await execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
@@ -96,14 +96,14 @@ async def cloned_database(server: str, template: str) -> AsyncGenerator[str]:
 
 
 def run(work: Coroutine[None, None, Result]) -> Result:
-    """Runs async work for a fixture of the session, which has no loop."""
+    """Run async work for a session fixture, which has no loop."""
     with ThreadPoolExecutor(max_workers=1) as threads:
         return threads.submit(asyncio.run, work).result()
 
 
 @asynccontextmanager
 async def plain_connection(url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection as psql has it, without the settings of the service."""
+    """Yield a connection like psql's, without the settings of the service."""
     connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
     try:
         yield connection
@@ -113,7 +113,7 @@ async def plain_connection(url: str) -> AsyncGenerator["asyncpg.Connection[async
 
 
 async def terminate(connection: "asyncpg.Connection[asyncpg.Record]", application_name: str) -> int:
-    """Ends the other sessions of the database whose name begins so; how many there were."""
+    """End the other sessions of the database whose name has this prefix; return their number."""
     return await connection.fetchval(
         """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE starts_with(application_name, $1) AND datname = current_database() AND pid <> pg_backend_pid()""",

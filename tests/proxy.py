@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL or the service, whose network a test can break in every way."""
+"""A proxy in front of PostgreSQL or the service, whose network a test can break in every way."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(slots=True)
 class Way:
-    """What happens to the bytes of one direction."""
+    """The treatment of one direction's bytes."""
 
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     # Seconds, at least and at most: each chunk waits for a random time between.
@@ -28,7 +28,7 @@ class Way:
         self.flowing.set()
 
     async def copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Passes the bytes on until one side closes the connection, which is raised as EndedError."""
+        """Pass the bytes on until one side closes the connection, which is raised as EndedError."""
         while data := await reader.read(CHUNK):
             await self.flowing.wait()
             if self.drops:
@@ -41,7 +41,7 @@ class Way:
 
 
 class Proxy:
-    """Passes bytes on to a server, from a port of this machine."""
+    """A proxy that passes bytes on to a server, from a port of this machine."""
 
     def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
         self._connect = connect
@@ -52,11 +52,11 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """The number of connections."""
         return len(self._connections)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection."""
+        """Serve one connection."""
         if self._is_cut:
             writer.transport.abort()
             return
@@ -75,42 +75,42 @@ class Proxy:
         except* (OSError, EndedError):
             pass
         except* asyncio.CancelledError:
-            # Cut: there is nobody to tell.
+            # The connection is cut, so nobody can be told.
             pass
         finally:
             writer.transport.abort()
             self._connections.discard(task)
 
     async def cut(self) -> None:
-        """Drops every connection, and every new one."""
+        """Drop every connection, and every new one."""
         self._is_cut = True
         await self.drop()
 
     async def drop(self) -> None:
-        """Drops the connections that there are."""
+        """Drop the present connections."""
         dropped = list(self._connections)
         for task in dropped:
             task.cancel()
         await asyncio.gather(*dropped, return_exceptions=True)
 
     def freeze(self) -> None:
-        """Passes nothing on; connections stay open."""
+        """Pass nothing on; connections stay open."""
         for way in (self.to_server, self.to_client):
             way.flowing.clear()
 
     def strand(self) -> None:
-        """Never passes anything on again for the connections that there are, and tells nobody; new ones work."""
+        """Pass nothing on for the present connections, ever, without closing them; new ones work."""
         self.freeze()
         self.to_server, self.to_client = Way(), Way()
 
     def lose(self) -> None:
-        """Drops what the connections that there are send, as if both ends had vanished; new ones work."""
+        """Drop what the present connections send, as if both ends had vanished; new ones work."""
         for way in (self.to_server, self.to_client):
             way.drops = True
         self.to_server, self.to_client = Way(), Way()
 
     def restore(self) -> None:
-        """Passes everything on again."""
+        """Pass everything on again."""
         self._is_cut = False
         for way in (self.to_server, self.to_client):
             way.flowing.set()
@@ -124,7 +124,7 @@ class EndedError(Exception):
 
 @asynccontextmanager
 async def _listening(proxy: Proxy) -> AsyncGenerator[int]:
-    """The port of the proxy."""
+    """Yield the port of the proxy."""
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -136,7 +136,7 @@ async def _listening(proxy: Proxy) -> AsyncGenerator[int]:
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncGenerator[tuple[Proxy, str]]:
-    """A proxy before the database of the URL, and the URL that leads through it."""
+    """Run a proxy in front of the URL's database; yield it and the URL through it."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     socket = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
@@ -147,7 +147,7 @@ async def proxied(url: str) -> AsyncGenerator[tuple[Proxy, str]]:
 
 @asynccontextmanager
 async def proxied_address(address: str) -> AsyncGenerator[tuple[Proxy, str]]:
-    """A proxy before a server, and the address that leads through it."""
+    """Run a proxy in front of a server; yield it and the address through it."""
     host, _, port = address.rpartition(":")
     proxy = Proxy(lambda: asyncio.open_connection(host, int(port)))
     async with _listening(proxy) as own_port:
@@ -156,10 +156,10 @@ async def proxied_address(address: str) -> AsyncGenerator[tuple[Proxy, str]]:
 
 @asynccontextmanager
 async def far_service(database_url: str) -> AsyncGenerator[tuple[Service, Proxy]]:
-    """A service that reaches its database through a proxy."""
+    """Run a service that reaches its database through a proxy."""
     async with proxied(database_url) as (proxy, url), running_service(url) as service:
         try:
             yield service, proxy
         finally:
-            # The service could not end in order behind a broken network.
+            # Behind a broken network, the service could not shut down in order.
             proxy.restore()

@@ -40,7 +40,7 @@ LIMIT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Stubs for a running service; stop ends it, as SIGTERM would."""
+    """Stubs for a running service; `stop` ends it, as SIGTERM would."""
 
     address: str
     channel: grpc.aio.Channel
@@ -62,8 +62,8 @@ class Service:
 async def running_service(
     database_url: str, *, grace_seconds: float = 5.0, credentials: grpc.ChannelCredentials | None = None, **more: Any
 ) -> AsyncGenerator[Service]:
-    """Serves a migrated database, in a task of its own, and waits until it is SERVING; credentials are those of the
-    client, more are other settings.
+    """Serve a migrated database, in a task of its own, and wait until it is SERVING. `credentials` are the client's,
+    `more` other settings.
     """
     stop = asyncio.Event()
     bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
@@ -81,7 +81,7 @@ async def running_service(
 
 
 def settings_of(**settings: Any) -> Settings:
-    """Settings for a port of its own, whatever the .env file of the folder says."""
+    """Return settings for a port of its own, whatever the folder's .env file says."""
     return Settings(**dict[str, Any](_env_file=None, listen="127.0.0.1:0") | settings)
 
 
@@ -89,7 +89,7 @@ def settings_of(**settings: Any) -> Settings:
 async def connected(
     address: str, stop: asyncio.Event, credentials: grpc.ChannelCredentials | None = None
 ) -> AsyncGenerator[Service]:
-    """Stubs on a channel of their own, which shares no connection with another; without credentials, in clear text."""
+    """Yield stubs on their own channel, which shares no connection; without credentials, in clear text."""
     options = (
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
@@ -119,7 +119,7 @@ async def connected(
 
 
 async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingStatus.ValueType) -> None:
-    """Returns when the server says that it is so."""
+    """Wait until the server reports this health."""
     async with asyncio.timeout(LIMIT_SECONDS):
         async for response in service.health.Watch(HealthCheckRequest(service="")):
             if response.status == wanted:
@@ -127,7 +127,7 @@ async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingS
 
 
 async def end_of(call: Any) -> grpc.StatusCode:
-    """How a stream ends, when all is read that was sent before."""
+    """Return the end of a stream, after reading all earlier messages."""
     async with asyncio.timeout(LIMIT_SECONDS):
         try:
             while await call.read() is not grpc.aio.EOF:
@@ -138,39 +138,39 @@ async def end_of(call: Any) -> grpc.StatusCode:
 
 
 def struct(content: JsonObject) -> Struct:
-    """A Struct with the content."""
+    """Return a Struct with the content."""
     message = Struct()
     message.update(content)
     return message
 
 
 def status_of(error: grpc.aio.AioRpcError) -> Status:
-    """The google.rpc.Status that came with an error."""
+    """Return the google.rpc.Status of an error."""
     details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
     assert isinstance(details, bytes)
     return Status.FromString(details)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The reason of the error's ErrorInfo."""
+    """Return the reason of the error's ErrorInfo."""
     return error_info_of(error).reason
 
 
 def reason_if_any(error: grpc.aio.AioRpcError) -> str:
-    """The reason of an error; empty where it comes from gRPC itself, as that of a broken connection does."""
+    """Return the reason of an error; empty if it comes from gRPC itself, as for a broken connection."""
     from_service = "grpc-status-details-bin" in dict(error.trailing_metadata() or ())
     return reason_of(error) if from_service else ""
 
 
 def error_info_of(error: grpc.aio.AioRpcError) -> ErrorInfo:
-    """The ErrorInfo of an error, which every error of the service has."""
+    """Return the ErrorInfo of an error, which every error of the service has."""
     info = ErrorInfo()
     assert any(detail.Unpack(info) for detail in status_of(error).details)
     return info
 
 
 def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
-    """The field violations of an error: description by field."""
+    """Return the field violations of an error: description by field."""
     bad_request = BadRequest()
     assert any(detail.Unpack(bad_request) for detail in status_of(error).details)
     return {violation.field: violation.description for violation in bad_request.field_violations}

@@ -1,4 +1,4 @@
-"""Work outlives its caller, and no event is waited for longer than the limit."""
+"""Work that outlives its caller, and waits for events with a limit."""
 
 import asyncio
 

@@ -107,7 +107,7 @@ class Caller(NamedTuple):
                 self.require_everywhere(role)
             case Only(ids=application_ids):
                 for application_id in application_ids:
-                    self.require(role, application_id, "what is listed")
+                    self.require(role, application_id, "the listed resources")
 
 
 class Guard:

@@ -115,4 +115,4 @@ async def end_revoked(calls: Iterable[RevocableCall], grants_at_deletion: Grants
         if call.is_met(need, grants):
             call.drop(need)
         else:
-            call.end(PermissionDeniedError("the role that this stream was opened with is no longer held"))
+            call.end(PermissionDeniedError("the caller no longer has the role that this stream requires"))

@@ -60,4 +60,4 @@ def _require_admin(caller: Caller, parsed: wire.Update) -> None:
     new_name = parsed.values.name
     if own is not None and new_name is not None and caller.access_now.ids.get(new_name) != own:
         # Names belong to the installation: an admin of one application may neither take one nor learn if it is taken.
-        caller.require(Role.ADMIN, None, f"another name of application {parsed.ref}")
+        caller.require(Role.ADMIN, None, f"renaming application {parsed.ref}")

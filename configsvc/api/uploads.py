@@ -49,6 +49,6 @@ class Uploads:
 
 def _authorize(message: ImportMessage, caller: Caller) -> None:
     if message.options.create_applications:
-        caller.require(Role.ADMIN, None, "the creation of applications")
+        caller.require(Role.ADMIN, None, "creating applications")
     for application in dict.fromkeys(item.application for item in message.items):
         caller.require_application(Role.EDITOR, NameRef(name=application))

@@ -78,7 +78,7 @@ async def enqueue_again(database: Database) -> None:
             async with transaction(connection):
                 enqueued = await queue.enqueue_due(connection, actor)
             for operation_id in enqueued:
-                log.warning("lost job of an operation enqueued again", operation=operation_id)
+                log.warning("operation enqueued again: its job was lost", operation=operation_id)
 
 
 async def compact(database: Database, retention: Retention) -> None:

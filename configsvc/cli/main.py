@@ -19,7 +19,7 @@ app = typer.Typer(
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        help="postgresql://… of a server to use instead of the embedded one. Put a URL with a password into the "
+        help="postgresql://… of a server to use instead of the embedded one. Set a URL with a password in the "
         "variable instead: command lines are visible to everyone. [env: CONFIGSVC_DATABASE_URL]"
     ),
 ]
@@ -28,11 +28,13 @@ DataDir = Annotated[
     typer.Option(help="Data folder of the embedded PostgreSQL; default .configsvc. [env: CONFIGSVC_DATA_DIR]"),
 ]
 LogLevel = Annotated[
-    str | None, typer.Option(help="debug, info, warning or error; default info. [env: CONFIGSVC_LOG_LEVEL]")
+    str | None, typer.Option(help="Log level: debug, info, warning or error; default info. [env: CONFIGSVC_LOG_LEVEL]")
 ]
 LogFormat = Annotated[
     str | None,
-    typer.Option(help="json, console, or auto: console on a terminal, else json. [env: CONFIGSVC_LOG_FORMAT]"),
+    typer.Option(
+        help="Log format: json, console, or auto: console on a terminal, else json. [env: CONFIGSVC_LOG_FORMAT]"
+    ),
 ]
 
 
@@ -62,17 +64,17 @@ def serve_command(
     shutdown_grace_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Time for running calls to finish after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
+            help="Seconds that calls may take to end after SIGTERM; default 10. [env: CONFIGSVC_SHUTDOWN_GRACE_SECONDS]"
         ),
     ] = None,
     history_days: Annotated[
         float | None,
-        typer.Option(help="Days for which the whole history is kept; default 90. [env: CONFIGSVC_HISTORY_DAYS]"),
+        typer.Option(help="Days to keep the whole history; default 90. [env: CONFIGSVC_HISTORY_DAYS]"),
     ] = None,
     history_versions: Annotated[
         int | None,
         typer.Option(
-            help="Versions to keep of each live resource, however old; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
+            help="Versions of each live resource to keep, however old; default 1. [env: CONFIGSVC_HISTORY_VERSIONS]"
         ),
     ] = None,
     metrics_listen: Annotated[
@@ -82,14 +84,14 @@ def serve_command(
     cache_megabytes: Annotated[
         int | None,
         typer.Option(
-            help="Cache for answers of GetConfiguration, in MiB; default 64, 0 for none. "
+            help="Cache for responses of GetConfiguration, in MiB; default 64, 0 for none. "
             "[env: CONFIGSVC_CACHE_MEGABYTES]"
         ),
     ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Run the server until SIGTERM or Ctrl-C."""
     _server().serve(
         listen=listen,
         database_url=database_url,

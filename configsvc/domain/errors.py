@@ -142,7 +142,7 @@ class RevisionUnknownError(ConfigsvcError):
 
     def __init__(self, *, head: int, revision: int = 0, time: datetime | None = None) -> None:
         wanted = f"time {time.isoformat()}" if time else f"revision {revision}"
-        super().__init__(f"{wanted} is not reached yet: the latest revision is {head}")
+        super().__init__(f"the history has not reached {wanted}: the latest revision is {head}")
         self.head = head
 
 

@@ -37,7 +37,7 @@ def _fault_of_operation(operation: JsonValue) -> str | None:
     try:
         JsonPatch([operation])
     except (InvalidJsonPatch, JsonPointerException, TypeError):
-        return "is not an operation of a JSON Patch: op, path and, as op demands, value or from are expected"
+        return "is not a JSON Patch operation: it needs op, path and, depending on op, value or from"
     return None
 
 
@@ -58,7 +58,7 @@ def _patched(config: JsonObject, operations: list[JsonObject]) -> JsonObject:
         try:
             patched = _applied(config, operation)
         except (JsonPatchException, JsonPointerException, TypeError) as error:
-            raise _failed(index, "cannot be applied: a test fails, or a path leads nowhere") from error
+            raise _failed(index, "cannot be applied: a test failed, or a path does not exist") from error
         if not isinstance(patched, dict):
             raise _failed(index, "turns config into something other than an object")
         # Repeated copies double the size with each operation.

@@ -153,7 +153,7 @@ class RetryNextGroup:
 
 
 class ChangedBeforeLockError(Exception):
-    """A row that changed between its look-up and its lock, or a name that was taken meanwhile: start again."""
+    """A row that changed before it was locked, or a free name that was taken: the caller starts again."""
 
 
 def check_version(expected: int, current: int) -> None:

@@ -104,7 +104,7 @@ class Cluster:
                     postmaster.socket_folder.rmdir()
                 log.info("embedded PostgreSQL stopped", signal=number.name)
                 return
-        raise self._error("the embedded PostgreSQL does not stop")
+        raise self._error("the embedded PostgreSQL did not stop")
 
     def _open_ways(self) -> None:
         if self.account:
@@ -158,7 +158,7 @@ class Cluster:
                 await self._launch(socket_folder)
             except EmbeddedPostgresError as error:
                 if attempt == START_ATTEMPTS:
-                    raise self._error("the embedded PostgreSQL does not start") from error
+                    raise self._error("the embedded PostgreSQL did not start") from error
                 await asyncio.sleep(START_PAUSE)
             else:
                 return

@@ -58,5 +58,5 @@ async def exclusive(path: Path, limit: float) -> AsyncGenerator[None]:
                 while not lock.alone():  # noqa: ASYNC110 - other processes set no Event
                     await asyncio.sleep(POLL)
         except TimeoutError as error:
-            raise EmbeddedPostgresError(f"another process has held {path} for {limit:.0f} s") from error
+            raise EmbeddedPostgresError(f"another process has locked {path} for {limit:.0f} s") from error
         yield

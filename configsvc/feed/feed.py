@@ -92,15 +92,15 @@ class Feed:
 
     def collect(self) -> Families:
         """Yield the metrics of the feed. Prometheus asks for them in a thread of its own."""
-        yield gauge("feed_revision", "Last revision that the feed has read to its end.", self.revision)
-        yield gauge("feed_live", "1 while the feed hears of new commits.", self.live)
+        yield gauge("feed_revision", "Last revision that the feed has read completely.", self.revision)
+        yield gauge("feed_live", "1 while the feed receives new commits.", self.live)
         yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
         yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
         yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
         yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
         yield gauge(
             "notification_queue_usage",
-            "Used part of PostgreSQL's notification queue, 0 to 1.",
+            "Used fraction of PostgreSQL's notification queue, 0 to 1.",
             self.notification_queue_usage,
         )
 

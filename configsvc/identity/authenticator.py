@@ -45,7 +45,7 @@ class Authenticator:
         if self._certificates is not None and credentials.certificate is not None:
             return self._certificates.identify(credentials.certificate)
         if self._tokens is None:
-            raise UnauthenticatedError("the connection carries no client certificate")
+            raise UnauthenticatedError("the connection has no client certificate")
         if credentials.token is None:
-            raise UnauthenticatedError("the call carries no bearer token: send it as authorization: Bearer TOKEN")
+            raise UnauthenticatedError("the call has no bearer token: send the header authorization: Bearer TOKEN")
         return await self._tokens.verify(credentials.token)

@@ -41,7 +41,7 @@ class Provider:
         named = cast("dict[str, object]", metadata)
         if named.get("issuer") != self._issuer:
             raise UnreadableKeysError(
-                f"{discovery} is not of the issuer {self._issuer}: check the issuer in the settings"
+                f"{discovery} does not name the issuer {self._issuer}: check CONFIGSVC_OIDC_ISSUER"
             )
         url = named.get("jwks_uri")
         if not isinstance(url, str) or not is_safe_url(url) or self._is_less_safe(url):

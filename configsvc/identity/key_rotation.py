@@ -84,7 +84,7 @@ class ProviderKeys:
         except UnreadableKeysError as error:
             self._fail(str(error))
         except TimeoutError:
-            self._fail(f"no answer within {READING_LIMIT_SECONDS:g} s")
+            self._fail(f"no response within {READING_LIMIT_SECONDS:g} s")
         else:
             self._take(keys)
         self._wanted.clear()

@@ -71,7 +71,7 @@ class ProcessPool:
         except BrokenProcessPool as error:
             # Every call that waited for this process gets the error; only the first replaces the process.
             if self._executor is executor:
-                log.warning("process of the pool died; starting another")
+                log.warning("pool process died; starting another")
                 await self._end()
             raise ProcessDiedError from error
 

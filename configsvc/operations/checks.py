@@ -14,7 +14,9 @@ from configsvc.storage.operations import Slice, WaitingItem
 from configsvc.validation.compiled import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
 from configsvc.validation.pool_tasks import VersionDocuments, faults_of_configs
 
-_TOO_LARGE = ItemFault(field="schema", keyword="", message="refers to too many versions, or to too large ones")
+_TOO_LARGE = ItemFault(
+    field="schema", keyword="", message="refers to too many versions, or to versions that are too large"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

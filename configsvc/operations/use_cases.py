@@ -116,4 +116,6 @@ def _missing(operation_id: str, owner: str | None) -> ConfigsvcError:
     name = f"operations/{operation_id}"
     if owner is None:
         return ResourceNotFoundError("operation", name)
-    return PermissionDeniedError(f"{name} is for who began it, and for the role admin for all applications")
+    return PermissionDeniedError(
+        f"{name} is accessible only to the caller that started it and to an admin of all applications"
+    )

@@ -39,7 +39,7 @@ def _checked_listen(address: str) -> str:
 
 def _checked_metrics_listen(address: str) -> str:
     if _checked_listen(address).startswith("unix:"):
-        raise ValueError("must be like 127.0.0.1:9464: Prometheus reads from no unix socket")
+        raise ValueError("must be like 127.0.0.1:9464: Prometheus cannot read from a unix socket")
     return address
 
 

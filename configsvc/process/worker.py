@@ -27,7 +27,7 @@ async def work(settings: Settings, number: int, run_service: RunService) -> None
     StartError, or what `run_service` raises.
     """
     if settings.database_url is None:
-        raise StartError("a worker is started by configsvc serve, with all its settings")
+        raise StartError("workers are started by configsvc serve only, with all their settings")
     stop = asyncio.Event()
     on_signals(stop.set)
     _stop_with_supervisor(stop)
@@ -51,7 +51,7 @@ def _stop_with_supervisor(stop: asyncio.Event) -> None:
     def gone() -> None:
         # Nothing is ever written to this pipe: it becomes readable when it is closed.
         loop.remove_reader(SUPERVISOR_INPUT)
-        log.warning("the supervisor is gone")
+        log.warning("stopping: the supervisor is gone")
         stop.set()
 
     loop.add_reader(SUPERVISOR_INPUT, gone)

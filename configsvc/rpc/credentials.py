@@ -48,10 +48,10 @@ def _bearer_token(context: Context) -> str | None:
     if not values:
         return None
     if len(values) > 1:
-        raise UnauthenticatedError("the call carries more than one authorization")
+        raise UnauthenticatedError("the call has more than one authorization header")
     (value,) = values
     if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
-        raise UnauthenticatedError("the call's authorization is not like Bearer TOKEN")
+        raise UnauthenticatedError("the call's authorization header must be: Bearer TOKEN")
     return value[len(_SCHEME) :].strip(" ")
 
 
@@ -66,6 +66,6 @@ def _checked(given: list[str | bytes]) -> str:
         return ""
     value = given[0]
     if len(given) > 1 or not isinstance(value, str) or not _CHANGE_REQUEST.fullmatch(value):
-        description = f"must come once, with 1 to {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters"
+        description = f"must occur once, with 1 to {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters"
         raise InvalidRequestError((Violation(field=CHANGE_REQUEST_KEY, description=description),))
     return value

@@ -127,7 +127,7 @@ class Server:
                 async with asyncio.timeout(HEALTH_LIMIT_SECONDS):
                     await self.health_servicer.set(service, status)
             except TimeoutError:
-                log.warning("slow reader: a health watcher does not read", service=service)
+                log.warning("slow reader: a health watch is not being read", service=service)
 
     async def stop(self, grace_seconds: float) -> None:
         """Refuse new calls; return when the calls in flight are done or, after the grace period, cancelled."""

@@ -76,7 +76,7 @@ def _check_order(new_versions: NewVersions, violations: Violations) -> None:
         cycle: list[SchemaVersionRef] = error.args[1]
         document, referenced = new_versions[cycle[1]], cycle[0]
         names = ", ".join(map(str, cycle[:5]))
-        violations.add(f"{document.field}{document.references[referenced]}", f"closes a cycle of references: {names}")
+        violations.add(f"{document.field}{document.references[referenced]}", f"creates a cycle of references: {names}")
 
 
 def _link(new: NewDocument, new_versions: NewVersions, stored: Stored, violations: Violations) -> LinkedDocument:
@@ -87,7 +87,7 @@ def _link(new: NewDocument, new_versions: NewVersions, stored: Stored, violation
     found = LinkedDocument(new=new, referenced={ref: document for ref, (document, _) in referenced.items()})
     if len(referenced) > REFERENCED_LIMIT or sum(size for _, size in referenced.values()) > REFERENCED_LIMIT_BYTES:
         limits = f"{REFERENCED_LIMIT} versions and {REFERENCED_LIMIT_BYTES} bytes of them are allowed"
-        violations.add(new.field, f"refers to too much, directly or not: at most {limits}")
+        violations.add(new.field, f"refers to too many versions, directly or indirectly: at most {limits}")
     elif referenced and not missing:
         _check_usable(found, violations)
     return found

@@ -235,14 +235,26 @@ async def open_database(url: str, *, workers: int = 1, turn: Turn) -> AsyncGener
 
     Connections are made on demand, so that the process starts even if the database is down.
     """
+    sizes = pool_sizes(workers)
     async with (
-        _pool(url, READ_SETTINGS, size=_part(6, workers)) as reads,
-        _pool(url, MERGE_SETTINGS, size=2) as merges,
-        _pool(url, WRITE_SETTINGS, size=_part(4, workers)) as writes,
-        _pool(url, READ_SETTINGS, size=_part(4, workers)) as watches,
-        _pool(url, WRITE_SETTINGS, size=_part(3, workers), command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
+        _pool(url, READ_SETTINGS, size=sizes["reads"]) as reads,
+        _pool(url, MERGE_SETTINGS, size=sizes["merges"]) as merges,
+        _pool(url, WRITE_SETTINGS, size=sizes["writes"]) as writes,
+        _pool(url, READ_SETTINGS, size=sizes["watches"]) as watches,
+        _pool(url, WRITE_SETTINGS, size=sizes["operations"], command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations, turn=turn)
+
+
+def pool_sizes(workers: int) -> dict[str, int]:
+    """Return the limit on the connections of each pool, for one of several workers."""
+    return {
+        "reads": _part(6, workers),
+        "merges": 2,
+        "writes": _part(4, workers),
+        "watches": _part(4, workers),
+        "operations": _part(3, workers),
+    }
 
 
 def _part(connections: int, workers: int) -> int:

@@ -16,7 +16,7 @@ from configsvc.storage.schema_locks import by_name
 _SQL = queries("imports")
 
 _TOO_LARGE = ItemFault(
-    field="config", keyword="", message="is larger than 1 MiB as PostgreSQL writes it, without exponents"
+    field="config", keyword="", message="is larger than 1 MiB as PostgreSQL writes it (numbers without exponents)"
 )
 
 
@@ -24,7 +24,7 @@ class SliceFailedError(Exception):
     """A slice that PostgreSQL refused because of an item; nothing of it was written."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"the slice that begins at item {outcome.index} failed: {outcome.error}")
+        super().__init__(f"the slice that starts at item {outcome.index} failed: {outcome.error}")
         self.outcome = outcome
 
 

@@ -32,7 +32,7 @@ class GiveBackError(Exception):
     """An unfinished job that this or another process continues after a pause."""
 
     def __init__(self, pause_seconds: float = 0.0) -> None:
-        super().__init__(f"to be taken up in {pause_seconds:.1f} s")
+        super().__init__(f"continue in {pause_seconds:.1f} s")
         self.pause_seconds = pause_seconds
 
 

@@ -41,7 +41,8 @@ class DatabaseRefusedError(Exception):
 async def migrate(url: str) -> tuple[str, ...]:
     """Apply all pending migrations and return their names. One process at a time migrates.
 
-    Raises DatabaseUnavailableError if the database does not answer, and DatabaseRefusedError.
+    Raises DatabaseUnavailableError if the database does not answer, WriteConflictError if the functions meet a deadlock
+    or a lock that lasts, and DatabaseRefusedError.
     """
     async with connected(url) as connection:
         async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
@@ -91,7 +92,7 @@ async def _missing(connection: Session) -> tuple[str, ...]:
         return (*names, FUNCTIONS)
     if names[0] not in applied:
         raise DatabaseRefusedError(
-            f"an earlier program made its tables ({min(applied)}): export the schemas and configurations "
+            f"an earlier, incompatible program created its tables ({min(applied)}): export schemas and configurations "
             "(ExportConfigurations) with that program, and import them here into a new database"
         )
     missing = tuple(name for name in names if name not in applied)
@@ -125,7 +126,9 @@ async def _apply_functions(connection: Session) -> None:
     async with connection.transaction():
         for path in _function_files():
             try:
-                await connection.execute(path.read_text(encoding="utf-8"))
+                # Other processes may be serving: a deadlock with one, or a lock that lasts, is worth another try.
+                with translated_errors():
+                    await connection.execute(path.read_text(encoding="utf-8"))
             except asyncpg.PostgresError as error:
                 raise DatabaseRefusedError(f"Failed to apply functions/{path.name}: {error}") from error
         await connection.execute("UPDATE public.function_digest SET digest = $1", _digest())

@@ -89,7 +89,7 @@ async def insert(connection: Connection, versions: Sequence[NewVersion], context
         if error.constraint_name != "schema_document_fits":
             raise
         # The documented limits were checked before; this text grew in PostgreSQL's own format.
-        description = "is larger than 4 MiB as PostgreSQL writes it, without exponents"
+        description = "is larger than 4 MiB as PostgreSQL writes it (numbers without exponents)"
         field = versions[0].new.field if len(versions) == 1 else "schemas"
         raise InvalidRequestError((Violation(field=field, description=description),)) from error
     await _insert_references(connection, versions)

@@ -19,7 +19,7 @@ async def grant_service_rights(url: str, role: str) -> None:
         try:
             await connection.execute(statements)
         except asyncpg.PostgresError as error:
-            raise DatabaseRefusedError(f"the rights of {role}: {error}") from error
+            raise DatabaseRefusedError(f"cannot grant the rights of the service to {role}: {error}") from error
 
 
 def grants(role: str) -> str:

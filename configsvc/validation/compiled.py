@@ -106,7 +106,7 @@ def _bytes(_: PinnedVersion, compiled: CompiledSchema) -> int:
 
 
 def _unusable(version: PinnedVersion, error: UnusableSchemaError) -> InvalidRequestError:
-    description = f"is pinned to {version.ref}, with which nothing can be validated: {error}"
+    description = f"is pinned to {version.ref}, which cannot be used for validation: {error}"
     return InvalidRequestError((Violation(field="schema", description=description),))
 
 

@@ -1,4 +1,4 @@
-"""How a watch's messages get to its client: encoding, waiting for slow readers, and the timer for bookmarks."""
+"""Sending the messages of a watch: encoding, waiting for slow readers, and the timer for bookmarks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable

@@ -89,7 +89,7 @@ def _values(request: UpdateApplicationRequest, violations: Violations) -> Applic
     populated = {path for path, is_set in (("name", new.name), ("comments", new.comments)) if is_set}
     paths = fields.updated_paths(request.update_mask, "update_mask", ("name", "comments"), populated, violations)
     if not paths:
-        violations.add("update_mask", "names nothing to change: set it, or fields of application that are not empty")
+        violations.add("update_mask", "lists nothing to change: set it, or set fields of application")
     return ApplicationUpdate(
         name=fields.new_name(new.name, "application.name", violations) if "name" in paths else None,
         comments=fields.comments(new.comments, "application.comments", violations) if "comments" in paths else None,

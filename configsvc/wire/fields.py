@@ -208,7 +208,7 @@ def updated_paths(
     """Return the fields to update: those in the mask or, without one, those that are populated."""
     for path in mask.paths:
         if path != "*" and path not in allowed:
-            violations.add(field, f"names {path[:100]!r}: only {', '.join(allowed)} and * can be updated")
+            violations.add(field, f"lists {path[:100]!r}: only {', '.join(allowed)} and * can be updated")
     if "*" in mask.paths:
         return allowed
     return mask.paths or populated

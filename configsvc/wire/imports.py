@@ -48,7 +48,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
         violations.add("request", "has settings: only the first message of an import may have them")
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     if request.mode not in ImportMode.values():
-        violations.add("mode", f"is {request.mode}: not a mode of this version")
+        violations.add("mode", f"is {request.mode}: not an ImportMode")
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     digest = digest or settings
     for item in request.items:

@@ -44,14 +44,15 @@ def _operation_id(name: str, field: str, violations: Violations) -> str:
     if collection == COLLECTION:
         check_id(found, field, violations)
     else:
-        violations.add(field, "is not the name of an operation: operations/ and a ULID are expected")
+        violations.add(field, "is not the name of an operation: it must be operations/ and a ULID")
     return found
 
 
 def listing(request: ListOperationsRequest) -> PageRequest[str]:
+    """Parse the request. Raises InvalidRequestError."""
     with Violations() as violations:
         if request.name not in {"", COLLECTION}:
-            violations.add("name", "is not a collection of operations: leave it empty, or say operations")
+            violations.add("name", "is not a collection of operations: leave it empty, or set it to operations")
         if request.filter:
             violations.add("filter", "is not supported: leave it empty")
         return page_request(request, name_key, violations)

@@ -74,11 +74,11 @@ def _changed_fields(
     paths = frozenset(fields.updated_paths(message.update_mask, mask, tuple(is_set), populated, violations))
     patched = message.HasField("merge_patch")
     if not paths and not patched:
-        violations.add(mask, "names nothing to change: set it, merge_patch, or fields of configuration")
+        violations.add(mask, "lists nothing to change: set it, merge_patch, or fields of configuration")
     if patched and "config" in paths:
-        violations.add(path_of(field, "merge_patch"), "cannot go together with a new config")
+        violations.add(path_of(field, "merge_patch"), "cannot be combined with a new config")
     if "config" in paths and not is_set["config"]:
-        violations.add(path_of(field, "configuration.config"), "is required, because update_mask names it")
+        violations.add(path_of(field, "configuration.config"), "is required, because update_mask lists it")
     return paths
 
 
@@ -106,7 +106,7 @@ def batch_write(
         case "delete":
             return _deletion(message.delete, f"{field}.delete", context, violations)
         case None:
-            violations.add(field, "must set one of create, update, upsert and delete")
+            violations.add(field, "must set one of create, update, upsert or delete")
             return None
 
 

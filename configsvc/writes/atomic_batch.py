@@ -193,5 +193,5 @@ def _may_be_too_large(text: str) -> bool:
 
 
 def _too_large() -> InvalidRequestError:
-    description = "is larger than 1 MiB as PostgreSQL writes it, without exponents"
+    description = "is larger than 1 MiB as PostgreSQL writes it (numbers without exponents)"
     return InvalidRequestError((Violation(field="config", description=description),))

@@ -54,7 +54,7 @@ async def _target(
     connection: Connection, rollback: Rollback, current: Configuration, *, is_deleted: bool
 ) -> Configuration:
     if not rollback.version and not is_deleted:
-        description = "is required: only of a deleted configuration there is a last version before"
+        description = "is required, unless the configuration is deleted"
         raise InvalidRequestError((Violation(field="version", description=description),))
     number = rollback.version or current.version - 1
     target = await history.version(connection, current.id, number)

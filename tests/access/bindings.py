@@ -1,4 +1,4 @@
-"""Short ways to give roles and to take them away."""
+"""Helpers that create and delete role bindings."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ async def bind(
     by: str = "root",
     **fields: Any,
 ) -> RoleBinding:
-    """The role for the application; without one, for all."""
+    """Bind the role for the application; without one, for all applications."""
     ref = ApplicationRef(name=application) if isinstance(application, str) else application
     request = CreateRoleBindingRequest(principal=principal, role=role, application=ref, **fields)
     return await service.access.CreateRoleBinding(request, metadata=bearing(by))

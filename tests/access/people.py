@@ -1,4 +1,4 @@
-"""Callers with each role for an application of their own, for a foreign one, and for all; and what belongs to whom."""
+"""Callers with each role, for their own application, a foreign one and all; and the resources of each."""
 
 import asyncio
 from collections.abc import Generator
@@ -26,14 +26,14 @@ ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A caller; role is the one for the application named (None: for all of them)."""
+    """A caller with a role for the named application (None: for all applications)."""
 
     name: str
     role: Role = Role.NONE
     application: str | None = None
 
     def role_for(self, application: str | None) -> Role:
-        """Its role for an application; None: one that does not exist, for which only roles for all count."""
+        """Return the caller's role for an application; None: one that does not exist, so only roles for all count."""
         return self.role if self.application in {None, application} else Role.NONE
 
     @property
@@ -46,7 +46,7 @@ ROOT = Person(name="root", role=Role.ADMIN)
 
 
 def people_of(*applications: str | None) -> tuple[Person, ...]:
-    """One for each role and application; None: all of them."""
+    """Return a caller for each role and application; None: all applications."""
     return tuple(
         Person(name=f"{application or 'all'}.{role.name.lower()}", role=role, application=application)
         for application in applications
@@ -56,13 +56,13 @@ def people_of(*applications: str | None) -> tuple[Person, ...]:
 
 @cache
 def as_(person: Person) -> tuple[tuple[str, str], ...]:
-    """The metadata of its calls."""
+    """Return the metadata of the caller's calls."""
     return bearing(person.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a request is about: an application with one configuration, and an operation; or ids and names of nothing."""
+    """The subject of a request: an application with a configuration, and an operation; or ids and names of nothing."""
 
     application: str
     application_id: str
@@ -73,7 +73,7 @@ class Target:
 
 
 def nothing(like: str) -> Target:
-    """What does not exist, with names as long as those of an application."""
+    """Return a target that does not exist, with names as long as those of an application."""
     ids = [str(ULID()) for _ in range(4)]
     application = "n" * len(like)
     return Target(
@@ -87,7 +87,7 @@ def nothing(like: str) -> Target:
 
 
 async def make(service: Service, psql: Session, application: str, owner: Person, **fields: Any) -> Target:
-    """An application with a configuration, made by root, and an operation of its owner, which nobody carries out."""
+    """Create an application with a configuration as root, and an operation of its owner that nobody runs."""
     made = await service.applications.CreateApplication(
         CreateApplicationRequest(name=application, comments=f"{application} comments", reason=f"{application} reason"),
         metadata=as_(ROOT),
@@ -130,7 +130,7 @@ def key(application: str, name: str) -> ConfigurationKey:
 
 
 async def bind(psql: Session, person: Person, application_id: str | None) -> str:
-    """Binds its role for the application with the id, or for all; the id of the binding."""
+    """Bind the caller's role for the application with the id, or for all; return the id of the binding."""
     return await psql.fetchval(
         "INSERT INTO role_bindings (principal, role, application_id) VALUES ($1, $2, $3) RETURNING id",
         f"user:{person.name}",
@@ -140,13 +140,13 @@ async def bind(psql: Session, person: Person, application_id: str | None) -> str
 
 
 async def unbind(psql: Session, person: Person) -> int:
-    """Takes all roles away from it; the revision of that."""
+    """Take all roles away from the caller; return the revision of that change."""
     await psql.execute("DELETE FROM role_bindings WHERE principal = $1", f"user:{person.name}")
     return await head(psql)
 
 
 async def until_known(service: Service, psql: Session) -> None:
-    """Returns when the service knows of all that was committed until now."""
+    """Wait until the service has applied everything that was committed before."""
     revision = await head(psql)
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
@@ -157,7 +157,7 @@ async def until_known(service: Service, psql: Session) -> None:
 
 @contextmanager
 def denied() -> Generator[None]:
-    """Expects PERMISSION_DENIED."""
+    """Expect PERMISSION_DENIED."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED, caught.value

@@ -1,4 +1,4 @@
-"""Every RPC: the role that it needs, and a request of it about something. Nothing that they ask for is kept."""
+"""Every RPC: the role it needs, and a request for each target. No request changes anything."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from tests.service import struct
 
 
 class About(Enum):
-    """What the role is needed for."""
+    """The resource that the role is needed for."""
 
     APPLICATION = "the application that the request is about"
     ANY = "any application"
@@ -181,7 +181,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
 
 
 def is_allowed(method: str, person: Person, target: Target, owners: dict[str, Person]) -> bool:
-    """Whether the person may call the method about the target. owners of operations go by the ids of these."""
+    """Return whether the caller may call the method for the target. Owners of operations have the ids `owners`."""
     role, about = NEEDED[method]
     match about:
         case About.ANY:

@@ -1,4 +1,4 @@
-"""What callers may do is remembered in bounded memory."""
+"""Bounds of the memory for the access of callers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Streams end when what they were let in for is lost: on every process, whatever the client does."""
+"""Streams that end when the access they need is lost: on every process, whatever the client does."""
 
 import asyncio
 import time
@@ -23,9 +23,6 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.access import Role
-from configsvc.domain.commits import Position
-from configsvc.storage.listener import Listener
-from configsvc.storage.log import LogPage
 from tests.access.people import (
     ROOT,
     Person,
@@ -38,6 +35,7 @@ from tests.access.people import (
     until_known,
 )
 from tests.app.scraping import measured_service
+from tests.feed.pausing import paused_feed
 from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import item
 from tests.service import LIMIT_SECONDS, Service, end_of, running_service
@@ -76,7 +74,7 @@ async def stage(database_url: str, psql: Session, tmp_path: Path) -> AsyncGenera
 async def recorded_by(
     person: Person, service: Service, request: WatchConfigurationsRequest | None = None
 ) -> AsyncGenerator[Recorder]:
-    """A watch of the own application, unless told otherwise, that is up to date."""
+    """Record a watch that is up to date; of the own application, unless told otherwise."""
     recorder = Recorder(service, request or watching(selector(OWN)), metadata=as_(person))
     try:
         await recorder.until_synced()
@@ -86,12 +84,12 @@ async def recorded_by(
 
 
 async def fill_up(psql: Session) -> None:
-    """Gives the own application more than a client takes without reading."""
+    """Give the own application more than a client takes without reading."""
     await fill(psql, 80, application=OWN, size=250_000)
 
 
-async def held_export(service: Service, person: Person, **fields: Any) -> Any:
-    """An export of more than its client takes for now."""
+async def stalled_export(service: Service, person: Person, **fields: Any) -> Any:
+    """Begin an export of more than its client takes for now."""
     call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
@@ -108,7 +106,7 @@ async def test_who_loses_a_role_loses_its_streams_on_every_process(
         watches = [await stack.enter_async_context(recorded_by(READER, one, small)) for one in (stage.service, other)]
         of_one: dict[str, Any] = {"application": ApplicationRef(name=OWN)}
         exports = [
-            await held_export(service, READER, **fields)
+            await stalled_export(service, READER, **fields)
             for service in (stage.service, other)
             for fields in ({}, of_one)
         ]
@@ -183,7 +181,7 @@ async def test_a_revoked_client_that_does_not_read_holds_nothing(
         await until_known(service, psql)
         watch = service.configurations.WatchConfigurations(watching(selector(OWN)), metadata=as_(READER))
         assert await watch.read() is not grpc.aio.EOF
-        export = await held_export(service, READER)
+        export = await stalled_export(service, READER)
         await metrics.until("configsvc_watches", 1, state="blocked")
         await metrics.until("configsvc_calls_in_flight", 2)
         await unbind(psql, READER)
@@ -206,23 +204,6 @@ async def test_watchers_of_an_application_that_is_deleted_are_told_of_it_and_sta
         assert recorder.open
 
 
-@asynccontextmanager
-async def held_feed(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[None]:
-    """The time in which the feed reads nothing, and after which it reads all that was committed meanwhile at once."""
-    goes_on = asyncio.Event()
-    page_from = Listener.page_from
-
-    async def page_later(listener: Listener, position: Position) -> LogPage:
-        await goes_on.wait()
-        return await page_from(listener, position)
-
-    monkeypatch.setattr(Listener, "page_from", page_later)
-    try:
-        yield
-    finally:
-        goes_on.set()
-
-
 async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_application_is_never_delivered(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +211,7 @@ async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_app
         recorded_by(READER, stage.service) as revoked,
         recorded_by(OWNER, stage.service) as told,
     ):
-        async with held_feed(monkeypatch):
+        async with paused_feed(monkeypatch):
             before = await unbind(stage.psql, READER)
             await stage.psql.execute(
                 "INSERT INTO configurations (application, name, config) VALUES ($1, 'late', '{}')", OWN
@@ -242,7 +223,7 @@ async def test_what_is_written_between_the_loss_of_a_role_and_the_end_of_the_app
         assert revoked.recording.revision <= before
         recording = await told.until_revision(await head(stage.psql))
         assert sorted(event.configuration.name for event in recording.events[1:]) == ["late", "late", "shop-x"]
-        # Also when the bindings are read again.
+        # The same holds when the role bindings are read again.
         await unbind(stage.psql, NEIGHBOUR)
         await until_known(stage.service, stage.psql)
         assert told.open

@@ -1,4 +1,4 @@
-"""AccessService: who may give and take away which roles."""
+"""AccessService: who may create and delete which role bindings."""
 
 import asyncio
 import uuid
@@ -33,7 +33,7 @@ ANY_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 @pytest.fixture
 async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
-    """A service that wants tokens, with the applications shop, of which ann is admin, and bank."""
+    """Run a service that requires tokens, with the applications shop, of which ann is admin, and bank."""
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         await create_application(service, "shop")
         await create_application(service, "bank")
@@ -42,7 +42,7 @@ async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
 
 
 def denied(caught: pytest.ExceptionInfo[grpc.aio.AioRpcError]) -> str:
-    """The text of a denial."""
+    """Return the text of a denial."""
     assert caught.value.code() is StatusCode.PERMISSION_DENIED
     assert reason_of(caught.value) == "PERMISSION_DENIED"
     return caught.value.details() or ""
@@ -195,7 +195,7 @@ async def test_a_request_id_belongs_to_its_caller(guarded: Service) -> None:
 
 
 async def pages(service: Service, *, by: str = "root", **fields: object) -> list[list[RoleBinding]]:
-    """The pages of a list, between which roles are given and taken away."""
+    """Return the pages of a list, between which roles are given and taken away."""
     found: list[list[RoleBinding]] = []
     token = ""
     while not found or token:
@@ -234,7 +234,7 @@ async def test_a_list_shows_roles_for_the_applications_of_the_caller(guarded: Se
         assert denied(caught) == f"the role admin is needed for application {ref.id or ref.name}"
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await bindings(guarded, application=ApplicationRef(name="nope"))
-    # The token of another shows nothing more.
+    # Another caller's token shows nothing more.
     first = await guarded.access.ListRoleBindings(ListRoleBindingsRequest(page_size=1), metadata=bearing("root"))
     request = ListRoleBindingsRequest(page_token=first.next_page_token)
     second = await guarded.access.ListRoleBindings(request, metadata=bearing("ann"))
@@ -253,7 +253,7 @@ async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Servi
     await unbind(guarded, one.id, by="chief")
     with failing(StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"):
         await unbind(guarded, other.id)
-    # With an application its own admins go, and nobody else.
+    # The deletion of an application removes only its own admins.
     request = DeleteApplicationRequest(name="bank", force=True)
     await guarded.applications.DeleteApplication(request, metadata=bearing("boss", "chiefs"))
     assert [(one.principal, one.application) for one in await bindings(guarded)] == [
@@ -261,7 +261,7 @@ async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Servi
         ("user:bob", ""),
         ("group:chiefs", ""),
     ]
-    # In SQL nothing is refused.
+    # SQL refuses nothing.
     await psql.execute("DELETE FROM role_bindings")
     assert await bindings(guarded) == []
 

@@ -1,4 +1,4 @@
-"""Short ways to call the service, and to say how a call must end."""
+"""Helpers that call the service and check its errors."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +16,7 @@ from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListA
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey, ConfigurationRef
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
+    DeleteConfigurationRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
@@ -73,8 +74,13 @@ async def patch(service: Service, name: str, merge_patch: JsonObject, **fields: 
     return await update(service, name, merge_patch=struct(merge_patch), **fields)
 
 
+async def delete(service: Service, name: str, **fields: Any) -> int:
+    request = DeleteConfigurationRequest(key=key(name), **fields)
+    return (await service.configurations.DeleteConfiguration(request)).revision
+
+
 async def pages(service: Service, **fields: Any) -> list[ListConfigurationsResponse]:
-    """All pages of a list."""
+    """Return all pages of a list."""
     found: list[ListConfigurationsResponse] = []
     token = ""
     while not found or token:
@@ -85,23 +91,23 @@ async def pages(service: Service, **fields: Any) -> list[ListConfigurationsRespo
 
 
 async def names(service: Service, **fields: Any) -> list[str]:
-    """The names of all configurations that a list shows."""
+    """Return the names of all configurations that a list shows."""
     return [configuration.name for page in await pages(service, **fields) for configuration in page.configurations]
 
 
 async def head(service: Service) -> int:
-    """The revision of the database's last commit."""
+    """Return the revision of the database's last commit."""
     response = await service.applications.ListApplications(ListApplicationsRequest(page_size=1))
     return response.revision
 
 
 def content(config: Struct) -> Any:
-    """The JSON of a Struct, with every number as a float."""
+    """Return the JSON of a Struct, with every number as a float."""
     return MessageToDict(config)
 
 
 def fields_at_fault(error: grpc.aio.AioRpcError) -> list[str]:
-    """The fields that the BadRequest of an error names, each as often as it does."""
+    """Return the fields that the BadRequest of an error names, each as often as it occurs."""
     bad_request = BadRequest()
     assert any(detail.Unpack(bad_request) for detail in status_of(error).details)
     return [violation.field for violation in bad_request.field_violations]
@@ -109,7 +115,7 @@ def fields_at_fault(error: grpc.aio.AioRpcError) -> list[str]:
 
 @contextmanager
 def failing(code: grpc.StatusCode, reason: str) -> Generator[Caught]:
-    """The calls under it fail so."""
+    """Expect the call in this context to fail with the status and reason."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield caught
     assert (caught.value.code(), reason_of(caught.value)) == (code, reason)
@@ -118,7 +124,7 @@ def failing(code: grpc.StatusCode, reason: str) -> Generator[Caught]:
 
 @asynccontextmanager
 async def refused(service: Service, *fields: str) -> AsyncGenerator[Caught]:
-    """The call under it is an INVALID_ARGUMENT that names the fields, and changes nothing."""
+    """Expect an INVALID_ARGUMENT that names the fields and changes nothing."""
     before = await head(service)
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         yield caught

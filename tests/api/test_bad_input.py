@@ -1,4 +1,4 @@
-"""Bad input of every kind is a clear INVALID_ARGUMENT that names the field, and changes nothing."""
+"""Bad input of every kind: a clear INVALID_ARGUMENT that names the field, and no change."""
 
 import math
 import uuid
@@ -57,8 +57,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(shared_service: Service) -> Service:
-    """The service, with an application named shop that has a configuration named web; what is made beside it has names
-    of its own.
+    """Return the service with an application named shop and its configuration web; tests that create more use other
+    names.
     """
     await create_application(shared_service, "shop")
     await create(shared_service, "web", {"a": 1})
@@ -66,7 +66,7 @@ async def shop(shared_service: Service) -> Service:
 
 
 def methods_by_request() -> dict[str, str]:
-    """The path of every method by the full name of its request."""
+    """Return the path of every method by the full name of its request."""
     files = (application_service_pb2, audit_service_pb2, configuration_service_pb2, server_service_pb2)
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"
@@ -84,7 +84,7 @@ async def send(service: Service, request: Message) -> None:
 
 
 async def send_bytes(service: Service, method: str, data: bytes) -> None:
-    """Calls a method with bytes, and reads what it answers."""
+    """Call a method with bytes, and read its answers."""
     if method.endswith("/WatchConfigurations"):
         async for _ in service.channel.unary_stream(method)(data):
             return
@@ -308,14 +308,14 @@ async def test_32_levels_are_fine_also_through_list_and_watch(
 
 
 def field(number: int, data: bytes) -> bytes:
-    """A field that holds a message or text, on the wire."""
+    """Return a field that holds a message or text, as bytes of the wire."""
     length = len(data)
     varint = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
     return bytes([number << 3 | 2]) + varint + data
 
 
 def object_bytes(levels: int) -> bytes:
-    """A Struct that the client's own library would refuse to read."""
+    """Return a Struct that the client's own library would refuse to read."""
     data = b""
     for _ in range(levels - 1):
         data = field(1, field(1, b"a") + field(2, field(5, data)))
@@ -323,7 +323,7 @@ def object_bytes(levels: int) -> bytes:
 
 
 def list_bytes(levels: int) -> bytes:
-    """The same, of lists in one object."""
+    """Return nested lists in one object, which the client's own library would refuse to read."""
     data = b""
     for _ in range(levels - 2):
         data = field(1, field(6, data))
@@ -343,10 +343,10 @@ async def test_more_levels_are_refused(shop: Service, nested: Callable[[int], by
     ):
         with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], request.SerializeToString() + more)
-        ((place, description),) = violations_of(caught.value).items()
+        ((path, description),) = violations_of(caught.value).items()
         assert "32 levels" in description
-        # So deep that it cannot even be read, there is no telling where.
-        assert place == "request" or "/a" in place
+        # Content too deep to be parsed has no known position.
+        assert path == "request" or "/a" in path
     assert await head(shop) == before
 
 
@@ -424,7 +424,7 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], data)
 
 
-# What must be set, and to what
+# Required fields and their values
 
 
 async def test_an_empty_oneof_is_refused(shop: Service) -> None:
@@ -547,7 +547,7 @@ async def test_at_most_100_faults_are_listed(shop: Service) -> None:
 
 @pytest.mark.parametrize("length", [100, 10_000, 100_000])
 async def test_an_answer_about_long_names_still_arrives(shop: Service, length: int) -> None:
-    """A status travels in the trailers, of which many clients take 8 KiB."""
+    # A status travels in the trailers, and many clients take only 8 KiB of them.
     config: JsonObject = {
         f"{number:03}" + "k\0" * (length // 2): math.nan for number in range(min(100, 200_000 // length))
     }

@@ -27,10 +27,10 @@ from tests.api.calls import (
     create,
     create_application,
     creation,
+    delete,
     failing,
     get,
     head,
-    key,
     key_ref,
     names,
     patch,
@@ -43,25 +43,13 @@ from tests.service import Service, error_info_of, status_of, struct
 KIB = 1024
 
 
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
 async def batch(service: Service, refs: list[ConfigurationRef], **fields: Any) -> BatchGetConfigurationsResponse:
     request = BatchGetConfigurationsRequest(refs=refs, **fields)
     return await service.configurations.BatchGetConfigurations(request)
 
 
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
-
-
 async def stored(psql: Connection, name: str) -> str:
-    """The content as PostgreSQL writes it."""
+    """Return the content as PostgreSQL writes it."""
     return await psql.fetchval("SELECT config::text FROM configurations WHERE name = $1", name)
 
 
@@ -216,7 +204,7 @@ MERGES: list[tuple[JsonObject, JsonObject, JsonObject]] = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_shop(shared_service: Service) -> Service:
-    """A service that tests share, with an application named shop."""
+    """Return a service that tests share, with an application named shop."""
     await create_application(shared_service, "shop")
     return shared_service
 

@@ -1,4 +1,4 @@
-"""Texts that would be commands if any of them became a part of SQL, a path, a pattern or a format."""
+"""Texts that would be commands if they became a part of SQL, a path, a pattern or a format."""
 
 import asyncio
 import os
@@ -65,14 +65,14 @@ TEXTS = (
     "pg_catalog.pg_class",
     "\u02bc; DROP TABLE applications; --",
 )
-# Those that stand for the others where each costs hundreds of calls; the long form tries all.
+# A selection for tests where each text costs hundreds of calls; the long form tries all.
 CHOSEN = TEXTS if "CONFIGSVC_EXAMPLES" in os.environ else TEXTS[::5]
 AT_ONCE = 4
 NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 
 WEB: JsonObject = {"key": {"application": "shop", "name": "web"}}
 ITEM: JsonObject = {"application": "shop", "name": "web", "config": {}}
-# What each method takes, so that a text in one of its fields gets as far as it can. Nothing of it is kept.
+# A good request of each method, so that a text in one field gets as far as possible. None of them changes anything.
 TAKEN: dict[str, Any] = {
     "CreateApplication": {"name": "zoo"},
     "GetApplication": {"name": "shop"},
@@ -103,7 +103,7 @@ TAKEN: dict[str, Any] = {
 
 @pytest.fixture
 async def stocked(service: Service) -> Service:
-    """The service, with an application named shop that has a configuration named web, and a schema."""
+    """Return the service with an application named shop, its configuration web, and a schema."""
     await create_application(service, "shop")
     await create(service, "web", {"a": 1})
     await patch(service, "web", {"a": 2})
@@ -111,8 +111,8 @@ async def stocked(service: Service) -> Service:
     return service
 
 
-def places(message: Descriptor, above: tuple[Descriptor, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
-    """The path of every field that holds text, however deep; a Struct is one."""
+def text_fields(message: Descriptor, above: tuple[Descriptor, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
+    """Yield the path of every field that contains text, however deep; a Struct counts as one."""
     for field in message.fields:
         inner = field.message_type
         if inner is None:
@@ -121,11 +121,11 @@ def places(message: Descriptor, above: tuple[Descriptor, ...] = ()) -> Iterator[
         elif inner.full_name == "google.protobuf.Struct":
             yield (field,)
         elif inner not in above:
-            yield from ((field, *rest) for rest in places(inner, (*above, inner)))
+            yield from ((field, *rest) for rest in text_fields(inner, (*above, inner)))
 
 
 def put(message: Message, path: tuple[FieldDescriptor, ...], text: str) -> None:
-    """Sets the field at the path; a Struct gets the text as key and value."""
+    """Set the field at the path; a Struct gets the text as key and value."""
     field, *rest = path
     value: Any = getattr(message, field.name)
     if rest:
@@ -140,8 +140,8 @@ def put(message: Message, path: tuple[FieldDescriptor, ...], text: str) -> None:
 
 
 def requests_with(method: Method, text: str) -> Iterator[tuple[str, Message]]:
-    """For each text field of the method's request, one that is good but for the text there."""
-    for path in places(method.request):
+    """Yield, for each text field of the method's request, a request that is good except for the text there."""
+    for path in text_fields(method.request):
         request = ParseDict(TAKEN.get(method.descriptor.name, {}), method.new_request())
         if "validate_only" in method.request.fields_by_name:
             ParseDict({"validate_only": True}, request)
@@ -150,8 +150,8 @@ def requests_with(method: Method, text: str) -> Iterator[tuple[str, Message]]:
 
 
 async def state_of(database: Connection) -> list[Any]:
-    """All that a command could have changed: relations, functions, roles, settings, and the rows of every table but of
-    those of operations, which also keep those that only tried.
+    """Return everything that a command could have changed: relations, functions, roles, settings and all rows except
+    those of operations, which also keep failed attempts.
     """
     catalogue = await database.fetch(
         """SELECT 'relation', relname::text, relkind::text, relowner::text FROM pg_class
@@ -180,8 +180,8 @@ async def state_of(database: Connection) -> list[Any]:
 async def test_no_text_in_any_field_of_any_request_is_taken_for_a_command(stocked: Service, psql: Connection) -> None:
     before = await state_of(psql)
     methods = [method for method in await served_methods(stocked) if method.path.startswith(("/configapi", "/google"))]
-    places_of_texts = sum(len(list(places(method.request))) for method in methods)
-    assert places_of_texts > 100
+    text_fields_asked = sum(len(list(text_fields(method.request))) for method in methods)
+    assert text_fields_asked > 100
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def tried(method: Method, request: Message) -> Answer:
@@ -192,9 +192,7 @@ async def test_no_text_in_any_field_of_any_request_is_taken_for_a_command(stocke
         asked = [(text, *one) for text in CHOSEN for one in requests_with(method, text)]
         answers = await asyncio.gather(*(tried(method, request) for _, _, request in asked))
         bad = [
-            (place, text, answer)
-            for (text, place, _), answer in zip(asked, answers, strict=True)
-            if answer.code in NEVER
+            (path, text, answer) for (text, path, _), answer in zip(asked, answers, strict=True) if answer.code in NEVER
         ]
         assert not bad, (method.path, bad[0])
     assert await state_of(psql) == before
@@ -226,7 +224,7 @@ async def test_every_text_is_kept_and_found_again_as_it_is(stocked: Service) -> 
 
 
 async def everywhere(service: Service, texts: JsonObject) -> None:
-    """Writes the texts in every way that there is, and reads them back."""
+    """Write the texts in every possible way, and read them back."""
     comments = "\t".join(TEXTS)[:1024]
     await create(service, "all/patched", {}, comments=comments)
     await patch(service, "all/patched", texts)

@@ -1,4 +1,4 @@
-"""Errors: one table, nothing internal in an answer, and no writer held up by another for long."""
+"""The table of errors: nothing internal in an answer, and no writer delayed by another for long."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.api.statuses import TRANSLATIONS
 from configsvc.domain.errors import ConfigsvcError
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch
-from tests.rpc.test_server import OURS
+from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, error_info_of, status_of
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")
@@ -26,7 +26,7 @@ def leaves(error: type[ConfigsvcError]) -> set[type[ConfigsvcError]]:
 
 
 async def grpcurl(*arguments: str) -> tuple[int, str, str]:
-    """The exit code, output and errors of grpcurl."""
+    """Return the exit code, output and errors of grpcurl."""
     process = await asyncio.create_subprocess_exec(
         GRPCURL,
         "-plaintext",

@@ -1,4 +1,4 @@
-"""The API knows no transport, and its methods only parse, authorise, act and answer."""
+"""The API's independence of the transport, and methods that only parse, authorise, act and answer."""
 
 import ast
 import subprocess

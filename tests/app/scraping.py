@@ -1,4 +1,4 @@
-"""A service with metrics, and what Prometheus would read."""
+"""A service with metrics, read as Prometheus reads them."""
 
 import asyncio
 import urllib.request
@@ -23,7 +23,7 @@ class Metrics:
     address: str
 
     async def families(self) -> dict[str, Metric]:
-        """All that there are, by name."""
+        """Return all metric families by name."""
         text = await asyncio.to_thread(self._read)
         return {family.name: family for family in text_string_to_metric_families(text)}
 
@@ -32,7 +32,7 @@ class Metrics:
             return answer.read().decode()
 
     async def value(self, name: str, **labels: str) -> float:
-        """The value of one sample; 0 where it is not there."""
+        """Return the value of one sample; 0 if it is missing."""
         for family in (await self.families()).values():
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
@@ -40,7 +40,7 @@ class Metrics:
         return 0
 
     async def until(self, name: str, value: float, **labels: str) -> None:
-        """Returns when the sample has the value."""
+        """Wait until the sample has the value."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while await self.value(name, **labels) != value:  # noqa: ASYNC110  # it can only be asked
                 await asyncio.sleep(0.01)
@@ -48,7 +48,7 @@ class Metrics:
 
 @asynccontextmanager
 async def measured_service(database_url: str, **settings: Any) -> AsyncGenerator[tuple[Service, Metrics]]:
-    """A service that answers on /metrics, at a port that the system picks."""
+    """Run a service that answers on /metrics, at a port that the system picks."""
     with capture_logs() as lines:
         async with running_service(database_url, metrics_listen="127.0.0.1:0", **settings) as service:
             (address,) = [line["listen"] for line in lines if line["event"] == "serving metrics"]

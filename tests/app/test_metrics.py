@@ -1,4 +1,4 @@
-"""What /metrics says of calls, reads, watches, feed and database."""
+"""Metrics of calls, reads, watches, feed and database."""
 
 import asyncio
 import re
@@ -12,13 +12,14 @@ from grpc import StatusCode
 from configsvc.app.run import StartError, run_service
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.app.scraping import measured_service
-from tests.configurations.holding import DatabaseReads, fed
-from tests.configurations.test_reads import by_id, set_number, shop
-from tests.feed.test_feed import fill_one_by_one, terminate
+from tests.configurations.numbers import by_id, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import fed
+from tests.postgres import terminate
 from tests.proxy import proxied
 from tests.service import settings_of
 from tests.storage.reading import Session, application
-from tests.watch.changing import fill, watching
+from tests.watch.changing import fill, fill_one_by_one, watching
 from tests.watch.recording import recorded, slowly
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -64,11 +65,11 @@ async def test_hits_and_misses_of_the_cache_are_counted(psql: Session, database_
         assert await metrics.value("configsvc_cache_bytes") > first.ByteSize()
         await fed(service, await set_number(psql, 1))
         assert await metrics.value("configsvc_cache_answers") == 0
-        reads.hold()
+        reads.pause()
         early = asyncio.create_task(get(service, "web"))
         await reads.answered()
         await fed(service, await set_number(psql, 2))
-        reads.let_go()
+        reads.resume()
         await early
         assert await metrics.value("configsvc_cache_overtaken_total") == 1
 

@@ -2,33 +2,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.calls import create_application
-from tests.configurations.holding import DatabaseReads, HeldFeed
-from tests.service import Service
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import PausedFeed
 from tests.storage import conftest
 
-# Housekeeping would compact the log at a moment of its own.
+# Housekeeping would compact the log in the midst of a test.
 no_housekeeping = conftest._no_housekeeping
 
 
 @pytest.fixture
-async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
-@pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseReads]:
-    """The reads of one configuration that reach the database."""
+    """Yield the reads of one configuration that reach the database."""
     reads = DatabaseReads(monkeypatch)
     yield reads
-    reads.let_go()
+    reads.resume()
 
 
 @pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldFeed]:
-    """The feed of the service, which a test can hold up."""
-    feed = HeldFeed(monkeypatch)
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[PausedFeed]:
+    """Yield the feed of the service, which a test can pause."""
+    feed = PausedFeed(monkeypatch)
     yield feed
-    feed.let_go()
+    feed.resume()

@@ -1,4 +1,4 @@
-"""What a JSON Patch does to a document, by the letter of RFC 6902, for the operations that the service makes."""
+"""JSON Patch by the letter of RFC 6902, for the operations that the service makes."""
 
 import copy
 from typing import Any, cast
@@ -22,18 +22,18 @@ def _apply(operation: dict[str, Any], document: JsonObject) -> None:
     parent: Any = document
     for token in tokens[:-1]:
         parent = parent[int(token) if isinstance(parent, list) else token]
-    place: Any = int(tokens[-1]) if isinstance(parent, list) else tokens[-1]
+    key: Any = int(tokens[-1]) if isinstance(parent, list) else tokens[-1]
     match operation["op"]:
         case "add" if isinstance(parent, list):
-            assert place <= len(cast("list[Any]", parent))
-            cast("list[Any]", parent).insert(place, copy.deepcopy(operation["value"]))
+            assert key <= len(cast("list[Any]", parent))
+            cast("list[Any]", parent).insert(key, copy.deepcopy(operation["value"]))
         case "add":
-            assert place not in parent
-            parent[place] = copy.deepcopy(operation["value"])
+            assert key not in parent
+            parent[key] = copy.deepcopy(operation["value"])
         case "replace":
-            assert isinstance(parent, list) or place in parent
-            parent[place] = copy.deepcopy(operation["value"])
+            assert isinstance(parent, list) or key in parent
+            parent[key] = copy.deepcopy(operation["value"])
         case "remove":
-            del parent[place]
+            del parent[key]
         case other:
             raise AssertionError(other)

@@ -1,4 +1,4 @@
-"""Short ways to read the past."""
+"""Helpers that read history."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,6 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     ConfigurationVersion,
-    DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
     DiffConfigurationVersionsResponse,
     ExportConfigurationsRequest,
@@ -23,11 +22,6 @@ from tests.api.calls import key, update
 from tests.service import Service, struct
 
 
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
-
-
 async def rename(service: Service, name: str, new: str) -> Configuration:
     return await update(service, name, configuration=Configuration(name=new))
 
@@ -37,14 +31,14 @@ async def rewrite(service: Service, name: str, config: dict[str, Any], **fields:
 
 
 async def get_at(service: Service, **fields: Any) -> Configuration:
-    """The configuration that the fields name, shop's web by default, at some time of the past."""
+    """Return the configuration that the fields name, shop's web by default, at an earlier moment."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
     return await service.configurations.GetConfiguration(GetConfigurationRequest(**fields))
 
 
 async def version_pages(service: Service, **fields: Any) -> list[ListConfigurationVersionsResponse]:
-    """All pages of the versions of a configuration, shop's web by default."""
+    """Return all pages of the versions of a configuration, shop's web by default."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
     pages: list[ListConfigurationVersionsResponse] = []
@@ -61,7 +55,7 @@ async def versions(service: Service, **fields: Any) -> list[ConfigurationVersion
 
 
 async def diff(service: Service, **fields: Any) -> DiffConfigurationVersionsResponse:
-    """What changed in a configuration, shop's web by default."""
+    """Return the difference between versions of a configuration, shop's web by default."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
     return await service.configurations.DiffConfigurationVersions(DiffConfigurationVersionsRequest(**fields))

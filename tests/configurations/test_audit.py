@@ -20,14 +20,14 @@ from configapi.v1.audit_service_pb2 import (
 from configapi.v1.configuration_service_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configsvc.configurations import audit
 from configsvc.storage import database
-from tests.api.calls import SHOP, create, create_application, failing, head, patch, refused
-from tests.configurations.reading import change_pages, changes, delete, rename, timestamp
+from tests.api.calls import SHOP, create, create_application, delete, failing, head, patch, refused
+from tests.configurations.reading import change_pages, changes, rename, timestamp
 from tests.service import Service, running_service
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session
 
 ANY_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-PLACES = "SELECT revision, ordinal, kind, resource_id, version FROM changes ORDER BY revision DESC, ordinal DESC"
+POSITIONS = "SELECT revision, ordinal, kind, resource_id, version FROM changes ORDER BY revision DESC, ordinal DESC"
 
 
 def summary(change: Change) -> tuple[int, str, int]:
@@ -87,7 +87,7 @@ async def test_what_ran_in_sql_is_told_too(shop: Service, psql: Session) -> None
 
 
 async def filled(shop: Service, psql: Session) -> None:
-    """Changes of several resources, in commits of several sizes."""
+    """Make changes to several resources, in commits of several sizes."""
     await create_application(shop, "bank")
     for number in range(4):
         await create(shop, f"c{number}", reason="made")
@@ -104,7 +104,7 @@ async def filled(shop: Service, psql: Session) -> None:
 @pytest.mark.parametrize("page_size", [1, 3, 1000])
 async def test_pages_of_changes_hold_each_once_in_order(shop: Service, psql: Session, page_size: int) -> None:
     await filled(shop, psql)
-    expected = [(row["revision"], row["resource_id"], row["version"]) for row in await psql.fetch(PLACES)]
+    expected = [(row["revision"], row["resource_id"], row["version"]) for row in await psql.fetch(POSITIONS)]
     pages = await change_pages(shop, page_size=page_size)
     shown = [(one.revision, one.resource_id, one.version) for page in pages for one in page.changes]
     assert shown == expected
@@ -115,7 +115,7 @@ async def test_pages_of_changes_hold_each_once_in_order(shop: Service, psql: Ses
 async def test_filters_find_what_sql_finds(
     shop: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    """However little of the log one page looks at."""
+    # The result must not depend on how little of the log one page reads.
     monkeypatch.setattr(audit, "WINDOW", window)
     await filled(shop, psql)
     role = await psql.fetchval("SELECT 'database:' || session_user")
@@ -158,7 +158,7 @@ async def test_filters_find_what_sql_finds(
         ),
     ]
     for fields, condition in cases:
-        rows = await psql.fetch(PLACES.replace(" ORDER", f" WHERE {condition} ORDER"))
+        rows = await psql.fetch(POSITIONS.replace(" ORDER", f" WHERE {condition} ORDER"))
         expected = [(row["revision"], row["resource_id"], row["version"]) for row in rows]
         pages = await change_pages(shop, page_size=3, **fields)
         assert [(one.revision, one.resource_id, one.version) for page in pages for one in page.changes] == expected, (

@@ -1,4 +1,4 @@
-"""ExportConfigurations: everything of a selection, at one revision."""
+"""ExportConfigurations: everything in a selection, at one revision."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,9 +11,9 @@ from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import ExportConfigurationsRequest, ExportConfigurationsResponse
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.configurations import export as exporting
-from tests.api.calls import SHOP, content, create, create_application, failing, head, patch, refused
+from tests.api.calls import SHOP, content, create, create_application, delete, failing, head, patch, refused
 from tests.app.scraping import measured_service
-from tests.configurations.reading import delete, export, items
+from tests.configurations.reading import export, items
 from tests.service import Service, running_service
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session
@@ -98,7 +98,7 @@ async def test_messages_of_an_export_are_at_most_1_mib(shop: Service) -> None:
 async def test_a_client_that_does_not_read_holds_an_export_up_and_nothing_else(
     shop: Service, psql: Session, database_url: str
 ) -> None:
-    """It waits in memory that is bounded, and without a connection."""
+    # The export waits in bounded memory, and without a connection.
     await psql.execute(
         """INSERT INTO configurations (application, name, config)
         SELECT 'shop', 'c' || n, jsonb_build_object('text', repeat('x', 250000)) FROM generate_series(100, 199) AS n"""

@@ -1,4 +1,4 @@
-"""GetConfiguration and ListConfigurations in the past."""
+"""GetConfiguration and ListConfigurations at an earlier moment."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from tests.api.calls import (
     content,
     create,
     create_application,
+    delete,
     failing,
     get,
     head,
@@ -26,7 +27,7 @@ from tests.api.calls import (
     refused,
     update,
 )
-from tests.configurations.reading import delete, get_at, rename, timestamp
+from tests.configurations.reading import get_at, rename, timestamp
 from tests.service import Service, error_info_of
 from tests.storage.compacting import age, compact_once
 
@@ -69,7 +70,7 @@ async def test_a_version_of_a_deleted_configuration_can_be_read(shop: Service) -
 async def test_a_version_that_is_not_there_is_not_found(shop: Service) -> None:
     created = await create(shop, "web")
     await delete(shop, "web")
-    # 2 is the deletion: then it was not.
+    # Version 2 is the deletion.
     for version in (2, 3):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await get_at(shop, id=created.id, version=version)
@@ -101,7 +102,7 @@ async def test_a_configuration_can_be_read_as_of_every_revision(shop: Service) -
 
 
 async def test_a_key_as_of_a_revision_is_what_had_it_then(shop: Service) -> None:
-    """A key that is given up, taken by another, renamed with its application, and taken again."""
+    # A key is given up, taken by another configuration, renamed with its application, and taken again.
     first = await create(shop, "web", {"n": 1})
     away = await rename(shop, "web", "old")
     second = await create(shop, "web", {"n": 2})
@@ -137,7 +138,7 @@ async def test_a_future_revision_is_unknown(shop: Service) -> None:
     assert error_info_of(caught.value).metadata["head_revision"] == str(created.revision)
 
 
-async def test_a_past_state_takes_min_revision(shop: Service) -> None:
+async def test_an_earlier_state_takes_min_revision(shop: Service) -> None:
     created = await create(shop, "web")
     assert await get_at(shop, version=1, min_revision=created.revision) == created
     with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN"):
@@ -176,7 +177,7 @@ async def test_a_time_in_the_future_is_unknown(shop: Service) -> None:
 
 
 async def test_a_clock_that_was_set_back_still_gives_a_state_that_was(shop: Service, psql: "Session") -> None:
-    """It is one of the moments at which the clock showed the time."""
+    # The state is that of one of the moments at which the clock showed the time.
     for number in range(8):
         await (create(shop, "web", {"n": 0}) if number == 0 else patch(shop, "web", {"n": number}))
     last = await head(shop)
@@ -195,7 +196,7 @@ async def test_a_clock_that_was_set_back_still_gives_a_state_that_was(shop: Serv
     assert (await get_at(shop, as_of_time=now)).revision == last
 
 
-# What is no longer kept
+# Compacted history
 
 
 async def test_what_was_compacted_is_told_apart_from_what_never_was(
@@ -281,7 +282,7 @@ async def test_a_list_as_of_an_unknown_or_compacted_revision_is_refused(
             await names(shop, application=application, as_of_revision=then)
 
 
-async def test_pins_are_in_the_past_too(shop: Service, psql: "Session") -> None:
+async def test_pins_are_in_the_history_too(shop: Service, psql: "Session") -> None:
     created = await create(shop, "web", {"n": 1})
     await psql.execute("INSERT INTO schemas (name) VALUES ('limits')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('limits', '{}')")

@@ -1,4 +1,4 @@
-"""GetConfiguration out of the memory of its process: when it may, and that nobody can tell."""
+"""GetConfiguration from the cache: the conditions, and answers that equal those of the database."""
 
 import asyncio
 
@@ -8,54 +8,26 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
-from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.storage import configurations
 from tests.api.calls import create, create_application, failing, get, key
-from tests.configurations.holding import DatabaseReads, HeldFeed, fed
-from tests.feed.test_feed import go_back_to, until, until_away
+from tests.configurations.numbers import arrived, by_id, number_of, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.feed.pausing import PausedFeed, fed
+from tests.feed.restoring import go_back_to
+from tests.feed.status import until, until_away
 from tests.proxy import proxied
 from tests.service import Service, reason_of, running_service
-from tests.storage.reading import Session, application, configuration
+from tests.storage.reading import Session, application
 
 LIMIT_SECONDS = 30.0
 
 
-async def by_id(service: Service, configuration_id: str, min_revision: int = 0) -> Configuration:
-    request = GetConfigurationRequest(id=configuration_id, min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
-
-
-async def set_number(session: Session, number: int, name: str = "web") -> int:
-    """Changes a configuration in SQL; its revision."""
-    await session.execute(
-        "UPDATE configurations SET config = jsonb_build_object('n', $1::int) WHERE name = $2", number, name
-    )
-    return await session.fetchval("SELECT revision FROM revision_counter")
-
-
-async def shop(session: Session, *names: str) -> None:
-    """An application with configurations; the last of them is made by the revision that the feed must reach."""
-    await application(session)
-    for name in names:
-        await configuration(session, name, '{"n": 0}')
-
-
-def number_of(configuration: Configuration) -> float:
-    return configuration.config.fields["n"].number_value
-
-
 async def until_number(service: Service, number: int) -> None:
-    """Returns when a read shows the number."""
+    """Wait until a read shows the number."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while number_of(await get(service, "web")) != number:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.005)
-
-
-async def arrived(service: Service) -> None:
-    """Returns when the calls made before have come to the server, as far as a client can tell."""
-    for _ in range(3):
-        await service.server.GetServerStatus(GetServerStatusRequest())
 
 
 async def test_a_configuration_is_read_once_by_id_and_by_key(
@@ -92,12 +64,12 @@ async def test_without_memory_every_call_reads_the_database(
 async def test_callers_at_once_share_one_read(service: Service, psql: Session, reads: DatabaseReads) -> None:
     await shop(psql, "web")
     await fed(service, 2)
-    reads.hold()
+    reads.pause()
     async with asyncio.TaskGroup() as tasks:
         calls = [tasks.create_task(get(service, "web")) for _ in range(50)]
         await reads.answered()
         await arrived(service)
-        reads.let_go()
+        reads.resume()
     assert len({call.result().SerializeToString(deterministic=True) for call in calls}) == 1
     assert reads.begun == 1
 
@@ -108,7 +80,7 @@ async def test_a_caller_that_goes_away_leaves_the_answer_to_the_others(
 ) -> None:
     await shop(psql, "web")
     await fed(service, 2)
-    reads.hold()
+    reads.pause()
     request = GetConfigurationRequest(key=key("web"))
     calls = [service.configurations.GetConfiguration(request)]
     await reads.answered()
@@ -117,7 +89,7 @@ async def test_a_caller_that_goes_away_leaves_the_answer_to_the_others(
     calls[leaves].cancel()
     if leaves == 0:
         await reads.answered()
-    reads.let_go()
+    reads.resume()
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers.pop(leaves), asyncio.CancelledError)
     assert [number_of(answer) for answer in answers if isinstance(answer, Configuration)] == [0, 0, 0]
@@ -150,33 +122,33 @@ async def test_a_change_made_in_sql_is_seen_within_the_staleness_bound(
 
 
 async def test_a_feed_that_stands_still_is_not_relied_on(
-    service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
+    service: Service, psql: Session, feed: PausedFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The feed does not know yet that it stands still, but the bound of staleness does."""
+    # The feed does not know yet that it stands still; the limit on staleness protects readers.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 0.5)
     await shop(psql, "web")
     await fed(service, 2)
-    feed.hold()
+    feed.pause()
     await get(service, "web")
     await set_number(psql, 1)
     await until_number(service, 1)
-    # Nor does it go back when the feed is relied on again, and knows nothing new yet.
+    # It must not go back either when the feed is trusted again but knows nothing new yet.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     assert number_of(await get(service, "web")) == 1
 
 
 async def test_what_was_found_missing_does_not_come_back(
-    service: Service, psql: Session, feed: HeldFeed, monkeypatch: pytest.MonkeyPatch
+    service: Service, psql: Session, feed: PausedFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shop(psql, "web")
     await fed(service, 2)
     await get(service, "web")
-    feed.hold()
+    feed.pause()
     await psql.execute("DELETE FROM configurations")
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", -1.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
-    # The feed is relied on again, and does not know of the deletion.
+    # The feed is trusted again but does not know of the deletion.
     monkeypatch.setattr("configsvc.configurations.reads.STALENESS_LIMIT_SECONDS", 3600.0)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await get(service, "web")
@@ -200,7 +172,7 @@ async def test_a_history_that_went_back_is_forgotten(service: Service, psql: Ses
     old = await create(service, "web", {"n": 1})
     await get(service, "web")
     await go_back_to(psql, 1)
-    # By this the feed has met the new history: it is at revision 1 of it.
+    # Now the feed follows the new history, at its revision 1.
     await until(lambda answer: answer.live and answer.revision == 1, service)
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await by_id(service, old.id)
@@ -209,20 +181,20 @@ async def test_a_history_that_went_back_is_forgotten(service: Service, psql: Ses
 
 
 async def test_min_revision_waits_for_the_feed(
-    service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
+    service: Service, psql: Session, feed: PausedFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", LIMIT_SECONDS)
     await shop(psql, "web", "api")
     await fed(service, 3)
     await get(service, "web")
     await get(service, "api")
-    feed.hold()
+    feed.pause()
     revision = await set_number(psql, 1)
     web = asyncio.create_task(get(service, "web", min_revision=revision))
     api = asyncio.create_task(get(service, "api", min_revision=revision))
     await arrived(service)
     assert reads.begun == 2
-    feed.let_go()
+    feed.resume()
     assert number_of(await web) == 1
     assert number_of(await api) == 0
     # What did not change was answered from memory.
@@ -230,13 +202,13 @@ async def test_min_revision_waits_for_the_feed(
 
 
 async def test_min_revision_asks_the_database_if_the_feed_does_not_come(
-    service: Service, psql: Session, feed: HeldFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
+    service: Service, psql: Session, feed: PausedFeed, reads: DatabaseReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.configurations.reads.FEED_LIMIT_SECONDS", 0.05)
     await shop(psql, "web")
     await fed(service, 2)
     await get(service, "web")
-    feed.hold()
+    feed.pause()
     revision = await set_number(psql, 1)
     assert number_of(await get(service, "web", min_revision=revision)) == 1
     assert reads.begun == 2

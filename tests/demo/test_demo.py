@@ -14,7 +14,7 @@ LIMIT_SECONDS = 40.0
 
 
 async def demo(*arguments: str) -> tuple[int, str, str]:
-    """Runs the demo as people do: its exit code and what it printed."""
+    """Run the demo as people do; return its exit code and output."""
     process = await started_demo(*arguments)
     async with asyncio.timeout(LIMIT_SECONDS):
         output, errors = await process.communicate()
@@ -39,7 +39,7 @@ async def started_demo(*arguments: str) -> asyncio.subprocess.Process:
 
 
 def rows(output: str, title: str) -> list[tuple[str, str]]:
-    """Type and reason of the events under a title."""
+    """Return type and reason of the events under a title."""
     part = output.partition(title)[2].partition("\n\n")[0]
     return re.findall(r"^ *\d+ +([A-Z]+) .* demo: ([a-z_ ]+?) *$", part, re.MULTILINE)
 
@@ -51,15 +51,15 @@ async def test_the_shipped_configurations_load_twice(service: Service) -> None:
     assert "10 CREATED, 1 DELETED, 6 UPDATED" in output
     assert "replayed view equals ListConfigurations: 9 configurations" in output
     changes = [("UPDATED", "merge_patch")] * 5 + [("UPDATED", "rename"), ("DELETED", "delete")]
-    assert rows(output, "What it saw of the changes") == changes
+    assert rows(output, "Events of the changes") == changes
 
     code, output, errors = await demo(*arguments)
     assert (code, errors) == (0, "")
-    assert Counter(rows(output, "What the watcher saw of the load")) == {
+    assert Counter(rows(output, "Events of the load")) == {
         ("CREATED", "load"): 2,
         ("UPDATED", "load again"): 5,
     }
-    assert ("DELETED", "left by an earlier run") in rows(output, "What it saw of the changes")
+    assert ("DELETED", "left by an earlier run") in rows(output, "Events of the changes")
     assert "replayed view equals ListConfigurations: 9 configurations" in output
     # No terminal, no escape sequences.
     assert "\x1b" not in output
@@ -77,7 +77,7 @@ async def test_real_configurations_load(service: Service) -> None:
 
 async def test_it_says_what_to_do_when_nothing_answers() -> None:
     code, _, errors = await demo("--address", "localhost:1", "--folder", str(SHIPPED))
-    assert (code, errors) == (1, "demo: nothing answers at localhost:1: start it with make run\n")
+    assert (code, errors) == (1, "demo: no service responds at localhost:1: start it with make run\n")
 
 
 async def test_interrupt_ends_it_clean(service: Service, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_interrupt_ends_it_clean(service: Service, tmp_path: Path) -> None
     assert process.stdout is not None
     assert process.stderr is not None
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not (await process.stdout.readline()).startswith(b"The watch begins"):
+        while not (await process.stdout.readline()).startswith(b"The watch starts"):
             pass
         process.send_signal(signal.SIGINT)
         errors = await process.stderr.read()
@@ -111,13 +111,13 @@ def test_files_that_cannot_be_kept_are_counted(tmp_path: Path) -> None:
     found = find(tmp_path, None)
     assert found.items == (Item(application="demo/my-app", name="good-one", content={"a": {"b": [1, True, None]}}),)
     assert found.skipped == {
-        "it holds a date": 1,
-        "it holds a number beyond 2^53-1": 1,
-        "it holds NaN or an infinity": 1,
-        "it holds a key that is not text": 1,
+        "it contains a date": 1,
+        "it contains a number beyond 2^53-1": 1,
+        "it contains NaN or an infinity": 1,
+        "it contains a key that is not text": 1,
         "its root is not an object": 1,
-        "it is not JSON (comments, perhaps)": 1,
-        "it is not YAML of one document without tags of its own": 1,
+        "it is not JSON (perhaps it has comments)": 1,
+        "it is not YAML with one document and standard tags": 1,
     }
 
 

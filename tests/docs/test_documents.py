@@ -1,6 +1,8 @@
 import ast
 import inspect
 import re
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,21 @@ def document(name: str) -> str:
     return (PROJECT / "docs" / name).read_text(encoding="utf-8")
 
 
-def test_every_module_stands_in_the_table_of_the_architecture() -> None:
+def test_every_room_has_its_section_in_the_architecture_in_the_order_of_the_layers() -> None:
     package = PROJECT / "configsvc"
-    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
-    packages = {path.parent.name for path in package.glob("*/__init__.py")}
-    listed = re.findall(r"^\| `configsvc\.(\w+)` \| \S", document("internals/architecture.md"), re.MULTILINE)
-    assert sorted(listed) == sorted(modules | packages)
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")} | {"aio"}
+    told = re.findall(r"^### `configsvc\.(\w+)`$", document("internals/architecture.md"), re.MULTILINE)
+    assert sorted(told) == sorted(rooms)
+    layers = layer_by_room()
+    assert [layers[room] for room in told] == sorted(layers[room] for room in told)
+
+
+def layer_by_room() -> dict[str, int]:
+    """Return the layer of each room, 0 for the topmost, from the contract that import-linter checks."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
+    return {room.strip(" ()"): number for number, layer in enumerate(layers) for room in re.split(r"[|:]", layer)}
 
 
 def test_every_error_reason_is_documented() -> None:
@@ -41,7 +52,7 @@ def test_every_error_reason_is_documented() -> None:
 
 
 def names_of_tests(folder: Path) -> set[str]:
-    """The names of all test functions."""
+    """Return the names of all test functions."""
     return {
         node.name
         for path in folder.rglob("test_*.py")
@@ -50,9 +61,7 @@ def names_of_tests(folder: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(
-    "path", [PROJECT / "docs" / "reference" / "guarantees.md", ROBUSTNESS / "README.md"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", PROOFS, ids=lambda path: path.name)
 def test_every_test_that_is_named_exists(path: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
     assert named
@@ -70,7 +79,11 @@ def test_every_judge_of_robustness_stands_in_its_readme_with_its_sentence() -> N
     text = (ROBUSTNESS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*.*\*\* \| (.+) \| `(\w+)` \|$", text, re.MULTILINE)
     judges = (*validators.JUDGES, validators.bounded, validators.answered)
-    assert sorted(rows) == sorted((inspect.cleandoc(judge.__doc__ or ""), judge.__name__) for judge in judges)
+    assert sorted(rows) == sorted((sentence_of(judge), judge.__name__) for judge in judges)
+
+
+def sentence_of(judge: Callable[..., object]) -> str:
+    return inspect.cleandoc(judge.__doc__ or "").removeprefix("Check that ").removesuffix(".")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))

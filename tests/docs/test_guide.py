@@ -45,7 +45,7 @@ def block(path: str, language: str) -> str:
 
 @asynccontextmanager
 async def process(*command: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A process, ended with all that it started."""
+    """Run a process; end it with everything it started."""
     started = await asyncio.create_subprocess_exec(
         *command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
@@ -59,7 +59,7 @@ async def process(*command: str) -> AsyncGenerator[asyncio.subprocess.Process]:
 
 
 async def line_with(wanted: str, running: asyncio.subprocess.Process) -> str:
-    """The next line of the output that holds the text."""
+    """Return the next line of the output that holds the text."""
     assert running.stdout is not None
     while line := (await running.stdout.readline()).decode():
         if wanted in line:
@@ -149,7 +149,7 @@ async def test_the_lines_about_access_work_as_they_stand(service: Service) -> No
 
 @asynccontextmanager
 async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
-    """The service at an address that can be used again."""
+    """Run the service at an address that can be used again."""
     stop, started = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(
         run_service(
@@ -207,7 +207,7 @@ def test_the_table_of_settings_is_complete_and_true() -> None:
 
 
 def shown(default: object) -> str:
-    """A default as the table writes it."""
+    """Return a default as the table writes it."""
     match default:
         case None:
             return ""

@@ -1,4 +1,8 @@
-"""Contents for hypothesis."""
+"""Contents of configurations: strategies that generate them, and a comparison of their texts."""
+
+import json
+from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -23,3 +27,8 @@ small_values: st.SearchStrategy[JsonValue] = st.recursive(
     max_leaves=6,
 )
 small_objects: st.SearchStrategy[JsonObject] = st.dictionaries(st.sampled_from("ab"), small_values, max_size=2)
+
+
+def exact(text: str) -> Any:
+    """Return the JSON of a text, with its numbers as they are written."""
+    return json.loads(text, parse_int=Decimal, parse_float=Decimal)

@@ -1,4 +1,4 @@
-"""A bounded cache keeps what was used last within its limits."""
+"""Bounded caches, which keep the entries used last within their limits."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule

@@ -23,7 +23,7 @@ def commit_of(revision: int) -> Commit:
 
 
 def records(sizes: Sizes) -> list[Record]:
-    """A commit for each list, a record for each size in it."""
+    """Return a commit for each list, with a record for each size in it."""
     return [
         Record(
             position=Position(revision=revision, ordinal=ordinal),

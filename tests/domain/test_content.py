@@ -23,7 +23,7 @@ from tests.domain.merges import RFC_7396
 
 
 def nested(levels: int, innermost: JsonValue = 0) -> JsonObject:
-    """An object of that many levels, its own included."""
+    """Return an object of that many levels, its own included."""
     value: JsonValue = innermost
     for _ in range(levels):
         value = {"a": value}

@@ -1,5 +1,4 @@
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from configsvc.domain.content import MAX_CONTENT_DEPTH, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import MAX_DIGITS, content_from_text
+from tests.domain.contents import exact
 
 LIMIT_BYTES = 10_000
 
@@ -19,11 +19,6 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
-
-
-def exact(text: str) -> Any:
-    """The JSON of a text, with its numbers as they stand there."""
-    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 
 def faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:

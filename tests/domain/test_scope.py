@@ -1,4 +1,4 @@
-"""What a caller may see is a required argument, never a default."""
+"""Scopes of callers: required arguments, never defaults."""
 
 import json
 import subprocess

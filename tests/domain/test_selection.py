@@ -1,61 +1,18 @@
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.domain.models import Configuration, ConfigurationChange, IdRef, NameRef, Operation
+from configsvc.domain.models import ConfigurationChange, IdRef, NameRef, Operation
 from configsvc.domain.scope import Everything, Only
 from configsvc.domain.selection import EventType, Selection, Selector, picked
-
-NOW = datetime(2024, 1, 1, tzinfo=UTC)
-EVERYTHING = Selection(selectors=(), scope=Everything())
-
-
-def selector(application: IdRef | NameRef | None = None, *, prefix: str = "", keys: tuple[str, ...] = ()) -> Selector:
-    return Selector(application=application, name_prefix=prefix, keys=frozenset(keys))
+from tests.domain.changes import EVERYTHING, change, selector
 
 
 def selection(*selectors: Selector) -> Selection:
     return Selection(selectors=selectors, scope=Everything())
-
-
-def change(
-    operation: Operation,
-    *,
-    before: tuple[str, str] = ("shop", "web"),
-    after: tuple[str, str] = ("shop", "web"),
-) -> ConfigurationChange:
-    """A change of a configuration, named by application and name; an application's id is its name with a mark."""
-    configuration = Configuration(
-        id="c",
-        application_id=f"#{after[0]}",
-        application=after[0],
-        name=after[1],
-        comments="",
-        config=None,
-        schema=None,
-        version=2,
-        revision=2,
-        create_time=NOW,
-        update_time=NOW,
-        created_by="",
-        updated_by="",
-    )
-    return ConfigurationChange(
-        operation=operation,
-        configuration=configuration,
-        config_text="{}",
-        content_bytes=0,
-        previous_version=1,
-        previous_application_id=f"#{before[0]}",
-        previous_application=before[0],
-        previous_name=before[1],
-        actor="",
-        reason="",
-    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +101,7 @@ def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_no
     assert chosen.event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web"))) is None
 
 
-def test_the_changes_of_a_commit_are_picked_by_their_places() -> None:
+def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
     changes = [
         change(Operation.CREATED, before=("shop", "db"), after=("shop", "db")),
         change(Operation.UPDATED),
@@ -180,7 +137,7 @@ places = st.tuples(st.sampled_from(["shop", "bank"]), names)
 
 @given(selections, st.lists(places, min_size=1, max_size=6))
 def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selection, path: list[tuple[str, str]]) -> None:
-    """Whoever applies the events knows a configuration exactly while it is in the selection."""
+    # A client that applies the events knows a configuration exactly while it is selected.
     known = chosen.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
     for before, after in itertools.pairwise(path):
         event = chosen.event_type(change(Operation.UPDATED, before=before, after=after))

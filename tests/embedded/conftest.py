@@ -8,6 +8,6 @@ from tests.postgres import server_folder
 
 @pytest.fixture
 def data_dir() -> Generator[Path]:
-    """An empty folder for one test's server."""
+    """Yield an empty folder for one test's server."""
     with server_folder() as folder:
         yield folder

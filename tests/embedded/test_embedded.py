@@ -29,7 +29,7 @@ def server(folder: Path, **parameters: str) -> AbstractAsyncContextManager[str]:
 
 
 def processes(folder: Path) -> list[str]:
-    """The command lines of all processes that name a folder."""
+    """Return the command lines of all processes that name a folder."""
     found: list[str] = []
     for process in psutil.process_iter():
         try:
@@ -63,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def owner(folder: Path, interpreter: str = sys.executable, **options: object) -> Generator[subprocess.Popen[str]]:
-    """Another process that uses the server of a folder; it is up when this is entered."""
+    """Run another process that uses the server of a folder; it is up when this context is entered."""
     process = subprocess.Popen(
         [interpreter, "-m", "tests.embedded.owner", str(folder)],
         stdin=subprocess.PIPE,
@@ -82,7 +82,7 @@ def owner(folder: Path, interpreter: str = sys.executable, **options: object) ->
 
 
 def leave(process: subprocess.Popen[str]) -> int:
-    """Lets an owner end by itself."""
+    """Let an owner end by itself."""
     assert process.stdin
     process.stdin.close()
     return process.wait(timeout=30)
@@ -90,7 +90,7 @@ def leave(process: subprocess.Popen[str]) -> int:
 
 @asynccontextmanager
 async def stopped_cluster(folder: Path) -> AsyncGenerator[list[str]]:
-    """A cluster that ran before, and the lines of the pid file that it had."""
+    """Yield a cluster that ran before, and the lines of its former pid file."""
     async with server(folder):
         lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
     yield lines
@@ -185,7 +185,7 @@ async def test_a_killed_server_recovers_at_the_next_start(data_dir: Path) -> Non
 async def test_a_pid_file_whose_number_is_another_programs_is_not_believed(data_dir: Path) -> None:
     async with stopped_cluster(data_dir) as lines:
         account = choose_account(data_dir / "postgres")
-        # The same user as the server's: PostgreSQL itself would take it for a server that runs.
+        # This process has the server's user, so PostgreSQL itself would take it for a running server.
         command = ["/bin/cat"]
         with subprocess.Popen(account.command(command) if account else command, stdin=subprocess.PIPE) as other:
             await until(lambda: psutil.Process(other.pid).cmdline() == command)
@@ -298,7 +298,7 @@ async def test_root_opens_nothing_but_the_way_to_the_data(data_dir: Path) -> Non
 
 
 def interpreter_for(identity: Mapping[str, object], environment: Mapping[str, str]) -> str | None:
-    """A Python that another user may run: this one may be in a closed folder."""
+    """Return a Python that another user may run: this one may be in a closed folder."""
     for candidate in (sys.executable, "/usr/bin/python3"):
         try:
             command = [candidate, "-c", "import configsvc.embedded, asyncpg"]

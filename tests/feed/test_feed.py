@@ -1,25 +1,31 @@
-"""The feed and its watches through the loss of the connection, of the database and of what is in memory."""
+"""The feed and its watches through the loss of the connection, the database and the ring."""
 
 import asyncio
 
 import grpc
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.feed.feed import RECONNECT_FIRST_SECONDS, RECONNECT_LAST_SECONDS, Feed, _pause
 from configsvc.storage.listener import open_listener
+from tests.feed.restoring import forget, go_back_to, other_commits
+from tests.feed.status import status, until, until_away, until_lag
 from tests.postgres import plain_connection, terminate
 from tests.proxy import far_service
 from tests.service import Service, reason_of, running_service
-from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head, listening, silenced_bells
-from tests.watch.changing import commit_one_by_one, create, create_application, fill, watching
+from tests.storage.reading import (
+    LIMIT_SECONDS,
+    Session,
+    application,
+    configuration,
+    head,
+    listening,
+    silenced_notifications,
+)
+from tests.watch.changing import OFTEN, commit_one_by_one, create, create_application, fill, fill_one_by_one, watching
 from tests.watch.history import read_history
 from tests.watch.recording import Recorder, recorded, slowly
-from tests.watch.status import status, until, until_away, until_lag
 from tests.watch.validators import validate
-
-OFTEN = Duration(nanos=100_000_000)
 
 
 @pytest.mark.parametrize("victims", ["configsvc feed", "configsvc"])
@@ -163,7 +169,7 @@ async def test_a_watcher_that_falls_behind_the_ring_goes_on_from_the_table(
         await quick.until_synced()
         # More than gRPC buffers for a client that does not read.
         await fill_one_by_one(psql, 150)
-        # The other watch is not held up.
+        # The other watch is not delayed.
         await quick.until_revision(151)
         while slow.recording.revision < 151:
             await slow.next()
@@ -190,12 +196,6 @@ async def test_a_ring_that_is_full_by_bytes_forgets_the_oldest(
     validate(resumed.recording, history)
 
 
-async def fill_one_by_one(session: Session, count: int) -> None:
-    """Commits of 100 kB each."""
-    for number in range(count):
-        await fill(session, 1, prefix=f"n{number:03}-", size=100_000)
-
-
 async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) -> None:
     feed = Feed(database_url, ())
     following = asyncio.create_task(feed.run())
@@ -211,25 +211,25 @@ async def test_a_gap_in_the_log_is_an_error(psql: Session, database_url: str) ->
     assert feed.revision == 1
 
 
-async def test_a_lost_bell_delays_a_change_and_loses_nothing(psql: Session, database_url: str) -> None:
+async def test_a_lost_notification_delays_a_change_and_loses_nothing(psql: Session, database_url: str) -> None:
     await application(psql)
     async with running_service(database_url) as service, recorded(service) as watch:
         await watch.until_synced()
         async with (
-            silenced_bells(psql),
-            listening(database_url) as bell,
+            silenced_notifications(psql),
+            listening(database_url) as notifications,
             plain_connection(database_url) as session,
         ):
             await configuration(session, "web")
             recording = await watch.until_revision(2)
-            assert bell.silent
+            assert notifications.silent
     validate(recording, await read_history(database_url))
 
 
 async def test_a_history_that_went_back_ends_the_watches_and_is_told_apart_from_the_old_one(
     psql: Session, database_url: str
 ) -> None:
-    """As after a restore of the same timeline: the epoch is the same, and the revisions come again."""
+    # After a restore on the same timeline, the epoch is the same and the revisions come again.
     await application(psql)
     async with running_service(database_url) as service:
         async with recorded(service) as watch:
@@ -248,33 +248,6 @@ async def test_a_history_that_went_back_ends_the_watches_and_is_told_apart_from_
             recording = await anew.until_revision(2)
     assert recording.events[-1].configuration == created
     validate(recording, await read_history(database_url))
-
-
-async def go_back_to(session: Session, revision: int) -> None:
-    """Forgets the history after a revision, which only created configurations, and makes the feed connect again."""
-    async with session.transaction():
-        await forget(session, revision)
-    await terminate(session, "configsvc feed")
-
-
-async def forget(session: Session, revision: int) -> None:
-    """Takes the database back to a revision, before which there were no configurations."""
-    await session.execute("SET LOCAL session_replication_role = replica")
-    await session.execute(
-        "DELETE FROM change_records WHERE commit_id IN (SELECT id FROM commits WHERE revision > $1)", revision
-    )
-    await session.execute("DELETE FROM commits WHERE revision > $1", revision)
-    await session.execute("DELETE FROM configurations")
-    await session.execute("UPDATE revision_counter SET revision = $1", revision)
-    await session.execute("SET LOCAL session_replication_role = origin")
-
-
-async def other_commits(session: Session, count: int) -> None:
-    """So many commits within the session's transaction, so that nobody sees the history without them."""
-    await session.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    for number in range(count):
-        await configuration(session, f"other{number}")
-        await session.execute("SELECT set_config('configsvc.commit_id', '', true)")
 
 
 @pytest.mark.parametrize("count", [2, 3, 5], ids=["to the same head", "a commit further", "far beyond"])
@@ -313,7 +286,7 @@ async def test_a_restore_is_noticed_while_the_feed_is_connected(psql: Session, d
 
 
 async def check_anew(service: Service, session: Session, url: str, error: grpc.aio.AioRpcError) -> None:
-    """The watch ended for the history is another one, which can be watched from its beginning."""
+    """Check that the watch ended because the history changed, and that the new one can be watched from the start."""
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.OUT_OF_RANGE, "EPOCH_CHANGED")
     await until(lambda answer: answer.live, service)
     async with recorded(service) as anew, recorded(service, watching(after_revision=0)) as whole:
@@ -324,7 +297,7 @@ async def check_anew(service: Service, session: Session, url: str, error: grpc.a
 
 
 async def test_a_restore_to_what_the_feed_has_read_last_ends_no_watch(psql: Session, database_url: str) -> None:
-    """Nothing that was delivered is undone."""
+    # No delivered event is undone.
     await application(psql)
     async with far_service(database_url) as (service, proxy), recorded(service) as watch:
         await watch.until_synced()
@@ -342,7 +315,7 @@ async def test_a_restore_to_what_the_feed_has_read_last_ends_no_watch(psql: Sess
 async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The feed has read the beginning of a large commit, whose revision another large one takes."""
+    # The feed has read the beginning of a large commit, whose revision another large one takes.
     monkeypatch.setattr("configsvc.domain.commits.PART_LIMIT_BYTES", 600)
     monkeypatch.setattr("configsvc.storage.log.PAGE_LIMIT", 7)
     await application(psql)
@@ -364,7 +337,7 @@ async def test_a_restore_in_the_midst_of_a_commit_is_noticed(
 
 
 async def test_a_feed_waits_for_a_restore_to_end(psql: Session, database_url: str) -> None:
-    """Between the tables and their rows."""
+    # The restore has created the tables but not yet their rows.
     await application(psql)
     async with running_service(database_url) as service:
         async with psql.transaction():

@@ -1,4 +1,4 @@
-"""Observers are told of commits and histories at the right moments."""
+"""Observers: told of commits and histories at the right moments."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -9,13 +9,13 @@ from configsvc.feed.feed import Feed
 from configsvc.feed.observers import FeedObserver
 from configsvc.feed.wakeups import Waiter
 from configsvc.storage.listener import Listener
-from tests.feed.test_feed import forget, other_commits
+from tests.feed.restoring import forget, other_commits
 from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration
 from tests.watch.changing import commit_one_by_one
 
 
 class Seen(FeedObserver):
-    """Records its calls, each with the feed's revision and whether a waiter was woken at the time."""
+    """An observer that records its calls, each with the feed's revision and whether a waiter was woken at the time."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, bool]] = []
@@ -24,7 +24,7 @@ class Seen(FeedObserver):
 
     @property
     def changes(self) -> list[tuple[str, int, bool]]:
-        """All calls but those that confirm what is known, which may come at any time."""
+        """All calls except confirmations, which may come at any time."""
         return [call for call in self.calls if call[0] != "confirm"]
 
     def note(self, call: str) -> None:
@@ -52,7 +52,7 @@ class Seen(FeedObserver):
 
 @asynccontextmanager
 async def followed(url: str, observer: Seen) -> AsyncGenerator[Feed]:
-    """A feed that is live, and an observer that has seen nothing since."""
+    """Run a live feed with an observer that has seen nothing since."""
     observer.feed = feed = Feed(url, (observer,))
     following = asyncio.create_task(feed.run())
     try:
@@ -102,7 +102,7 @@ async def test_commits_are_applied_and_visible_in_one_step_however_long_an_obser
     await application(psql)
     seen, slow = Seen(), Slow()
     async with followed(database_url, seen) as feed:
-        # After the other: no order of observers lets a read fall between.
+        # After the other observer: no order of observers may let a read fall between.
         feed._observers = (seen, slow)
         seen.calls.clear()
         await configuration(psql, "web")

@@ -1,4 +1,4 @@
-"""Who is woken by what, and where they go on."""
+"""Wakeups: the waiters that a commit wakes, and the positions they continue from."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,18 +10,17 @@ from configsvc.domain.commits import Commit, CommitPart, Position, position_afte
 from configsvc.domain.models import Operation
 from configsvc.feed import wakeups as module
 from configsvc.feed.wakeups import Waiter, Waiters, topics_of
-from tests.domain.test_selection import NOW, change
-from tests.feed.test_feed import OFTEN
+from tests.domain.changes import NOW, change
 from tests.service import running_service
 from tests.storage.reading import Session, application, configuration
-from tests.watch.changing import commit_one_by_one, selector
+from tests.watch.changing import OFTEN, commit_one_by_one, selector
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
 
 
 def part(revision: int, *applications: str) -> CommitPart:
-    """A commit that changes a configuration of each application."""
+    """Return a commit that changes a configuration of each application."""
     return CommitPart(
         commit=Commit(revision=revision, id=revision, time=NOW),
         first=Position(revision=revision, ordinal=0),
@@ -34,7 +33,7 @@ def part(revision: int, *applications: str) -> CommitPart:
 
 
 def joined(waiters: Waiters, *topics: str) -> Waiter:
-    """One who waits for the topics; none are all."""
+    """Add a waiter for the topics; none: all topics."""
     waiter: Waiter = asyncio.get_running_loop().create_future()
     waiters.add(waiter, frozenset(topics) or None)
     return waiter
@@ -72,7 +71,7 @@ async def test_a_move_concerns_both_applications() -> None:
 
 
 async def test_who_is_about_to_be_woken_is_not_sent_further_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bookmark that falls due between the slices must not carry a watch past what wakes it."""
+    # A bookmark due between the slices must not carry a watch past the change that wakes it.
     monkeypatch.setattr(module, "WAKE_SLICE", 1)
     waiters = Waiters()
     first, second = joined(waiters, "shop"), joined(waiters, "shop")
@@ -115,7 +114,7 @@ async def test_who_was_cancelled_and_has_not_left_yet_is_left_alone() -> None:
 
 
 async def test_many_parts_at_once_ask_those_who_wait_for_a_topic_but_once() -> None:
-    """A page of the log may hold a thousand commits, and ten thousand watches may wait for them."""
+    # A page of the log may hold a thousand commits, and ten thousand watches may wait for them.
     waiters = Waiters()
     counted = CountedSet({joined(waiters, "shop")})
     waiters._by_topic["shop"] = counted
@@ -124,7 +123,7 @@ async def test_many_parts_at_once_ask_those_who_wait_for_a_topic_but_once() -> N
 
 
 class CountedSet(set[Waiter]):
-    """Counts how often somebody walks through it."""
+    """A set that counts iterations over it."""
 
     walks = 0
 
@@ -151,7 +150,7 @@ async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_o
     async with running_service(database_url) as service, recorded(service, request) as watch:
         await watch.until_synced()
         await commit_one_by_one(psql, 50, application="bank")
-        # A bookmark says so, too.
+        # A bookmark says the same.
         await watch.until_revision(52)
         await configuration(psql, "web")
         recording = await watch.until_revision(53)

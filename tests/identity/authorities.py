@@ -1,4 +1,4 @@
-"""Certificates for tests, made as they are needed."""
+"""Certificates for tests, made on demand."""
 
 import datetime
 import ipaddress
@@ -28,7 +28,7 @@ class Pair:
 
 
 class Authority:
-    """Issues certificates."""
+    """A certificate authority."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -45,7 +45,7 @@ class Authority:
         ends: float = HOUR,
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
     ) -> Pair:
-        """A certificate with the subject alternative names; its validity in seconds from now."""
+        """Issue a certificate with the subject alternative names; its validity is in seconds from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         built = _builder(_named(common_name), self._name, key, begins, ends)
         built = built.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -57,7 +57,7 @@ class Authority:
         return self.pair(*SERVER_NAMES, common_name="server", usage=ExtendedKeyUsageOID.SERVER_AUTH)
 
     def trusting(self, client: Pair | None = None) -> grpc.ChannelCredentials:
-        """Credentials of a client that trusts servers of this authority."""
+        """Return credentials of a client that trusts servers of this authority."""
         if client is None:
             return grpc.ssl_channel_credentials(self.pem)
         return grpc.ssl_channel_credentials(self.pem, client.key, client.certificate)
@@ -76,21 +76,21 @@ def uri(value: str = ROOT) -> x509.UniformResourceIdentifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """The files of a server."""
+    """The certificate files of a server."""
 
     certificate: Path
     key: Path
     authorities: Path
 
     def write(self, pair: Pair, authorities: Iterable[Authority] = ()) -> None:
-        """One file after the other, as nobody should replace them."""
+        """Write one file after the other, as nobody should replace them."""
         self.certificate.write_bytes(pair.certificate)
         self.key.write_bytes(pair.key)
         if authorities:
             self.authorities.write_bytes(b"".join(authority.pem for authority in authorities))
 
     def settings(self, auth: str = "mtls") -> dict[str, Any]:
-        """Settings of a service that uses them; the caller ROOT is its admin."""
+        """Return settings of a service that uses the files; the caller ROOT is its admin."""
         return {
             "auth": auth,
             "admins": f"certificate:{ROOT}",
@@ -100,7 +100,7 @@ class Files:
 
 
 def files_in(folder: Path, authority: Authority) -> Files:
-    """Those of a server of the authority, which takes its certificates from clients."""
+    """Write the files of a server of the authority, which takes client certificates from it."""
     files = Files(
         certificate=folder / "server.pem", key=folder / "server-key.pem", authorities=folder / "authorities.pem"
     )

@@ -1,4 +1,4 @@
-"""Tokens as their forgers make them: any bytes as header and claims, any key, any signature."""
+"""Tokens as forgers make them: any bytes as header and claims, any key, any signature."""
 
 import json
 import time
@@ -16,7 +16,7 @@ RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 PSS = RSAKey.generate_key(2048, {"kid": "pss", "alg": "PS256"})
 EC = ECKey.generate_key("P-256", {"kid": "ec"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
-# What no token may be signed with, although the provider shows it.
+# Keys that the provider shows but that no token may be signed with.
 ENCRYPTION = RSAKey.generate_key(2048, {"kid": "encryption", "use": "enc"})
 WRAPPING = RSAKey.generate_key(2048, {"kid": "wrapping", "key_ops": ["sign"]})
 SECP = ECKey.generate_key("P-384", {"kid": "p384"})
@@ -27,7 +27,7 @@ SHOWN = (RSA, PSS, EC, ED, ENCRYPTION, WRAPPING, SECP, SMALL)
 
 
 def key_set(*keys: Key) -> str:
-    """What a provider with these keys shows."""
+    """Return the key set of a provider with these keys."""
     return json.dumps({"keys": [key.as_dict(private=False) for key in keys]})
 
 
@@ -37,7 +37,7 @@ def encoded(data: bytes | dict[str, Any]) -> str:
 
 
 def claims(**more: Any) -> dict[str, Any]:
-    """Those of a good token of the admin; None: without that claim."""
+    """Return the claims of a good token of the admin; None removes a claim."""
     now = int(time.time())
     everything = {"iss": ISSUER, "aud": AUDIENCE, "sub": "root", "iat": now, "exp": now + 3600} | more
     return {name: value for name, value in everything.items() if value is not None}
@@ -46,12 +46,12 @@ def claims(**more: Any) -> dict[str, Any]:
 def signed(
     header: bytes | dict[str, Any], said: bytes | dict[str, Any], key: Key = RSA, algorithm: str = "RS256"
 ) -> str:
-    """A token with a signature that is right for the key."""
+    """Return a token with a correct signature of the key."""
     content = f"{encoded(header)}.{encoded(said)}"
     signature = JWSRegistry.algorithms[algorithm].sign(content.encode(), key)
     return f"{content}.{encoded(signature)}"
 
 
 def token(key: Key = RSA, algorithm: str = "RS256", *, header: dict[str, Any] | None = None, **more: Any) -> str:
-    """A good token but for what is given."""
+    """Return a token that is good except for the given parts."""
     return signed({"alg": algorithm, "kid": key.kid} | (header or {}), claims(**more), key, algorithm)

@@ -1,4 +1,4 @@
-"""An OpenID provider of others, over HTTP: with endpoints where users sign in and clients get tokens."""
+"""A third-party OpenID provider over HTTP, with endpoints where users sign in and clients get tokens."""
 
 import threading
 import warnings
@@ -18,7 +18,7 @@ CALLBACK = "http://localhost/callback"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenIdProvider:
-    """A running provider, and how often each of its paths was asked for."""
+    """A running provider, with a count of the requests for each path."""
 
     port: int
     asked: Counter[str]
@@ -28,7 +28,7 @@ class OpenIdProvider:
         return f"http://localhost:{self.port}"
 
     async def token(self, user: str, *groups: str, client: str = "configsvc") -> str:
-        """An ID token of the user for the client, as a browser and the client get it together."""
+        """Return an ID token of the user for the client, as a browser and the client get it together."""
         async with httpx.AsyncClient(base_url=self.issuer, trust_env=False, timeout=LIMIT_SECONDS) as browser:
             (await browser.put(f"/users/{user}", json={"groups": list(groups)})).raise_for_status()
             asked = {"client_id": client, "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid"}
@@ -39,14 +39,14 @@ class OpenIdProvider:
             return answer.raise_for_status().json()["id_token"]
 
     async def bearing(self, user: str, *groups: str) -> tuple[tuple[str, str], ...]:
-        """The metadata of a call by the user."""
+        """Return the metadata of a call by the user."""
         return (("authorization", f"Bearer {await self.token(user, *groups)}"),)
 
 
 @contextmanager
 def running_provider(port: int = 0) -> Generator[OpenIdProvider]:
-    """The provider on the port, with a key that it has just made."""
-    # Those of others, in their own threads.
+    """Run the provider on the port, with a new key."""
+    # Warnings of third-party code, in its own threads.
     with warnings.catch_warnings(record=True):
         from oidc_provider_mock import app  # noqa: PLC0415
 

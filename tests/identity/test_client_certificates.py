@@ -1,4 +1,4 @@
-"""Whom a client certificate names."""
+"""Callers named by client certificates."""
 
 import pytest
 from cryptography import x509

@@ -1,4 +1,4 @@
-"""Tokens of an OpenID provider that is asked for its keys over HTTP."""
+"""Tokens of an OpenID provider that serves its keys over HTTP."""
 
 import asyncio
 from contextlib import ExitStack
@@ -43,7 +43,7 @@ async def refusal(service: Service, metadata: Metadata) -> grpc.aio.AioRpcError:
 
 
 async def until_reason(service: Service, metadata: Metadata, reason: str) -> grpc.aio.AioRpcError:
-    """The error, once it has the reason."""
+    """Return the error once it has the reason."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while reason_of(error := await refusal(service, metadata)) != reason:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.02)
@@ -68,7 +68,7 @@ async def test_tokens_of_a_provider_are_accepted_through_its_absence_and_its_cha
             alice, late = await provider.bearing("alice", "root"), await provider.bearing("root")
             others = (("authorization", f"Bearer {await provider.token('root', client='other')}"),)
             first_life.close()
-            # The keys that are known do: for what was verified before, and for what was not.
+            # The known keys suffice, for verified tokens and for new ones.
             await listed(service, root)
             await listed(service, late)
             assert reason_of(await refusal(service, alice)) == "PERMISSION_DENIED"

@@ -1,4 +1,4 @@
-"""When the keys of a provider are read, from where, and what is taken from them."""
+"""Reads of a provider's keys: the moments, the sources, and the keys that are used."""
 
 import asyncio
 import datetime
@@ -28,7 +28,7 @@ LIMIT_SECONDS = 20.0
 
 
 class Source:
-    """Keys that are shown when the test lets them, and how often they were asked for."""
+    """Keys that are shown when the test allows it, with a count of requests."""
 
     def __init__(self, document: str = key_set(RSA)) -> None:
         self.document: str | Exception = document
@@ -137,7 +137,7 @@ async def test_a_reading_that_takes_too_long_has_failed(monkeypatch: pytest.Monk
 
 
 class Site:
-    """Answers over HTTP with what the test says, by path: a status and a body, or a whole answer."""
+    """An HTTP server that answers what the test says, by path: a status and a body, or a whole answer."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -152,7 +152,7 @@ class Site:
         writer.close()
 
     def discover(self, **more: Any) -> None:
-        """Shows where the keys are."""
+        """Publish the address of the keys."""
         metadata = {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"} | more
         self.answers["/.well-known/openid-configuration"] = (200, json.dumps(metadata))
 
@@ -196,7 +196,7 @@ async def test_keys_are_where_the_provider_says_and_nothing_leads_elsewhere() ->
             await fails(provider, "no jwks_uri with https")
         for issuer in (f"{site.url}/", "https://other.example", "", None, [site.url]):
             site.discover(issuer=issuer)
-            await fails(provider, "is not of the issuer")
+            await fails(provider, "does not name the issuer")
         for body, told in (("{", "not JSON"), ("[]", "JSON object"), ("[" * 100_000, "not JSON"), ("\xff", "not JSON")):
             site.answers["/.well-known/openid-configuration"] = (200, body)
             await fails(provider, told)
@@ -223,7 +223,7 @@ async def test_the_certificate_of_the_provider_must_be_trusted(tmp_path: Path) -
 
 
 def certificate(folder: Path) -> Path:
-    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    """Write a key and a self-signed certificate for 127.0.0.1 to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "provider")])
     now = datetime.datetime.now(datetime.UTC)

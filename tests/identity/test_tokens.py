@@ -1,4 +1,4 @@
-"""Tokens that were verified are remembered until they expire, in bounded memory."""
+"""The cache of verified tokens: until they expire, in bounded memory."""
 
 import asyncio
 import time

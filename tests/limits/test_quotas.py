@@ -1,4 +1,4 @@
-"""What one caller may take of a process."""
+"""Quotas of a caller in one process."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -25,7 +25,7 @@ def one_slot_each() -> Slots:
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -120,7 +120,7 @@ async def test_watches_beyond_the_limits_are_refused_and_closed_ones_do_not_coun
 
 
 async def succeeds(opening: Coroutine[Any, Any, object]) -> bool:
-    """Whether a watch was opened."""
+    """Return whether a watch was opened."""
     try:
         await opening
     except grpc.aio.AioRpcError:

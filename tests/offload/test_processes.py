@@ -1,4 +1,4 @@
-"""The processes for work that would hold up the event loop."""
+"""The pool of processes for work that would block the event loop."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def die() -> None:
 
 
 class Executor:
-    """One whose process dies when the test says so."""
+    """An executor whose process dies when the test says so."""
 
     def __init__(self, *_: object, **__: object) -> None:
         self.futures: list[Future[int]] = []
@@ -67,7 +67,7 @@ async def test_who_hears_late_of_a_process_that_died_goes_on_with_the_one_that_t
         early, late = (asyncio.create_task(pool.call(answer, number)) for number in range(2))
         await until(lambda: bool(made) and len(made[0].futures) == 2)
         hears_early, hears_late = made[0].futures
-        # Nothing is left for its end to cancel.
+        # Nothing remains to be cancelled at shutdown.
         made[0].futures.clear()
         hears_early.set_exception(BrokenProcessPool())
         await until(lambda: len(made) == 2 and len(made[1].futures) == 1)
@@ -97,7 +97,7 @@ async def test_many_uploads_do_not_keep_an_operation_from_the_process(monkeypatc
 
 
 class _Reading:
-    """In the place of Imports: reads all messages."""
+    """A substitute for Imports that reads all messages."""
 
     async def start(self, messages: AsyncIterable[object], actor: str) -> None:
         async for _ in messages:

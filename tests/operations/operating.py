@@ -1,5 +1,6 @@
-"""Short ways to import, to wait for operations, and to look at their items."""
+"""Helpers that import, wait for operations, and read their items."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ def item(
 def messages(
     items: Iterable[ConfigurationItem], *, size: int = 1000, **settings: Any
 ) -> Iterator[ImportConfigurationsRequest]:
-    """The first has the settings."""
+    """Yield the messages of an upload; the first has the settings."""
     message = ImportConfigurationsRequest(**settings)
     for one in items:
         if len(message.items) == size:
@@ -60,7 +61,7 @@ async def ended(service: Service, operation: Operation) -> Operation:
 
 
 async def imported(service: Service, *items: ConfigurationItem, size: int = 1000, **settings: Any) -> Operation:
-    """The operation when it has ended."""
+    """Return the ended operation of an import."""
     return await ended(service, await begin(service, *items, size=size, **settings))
 
 
@@ -81,7 +82,7 @@ def result_of(operation: Operation) -> BulkResult:
 
 
 async def items_of(service: Service, operation: Operation, **fields: Any) -> list[OperationItem]:
-    """All items that are done."""
+    """Return all items that are done."""
     found: list[OperationItem] = []
     token = ""
     while not found or token:
@@ -91,4 +92,13 @@ async def items_of(service: Service, operation: Operation, **fields: Any) -> lis
         token = response.next_page_token
         if not response.items:
             break
+    return found
+
+
+async def until_state(service: Service, name: str, state: OperationMetadata.State.ValueType) -> Operation:
+    async with asyncio.timeout(20):
+        found = await operation_of(service, name)
+        while metadata_of(found).state != state:
+            request = WaitOperationRequest(name=name, timeout=Duration(nanos=20_000_000))
+            found = await service.operations.WaitOperation(request)
     return found

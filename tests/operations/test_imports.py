@@ -1,4 +1,4 @@
-"""ImportConfigurations: what is written, what is refused, and what the operation tells of it."""
+"""ImportConfigurations: items that are written or refused, and what the operation reports."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ from tests.operations.operating import (
 from tests.postgres import plain_connection
 from tests.schemas.calls import add_version, create_schema, create_version
 from tests.service import Service, violations_of
-from tests.storage.reading import Session
+from tests.storage.reading import until_waiting
 
 UNSPECIFIED = ChangeType.CHANGE_TYPE_UNSPECIFIED
 CREATED = ChangeType.CHANGE_TYPE_CREATED
@@ -128,7 +128,7 @@ async def test_applications_are_created_with_their_first_items(service: Service)
     assert await names(service) == ["a", "b"]
 
 
-async def test_items_are_pinned_and_held_against_their_schemas(service: Service) -> None:
+async def test_items_are_pinned_and_validated_against_their_schemas(service: Service) -> None:
     await create_application(service)
     await create_schema(service, "web", PORT)
     operation = await imported(
@@ -240,57 +240,57 @@ async def test_what_postgresql_refuses_fails_alone(service: Service) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imports wait for what others hold until each attempt has failed once."""
+    """Make imports wait for locks of others only until each attempt has failed once."""
     monkeypatch.setattr(import_slices, "WAIT_BUDGET_SECONDS", 0.1)
     monkeypatch.setattr(import_slices, "LOCK_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_row_that_a_session_holds_fails_alone(service: Service, database_url: str) -> None:
+async def test_a_row_that_a_session_locks_fails_alone(service: Service, database_url: str) -> None:
     await create_application(service)
-    await create(service, "held")
+    await create(service, "locked")
     async with plain_connection(database_url) as psql, psql.transaction():
         await psql.execute("SELECT FROM configurations FOR UPDATE")
-        made = (item("a"), item("held", {"n": 1}), item("b"))
+        made = (item("a"), item("locked", {"n": 1}), item("b"))
         operation = await imported(service, *made, mode=PER_ITEM, upsert=True)
     (failed,) = await items_of(service, operation, failed_only=True)
-    assert (failed.name, reason(failed)) == ("held", "WRITE_CONFLICT")
-    assert await names(service) == ["a", "b", "held"]
+    assert (failed.name, reason(failed)) == ("locked", "WRITE_CONFLICT")
+    assert await names(service) == ["a", "b", "locked"]
 
 
-HOLDS = [
+LOCKS = [
     # An application that is being made, a schema, configurations, an application that is being renamed.
-    ("INSERT INTO applications (name) VALUES ('held-new')", "held-new"),
-    ("SELECT FROM schemas WHERE name = 'held' FOR UPDATE", "held-schema"),
-    ("UPDATE configurations SET comments = 'held' WHERE name LIKE 'row%'", "held-rows"),
-    ("UPDATE applications SET name = 'held-no-more' WHERE name = 'held'", "held"),
+    ("INSERT INTO applications (name) VALUES ('locked-new')", "locked-new"),
+    ("SELECT FROM schemas WHERE name = 'locked' FOR UPDATE", "locked-schema"),
+    ("UPDATE configurations SET comments = 'locked' WHERE name LIKE 'row%'", "locked-rows"),
+    ("UPDATE applications SET name = 'locked-no-more' WHERE name = 'locked'", "locked"),
 ]
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_a_session_holds_fails_alone_however_many_items_it_has(service: Service, database_url: str) -> None:
-    for application in ("shop", "held"):
+async def test_what_a_session_locks_fails_alone_however_many_items_it_has(service: Service, database_url: str) -> None:
+    for application in ("shop", "locked"):
         await create_application(service, application)
-    await create_schema(service, "held", PORT)
+    await create_schema(service, "locked", PORT)
     await imported(service, *(item(f"row{number}", {"n": 0}) for number in range(100)), upsert=True)
-    for number, (hold, held) in enumerate(HOLDS):
+    for number, (lock, locked) in enumerate(LOCKS):
         groups = {
-            "held": [item(f"a{place}", application="held") for place in range(100)],
-            "held-schema": [item(f"s{number}-{place}", {"port": 1}, schema="held") for place in range(100)],
-            "held-rows": [item(f"row{place}", {"n": number + 1}) for place in range(100)],
-            "held-new": [item(f"n{place}", application="held-new") for place in range(100)],
+            "locked": [item(f"a{index}", application="locked") for index in range(100)],
+            "locked-schema": [item(f"s{number}-{index}", {"port": 1}, schema="locked") for index in range(100)],
+            "locked-rows": [item(f"row{index}", {"n": number + 1}) for index in range(100)],
+            "locked-new": [item(f"n{index}", application="locked-new") for index in range(100)],
         }
         items = [one for together in zip(*groups.values(), strict=True) for one in together]
         async with plain_connection(database_url) as psql, psql.transaction(), asyncio.timeout(30):
-            await psql.execute(hold)
+            await psql.execute(lock)
             operation = await imported(service, *items, mode=PER_ITEM, upsert=True, create_applications=True)
         failed = await items_of(service, operation, failed_only=True)
         assert {(one.application, one.name, reason(one)) for one in failed} == {
-            (one.application, one.name, "WRITE_CONFLICT") for one in groups[held]
+            (one.application, one.name, "WRITE_CONFLICT") for one in groups[locked]
         }
 
 
-async def test_an_atomic_import_waits_for_what_a_session_holds(service: Service, database_url: str) -> None:
+async def test_an_atomic_import_waits_for_what_a_session_locks(service: Service, database_url: str) -> None:
     await create_application(service)
     async with plain_connection(database_url) as psql:
         async with psql.transaction():
@@ -301,18 +301,18 @@ async def test_an_atomic_import_waits_for_what_a_session_holds(service: Service,
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_atomic_import_fails_with_what_a_session_holds_for_too_long(
+async def test_an_atomic_import_fails_with_what_a_session_locks_for_too_long(
     service: Service, database_url: str
 ) -> None:
     await create_application(service)
-    await create_application(service, "held")
+    await create_application(service, "locked")
     async with plain_connection(database_url) as psql, psql.transaction():
-        await psql.execute("SELECT FROM applications WHERE name = 'held' FOR UPDATE")
-        made = [item(f"c{number}", application="held" if number % 2 else "shop") for number in range(100)]
+        await psql.execute("SELECT FROM applications WHERE name = 'locked' FOR UPDATE")
+        made = [item(f"c{number}", application="locked" if number % 2 else "shop") for number in range(100)]
         operation = await imported(service, *made)
     assert operation.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     failed = await items_of(service, operation, failed_only=True)
-    assert [(one.place, reason(one)) for one in failed] == [(place, "WRITE_CONFLICT") for place in range(1, 100, 2)]
+    assert [(one.place, reason(one)) for one in failed] == [(index, "WRITE_CONFLICT") for index in range(1, 100, 2)]
     assert await names(service) == []
 
 
@@ -332,17 +332,10 @@ async def test_an_import_that_waits_too_long_for_keys_that_a_session_is_about_to
     assert operation.error.code == grpc.StatusCode.ABORTED.value[0]
 
 
-async def until_waiting(psql: Session) -> None:
-    """Somebody waits for a lock."""
-    async with asyncio.timeout(20):
-        while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(0.01)
-
-
 async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The items that were checked against the version before must not be pinned to the one that came."""
+    # Items checked against the earlier version must not be pinned to the new one.
     await create_application(service)
     await create_schema(service, "web", PORT)
     check_slice = imports.check_slice
@@ -370,7 +363,7 @@ async def test_a_schema_that_gets_a_new_version_meanwhile_is_checked_again(
 async def test_a_version_that_is_added_after_the_check_is_not_the_one_that_items_are_pinned_to(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that moves nobody waits for nobody."""
+    # A version that moves no configuration waits for nobody.
     await create_application(service)
     await create_schema(service, "web", PORT)
     share_schemas = storage.share_schemas

@@ -34,14 +34,14 @@ def json_patch(operations: list[JsonValue]) -> ListValue:
 
 
 async def two_versions(service: Service) -> None:
-    """A schema whose second version wants a list of ports, and nobody pinned to it yet."""
+    """Create a schema whose second version requires a list of ports, with no configuration pinned yet."""
     await create_application(service)
     await create_schema(service, "web", PORT)
     await create_version(service, PORTS, "web", mode=SCHEMA_VERSION_MODE_PINNED)
 
 
 async def pinned(service: Service, *ports: int) -> None:
-    """Configurations c0, c1 … that are pinned to the first version."""
+    """Create configurations c0, c1 … that are pinned to the first version."""
     made = (item(f"c{number}", {"port": port}, schema="web@1") for number, port in enumerate(ports))
     assert result_of(await imported(service, *made)).created_count == len(ports)
 
@@ -150,7 +150,7 @@ async def test_only_what_is_asked_for_moves(service: Service) -> None:
     result = result_of(await migrated(service, application=ApplicationRef(name="other")))
     assert result.updated_count == 1
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
-    # What has been moved would be so again, in vain.
+    # Moved configurations would be moved again, in vain.
     again = await service.schemas.MigrateConfigurations(
         MigrateConfigurationsRequest(schema="web", from_version=2, to_version=2)
     )

@@ -1,4 +1,4 @@
-"""`make audit` never says that all is well when nobody looked."""
+"""`make audit`: no success without an audit."""
 
 import os
 import stat

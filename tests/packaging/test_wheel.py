@@ -1,4 +1,4 @@
-"""The wheel carries all that the service needs, so that it runs where there is no checkout."""
+"""The wheel: everything the service needs, so that it runs without a checkout."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(150)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution as `uv build` does it."""
+    """Build the wheel from the source distribution, as `uv build` does."""
     folder = tmp_path_factory.mktemp("dist")
     uv = Path(sys.executable).with_name("uv")
     build = [uv, "build", "--no-config", "--quiet", "--offline", "--no-build-isolation", "--out-dir", folder]

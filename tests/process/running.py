@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.service import Service, connected
 
 CONFIGSVC = (str(Path(sys.executable).with_name("configsvc")),)
@@ -16,7 +18,7 @@ LIMIT_SECONDS = 45.0
 
 
 class Program:
-    """A running `configsvc`, and what it has printed so far."""
+    """A running `configsvc`, and its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -33,16 +35,16 @@ class Program:
 
     @property
     def text(self) -> str:
-        """What was printed, as one text."""
+        """The whole output as one text."""
         return "\n".join(self.lines)
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The lines of the log that tell of such an event."""
+        """Return the log lines of such an event."""
         entries = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [entry for entry in entries if entry["event"] == name]
 
     async def wait_for(self, name: str, *, times: int = 1) -> dict[str, Any]:
-        """The first line of the log that tells of such an event, once there are as many."""
+        """Return the first log line of such an event, once there are that many."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while len(self.events(name)) < times:
                 assert not self._reading.done(), self.text
@@ -54,7 +56,7 @@ class Program:
         self.process.send_signal(number)
 
     async def exit_code(self) -> int:
-        """Waits for the end."""
+        """Wait for the end, and return the exit code."""
         async with asyncio.timeout(LIMIT_SECONDS):
             await self._reading
             return await self.process.wait()
@@ -64,7 +66,7 @@ class Program:
 async def program(
     folder: Path, *arguments: str, command: tuple[str, ...] = CONFIGSVC, **settings: str
 ) -> AsyncGenerator[Program]:
-    """Runs it in a folder without a .env file, with CONFIGSVC_* variables of its own."""
+    """Run the program in a folder without a .env file, with its own CONFIGSVC_* variables."""
     process = await asyncio.create_subprocess_exec(
         *command,
         *arguments,
@@ -91,7 +93,7 @@ def _environment() -> Mapping[str, str]:
 
 @asynccontextmanager
 async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGenerator[tuple[Program, Service]]:
-    """`configsvc serve` on a port of its own, ready, and stubs for it."""
+    """Run `configsvc serve` on a port of its own until it is ready; yield it with stubs."""
     async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
@@ -99,7 +101,7 @@ async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGene
 
 
 async def output(*arguments: str) -> tuple[int, str]:
-    """The exit code and the output of a command that ends by itself."""
+    """Return the exit code and the output of a command that ends by itself."""
     process = await asyncio.create_subprocess_exec(
         *CONFIGSVC, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment()
     )
@@ -107,3 +109,15 @@ async def output(*arguments: str) -> tuple[int, str]:
         out, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode()
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes that name a folder on their command line."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

@@ -14,7 +14,7 @@ from tests.api.calls import create, create_application
 from tests.identity.authorities import Authority, files_in, uri
 from tests.identity.tokens import bearing, oidc_settings
 from tests.process.running import LIMIT_SECONDS, Program, program
-from tests.rpc.test_tls import next_message, version_spoken
+from tests.rpc.handshakes import next_message, version_spoken
 from tests.service import connected
 
 
@@ -51,7 +51,7 @@ async def test_workers_take_a_new_certificate_while_streams_go_on(tmp_path: Path
 
 
 async def _new_certificate_in_both(running: Program, address: str, authority: Authority) -> None:
-    """Connects until both workers have loaded it; each connection is good for a call with a token."""
+    """Connect until both workers have loaded it; each connection is good for a call with a token."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while {event["worker"] for event in running.events("certificate loaded")[2:]} != {0, 1}:
             async with connected(address, asyncio.Event(), authority.trusting()) as service:

@@ -1,4 +1,4 @@
-"""What the service refuses to open to others, and which settings it finds to contradict each other."""
+"""Addresses that the service refuses to open to others, and settings that contradict each other."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -21,7 +21,7 @@ MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
     ("settings", "refusal"),
     [
         ({"listen": OPEN}, "there is no authentication.* CONFIGSVC_AUTH"),
-        # TLS keeps nobody out.
+        # TLS alone is no access control.
         ({"listen": OPEN} | TLS, "there is no authentication"),
         ({"listen": LOOPBACK}, None),
         ({"listen": SOCKET}, None),

@@ -1,4 +1,4 @@
-"""The port that workers share: theirs alone, whoever else wants it and however."""
+"""The port that workers share: exclusive, whoever else tries to take it."""
 
 import socket
 from collections.abc import Generator

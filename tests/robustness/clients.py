@@ -7,16 +7,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
 from tests.robustness.traffic import APPLICATIONS, NAMES
 from tests.service import Service, connected, reason_if_any
-from tests.watch.changing import selector
+from tests.watch.changing import OFTEN, selector
 from tests.watch.recording import Recorder, Recording, at_once, summary
 
-OFTEN = Duration(nanos=100_000_000)
 PAUSE_SECONDS = (0.05, 0.2)
 SLOW_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
@@ -26,7 +24,7 @@ Pace = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The status that a stream ended with; the reason is empty where gRPC gave it."""
+    """The status that ended a stream; the reason is empty if gRPC gave the status."""
 
     code: grpc.StatusCode
     reason: str
@@ -34,7 +32,7 @@ class End:
 
 @dataclass(slots=True, kw_only=True)
 class Stream:
-    """One stream, from its request to its end; None as long as it is open."""
+    """One stream, from its request to its end; None while it is open."""
 
     recording: Recording
     end: End | None = None
@@ -42,13 +40,13 @@ class Stream:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """What a client saw without beginning anew: streams, each resumed where the one before had come to."""
+    """The streams of a client between two new beginnings, each resumed from the end of the one before."""
 
     streams: list[Stream] = field(default_factory=list)
 
     @property
     def joined(self) -> Recording:
-        """All that could be applied, as if it had been one stream."""
+        """All messages that can be applied, as if they were one stream."""
         first = self.streams[0].recording
         messages = [
             message
@@ -61,12 +59,12 @@ class Life:
 
 
 async def slowly() -> None:
-    """The pace of a client that takes its time with each message."""
+    """Wait a little after each message, as a slow client does."""
     await asyncio.sleep(SLOW_SECONDS)
 
 
 class Client:
-    """Watches at one of several addresses: resumes after an error, begins anew after OUT_OF_RANGE."""
+    """A client of several addresses that resumes after an error and begins anew after OUT_OF_RANGE."""
 
     def __init__(
         self, addresses: Sequence[str], request: WatchConfigurationsRequest, *, pace: Pace = at_once, first: int = 0
@@ -79,7 +77,7 @@ class Client:
 
     @property
     def address(self) -> str:
-        """Where it watches."""
+        """The address of the present watch."""
         return self._addresses[self._turn % len(self._addresses)]
 
     @property
@@ -89,26 +87,26 @@ class Client:
 
     @property
     def revision(self) -> int:
-        """Everything up to here was delivered; -1 for nothing yet."""
+        """The revision up to which everything was delivered; -1 for nothing yet."""
         return self.current.revision if self.current else -1
 
     @property
     def synced(self) -> bool:
-        """Whether the stream that is read has caught up."""
+        """True if the present stream has caught up."""
         return self.current is not None and self.current.synced
 
     @property
     def bookmarks(self) -> int:
-        """How many came."""
+        """The number of bookmarks."""
         return sum(len(stream.recording.bookmarks) for life in self.lives for stream in life.streams)
 
     @property
     def ends(self) -> list[End]:
-        """How its streams ended."""
+        """The ends of its streams."""
         return [stream.end for life in self.lives for stream in life.streams if stream.end]
 
     async def until(self, condition: Callable[["Client"], bool]) -> None:
-        """Returns when the condition holds."""
+        """Wait until the condition holds."""
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
                 while not condition(self):  # noqa: ASYNC110  # simpler than a condition over several streams
@@ -118,13 +116,13 @@ class Client:
             raise AssertionError(f"not so within {LIMIT_SECONDS} s, after {self.ends[-3:]}: {shown}") from None
 
     async def until_revision(self, revision: int) -> None:
-        """Returns when everything up to the revision was delivered."""
+        """Wait until everything up to the revision was delivered."""
         await self.until(lambda client: client.synced and client.revision >= revision)
 
     async def run(self) -> None:
-        """Watches until it is cancelled."""
+        """Watch until cancelled."""
         async with AsyncExitStack() as channels:
-            # Channels of its own: a client that does not read holds up whatever else is on its connection.
+            # Its own channels: a client that does not read blocks everything else on its connection.
             services = [
                 await channels.enter_async_context(connected(address, asyncio.Event())) for address in self._addresses
             ]
@@ -165,12 +163,12 @@ class Client:
 
 
 def watch_of(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
-    """A watch that says often how far it has come."""
+    """Return a request for a watch with frequent bookmarks."""
     return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision, progress_interval=OFTEN)
 
 
 def clients_of_every_kind(addresses: Sequence[str]) -> list[Client]:
-    """Clients of the traffic, spread over the addresses."""
+    """Return clients of the traffic, spread over the addresses."""
     of_keys = [selector(APPLICATIONS[2], keys=NAMES[::2]), selector(APPLICATIONS[0], prefix="db")]
     without_config = watch_of()
     without_config.view = CONFIGURATION_VIEW_BASIC

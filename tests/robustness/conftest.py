@@ -10,7 +10,7 @@ from tests.robustness.server import OwnServer, own_server, prepare_server
 
 @pytest.fixture(scope="session")
 def prepared_server() -> Generator[Path]:
-    """The folder of a stopped server with a migrated database, to be copied."""
+    """Yield the folder of a stopped server with a migrated database, to be copied."""
     with server_folder() as folder:
         run(prepare_server(folder))
         yield folder
@@ -18,7 +18,7 @@ def prepared_server() -> Generator[Path]:
 
 @pytest.fixture
 async def server(prepared_server: Path) -> AsyncGenerator[OwnServer]:
-    """A server of this test alone."""
+    """Yield a server of this test alone."""
     with server_folder() as folder:
         async with own_server(prepared_server, folder) as running:
             yield running
@@ -26,7 +26,7 @@ async def server(prepared_server: Path) -> AsyncGenerator[OwnServer]:
 
 @pytest.fixture(autouse=True)
 def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The short form waits less for a database that is away; the long one waits as in production."""
+    """Shorten the waits for an unavailable database, except in the long form, which waits as in production."""
     if not IS_LONG:
         monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
         monkeypatch.setattr("configsvc.feed.feed.RECONNECT_LAST_SECONDS", 0.5)

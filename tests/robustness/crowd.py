@@ -1,7 +1,7 @@
-"""A program that opens many watches at once and tells its parent, in JSON lines, how they do.
+"""A program that opens many watches at once and reports on them to its parent in JSON lines.
 
-It reads lines: `until REVISION` is answered when every watch has come so far, or one has ended; `ends` when every watch
-has ended.
+It reads lines: `until REVISION` is answered when every watch has reached the revision or one has ended; `ends` when
+every watch has ended.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ PROGRESS_SECONDS = 5
 
 
 class Watch:
-    """One watch: how far it has come, a digest of all its events, and how it ended."""
+    """One watch: its revision, a digest of all its events, and its end."""
 
     def __init__(self) -> None:
         self.revision = -1
@@ -37,7 +37,7 @@ class Watch:
         return self._digest.hexdigest()
 
     async def run(self, service: Service) -> None:
-        """Watches until the end, and again where the database was too busy with all the others."""
+        """Watch until the end; begin again if the database was too busy with the others."""
         self.end = BUSY
         while self.end == BUSY:
             await self._read(service)
@@ -60,7 +60,7 @@ class Watch:
 
 
 async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> None:
-    """Answers the parent."""
+    """Answer the parent."""
     async for command in commands():
         if command == "ends":
             await asyncio.wait(running)
@@ -74,12 +74,12 @@ async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> Non
 
 
 def reached(watches: list[Watch], revision: int) -> bool:
-    """Whether every watch has come so far."""
+    """Return whether every watch has reached the revision."""
     return all(watch.synced and watch.revision >= revision for watch in watches)
 
 
 async def commands() -> AsyncGenerator[str]:
-    """What the parent asks, line by line."""
+    """Yield the parent's commands, line by line."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async for line in reader:

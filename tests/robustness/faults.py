@@ -1,4 +1,4 @@
-"""What can go wrong between the service, PostgreSQL and their network: a context for each fault, over at its end."""
+"""Faults between the service, PostgreSQL and their network: a context for each, over at its end."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,7 +17,7 @@ EVERYTHING = "applications, configurations, change_records, commits, requests, r
 
 
 async def kill_connections(session: Session, application_name: str) -> None:
-    """Ends the other sessions whose name begins so, as soon as there are any."""
+    """End the other sessions whose name has this prefix, as soon as there are any."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while not await terminate(session, application_name):  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
@@ -25,7 +25,7 @@ async def kill_connections(session: Session, application_name: str) -> None:
 
 @asynccontextmanager
 async def stopped(server: OwnServer) -> AsyncGenerator[None]:
-    """PostgreSQL is shut down, and started again."""
+    """Shut PostgreSQL down; start it at the end."""
     await server.stop()
     yield
     await server.start()
@@ -33,7 +33,7 @@ async def stopped(server: OwnServer) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def crashed(server: OwnServer) -> AsyncGenerator[None]:
-    """PostgreSQL is stopped as by a loss of power, and recovers at its start."""
+    """Stop PostgreSQL as by a loss of power; at its start it recovers."""
     await server.crash()
     yield
     await server.start()
@@ -41,7 +41,7 @@ async def crashed(server: OwnServer) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def stalled(proxy: Proxy) -> AsyncGenerator[None]:
-    """The network passes nothing on, and closes nothing."""
+    """Let the network pass nothing on, and close nothing."""
     proxy.freeze()
     yield
     proxy.restore()
@@ -49,7 +49,7 @@ async def stalled(proxy: Proxy) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def cut(proxy: Proxy) -> AsyncGenerator[None]:
-    """The network breaks every connection, and each new one."""
+    """Let the network break every connection, and each new one."""
     await proxy.cut()
     yield
     proxy.restore()
@@ -57,7 +57,7 @@ async def cut(proxy: Proxy) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def one_way(proxy: Proxy, blocked: Way) -> AsyncGenerator[None]:
-    """The network passes on what the other direction sends only."""
+    """Let the network pass on only what the other direction sends."""
     blocked.flowing.clear()
     yield
     proxy.restore()
@@ -65,7 +65,7 @@ async def one_way(proxy: Proxy, blocked: Way) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def slow(proxy: Proxy) -> AsyncGenerator[None]:
-    """The network takes its time, more or less of it."""
+    """Let the network delay everything, by varying times."""
     for way in (proxy.to_server, proxy.to_client):
         way.delay = SLOW_SECONDS
     yield
@@ -74,7 +74,7 @@ async def slow(proxy: Proxy) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def locked(session: Session) -> AsyncGenerator[None]:
-    """Nobody else reads or writes a table, as during a migration."""
+    """Lock a table against all reads and writes, as a migration does."""
     async with session.transaction():
         # Of two that lock each other, the other one is given up.
         await session.execute("SET LOCAL deadlock_timeout = '20s'")
@@ -84,7 +84,7 @@ async def locked(session: Session) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def read_only(session: Session) -> AsyncGenerator[None]:
-    """PostgreSQL takes no writes."""
+    """Let PostgreSQL refuse writes."""
     await session.execute("SET default_transaction_read_only = off")
     await session.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     await session.execute("SELECT pg_reload_conf()")
@@ -95,7 +95,7 @@ async def read_only(session: Session) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def crowded(database_url: str, session: Session) -> AsyncGenerator[None]:
-    """Others have all connections that the server allows."""
+    """Take all connections that the server allows."""
     async with AsyncExitStack() as others:
         await take_all_connections(database_url, others)
         while await terminate(session, "configsvc"):
@@ -104,7 +104,7 @@ async def crowded(database_url: str, session: Session) -> AsyncGenerator[None]:
 
 
 async def take_all_connections(database_url: str, others: AsyncExitStack) -> None:
-    """Connects until the server refuses."""
+    """Connect until the server refuses."""
     while True:
         try:
             await others.enter_async_context(plain_connection(database_url))

@@ -1,4 +1,4 @@
-"""How much is done: short as a part of `make test`, long in `make robustness`."""
+"""The two forms of the tests: short as a part of `make test`, long in `make robustness`."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """Each fault strikes in every round, and this many writes are done before and after it."""
+    """The size of a run: each fault strikes in every round, with this many writes before and after it."""
 
     rounds: int
     writes: int
@@ -15,7 +15,7 @@ class Form:
     returning: int
     stalled_megabytes: int
     nemesis_faults: int
-    # Of random operations and watchers against the model of tests/watch/test_state_machine.py.
+    # Of random operations and watchers against the model of tests/watch/test_watches_state_machine.py.
     machine_examples: int
     # Configurations of one large import whose process is killed, and of one large application.
     many: int
@@ -45,7 +45,7 @@ LONG = Form(
 
 IS_LONG = os.environ.get("CONFIGSVC_ROBUSTNESS") == "long"
 FORM = LONG if IS_LONG else SHORT
-# The limit of a test that needs much of a processor which others may want too.
+# The limit of a test that needs much processor time on a shared machine.
 PATIENCE_SECONDS = 3600 if IS_LONG else 180
-# Of the traffic and of the order of the faults.
+# The seed of the traffic and of the order of the faults.
 SEED = os.environ.get("CONFIGSVC_ROBUSTNESS_SEED") or str(random.randrange(1_000_000_000))

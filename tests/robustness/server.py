@@ -1,4 +1,4 @@
-"""A PostgreSQL of one test, which may stop it, kill it and set it back. It writes to disk as one in production does."""
+"""A PostgreSQL of one test, which may stop it, kill it and set it back. It writes to disk as in production."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ DURABLE = {"fsync": "on", "full_page_writes": "on"}
 
 
 class OwnServer:
-    """A server in a folder, which is reached at the same URL after every start."""
+    """A server in a folder, with the same URL after every start."""
 
     def __init__(self, folder: Path, parameters: Mapping[str, str]) -> None:
         self._cluster = Cluster(
@@ -31,33 +31,33 @@ class OwnServer:
         self.url = ""
 
     async def start(self) -> None:
-        """Starts it, with recovery if it crashed."""
+        """Start the server, with recovery if it crashed."""
         self.url = await self._cluster.ensure_running()
 
     async def stop(self) -> None:
-        """Stops it fast: sessions are told, and what they did is rolled back."""
+        """Stop the server fast: sessions are told, and their transactions are rolled back."""
         await self._cluster.stop()
 
     async def crash(self) -> None:
-        """Stops it at once, so that the next start has to recover."""
+        """Stop the server at once, so that the next start has to recover."""
         postmaster = running_postmaster(self._cluster.data)
         assert postmaster
         send(postmaster.process, signal.SIGQUIT)
         assert await ended(postmaster.process, LIMIT_SECONDS)
 
     async def copy(self) -> Path:
-        """A copy of the data of the stopped server."""
+        """Copy the data of the stopped server."""
         copied = self._cluster.data_dir / "copy"
         await copy_folder(self._cluster.data, copied)
         return copied
 
     async def put_back(self, copied: Path) -> None:
-        """Replaces the data of the stopped server by a copy from before."""
+        """Replace the data of the stopped server by an earlier copy."""
         await run_program("rm", "-r", str(self._cluster.data))
         await copy_folder(copied, self._cluster.data)
 
     def promote_at_start(self) -> None:
-        """Makes the next start a recovery that ends in a timeline of its own, as the promotion of a standby does."""
+        """Make the next start a recovery that ends in a new timeline, as the promotion of a standby does."""
         signal_file = self._cluster.data / "recovery.signal"
         signal_file.touch()
         if self._cluster.account:
@@ -72,12 +72,12 @@ async def run_program(*command: str) -> None:
 
 
 async def copy_folder(source: Path, target: Path) -> None:
-    """With owners and modes, which PostgreSQL insists on."""
+    """Copy with owners and modes, which PostgreSQL requires."""
     await run_program("cp", "-a", str(source), str(target))
 
 
 async def prepare_server(folder: Path) -> None:
-    """Leaves the data of a stopped server with a migrated database behind."""
+    """Leave the data of a stopped server with a migrated database behind."""
     server = OwnServer(folder, {"fsync": "off"})
     await server.start()
     try:
@@ -90,7 +90,7 @@ async def prepare_server(folder: Path) -> None:
 async def own_server(
     prepared: Path, folder: Path, parameters: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncGenerator[OwnServer]:
-    """A running copy of the prepared server."""
+    """Run a copy of the prepared server."""
     await copy_folder(prepared / "postgres", folder / "postgres")
     server = OwnServer(folder, {**DURABLE, **parameters})
     try:

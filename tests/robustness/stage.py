@@ -17,18 +17,18 @@ from tests.watch.history import History, read_history
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What a fault strikes. The URL leads to the database past every proxy."""
+    """The target of a fault. The URL leads to the database past every proxy."""
 
     database_url: str
     traffic: Traffic
     clients: Sequence[Client]
 
     async def burst(self) -> None:
-        """Returns when as many writes were done as a fault shall have around it."""
+        """Wait for as many writes as a fault shall have around it."""
         await self.traffic.more(FORM.writes)
 
     async def until_bookmarks(self) -> None:
-        """Returns when every client was told how far it has come: streams that began before are live."""
+        """Wait until every client got a bookmark, so that streams that began before are live."""
         for client in self.clients:
             said = client.bookmarks
             await client.until(lambda client, said=said: client.bookmarks > said)
@@ -36,7 +36,9 @@ class Stage:
 
 @asynccontextmanager
 async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage]:
-    """Traffic and clients of every kind. In the end all clients get everything, and all promises were kept."""
+    """Run traffic and clients of every kind; at the end, check that all clients got everything and all promises were
+    kept.
+    """
     print(f"CONFIGSVC_ROBUSTNESS_SEED={SEED}")
     clients = clients_of_every_kind([service.address for service in services])
     await create_applications(database_url)
@@ -50,7 +52,7 @@ async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage
 
 
 async def create_applications(database_url: str) -> None:
-    """Creates what the traffic changes."""
+    """Create the applications that the traffic changes."""
     async with plain_connection(database_url) as session:
         for name in APPLICATIONS[:2]:
             await application(session, name)
@@ -58,7 +60,7 @@ async def create_applications(database_url: str) -> None:
 
 @asynccontextmanager
 async def watching(clients: Sequence[Client]) -> AsyncGenerator[None]:
-    """The clients watch."""
+    """Run the clients."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(client.run()) for client in clients]
         for client in clients:
@@ -70,7 +72,7 @@ async def watching(clients: Sequence[Client]) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def writing(database_url: str, *services: Service, name: str = "") -> AsyncGenerator[Traffic]:
-    """Traffic under a name, already under way."""
+    """Run traffic under a name, already under way."""
     async with AsyncExitStack() as channels, asyncio.TaskGroup() as tasks:
         callees = [await channels.enter_async_context(connected(each.address, asyncio.Event())) for each in services]
         traffic = Traffic(callees, database_url, seed=SEED, name=name)
@@ -81,7 +83,7 @@ async def writing(database_url: str, *services: Service, name: str = "") -> Asyn
 
 
 async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
-    """Returns when the clients have what is committed by now."""
+    """Wait until the clients have everything committed by now."""
     async with plain_connection(database_url) as session:
         revision = await head(session)
     for client in clients:
@@ -89,13 +91,13 @@ async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
 
 
 def judge(clients: Sequence[Client], history: History) -> None:
-    """Holds all that was recorded against the log."""
+    """Check all recordings against the log."""
     for client in clients:
         for life in client.lives:
             validators.judge(life, history)
 
 
 async def judge_writes(database_url: str, traffic: Traffic) -> None:
-    """Holds all that was answered against the log."""
+    """Check all answers against the log."""
     async with plain_connection(database_url) as session:
         validators.answered(traffic.writes, await read_marks(session))

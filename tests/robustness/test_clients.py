@@ -26,7 +26,7 @@ STALLED = 5
 # Of each commit.
 MEGABYTES = 3
 MEBIBYTE = 1024 * 1024
-# What gRPC and the stream itself may hold for each client that does not read, and the allocator beside all that.
+# Buffers of gRPC and of the stream for each client that does not read, and the allocator's overhead.
 BYTES_OF_A_STREAM = 8 * MEBIBYTE
 BYTES_OF_THE_ALLOCATOR = 64 * MEBIBYTE
 

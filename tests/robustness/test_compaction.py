@@ -1,4 +1,4 @@
-"""The log is compacted under traffic, and overtakes clients."""
+"""Compaction of the log under traffic, which overtakes clients."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.watch.history import History, joined, read_history
 
 
 class Historian:
-    """Remembers what the log said before it was compacted."""
+    """The log as it was before it was compacted."""
 
     def __init__(self, session: Session, database_url: str) -> None:
         self._session = session
@@ -25,13 +25,13 @@ class Historian:
         self.marks: dict[str, set[int]] = {}
 
     async def read(self) -> None:
-        """Reads what is new."""
+        """Read the new part of the log."""
         self.history = joined(self.history, await read_history(self._database_url))
         for marker, revisions in (await read_marks(self._session)).items():
             self.marks.setdefault(marker, set()).update(revisions)
 
     async def compact(self) -> None:
-        """Lets the log forget all that was read."""
+        """Compact everything that was read."""
         await age(self._session, up_to=await head(self._session))
         await self.read()
         await compact_once(self._database_url, A_DAY)

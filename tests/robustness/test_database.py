@@ -1,7 +1,8 @@
-"""PostgreSQL goes away, refuses work or holds it up, in the midst of traffic."""
+"""A PostgreSQL that goes away, refuses work or delays it, in the midst of traffic."""
 
 from pathlib import Path
 
+from tests.feed.status import until_away
 from tests.postgres import plain_connection, server_folder
 from tests.robustness.faults import (
     EVERYTHING,
@@ -17,7 +18,6 @@ from tests.robustness.server import OwnServer, own_server
 from tests.robustness.stage import playing
 from tests.service import Service, running_service
 from tests.storage.reading import Session
-from tests.watch.status import until_away
 
 
 async def test_the_listening_connection_is_killed_in_mid_burst(

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.feed.status import until
 from tests.postgres import plain_connection
 from tests.proxy import Proxy, proxied
 from tests.robustness.faults import crashed, cut, kill_connections, locked, one_way, slow, stalled, stopped
@@ -14,13 +15,12 @@ from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
 from tests.service import Service, running_service
-from tests.storage.reading import silenced_bells
-from tests.watch.status import until
+from tests.storage.reading import silenced_notifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arena:
-    """What the faults strike: a server, the network before it, a service that is to notice, and the traffic."""
+    """The targets of the faults: a server, the network before it, a service that must notice, and the traffic."""
 
     server: OwnServer
     proxy: Proxy
@@ -28,14 +28,14 @@ class Arena:
     stage: Stage
 
     async def passing(self) -> None:
-        """The fault is over as soon as it began."""
+        """End the fault as soon as it began."""
 
     async def writing(self) -> None:
-        """The fault lasts while others write."""
+        """Keep up the fault while others write."""
         await self.stage.traffic.more(5)
 
     async def noticed(self) -> None:
-        """The fault lasts until the service knows of it."""
+        """Keep up the fault until the service knows of it."""
         await until(lambda answer: not answer.live, self.service)
 
 
@@ -44,7 +44,7 @@ Duration = Callable[[Arena], Awaitable[None]]
 
 
 def killed(application_name: str) -> Fault:
-    """Connections whose name begins so are killed."""
+    """Kill the connections whose name has this prefix."""
 
     @asynccontextmanager
     async def fault(arena: Arena) -> AsyncGenerator[None]:
@@ -57,21 +57,21 @@ def killed(application_name: str) -> Fault:
 
 @asynccontextmanager
 async def stranded(arena: Arena) -> AsyncGenerator[None]:
-    """All connections are half-open from now on."""
+    """Make all present connections half-open."""
     arena.proxy.strand()
     yield
 
 
 @asynccontextmanager
 async def silenced(arena: Arena) -> AsyncGenerator[None]:
-    """No notification arrives."""
-    async with plain_connection(arena.server.url) as session, silenced_bells(session):
+    """Suppress every notification."""
+    async with plain_connection(arena.server.url) as session, silenced_notifications(session):
         yield
 
 
 @asynccontextmanager
 async def all_locked(arena: Arena) -> AsyncGenerator[None]:
-    """Every table is locked."""
+    """Lock every table."""
     async with plain_connection(arena.server.url) as session, locked(session):
         yield
 

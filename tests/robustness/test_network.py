@@ -1,18 +1,18 @@
-"""The network between the service and PostgreSQL stalls, breaks, is slow, or lets one direction through only."""
+"""A network between the service and PostgreSQL that stalls, breaks, is slow, or passes one direction only."""
 
 import time
 
+from tests.feed.status import until, until_away, until_lag, until_live
 from tests.proxy import far_service
 from tests.robustness.faults import cut, one_way, slow, stalled
 from tests.robustness.form import FORM
 from tests.robustness.stage import Stage, playing, until_delivered
 from tests.service import Service
-from tests.storage.reading import Session, silenced_bells
-from tests.watch.status import until, until_away, until_lag, until_live
+from tests.storage.reading import Session, silenced_notifications
 
 
 async def silence(stage: Stage, service: Service) -> None:
-    """Once the service knows that the database is away, no client is told anything for a while."""
+    """Check that clients get nothing for a while once the service knows that the database is away."""
     await until_away(service)
     said = [client.bookmarks for client in stage.clients]
     await until_lag(service, 0.5)
@@ -76,7 +76,7 @@ async def test_a_slow_network_loses_nothing(database_url: str) -> None:
 async def test_lost_notifications_are_made_up_for(service: Service, psql: Session, database_url: str) -> None:
     async with playing(database_url, service) as stage:
         for _ in range(FORM.rounds):
-            async with silenced_bells(psql):
+            async with silenced_notifications(psql):
                 await stage.burst()
                 started = time.monotonic()
                 await until_delivered(database_url, stage.clients)

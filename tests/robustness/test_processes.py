@@ -31,7 +31,7 @@ class Crowd:
         self.process = process
 
     async def ask(self, command: str) -> dict[str, Any]:
-        """What it says of its watches."""
+        """Return the crowd's answer to a command."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{command}\n".encode())
@@ -39,7 +39,7 @@ class Crowd:
             return json.loads(await self.process.stdout.readline())
 
     async def until_revision(self, revision: int) -> dict[str, int]:
-        """How often each digest of all events occurs, once all watches have come so far."""
+        """Return the count of each digest of all events, once all watches have reached the revision."""
         answer = await self.ask(f"until {revision}")
         assert not answer["ends"]
         return answer["digests"]
@@ -47,7 +47,7 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(address: str, count: int) -> AsyncGenerator[Crowd]:
-    """A process with so many watches from revision 0."""
+    """Run a process with that many watches from revision 0."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

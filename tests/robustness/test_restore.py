@@ -1,4 +1,4 @@
-"""A database that is set back to an earlier state: its revisions come again, with other contents."""
+"""A database set back to an earlier state: its revisions come again, with other contents."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from tests.watch.history import read_history
 
 
 async def until_begun_anew(clients: Sequence[Client]) -> list[int]:
-    """Returns when every client has begun anew; how many lives each had before."""
+    """Wait until every client has begun anew since it had this number of lives."""
     lives = [len(client.lives) for client in clients]
     for client, before in zip(clients, lives, strict=True):
         await client.until(lambda client, before=before: len(client.lives) > before and client.synced)

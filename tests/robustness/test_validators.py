@@ -1,4 +1,4 @@
-"""The judges themselves: each lets a good client pass and finds what it is there to find."""
+"""The judges themselves: each accepts a good client and finds the fault that it is there for."""
 
 import copy
 from collections.abc import Callable
@@ -24,34 +24,34 @@ def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
     return life.streams[stream].recording.messages
 
 
-def place_of_events(life: Life, stream: int) -> int:
-    """Where the first change of a stream came."""
-    return next(place for place, message in enumerate(messages(life, stream)) if message.events and not message.more)
+def index_of_events(life: Life, stream: int) -> int:
+    """Return the index of the first change in a stream."""
+    return next(index for index, message in enumerate(messages(life, stream)) if message.events and not message.more)
 
 
 def going_back(life: Life) -> None:
-    """The second stream begins before the end of the first."""
+    """Let the second stream begin before the end of the first."""
     messages(life, 1)[0].revision = 1
 
 
 def twice(life: Life) -> None:
-    """The second stream begins with what the first one ended with."""
-    messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[place_of_events(life, 0)]))
+    """Let the second stream begin with the last message of the first."""
+    messages(life, 1).insert(0, copy.deepcopy(messages(life, 0)[index_of_events(life, 0)]))
 
 
 def hole(life: Life) -> None:
-    """Something is missing between the streams."""
-    del messages(life, 1)[place_of_events(life, 1)]
+    """Remove something between the streams."""
+    del messages(life, 1)[index_of_events(life, 1)]
 
 
 def split(life: Life) -> None:
-    """A small commit comes in two messages."""
-    place = place_of_events(life, 0)
-    first, second = (copy.deepcopy(messages(life, 0)[place]) for _ in range(2))
+    """Split a small commit into two messages."""
+    index = index_of_events(life, 0)
+    first, second = (copy.deepcopy(messages(life, 0)[index]) for _ in range(2))
     del first.events[1:]
     del second.events[:1]
     first.more = True
-    messages(life, 0)[place : place + 1] = [first, second]
+    messages(life, 0)[index : index + 1] = [first, second]
 
 
 def resumed_elsewhere(life: Life) -> None:
@@ -63,11 +63,11 @@ def resumed_without_epoch(life: Life) -> None:
 
 
 def early_bookmark(life: Life) -> None:
-    """A bookmark claims what comes after it."""
-    place = place_of_events(life, 1)
-    later = messages(life, 1)[place]
+    """Let a bookmark claim a later revision."""
+    index = index_of_events(life, 1)
+    later = messages(life, 1)[index]
     bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)
-    messages(life, 1).insert(place, bookmark)
+    messages(life, 1).insert(index, bookmark)
 
 
 def bookmark_of_the_future(life: Life) -> None:

@@ -1,5 +1,5 @@
-"""Writers: callers of the service and sessions of psql, which get into each other's way. Each write leaves a marker in
-the log: as its reason, or, in SQL, in the contents.
+"""Writers: callers of the service and sessions of psql that conflict. Each write leaves a marker in the log: its reason
+or, in SQL, a part of the contents.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ SESSIONS = 2
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.2
 CALL_LIMIT_SECONDS = 20.0
-# Of a caller that goes away before the answer and asks again.
+# A caller that goes away before the answer and asks again.
 IMPATIENT_SECONDS = 0.01
 LIMIT_SECONDS = 40.0
 
-# What a caller may be told beside a success, when others change the same things.
+# Errors that a caller may get when others change the same resources.
 REFUSALS = ("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS")
 # Tried again with the same request_id, as docs/reference/errors.md says.
 AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
@@ -50,7 +50,7 @@ Request = (
 
 
 class Outcome(Enum):
-    """What the writer was told."""
+    """The answer that the writer got."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -66,7 +66,7 @@ class Write:
 
 
 class Traffic:
-    """Writes until it is told to end, and remembers what was answered."""
+    """Writers that run until they are told to end, with all answers that they got."""
 
     def __init__(self, services: Sequence[Service], database_url: str, *, seed: str, name: str) -> None:
         self._services = services
@@ -79,11 +79,11 @@ class Traffic:
 
     @property
     def done(self) -> int:
-        """How many writes succeeded."""
+        """The number of writes that succeeded."""
         return sum(write.outcome is Outcome.DONE for write in self.writes)
 
     async def more(self, number: int) -> None:
-        """Returns when so many more writes have succeeded."""
+        """Wait until that many more writes have succeeded."""
         wanted = self.done + number
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
@@ -93,13 +93,13 @@ class Traffic:
             raise AssertionError(f"not {number} more writes within {LIMIT_SECONDS} s: {self.writes[-10:]}") from None
 
     async def end(self) -> None:
-        """Lets every writer end with the write that it is at."""
+        """Let every writer finish its present write, and end."""
         self._stopped = True
         async with asyncio.timeout(LIMIT_SECONDS):
             await self._ended.wait()
 
     async def run(self) -> None:
-        """Writes until it is told to end."""
+        """Write until told to end."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(CALLERS):
                 tasks.create_task(self._call_on(number))
@@ -164,7 +164,7 @@ class Traffic:
 
 
 def random_request(chance: Random) -> Request:
-    """A write through the service."""
+    """Return a write through the service."""
     key = ConfigurationKey(application=chance.choice(APPLICATIONS), name=chance.choice(NAMES))
     number = struct({"number": chance.randrange(1_000_000_000)})
     match chance.choices(("create", "update", "rename", "delete", "rename application"), (4, 6, 1, 1, 0.3))[0]:
@@ -184,7 +184,7 @@ def random_request(chance: Random) -> Request:
 
 
 async def send(service: Service, request: Request, timeout: float) -> None:
-    """Makes the call."""
+    """Make the call."""
     match request:
         case CreateConfigurationRequest():
             await service.configurations.CreateConfiguration(request, timeout=timeout)
@@ -197,7 +197,7 @@ async def send(service: Service, request: Request, timeout: float) -> None:
 
 
 async def random_transaction(session: Session, chance: Random, marker: str) -> Outcome:
-    """A transaction in SQL of one to several rows, some with a savepoint, some rolled back at the end."""
+    """Make a transaction in SQL of one to several rows, some with a savepoint, some rolled back at the end."""
     transaction = session.transaction()
     await transaction.start()
     try:
@@ -219,7 +219,7 @@ async def random_transaction(session: Session, chance: Random, marker: str) -> O
 
 
 async def put(session: Session, application: str, names: Sequence[str], marker: str) -> None:
-    """Creates or replaces configurations in one statement."""
+    """Create or replace configurations in one statement."""
     await session.execute(
         """INSERT INTO configurations (application, name, config)
         SELECT $1, name, jsonb_build_object('marker', $3::text) FROM unnest($2::text[]) AS name
@@ -231,7 +231,7 @@ async def put(session: Session, application: str, names: Sequence[str], marker: 
 
 
 async def roll_back_to_savepoint(session: Session, application: str, marker: str) -> None:
-    """Changes something else and takes it back."""
+    """Change something else and roll it back."""
     savepoint = session.transaction()
     await savepoint.start()
     await put(session, application, [f"taken-back-{marker}"], f"taken back {marker}")
@@ -239,7 +239,7 @@ async def roll_back_to_savepoint(session: Session, application: str, marker: str
 
 
 async def read_marks(session: Session) -> dict[str, list[int]]:
-    """The revisions at which each marker stands in the log, once for each commit."""
+    """Return the revisions at which each marker is in the log, once for each commit."""
     rows = await session.fetch(
         """SELECT marker, array_agg(DISTINCT revision) AS revisions
         FROM changes, coalesce(nullif(reason, ''), content ->> 'marker') AS marker

@@ -1,4 +1,4 @@
-"""One judge for each promise. Each holds what one client saw against the log and fails with an AssertionError."""
+"""One judge for each promise. Each checks what one client saw against the log, and fails with an AssertionError."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from tests.watch import validators
 from tests.watch.history import History
 from tests.watch.recording import is_bookmark
 
-# With which a watch may end; those after OUT_OF_RANGE are of a history that is gone.
+# Reasons that may end a watch; after OUT_OF_RANGE, the history is gone.
 TOLD = {
     StatusCode.UNAVAILABLE: {"", "DATABASE_UNAVAILABLE", "DATABASE_BUSY", "SHUTTING_DOWN"},
     StatusCode.OUT_OF_RANGE: {"EPOCH_CHANGED", "REVISION_UNKNOWN", "REVISION_COMPACTED"},
@@ -19,17 +19,17 @@ TOLD = {
 
 
 def ordered(life: Life, history: History) -> None:
-    """Revisions never go back, on one stream and over its resumptions."""
+    """Check that revisions never go back, on one stream and over its resumptions."""
     validators.ordered(life.joined)
 
 
 def unique(life: Life, history: History) -> None:
-    """No event comes twice, on one stream and over its resumptions."""
+    """Check that no event comes twice, on one stream and over its resumptions."""
     validators.unique(life.joined)
 
 
 def reliable(life: Life, history: History) -> None:
-    """Every change comes, as it stands in the log; the snapshot is the state at its revision."""
+    """Check that every change comes, as the log has it, and that the snapshot is the state at its revision."""
     validators.reliable(life.joined, history)
     for stream in life.streams:
         validators.snapshot(stream.recording, history)
@@ -37,13 +37,13 @@ def reliable(life: Life, history: History) -> None:
 
 
 def atomic(life: Life, history: History) -> None:
-    """What one commit changed comes in one message, or in several with `more` on all but the last."""
+    """Check that the changes of one commit come in one message, or in several with `more` on all but the last."""
     for stream in life.streams:
         validators.atomic(stream.recording, history)
 
 
 def resumable(life: Life, history: History) -> None:
-    """A watch goes on after the last complete message, with its epoch, as if it had never been interrupted."""
+    """Check that a resumed watch continues after the last complete message, with its epoch, without a gap."""
     for first, second in pairwise(stream.recording for stream in life.streams):
         assert second.request.after_revision == first.revision
         assert second.request.epoch == first.epoch
@@ -51,12 +51,12 @@ def resumable(life: Life, history: History) -> None:
 
 
 def bookmarkable(life: Life, history: History) -> None:
-    """A bookmark says that everything up to its revision was delivered, and it was."""
+    """Check that everything up to the revision of a bookmark was delivered before it."""
     validators.bookmarkable(life.joined, history)
 
 
 def live_or_told(life: Life, history: History) -> None:
-    """A watch goes on, or ends with an error that says why; it never claims a revision that the log has not reached."""
+    """Check that a watch continues, or ends with an error that says why, and never gets ahead of the log."""
     for stream in life.streams:
         if stream.end:
             assert stream.end.reason in TOLD.get(stream.end.code, ()), f"a watch ended with {stream.end}"
@@ -66,12 +66,12 @@ def live_or_told(life: Life, history: History) -> None:
 
 
 def bounded(*, before: int, after: int, limit: int) -> None:
-    """A client that does not read costs the process a bounded amount of memory: bytes before and after."""
+    """Check that a client that does not read costs the process a bounded amount of memory: bytes before and after."""
     assert after - before <= limit, f"the process grew by {(after - before) >> 20} MiB"
 
 
 def answered(writes: Sequence[Write], marks: Mapping[str, Sequence[int]]) -> None:
-    """A write that was answered stands in the log once, one that was refused nowhere, any other at most once."""
+    """Check that an accepted write is in the log once, a refused one never, and any other at most once."""
     allowed = {Outcome.DONE: {1}, Outcome.REFUSED: {0}, Outcome.UNKNOWN: {0, 1}}
     for write in writes:
         found = marks.get(write.marker, ())
@@ -91,6 +91,6 @@ JUDGES: tuple[Callable[[Life, History], None], ...] = (
 
 
 def judge(life: Life, history: History) -> None:
-    """All promises to one client."""
+    """Check all promises to one client."""
     for promise in JUDGES:
         promise(life, history)

@@ -1,4 +1,4 @@
-"""Requests that nobody means well with, made from the descriptors of the contract alone."""
+"""Hostile requests, generated from the descriptors of the contract alone."""
 
 import math
 from collections.abc import Sequence
@@ -66,14 +66,14 @@ def _scalars(field: FieldDescriptor, words: Sequence[str]) -> st.SearchStrategy[
         case FieldDescriptor.TYPE_BYTES:
             return st.binary(max_size=20)
         case _:
-            # What exists comes more often than what does not: else hardly a request would get past its names.
+            # Existing names come more often than missing ones: else hardly a request would get past them.
             known = st.sampled_from(words)
             return st.one_of(known, known, known, st.sampled_from(TEXTS), st.text(max_size=10))
 
 
 @st.composite
 def messages(draw: st.DrawFn, method: Method, words: Sequence[str]) -> bytes:
-    """Requests that can be parsed, with values for their types that somebody may have forgotten."""
+    """Generate requests that can be parsed, with values of their types that the code may have forgotten."""
     request = method.new_request()
     _fill(draw, request, words, DEEPEST)
     return request.SerializeToString()
@@ -116,7 +116,7 @@ def _fill_map(draw: st.DrawFn, values: Any, field: FieldDescriptor, words: Seque
 
 
 def varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
+    """Return a number as protobuf writes it."""
     data = bytearray()
     while number > 127:
         data.append(number & 127 | 128)
@@ -125,13 +125,13 @@ def varint(number: int) -> bytes:
 
 
 def field_bytes(number: int, wire_type: int, value: bytes) -> bytes:
-    """A field on the wire; those that have a length begin with it."""
+    """Return a field as bytes of the wire, with its length first if it has one."""
     length = varint(len(value)) if wire_type == 2 else b""
     return varint(number << 3 | wire_type) + length + value
 
 
 def deep_struct(levels: int, number: int) -> bytes:
-    """A Struct within a Struct, and so on, as the field of that number."""
+    """Return a Struct nested that deep, as the field of that number."""
     data = b""
     for _ in range(levels):
         data = field_bytes(1, 2, field_bytes(1, 2, b"a") + field_bytes(2, 2, field_bytes(5, 2, data)))
@@ -166,13 +166,13 @@ wire = st.lists(
 
 @st.composite
 def spoilt(draw: st.DrawFn, method: Method, words: Sequence[str]) -> bytes:
-    """Requests that were good, until somebody damaged them."""
+    """Generate requests that were good until they were damaged."""
     data = bytearray(draw(messages(method, words)))
     start, end = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
     match draw(st.sampled_from(("flip", "cut", "repeat", "insert", "replace", "append"))):
         case "flip":
-            for place in draw(st.lists(st.integers(0, len(data) * 8 - 1), max_size=4)) if data else ():
-                data[place // 8] ^= 1 << place % 8
+            for index in draw(st.lists(st.integers(0, len(data) * 8 - 1), max_size=4)) if data else ():
+                data[index // 8] ^= 1 << index % 8
         case "cut":
             del data[start:end]
         case "repeat":
@@ -187,6 +187,6 @@ def spoilt(draw: st.DrawFn, method: Method, words: Sequence[str]) -> bytes:
 
 
 def hostile_bytes(method: Method, words: Sequence[str]) -> st.SearchStrategy[bytes]:
-    """Anything that may come as a request of the method; words name what exists."""
+    """Generate anything that may come as a request of the method; `words` name existing resources."""
     well_formed = messages(method, words)
     return st.one_of(well_formed, well_formed, spoilt(method, words), wire, st.binary(max_size=40))

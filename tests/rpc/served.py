@@ -1,4 +1,4 @@
-"""Every method that a service serves, as reflection tells of it: what comes is found without being listed here."""
+"""Every method that a service serves, found by reflection, so that new methods are found too."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from tests.service import Service
 
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-# Longer than any call of a test takes that is not meant to wait.
+# Longer than any call takes that is not meant to wait.
 LIMIT_SECONDS = 10.0
-# What the client's own library says when it sends to a call that has just ended: it loses the status that came.
+# The client library's error when it sends to a call that has just ended: it loses the status.
 SENT_TOO_LATE = "Internal error from Core"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a call ended: its status, its message and what came with it; and the first messages that it answered."""
+    """The end of a call: its status, message and trailers; and the first messages of its answer."""
 
     code: grpc.StatusCode
     text: str
@@ -46,12 +46,12 @@ class Method:
         return message_factory.GetMessageClass(self.request)()
 
     def answered(self, data: bytes) -> Message:
-        """An answer from its bytes."""
+        """Return an answer from its bytes."""
         return message_factory.GetMessageClass(self.descriptor.output_type).FromString(data)
 
 
 async def served_methods(service: Service) -> list[Method]:
-    """All of them, also those of health and reflection."""
+    """Return all methods, also those of health and reflection."""
     pool = descriptor_pool.DescriptorPool()
     (listed,) = await _reflect(service, ServerReflectionRequest(list_services=""))
     names = [one.name for one in listed.list_services_response.service]
@@ -67,7 +67,7 @@ async def served_methods(service: Service) -> list[Method]:
 
 
 def _in_order(files: dict[str, FileDescriptorProto]) -> Generator[FileDescriptorProto]:
-    """Each file after those that it imports."""
+    """Yield each file after its imports."""
     while files:
         ready = [file for file in files.values() if not set(file.dependency) & files.keys()]
         for file in ready:
@@ -86,7 +86,7 @@ async def _reflect(service: Service, *requests: ServerReflectionRequest) -> list
 async def send(
     service: Service, method: Method, *requests: bytes, answers: int = 1, seconds: float = LIMIT_SECONDS
 ) -> Answer:
-    """Calls a method with the bytes of its requests, and hangs up after so many answers or seconds."""
+    """Call a method with the bytes of its requests, and hang up after so many answers or seconds."""
     channel, descriptor = service.channel, method.descriptor
     if descriptor.client_streaming:
         call = channel.stream_stream(method.path)(iter(requests), timeout=seconds)
@@ -108,6 +108,18 @@ async def send(
 
 
 def text_of(error: grpc.aio.AioRpcError) -> str:
-    """All that a failed call told its caller."""
+    """Return everything that a failed call told its caller."""
     trailers = [f"{name}: {value!r}" for name, value in error.trailing_metadata() or ()]
     return "\n".join([error.details() or "", error.debug_error_string() or "", *trailers])
+
+
+OURS = (
+    "configapi.v1.AccessService",
+    "configapi.v1.ApplicationService",
+    "configapi.v1.AuditService",
+    "configapi.v1.ConfigurationService",
+    "configapi.v1.OperationService",
+    "configapi.v1.SchemaService",
+    "configapi.v1.ServerService",
+    "google.longrunning.Operations",
+)

@@ -1,4 +1,4 @@
-"""What callers send as their authorization, in every form that a client or an attacker may give it."""
+"""Authorization metadata in every form that a client or an attacker may send."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ MARKER = "xyzzyMARKER"
 
 
 async def outcome(service: Service, metadata: Metadata) -> tuple[str, str]:
-    """The status of a call with the metadata, and the text that comes with it."""
+    """Return the status of a call with the metadata, and its text."""
     try:
         await service.applications.ListApplications(ListApplicationsRequest(), metadata=metadata)
     except grpc.aio.AioRpcError as error:
@@ -43,14 +43,14 @@ async def test_an_authorization_is_one_bearer_token_or_it_is_refused(database_ur
         for scheme in ("Bearer ", "bearer ", "BEARER ", "bEaReR   "):
             assert await outcome(service, (("authorization", scheme + good),)) == ("OK", "")
         refused: dict[str, tuple[Metadata, str]] = {
-            "none": ((), "carries no bearer token"),
-            "another key": ((("x-authorization", f"Bearer {good}"),), "carries no bearer token"),
-            "binary": ((("authorization-bin", f"Bearer {good}".encode()),), "carries no bearer token"),
-            "empty": ((("authorization", ""),), "not like Bearer TOKEN"),
-            "no token": ((("authorization", "Bearer"),), "not like Bearer TOKEN"),
-            "no scheme": ((("authorization", good),), "not like Bearer TOKEN"),
-            "no space": ((("authorization", f"Bearer{good}"),), "not like Bearer TOKEN"),
-            "another scheme": ((("authorization", f"Basic {MARKER}"),), "not like Bearer TOKEN"),
+            "none": ((), "has no bearer token"),
+            "another key": ((("x-authorization", f"Bearer {good}"),), "has no bearer token"),
+            "binary": ((("authorization-bin", f"Bearer {good}".encode()),), "has no bearer token"),
+            "empty": ((("authorization", ""),), "must be: Bearer TOKEN"),
+            "no token": ((("authorization", "Bearer"),), "must be: Bearer TOKEN"),
+            "no scheme": ((("authorization", good),), "must be: Bearer TOKEN"),
+            "no space": ((("authorization", f"Bearer{good}"),), "must be: Bearer TOKEN"),
+            "another scheme": ((("authorization", f"Basic {MARKER}"),), "must be: Bearer TOKEN"),
             "twice the same": ((("authorization", f"Bearer {good}"),) * 2, "more than one"),
             "good and bad": ((("authorization", f"Bearer {good}"), ("authorization", MARKER)), "more than one"),
             "bad and good": ((("authorization", MARKER), ("authorization", f"Bearer {good}")), "more than one"),
@@ -90,7 +90,7 @@ async def test_headers_that_are_no_text_are_refused_and_not_logged(
 
 
 async def raw_answer(address: str, authorization: bytes) -> bytes:
-    """The trailers of a call with this header, which no gRPC client would send."""
+    """Return the trailers of a call with this header, which no gRPC client would send."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     header = b"\0" + _text("authorization") + bytes([len(authorization)]) + authorization

@@ -1,4 +1,4 @@
-"""What is served: every method, reflection, health."""
+"""The served methods, reflection and health."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,21 +14,10 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Wa
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import create, create_application, failing, get, head
 from tests.proxy import Proxy, far_service, proxied
+from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
 
-OURS = (
-    "configapi.v1.AccessService",
-    "configapi.v1.ApplicationService",
-    "configapi.v1.AuditService",
-    "configapi.v1.ConfigurationService",
-    "configapi.v1.OperationService",
-    "configapi.v1.SchemaService",
-    "configapi.v1.ServerService",
-    "google.longrunning.Operations",
-)
-
-
-# Their requests may be empty.
+# Methods whose requests may be empty.
 TAKE_NOTHING = {
     "ExportConfigurations",
     "GetCaller",
@@ -45,7 +34,7 @@ TAKE_NOTHING = {
 
 
 async def reflect(service: Service, version: str, *requests: ServerReflectionRequest) -> list[ServerReflectionResponse]:
-    """What reflection answers to each request."""
+    """Return the answer of reflection to each request."""
     call = service.channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=ServerReflectionRequest.SerializeToString,
@@ -59,7 +48,7 @@ async def status_in_health(service: Service, name: str) -> int:
 
 
 async def methods_of(service: Service, name: str) -> list[str]:
-    """The paths of a service's methods, as reflection describes them."""
+    """Return the paths of a service's methods, as reflection describes them."""
     (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=name))
     files = [FileDescriptorProto.FromString(data) for data in response.file_descriptor_response.file_descriptor_proto]
     return [
@@ -133,7 +122,7 @@ async def test_health_is_overall_and_for_each_service(service: Service) -> None:
 
 @pytest.fixture
 async def far(database_url: str) -> AsyncIterator[tuple[Service, Proxy]]:
-    """A service that reaches its database through a proxy."""
+    """Run a service that reaches its database through a proxy."""
     async with far_service(database_url) as far:
         yield far
 

@@ -1,11 +1,9 @@
 """TLS and client certificates, through real handshakes."""
 
 import asyncio
-import socket
 import ssl
-import warnings
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from tests.api.calls import create, create_application
 from tests.identity.authorities import HOUR, ROOT, Authority, Files, Pair, files_in, self_signed, uri
 from tests.identity.tokens import bearing, oidc_settings
+from tests.rpc.handshakes import next_message, version_spoken
 from tests.service import LIMIT_SECONDS, Service, connected, reason_of, running_service
 
 BILLING = x509.DNSName("billing.example")
@@ -32,7 +31,7 @@ async def client(address: str, credentials: grpc.ChannelCredentials | None) -> A
 
 
 async def outcome(address: str, credentials: grpc.ChannelCredentials | None, **call: Any) -> str:
-    """What becomes of a call on a connection of its own: the reason of its error, or the code of one without."""
+    """Return the outcome of a call on its own connection: the reason of its error, or the code of one without."""
     async with client(address, credentials) as service:
         try:
             await service.applications.ListApplications(ListApplicationsRequest(), timeout=10, **call)
@@ -53,7 +52,7 @@ def files(tmp_path: Path, authority: Authority) -> Files:
 
 @pytest.fixture
 async def mtls(database_url: str, files: Files, authority: Authority) -> AsyncGenerator[Service]:
-    """A service that takes client certificates alone, and stubs of its admin."""
+    """Run a service that takes only client certificates; yield stubs of its admin."""
     admin = authority.trusting(authority.pair(uri()))
     async with running_service(database_url, credentials=admin, **files.settings()) as service:
         yield service
@@ -84,7 +83,7 @@ async def test_a_handshake_without_a_valid_certificate_of_the_authority_fails(
         authority.pair(uri(), usage=ExtendedKeyUsageOID.SERVER_AUTH),
     ]
     assert [await outcome(mtls.address, authority.trusting(pair)) for pair in pairs] == ["UNAVAILABLE"] * len(pairs)
-    # No client certificate makes up for a server that is not trusted, and clear text is not understood.
+    # A client certificate does not make the server trusted, and clear text is refused.
     assert await outcome(mtls.address, Authority().trusting(authority.pair(uri()))) == "UNAVAILABLE"
     assert await outcome(mtls.address, None) == "UNAVAILABLE"
 
@@ -94,26 +93,6 @@ async def test_tls_before_1_2_is_refused(database_url: str, files: Files, author
     async with running_service(database_url, credentials=authority.trusting(), **tls) as service:
         for version, spoken in (("TLSv1_1", None), ("TLSv1_2", "TLSv1.2"), ("TLSv1_3", "TLSv1.3")):
             assert await asyncio.to_thread(version_spoken, service.address, ssl.TLSVersion[version]) == spoken
-
-
-def version_spoken(address: str, version: ssl.TLSVersion) -> str | None:
-    """What a client gets that speaks this version alone, and asks for a server of another name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    # What today's OpenSSL would not even offer.
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = context.maximum_version = version
-    host, _, port = address.rpartition(":")
-    with (
-        suppress(ssl.SSLError),
-        socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname="nobody.example") as secured,
-    ):
-        return secured.version()
-    return None
 
 
 async def test_certificates_and_tokens_are_taken_on_addresses_of_their_own(
@@ -155,7 +134,7 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
     assert (await next_message(watch)).synced
     successor = Authority()
     async with asyncio.TaskGroup() as tasks:
-        # Connections are made all the time; whatever a handshake finds half replaced, it has a pair that is whole.
+        # Handshakes go on all the time; none may see a half-replaced pair.
         stop = asyncio.Event()
         load = [tasks.create_task(keep_connecting(mtls.address, authority, admin, stop)) for _ in range(2)]
         for _ in range(20):
@@ -166,7 +145,7 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
     new_admin = successor.pair(uri())
     files.write(successor.server_pair(), [successor])
     assert await outcome(mtls.address, successor.trusting(new_admin)) == "OK"
-    # An authority that is gone vouches for nobody any more, in neither direction.
+    # A removed authority is trusted no more, in either direction.
     assert await outcome(mtls.address, successor.trusting(admin)) == "UNAVAILABLE"
     assert await outcome(mtls.address, authority.trusting(new_admin)) == "UNAVAILABLE"
     await create(mtls, "web")
@@ -176,23 +155,14 @@ async def test_a_new_certificate_is_used_while_streams_go_on(mtls: Service, file
 
 
 async def drained(watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, WatchConfigurationsResponse]") -> None:
-    """Reads to the end."""
+    """Read to the end."""
     async with asyncio.timeout(LIMIT_SECONDS):
         async for _ in watch:
             pass
 
 
-async def next_message(
-    watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, WatchConfigurationsResponse]",
-) -> WatchConfigurationsResponse:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        message = await watch.read()
-    assert isinstance(message, WatchConfigurationsResponse)
-    return message
-
-
 async def keep_connecting(address: str, authority: Authority, pair: Pair, stop: asyncio.Event) -> int:
-    """How many connections were made until then, each good for a call."""
+    """Connect until told to stop, each time for one call; return the number of connections."""
     made = 0
     while not stop.is_set():
         assert await outcome(address, authority.trusting(pair)) == "OK"

@@ -1,5 +1,7 @@
-"""Short ways to call SchemaService."""
+"""Helpers that call SchemaService."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from google.rpc.error_details_pb2 import PreconditionFailure
@@ -54,12 +56,12 @@ def version_request(document: JsonObject, name: str = "web", **fields: Any) -> C
 
 
 async def create_version(service: Service, document: JsonObject, name: str = "web", **fields: Any) -> SchemaVersion:
-    """In mode STRICT, unless told otherwise."""
+    """Create a version, in mode STRICT unless told otherwise."""
     return await service.schemas.CreateSchemaVersion(version_request(document, name, **fields))
 
 
 async def add_version(service: Service, document: JsonObject, name: str = "web", **fields: Any) -> SchemaVersion:
-    """In mode PINNED."""
+    """Create a version in mode PINNED."""
     return await create_version(service, document, name, mode=SCHEMA_VERSION_MODE_PINNED, **fields)
 
 
@@ -79,19 +81,19 @@ def imported(name: str, document: JsonObject) -> ImportedSchema:
 
 
 def import_request(documents: dict[str, JsonObject], **fields: Any) -> ImportSchemasRequest:
-    """AS_WRITTEN, unless told otherwise."""
+    """Return a request to import schemas, AS_WRITTEN unless told otherwise."""
     schemas = [imported(name, document) for name, document in documents.items()]
     fields.setdefault("closing", CLOSING_AS_WRITTEN)
     return ImportSchemasRequest(schemas=schemas, **fields)
 
 
 async def import_schemas(service: Service, documents: dict[str, JsonObject], **fields: Any) -> ImportSchemasResponse:
-    """AS_WRITTEN, unless told otherwise."""
+    """Import schemas, AS_WRITTEN unless told otherwise."""
     return await service.schemas.ImportSchemas(import_request(documents, **fields))
 
 
 async def schema_pages(service: Service, **fields: Any) -> list[ListSchemasResponse]:
-    """All pages of a list."""
+    """Return all pages of a list of schemas."""
     found: list[ListSchemasResponse] = []
     token = ""
     while not found or token:
@@ -105,7 +107,7 @@ async def schema_names(service: Service, **fields: Any) -> list[str]:
 
 
 async def version_pages(service: Service, name: str = "web", **fields: Any) -> list[ListSchemaVersionsResponse]:
-    """All pages of a list."""
+    """Return all pages of a list of versions."""
     found: list[ListSchemaVersionsResponse] = []
     token = ""
     while not found or token:
@@ -116,7 +118,7 @@ async def version_pages(service: Service, name: str = "web", **fields: Any) -> l
 
 
 async def pin(psql: Connection, *names: str, schema: str = "web", version: int = 1, config: str = "{}") -> None:
-    """Inserts configurations of the application shop that are pinned, whether they satisfy the schema or not."""
+    """Insert pinned configurations of the application shop, even if they violate the schema."""
     await psql.execute("INSERT INTO applications (name) VALUES ('shop') ON CONFLICT DO NOTHING")
     await psql.execute(
         """
@@ -131,7 +133,22 @@ async def pin(psql: Connection, *names: str, schema: str = "web", version: int =
 
 
 def subjects_of(caught: Caught) -> list[str]:
-    """Whom the PreconditionFailure of an error names."""
+    """Return the subjects that the PreconditionFailure of an error names."""
     failure = PreconditionFailure()
     assert any(detail.Unpack(failure) for detail in status_of(caught.value).details)
     return [violation.subject for violation in failure.violations]
+
+
+CALL_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
+    """Yield all schemas of the corpus as text, in calls of a size that a server takes."""
+    request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
+    for path in sorted(corpus.glob("*/schema.json")):
+        one = ImportedSchema(name=path.parent.name, document_json=path.read_text(encoding="utf-8"))
+        if request.ByteSize() + one.ByteSize() + 8 > CALL_LIMIT_BYTES:
+            yield request
+            request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
+        request.schemas.append(one)
+    yield request

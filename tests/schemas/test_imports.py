@@ -1,10 +1,6 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 from grpc import StatusCode
@@ -20,11 +16,13 @@ from configapi.v1.schema_service_pb2 import (
 from configsvc.domain.content import JsonObject
 from demo.files import CORPUS
 from tests.api.calls import Connection, content, failing, get, head, refused
+from tests.domain.contents import exact
 from tests.domain.jsonschema.corpus import needs_corpus
 from tests.schemas.calls import (
     AT_MOST_10,
     REPLICAS,
     add_version,
+    calls_of,
     create_schema,
     delete_schema,
     get_schema,
@@ -36,8 +34,6 @@ from tests.schemas.calls import (
     subjects_of,
 )
 from tests.service import Service, violations_of
-
-CALL_LIMIT_BYTES = 4 * 1024 * 1024
 
 CREATED = SchemaImport.OUTCOME_CREATED
 VERSION_CREATED = SchemaImport.OUTCOME_VERSION_CREATED
@@ -96,7 +92,7 @@ async def test_imported_schemas_that_refer_to_one_another_in_a_circle_are_refuse
             },
         )
     (fault,) = violations_of(caught.value).values()
-    assert fault.startswith("closes a cycle of references")
+    assert fault.startswith("creates a cycle of references")
 
 
 async def test_all_faults_of_all_imported_documents_are_listed_and_nothing_is_done(service: Service) -> None:
@@ -198,23 +194,6 @@ async def test_of_equal_imports_at_once_one_does_the_work(service: Service) -> N
     assert answers
     assert max(answer.revision for answer in answers) == 1
     assert await head(service) == 1
-
-
-def calls_of(corpus: Path) -> Iterator[ImportSchemasRequest]:
-    """All schemas of the corpus, as text, in calls that a server takes."""
-    request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
-    for path in sorted(corpus.glob("*/schema.json")):
-        one = ImportedSchema(name=path.parent.name, document_json=path.read_text(encoding="utf-8"))
-        if request.ByteSize() + one.ByteSize() + 8 > CALL_LIMIT_BYTES:
-            yield request
-            request = ImportSchemasRequest(closing=CLOSING_AS_WRITTEN)
-        request.schemas.append(one)
-    yield request
-
-
-def exact(text: str) -> Any:
-    """The JSON of a text, with its numbers as they stand there."""
-    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 
 @needs_corpus

@@ -1,4 +1,4 @@
-"""What a database holds, as text that can be read and compared."""
+"""The contents of a database, as text that can be read and compared."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a log told before it was compacted, and what it must still tell."""
+"""The log before its compaction, and the part that must remain."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ Log = Sequence["Record"]
 
 
 async def compact_once(url: str, retention: Retention = AT_ONCE) -> None:
-    """Compacts the log of a database as a process does now and then."""
+    """Compact the log of a database as a process does now and then."""
     async with open_database(url, turn=connection_turn) as database:
         await compact(database, retention)
 
 
 async def age(session: Session, *, up_to: int) -> None:
-    """Makes the commits up to the revision two days older."""
+    """Make the commits up to the revision two days older."""
     await session.execute("UPDATE commits SET time = time - interval '2 days' WHERE revision <= $1", up_to)
 
 
@@ -34,19 +34,21 @@ async def compacted_revision(session: Session) -> int:
 
 
 def kept(log: Log, floor: int, versions: int) -> set[tuple[int, int]]:
-    """The places of what must be left of a log: all after the floor, and of what lives at it the newest versions."""
-    places = {place_of(record) for record in log if record["revision"] > floor}
+    """Return the log positions that must remain: all after the floor, and the newest versions of each resource that
+    lives at it.
+    """
+    positions = {position_of(record) for record in log if record["revision"] > floor}
     for versions_of_one in _since_the_last_deletion(log, floor).values():
-        places |= {place_of(record) for record in versions_of_one[-versions:]}
-    return places
+        positions |= {position_of(record) for record in versions_of_one[-versions:]}
+    return positions
 
 
-def place_of(record: "Record") -> tuple[int, int]:
+def position_of(record: "Record") -> tuple[int, int]:
     return record["revision"], record["ordinal"]
 
 
 def state(log: Log, kind: str, revision: int) -> dict[str, "Record"]:
-    """What exists at a revision, by id, as its newest record."""
+    """Return the resources that exist at a revision, by id, as their newest record."""
     found = _since_the_last_deletion([record for record in log if record["kind"] == kind], revision)
     return {resource_id: versions[-1] for (_, resource_id), versions in found.items() if versions}
 

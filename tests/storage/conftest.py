@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Services leave the log alone: here the tests say when it is compacted."""
+    """Keep services from compacting the log: here the tests decide when."""
 
     async def rest(*_: object) -> None:
         await asyncio.Event().wait()

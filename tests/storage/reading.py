@@ -1,4 +1,4 @@
-"""What a session of psql can see of the log."""
+"""The log as a session of psql sees it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,33 +21,33 @@ LIMIT_SECONDS = 30.0
 
 
 async def changes(session: Session) -> list["Record"]:
-    """The whole log."""
+    """Return the whole log."""
     return await session.fetch("SELECT * FROM changes ORDER BY revision, ordinal")
 
 
 async def changes_after(session: Session, revision: int) -> list["Record"]:
-    """The log after a revision."""
+    """Return the log after a revision."""
     return [change for change in await changes(session) if change["revision"] > revision]
 
 
 async def head(session: Session) -> int:
-    """The revision of the last commit."""
+    """Return the revision of the last commit."""
     return await session.fetchval("SELECT revision FROM revision_counter")
 
 
 async def revisions(session: Session) -> list[int]:
-    """The revisions of all commits."""
+    """Return the revisions of all commits."""
     rows = await session.fetch("SELECT revision FROM commits ORDER BY revision")
     return [row["revision"] for row in rows]
 
 
 async def application(session: Session, name: str = "shop") -> str:
-    """The id of a new application."""
+    """Create an application; return its id."""
     return await session.fetchval("INSERT INTO applications (name) VALUES ($1) RETURNING id", name)
 
 
 async def configuration(session: Session, name: str, config: str = "{}", application: str = "shop") -> str:
-    """The id of a new configuration."""
+    """Create a configuration; return its id."""
     return await session.fetchval(
         "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3) RETURNING id",
         application,
@@ -57,20 +57,28 @@ async def configuration(session: Session, name: str, config: str = "{}", applica
 
 
 async def wait_until_blocked(session: Session, *, others: int = 1) -> None:
-    """Returns when the session holds so many others up."""
+    """Wait until the session blocks that many others."""
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     async with asyncio.timeout(LIMIT_SECONDS):
         while await session.fetchval(blocked) < others:  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
 
 
-class Bell:
-    """What is notified, in order."""
+async def until_waiting(session: Session, sessions: int = 1) -> None:
+    """Wait until that many sessions of the database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while await session.fetchval(waiting) < sessions:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
+class Notifications:
+    """The notifications of commits, in order."""
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[str] = asyncio.Queue()
 
-    def ring(self, connection: object, process: int, channel: str, payload: object) -> None:
+    def add(self, connection: object, process: int, channel: str, payload: object) -> None:
         self._heard.put_nowait(str(payload))
 
     async def next(self) -> str:
@@ -83,20 +91,20 @@ class Bell:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncGenerator[Bell]:
-    """Hears what the channel of the log says."""
-    bell = Bell()
+async def listening(url: str) -> AsyncGenerator[Notifications]:
+    """Listen on the channel of the log."""
+    notifications = Notifications()
     async with plain_connection(url) as connection:
-        callback: Any = bell.ring
+        callback: Any = notifications.add
         await connection.add_listener(CHANNEL, callback)
-        yield bell
+        yield notifications
         await connection.remove_listener(CHANNEL, callback)
 
 
 @asynccontextmanager
-async def silenced_bells(session: Session) -> AsyncGenerator[None]:
-    """Nobody hears of a commit."""
-    # First, and for good: those who commit meanwhile find one or the other, and that of the system before this one.
+async def silenced_notifications(session: Session) -> AsyncGenerator[None]:
+    """Suppress all notifications of commits."""
+    # Created first and never dropped: concurrent commits find one of the two, the system's first.
     await session.execute("CREATE OR REPLACE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''")
     await session.execute("ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_silenced")
     try:

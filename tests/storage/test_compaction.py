@@ -1,4 +1,4 @@
-"""How the log is compacted: what it removes, in what steps, and who else can go on meanwhile."""
+"""Compaction of the log: the rows it removes, its steps, and the work that can go on meanwhile."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def versions_of(session: Session, name: str) -> list[int]:
 
 
 async def update(session: Session, count: int) -> None:
-    """So many commits that change all configurations."""
+    """Make that many commits that change all configurations."""
     for number in range(count):
         await session.execute("UPDATE configurations SET comments = $1", f"{number} of {await head(session)}")
 
@@ -69,7 +69,7 @@ async def test_fewer_versions_are_kept_of_what_changes_after_the_setting_did(psq
 
 
 async def test_a_clock_that_was_set_back_removes_nothing_early(psql: Session, database_url: str) -> None:
-    """An old commit after a young one waits until the young one is old."""
+    # An old commit after a young one waits until the young one is old.
     await application(psql)
     await configuration(psql, "web")
     await update(psql, 2)
@@ -107,7 +107,7 @@ async def test_a_resource_of_many_versions_is_compacted_in_small_steps(psql: Ses
         for expected in (25, 25, 12):
             assert await step(connection, AT_ONCE, limit=25) == expected
             if expected == 25:
-                # An id that is inserted again goes on counting as long as anything is left of it.
+                # A reinserted id continues its versions as long as any record of it remains.
                 assert (await versions_of(psql, "web"))[-1] == 62
         assert await step(connection, AT_ONCE, limit=25) is None
     assert await versions_of(psql, "web") == []
@@ -160,7 +160,7 @@ async def test_processes_that_compact_at_once_do_what_one_does(
 
 
 async def test_writers_are_not_held_up(psql: Session, database_url: str) -> None:
-    """In the midst of a step that does not end, everything can be written."""
+    # Every kind of write must work while a step does not end.
     await application(psql)
     web = await configuration(psql, "web")
     await update(psql, 3)

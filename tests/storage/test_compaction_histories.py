@@ -1,4 +1,4 @@
-"""Random histories, compacted again and again: whatever can still be read reads as it did before."""
+"""Random histories, compacted again and again: everything that can still be read is unchanged."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from configsvc.limits.slots import connection_turn
 from configsvc.storage import applications, configurations
 from configsvc.storage.database import Connection, open_database
 from configsvc.storage.log import page_from
-from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, place_of, state
+from tests.storage.compacting import Log, age, compact_once, compacted_revision, kept, position_of, state
 from tests.storage.reading import Session, changes, head, revisions
 
 ROUNDS = 3
@@ -36,12 +36,12 @@ STATEMENTS = (
     "DELETE FROM configurations WHERE id = $1 AND name <> $2",
     "DELETE FROM configurations WHERE application_id = $1 AND name <> $2",
 )
-# What the others need is there more often than not.
+# Statements that create what the others need come more often.
 WEIGHTS = (4, 1, 1, 1, 4, 2, 3, 1, 1, 1)
 
 
 async def change(session: Session, dice: random.Random) -> None:
-    """One commit, or none, of some statements on a few ids and names that come again and again."""
+    """Make one commit, or none, of some statements on a few recurring ids and names."""
     async with session.transaction():
         for _ in range(dice.choice((1, 1, 2, 5))):
             (statement,) = dice.choices(STATEMENTS, WEIGHTS)
@@ -54,7 +54,7 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
 ) -> None:
     dice = random.Random(seed)
     monkeypatch.setattr(housekeeping, "COMPACTION_STEP", dice.choice((1, 3, 1000)))
-    # There is nobody here for whom it would have to rest.
+    # No other load needs the pauses of compaction.
     monkeypatch.setattr(housekeeping, "REST_FACTOR", 0.0)
     versions = dice.randint(1, 3)
     for _ in range(ROUNDS):
@@ -65,13 +65,13 @@ async def test_what_is_left_of_the_history_reads_as_it_did_before(
         await age(psql, up_to=floor)
         await compact_once(database_url, Retention(days=1, versions=versions))
         assert await compacted_revision(psql) == floor
-        assert {place_of(record) for record in await changes(psql)} == kept(before, floor, versions)
+        assert {position_of(record) for record in await changes(psql)} == kept(before, floor, versions)
         await check_commits(psql, floor)
         await check_readable(database_url, before, floor)
 
 
 async def check_commits(session: Session, floor: int) -> None:
-    """Every row and record has its commit, and of the commits without records only the last compacted one is left."""
+    """Check that every row and record has its commit, and that only the last compacted commit has no records."""
     rows = "SELECT commit_id FROM applications UNION ALL SELECT commit_id FROM configurations"
     assert await session.fetch(f"SELECT FROM ({rows}) AS rows WHERE commit_id NOT IN (SELECT id FROM commits)") == []
     with_records = {record["revision"] for record in await changes(session)}
@@ -80,7 +80,9 @@ async def check_commits(session: Session, floor: int) -> None:
 
 
 async def check_readable(url: str, before: Log, floor: int) -> None:
-    """Lists show the states from the floor on as they were, and nothing below it; the log has every change after it."""
+    """Check that lists show the unchanged states from the floor on and nothing below it, and the log every change after
+    it.
+    """
     last = before[-1]["revision"]
     async with open_database(url, turn=connection_turn) as database, database.read() as connection:
         for revision in range(floor, last + 1):

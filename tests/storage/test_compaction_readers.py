@@ -1,4 +1,4 @@
-"""What those who read the history are told when it was compacted under them."""
+"""Readers of the history while compaction overtakes them."""
 
 import asyncio
 
@@ -18,20 +18,28 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.app import housekeeping
 from tests.api.calls import creation, failing
-from tests.feed.test_feed import fill_one_by_one
+from tests.feed.status import status, until, until_away
 from tests.proxy import far_service
 from tests.service import Service, error_info_of, reason_of, running_service
 from tests.storage.compacting import A_DAY, age, compact_once, compacted_revision
 from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head
-from tests.watch.changing import commit_one_by_one, create, create_application, fill, patch, selector, watching
+from tests.watch.changing import (
+    commit_one_by_one,
+    create,
+    create_application,
+    fill,
+    fill_one_by_one,
+    patch,
+    selector,
+    watching,
+)
 from tests.watch.history import joined, read_history
 from tests.watch.recording import SlowReader, recorded, slowly
-from tests.watch.status import status, until, until_away
 from tests.watch.validators import ordered, unique, validate
 
 
 async def until_compacted(reader: SlowReader, revision: int) -> None:
-    """Reads on until the watch ends, which must be because the history is compacted up to the revision."""
+    """Read until the watch ends, and check that it does because the history is compacted up to the revision."""
     with failing(grpc.StatusCode.OUT_OF_RANGE, "REVISION_COMPACTED") as caught:
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
@@ -101,7 +109,7 @@ async def test_a_lagging_watch_that_is_not_overtaken_goes_on(
 
 
 async def fill_one_by_one_again(session: Session, count: int) -> None:
-    """Commits of 100 kB each, of other names."""
+    """Make commits of 100 kB each, of other names."""
     for number in range(count):
         await fill(session, 1, prefix=f"later{number:03}-", size=100_000)
 
@@ -181,7 +189,7 @@ async def test_a_feed_that_is_overtaken_begins_anew(psql: Session, database_url:
 
 
 async def test_a_feed_that_is_overtaken_up_to_where_it_is_goes_on(psql: Session, database_url: str) -> None:
-    """Of the commit that it has read last, no record is left."""
+    # No record is left of the last commit that the feed has read.
     await application(psql)
     await configuration(psql, "web")
     await psql.execute("DELETE FROM configurations")
@@ -250,7 +258,7 @@ async def test_a_call_that_is_repeated_within_a_day_is_answered_from_a_compacted
 async def test_a_repeated_call_whose_answer_is_compacted_is_a_conflict(
     service: Service, psql: Session, database_url: str
 ) -> None:
-    """In the moment in which its request_id expires, if the history is kept for no more than a day."""
+    # Compaction runs at the moment when the request_id expires, if the history is kept for a day at most.
     ids = [f"6f9619ff-8b86-4d01-b42d-00c04fc964f{number}" for number in range(4)]
     key = ConfigurationKey(application="shop", name="web")
     calls = (

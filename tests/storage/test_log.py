@@ -1,4 +1,4 @@
-"""What the log says of a change that was made in SQL."""
+"""The log of changes that were made in SQL."""
 
 import json
 

@@ -1,5 +1,6 @@
-"""How a database gets the newest schema: numbered migrations, then the functions when they changed."""
+"""Migrations to the newest schema: numbered ones, then the functions if they changed."""
 
+import asyncio
 import logging
 import shutil
 from collections.abc import AsyncGenerator
@@ -12,7 +13,7 @@ from pogo_core.util.migrate import apply, rollback
 from configsvc.process.startup import StartError, migrate_database, prepare_database
 from configsvc.storage.migrations import FUNCTIONS, DatabaseRefusedError, _folder, migrate, pending
 from tests.postgres import cloned_database, plain_connection
-from tests.service import settings_of
+from tests.service import LIMIT_SECONDS, settings_of
 from tests.storage.catalogue import Catalogue, catalogue
 from tests.storage.reading import Session, application, changes, configuration, head
 
@@ -42,7 +43,7 @@ BEFORE = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations that the test may change."""
+    """Return a copy of the migrations that the test may change."""
     copy = tmp_path / "migrations"
     shutil.copytree(_folder(), copy)
     monkeypatch.setattr("configsvc.storage.migrations._folder", lambda: copy)
@@ -51,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 async def empty_url(postgres_server: str) -> AsyncGenerator[str]:
-    """The URL of a database without anything of ours."""
+    """Yield the URL of a database with no objects of the service."""
     async with cloned_database(postgres_server, "template0") as url:
         yield url
 
@@ -122,7 +123,7 @@ async def test_a_start_without_migrating_is_refused_when_functions_are_out_of_da
     database_url: str, folder: Path
 ) -> None:
     change_functions(folder)
-    with pytest.raises(StartError, match=r"has pending migrations \(functions\): run configsvc migrate"):
+    with pytest.raises(StartError, match=r"pending migrations \(functions\): run configsvc migrate"):
         await prepare_database(settings_of(migrate=False), database_url)
 
 
@@ -137,6 +138,26 @@ async def test_a_function_that_fails_is_named_and_takes_all_of_them_back(
     assert await comments_of_a_new_application(psql) == ""
 
 
+async def test_functions_that_deadlock_with_a_writer_are_applied_after_it(
+    psql: Session, database_url: str, folder: Path
+) -> None:
+    await application(psql)
+    await configuration(psql, "web")
+    await psql.execute("INSERT INTO schemas (name) VALUES ('web')")
+    change_functions(folder)
+    async with asyncio.TaskGroup() as tasks, psql.transaction():
+        # So that migrating is what PostgreSQL cancels.
+        await psql.execute("SET LOCAL deadlock_timeout = '1min'")
+        # In the order of a strict schema version; the functions replace the triggers of configurations first.
+        await psql.execute("UPDATE schemas SET comments = 'new'")
+        tasks.create_task(migrate_database(settings_of(), database_url))
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not await psql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(0.01)
+        await psql.execute("UPDATE configurations SET comments = 'new'")
+    assert await pending(database_url) == ()
+
+
 async def test_a_table_and_the_functions_that_use_it_change_together(
     database_url: str, empty_url: str, folder: Path
 ) -> None:
@@ -147,7 +168,7 @@ async def test_a_table_and_the_functions_that_use_it_change_together(
         "9001_owners",
         "ALTER TABLE applications ADD COLUMN owner text NOT NULL DEFAULT '';\n"
         "UPDATE applications SET comments = 'filled in';\n"
-        # The functions come after: on an empty database this one does not exist yet.
+        # Functions come after the migrations: in an empty database this one does not exist yet.
         "DROP FUNCTION IF EXISTS deletion_contexts;",
     )
     edit(folder, "03_applications.sql", "NEW.update_time := now();", "NEW.update_time := now(); NEW.owner := 'alice';")
@@ -173,7 +194,7 @@ async def test_a_migration_applies_the_functions_again_even_if_their_text_is_the
     with pytest.raises(DatabaseRefusedError, match="08_pgqueuer"):
         await migrate(database_url)
     (folder / FUNCTIONS / "08_pgqueuer.sql").write_text(text, encoding="utf-8")
-    # The run before ended between the migration and the functions.
+    # The earlier run ended between the migration and the functions.
     assert await pending(database_url) == (FUNCTIONS,)
     assert await migrate(database_url) == (FUNCTIONS,)
     assert await catalogue(psql) == before
@@ -215,7 +236,7 @@ async def test_the_baseline_cannot_be_rolled_back(psql: Session, database_url: s
 
 @pytest.fixture
 async def database_of_before(empty_url: str, tmp_path: Path) -> str:
-    """The URL of a database that the migrations of an earlier program made."""
+    """Return the URL of a database that the migrations of an earlier program made."""
     folder = tmp_path / "before"
     folder.mkdir()
     for name, depends in zip(BEFORE, ("", *BEFORE), strict=False):
@@ -228,7 +249,7 @@ async def database_of_before(empty_url: str, tmp_path: Path) -> str:
 async def test_a_database_of_before_the_baseline_is_refused_with_the_way_out(database_of_before: str) -> None:
     before = await catalogue_of(database_of_before)
     way_out = (
-        r"an earlier program made its tables \(0001_foundation\): export the schemas and configurations "
+        r"an earlier, incompatible program created its tables \(0001_foundation\): export schemas and configurations "
         r"\(ExportConfigurations\) with that program, and import them here into a new database$"
     )
     with pytest.raises(DatabaseRefusedError, match=way_out):

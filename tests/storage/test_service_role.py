@@ -1,4 +1,4 @@
-"""The service under a database role of its own, which owns nothing and may do no more than it needs."""
+"""The service under its own database role, which owns nothing and has no more rights than it needs."""
 
 import asyncio
 import re
@@ -47,7 +47,7 @@ LIMIT_SECONDS = 20.0
 
 @pytest.fixture
 async def role(psql: Session) -> AsyncGenerator[str]:
-    """A role without any right."""
+    """Create a role without any right."""
     # A name that has to be quoted.
     name = f'service "{uuid.uuid4().hex}'
     quoted = '"' + name.replace('"', '""') + '"'
@@ -66,7 +66,7 @@ def url_of(role: str, database_url: str) -> str:
 
 @pytest.fixture
 async def service_url(psql: Session, role: str, database_url: str) -> str:
-    """The URL of the service under the role, which has its rights."""
+    """Return the URL of the service under the role, which has its rights."""
     await migrate_database(settings_of(service_role=role), database_url)
     return url_of(role, database_url)
 
@@ -101,7 +101,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
 async def _write_and_read(service: Service) -> None:
     await create_application(service, request_id=str(uuid.uuid4()))
     await create(service, "web", {"replicas": 1}, request_id=str(uuid.uuid4()))
-    # As many as are merged into one transaction.
+    # As many as one group commit takes.
     await asyncio.gather(*(patch(service, "web", {f"p{number}": 1}) for number in range(8)))
     await write(service, creation("api"), upsert("web", {"replicas": 2}), request_id=str(uuid.uuid4()))
     await write(service, deletion("api"))
@@ -189,7 +189,7 @@ async def test_a_role_without_the_right_is_refused_at_the_start(role: str, psql:
         StartError, match="lacks the rights of the service: run configsvc migrate with CONFIGSVC_SERVICE_ROLE"
     ):
         await prepare_database(settings_of(migrate=False), url)
-    # With all tables, it still cannot speak for callers.
+    # Even with rights on all tables, it cannot write in the name of callers.
     async with plain_connection(url) as session:
         await session.execute("SET configsvc.writer = 'service'")
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is for the service"):
@@ -202,5 +202,7 @@ async def test_migrations_run_under_the_role_of_their_own_url(role: str, databas
 
 
 async def test_a_role_that_is_not_there_is_told(database_url: str) -> None:
-    with pytest.raises(StartError, match='the rights of nobody_here: role "nobody_here" does not exist'):
+    with pytest.raises(
+        StartError, match='cannot grant the rights of the service to nobody_here: role "nobody_here" does not exist'
+    ):
         await migrate_database(settings_of(service_role="nobody_here"), database_url)

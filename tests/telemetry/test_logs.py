@@ -1,4 +1,4 @@
-"""Logs: JSON in a pipe, one line a call, and never contents."""
+"""Logs: JSON in a pipe, one line for each call, and never contents."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ async def test_every_call_is_one_line_of_json(tmp_path: Path, database_url: str)
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
         await watch.read()
         watch.cancel()
-        # The end of a process cancels its watches too, but not as their clients do.
+        # Shutdown cancels watches too, but not as their clients do.
         await running.wait_for("call", times=3)
         await end(running)
     calls = running.events("call")

@@ -1,4 +1,4 @@
-"""What denied attempts leave behind."""
+"""Logs and counts of refused calls."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,7 +23,7 @@ IMPORT = "ConfigurationService/ImportConfigurations"
 
 
 async def attempt(service: Service, metadata: tuple[tuple[str, str], ...]) -> None:
-    """A stream, a unary call and an upload, each refused."""
+    """Make a stream, a unary call and an upload; each is refused."""
     watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(), metadata=metadata)
     with pytest.raises(grpc.aio.AioRpcError):
         await watch.read()
@@ -51,7 +51,7 @@ async def test_denied_attempts_are_logged_as_warnings_and_counted(database_url: 
     ]
     assert {line["log_level"] for line in calls} == {"warning"}
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in calls)
-    assert calls[0]["denied"].startswith("the call carries no bearer token")
+    assert calls[0]["denied"].startswith("the call has no bearer token")
     assert calls[4]["denied"] == "the role admin is needed for all applications"
 
 
@@ -64,7 +64,7 @@ async def refused(call: Awaitable[Any]) -> None:
 
 
 def told(lines: list[Any], code: str) -> list[tuple[str, str, int]]:
-    """Whose calls were refused: the lines of single calls count as 0 that were left out."""
+    """Return the callers whose calls were refused; lines of single calls count as 0 suppressed."""
     calls = [(line["event"], line["caller"], 0) for line in lines if line["event"] == "call" and line["code"] == code]
     suppressed = [
         line for line in lines if line["event"] == "similar refused calls suppressed" and line["code"] == code
@@ -112,7 +112,7 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
         assert known.should_log(kind(5000, "PERMISSION_DENIED"))
         known.end_window()
     assert [(line["who"], line["count"]) for line in lines] == [("others", 989)]
-    # In the next window, a single one is told again.
+    # In the next window, a single refusal is logged again.
     assert known.should_log(kind(999))
     known.end_window()
 

@@ -1,4 +1,4 @@
-"""Nothing that is secret gets out: not into logs, errors or metrics, the list of processes, or how settings look."""
+"""Secrets, which appear nowhere: not in logs, errors, metrics, the list of processes, or printed settings."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ REASON = "xyzzyREASON"
 TOKEN = "xyzzyTOKEN"
 MARKERS = (PASSWORD, CONTENT, REASON, TOKEN)
 ROOT = bearing("root", email=TOKEN)
-# Each part of it, and not only all of it, would tell something.
+# Each part of a secret counts, not only the whole.
 TOKEN_PARTS = tuple(str(ROOT[0][1]).removeprefix("Bearer ").split(".")[1:])
 
 
@@ -45,12 +45,12 @@ def with_password(database_url: str) -> str:
 
 
 def lines_of(file: Path) -> list[str]:
-    """Those of a PEM file that are secret."""
+    """Return the secret lines of a PEM file."""
     return [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("---")]
 
 
 def command_lines() -> str:
-    """What everybody on this machine may read of all processes."""
+    """Return what everybody on this machine may read of all processes."""
     found: list[str] = []
     for process in psutil.process_iter():
         try:
@@ -74,7 +74,7 @@ async def metrics_of(running: Program) -> str:
 async def secured(
     folder: Path, url: str, files: Files, authority: Authority
 ) -> AsyncGenerator[tuple[Program, Service]]:
-    """Two workers that take tokens over TLS, and stubs for them."""
+    """Run two workers that take tokens over TLS; yield them with stubs."""
     chosen = files.settings("oidc") | oidc_settings(folder, workers=2, log_level="debug", metrics_listen="127.0.0.1:0")
     settings: dict[str, Any] = {name: str(value) for name, value in chosen.items()}
     async with program(folder, "serve", listen="127.0.0.1:0", database_url=url, **settings) as running:
@@ -84,13 +84,13 @@ async def secured(
 
 
 def refused_headers() -> list[tuple[tuple[str, str], ...]]:
-    """What callers may send by mistake, or to see what becomes of it."""
+    """Return headers that callers may send by mistake, or to probe the service."""
     values = (f"Bearer {TOKEN}.{'.'.join(TOKEN_PARTS)}", f"Bearer {TOKEN}", f"Basic {TOKEN}", f"bearer {TOKEN} {TOKEN}")
     return [(("authorization", value),) for value in values]
 
 
 def calls_of(service: Service) -> list[tuple[Any, Any, Any]]:
-    """Methods, requests, metadata: good ones, and those that fail in every way that is easily come by."""
+    """Return methods, requests and metadata: good ones, and some that fail in every easy way."""
     contents, applications = service.configurations, service.applications
     good = creation("web", {CONTENT: CONTENT}, comments=REASON, reason=REASON)
     bad = creation("web", {CONTENT: {"a": CONTENT}, "b": "\0"}, comments="\0", reason=REASON)
@@ -110,7 +110,7 @@ def calls_of(service: Service) -> list[tuple[Any, Any, Any]]:
 
 
 async def told_by(service: Service) -> str:
-    """What callers are told by calls that fail."""
+    """Return everything that failed calls tell their callers."""
     told: list[str] = []
     for method, request, metadata in calls_of(service):
         try:
@@ -136,12 +136,12 @@ async def test_no_secret_gets_out_of_a_service_that_runs(tmp_path: Path, databas
     assert running.events("call")
     for where in (told, measured, processes, running.text):
         found = [secret for secret in (*MARKERS, *TOKEN_PARTS, *lines_of(files.key)) if secret in where]
-        # A caller is told which place of its own request is wrong, and nobody else is.
+        # Only the caller may see which part of its own request is wrong.
         assert set(found) <= ({CONTENT} if where is told else set())
 
 
 async def test_no_secret_gets_out_of_a_service_that_dies(tmp_path: Path, database_url: str, psql: Connection) -> None:
-    """A task of it dies in the midst of what it was told, and a call meets an error of the database that quotes it."""
+    # A background task fails while it handles a secret, and a call gets a database error that quotes it.
     url = with_password(database_url)
     async with program(tmp_path, "serve", listen="127.0.0.1:0", database_url=url, log_level="debug") as running:
         ready = await running.wait_for("ready")
@@ -159,7 +159,7 @@ async def test_no_secret_gets_out_of_a_service_that_dies(tmp_path: Path, databas
         assert [marker for marker in MARKERS if marker in where] == []
 
 
-# What an operator may have written.
+# Values that an operator may have written.
 URLS = {
     "nobody listens": f"postgresql://configsvc:{PASSWORD}@127.0.0.1:1/db?sslpassword={PASSWORD}",
     "an option that does not exist": f"postgresql://a:{PASSWORD}@127.0.0.1:1/db?sslmode=bogus",
@@ -170,7 +170,7 @@ URLS = {
 
 
 async def what_a_start_says(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The log and the last line of a service that the database of the URL keeps from starting."""
+    """Return the log and the last line of a service that the URL's database keeps from starting."""
     monkeypatch.setattr("configsvc.process.startup.DATABASE_LIMIT_SECONDS", 0.0)
     with capture_logs() as lines, pytest.raises(StartError) as caught:
         await prepare_database(settings_of(), url)
@@ -223,6 +223,6 @@ def test_settings_show_no_secret_however_they_are_shown() -> None:
 
 
 def kinds_of(annotation: Any) -> set[Any]:
-    """The classes that a value of the annotation may have."""
+    """Return the classes that a value of the annotation may have."""
     inner = get_args(annotation)
     return {annotation}.union(*map(kinds_of, inner)) if inner else {annotation}

@@ -1,4 +1,4 @@
-"""A schema that takes long holds up those who use it, and nobody else."""
+"""Slow schemas, which delay only the callers that use them."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ TEXTS: JsonObject = {"a": ["a" * 600 for _ in range(400)]}
 LOOKING: list[JsonValue] = [{"not": {"pattern": f"(?!z).*b{number}"}} for number in range(500)]
 # Each text is tried against all patterns, by backtracking: more than 10 s.
 HOSTILE: JsonObject = {"properties": {"a": {"items": {"allOf": LOOKING}}}}
-# The same might be so, and is not.
+# The estimate is as high, but each text matches the first schema at once.
 SLOW: JsonObject = {"properties": {"a": {"items": {"anyOf": [{"maxLength": 600}, *LOOKING]}}}}
 
 
@@ -46,7 +46,7 @@ async def test_a_config_that_takes_too_long_is_refused_and_holds_nobody_up(servi
     while not writing.done():
         assert (await get(service, "other")).version == 1
     await writing
-    # What takes long and ends in time is accepted, and none of it spoils the next.
+    # A slow check that ends in time is accepted, and does not affect the next.
     assert (await create(service, "web", config=TEXTS, schema=pin("slow"))).version == 1
     assert (await create(service, "api", config={"a": []}, schema=pin("hostile"))).version == 1
     checked = await check_version(service, HOSTILE, "slow")

@@ -1,4 +1,6 @@
-"""Short ways to change what is watched."""
+"""Helpers that change watched resources."""
+
+from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest
@@ -12,7 +14,12 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
-from tests.storage.reading import Session
+from tests.storage.reading import (
+    Session,
+)
+
+# The interval of bookmarks.
+OFTEN = Duration(nanos=100_000_000)
 
 
 async def create_application(service: Service, name: str = "shop") -> Application:
@@ -55,7 +62,7 @@ async def delete(service: Service, name: str, *, application: str = "shop", reas
 
 
 async def fill(session: Session, count: int, *, application: str = "shop", prefix: str = "c", size: int = 1) -> None:
-    """Many configurations in one commit, each with a text of the size."""
+    """Create many configurations in one commit, each with a text of the size."""
     await session.execute(
         """INSERT INTO configurations (application, name, config)
         SELECT $1, $2 || lpad(number::text, 5, '0'), jsonb_build_object('text', repeat('x', $3), 'number', number)
@@ -68,7 +75,7 @@ async def fill(session: Session, count: int, *, application: str = "shop", prefi
 
 
 async def commit_one_by_one(session: Session, count: int, *, application: str = "shop", prefix: str = "n") -> None:
-    """Many configurations, each in a commit of its own."""
+    """Create many configurations, each in its own commit."""
     for number in range(count):
         await session.execute(
             "INSERT INTO configurations (application, name, config) VALUES ($1, $2, $3)",
@@ -91,3 +98,9 @@ def selector(
     if application_id is not None:
         chosen.application.id = application_id
     return chosen
+
+
+async def fill_one_by_one(session: Session, count: int) -> None:
+    """Make commits of 100 kB each."""
+    for number in range(count):
+        await fill(session, 1, prefix=f"n{number:03}-", size=100_000)

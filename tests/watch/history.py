@@ -1,4 +1,4 @@
-"""What the log says, read past the service: the yardstick for every watch."""
+"""The log, read without the service: the reference for every watch."""
 
 import json
 from bisect import bisect_right
@@ -22,7 +22,7 @@ ORDER BY revision, ordinal
 """
 
 
-# What an event takes beside its config, at least.
+# The least size of an event beside its config, in bytes.
 EVENT_BYTES = 200
 
 
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """An event that the log asks for. A deleted configuration goes by the names that the watcher knew it by."""
+    """An event that the log requires. A deleted configuration has the names that the watcher knew."""
 
     type: ConfigurationEvent.Type.ValueType
     application_id: str
@@ -61,11 +61,11 @@ class History:
 
     changes: tuple[Change, ...]
     head: int
-    # By selectors: a long history is asked for the same events by every bookmark of every watch.
+    # Cached by selectors: every bookmark of every watch asks a long history for the same events.
     _events: dict[bytes, list[Expected]] = field(default_factory=dict)
 
     def state_at(self, revision: int) -> dict[str, Change]:
-        """The configurations that exist at the revision, by id."""
+        """Return the configurations that exist at the revision, by id."""
         state: dict[str, Change] = {}
         for change in self.changes:
             if change.revision > revision:
@@ -77,7 +77,7 @@ class History:
         return state
 
     def commit_bytes(self, revision: int) -> int:
-        """About what the events of a commit take as a message."""
+        """Return the approximate size of a commit's events as a message, in bytes."""
         return sum(
             EVENT_BYTES + len(encode_json(change.config or {}))
             for change in self.changes
@@ -85,7 +85,7 @@ class History:
         )
 
     def expected(self, selectors: Sequence[ConfigurationSelector], after: int, up_to: int) -> list[Expected]:
-        """The events of a watch between two revisions. What was before a change is taken from the change before it."""
+        """Return the events of a watch between two revisions. The earlier state is that of the change before."""
         key = WatchConfigurationsRequest(selectors=selectors).SerializeToString()
         if key not in self._events:
             self._events[key] = [event for event in _events(self.changes, selectors) if event]
@@ -98,7 +98,7 @@ def _revision(event: Expected) -> int:
 
 
 def selected(change: Change, selectors: Sequence[ConfigurationSelector]) -> bool:
-    """Whether a watch with these selectors follows the configuration as the change left it."""
+    """Return whether a watch with these selectors follows the configuration as the change left it."""
     return not selectors or any(_matches(change, selector) for selector in selectors)
 
 
@@ -143,14 +143,14 @@ def _expected(event_type: ConfigurationEvent.Type.ValueType, change: Change, *, 
 
 
 def joined(before: History, now: History) -> History:
-    """The history of a log that was read before it was compacted, and again later."""
+    """Join the history read before a compaction and the history read after it."""
     kept = {(change.id, change.version) for change in before.changes}
     new = (change for change in now.changes if (change.id, change.version) not in kept)
     return History(changes=(*before.changes, *new), head=now.head)
 
 
 async def read_history(url: str) -> History:
-    """The log of a database, as far as it was not compacted."""
+    """Return the history in a database's log, without the compacted part."""
     async with plain_connection(url) as connection, connection.transaction(isolation="repeatable_read"):
         head = await connection.fetchval("SELECT revision FROM revision_counter")
         rows = await connection.fetch(_CHANGES)

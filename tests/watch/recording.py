@@ -48,7 +48,7 @@ class Recording:
 
     @property
     def steps(self) -> list[Step]:
-        """What can be applied; messages whose commit or snapshot is not complete yet are left out."""
+        """The steps that can be applied; messages of incomplete commits or snapshots are left out."""
         return list(_steps(self.messages))
 
     @property
@@ -65,7 +65,7 @@ class Recording:
 
     @property
     def revision(self) -> int:
-        """Where the watch can be resumed; -1 while it cannot."""
+        """The revision from which the watch can be resumed; -1 if it cannot."""
         for message in reversed(self.messages):
             if not message.more:
                 return message.revision
@@ -76,17 +76,19 @@ class Recording:
         return self.messages[-1].epoch if self.messages else self.request.epoch
 
     def view(self) -> View:
-        """The configurations that a client knows at `revision`, by id, if the watch began with a snapshot or at 0."""
+        """Return the configurations that a client knows at `revision`, by id, if the watch began with a snapshot or at
+        0.
+        """
         return replayed({}, self.steps)
 
 
 def is_bookmark(message: WatchConfigurationsResponse) -> bool:
-    """Whether the message says only how far the watch has come."""
+    """Return whether the message is a bookmark."""
     return not message.events and not message.synced and not message.more
 
 
 def replayed(view: View, steps: Sequence[Step]) -> View:
-    """The view after the steps. A client would break on events that do not fit it, and so does this."""
+    """Return the view after the steps. Like a client, fail if events do not fit the view."""
     view = dict(view)
     for step in steps:
         for event in step.events:
@@ -115,13 +117,11 @@ def _steps(messages: Sequence[WatchConfigurationsResponse]) -> Iterator[Step]:
 
 
 async def at_once() -> None:
-    """The pace of a client that reads as fast as it can."""
+    """Read as fast as possible."""
 
 
 class Recorder:
-    """Reads a watch into a recording, in a task of its own, and knows what to wait for. The pace is awaited after each
-    message.
-    """
+    """A task that reads a watch into a recording. The pace is awaited after each message."""
 
     def __init__(
         self,
@@ -153,11 +153,11 @@ class Recorder:
 
     @property
     def open(self) -> bool:
-        """Whether the stream goes on."""
+        """True while the stream is open."""
         return not self._reading.done()
 
     async def until(self, condition: Callable[[Recording], bool]) -> Recording:
-        """Returns when the condition holds. Fails when the watch ends before, or after a limit."""
+        """Wait until the condition holds. Fail if the watch ends before, or after a limit."""
 
         def decided() -> bool:
             return self._ended() or condition(self.recording)
@@ -177,22 +177,22 @@ class Recorder:
         return await self.until(lambda recording: recording.synced)
 
     async def until_revision(self, revision: int) -> Recording:
-        """Returns when everything up to the revision was delivered."""
+        """Wait until everything up to the revision was delivered."""
         return await self.until(lambda recording: recording.revision >= revision and recording.synced)
 
     async def wait_end(self) -> None:
-        """Returns when the watch has ended; there is no limit."""
+        """Wait until the watch has ended; there is no limit."""
         await asyncio.wait([self._reading])
 
     async def until_error(self) -> grpc.aio.AioRpcError:
-        """The error that ends the watch."""
+        """Return the error that ends the watch."""
         async with asyncio.timeout(LIMIT_SECONDS), self._heard:
             await self._heard.wait_for(self._ended)
         assert self.error is not None, "the watch ended with OK"
         return self.error
 
     async def close(self) -> Recording:
-        """Ends the watch, as a client that goes away; what came until then is kept."""
+        """End the watch as a client that goes away; keep the messages received so far."""
         self._call.cancel()
         await asyncio.wait([self._reading])
         if not self._reading.cancelled():
@@ -201,7 +201,7 @@ class Recorder:
 
 
 def summary(recording: Recording) -> str:
-    """A recording in a few lines, for the report of a failure."""
+    """Summarize a recording in a few lines, for the report of a failure."""
     shown = [
         f"{message.revision}: {len(message.events)} events{' synced' * message.synced}{' more' * message.more}"
         for message in recording.messages[-20:]
@@ -211,7 +211,7 @@ def summary(recording: Recording) -> str:
 
 @asynccontextmanager
 async def recorded(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[Recorder]:
-    """Records a watch; without a request, one of everything."""
+    """Record a watch; without a request, a watch of everything."""
     recorder = Recorder(service, request or WatchConfigurationsRequest())
     try:
         yield recorder
@@ -220,14 +220,14 @@ async def recorded(service: Service, request: WatchConfigurationsRequest | None 
 
 
 class SlowReader:
-    """Reads a watch message by message, when it is told to."""
+    """A reader of a watch that reads one message when it is told to."""
 
     def __init__(self, service: Service, request: WatchConfigurationsRequest) -> None:
         self.recording = Recording(request=request)
         self.call = service.configurations.WatchConfigurations(request)
 
     async def next(self) -> WatchConfigurationsResponse:
-        """The next message. Fails when the watch has ended."""
+        """Return the next message. Fail if the watch has ended."""
         message = await self.call.read()
         assert isinstance(message, WatchConfigurationsResponse), "the watch ended"
         self.recording.messages.append(message)
@@ -236,7 +236,7 @@ class SlowReader:
 
 @asynccontextmanager
 async def slowly(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[SlowReader]:
-    """A watch that is read only as fast as the test reads it."""
+    """Open a watch that is read only as fast as the test reads it."""
     reader = SlowReader(service, request or WatchConfigurationsRequest())
     try:
         yield reader

@@ -1,4 +1,4 @@
-"""What one watch makes of what wakes it, and what is remembered for those alike."""
+"""Followers: the messages that one watch makes after a wakeup, and those that watches alike share."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from configsvc.watch import follower
 from configsvc.watch.audiences import Audience, Audiences
 from configsvc.watch.follower import Follower
 from configsvc.watch.sending import IdleTimer, Progress, Sending
-from tests.domain.test_selection import EVERYTHING, NOW, change, selector
+from tests.domain.changes import EVERYTHING, NOW, change, selector
 from tests.storage.reading import LIMIT_SECONDS
 
 
@@ -44,7 +44,7 @@ async def read_on(_: Position) -> tuple[CommitPart, ...]:
 async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that_it_is(
     end: str, error: type[ConfigsvcError]
 ) -> None:
-    """The head of another history is not a place that the watch has come to."""
+    # The head of another history is not a position that the watch has reached.
     feed = Feed("", ())
     await feed._go_to(History("old"), 5, None)
     sent: list[WatchMessage] = []
@@ -69,7 +69,7 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that
 
 
 async def stop_ahead(feed: Feed) -> None:
-    """Ends the feed when it has read what it has not told of, as when the log has a gap behind it."""
+    """Stop the feed when it has read commits that it has not published, as when the log has a gap behind it."""
     for revision in (6, 7):
         feed._append(part(revision))
     await feed.stop()

@@ -1,4 +1,4 @@
-"""The judges themselves: each lets a good recording pass and finds what it is there to find."""
+"""The judges themselves: each accepts a good recording and finds the fault that it is there for."""
 
 import copy
 from collections.abc import Callable
@@ -41,13 +41,13 @@ def another_type(messages: Messages) -> None:
 
 
 def split(messages: Messages) -> None:
-    """The commit of ten in two messages, without need."""
-    place = next(place for place, message in enumerate(messages) if message.synced) + 1
-    first, second = copy.deepcopy(messages[place]), copy.deepcopy(messages[place])
+    """Split the commit of ten into two messages, without need."""
+    index = next(index for index, message in enumerate(messages) if message.synced) + 1
+    first, second = copy.deepcopy(messages[index]), copy.deepcopy(messages[index])
     del first.events[5:]
     del second.events[:5]
     first.more = True
-    messages[place : place + 1] = [first, second]
+    messages[index : index + 1] = [first, second]
 
 
 def split_without_more(messages: Messages) -> None:

@@ -1,4 +1,4 @@
-"""One judge for each promise of the watch. Each holds a recording against the log and fails with an AssertionError."""
+"""One judge for each promise of the watch. Each checks a recording against the log and raises AssertionError."""
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
@@ -10,7 +10,7 @@ MESSAGE_LIMIT_BYTES = 1024 * 1024
 
 
 def ordered(recording: Recording) -> None:
-    """Revisions never go back, and that of an event is that of its message."""
+    """Check that revisions never go back, and that an event has the revision of its message."""
     revisions = [message.revision for message in recording.messages]
     assert revisions == sorted(revisions), f"revisions go back: {revisions}"
     for message in recording.messages:
@@ -20,13 +20,13 @@ def ordered(recording: Recording) -> None:
 
 
 def unique(recording: Recording) -> None:
-    """No event comes twice, and none that the snapshot held."""
+    """Check that no event comes twice, and none that the snapshot had."""
     seen = [(event.configuration.id, event.configuration.version) for event in recording.events]
     assert len(seen) == len(set(seen)), "an event came twice"
 
 
 def reliable(recording: Recording, history: History) -> None:
-    """Every change of the selection from the beginning of the watch to its last revision came, as it is in the log."""
+    """Check that every change of the selection up to the watch's last revision came, as the log has it."""
     selectors = recording.request.selectors
     live = [event for event in recording.events if event.type != ConfigurationEvent.TYPE_EXISTING]
     last = recording.revision
@@ -43,7 +43,7 @@ def reliable(recording: Recording, history: History) -> None:
 
 
 def snapshot(recording: Recording, history: History) -> None:
-    """The snapshot is the state of the selection at its revision, once each; a watch that is resumed has none."""
+    """Check that the snapshot is the state of the selection at its revision, once each; a resumed watch has none."""
     existing = [event for event in recording.events if event.type == ConfigurationEvent.TYPE_EXISTING]
     if recording.request.HasField("after_revision"):
         assert not existing, "a resumed watch begins without a snapshot"
@@ -60,7 +60,7 @@ def snapshot(recording: Recording, history: History) -> None:
 
 
 def atomic(recording: Recording, history: History) -> None:
-    """What one commit changed is one message, or, over a limit, several with `more` on all but the last."""
+    """Check that a commit's changes are one message or, over a limit, several with `more` on all but the last."""
     steps = recording.steps
     revisions = [step.revision for step in steps if step.events]
     assert len(revisions) == len(set(revisions)), "a commit came in two pieces"
@@ -73,19 +73,19 @@ def atomic(recording: Recording, history: History) -> None:
 
 
 def size_limit(message: WatchConfigurationsResponse) -> int:
-    """What the events may have together, and a little for each and for the message itself."""
+    """Return the limit on the events of a message, with a little for each event and for the message itself."""
     return MESSAGE_LIMIT_BYTES + 5 * len(message.events) + 200
 
 
 def synced_once(recording: Recording) -> None:
-    """`synced` is said once, without events, and it ends the snapshot."""
-    places = [place for place, message in enumerate(recording.messages) if message.synced]
-    assert len(places) <= 1
-    for place in places:
-        assert not recording.messages[place].events
-        assert not recording.messages[place].more
-    before = recording.messages[: places[0]] if places else recording.messages
-    after = recording.messages[places[0] :] if places else []
+    """Check that `synced` comes once, without events, and ends the snapshot."""
+    indexes = [index for index, message in enumerate(recording.messages) if message.synced]
+    assert len(indexes) <= 1
+    for index in indexes:
+        assert not recording.messages[index].events
+        assert not recording.messages[index].more
+    before = recording.messages[: indexes[0]] if indexes else recording.messages
+    after = recording.messages[indexes[0] :] if indexes else []
     existing = ConfigurationEvent.TYPE_EXISTING
     assert all(event.type != existing for message in after for event in message.events)
     if not recording.request.HasField("after_revision"):
@@ -93,7 +93,7 @@ def synced_once(recording: Recording) -> None:
 
 
 def bookmarkable(recording: Recording, history: History) -> None:
-    """A bookmark says that everything up to its revision was delivered: all of it before, and none of it after."""
+    """Check that a bookmark comes after everything up to its revision, and before everything later."""
     delivered = 0
     for message in recording.messages:
         delivered += sum(event.type != ConfigurationEvent.TYPE_EXISTING for event in message.events)
@@ -103,13 +103,13 @@ def bookmarkable(recording: Recording, history: History) -> None:
 
 
 def one_epoch(recording: Recording) -> None:
-    """Every message names the history that its revision belongs to, and it is the same one."""
+    """Check that every message names the same history."""
     assert len({message.epoch for message in recording.messages}) <= 1
     assert all(message.epoch for message in recording.messages)
 
 
 def resumable(first: Recording, second: Recording, history: History) -> None:
-    """A watch that was resumed goes on where the first one ended: together they are one that was never interrupted."""
+    """Check that a resumed watch and the one before it are, together, one that was never interrupted."""
     assert second.request.after_revision == first.revision
     kept = [message for step in first.steps for message in step.messages]
     synced = [message for message in second.messages if not message.synced]
@@ -122,7 +122,7 @@ def resumable(first: Recording, second: Recording, history: History) -> None:
 
 
 def validate(recording: Recording, history: History) -> None:
-    """All promises to one watch."""
+    """Check all promises to one watch."""
     ordered(recording)
     unique(recording)
     reliable(recording, history)
@@ -134,7 +134,7 @@ def validate(recording: Recording, history: History) -> None:
 
 
 def _beginning(recording: Recording) -> int:
-    """The revision after which the live events begin: that of the request or of the snapshot."""
+    """Return the revision after which the live events begin: that of the request or of the snapshot."""
     if recording.request.HasField("after_revision"):
         return recording.request.after_revision
     return recording.messages[0].revision if recording.messages else 0

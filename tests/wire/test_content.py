@@ -1,4 +1,4 @@
-"""Struct to JSON and back."""
+"""Conversion between Struct and JSON."""
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import ListValue, Struct, Value

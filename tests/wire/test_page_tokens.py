@@ -1,4 +1,4 @@
-"""Page tokens that were made up, altered, or given out for something else."""
+"""Page tokens that were made up, altered, or issued for another request."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from tests.schemas.calls import create_schema, create_version
 from tests.service import Service
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
-# What a list may say of a page that lies beyond what there is or was.
+# Statuses that a list may return for a page beyond the present or retained data.
 ENDS = {grpc.StatusCode.OK, INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.NOT_FOUND}
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 HUGE = 2**63 - 1
@@ -29,7 +29,7 @@ HUGE = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A list that has several pages: its method, a request of it, its rows, and the token of its second page."""
+    """A list with several pages: its method, a request, its rows, and the token of its second page."""
 
     method: Method
     request: JsonObject
@@ -41,7 +41,7 @@ class Listing:
 
 
 async def page(service: Service, method: Method, request: Message) -> tuple[Answer, frozenset[bytes], str]:
-    """How the call ends; the rows that it shows; the token of the next page."""
+    """Return the status of the call, its rows, and the token of the next page."""
     answer = await send(service, method, request.SerializeToString())
     if not answer.messages:
         return answer, frozenset(), ""
@@ -60,7 +60,7 @@ async def listing(service: Service, method: Method, request: JsonObject) -> List
 
 @pytest.fixture
 async def listings(service: Service) -> list[Listing]:
-    """Every list of the contract, over a database that has several of everything."""
+    """Return every list of the contract, over a database with several of everything."""
     for application in ("bank", "shop"):
         await create_application(service, application)
         for name in ("api", "web"):
@@ -80,7 +80,7 @@ async def listings(service: Service) -> list[Listing]:
 
 
 def altered(token: str) -> Iterator[str]:
-    """The token, spoilt in many ways."""
+    """Yield the token, damaged in many ways."""
     chance = random.Random(0)
     alphabet = "ABCXYZabcxyz0189-_=+/ \n\0é٣"
     for _ in range(20):
@@ -93,7 +93,7 @@ def altered(token: str) -> Iterator[str]:
 
 
 def retold(token: str) -> Iterator[str]:
-    """Tokens that say something else in the same words."""
+    """Yield tokens that say something else in the same form."""
     held: dict[str, Any] = says(token)
     for member in held:
         for other in (None, True, -1, 0, HUGE, HUGE + 1, 10**400, 1.5, "", "\0", "ä", "x" * 300, [], {}, [[]], [None]):
@@ -109,12 +109,12 @@ def encoded(text: str) -> str:
 
 
 def says(token: str) -> Any:
-    """What a token holds: some letters of base64 have bits that mean nothing, and so have the spaces of JSON."""
+    """Return the meaning of a token, without the unused bits of base64 and the spaces of JSON."""
     return json.loads(base64.urlsafe_b64decode(token))
 
 
 def forged(one: Listing) -> Iterator[str]:
-    """Tokens with a digest that is right: it has no key, so that anybody can make one."""
+    """Yield tokens with a correct digest: it has no key, so anybody can make one."""
     held: dict[str, Any] = says(one.token)
     request: Any = one.with_token("")
     places = [0, 1, HUGE, "0", "a/b", "z" * 256, "..", "--", "_"]

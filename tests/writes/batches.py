@@ -1,4 +1,4 @@
-"""Short ways to ask for many writes at once."""
+"""Helpers that write many configurations at once."""
 
 from typing import Any
 
@@ -53,10 +53,10 @@ async def write(service: Service, *writes: ConfigurationWrite, **fields: Any) ->
 
 
 def versions(response: BatchWriteConfigurationsResponse) -> list[tuple[str, int]]:
-    """The name and version of each outcome."""
+    """Return the name and version of each outcome."""
     return [(outcome.configuration.name, outcome.configuration.version) for outcome in response.outcomes]
 
 
 def failed_writes(error: grpc.aio.AioRpcError) -> str:
-    """The places of the writes that failed, as ranges."""
+    """Return the indexes of the failed writes, as ranges."""
     return error_info_of(error).metadata["failed_writes"]

@@ -1,4 +1,4 @@
-"""Schemas as a session of psql makes them."""
+"""Schemas, created as a session of psql creates them."""
 
 import json
 from typing import TYPE_CHECKING
@@ -17,24 +17,24 @@ REPLICAS: JsonObject = {
     "required": ["replicas"],
     "additionalProperties": False,
 }
-# Satisfied by nothing that satisfies REPLICAS.
+# Nothing satisfies both this and REPLICAS.
 NAMED: JsonObject = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
 
 async def make_schema(session: "Session", name: str, *documents: JsonObject) -> None:
-    """A schema with these versions."""
+    """Create a schema with these versions."""
     await session.execute("INSERT INTO schemas (name) VALUES ($1)", name)
     for document in documents:
         await add_version(session, name, document)
 
 
 async def add_version(session: "Session", name: str, document: JsonObject) -> None:
-    """The next version of a schema; nobody moves to it."""
+    """Add the next version of a schema; no pin moves to it."""
     await session.execute("INSERT INTO schema_versions (schema, document) VALUES ($1, $2)", name, json.dumps(document))
 
 
 async def refer(session: "Session", schema: str, version: int, to: str, to_version: int) -> None:
-    """Notes that a document refers to another."""
+    """Record that a document refers to another."""
     await session.execute("INSERT INTO schema_references VALUES ($1, $2, $3, $4)", schema, version, to, to_version)
 
 

@@ -31,7 +31,7 @@ FAILED = (StatusCode.FAILED_PRECONDITION, "BATCH_FAILED")
 
 
 def reasons(response: object) -> list[str]:
-    """The reason of each outcome's error; empty where there is none."""
+    """Return the reason of each outcome's error; empty if there is none."""
     found: list[str] = []
     for outcome in response.outcomes:  # type: ignore[attr-defined]
         info = ErrorInfo()
@@ -310,13 +310,13 @@ async def test_who_reads_after_a_batch_reads_it_on_the_same_process_and_with_min
     async with running_service(database_url) as one, running_service(database_url) as other:
         await create_application(one)
         for number in range(20):
-            response = await write(one, *(upsert(f"c{place}", {"number": number}) for place in range(20)))
+            response = await write(one, *(upsert(f"c{index}", {"number": number}) for index in range(20)))
             assert content((await get(one, "c7")).config) == {"number": number}
             read = await get(other, "c7", min_revision=response.revision)
             assert content(read.config) == {"number": number}
 
 
-async def test_a_row_that_a_session_holds_is_waited_for(shop: Service, psql: "Session") -> None:
+async def test_a_row_that_a_session_locks_is_waited_for(shop: Service, psql: "Session") -> None:
     await create(shop, "web", {"a": 1})
     async with psql.transaction():
         await psql.execute("""UPDATE configurations SET config = '{"a": 2}'""")
@@ -327,7 +327,7 @@ async def test_a_row_that_a_session_holds_is_waited_for(shop: Service, psql: "Se
 
 
 @pytest.mark.parametrize("table", ["applications", "configurations", "schemas"])
-async def test_what_is_held_for_long_is_a_conflict(shop: Service, psql: "Session", table: str) -> None:
+async def test_what_is_locked_for_long_is_a_conflict(shop: Service, psql: "Session", table: str) -> None:
     await make_schema(psql, "web", REPLICAS)
     await create(shop, "web", {"replicas": 1}, schema=pin("web"))
     async with psql.transaction():
@@ -349,7 +349,7 @@ async def test_what_was_deleted_and_made_again_while_it_was_waited_for_is_looked
     assert versions(await waiting) == [("web", 2)]
 
 
-async def test_a_configuration_that_moved_to_another_version_meanwhile_is_held_against_that_one(
+async def test_a_configuration_that_moved_to_another_version_meanwhile_is_validated_against_that_one(
     shop: Service, psql: "Session"
 ) -> None:
     await make_schema(psql, "web", {"type": "object"})

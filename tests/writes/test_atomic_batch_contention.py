@@ -1,4 +1,4 @@
-"""Batches beside single writes, other batches, and whoever moves all configurations of a schema."""
+"""Batches beside single writes, other batches, and sessions that move all configurations of a schema."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ ANY: JsonObject = {"type": "object", "properties": {"turn": {"type": "integer"}}
 
 
 async def reasons(calls: Sequence[Awaitable[Any]]) -> list[str]:
-    """The reason of each call's error; empty where there is none."""
+    """Return the reason of each call's error; empty if there is none."""
     answers = await asyncio.gather(*calls, return_exceptions=True)
     return [reason_of(answer) if isinstance(answer, BaseException) else "" for answer in answers]  # type: ignore[arg-type]
 
@@ -40,8 +40,8 @@ async def test_batches_and_single_writes_of_two_processes_to_the_same_configurat
         done = len(NAMES)
         for turn in range(1, 6):
             batches = [
-                write(service, *(patch(name, {f"b{place}": turn}) for name in shuffled(10 * turn + place)))
-                for place, service in enumerate((one, other, one))
+                write(service, *(patch(name, {f"b{index}": turn}) for name in shuffled(10 * turn + index)))
+                for index, service in enumerate((one, other, one))
             ]
             singles = [patch_one(random.Random(turn).choice((one, other)), name, {"s": turn}) for name in NAMES]
             found = await reasons([*batches, *singles])
@@ -55,7 +55,7 @@ async def test_batches_that_make_and_end_the_same_configurations_do_not_stop_eac
     async with running_service(database_url) as one, running_service(database_url) as other:
         await create_application(one)
         for turn in range(5):
-            calls = [write(service, *map(upsert, shuffled(turn + place))) for place, service in enumerate((one, other))]
+            calls = [write(service, *map(upsert, shuffled(turn + index))) for index, service in enumerate((one, other))]
             assert set(await reasons(calls)) == {""}
             calls = [write(one, *map(deletion, shuffled(turn))), write(other, *map(upsert, shuffled(turn + 7)))]
             assert set(await reasons(calls)) == {""}
@@ -82,7 +82,7 @@ async def test_whoever_moves_all_of_a_schema_and_batches_and_single_writes_never
 
 
 async def move_all(session: "Session", version: int) -> None:
-    """As a stricter version does it: the schema first, then whoever is pinned to it."""
+    """Move all pinned configurations as a strict version does: lock the schema first, then them."""
     async with session.transaction():
         await session.execute("SELECT FROM schemas WHERE name = 'web' FOR UPDATE")
         await session.execute("UPDATE configurations SET schema_version = $1 WHERE schema = 'web'", version)
@@ -110,10 +110,10 @@ async def test_an_application_that_gets_a_new_name_and_batches_never_wait_for_ea
 
 
 async def test_a_batch_leaves_other_configurations_alone_while_it_waits(shop: Service, psql: "Session") -> None:
-    await write(shop, upsert("held"), upsert("free"), upsert("other"))
+    await write(shop, upsert("locked"), upsert("free"), upsert("other"))
     async with psql.transaction():
-        await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
-        waiting = asyncio.create_task(write(shop, patch("held", {"a": 1}), patch("other", {"a": 1})))
+        await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
+        waiting = asyncio.create_task(write(shop, patch("locked", {"a": 1}), patch("other", {"a": 1})))
         renamed = await write(shop, rename("free", "freed"))
         assert versions(renamed) == [("freed", 2)]
-    assert versions(await waiting) == [("held", 2), ("other", 2)]
+    assert versions(await waiting) == [("locked", 2), ("other", 2)]

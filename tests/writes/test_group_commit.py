@@ -1,4 +1,4 @@
-"""Concurrent single writes share transactions, and none of them feels the others."""
+"""Group commit: concurrent single writes share transactions, and none affects another."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, DeleteConfigurationRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent
 from configsvc.domain.content import JsonValue
 from configsvc.storage import database as connections
 from configsvc.writes import group_commit
@@ -23,36 +23,25 @@ from tests.api.calls import (
     content,
     create,
     create_application,
+    delete,
     failing,
     get,
     head,
-    key,
     names,
     patch,
     update,
 )
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
+from tests.storage.reading import until_waiting
 from tests.watch.changing import selector, watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
 
 
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
-    await create_application(service, "shop")
-    return service
-
-
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
-
-
 @asynccontextmanager
-async def merged(service: Service, psql: Connection) -> AsyncGenerator[list[Awaitable[Any]]]:
-    """What is put into the list arrives while earlier writes wait for their commit, and so goes together."""
+async def grouped(service: Service, psql: Connection) -> AsyncGenerator[list[Awaitable[Any]]]:
+    """Yield a list of writes that arrive while earlier ones wait for their commit, and so form one group."""
     writes: list[Awaitable[Any]] = []
     async with psql.transaction():
         await psql.execute("SELECT FROM revision_counter FOR UPDATE")
@@ -62,24 +51,17 @@ async def merged(service: Service, psql: Connection) -> AsyncGenerator[list[Awai
             await until_waiting(psql, number + 1)
         yield writes
         later = [asyncio.ensure_future(write) for write in writes]
-        # They begin now; otherwise the call that follows would be the first.
+        # The writes begin now; otherwise the next call would come first.
         await asyncio.sleep(0)
-        # Answered after the writes have arrived, for they came before it on the same connection.
+        # The answer shows that the writes have arrived, because they came first on the same connection.
         await head(service)
     await asyncio.gather(*earlier)
     await asyncio.wait(later, timeout=LIMIT_SECONDS)
     writes[:] = later
 
 
-async def until_waiting(psql: Connection, sessions: int) -> None:
-    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while await psql.fetchval(waiting) < sessions:
-            pass
-
-
 def outcomes(writes: Sequence[Any]) -> list[Any]:
-    """What each write was answered: a resource, a revision, or the reason of an error."""
+    """Return the answer to each write: a resource, a revision, or the reason of an error."""
     return [_outcome(write.exception()) or write.result() for write in writes]
 
 
@@ -93,7 +75,7 @@ async def commits(psql: Connection) -> int:
 
 
 async def test_writes_at_once_share_a_commit(shop: Service, psql: Connection) -> None:
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.extend(create(shop, f"c{number}", {"number": number}) for number in range(50))
     created = outcomes(writes)
     assert [content(one.config) for one in created] == [{"number": number} for number in range(50)]
@@ -104,7 +86,7 @@ async def test_writes_at_once_share_a_commit(shop: Service, psql: Connection) ->
 async def test_each_of_the_writes_that_share_a_commit_has_its_own_outcome(shop: Service, psql: Connection) -> None:
     for name in ("patched", "deleted", "same", "kept"):
         await create(shop, name, {"a": 1})
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes += [
             create(shop, "new"),
             create(shop, "kept"),
@@ -131,7 +113,7 @@ async def test_each_of_the_writes_that_share_a_commit_is_logged_with_its_own_rea
     await create(shop, "patched")
     await create(shop, "deleted")
     ids = {name: str(uuid.uuid4()) for name in ("new", "patched", "deleted")}
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes += [
             create(shop, "new", reason="because new", request_id=ids["new"]),
             patch(shop, "patched", {"a": 1}, reason="because patched", request_id=ids["patched"]),
@@ -151,7 +133,7 @@ async def test_each_of_the_writes_that_share_a_commit_is_logged_with_its_own_rea
 async def test_a_write_that_makes_the_shared_transaction_fail_fails_alone(shop: Service, psql: Connection) -> None:
     await create(shop, "taken")
     await create(shop, "renamed")
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.append(update(shop, "renamed", configuration=Configuration(name="taken")))
         writes.append(create(shop, "huge", {"numbers": list[JsonValue]([1e-300] * 4000)}))
         writes.extend(create(shop, f"c{number}") for number in range(20))
@@ -163,7 +145,7 @@ async def test_a_write_that_makes_the_shared_transaction_fail_fails_alone(shop: 
 
 async def test_writes_to_one_configuration_are_done_one_after_the_other(shop: Service, psql: Connection) -> None:
     await create(shop, "web")
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.extend(patch(shop, "web", {f"k{number}": number}) for number in range(20))
     versions = sorted(one.version for one in outcomes(writes))
     assert versions == list(range(2, 22))
@@ -173,7 +155,7 @@ async def test_writes_to_one_configuration_are_done_one_after_the_other(shop: Se
 async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_one_commit(
     shop: Service, psql: Connection
 ) -> None:
-    """A commit's updates are in the log by id: who watches the name would hear that it came, and then that it went."""
+    # The log has a commit's updates by id, so a watch of the name would see it appear and then disappear.
     # So many that PostgreSQL updates row by row as the writes are given, not as they lie in the table.
     await psql.execute(
         """INSERT INTO configurations (application, name, config)
@@ -183,7 +165,7 @@ async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_on
     first, second = await create(shop, "a"), await create(shop, "b")
     async with recorded(shop, watching(selector("shop", keys=("b",)))) as watch:
         await watch.until_synced()
-        async with merged(shop, psql) as writes:
+        async with grouped(shop, psql) as writes:
             writes.append(update(shop, "b", configuration=Configuration(name="c")))
             writes.append(update(shop, "a", configuration=Configuration(name="b")))
         gone, taken = outcomes(writes)
@@ -196,19 +178,19 @@ async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_on
     ]
 
 
-async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
+async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_locked_one(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
-    await create(shop, "held")
+    await create(shop, "locked")
     await create(shop, "free")
     session = await asyncpg.connect(database_url, timeout=10)
     try:
         async with psql.transaction():
-            await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
-            waiting = [asyncio.create_task(patch(shop, "held", {"a": number})) for number in range(3)]
-            # Answered after they have arrived, for they came before it on the same connection.
+            await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
+            waiting = [asyncio.create_task(patch(shop, "locked", {"a": number})) for number in range(3)]
+            # The answer shows that they have arrived, because they came first on the same connection.
             await head(shop)
-            # As the transaction of another process would, or the other batch of this one.
+            # Like the transaction of another process, or the other group of this one.
             async with session.transaction():
                 await session.execute("SELECT FROM configurations WHERE name = 'free' FOR UPDATE")
                 patched = asyncio.create_task(patch(shop, "free", {"a": 1}))
@@ -219,7 +201,7 @@ async def test_who_wants_another_row_does_not_wait_for_who_waits_for_a_held_one(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_else(
+async def test_a_call_that_comes_again_while_its_row_is_locked_delays_nobody_else(
     database_url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for settings in ("MERGE_SETTINGS", "WRITE_SETTINGS"):
@@ -228,13 +210,13 @@ async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_els
     request_id = str(uuid.uuid4())
     async with running_service(database_url) as service:
         await create_application(service)
-        await create(service, "held")
+        await create(service, "locked")
         async with psql.transaction():
-            await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
+            await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
             again: list[asyncio.Task[Configuration]] = []
             for _ in range(1 + GROUPS_AT_ONCE):
-                again.append(asyncio.create_task(patch(service, "held", {"a": 1}, request_id=request_id)))
-                # Answered after the call has arrived, for it came before it on the same connection.
+                again.append(asyncio.create_task(patch(service, "locked", {"a": 1}, request_id=request_id)))
+                # The answer shows that the call has arrived, because it came first on the same connection.
                 await head(service)
             async with asyncio.timeout(LIMIT_SECONDS):
                 assert (await create(service, "free")).version == 1
@@ -242,7 +224,7 @@ async def test_a_call_that_comes_again_while_its_row_is_held_holds_up_nobody_els
 
 
 async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service, psql: Connection) -> None:
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.extend(create(shop, "web") for _ in range(10))
     answers = outcomes(writes)
     assert answers.count("RESOURCE_EXISTS") == 9
@@ -251,7 +233,7 @@ async def test_of_equal_creations_that_come_together_one_succeeds(shop: Service,
 
 async def test_of_equal_calls_that_come_together_one_does_the_work(shop: Service, psql: Connection) -> None:
     request_id = str(uuid.uuid4())
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.extend(create(shop, "web", {"a": 1}, request_id=request_id) for _ in range(5))
         writes.append(create(shop, "web", {"a": 2}, request_id=request_id))
     *answers, other = outcomes(writes)
@@ -263,7 +245,7 @@ async def test_a_call_that_fails_in_a_shared_transaction_leaves_its_request_id_f
     shop: Service, psql: Connection
 ) -> None:
     request_id = str(uuid.uuid4())
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.append(create(shop, "web", application="bank", request_id=request_id))
         writes.append(create(shop, "other"))
     assert outcomes(writes)[0] == "RESOURCE_NOT_FOUND"
@@ -277,13 +259,13 @@ async def test_a_name_that_a_session_has_inserted_and_not_committed_leaves_other
     try:
         async with session.transaction():
             await session.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
-            async with merged(shop, psql) as writes:
+            async with grouped(shop, psql) as writes:
                 writes.append(create(shop, "web"))
                 writes.extend(create(shop, f"c{number}") for number in range(10))
             web, *others = outcomes(writes)
             assert web == "WRITE_CONFLICT"
             assert [one.version for one in others] == [1] * 10
-            # While one of them waits, others of that name do not stop the rest again.
+            # While one of them waits, later writes of that name do not delay the rest.
             waiting = asyncio.create_task(create(shop, "web"))
             assert [(await create(shop, f"d{number}")).version for number in range(10)] == [1] * 10
     finally:
@@ -291,24 +273,24 @@ async def test_a_name_that_a_session_has_inserted_and_not_committed_leaves_other
     assert (await asyncio.gather(waiting, return_exceptions=True))[0] is not None
 
 
-async def test_an_application_that_a_session_holds_leaves_the_others_alone(shop: Service, psql: Connection) -> None:
+async def test_an_application_that_a_session_locks_leaves_the_others_alone(shop: Service, psql: Connection) -> None:
     await create_application(shop, "bank")
     async with psql.transaction():
         await psql.execute("SELECT FROM applications WHERE name = 'bank' FOR UPDATE")
-        held = [asyncio.create_task(create(shop, f"c{number}", application="bank")) for number in range(40)]
+        locked = [asyncio.create_task(create(shop, f"c{number}", application="bank")) for number in range(40)]
         for number in range(20):
             assert (await create(shop, f"c{number}")).version == 1
-        reasons = {_outcome(error) for error in await asyncio.gather(*held, return_exceptions=True)}  # type: ignore[arg-type]
+        reasons = {_outcome(error) for error in await asyncio.gather(*locked, return_exceptions=True)}  # type: ignore[arg-type]
     assert reasons == {"WRITE_CONFLICT"}
 
 
-async def test_a_merged_commit_fits_into_one_message_of_a_watch(
+async def test_a_group_commit_fits_into_one_message_of_a_watch(
     shop: Service, psql: Connection, database_url: str
 ) -> None:
     text = "x" * (GROUP_LIMIT_BYTES // 20)
     async with recorded(shop, watching()) as watch:
         await watch.until_synced()
-        async with merged(shop, psql) as writes:
+        async with grouped(shop, psql) as writes:
             writes.extend(create(shop, f"c{number}", {"text": text}) for number in range(60))
         last = max(one.revision for one in outcomes(writes))
         recording = await watch.until_revision(last)
@@ -333,7 +315,7 @@ async def test_more_writes_than_a_process_queues_are_refused_as_busy(
     shop: Service, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "QUEUE_LIMIT", 3)
-    async with merged(shop, psql) as writes:
+    async with grouped(shop, psql) as writes:
         writes.extend(create(shop, f"c{number}") for number in range(20))
     answers = outcomes(writes)
     # Two transactions may have taken what was queued, and as much waits for the next.

@@ -1,4 +1,4 @@
-"""What one caller, one session or one task must not do to the others."""
+"""Isolation: the callers, sessions or tasks that must not delay others."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ from tests.api.calls import Connection, create, create_application, failing, get
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service
 
 
-async def test_a_row_that_a_session_holds_leaves_the_other_writers_alone(service: Service, psql: Connection) -> None:
+async def test_a_row_that_a_session_locks_leaves_the_other_writers_alone(service: Service, psql: Connection) -> None:
     await create_application(service)
-    await create(service, "held")
+    await create(service, "locked")
     async with psql.transaction():
-        await psql.execute("SELECT FROM configurations WHERE name = 'held' FOR UPDATE")
-        waiting = [asyncio.create_task(patch(service, "held", {"a": number})) for number in range(40)]
+        await psql.execute("SELECT FROM configurations WHERE name = 'locked' FOR UPDATE")
+        waiting = [asyncio.create_task(patch(service, "locked", {"a": number})) for number in range(40)]
         for number in range(20):
             await create(service, f"free{number}")
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
@@ -55,7 +55,7 @@ async def test_a_key_that_is_deleted_and_made_again_in_one_commit_is_found_by_wh
         await psql.execute("DELETE FROM configurations WHERE name = 'web'")
         await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
         waiting = asyncio.create_task(patch(service, "web", {"b": 2}))
-        # Answered after it has arrived, for it came before it on the same connection.
+        # The answer shows that it has arrived, because it came first on the same connection.
         await head(service)
     assert (await waiting).version == 2
 

@@ -1,9 +1,7 @@
 import asyncio
 import uuid
 from datetime import timedelta
-from typing import Any
 
-import pytest
 from grpc import StatusCode
 from ulid import ULID
 
@@ -14,28 +12,26 @@ from configapi.v1.application_service_pb2 import (
     UpdateApplicationRequest,
 )
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from configsvc.app.housekeeping import purge_requests
 from configsvc.limits.slots import connection_turn
 from configsvc.storage.database import open_database
-from tests.api.calls import Connection, create, create_application, failing, get, head, key, names, patch, update
+from tests.api.calls import (
+    Connection,
+    create,
+    create_application,
+    delete,
+    failing,
+    get,
+    head,
+    names,
+    patch,
+    update,
+)
 from tests.service import Service
-
-
-@pytest.fixture
-async def shop(service: Service) -> Service:
-    """The service, with an application named shop."""
-    await create_application(service, "shop")
-    return service
 
 
 def new_id() -> str:
     return str(uuid.uuid4())
-
-
-async def delete(service: Service, name: str, **fields: Any) -> int:
-    request = DeleteConfigurationRequest(key=key(name), **fields)
-    return (await service.configurations.DeleteConfiguration(request)).revision
 
 
 async def age(psql: Connection, request_id: str, by: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""What the writes of one transaction make of what is there."""
+"""The plan: the effect of one transaction's writes on the present rows."""
 
 import pytest
 
@@ -38,8 +38,8 @@ def creations(count: int, text: str) -> list[Creation]:
 
 def planned(writes: list[Creation]) -> Plan:
     plan = Plan(writes, limit_bytes=GROUP_LIMIT_BYTES)
-    for place in range(len(writes)):
-        plan.add(place, SHOP, NO_PINS)
+    for index in range(len(writes)):
+        plan.add(index, SHOP, NO_PINS)
     return plan
 
 

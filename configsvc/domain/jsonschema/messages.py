@@ -9,7 +9,7 @@ from configsvc.domain.jsonschema.patterns import unbounded
 MAX_SHOWN = 64
 MAX_OPTIONS = 10
 PATTERN_LIMIT = (
-    "is too long for its pattern, which needs backtracking or is very large: the work for a match is limited"
+    "is too long for its pattern, which is very large or needs backtracking: the time to match it is limited"
 )
 
 # The keywords without subschemas, with those that change their meaning.

@@ -28,25 +28,29 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """Never sent, and refused."""
+    """Never sent; rejected in requests."""
     ROLE_VIEWER: _Role.ValueType  # 1
     """Reads and watches the application and its configurations, past and present, and reads schemas."""
     ROLE_EDITOR: _Role.ValueType  # 2
     """Writes the configurations of the application."""
     ROLE_ADMIN: _Role.ValueType  # 3
-    """Changes and deletes the application, and binds roles for it; for all applications, also creates applications and changes schemas."""
+    """Changes and deletes the application, and binds roles for it. For all applications, also creates
+    applications and changes schemas.
+    """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """What a principal may do. Each role may do what those before it may."""
+    """The permissions of a principal. Each role includes those before it."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""Never sent, and refused."""
+"""Never sent; rejected in requests."""
 ROLE_VIEWER: Role.ValueType  # 1
 """Reads and watches the application and its configurations, past and present, and reads schemas."""
 ROLE_EDITOR: Role.ValueType  # 2
 """Writes the configurations of the application."""
 ROLE_ADMIN: Role.ValueType  # 3
-"""Changes and deletes the application, and binds roles for it; for all applications, also creates applications and changes schemas."""
+"""Changes and deletes the application, and binds roles for it. For all applications, also creates
+applications and changes schemas.
+"""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _Authentication:
@@ -58,28 +62,30 @@ class _AuthenticationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Authen
     AUTHENTICATION_UNSPECIFIED: _Authentication.ValueType  # 0
     """Never sent."""
     AUTHENTICATION_NONE: _Authentication.ValueType  # 1
-    """Not at all: the server asks nobody, and everybody is admin."""
+    """None: the server does not authenticate, and every caller is an admin of all applications."""
     AUTHENTICATION_OIDC: _Authentication.ValueType  # 2
-    """By a bearer token of the OpenID provider."""
+    """A bearer token of the OpenID provider."""
     AUTHENTICATION_MTLS: _Authentication.ValueType  # 3
-    """By a client certificate."""
+    """A client certificate."""
 
 class Authentication(_Authentication, metaclass=_AuthenticationEnumTypeWrapper):
-    """How a caller proved who it is."""
+    """The way in which a caller proved its identity."""
 
 AUTHENTICATION_UNSPECIFIED: Authentication.ValueType  # 0
 """Never sent."""
 AUTHENTICATION_NONE: Authentication.ValueType  # 1
-"""Not at all: the server asks nobody, and everybody is admin."""
+"""None: the server does not authenticate, and every caller is an admin of all applications."""
 AUTHENTICATION_OIDC: Authentication.ValueType  # 2
-"""By a bearer token of the OpenID provider."""
+"""A bearer token of the OpenID provider."""
 AUTHENTICATION_MTLS: Authentication.ValueType  # 3
-"""By a client certificate."""
+"""A client certificate."""
 Global___Authentication: _TypeAlias = Authentication  # noqa: Y015
 
 @_typing.final
 class RoleBinding(_message.Message):
-    """Gives a principal a role, for one application or all. It never changes: delete it and create another."""
+    """A role of a principal, for one application or for all. It never changes: to change it, delete it
+    and create another.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -92,22 +98,24 @@ class RoleBinding(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID, 26 characters, given by the service."""
+    """ULID, 26 characters, assigned by the server."""
     principal: _builtins.str
-    """user:NAME (the sub of its token), group:NAME (in the groups of its token) or certificate:NAME (a SAN of its client certificate), with a NAME of 1 to 512 printable characters."""
+    """user:NAME (the sub of a token), group:NAME (one of the groups of a token) or certificate:NAME
+    (a SAN of a client certificate). NAME has 1 to 512 printable characters.
+    """
     role: Global___Role.ValueType
-    """What it may do."""
+    """The role."""
     application_id: _builtins.str
-    """The ULID of the application. Empty: all applications, also those to come."""
+    """The ULID of the application. Empty: all applications, including future ones."""
     application: _builtins.str
-    """The name of the application, as it is now."""
+    """The current name of the application."""
     revision: _builtins.int
-    """The commit that made it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that created it. 0 in the response to a validate_only request."""
     created_by: _builtins.str
-    """Who made it."""
+    """The actor that created it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made, by the database's clock."""
+        """The time of creation, by the database's clock."""
 
     def __init__(
         self,
@@ -131,7 +139,7 @@ Global___RoleBinding: _TypeAlias = RoleBinding  # noqa: Y015
 
 @_typing.final
 class CreateRoleBindingRequest(_message.Message):
-    """Asks for a new role binding."""
+    """The request of CreateRoleBinding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -146,16 +154,17 @@ class CreateRoleBindingRequest(_message.Message):
     role: Global___Role.ValueType
     """The role. Required."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """A UUID or ULID of the caller's choice. The same call with the same id within 24 hours does nothing and returns the first
-    answer; the same id with another request is refused with FAILED_PRECONDITION.
+    """A UUID or ULID that the caller chooses. Repeating a request with the same id within 24 hours
+    changes nothing and returns the first response. A different request with the same id fails with
+    FAILED_PRECONDITION.
     """
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """The application. Not set: all of them."""
+        """The application. Not set: all applications."""
 
     def __init__(
         self,
@@ -177,7 +186,7 @@ Global___CreateRoleBindingRequest: _TypeAlias = CreateRoleBindingRequest  # noqa
 
 @_typing.final
 class ListRoleBindingsRequest(_message.Message):
-    """Asks for a page of role bindings. Filters are joined by AND."""
+    """The request of ListRoleBindings. All filters must match."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -187,16 +196,22 @@ class ListRoleBindingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
-    """Only those of this principal. Empty: of any."""
+    """Return only bindings of this principal. Empty: any principal."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. Empty: the first page.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Only those for this application itself. Not set: for any, and for all."""
+        """Return only bindings for this application itself. Not set: bindings for any application and for
+        all of them.
+        """
 
     def __init__(
         self,
@@ -217,7 +232,7 @@ Global___ListRoleBindingsRequest: _TypeAlias = ListRoleBindingsRequest  # noqa: 
 
 @_typing.final
 class ListRoleBindingsResponse(_message.Message):
-    """A page of role bindings."""
+    """The response of ListRoleBindings."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -225,12 +240,12 @@ class ListRoleBindingsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that this page shows."""
     @_builtins.property
     def role_bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleBinding]:
-        """The role bindings, in the order of their ids, which is that of their creation."""
+        """The role bindings, in the order of their ids, which is the order of creation."""
 
     def __init__(
         self,
@@ -249,7 +264,7 @@ Global___ListRoleBindingsResponse: _TypeAlias = ListRoleBindingsResponse  # noqa
 
 @_typing.final
 class DeleteRoleBindingRequest(_message.Message):
-    """Asks for the deletion of a role binding."""
+    """The request of DeleteRoleBinding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -258,13 +273,13 @@ class DeleteRoleBindingRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Its ULID. Required."""
+    """The ULID of the role binding. Required."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateRoleBindingRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     def __init__(
         self,
         *,
@@ -283,13 +298,13 @@ Global___DeleteRoleBindingRequest: _TypeAlias = DeleteRoleBindingRequest  # noqa
 
 @_typing.final
 class DeleteRoleBindingResponse(_message.Message):
-    """Answers a deletion."""
+    """The response of a deletion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit that deleted it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
     def __init__(
         self,
         *,
@@ -305,7 +320,7 @@ Global___DeleteRoleBindingResponse: _TypeAlias = DeleteRoleBindingResponse  # no
 
 @_typing.final
 class GetCallerRequest(_message.Message):
-    """Asks who the caller is."""
+    """The request of GetCaller."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -322,7 +337,7 @@ Global___GetCallerRequest: _TypeAlias = GetCallerRequest  # noqa: Y015
 
 @_typing.final
 class GetCallerResponse(_message.Message):
-    """Who the caller is, and what it may do."""
+    """The identity and the roles of the caller."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -334,24 +349,26 @@ class GetCallerResponse(_message.Message):
     APPLICATION_ROLES_FIELD_NUMBER: _builtins.int
     MORE_APPLICATION_ROLES_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
-    """The name under which its changes are recorded: user:NAME, certificate:NAME, or anonymous."""
+    """The actor recorded for its changes: user:NAME, certificate:NAME, or anonymous."""
     authentication: Global___Authentication.ValueType
-    """How it proved that."""
+    """The way in which the caller proved its identity."""
     role: Global___Role.ValueType
     """Its role for all applications. UNSPECIFIED: none."""
     more_application_roles: _builtins.bool
-    """Whether it has such roles for more applications than that."""
+    """True if it has more than 1,000 such roles."""
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The groups that it is in, as principals."""
+        """The groups of the caller, as principals."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When its token expires; streams end then. Not set: never."""
+        """The time at which its token expires. Its streams end then. Not set: never."""
 
     @_builtins.property
     def application_roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationRole]:
-        """Its roles for single applications, where they are more than that, in the order of their names: at most 1,000."""
+        """Its roles for single applications that exceed its role for all applications, in the order of
+        the applications' names: at most 1,000.
+        """
 
     def __init__(
         self,
@@ -384,7 +401,7 @@ class ApplicationRole(_message.Message):
     application_id: _builtins.str
     """The ULID of the application."""
     application: _builtins.str
-    """Its name."""
+    """The name of the application."""
     role: Global___Role.ValueType
     """The role."""
     def __init__(

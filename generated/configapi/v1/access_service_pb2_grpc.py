@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """Who may do what.
+    """Manages the roles of principals.
     """
 
     def __init__(self, channel):
@@ -58,34 +58,37 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """Who may do what.
+    """Manages the roles of principals.
     """
 
     def CreateRoleBinding(self, request, context):
-        """Gives a principal a role. It takes effect in every process as soon as the commit arrives there. ALREADY_EXISTS when the principal has that very role there
-        already; PERMISSION_DENIED unless the caller is admin of that application, or, for a role for all applications, admin for all.
+        """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
+        ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
+        caller is admin of that application or, for a binding for all applications, admin of all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRoleBindings(self, request, context):
-        """Lists role bindings in the order of their ids: all of them for an admin for all applications, else those of the applications that the caller is admin of.
+        """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
+        others see those of the applications that they are admin of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRoleBinding(self, request, context):
-        """Takes a role away. Streams that needed it end with PERMISSION_DENIED within a second, in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last
-        binding of an admin for all applications.
+        """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
+        in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
+        admin of all applications.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCaller(self, request, context):
-        """Tells who the caller is, and what it may do.
+        """Returns the identity and the roles of the caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +126,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """Who may do what.
+    """Manages the roles of principals.
     """
 
     @staticmethod

@@ -27,45 +27,53 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """Who may do what."""
+    """Manages the roles of principals."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
     CreateRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.RoleBinding]
-    """Gives a principal a role. It takes effect in every process as soon as the commit arrives there. ALREADY_EXISTS when the principal has that very role there
-    already; PERMISSION_DENIED unless the caller is admin of that application, or, for a role for all applications, admin for all.
+    """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
+    ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
+    caller is admin of that application or, for a binding for all applications, admin of all.
     """
     ListRoleBindings: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListRoleBindingsRequest, _access_service_pb2.ListRoleBindingsResponse]
-    """Lists role bindings in the order of their ids: all of them for an admin for all applications, else those of the applications that the caller is admin of."""
+    """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
+    others see those of the applications that they are admin of.
+    """
     DeleteRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.DeleteRoleBindingRequest, _access_service_pb2.DeleteRoleBindingResponse]
-    """Takes a role away. Streams that needed it end with PERMISSION_DENIED within a second, in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last
-    binding of an admin for all applications.
+    """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
+    in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
+    admin of all applications.
     """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]
-    """Tells who the caller is, and what it may do."""
+    """Returns the identity and the roles of the caller."""
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """Who may do what."""
+    """Manages the roles of principals."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.RoleBinding]  # type: ignore[assignment]
-    """Gives a principal a role. It takes effect in every process as soon as the commit arrives there. ALREADY_EXISTS when the principal has that very role there
-    already; PERMISSION_DENIED unless the caller is admin of that application, or, for a role for all applications, admin for all.
+    """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
+    ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
+    caller is admin of that application or, for a binding for all applications, admin of all.
     """
     ListRoleBindings: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListRoleBindingsRequest, _access_service_pb2.ListRoleBindingsResponse]  # type: ignore[assignment]
-    """Lists role bindings in the order of their ids: all of them for an admin for all applications, else those of the applications that the caller is admin of."""
+    """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
+    others see those of the applications that they are admin of.
+    """
     DeleteRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeleteRoleBindingRequest, _access_service_pb2.DeleteRoleBindingResponse]  # type: ignore[assignment]
-    """Takes a role away. Streams that needed it end with PERMISSION_DENIED within a second, in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last
-    binding of an admin for all applications.
+    """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
+    in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
+    admin of all applications.
     """
     GetCaller: _aio.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]  # type: ignore[assignment]
-    """Tells who the caller is, and what it may do."""
+    """Returns the identity and the roles of the caller."""
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who may do what."""
+    """Manages the roles of principals."""
 
     @_abc_1.abstractmethod
     def CreateRoleBinding(
@@ -73,8 +81,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.CreateRoleBindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.RoleBinding, _abc.Awaitable[_access_service_pb2.RoleBinding]]:
-        """Gives a principal a role. It takes effect in every process as soon as the commit arrives there. ALREADY_EXISTS when the principal has that very role there
-        already; PERMISSION_DENIED unless the caller is admin of that application, or, for a role for all applications, admin for all.
+        """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
+        ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
+        caller is admin of that application or, for a binding for all applications, admin of all.
         """
 
     @_abc_1.abstractmethod
@@ -83,7 +92,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.ListRoleBindingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ListRoleBindingsResponse, _abc.Awaitable[_access_service_pb2.ListRoleBindingsResponse]]:
-        """Lists role bindings in the order of their ids: all of them for an admin for all applications, else those of the applications that the caller is admin of."""
+        """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
+        others see those of the applications that they are admin of.
+        """
 
     @_abc_1.abstractmethod
     def DeleteRoleBinding(
@@ -91,8 +102,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.DeleteRoleBindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.DeleteRoleBindingResponse, _abc.Awaitable[_access_service_pb2.DeleteRoleBindingResponse]]:
-        """Takes a role away. Streams that needed it end with PERMISSION_DENIED within a second, in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last
-        binding of an admin for all applications.
+        """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
+        in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
+        admin of all applications.
         """
 
     @_abc_1.abstractmethod
@@ -101,6 +113,6 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.GetCallerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.GetCallerResponse, _abc.Awaitable[_access_service_pb2.GetCallerResponse]]:
-        """Tells who the caller is, and what it may do."""
+        """Returns the identity and the roles of the caller."""
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

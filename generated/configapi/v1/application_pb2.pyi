@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Application(_message.Message):
-    """An application owns configurations. Its name is unique in the installation."""
+    """An application. It owns configurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,24 +31,27 @@ class Application(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID, 26 characters, given by the service at creation; never changes."""
+    """ULID, 26 characters, assigned by the server at creation. It never changes."""
     name: _builtins.str
-    """1 to 256 characters of A-Z a-z 0-9 . _ - /, beginning with a letter or digit, without an empty, "." or ".." segment.
-    Unique in the installation. It can be changed; every configuration of the application then changes in the same commit.
+    """1 to 256 characters of A-Z a-z 0-9 . _ - /, starting with a letter or digit, without an empty,
+    "." or ".." segment. Unique in the installation. A change of the name changes every
+    configuration of the application in the same commit.
     """
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     version: _builtins.int
-    """Counts the changes of this application: 1 at its creation."""
+    """The number of changes of this application: 1 at its creation."""
     revision: _builtins.int
-    """The commit that made this version. 0 in the answer to a validate_only request."""
+    """The revision of the commit that made this version. 0 in the response to a validate_only
+    request.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created, by the database's clock."""
+        """The time of creation, by the database's clock."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When this version was made, by the database's clock. Order changes by revision, not by time."""
+        """The time of this version, by the database's clock. Order changes by revision, not by time."""
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ Global___Application: _TypeAlias = Application  # noqa: Y015
 
 @_typing.final
 class ApplicationRef(_message.Message):
-    """Names an application, by id or by name."""
+    """A reference to an application, by id or by name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

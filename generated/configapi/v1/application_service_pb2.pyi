@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CreateApplicationRequest(_message.Message):
-    """Asks for a new application."""
+    """The request of CreateApplication."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,17 +32,18 @@ class CreateApplicationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name, see Application.name. Required."""
+    """The name: see Application.name. Required."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """A UUID or ULID of the caller's choice. The same call with the same id within 24 hours does nothing and returns the first
-    answer; the same id with another request is refused with FAILED_PRECONDITION.
+    """A UUID or ULID that the caller chooses. Repeating a request with the same id within 24 hours
+    changes nothing and returns the first response. A different request with the same id fails with
+    FAILED_PRECONDITION.
     """
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     def __init__(
         self,
         *,
@@ -62,7 +63,7 @@ Global___CreateApplicationRequest: _TypeAlias = CreateApplicationRequest  # noqa
 
 @_typing.final
 class GetApplicationRequest(_message.Message):
-    """Asks for one application."""
+    """The request of GetApplication."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -74,7 +75,9 @@ class GetApplicationRequest(_message.Message):
     name: _builtins.str
     """The application's name."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     def __init__(
         self,
         *,
@@ -94,7 +97,7 @@ Global___GetApplicationRequest: _TypeAlias = GetApplicationRequest  # noqa: Y015
 
 @_typing.final
 class ListApplicationsRequest(_message.Message):
-    """Asks for a page of applications."""
+    """The request of ListApplications."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -103,14 +106,17 @@ class ListApplicationsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
-    """Only names that begin with this, at most 256 characters. Empty: all."""
+    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when its
-    revision is no longer kept. Empty: the first page.
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
+    Empty: the first page.
     """
     def __init__(
         self,
@@ -130,7 +136,7 @@ Global___ListApplicationsRequest: _TypeAlias = ListApplicationsRequest  # noqa: 
 
 @_typing.final
 class ListApplicationsResponse(_message.Message):
-    """A page of applications."""
+    """The response of ListApplications."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -138,7 +144,7 @@ class ListApplicationsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that all pages of this list show."""
     @_builtins.property
@@ -162,7 +168,7 @@ Global___ListApplicationsResponse: _TypeAlias = ListApplicationsResponse  # noqa
 
 @_typing.final
 class UpdateApplicationRequest(_message.Message):
-    """Asks for a change of an application."""
+    """The request of UpdateApplication."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -179,20 +185,22 @@ class UpdateApplicationRequest(_message.Message):
     name: _builtins.str
     """The application's name."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateApplicationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def application(self) -> _application_pb2.Application:
         """The new values."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of application to take over: name, comments, or * for both. Empty: those that are not empty."""
+        """The fields of application to change: name, comments, or * for both. Empty: the fields that are
+        not empty.
+        """
 
     def __init__(
         self,
@@ -218,7 +226,7 @@ Global___UpdateApplicationRequest: _TypeAlias = UpdateApplicationRequest  # noqa
 
 @_typing.final
 class DeleteApplicationRequest(_message.Message):
-    """Asks for the deletion of an application."""
+    """The request of DeleteApplication."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -236,13 +244,13 @@ class DeleteApplicationRequest(_message.Message):
     force: _builtins.bool
     """Delete its configurations too, in the same commit."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateApplicationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     def __init__(
         self,
         *,
@@ -266,13 +274,13 @@ Global___DeleteApplicationRequest: _TypeAlias = DeleteApplicationRequest  # noqa
 
 @_typing.final
 class DeleteApplicationResponse(_message.Message):
-    """Answers a deletion."""
+    """The response of a deletion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit that deleted it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
     def __init__(
         self,
         *,

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class ApplicationServiceStub:
-    """Applications: the owners of configurations.
+    """Manages applications, the owners of configurations.
     """
 
     def __init__(self, channel):
@@ -64,41 +64,44 @@ class ApplicationServiceStub:
 
 
 class ApplicationServiceServicer:
-    """Applications: the owners of configurations.
+    """Manages applications, the owners of configurations.
     """
 
     def CreateApplication(self, request, context):
-        """Creates an application. ALREADY_EXISTS when the name is taken.
+        """Creates an application. ALREADY_EXISTS if the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetApplication(self, request, context):
-        """Answers with one application. NOT_FOUND when there is none.
+        """Returns an application. NOT_FOUND if it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListApplications(self, request, context):
-        """Lists applications in the order of their names (by code point), in pages that all show the same revision.
+        """Lists applications in the order of their names (by code point). All pages show the same
+        revision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateApplication(self, request, context):
-        """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
-        whether the name is taken.
+        """Changes the name or the comments of an application. A request that changes nothing creates no
+        version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
+        current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
+        of all applications, because the response reveals whether a name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteApplication(self, request, context):
-        """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit.
+        """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
+        they are deleted in the same commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +144,7 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApplicationService:
-    """Applications: the owners of configurations.
+    """Manages applications, the owners of configurations.
     """
 
     @staticmethod

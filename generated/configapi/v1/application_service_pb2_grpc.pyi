@@ -28,47 +28,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApplicationServiceStub:
-    """Applications: the owners of configurations."""
+    """Manages applications, the owners of configurations."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApplicationServiceAsyncStub: ...
     CreateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_pb2.Application]
-    """Creates an application. ALREADY_EXISTS when the name is taken."""
+    """Creates an application. ALREADY_EXISTS if the name is taken."""
     GetApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_pb2.Application]
-    """Answers with one application. NOT_FOUND when there is none."""
+    """Returns an application. NOT_FOUND if it does not exist."""
     ListApplications: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationsRequest, _application_service_pb2.ListApplicationsResponse]
-    """Lists applications in the order of their names (by code point), in pages that all show the same revision."""
+    """Lists applications in the order of their names (by code point). All pages show the same
+    revision.
+    """
     UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]
-    """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
-    whether the name is taken.
+    """Changes the name or the comments of an application. A request that changes nothing creates no
+    version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
+    current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
+    of all applications, because the response reveals whether a name is taken.
     """
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
-    """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit."""
+    """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
+    they are deleted in the same commit.
+    """
 
 @_typing.type_check_only
 class ApplicationServiceAsyncStub(ApplicationServiceStub):
-    """Applications: the owners of configurations."""
+    """Manages applications, the owners of configurations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
-    """Creates an application. ALREADY_EXISTS when the name is taken."""
+    """Creates an application. ALREADY_EXISTS if the name is taken."""
     GetApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
-    """Answers with one application. NOT_FOUND when there is none."""
+    """Returns an application. NOT_FOUND if it does not exist."""
     ListApplications: _aio.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationsRequest, _application_service_pb2.ListApplicationsResponse]  # type: ignore[assignment]
-    """Lists applications in the order of their names (by code point), in pages that all show the same revision."""
+    """Lists applications in the order of their names (by code point). All pages show the same
+    revision.
+    """
     UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
-    """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-    when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
-    whether the name is taken.
+    """Changes the name or the comments of an application. A request that changes nothing creates no
+    version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
+    current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
+    of all applications, because the response reveals whether a name is taken.
     """
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
-    """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit."""
+    """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
+    they are deleted in the same commit.
+    """
 
 class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Applications: the owners of configurations."""
+    """Manages applications, the owners of configurations."""
 
     @_abc_1.abstractmethod
     def CreateApplication(
@@ -76,7 +86,7 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.CreateApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
-        """Creates an application. ALREADY_EXISTS when the name is taken."""
+        """Creates an application. ALREADY_EXISTS if the name is taken."""
 
     @_abc_1.abstractmethod
     def GetApplication(
@@ -84,7 +94,7 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.GetApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
-        """Answers with one application. NOT_FOUND when there is none."""
+        """Returns an application. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
     def ListApplications(
@@ -92,7 +102,9 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.ListApplicationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_service_pb2.ListApplicationsResponse, _abc.Awaitable[_application_service_pb2.ListApplicationsResponse]]:
-        """Lists applications in the order of their names (by code point), in pages that all show the same revision."""
+        """Lists applications in the order of their names (by code point). All pages show the same
+        revision.
+        """
 
     @_abc_1.abstractmethod
     def UpdateApplication(
@@ -100,9 +112,10 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.UpdateApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
-        """Changes the name or the comments. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED
-        when expected_version is not the current one; ALREADY_EXISTS when the new name is taken. Another name takes an admin for all applications, for it tells
-        whether the name is taken.
+        """Changes the name or the comments of an application. A request that changes nothing creates no
+        version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
+        current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
+        of all applications, because the response reveals whether a name is taken.
         """
 
     @_abc_1.abstractmethod
@@ -111,6 +124,8 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.DeleteApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_service_pb2.DeleteApplicationResponse, _abc.Awaitable[_application_service_pb2.DeleteApplicationResponse]]:
-        """Deletes an application. FAILED_PRECONDITION while it has configurations, unless force is set: then all go in one commit."""
+        """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
+        they are deleted in the same commit.
+        """
 
 def add_ApplicationServiceServicer_to_server(servicer: ApplicationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

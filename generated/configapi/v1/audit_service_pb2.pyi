@@ -31,7 +31,7 @@ class _ResourceKind:
 class _ResourceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResourceKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESOURCE_KIND_UNSPECIFIED: _ResourceKind.ValueType  # 0
-    """In a filter: any."""
+    """In a filter: any kind."""
     RESOURCE_KIND_APPLICATION: _ResourceKind.ValueType  # 1
     """Applications."""
     RESOURCE_KIND_CONFIGURATION: _ResourceKind.ValueType  # 2
@@ -45,7 +45,7 @@ class ResourceKind(_ResourceKind, metaclass=_ResourceKindEnumTypeWrapper):
     """The kinds of resources."""
 
 RESOURCE_KIND_UNSPECIFIED: ResourceKind.ValueType  # 0
-"""In a filter: any."""
+"""In a filter: any kind."""
 RESOURCE_KIND_APPLICATION: ResourceKind.ValueType  # 1
 """Applications."""
 RESOURCE_KIND_CONFIGURATION: ResourceKind.ValueType  # 2
@@ -58,7 +58,7 @@ Global___ResourceKind: _TypeAlias = ResourceKind  # noqa: Y015
 
 @_typing.final
 class ListChangesRequest(_message.Message):
-    """Asks for a page of changes. Filters are joined by AND."""
+    """The request of ListChanges. All filters must match."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -74,34 +74,43 @@ class ListChangesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
-    """Only by this actor: database:ROLE for what was made in SQL. Empty: by any."""
+    """Return only changes by this actor; database:ROLE for changes made in SQL. Empty: any actor."""
     kind: Global___ResourceKind.ValueType
-    """Only of this kind."""
+    """Return only changes of this kind of resource."""
     resource_id: _builtins.str
-    """Only of the resource with this ULID, also of one that was deleted. Empty: of any."""
+    """Return only changes of the resource with this ULID, even if it was deleted. Empty: any
+    resource.
+    """
     resource_name: _builtins.str
-    """Only of resources that had this name at the change; with kind RESOURCE_KIND_ROLE_BINDING, of this principal. Empty: any."""
+    """Return only changes of resources that had this name at the time of the change; for kind
+    RESOURCE_KIND_ROLE_BINDING, this principal. Empty: any name.
+    """
     after_revision: _builtins.int
-    """Only after this revision. 0: no bound."""
+    """Return only commits after this revision. 0: no bound."""
     until_revision: _builtins.int
-    """Only up to this revision. 0: no bound."""
+    """Return only commits up to and including this revision. 0: no bound."""
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. Empty: the first page.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Only of this application and its configurations, also when it is gone. By name: of what had that name at the change. Not set: of any."""
+        """Return only changes of this application and its configurations, even if it was deleted. A name
+        selects the resources whose application had that name at the time of the change. Not set: any
+        application.
+        """
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only of commits at this time or later, by the database's clock. Where that was set back, the times that came twice are looked up in one of the two.
-        Not set: no bound.
+        """Return only commits at or after this time, by the database's clock. If the clock was set back,
+        a time that occurred twice may mean either occurrence. Not set: no bound.
         """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only of commits before this time. Not set: no bound."""
+        """Return only commits before this time. Not set: no bound."""
 
     def __init__(
         self,
@@ -128,7 +137,7 @@ Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
 
 @_typing.final
 class ListChangesResponse(_message.Message):
-    """A page of changes."""
+    """The response of ListChanges."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -136,9 +145,11 @@ class ListChangesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     compacted_revision: _builtins.int
-    """The history of what was before this revision is not complete: it was compacted. 0: all of it is there."""
+    """Compaction removed changes before this revision, so the history before it is incomplete. 0: the
+    history is complete.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
         """The changes, newest first."""
@@ -160,7 +171,7 @@ Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
 
 @_typing.final
 class Change(_message.Message):
-    """What one commit did to one resource."""
+    """A change of one resource by one commit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -183,44 +194,46 @@ class Change(_message.Message):
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit."""
+    """The revision of the commit."""
     type: _configuration_service_pb2.ChangeType.ValueType
-    """What was done."""
+    """The type of the change."""
     kind: Global___ResourceKind.ValueType
     """The kind of the resource."""
     resource_id: _builtins.str
-    """Its ULID."""
+    """The ULID of the resource."""
     version: _builtins.int
-    """Its version after the change."""
+    """The version of the resource after the change."""
     previous_version: _builtins.int
-    """Its version before the change; 0 when there was none."""
+    """The version of the resource before the change. 0: it did not exist."""
     application_id: _builtins.str
-    """The ULID of the application of a configuration or a role binding."""
+    """For a configuration or a role binding: the ULID of its application."""
     application: _builtins.str
-    """The name of the application of a configuration or a role binding."""
+    """For a configuration or a role binding: the name of its application."""
     name: _builtins.str
     """The name of the resource after the change."""
     previous_name: _builtins.str
-    """The name before the change, when it was another."""
+    """The name of the resource before the change, if it was different."""
     actor: _builtins.str
-    """Who made the change: database:ROLE for one made in SQL."""
+    """The actor that made the change; database:ROLE for a change made in SQL."""
     reason: _builtins.str
-    """Why, in the words of the actor."""
+    """The reason that the actor gave."""
     request_id: _builtins.str
-    """The request_id of the call that made it."""
+    """The request_id of the call that made the change."""
     peer: _builtins.str
-    """The address that the call came from. Empty for a change made in SQL."""
+    """The address of the caller. Empty for a change made in SQL."""
     change_request: _builtins.str
-    """What the call said in x-change-request: the change request, ticket or commit that the change belongs to."""
+    """The value of the call's x-change-request metadata: the change request, ticket or commit that
+    the change belongs to.
+    """
     role: _access_service_pb2.Role.ValueType
-    """The role of a role binding, whose name is its principal. Else UNSPECIFIED."""
+    """For a role binding, whose name is its principal: the role. Otherwise UNSPECIFIED."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was committed, by the database's clock."""
+        """The time of the commit, by the database's clock."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """The schema version that a configuration is pinned to; of a schema, its newest version."""
+        """For a configuration: the schema version that it is pinned to. For a schema: its newest version."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """The audit trail: every change to every resource, also those that were made in SQL.
+    """Returns the audit trail: every change of every resource, including changes made in SQL.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,13 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """The audit trail: every change to every resource, also those that were made in SQL.
+    """Returns the audit trail: every change of every resource, including changes made in SQL.
     """
 
     def ListChanges(self, request, context):
-        """Lists changes, newest first. RESOURCE_EXHAUSTED when the filter takes longer than the server's limit. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one.
+        """Lists changes, newest first. A page reads a bounded part of the log: if matches are rare, it
+        may have few changes or none, and still have a next page. RESOURCE_EXHAUSTED if the filter
+        exceeds the server's time limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +72,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """The audit trail: every change to every resource, also those that were made in SQL.
+    """Returns the audit trail: every change of every resource, including changes made in SQL.
     """
 
     @staticmethod

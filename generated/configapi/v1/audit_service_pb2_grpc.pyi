@@ -27,25 +27,31 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """The audit trail: every change to every resource, also those that were made in SQL."""
+    """Returns the audit trail: every change of every resource, including changes made in SQL."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListChanges: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListChangesRequest, _audit_service_pb2.ListChangesResponse]
-    """Lists changes, newest first. RESOURCE_EXHAUSTED when the filter takes longer than the server's limit. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one."""
+    """Lists changes, newest first. A page reads a bounded part of the log: if matches are rare, it
+    may have few changes or none, and still have a next page. RESOURCE_EXHAUSTED if the filter
+    exceeds the server's time limit.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """The audit trail: every change to every resource, also those that were made in SQL."""
+    """Returns the audit trail: every change of every resource, including changes made in SQL."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListChanges: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListChangesRequest, _audit_service_pb2.ListChangesResponse]  # type: ignore[assignment]
-    """Lists changes, newest first. RESOURCE_EXHAUSTED when the filter takes longer than the server's limit. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one."""
+    """Lists changes, newest first. A page reads a bounded part of the log: if matches are rare, it
+    may have few changes or none, and still have a next page. RESOURCE_EXHAUSTED if the filter
+    exceeds the server's time limit.
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The audit trail: every change to every resource, also those that were made in SQL."""
+    """Returns the audit trail: every change of every resource, including changes made in SQL."""
 
     @_abc_1.abstractmethod
     def ListChanges(
@@ -53,6 +59,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListChangesResponse, _abc.Awaitable[_audit_service_pb2.ListChangesResponse]]:
-        """Lists changes, newest first. RESOURCE_EXHAUSTED when the filter takes longer than the server's limit. A page looks at a bounded part of the log, so with rare matches it may hold few changes or none and still have a next one."""
+        """Lists changes, newest first. A page reads a bounded part of the log: if matches are rare, it
+        may have few changes or none, and still have a next page. RESOURCE_EXHAUSTED if the filter
+        exceeds the server's time limit.
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,17 +29,17 @@ class _ConfigurationViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Con
     CONFIGURATION_VIEW_UNSPECIFIED: _ConfigurationView.ValueType  # 0
     """The same as FULL."""
     CONFIGURATION_VIEW_BASIC: _ConfigurationView.ValueType  # 1
-    """Everything but config."""
+    """Everything except config."""
     CONFIGURATION_VIEW_FULL: _ConfigurationView.ValueType  # 2
     """Everything."""
 
 class ConfigurationView(_ConfigurationView, metaclass=_ConfigurationViewEnumTypeWrapper):
-    """How much of a configuration an answer holds."""
+    """The parts of a configuration that a response contains."""
 
 CONFIGURATION_VIEW_UNSPECIFIED: ConfigurationView.ValueType  # 0
 """The same as FULL."""
 CONFIGURATION_VIEW_BASIC: ConfigurationView.ValueType  # 1
-"""Everything but config."""
+"""Everything except config."""
 CONFIGURATION_VIEW_FULL: ConfigurationView.ValueType  # 2
 """Everything."""
 Global___ConfigurationView: _TypeAlias = ConfigurationView  # noqa: Y015
@@ -64,27 +64,30 @@ class Configuration(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     UPDATED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID, 26 characters, given by the service at creation; never changes."""
+    """ULID, 26 characters, assigned by the server at creation. It never changes."""
     application_id: _builtins.str
     """The ULID of the application that owns it."""
     application: _builtins.str
     """The name of the application that owns it."""
     name: _builtins.str
-    """Unique within the application; the same rule as Application.name."""
+    """Unique within the application. The rules of Application.name apply."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     version: _builtins.int
-    """Counts the changes of this configuration: 1 at its creation."""
+    """The number of changes of this configuration: 1 at its creation."""
     revision: _builtins.int
-    """The commit that made this version. 0 in the answer to a validate_only request."""
+    """The revision of the commit that made this version. 0 in the response to a validate_only
+    request.
+    """
     created_by: _builtins.str
-    """Who created it."""
+    """The actor that created it."""
     updated_by: _builtins.str
-    """Who made this version."""
+    """The actor that made this version."""
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: a JSON object of at most 256 KiB (as compact JSON in UTF-8) and 32 levels. Every number is between -(2^53-1)
-        and 2^53-1; NaN, infinities and characters U+0000 are refused. Whole numbers are kept as integers. Not set in view BASIC and in DELETED events.
+        """The content: a JSON object of at most 256 KiB (as compact JSON in UTF-8) and 32 levels. Numbers
+        must be between -(2^53-1) and 2^53-1. NaN, infinities and the character U+0000 are rejected.
+        Whole numbers stay integers. Not set in view BASIC and in DELETED events.
         """
 
     @_builtins.property
@@ -93,11 +96,11 @@ class Configuration(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created, by the database's clock."""
+        """The time of creation, by the database's clock."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When this version was made, by the database's clock. Order changes by revision, not by time."""
+        """The time of this version, by the database's clock. Order changes by revision, not by time."""
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ Global___Configuration: _TypeAlias = Configuration  # noqa: Y015
 
 @_typing.final
 class ConfigurationKey(_message.Message):
-    """Names a configuration by two names."""
+    """The application and the name of a configuration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,7 +155,7 @@ Global___ConfigurationKey: _TypeAlias = ConfigurationKey  # noqa: Y015
 
 @_typing.final
 class ConfigurationRef(_message.Message):
-    """Names a configuration, by id or by key."""
+    """A reference to a configuration, by id or by key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -162,7 +165,7 @@ class ConfigurationRef(_message.Message):
     """The configuration's ULID."""
     @_builtins.property
     def key(self) -> Global___ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     def __init__(
         self,

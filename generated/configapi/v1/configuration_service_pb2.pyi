@@ -36,23 +36,23 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     CHANGE_TYPE_UNSPECIFIED: _ChangeType.ValueType  # 0
     """Never sent."""
     CHANGE_TYPE_CREATED: _ChangeType.ValueType  # 1
-    """It made it."""
+    """The resource was created."""
     CHANGE_TYPE_UPDATED: _ChangeType.ValueType  # 2
-    """It changed it."""
+    """The resource was changed."""
     CHANGE_TYPE_DELETED: _ChangeType.ValueType  # 3
-    """It deleted it."""
+    """The resource was deleted."""
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
-    """What a commit did to a configuration."""
+    """The type of a change."""
 
 CHANGE_TYPE_UNSPECIFIED: ChangeType.ValueType  # 0
 """Never sent."""
 CHANGE_TYPE_CREATED: ChangeType.ValueType  # 1
-"""It made it."""
+"""The resource was created."""
 CHANGE_TYPE_UPDATED: ChangeType.ValueType  # 2
-"""It changed it."""
+"""The resource was changed."""
 CHANGE_TYPE_DELETED: ChangeType.ValueType  # 3
-"""It deleted it."""
+"""The resource was deleted."""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 class _ImportMode:
@@ -64,24 +64,24 @@ class _ImportModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportMode
     IMPORT_MODE_UNSPECIFIED: _ImportMode.ValueType  # 0
     """The same as ATOMIC."""
     IMPORT_MODE_ATOMIC: _ImportMode.ValueType  # 1
-    """All items in one commit, or none. At most 100,000 items."""
+    """Write all items in one commit, or none. At most 100,000 items."""
     IMPORT_MODE_PER_ITEM: _ImportMode.ValueType  # 2
-    """Each item by itself: those that fail are listed, the others are there."""
+    """Write each item on its own. Items that fail are listed; the others are written."""
 
 class ImportMode(_ImportMode, metaclass=_ImportModeEnumTypeWrapper):
-    """What becomes of the good items when others fail."""
+    """The effect of failed items on the other items of an import."""
 
 IMPORT_MODE_UNSPECIFIED: ImportMode.ValueType  # 0
 """The same as ATOMIC."""
 IMPORT_MODE_ATOMIC: ImportMode.ValueType  # 1
-"""All items in one commit, or none. At most 100,000 items."""
+"""Write all items in one commit, or none. At most 100,000 items."""
 IMPORT_MODE_PER_ITEM: ImportMode.ValueType  # 2
-"""Each item by itself: those that fail are listed, the others are there."""
+"""Write each item on its own. Items that fail are listed; the others are written."""
 Global___ImportMode: _TypeAlias = ImportMode  # noqa: Y015
 
 @_typing.final
 class CreateConfigurationRequest(_message.Message):
-    """Asks for a new configuration."""
+    """The request of CreateConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,28 +94,29 @@ class CreateConfigurationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name, see Configuration.name. Required."""
+    """The name: see Configuration.name. Required."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """A UUID or ULID of the caller's choice. The same call with the same id within 24 hours does nothing and returns the first
-    answer; the same id with another request is refused with FAILED_PRECONDITION.
+    """A UUID or ULID that the caller chooses. Repeating a request with the same id within 24 hours
+    changes nothing and returns the first response. A different request with the same id fails with
+    FAILED_PRECONDITION.
     """
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """The application that will own it. Required."""
+        """The application that will own the configuration. Required."""
 
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content, see Configuration.config. Required; it may be empty."""
+        """The content: see Configuration.config. Required; it may be empty."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """The schema version to pin it to; version 0: the newest. Not set: none."""
+        """The schema version to pin the configuration to; version 0: the newest. Not set: none."""
 
     def __init__(
         self,
@@ -139,7 +140,7 @@ Global___CreateConfigurationRequest: _TypeAlias = CreateConfigurationRequest  # 
 
 @_typing.final
 class GetConfigurationRequest(_message.Message):
-    """Asks for one configuration."""
+    """The request of GetConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,19 +153,24 @@ class GetConfigurationRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     version: _builtins.int
-    """This version of it, from 1 on. By key: of what has it now, else of what had it last. NOT_FOUND when it deleted the configuration."""
+    """This version, from 1. A key means the configuration that has it now, or else the one that had
+    it last. NOT_FOUND if this version is a deletion.
+    """
     as_of_revision: _builtins.int
-    """As it was when this revision was the last. By key: what had that key then."""
+    """The state as of this revision. A key means the configuration that had it then."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """As it was at this time by the database's clock: after the last commit that was made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the
-        future. If the clock was set back, it is one of the moments at which it showed the time.
+        """The state at this time, by the database's clock: after the last commit made by then.
+        OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future. If the clock was set back, a
+        time that occurred twice may mean either occurrence.
         """
 
     def __init__(
@@ -194,7 +200,7 @@ Global___GetConfigurationRequest: _TypeAlias = GetConfigurationRequest  # noqa: 
 
 @_typing.final
 class BatchGetConfigurationsRequest(_message.Message):
-    """Asks for many configurations."""
+    """The request of BatchGetConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -202,12 +208,14 @@ class BatchGetConfigurationsRequest(_message.Message):
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     view: _configuration_pb2.ConfigurationView.ValueType
-    """How much of each to answer with."""
+    """The parts of each configuration to return."""
     @_builtins.property
     def refs(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """Which: 1 to 1,000. One named twice is answered once."""
+        """The configurations to read: 1 to 1,000. Duplicates are returned once."""
 
     def __init__(
         self,
@@ -226,7 +234,7 @@ Global___BatchGetConfigurationsRequest: _TypeAlias = BatchGetConfigurationsReque
 
 @_typing.final
 class BatchGetConfigurationsResponse(_message.Message):
-    """Answers with many configurations."""
+    """The response of BatchGetConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -234,14 +242,14 @@ class BatchGetConfigurationsResponse(_message.Message):
     NOT_FOUND_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision that the whole answer shows."""
+    """The revision that the whole response shows."""
     @_builtins.property
     def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.Configuration]:
-        """Those that exist, in the order of the request."""
+        """The configurations that exist, in the order of the request."""
 
     @_builtins.property
     def not_found(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """Those that do not, in the order of the request."""
+        """The references without a configuration, in the order of the request."""
 
     def __init__(
         self,
@@ -260,7 +268,7 @@ Global___BatchGetConfigurationsResponse: _TypeAlias = BatchGetConfigurationsResp
 
 @_typing.final
 class ListConfigurationsRequest(_message.Message):
-    """Asks for a page of configurations. Filters are joined by AND."""
+    """The request of ListConfigurations. All filters must match."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -275,38 +283,44 @@ class ListConfigurationsRequest(_message.Message):
     SCHEMA_FIELD_NUMBER: _builtins.int
     AS_OF_REVISION_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
-    """Only names that begin with this, at most 256 characters. Empty: all."""
+    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
     json_path: _builtins.str
-    """Only those whose config satisfies this SQL/JSON path predicate, in lax mode: $.replicas > 3. At most 1,024 characters and one
-    **; a path is compared with a value, not with another path.
+    """Return only configurations whose config satisfies this SQL/JSON path predicate, in lax mode:
+    $.replicas > 3. At most 1,024 characters and one **. A path can be compared with a value, not
+    with another path.
     """
     view: _configuration_pb2.ConfigurationView.ValueType
-    """How much of each to answer with."""
+    """The parts of each configuration to return."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when its
-    revision is no longer kept. Empty: the first page.
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
+    Empty: the first page.
     """
     as_of_revision: _builtins.int
-    """As they were when this revision was the last; an application by the name that it had then. OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer
-    kept. 0: as they are now.
+    """Return the state as of this revision; an application is found by its name at that revision.
+    OUT_OF_RANGE, reason REVISION_COMPACTED, if it was compacted. 0: the current state.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Only those of this application. Not set: of all."""
+        """Return only configurations of this application. Not set: all applications."""
 
     @_builtins.property
     def contains(self) -> _struct_pb2.Struct:
-        """Only those whose config contains this (PostgreSQL's jsonb @>): every member given is there, with the same value, at the same
-        place; arrays contain theirs in any order.
+        """Return only configurations whose config contains this object (PostgreSQL's jsonb @>): it has
+        every given member with the same value at the same path. Elements of arrays match in any order.
         """
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Only those that are pinned to this schema; version 0: to any version of it. Not set: all."""
+        """Return only configurations pinned to this schema version; version 0: any version of the schema.
+        Not set: all configurations.
+        """
 
     def __init__(
         self,
@@ -332,7 +346,7 @@ Global___ListConfigurationsRequest: _TypeAlias = ListConfigurationsRequest  # no
 
 @_typing.final
 class ListConfigurationsResponse(_message.Message):
-    """A page of configurations."""
+    """The response of ListConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -340,7 +354,7 @@ class ListConfigurationsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that all pages of this list show."""
     @_builtins.property
@@ -364,7 +378,7 @@ Global___ListConfigurationsResponse: _TypeAlias = ListConfigurationsResponse  # 
 
 @_typing.final
 class UpdateConfigurationRequest(_message.Message):
-    """Asks for a change of a configuration."""
+    """The request of UpdateConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -380,16 +394,16 @@ class UpdateConfigurationRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
@@ -397,13 +411,16 @@ class UpdateConfigurationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of configuration to take over: name, comments, config, schema, or * for all four. Empty: those that are set. To change a
-        part of config, use merge_patch. schema named and not set: it is pinned to none any more.
+        """The fields of configuration to change: name, comments, config, schema, or * for all four.
+        Empty: the fields that are set. To change a part of config, use merge_patch. To unpin the
+        configuration, list schema here and leave configuration.schema unset.
         """
 
     @_builtins.property
     def merge_patch(self) -> _struct_pb2.Struct:
-        """A JSON merge patch (RFC 7396) for config: members are replaced, null removes one. Not together with a new config."""
+        """A JSON merge patch (RFC 7396) for config: it replaces members, and null removes a member. It
+        excludes a new config.
+        """
 
     def __init__(
         self,
@@ -430,7 +447,7 @@ Global___UpdateConfigurationRequest: _TypeAlias = UpdateConfigurationRequest  # 
 
 @_typing.final
 class DeleteConfigurationRequest(_message.Message):
-    """Asks for the deletion of a configuration."""
+    """The request of DeleteConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -443,16 +460,16 @@ class DeleteConfigurationRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     def __init__(
         self,
@@ -476,13 +493,13 @@ Global___DeleteConfigurationRequest: _TypeAlias = DeleteConfigurationRequest  # 
 
 @_typing.final
 class DeleteConfigurationResponse(_message.Message):
-    """Answers a deletion."""
+    """The response of a deletion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit that deleted it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
     def __init__(
         self,
         *,
@@ -498,7 +515,7 @@ Global___DeleteConfigurationResponse: _TypeAlias = DeleteConfigurationResponse  
 
 @_typing.final
 class ConfigurationSelector(_message.Message):
-    """Chooses configurations. What is set must hold, all of it."""
+    """A filter of configurations. Every field that is set must match."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -506,14 +523,14 @@ class ConfigurationSelector(_message.Message):
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
-    """The name begins with this, at most 256 characters. Empty: any name."""
+    """Select names that start with this prefix: at most 256 characters. Empty: any name."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Of this application. It need not exist yet. Not set: of any."""
+        """Select configurations of this application, which need not exist yet. Not set: any application."""
 
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The name is one of these, at most 1,000. Empty: any name."""
+        """Select these names: at most 1,000. Empty: any name."""
 
     def __init__(
         self,
@@ -532,7 +549,7 @@ Global___ConfigurationSelector: _TypeAlias = ConfigurationSelector  # noqa: Y015
 
 @_typing.final
 class WatchConfigurationsRequest(_message.Message):
-    """Opens a watch."""
+    """The request of WatchConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -542,25 +559,27 @@ class WatchConfigurationsRequest(_message.Message):
     PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     after_revision: _builtins.int
-    """Resume: every change after this revision. 0 is the beginning of the history. OUT_OF_RANGE, reason REVISION_COMPACTED, when changes after it are no
-    longer kept, also when that happens while the watch is still behind. Not set: begin with a snapshot.
+    """Resume after this revision. 0: from the start of the history. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if later changes were compacted, even if that happens while the watch is
+    catching up. Not set: start with a snapshot.
     """
     epoch: _builtins.str
-    """The epoch that after_revision belongs to. When the database's history is another one, the watch ends with OUT_OF_RANGE, reason
-    EPOCH_CHANGED. Empty: not checked.
+    """The epoch of after_revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a
+    different history. Empty: no check.
     """
     view: _configuration_pb2.ConfigurationView.ValueType
-    """How much of each configuration to send."""
+    """The parts of each configuration to send."""
     @_builtins.property
     def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationSelector]:
-        """A configuration is watched when one of these chooses it; at most 100. None: all are watched. One that is renamed into the
-        selection arrives as CREATED, one that is renamed out of it as DELETED. A caller without a role for all applications names one in each, and
-        sees nothing of another that takes over its name.
+        """Watch configurations that match at least one of these: at most 100. None: watch all. A
+        configuration renamed into the selection arrives as CREATED, one renamed out of it as DELETED.
+        A caller without a role for all applications must name an application in each selector; if
+        another application later takes over the name, the watch sends nothing of it.
         """
 
     @_builtins.property
     def progress_interval(self) -> _duration_pb2.Duration:
-        """How long the stream may be silent before a bookmark is sent: 100 ms to 1 h. Not set: 10 s."""
+        """The longest silence of the stream; then it sends a bookmark. 100 ms to 1 h. Not set: 10 s."""
 
     def __init__(
         self,
@@ -583,7 +602,9 @@ Global___WatchConfigurationsRequest: _TypeAlias = WatchConfigurationsRequest  # 
 
 @_typing.final
 class WatchConfigurationsResponse(_message.Message):
-    """One message of a watch. Without events and synced it is a bookmark: everything up to revision was delivered."""
+    """A message of a watch. Without events and synced it is a bookmark: everything up to revision was
+    delivered.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -593,20 +614,21 @@ class WatchConfigurationsResponse(_message.Message):
     SYNCED_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """A change: the commit that made it. Otherwise: everything up to here was delivered, so the watch can be resumed after it. While the snapshot is
-    sent, it is the revision of the snapshot, which can be resumed after synced only.
+    """With events, the revision of their commit. Without, everything up to this revision was
+    delivered, and the watch can resume after it. During the snapshot, the revision of the
+    snapshot: the watch can resume after it only once synced was sent.
     """
     epoch: _builtins.str
-    """Names the history that revision belongs to."""
+    """The epoch of revision: it identifies the history that revisions count in."""
     synced: _builtins.bool
-    """Set once: the snapshot is complete, or the watch has caught up."""
+    """True in one message: the snapshot is complete, or the watch has caught up."""
     more: _builtins.bool
-    """The commit, or the snapshot, goes on in the next message: apply them together. A watch can be resumed after a revision when its last message
-    came without more.
+    """The commit or the snapshot continues in the next message: apply them together. A watch can
+    resume after a revision only if the last message with it did not set more.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationEvent]:
-        """What changed, or, before synced, what exists."""
+        """The changes, or, before synced, the existing configurations."""
 
     def __init__(
         self,
@@ -627,7 +649,7 @@ Global___WatchConfigurationsResponse: _TypeAlias = WatchConfigurationsResponse  
 
 @_typing.final
 class ConfigurationEvent(_message.Message):
-    """What happened to one configuration."""
+    """A change of one configuration, or its state in a snapshot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -640,27 +662,31 @@ class ConfigurationEvent(_message.Message):
         TYPE_UNSPECIFIED: ConfigurationEvent._Type.ValueType  # 0
         """Never sent."""
         TYPE_EXISTING: ConfigurationEvent._Type.ValueType  # 1
-        """It was there when the watch began."""
+        """The configuration existed when the watch started."""
         TYPE_CREATED: ConfigurationEvent._Type.ValueType  # 2
-        """It is new, or was renamed into the selection."""
+        """The configuration is new, or was renamed into the selection."""
         TYPE_UPDATED: ConfigurationEvent._Type.ValueType  # 3
-        """It has a new version."""
+        """The configuration has a new version."""
         TYPE_DELETED: ConfigurationEvent._Type.ValueType  # 4
-        """It is gone, or was renamed out of the selection. config is not set; the names are those the watcher knew it by."""
+        """The configuration was deleted, or renamed out of the selection. config is not set; the names
+        are the last ones that the watch sent.
+        """
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """What happened."""
+        """The type of an event."""
 
     TYPE_UNSPECIFIED: ConfigurationEvent.Type.ValueType  # 0
     """Never sent."""
     TYPE_EXISTING: ConfigurationEvent.Type.ValueType  # 1
-    """It was there when the watch began."""
+    """The configuration existed when the watch started."""
     TYPE_CREATED: ConfigurationEvent.Type.ValueType  # 2
-    """It is new, or was renamed into the selection."""
+    """The configuration is new, or was renamed into the selection."""
     TYPE_UPDATED: ConfigurationEvent.Type.ValueType  # 3
-    """It has a new version."""
+    """The configuration has a new version."""
     TYPE_DELETED: ConfigurationEvent.Type.ValueType  # 4
-    """It is gone, or was renamed out of the selection. config is not set; the names are those the watcher knew it by."""
+    """The configuration was deleted, or renamed out of the selection. config is not set; the names
+    are the last ones that the watch sent.
+    """
 
     TYPE_FIELD_NUMBER: _builtins.int
     CONFIGURATION_FIELD_NUMBER: _builtins.int
@@ -668,16 +694,16 @@ class ConfigurationEvent(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     type: Global___ConfigurationEvent.Type.ValueType
-    """What happened."""
+    """The type of the event."""
     previous_version: _builtins.int
-    """The version before the change; 0 for EXISTING and for one that did not exist."""
+    """The version before the change. 0 for EXISTING and for a configuration that did not exist."""
     actor: _builtins.str
-    """Who made the change: database:ROLE for one made in SQL. Empty for EXISTING."""
+    """The actor that made the change; database:ROLE for a change made in SQL. Empty for EXISTING."""
     reason: _builtins.str
-    """Why, in the words of the actor. Empty for EXISTING."""
+    """The reason that the actor gave. Empty for EXISTING."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration as it is after the change."""
+        """The configuration after the change."""
 
     def __init__(
         self,
@@ -698,7 +724,7 @@ Global___ConfigurationEvent: _TypeAlias = ConfigurationEvent  # noqa: Y015
 
 @_typing.final
 class ConfigurationWrite(_message.Message):
-    """One of many writes. Exactly one is set."""
+    """A write of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -708,19 +734,21 @@ class ConfigurationWrite(_message.Message):
     DELETE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def create(self) -> Global___ConfigurationItem:
-        """A new configuration."""
+        """Creates a configuration."""
 
     @_builtins.property
     def update(self) -> Global___ConfigurationChangeItem:
-        """New values for one that is there."""
+        """Changes an existing configuration."""
 
     @_builtins.property
     def upsert(self) -> Global___ConfigurationItem:
-        """A new configuration, or new values for the one that has the key: comments, config and schema are as they are here."""
+        """Creates a configuration, or replaces the comments, config and schema of the one with the same
+        key.
+        """
 
     @_builtins.property
     def delete(self) -> Global___ConfigurationDeletionItem:
-        """The end of one."""
+        """Deletes a configuration."""
 
     def __init__(
         self,
@@ -742,7 +770,7 @@ Global___ConfigurationWrite: _TypeAlias = ConfigurationWrite  # noqa: Y015
 
 @_typing.final
 class ConfigurationItem(_message.Message):
-    """A configuration as it comes from outside, or goes there."""
+    """A configuration in an import, an export or a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -752,18 +780,18 @@ class ConfigurationItem(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     application: _builtins.str
-    """The name of its application."""
+    """The name of the application."""
     name: _builtins.str
-    """The name, see Configuration.name."""
+    """The name: see Configuration.name."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content, see Configuration.config. Required; it may be empty."""
+        """The content: see Configuration.config. Required; it may be empty."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """The schema version to pin it to; version 0: the newest. Not set: none."""
+        """The schema version to pin the configuration to; version 0: the newest. Not set: none."""
 
     def __init__(
         self,
@@ -784,7 +812,7 @@ Global___ConfigurationItem: _TypeAlias = ConfigurationItem  # noqa: Y015
 
 @_typing.final
 class ConfigurationChangeItem(_message.Message):
-    """New values for a configuration."""
+    """A change of a configuration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -797,10 +825,10 @@ class ConfigurationChangeItem(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
@@ -836,7 +864,7 @@ Global___ConfigurationChangeItem: _TypeAlias = ConfigurationChangeItem  # noqa: 
 
 @_typing.final
 class ConfigurationDeletionItem(_message.Message):
-    """The end of a configuration."""
+    """A deletion of a configuration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -846,10 +874,10 @@ class ConfigurationDeletionItem(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own."""
+        """The names of the application and of the configuration."""
 
     def __init__(
         self,
@@ -870,7 +898,7 @@ Global___ConfigurationDeletionItem: _TypeAlias = ConfigurationDeletionItem  # no
 
 @_typing.final
 class BatchWriteConfigurationsRequest(_message.Message):
-    """Asks for many writes in one commit."""
+    """The request of BatchWriteConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -879,14 +907,16 @@ class BatchWriteConfigurationsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: kept with each change, at most 1,024 characters."""
+    """The reason for the changes, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked, nothing is kept, and the answer has an outcome for each write, also when some fail."""
+    """Check everything but change nothing. The response has an outcome for each write, even if some
+    fail.
+    """
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWrite]:
-        """1 to 1,000, each about another configuration."""
+        """The writes: 1 to 1,000, each of a different configuration."""
 
     def __init__(
         self,
@@ -906,17 +936,19 @@ Global___BatchWriteConfigurationsRequest: _TypeAlias = BatchWriteConfigurationsR
 
 @_typing.final
 class BatchWriteConfigurationsResponse(_message.Message):
-    """Answers many writes."""
+    """The response of BatchWriteConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit. 0 when nothing changed, and in the answer to a validate_only request."""
+    """The revision of the commit. 0 if nothing changed, and in the response to a validate_only
+    request.
+    """
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWriteOutcome]:
-        """What became of each, in the order of the request."""
+        """The outcome of each write, in the order of the request."""
 
     def __init__(
         self,
@@ -934,7 +966,7 @@ Global___BatchWriteConfigurationsResponse: _TypeAlias = BatchWriteConfigurations
 
 @_typing.final
 class ConfigurationWriteOutcome(_message.Message):
-    """What became of one of many writes."""
+    """The outcome of one write of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -942,11 +974,11 @@ class ConfigurationWriteOutcome(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration as the write left it, without config. Not set when it failed."""
+        """The configuration after the write, without config. Not set if the write failed."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """With validate_only: why it failed."""
+        """With validate_only: the error with which the write failed."""
 
     def __init__(
         self,
@@ -964,7 +996,7 @@ Global___ConfigurationWriteOutcome: _TypeAlias = ConfigurationWriteOutcome  # no
 
 @_typing.final
 class ListConfigurationVersionsRequest(_message.Message):
-    """Asks for a page of a configuration's versions."""
+    """The request of ListConfigurationVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -977,16 +1009,24 @@ class ListConfigurationVersionsRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     view: _configuration_pb2.ConfigurationView.ValueType
-    """How much of each to answer with. BASIC is the default here: UNSPECIFIED is the same as BASIC."""
+    """The parts of each configuration to return. UNSPECIFIED is the same as BASIC here."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50. A page ends early rather than grow over 3 MiB."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
+    exceed 3 MiB.
+    """
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. Empty: the first page.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own. When none has them now: the one that had them last."""
+        """The names of the application and of the configuration. If no configuration has them now, the
+        one that had them last.
+        """
 
     def __init__(
         self,
@@ -1010,7 +1050,7 @@ Global___ListConfigurationVersionsRequest: _TypeAlias = ListConfigurationVersion
 
 @_typing.final
 class ListConfigurationVersionsResponse(_message.Message):
-    """A page of a configuration's versions."""
+    """The response of ListConfigurationVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1018,12 +1058,16 @@ class ListConfigurationVersionsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPACTED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     compacted: _builtins.bool
-    """Older versions were compacted: the history of this configuration does not begin with its creation."""
+    """True if older versions were compacted: the history does not start with the creation of the
+    configuration.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationVersion]:
-        """The versions, newest first. They never change, so the pages fit together whatever is written meanwhile."""
+        """The versions, newest first. Versions never change, so pages are consistent despite concurrent
+        writes.
+        """
 
     def __init__(
         self,
@@ -1042,7 +1086,7 @@ Global___ListConfigurationVersionsResponse: _TypeAlias = ListConfigurationVersio
 
 @_typing.final
 class ConfigurationVersion(_message.Message):
-    """A version of a configuration, and how it came about."""
+    """A version of a configuration and the change that made it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1051,14 +1095,14 @@ class ConfigurationVersion(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     type: Global___ChangeType.ValueType
-    """What was done."""
+    """The type of the change."""
     reason: _builtins.str
-    """Why, in the words of the actor, who is configuration.updated_by."""
+    """The reason that the actor, configuration.updated_by, gave."""
     request_id: _builtins.str
-    """The request_id of the call that made it."""
+    """The request_id of the call that made the change."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration as this version left it. Of a deletion, config is not set."""
+        """The configuration as of this version. For a deletion, config is not set."""
 
     def __init__(
         self,
@@ -1078,7 +1122,7 @@ Global___ConfigurationVersion: _TypeAlias = ConfigurationVersion  # noqa: Y015
 
 @_typing.final
 class DiffConfigurationVersionsRequest(_message.Message):
-    """Asks what changed between two versions."""
+    """The request of DiffConfigurationVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1089,12 +1133,14 @@ class DiffConfigurationVersionsRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     from_version: _builtins.int
-    """The version to begin with. 0: the one before to_version that is kept."""
+    """The version to start from. 0: the latest kept version before to_version."""
     to_version: _builtins.int
     """The version to end with. 0: the newest."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own. When none has them now: the one that had them last."""
+        """The names of the application and of the configuration. If no configuration has them now, the
+        one that had them last.
+        """
 
     def __init__(
         self,
@@ -1116,7 +1162,7 @@ Global___DiffConfigurationVersionsRequest: _TypeAlias = DiffConfigurationVersion
 
 @_typing.final
 class DiffConfigurationVersionsResponse(_message.Message):
-    """Tells what changed between two versions."""
+    """The response of DiffConfigurationVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1125,17 +1171,19 @@ class DiffConfigurationVersionsResponse(_message.Message):
     PATCH_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The same for people, with name, comments and schema too: one line for each difference, with what was and what is (~ /replicas: 2 → 3, + added,
-    - removed). Values of more than 80 characters are shortened; after 1,000 differences a line tells how many more there are.
+    """The differences as text for people, including name, comments and schema: one line each, with
+    the old and the new value (~ /replicas: 2 → 3, + added, - removed). Values longer than 80
+    characters are shortened. After 1,000 differences, a line states the number of the others.
     """
     @_builtins.property
     def to(self) -> _configuration_pb2.Configuration:
-        """The version it ends with, without config."""
+        """The version to end with, without config."""
 
     @_builtins.property
     def patch(self) -> _struct_pb2.ListValue:
-        """A JSON Patch (RFC 6902) of add, remove and replace that makes the second config of the first; of a deletion, as if config were empty. A part that
-        changed so much that single operations would take more room than it has itself is replaced as a whole.
+        """A JSON Patch (RFC 6902) of add, remove and replace that turns the first config into the second;
+        a deletion counts as an empty config. A part is replaced as a whole if its single operations
+        would be larger than the part itself.
         """
 
     def __init__(
@@ -1155,7 +1203,7 @@ Global___DiffConfigurationVersionsResponse: _TypeAlias = DiffConfigurationVersio
 
 @_typing.final
 class RollbackConfigurationRequest(_message.Message):
-    """Asks for an earlier state of a configuration."""
+    """The request of RollbackConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1169,18 +1217,22 @@ class RollbackConfigurationRequest(_message.Message):
     id: _builtins.str
     """The configuration's ULID."""
     version: _builtins.int
-    """The version whose content is wanted. 0: of a deleted one, the last before its deletion; of another, INVALID_ARGUMENT."""
+    """The version to restore. 0: for a deleted configuration, the last version before its deletion;
+    otherwise INVALID_ARGUMENT.
+    """
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names of its application and its own. When none has them now: the one that had them last."""
+        """The names of the application and of the configuration. If no configuration has them now, the
+        one that had them last.
+        """
 
     def __init__(
         self,
@@ -1205,7 +1257,7 @@ Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest
 
 @_typing.final
 class ImportConfigurationsRequest(_message.Message):
-    """Brings configurations."""
+    """A message of the request stream of ImportConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1217,20 +1269,22 @@ class ImportConfigurationsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     mode: Global___ImportMode.ValueType
-    """What becomes of the good ones when others fail."""
+    """The effect of failed items on the others."""
     upsert: _builtins.bool
-    """One that is there already gets comments, config and schema of the item. Otherwise it fails."""
+    """Replace the comments, config and schema of configurations that already exist. Otherwise such
+    items fail.
+    """
     create_applications: _builtins.bool
-    """Applications that do not exist are created: for this the caller must be admin for all applications."""
+    """Create applications that do not exist. The caller must be an admin of all applications."""
     reason: _builtins.str
-    """Why: kept with each change, at most 1,024 characters."""
+    """The reason for the changes, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """See CreateConfigurationRequest.request_id; the answer is the same operation."""
+    """See CreateConfigurationRequest.request_id. The response is the same operation."""
     validate_only: _builtins.bool
-    """A dry run: everything is checked, and nothing is kept."""
+    """Check everything but change nothing."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
-        """Configurations, at most 1,000 in one message, each with another key."""
+        """The configurations: at most 1,000 in a message, each with a different key."""
 
     def __init__(
         self,
@@ -1253,7 +1307,7 @@ Global___ImportConfigurationsRequest: _TypeAlias = ImportConfigurationsRequest  
 
 @_typing.final
 class ExportConfigurationsRequest(_message.Message):
-    """Asks for configurations to take elsewhere."""
+    """The request of ExportConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1263,18 +1317,22 @@ class ExportConfigurationsRequest(_message.Message):
     AS_OF_REVISION_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
-    """Only names that begin with this, at most 256 characters. Empty: all."""
+    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
     as_of_revision: _builtins.int
-    """As they were when this revision was the last. 0: as they are now."""
+    """Export the state as of this revision. 0: the current state."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Only those of this application. Not set: of all."""
+        """Return only configurations of this application. Not set: all applications."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Only those that are pinned to this schema; version 0: to any version of it. Not set: all."""
+        """Return only configurations pinned to this schema version; version 0: any version of the schema.
+        Not set: all configurations.
+        """
 
     def __init__(
         self,
@@ -1305,7 +1363,7 @@ class ExportConfigurationsResponse(_message.Message):
     """The revision that the whole export shows."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
-        """Configurations, as ImportConfigurations takes them."""
+        """The configurations, in the form that ImportConfigurations accepts."""
 
     def __init__(
         self,

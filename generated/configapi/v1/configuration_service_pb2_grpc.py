@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class ConfigurationServiceStub:
-    """Configurations: reading, changing and watching them.
+    """Reads, changes and watches configurations.
     """
 
     def __init__(self, channel):
@@ -105,116 +105,129 @@ class ConfigurationServiceStub:
 
 
 class ConfigurationServiceServicer:
-    """Configurations: reading, changing and watching them.
+    """Reads, changes and watches configurations.
     """
 
     def CreateConfiguration(self, request, context):
-        """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
-        reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+        """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
+        ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
+        if config violates its schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConfiguration(self, request, context):
-        """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
-        it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-        any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
-        that is no longer kept.
+        """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
+        usually a few milliseconds. Reads of one process never go back in time and show every write
+        that the process has confirmed; with min_revision, reads of any process are at least that new.
+        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
+        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetConfigurations(self, request, context):
-        """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
-        when the answer would be larger than 3 MiB.
+        """Returns many configurations, all as of one revision. Those that do not exist are listed in
+        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListConfigurations(self, request, context):
-        """Lists configurations in the order of application and name (by code point), in pages that all show the same revision. A page
-        ends early rather than grow over 3 MiB. NOT_FOUND when the application does not exist; RESOURCE_EXHAUSTED when the filter
-        takes longer than the server's limit.
+        """Lists configurations in the order of application and name (by code point). All pages show the
+        same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
+        not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateConfiguration(self, request, context):
-        """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-        expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
-        does not satisfy its schema.
+        """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
+        configuration does not exist; ABORTED if expected_version is not the current version;
+        ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+        faults if config violates its schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteConfiguration(self, request, context):
-        """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one.
+        """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
+        current version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchWriteConfigurations(self, request, context):
-        """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
-        places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+        """Makes many writes in one commit: all of them or none. If a write fails, the others are still
+        tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+        faults as field violations, as many as fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListConfigurationVersions(self, request, context):
-        """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one.
+        """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
+        history has no such configuration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiffConfigurationVersions(self, request, context):
-        """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept.
+        """Returns the differences of config between two versions. NOT_FOUND if one of them does not
+        exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackConfiguration(self, request, context):
-        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
-        is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
-        application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
-        SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
-        ALREADY_EXISTS when another has its name now.
+        """Creates a new version with the config, comments and schema of an earlier version. It is
+        validated against the newest version of that schema and pinned to it. The name stays; if
+        nothing changes, no version is created. A deleted configuration is restored with its id, its
+        last name and its application. NOT_FOUND and OUT_OF_RANGE as in DiffConfigurationVersions;
+        NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
+        SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
+        version; ALREADY_EXISTS if another configuration has the name now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportConfigurations(self, request_iterator, context):
-        """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
-        OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
-        settings; the others have items alone.
+        """Creates or updates the configurations of a stream. The operation runs in the background and
+        survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+        OperationService.ListOperationItems returns the faults of each item. The first message has all
+        settings and may have items; the others have items only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportConfigurations(self, request, context):
-        """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
-        one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
-        revision is compacted meanwhile.
+        """Streams the selected configurations as of one revision, in the order of application and name.
+        Messages have at most 1 MiB, unless a single configuration is larger; there is at least one.
+        The stream ends with OK after the last. NOT_FOUND if the application does not exist;
+        OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchConfigurations(self, request, context):
-        """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
-        (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
-        anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+        """Streams every change, in order, as it is committed. Without after_revision, the stream starts
+        with a snapshot at one revision (EXISTING events) and a message with synced; every change after
+        that revision follows. With after_revision, it sends every change after that revision, and
+        synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+        REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
+        reconnect with the after_revision and epoch of the last message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -297,7 +310,7 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConfigurationService:
-    """Configurations: reading, changing and watching them.
+    """Reads, changes and watches configurations.
     """
 
     @staticmethod

@@ -29,135 +29,167 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConfigurationServiceStub:
-    """Configurations: reading, changing and watching them."""
+    """Reads, changes and watches configurations."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigurationServiceAsyncStub: ...
     CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]
-    """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
-    reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+    """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
+    ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
+    if config violates its schema.
     """
     GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]
-    """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
-    it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-    any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
-    that is no longer kept.
+    """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
+    usually a few milliseconds. Reads of one process never go back in time and show every write
+    that the process has confirmed; with min_revision, reads of any process are at least that new.
+    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
+    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]
-    """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
-    when the answer would be larger than 3 MiB.
+    """Returns many configurations, all as of one revision. Those that do not exist are listed in
+    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]
-    """Lists configurations in the order of application and name (by code point), in pages that all show the same revision. A page
-    ends early rather than grow over 3 MiB. NOT_FOUND when the application does not exist; RESOURCE_EXHAUSTED when the filter
-    takes longer than the server's limit.
+    """Lists configurations in the order of application and name (by code point). All pages show the
+    same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
+    not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
     UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]
-    """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-    expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
-    does not satisfy its schema.
+    """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
+    configuration does not exist; ABORTED if expected_version is not the current version;
+    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    faults if config violates its schema.
     """
     DeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]
-    """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
+    current version.
+    """
     BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
-    """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
-    places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+    """Makes many writes in one commit: all of them or none. If a write fails, the others are still
+    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
-    """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+    """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
+    history has no such configuration.
+    """
     DiffConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]
-    """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+    """Returns the differences of config between two versions. NOT_FOUND if one of them does not
+    exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
+    """
     RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]
-    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
-    is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
-    application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
-    SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
-    ALREADY_EXISTS when another has its name now.
+    """Creates a new version with the config, comments and schema of an earlier version. It is
+    validated against the newest version of that schema and pinned to it. The name stays; if
+    nothing changes, no version is created. A deleted configuration is restored with its id, its
+    last name and its application. NOT_FOUND and OUT_OF_RANGE as in DiffConfigurationVersions;
+    NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
+    SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
+    version; ALREADY_EXISTS if another configuration has the name now.
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
-    """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
-    OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
-    settings; the others have items alone.
+    """Creates or updates the configurations of a stream. The operation runs in the background and
+    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    OperationService.ListOperationItems returns the faults of each item. The first message has all
+    settings and may have items; the others have items only.
     """
     ExportConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]
-    """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
-    one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
-    revision is compacted meanwhile.
+    """Streams the selected configurations as of one revision, in the order of application and name.
+    Messages have at most 1 MiB, unless a single configuration is larger; there is at least one.
+    The stream ends with OK after the last. NOT_FOUND if the application does not exist;
+    OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
     """
     WatchConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]
-    """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
-    (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
-    anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+    """Streams every change, in order, as it is committed. Without after_revision, the stream starts
+    with a snapshot at one revision (EXISTING events) and a message with synced; every change after
+    that revision follows. With after_revision, it sends every change after that revision, and
+    synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+    REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
+    reconnect with the after_revision and epoch of the last message.
     """
 
 @_typing.type_check_only
 class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
-    """Configurations: reading, changing and watching them."""
+    """Reads, changes and watches configurations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
-    reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+    """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
+    ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
+    if config violates its schema.
     """
     GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
-    it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-    any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
-    that is no longer kept.
+    """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
+    usually a few milliseconds. Reads of one process never go back in time and show every write
+    that the process has confirmed; with min_revision, reads of any process are at least that new.
+    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
+    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]  # type: ignore[assignment]
-    """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
-    when the answer would be larger than 3 MiB.
+    """Returns many configurations, all as of one revision. Those that do not exist are listed in
+    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]  # type: ignore[assignment]
-    """Lists configurations in the order of application and name (by code point), in pages that all show the same revision. A page
-    ends early rather than grow over 3 MiB. NOT_FOUND when the application does not exist; RESOURCE_EXHAUSTED when the filter
-    takes longer than the server's limit.
+    """Lists configurations in the order of application and name (by code point). All pages show the
+    same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
+    not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
     UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-    expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
-    does not satisfy its schema.
+    """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
+    configuration does not exist; ABORTED if expected_version is not the current version;
+    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    faults if config violates its schema.
     """
     DeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]  # type: ignore[assignment]
-    """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
+    current version.
+    """
     BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
-    """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
-    places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+    """Makes many writes in one commit: all of them or none. If a write fails, the others are still
+    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+    """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
+    history has no such configuration.
+    """
     DiffConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DiffConfigurationVersionsRequest, _configuration_service_pb2.DiffConfigurationVersionsResponse]  # type: ignore[assignment]
-    """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+    """Returns the differences of config between two versions. NOT_FOUND if one of them does not
+    exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
+    """
     RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
-    """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
-    is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
-    application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
-    SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
-    ALREADY_EXISTS when another has its name now.
+    """Creates a new version with the config, comments and schema of an earlier version. It is
+    validated against the newest version of that schema and pinned to it. The name stays; if
+    nothing changes, no version is created. A deleted configuration is restored with its id, its
+    last name and its application. NOT_FOUND and OUT_OF_RANGE as in DiffConfigurationVersions;
+    NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
+    SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
+    version; ALREADY_EXISTS if another configuration has the name now.
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
-    OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
-    settings; the others have items alone.
+    """Creates or updates the configurations of a stream. The operation runs in the background and
+    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    OperationService.ListOperationItems returns the faults of each item. The first message has all
+    settings and may have items; the others have items only.
     """
     ExportConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.ExportConfigurationsRequest, _configuration_service_pb2.ExportConfigurationsResponse]  # type: ignore[assignment]
-    """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
-    one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
-    revision is compacted meanwhile.
+    """Streams the selected configurations as of one revision, in the order of application and name.
+    Messages have at most 1 MiB, unless a single configuration is larger; there is at least one.
+    The stream ends with OK after the last. NOT_FOUND if the application does not exist;
+    OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
     """
     WatchConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]  # type: ignore[assignment]
-    """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
-    (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-    when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
-    anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+    """Streams every change, in order, as it is committed. Without after_revision, the stream starts
+    with a snapshot at one revision (EXISTING events) and a message with synced; every change after
+    that revision follows. With after_revision, it sends every change after that revision, and
+    synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+    REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
+    reconnect with the after_revision and epoch of the last message.
     """
 
 class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Configurations: reading, changing and watching them."""
+    """Reads, changes and watches configurations."""
 
     @_abc_1.abstractmethod
     def CreateConfiguration(
@@ -165,8 +197,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.CreateConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Creates a configuration. NOT_FOUND when there is no such application or schema version; ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT,
-        reason SCHEMA_VIOLATED, with every fault when config does not satisfy its schema.
+        """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
+        ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
+        if config violates its schema.
         """
 
     @_abc_1.abstractmethod
@@ -175,10 +208,11 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.GetConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Answers with one configuration. NOT_FOUND when there is none. The answer is current as of at most 5 s ago, commonly of a few milliseconds;
-        it never goes back on one process, and shows every write that the same process has answered before. With min_revision it is as new as that on
-        any process. With version, as_of_revision or as_of_time it answers with the past, also of one that was deleted: OUT_OF_RANGE, reason REVISION_COMPACTED, when
-        that is no longer kept.
+        """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
+        usually a few milliseconds. Reads of one process never go back in time and show every write
+        that the process has confirmed; with min_revision, reads of any process are at least that new.
+        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
+        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
         """
 
     @_abc_1.abstractmethod
@@ -187,8 +221,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.BatchGetConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchGetConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchGetConfigurationsResponse]]:
-        """Answers with many configurations, all as of one revision. One that does not exist is listed, not an error. RESOURCE_EXHAUSTED
-        when the answer would be larger than 3 MiB.
+        """Returns many configurations, all as of one revision. Those that do not exist are listed in
+        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
 
     @_abc_1.abstractmethod
@@ -197,9 +231,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.ListConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.ListConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.ListConfigurationsResponse]]:
-        """Lists configurations in the order of application and name (by code point), in pages that all show the same revision. A page
-        ends early rather than grow over 3 MiB. NOT_FOUND when the application does not exist; RESOURCE_EXHAUSTED when the filter
-        takes longer than the server's limit.
+        """Lists configurations in the order of application and name (by code point). All pages show the
+        same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
+        not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
         """
 
     @_abc_1.abstractmethod
@@ -208,9 +242,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.UpdateConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Changes a configuration. A call that changes nothing makes no new version. NOT_FOUND when there is none; ABORTED when
-        expected_version is not the current one; ALREADY_EXISTS when the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with every fault when config
-        does not satisfy its schema.
+        """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
+        configuration does not exist; ABORTED if expected_version is not the current version;
+        ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+        faults if config violates its schema.
         """
 
     @_abc_1.abstractmethod
@@ -219,7 +254,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.DeleteConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.DeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.DeleteConfigurationResponse]]:
-        """Deletes a configuration. NOT_FOUND when there is none; ABORTED when expected_version is not the current one."""
+        """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
+        current version.
+        """
 
     @_abc_1.abstractmethod
     def BatchWriteConfigurations(
@@ -227,8 +264,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.BatchWriteConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
-        """Writes many configurations in one commit: all of them or none. When one fails, all are tried, and the error lists every one that failed: their
-        places in metadata failed_writes, and what is wrong with them as field violations as far as they fit.
+        """Makes many writes in one commit: all of them or none. If a write fails, the others are still
+        tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+        faults as field violations, as many as fit.
         """
 
     @_abc_1.abstractmethod
@@ -237,7 +275,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.ListConfigurationVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.ListConfigurationVersionsResponse, _abc.Awaitable[_configuration_service_pb2.ListConfigurationVersionsResponse]]:
-        """Lists the versions of a configuration, newest first, also of one that was deleted. NOT_FOUND when there is no trace of one."""
+        """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
+        history has no such configuration.
+        """
 
     @_abc_1.abstractmethod
     def DiffConfigurationVersions(
@@ -245,7 +285,9 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.DiffConfigurationVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.DiffConfigurationVersionsResponse, _abc.Awaitable[_configuration_service_pb2.DiffConfigurationVersionsResponse]]:
-        """Tells what changed in config between two versions. NOT_FOUND when one does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when it is no longer kept."""
+        """Returns the differences of config between two versions. NOT_FOUND if one of them does not
+        exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
+        """
 
     @_abc_1.abstractmethod
     def RollbackConfiguration(
@@ -253,11 +295,13 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.RollbackConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
-        """Makes a new version with the config, comments and schema of an earlier one, validated against the newest version of that schema, to which it
-        is pinned then. A name is left as it is, and what is there already makes no new version. One that was deleted is there again, with its id, its last name and its
-        application. NOT_FOUND, OUT_OF_RANGE as for DiffConfigurationVersions, NOT_FOUND also when the schema or the application is gone; INVALID_ARGUMENT, reason
-        SCHEMA_VIOLATED; ABORTED when expected_version is not the current one;
-        ALREADY_EXISTS when another has its name now.
+        """Creates a new version with the config, comments and schema of an earlier version. It is
+        validated against the newest version of that schema and pinned to it. The name stays; if
+        nothing changes, no version is created. A deleted configuration is restored with its id, its
+        last name and its application. NOT_FOUND and OUT_OF_RANGE as in DiffConfigurationVersions;
+        NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
+        SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
+        version; ALREADY_EXISTS if another configuration has the name now.
         """
 
     @_abc_1.abstractmethod
@@ -266,9 +310,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_configuration_service_pb2.ImportConfigurationsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Creates or updates configurations, as many as the stream brings. It runs in the background and outlives this process: the operation's metadata is
-        OperationMetadata, its response BulkResult; OperationService.ListOperationItems tells what is wrong with each item. The first message has no items or some, and all
-        settings; the others have items alone.
+        """Creates or updates the configurations of a stream. The operation runs in the background and
+        survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+        OperationService.ListOperationItems returns the faults of each item. The first message has all
+        settings and may have items; the others have items only.
         """
 
     @_abc_1.abstractmethod
@@ -277,9 +322,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.ExportConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.ExportConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.ExportConfigurationsResponse]]:
-        """Sends all configurations of a selection as they were at one revision, in the order of application and name, in messages of at most 1 MiB (unless a single
-        one is larger), at least one. It ends with OK after the last. NOT_FOUND when the application does not exist; OUT_OF_RANGE, reason REVISION_COMPACTED, when that
-        revision is compacted meanwhile.
+        """Streams the selected configurations as of one revision, in the order of application and name.
+        Messages have at most 1 MiB, unless a single configuration is larger; there is at least one.
+        The stream ends with OK after the last. NOT_FOUND if the application does not exist;
+        OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
         """
 
     @_abc_1.abstractmethod
@@ -288,10 +334,12 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.WatchConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.WatchConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.WatchConfigurationsResponse]]:
-        """Sends every change, in order, as it is committed. Without after_revision the stream begins with a snapshot at one revision
-        (EXISTING events), then a message with synced, then every change after that revision. With it, every change after it, and synced
-        when it has caught up. The stream never ends with OK. OUT_OF_RANGE (EPOCH_CHANGED, REVISION_UNKNOWN, REVISION_COMPACTED): start
-        anew, without after_revision. UNAVAILABLE: reconnect, with after_revision and epoch of the last message.
+        """Streams every change, in order, as it is committed. Without after_revision, the stream starts
+        with a snapshot at one revision (EXISTING events) and a message with synced; every change after
+        that revision follows. With after_revision, it sends every change after that revision, and
+        synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+        REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
+        reconnect with the after_revision and epoch of the last message.
         """
 
 def add_ConfigurationServiceServicer_to_server(servicer: ConfigurationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

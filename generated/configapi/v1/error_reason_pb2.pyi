@@ -25,153 +25,233 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: BadRequest lists the faults, all of them as long as they fit into 4,900 bytes. Correct them and call again."""
+    """INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
+    4,900 bytes. Correct them and retry.
+    """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 2
-    """NOT_FOUND: ResourceInfo names what does not exist."""
+    """NOT_FOUND: the resource named in ResourceInfo does not exist."""
     ERROR_REASON_RESOURCE_EXISTS: _ErrorReason.ValueType  # 3
-    """ALREADY_EXISTS: ResourceInfo names what has that name."""
+    """ALREADY_EXISTS: the resource named in ResourceInfo already has that name."""
     ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 4
-    """ABORTED: expected_version is not the current version, which metadata current_version tells. Read again, decide, call again."""
+    """ABORTED: expected_version is not the current version, which is in metadata current_version.
+    Read the resource again, reconsider the change, and retry.
+    """
     ERROR_REASON_APPLICATION_NOT_EMPTY: _ErrorReason.ValueType  # 5
     """FAILED_PRECONDITION: the application has configurations. Delete them first, or set force."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 6
-    """FAILED_PRECONDITION: the request_id was used with another request in the last 24 hours. Use a new one."""
+    """FAILED_PRECONDITION: the request_id was used for a different request in the last 24 hours. Use
+    a new one.
+    """
     ERROR_REASON_REVISION_UNKNOWN: _ErrorReason.ValueType  # 7
-    """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision tells where it is. A watch starts anew, without after_revision."""
+    """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
+    Start a watch over, without after_revision.
+    """
     ERROR_REASON_EPOCH_CHANGED: _ErrorReason.ValueType  # 8
-    """OUT_OF_RANGE: the database's history is another one than the caller's. A watch starts anew, without after_revision."""
+    """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
+    without after_revision.
+    """
     ERROR_REASON_FILTER_TOO_SLOW: _ErrorReason.ValueType  # 9
-    """RESOURCE_EXHAUSTED: the filter took longer than the server allows. Narrow it by application, name_prefix or contains."""
+    """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
+    name_prefix or contains.
+    """
     ERROR_REASON_RESPONSE_TOO_LARGE: _ErrorReason.ValueType  # 10
-    """RESOURCE_EXHAUSTED: the answer would be too large for one message. Ask for fewer."""
+    """RESOURCE_EXHAUSTED: the response would be too large for one message. Ask for fewer resources."""
     ERROR_REASON_WRITE_CONFLICT: _ErrorReason.ValueType  # 11
-    """ABORTED: another transaction holds what this one needs, for too long. Nothing was changed; RetryInfo says when to try again."""
+    """ABORTED: another transaction kept a lock that this write needs for too long. Nothing was
+    changed. Retry after the delay in RetryInfo.
+    """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 12
-    """UNAVAILABLE: the database does not answer. A write may or may not have happened: repeat it with the same request_id."""
+    """UNAVAILABLE: the database does not respond. A write may or may not have been made: retry it
+    with the same request_id.
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 13
-    """UNAVAILABLE: the server is stopping. Connect again."""
+    """UNAVAILABLE: the server is shutting down. Reconnect."""
     ERROR_REASON_WRITE_TOO_LARGE: _ErrorReason.ValueType  # 15
-    """RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
+    """RESOURCE_EXHAUSTED: the write exceeded the server's time limit. Nothing was changed. Split it
+    into smaller writes.
+    """
     ERROR_REASON_DATABASE_BUSY: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
+    """UNAVAILABLE: no database connection was free in time. Nothing was done. Retry after the delay
+    in RetryInfo.
+    """
     ERROR_REASON_REVISION_COMPACTED: _ErrorReason.ValueType  # 17
-    """OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
-    anew, without after_revision; a list at its first page.
+    """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
+    still available. Start a watch over, without after_revision; restart a list from its first
+    page.
     """
     ERROR_REASON_SCHEMA_VIOLATED: _ErrorReason.ValueType  # 18
-    """INVALID_ARGUMENT: config does not satisfy its schema; BadRequest lists the faults, as far as they fit. Correct them and call again."""
+    """INVALID_ARGUMENT: config violates its schema. BadRequest lists the faults, as many as fit.
+    Correct them and retry.
+    """
     ERROR_REASON_SCHEMA_IN_USE: _ErrorReason.ValueType  # 19
-    """FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it. PreconditionFailure names some of them."""
+    """FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it.
+    PreconditionFailure names some of them.
+    """
     ERROR_REASON_BATCH_FAILED: _ErrorReason.ValueType  # 20
-    """FAILED_PRECONDITION: a write of the batch failed, and none was done. Metadata failed_writes lists the places of all that failed (0-3,17), BadRequest tells why
-    as far as it fits; with validate_only the answer tells it of each.
+    """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
+    lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
+    with validate_only, the response has the error of each.
     """
     ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 21
-    """FAILED_PRECONDITION: the operation is still running. Cancel it or wait for its end."""
+    """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
     ERROR_REASON_SCHEMA_VERSION_REFUSED: _ErrorReason.ValueType  # 22
-    """FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
-    offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
+    """FAILED_PRECONDITION: configurations would violate the new version of their schema. Metadata
+    offender_count is their number. PreconditionFailure names as many as fit, and
+    CheckSchemaVersion returns the first 100 with their faults.
     """
     ERROR_REASON_ITEMS_FAILED: _ErrorReason.ValueType  # 23
-    """FAILED_PRECONDITION: items of the operation failed, and nothing was changed; metadata failed_count tells how many. OperationService.ListOperationItems with
-    failed_only tells why. Correct them and begin anew.
+    """FAILED_PRECONDITION: items of the operation failed, and nothing was changed. Metadata
+    failed_count is their number; OperationService.ListOperationItems with failed_only returns
+    their errors. Correct them and start a new operation.
     """
     ERROR_REASON_OPERATION_CANCELLED: _ErrorReason.ValueType  # 24
-    """CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+    """CANCELLED: the operation was cancelled. Changes that it made are kept; its items list them."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 25
-    """UNAUTHENTICATED: the call carries no credentials, or none that the server accepts, or the token that a stream was opened with has expired. Get new ones and call again."""
+    """UNAUTHENTICATED: the call has no credentials, or none that the server accepts, or the token of
+    a stream has expired. Get new credentials and retry.
+    """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 26
-    """PERMISSION_DENIED: the caller may not do this, there or at all. What does not exist is refused in the same way."""
+    """PERMISSION_DENIED: the caller lacks permission. Resources that do not exist are refused in the
+    same way.
+    """
     ERROR_REASON_LAST_ADMIN: _ErrorReason.ValueType  # 27
-    """FAILED_PRECONDITION: it is the last role binding of an admin for all applications. Create another one first."""
+    """FAILED_PRECONDITION: this is the last role binding that makes an admin of all applications.
+    Create another one first.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 28
-    """RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
+    """RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
-    """RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
+    some, or connect to another process.
+    """
     ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
-    """UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
+    """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
+    its keys. Retry after the delay in RetryInfo.
+    """
     ERROR_REASON_ATTEMPTS_EXHAUSTED: _ErrorReason.ValueType  # 31
-    """INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
-    did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.
+    """INTERNAL: the operation was started too often, and each time its process died or lost the
+    database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
+    items list them. Check the server's log, and start a new operation with fewer items.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
-    """INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
+    """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """The reason in google.rpc.ErrorInfo, domain configsvc, is one of these names without the prefix ERROR_REASON_."""
+    """The reasons of errors. google.rpc.ErrorInfo with domain configsvc has one of these names as its
+    reason, without the prefix ERROR_REASON_.
+    """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: BadRequest lists the faults, all of them as long as they fit into 4,900 bytes. Correct them and call again."""
+"""INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
+4,900 bytes. Correct them and retry.
+"""
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 2
-"""NOT_FOUND: ResourceInfo names what does not exist."""
+"""NOT_FOUND: the resource named in ResourceInfo does not exist."""
 ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 3
-"""ALREADY_EXISTS: ResourceInfo names what has that name."""
+"""ALREADY_EXISTS: the resource named in ResourceInfo already has that name."""
 ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 4
-"""ABORTED: expected_version is not the current version, which metadata current_version tells. Read again, decide, call again."""
+"""ABORTED: expected_version is not the current version, which is in metadata current_version.
+Read the resource again, reconsider the change, and retry.
+"""
 ERROR_REASON_APPLICATION_NOT_EMPTY: ErrorReason.ValueType  # 5
 """FAILED_PRECONDITION: the application has configurations. Delete them first, or set force."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
-"""FAILED_PRECONDITION: the request_id was used with another request in the last 24 hours. Use a new one."""
+"""FAILED_PRECONDITION: the request_id was used for a different request in the last 24 hours. Use
+a new one.
+"""
 ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 7
-"""OUT_OF_RANGE: the history has not reached this revision; metadata head_revision tells where it is. A watch starts anew, without after_revision."""
+"""OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
+Start a watch over, without after_revision.
+"""
 ERROR_REASON_EPOCH_CHANGED: ErrorReason.ValueType  # 8
-"""OUT_OF_RANGE: the database's history is another one than the caller's. A watch starts anew, without after_revision."""
+"""OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
+without after_revision.
+"""
 ERROR_REASON_FILTER_TOO_SLOW: ErrorReason.ValueType  # 9
-"""RESOURCE_EXHAUSTED: the filter took longer than the server allows. Narrow it by application, name_prefix or contains."""
+"""RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
+name_prefix or contains.
+"""
 ERROR_REASON_RESPONSE_TOO_LARGE: ErrorReason.ValueType  # 10
-"""RESOURCE_EXHAUSTED: the answer would be too large for one message. Ask for fewer."""
+"""RESOURCE_EXHAUSTED: the response would be too large for one message. Ask for fewer resources."""
 ERROR_REASON_WRITE_CONFLICT: ErrorReason.ValueType  # 11
-"""ABORTED: another transaction holds what this one needs, for too long. Nothing was changed; RetryInfo says when to try again."""
+"""ABORTED: another transaction kept a lock that this write needs for too long. Nothing was
+changed. Retry after the delay in RetryInfo.
+"""
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 12
-"""UNAVAILABLE: the database does not answer. A write may or may not have happened: repeat it with the same request_id."""
+"""UNAVAILABLE: the database does not respond. A write may or may not have been made: retry it
+with the same request_id.
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 13
-"""UNAVAILABLE: the server is stopping. Connect again."""
+"""UNAVAILABLE: the server is shutting down. Reconnect."""
 ERROR_REASON_WRITE_TOO_LARGE: ErrorReason.ValueType  # 15
-"""RESOURCE_EXHAUSTED: the write took longer than the server allows. Nothing was changed. Split it into smaller ones."""
+"""RESOURCE_EXHAUSTED: the write exceeded the server's time limit. Nothing was changed. Split it
+into smaller writes.
+"""
 ERROR_REASON_DATABASE_BUSY: ErrorReason.ValueType  # 16
-"""UNAVAILABLE: no connection to the database was free in time. Nothing was done; RetryInfo says when to try again."""
+"""UNAVAILABLE: no database connection was free in time. Nothing was done. Retry after the delay
+in RetryInfo.
+"""
 ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
-"""OUT_OF_RANGE: the history no longer tells what was at this revision; metadata compacted_revision tells the first that it does. A watch starts
-anew, without after_revision; a list at its first page.
+"""OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
+still available. Start a watch over, without after_revision; restart a list from its first
+page.
 """
 ERROR_REASON_SCHEMA_VIOLATED: ErrorReason.ValueType  # 18
-"""INVALID_ARGUMENT: config does not satisfy its schema; BadRequest lists the faults, as far as they fit. Correct them and call again."""
+"""INVALID_ARGUMENT: config violates its schema. BadRequest lists the faults, as many as fit.
+Correct them and retry.
+"""
 ERROR_REASON_SCHEMA_IN_USE: ErrorReason.ValueType  # 19
-"""FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it. PreconditionFailure names some of them."""
+"""FAILED_PRECONDITION: configurations are pinned to the schema, or other schemas refer to it.
+PreconditionFailure names some of them.
+"""
 ERROR_REASON_BATCH_FAILED: ErrorReason.ValueType  # 20
-"""FAILED_PRECONDITION: a write of the batch failed, and none was done. Metadata failed_writes lists the places of all that failed (0-3,17), BadRequest tells why
-as far as it fits; with validate_only the answer tells it of each.
+"""FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
+lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
+with validate_only, the response has the error of each.
 """
 ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 21
-"""FAILED_PRECONDITION: the operation is still running. Cancel it or wait for its end."""
+"""FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
 ERROR_REASON_SCHEMA_VERSION_REFUSED: ErrorReason.ValueType  # 22
-"""FAILED_PRECONDITION: configurations would not satisfy the new version of their schema. PreconditionFailure names them as far as they fit, metadata
-offender_count tells how many they are, and CheckSchemaVersion lists the first hundred with their faults.
+"""FAILED_PRECONDITION: configurations would violate the new version of their schema. Metadata
+offender_count is their number. PreconditionFailure names as many as fit, and
+CheckSchemaVersion returns the first 100 with their faults.
 """
 ERROR_REASON_ITEMS_FAILED: ErrorReason.ValueType  # 23
-"""FAILED_PRECONDITION: items of the operation failed, and nothing was changed; metadata failed_count tells how many. OperationService.ListOperationItems with
-failed_only tells why. Correct them and begin anew.
+"""FAILED_PRECONDITION: items of the operation failed, and nothing was changed. Metadata
+failed_count is their number; OperationService.ListOperationItems with failed_only returns
+their errors. Correct them and start a new operation.
 """
 ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 24
-"""CANCELLED: the operation was cancelled. What it did before is kept; its items tell what that is."""
+"""CANCELLED: the operation was cancelled. Changes that it made are kept; its items list them."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 25
-"""UNAUTHENTICATED: the call carries no credentials, or none that the server accepts, or the token that a stream was opened with has expired. Get new ones and call again."""
+"""UNAUTHENTICATED: the call has no credentials, or none that the server accepts, or the token of
+a stream has expired. Get new credentials and retry.
+"""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 26
-"""PERMISSION_DENIED: the caller may not do this, there or at all. What does not exist is refused in the same way."""
+"""PERMISSION_DENIED: the caller lacks permission. Resources that do not exist are refused in the
+same way.
+"""
 ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 27
-"""FAILED_PRECONDITION: it is the last role binding of an admin for all applications. Create another one first."""
+"""FAILED_PRECONDITION: this is the last role binding that makes an admin of all applications.
+Create another one first.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
-"""RESOURCE_EXHAUSTED: the caller has called too often. RetryInfo says when to try again."""
+"""RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
-"""RESOURCE_EXHAUSTED: the caller, or this process, has as many watches open as it may. Close some, or connect to another process."""
+"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
+some, or connect to another process.
+"""
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
-"""UNAVAILABLE: the identity provider does not answer, and without its keys the caller's token cannot be judged. RetryInfo says when to try again."""
+"""UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
+its keys. Retry after the delay in RetryInfo.
+"""
 ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 31
-"""INTERNAL: the operation was begun again and again, and each time its process died, or lost the database; metadata attempt_count tells how often. What it
-did before is kept; its items tell what that is. Look into the server's log, and begin anew with fewer items.
+"""INTERNAL: the operation was started too often, and each time its process died or lost the
+database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
+items list them. Check the server's log, and start a new operation with fewer items.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
-"""INTERNAL: a fault of the server. Metadata error_id finds it in the server's log."""
+"""INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -44,7 +44,7 @@ class OperationMetadata(_message.Message):
         """SchemaService.MigrateConfigurations."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What it does."""
+        """The kinds of operations."""
 
     KIND_UNSPECIFIED: OperationMetadata.Kind.ValueType  # 0
     """Never sent."""
@@ -62,35 +62,35 @@ class OperationMetadata(_message.Message):
         STATE_UNSPECIFIED: OperationMetadata._State.ValueType  # 0
         """Never sent."""
         STATE_PENDING: OperationMetadata._State.ValueType  # 1
-        """It waits for a process to take it up."""
+        """Waiting for a process to run it."""
         STATE_RUNNING: OperationMetadata._State.ValueType  # 2
-        """It runs."""
+        """Running."""
         STATE_CANCELLING: OperationMetadata._State.ValueType  # 3
-        """It is told to end, and has not ended yet."""
+        """Cancellation was requested, and it has not ended yet."""
         STATE_SUCCEEDED: OperationMetadata._State.ValueType  # 4
-        """It has done what it was to do."""
+        """Succeeded."""
         STATE_CANCELLED: OperationMetadata._State.ValueType  # 5
-        """It was cancelled."""
+        """Cancelled."""
         STATE_FAILED: OperationMetadata._State.ValueType  # 6
-        """It has failed."""
+        """Failed."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where it is."""
+        """The states of an operation."""
 
     STATE_UNSPECIFIED: OperationMetadata.State.ValueType  # 0
     """Never sent."""
     STATE_PENDING: OperationMetadata.State.ValueType  # 1
-    """It waits for a process to take it up."""
+    """Waiting for a process to run it."""
     STATE_RUNNING: OperationMetadata.State.ValueType  # 2
-    """It runs."""
+    """Running."""
     STATE_CANCELLING: OperationMetadata.State.ValueType  # 3
-    """It is told to end, and has not ended yet."""
+    """Cancellation was requested, and it has not ended yet."""
     STATE_SUCCEEDED: OperationMetadata.State.ValueType  # 4
-    """It has done what it was to do."""
+    """Succeeded."""
     STATE_CANCELLED: OperationMetadata.State.ValueType  # 5
-    """It was cancelled."""
+    """Cancelled."""
     STATE_FAILED: OperationMetadata.State.ValueType  # 6
-    """It has failed."""
+    """Failed."""
 
     KIND_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -103,28 +103,28 @@ class OperationMetadata(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     kind: Global___OperationMetadata.Kind.ValueType
-    """What it does."""
+    """The kind of the operation."""
     state: Global___OperationMetadata.State.ValueType
-    """Where it is."""
+    """The state of the operation."""
     done_count: _builtins.int
-    """Items that are done."""
+    """The number of finished items, including failed ones."""
     failed_count: _builtins.int
-    """Items of those that failed."""
+    """The number of failed items."""
     total_count: _builtins.int
-    """All items."""
+    """The number of all items."""
     actor: _builtins.str
-    """Who asked for it."""
+    """The actor that started the operation."""
     reason: _builtins.str
-    """Why, in the words of the actor."""
+    """The reason that the actor gave."""
     validate_only: _builtins.bool
-    """A dry run."""
+    """True for a dry run, which changes nothing."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was asked for, by the database's clock."""
+        """The time of the request, by the database's clock."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended. Not set before."""
+        """The time at which it ended. Not set before."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ Global___OperationMetadata: _TypeAlias = OperationMetadata  # noqa: Y015
 
 @_typing.final
 class BulkResult(_message.Message):
-    """The response of an operation that has succeeded."""
+    """The response of an operation that succeeded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -161,17 +161,17 @@ class BulkResult(_message.Message):
     UPDATED_COUNT_FIELD_NUMBER: _builtins.int
     UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The last commit that it made; 0 when it made none."""
+    """The revision of the last commit that the operation made. 0: it made none."""
     done_count: _builtins.int
-    """Items that are done."""
+    """The number of finished items, including failed ones."""
     failed_count: _builtins.int
-    """Items of those that failed."""
+    """The number of failed items."""
     created_count: _builtins.int
-    """Configurations that are new."""
+    """The number of configurations that were created."""
     updated_count: _builtins.int
-    """Configurations that have a new version."""
+    """The number of configurations that have a new version."""
     unchanged_count: _builtins.int
-    """Configurations that were as they should be."""
+    """The number of configurations that needed no change."""
     def __init__(
         self,
         *,
@@ -192,7 +192,7 @@ Global___BulkResult: _TypeAlias = BulkResult  # noqa: Y015
 
 @_typing.final
 class ListOperationItemsRequest(_message.Message):
-    """Asks for a page of an operation's items."""
+    """The request of ListOperationItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -201,13 +201,17 @@ class ListOperationItemsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
-    """The name of the operation, as google.longrunning.Operation has it. Required."""
+    """The name of the operation: google.longrunning.Operation.name. Required."""
     failed_only: _builtins.bool
-    """Only those that failed."""
+    """Return only failed items."""
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50. A page ends early rather than grow over 3 MiB."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
+    exceed 3 MiB.
+    """
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. Empty: the first page.
+    """
     def __init__(
         self,
         *,
@@ -226,17 +230,17 @@ Global___ListOperationItemsRequest: _TypeAlias = ListOperationItemsRequest  # no
 
 @_typing.final
 class ListOperationItemsResponse(_message.Message):
-    """A page of an operation's items."""
+    """The response of ListOperationItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationItem]:
-        """The items, in their order."""
+        """The items, in order."""
 
     def __init__(
         self,
@@ -254,7 +258,7 @@ Global___ListOperationItemsResponse: _TypeAlias = ListOperationItemsResponse  # 
 
 @_typing.final
 class OperationItem(_message.Message):
-    """One item of an operation."""
+    """An item of an operation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -267,28 +271,30 @@ class OperationItem(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     place: _builtins.int
-    """Its place, from 0."""
+    """The index of the item, from 0."""
     application: _builtins.str
     """The name of the configuration's application."""
     name: _builtins.str
     """The name of the configuration."""
     type: _configuration_service_pb2.ChangeType.ValueType
-    """What was done, or, in a dry run, would be. UNSPECIFIED: nothing, it was as it should be or it failed."""
+    """The type of the change; in a dry run, of the change that would be made. UNSPECIFIED: no change
+    was needed, or the item failed.
+    """
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why it failed. Not set otherwise."""
+        """The error of a failed item. Otherwise not set."""
 
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
-        """What is wrong with its config."""
+        """The faults of its config."""
 
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """In a dry run of MigrateConfigurations: its config before."""
+        """In a dry run of MigrateConfigurations: the config before the migration."""
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
-        """In a dry run of MigrateConfigurations: its config after."""
+        """In a dry run of MigrateConfigurations: the config after the migration."""
 
     def __init__(
         self,

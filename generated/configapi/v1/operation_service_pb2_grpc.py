@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """What google.longrunning.Operations does not tell of long work: the items of an operation.
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest.
     """
 
     def __init__(self, channel):
@@ -43,12 +43,13 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """What google.longrunning.Operations does not tell of long work: the items of an operation.
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest.
     """
 
     def ListOperationItems(self, request, context):
-        """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
-        Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+        """Lists the finished items of an operation, in order. Items are kept for 7 days after the
+        operation ends. NOT_FOUND if the operation does not exist. Items of MigrateConfigurations
+        contain configs, so they also require the role that MigrateConfigurations requires.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +72,7 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """What google.longrunning.Operations does not tell of long work: the items of an operation.
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest.
     """
 
     @staticmethod

@@ -27,29 +27,31 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """What google.longrunning.Operations does not tell of long work: the items of an operation."""
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationServiceAsyncStub: ...
     ListOperationItems: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationItemsRequest, _operation_service_pb2.ListOperationItemsResponse]
-    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
-    Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+    """Lists the finished items of an operation, in order. Items are kept for 7 days after the
+    operation ends. NOT_FOUND if the operation does not exist. Items of MigrateConfigurations
+    contain configs, so they also require the role that MigrateConfigurations requires.
     """
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """What google.longrunning.Operations does not tell of long work: the items of an operation."""
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOperationItems: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationItemsRequest, _operation_service_pb2.ListOperationItemsResponse]  # type: ignore[assignment]
-    """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
-    Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+    """Lists the finished items of an operation, in order. Items are kept for 7 days after the
+    operation ends. NOT_FOUND if the operation does not exist. Items of MigrateConfigurations
+    contain configs, so they also require the role that MigrateConfigurations requires.
     """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What google.longrunning.Operations does not tell of long work: the items of an operation."""
+    """Returns the items of long-running operations. google.longrunning.Operations does the rest."""
 
     @_abc_1.abstractmethod
     def ListOperationItems(
@@ -57,8 +59,9 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.ListOperationItemsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationItemsResponse]]:
-        """Lists the items of an operation, in their order, as far as they are done. Items are kept for 7 days after its end. NOT_FOUND when there is no such operation.
-        Those of MigrateConfigurations show contents, and so take the role that it takes, still.
+        """Lists the finished items of an operation, in order. Items are kept for 7 days after the
+        operation ends. NOT_FOUND if the operation does not exist. Items of MigrateConfigurations
+        contain configs, so they also require the role that MigrateConfigurations requires.
         """
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,45 +25,49 @@ class _Permission:
 class _PermissionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Permission.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PERMISSION_UNSPECIFIED: _Permission.ValueType  # 0
-    """Never used: every method says what it takes."""
+    """Never used: every method states its permission."""
     PERMISSION_AUTHENTICATED: _Permission.ValueType  # 1
-    """Any caller who has proved who it is."""
+    """Any authenticated caller."""
     PERMISSION_MEMBER: _Permission.ValueType  # 2
-    """Whoever has a role, for whatever application."""
+    """A caller with a role for any application."""
     PERMISSION_VIEWER: _Permission.ValueType  # 3
-    """At least viewer of the applications that the request is about. Lists show what belongs to those of the caller."""
+    """A viewer, or more, of the applications in the request. Lists show only resources of the
+    caller's applications.
+    """
     PERMISSION_EDITOR: _Permission.ValueType  # 4
-    """At least editor of the applications that the request is about; for all, where it names none."""
+    """An editor, or more, of the applications in the request; if it names none, of all applications."""
     PERMISSION_APPLICATION_ADMIN: _Permission.ValueType  # 5
-    """Admin of the application that the request is about; for all, where it names none."""
+    """An admin of the application in the request; if it names none, of all applications."""
     PERMISSION_ADMIN: _Permission.ValueType  # 6
-    """Admin for all applications."""
+    """An admin of all applications."""
     PERMISSION_OPERATION_OWNER: _Permission.ValueType  # 7
-    """Whoever began the operation, or an admin for all applications."""
+    """The caller that started the operation, or an admin of all applications."""
 
 class Permission(_Permission, metaclass=_PermissionEnumTypeWrapper):
-    """What a caller must be allowed to call a method. It is judged before anything is looked up: what does not exist and what is not the caller's are
-    refused alike.
+    """The permission that a method requires. It is checked before any lookup, so resources that do not
+    exist and resources of others are refused in the same way.
     """
 
 PERMISSION_UNSPECIFIED: Permission.ValueType  # 0
-"""Never used: every method says what it takes."""
+"""Never used: every method states its permission."""
 PERMISSION_AUTHENTICATED: Permission.ValueType  # 1
-"""Any caller who has proved who it is."""
+"""Any authenticated caller."""
 PERMISSION_MEMBER: Permission.ValueType  # 2
-"""Whoever has a role, for whatever application."""
+"""A caller with a role for any application."""
 PERMISSION_VIEWER: Permission.ValueType  # 3
-"""At least viewer of the applications that the request is about. Lists show what belongs to those of the caller."""
+"""A viewer, or more, of the applications in the request. Lists show only resources of the
+caller's applications.
+"""
 PERMISSION_EDITOR: Permission.ValueType  # 4
-"""At least editor of the applications that the request is about; for all, where it names none."""
+"""An editor, or more, of the applications in the request; if it names none, of all applications."""
 PERMISSION_APPLICATION_ADMIN: Permission.ValueType  # 5
-"""Admin of the application that the request is about; for all, where it names none."""
+"""An admin of the application in the request; if it names none, of all applications."""
 PERMISSION_ADMIN: Permission.ValueType  # 6
-"""Admin for all applications."""
+"""An admin of all applications."""
 PERMISSION_OPERATION_OWNER: Permission.ValueType  # 7
-"""Whoever began the operation, or an admin for all applications."""
+"""The caller that started the operation, or an admin of all applications."""
 Global___Permission: _TypeAlias = Permission  # noqa: Y015
 
 PERMISSION_FIELD_NUMBER: _builtins.int
 permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Permission.ValueType]
-"""What the caller of this method must be allowed."""
+"""The permission that the method requires."""

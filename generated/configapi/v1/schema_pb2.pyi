@@ -30,19 +30,25 @@ class _ClosingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Closing.Value
     CLOSING_UNSPECIFIED: _Closing.ValueType  # 0
     """The same as CLOSED."""
     CLOSING_CLOSED: _Closing.ValueType  # 1
-    """They refuse them: additionalProperties is added as false, or unevaluatedProperties where the object is composed (allOf, anyOf, oneOf, if, $ref)."""
+    """Reject other properties: add additionalProperties: false, or unevaluatedProperties: false if
+    the object is composed (allOf, anyOf, oneOf, if, $ref).
+    """
     CLOSING_AS_WRITTEN: _Closing.ValueType  # 2
-    """The document stays as it is written."""
+    """Keep the document as it is."""
 
 class Closing(_Closing, metaclass=_ClosingEnumTypeWrapper):
-    """Whether objects of a new document that declare properties and say nothing about others refuse them."""
+    """The treatment of objects in a new document that declare properties but do not state whether they
+    accept others.
+    """
 
 CLOSING_UNSPECIFIED: Closing.ValueType  # 0
 """The same as CLOSED."""
 CLOSING_CLOSED: Closing.ValueType  # 1
-"""They refuse them: additionalProperties is added as false, or unevaluatedProperties where the object is composed (allOf, anyOf, oneOf, if, $ref)."""
+"""Reject other properties: add additionalProperties: false, or unevaluatedProperties: false if
+the object is composed (allOf, anyOf, oneOf, if, $ref).
+"""
 CLOSING_AS_WRITTEN: Closing.ValueType  # 2
-"""The document stays as it is written."""
+"""Keep the document as it is."""
 Global___Closing: _TypeAlias = Closing  # noqa: Y015
 
 class _SchemaView:
@@ -54,24 +60,26 @@ class _SchemaViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SchemaView
     SCHEMA_VIEW_UNSPECIFIED: _SchemaView.ValueType  # 0
     """The same as FULL."""
     SCHEMA_VIEW_BASIC: _SchemaView.ValueType  # 1
-    """Everything but the document and additions."""
+    """Everything except the document and additions."""
     SCHEMA_VIEW_FULL: _SchemaView.ValueType  # 2
     """Everything."""
 
 class SchemaView(_SchemaView, metaclass=_SchemaViewEnumTypeWrapper):
-    """How much of a schema version an answer holds."""
+    """The parts of a schema version that a response contains."""
 
 SCHEMA_VIEW_UNSPECIFIED: SchemaView.ValueType  # 0
 """The same as FULL."""
 SCHEMA_VIEW_BASIC: SchemaView.ValueType  # 1
-"""Everything but the document and additions."""
+"""Everything except the document and additions."""
 SCHEMA_VIEW_FULL: SchemaView.ValueType  # 2
 """Everything."""
 Global___SchemaView: _TypeAlias = SchemaView  # noqa: Y015
 
 @_typing.final
 class Schema(_message.Message):
-    """A named JSON Schema with numbered versions, which never change. Configurations are pinned to a version."""
+    """A named JSON Schema with numbered versions, which never change. Configurations are pinned to a
+    version.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -85,28 +93,30 @@ class Schema(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ADDITIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID, 26 characters, given by the service at creation; never changes."""
+    """ULID, 26 characters, assigned by the server at creation. It never changes."""
     name: _builtins.str
-    """Unique in the installation; the same rule as Application.name. It never changes."""
+    """Unique in the installation. The rules of Application.name apply. It never changes."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     latest_version: _builtins.int
-    """The newest version of the document: 1 at its creation."""
+    """The number of the newest version of the document: 1 at its creation."""
     version: _builtins.int
-    """Counts the changes of this schema: 1 at its creation."""
+    """The number of changes of this schema: 1 at its creation."""
     revision: _builtins.int
-    """The commit that made this version. 0 in the answer to a validate_only request."""
+    """The revision of the commit that made this version. 0 in the response to a validate_only
+    request.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created, by the database's clock."""
+        """The time of creation, by the database's clock."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When this version was made, by the database's clock. Order changes by revision, not by time."""
+        """The time of this version, by the database's clock. Order changes by revision, not by time."""
 
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaAddition]:
-        """In the answer to CreateSchema: what closing added to the document."""
+        """In the response of CreateSchema: the keywords that closing added to the document."""
 
     def __init__(
         self,
@@ -131,7 +141,7 @@ Global___Schema: _TypeAlias = Schema  # noqa: Y015
 
 @_typing.final
 class SchemaVersionRef(_message.Message):
-    """Names a version of a schema."""
+    """A reference to a version of a schema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -140,7 +150,7 @@ class SchemaVersionRef(_message.Message):
     schema: _builtins.str
     """The schema's name."""
     version: _builtins.int
-    """The version. 0 in a write: the newest, as of the write. 0 in a filter: any."""
+    """The version. 0 in a write: the newest at the time of the write. 0 in a filter: any version."""
     def __init__(
         self,
         *,
@@ -172,26 +182,27 @@ class SchemaVersion(_message.Message):
     schema: _builtins.str
     """The schema's name."""
     version: _builtins.int
-    """Counts from 1."""
+    """The number of the version, from 1."""
     document_json: _builtins.str
-    """The same as compact JSON text, where the document is not set in view FULL."""
+    """The JSON Schema as compact JSON text, if view is FULL and document is not set."""
     revision: _builtins.int
-    """The commit that made it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that created it. 0 in the response to a validate_only request."""
     created_by: _builtins.str
-    """Who created it."""
+    """The actor that created it."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, with what closing added. Not set in view BASIC, nor when it holds a number that a Struct cannot hold exactly or would take more than
-        3 MiB as a Struct: document_json has it then.
+        """The JSON Schema, including the additions. Not set in view BASIC. Not set, and document_json set
+        instead, if the schema has a number that a Struct cannot represent exactly, or would exceed 3
+        MiB as a Struct.
         """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created, by the database's clock."""
+        """The time of creation, by the database's clock."""
 
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaAddition]:
-        """What closing added to the document that was given."""
+        """The keywords that closing added to the given document."""
 
     def __init__(
         self,
@@ -224,7 +235,7 @@ class SchemaAddition(_message.Message):
     pointer: _builtins.str
     """A JSON Pointer to the subschema. Empty: the root."""
     keyword: _builtins.str
-    """additionalProperties or unevaluatedProperties; it is false."""
+    """additionalProperties or unevaluatedProperties; its value is false."""
     def __init__(
         self,
         *,
@@ -241,7 +252,7 @@ Global___SchemaAddition: _TypeAlias = SchemaAddition  # noqa: Y015
 
 @_typing.final
 class ContentFault(_message.Message):
-    """A place in a document at which it is at fault."""
+    """A fault of a document."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,11 +260,13 @@ class ContentFault(_message.Message):
     KEYWORD_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     pointer: _builtins.str
-    """A JSON Pointer to the value at fault. Empty: the whole document."""
+    """A JSON Pointer to the faulty value. Empty: the whole document."""
     keyword: _builtins.str
-    """The keyword of the schema that refuses it, such as required or maximum. Empty where no schema is concerned."""
+    """The violated keyword of the schema, such as required or maximum. Empty if no schema is
+    involved.
+    """
     message: _builtins.str
-    """What is wrong with the value, in words. It tells nothing of other values."""
+    """A description of the fault. It reveals nothing about other values."""
     def __init__(
         self,
         *,

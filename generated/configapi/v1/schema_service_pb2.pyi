@@ -31,24 +31,28 @@ class _SchemaVersionModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sch
     SCHEMA_VERSION_MODE_UNSPECIFIED: _SchemaVersionMode.ValueType  # 0
     """The same as STRICT."""
     SCHEMA_VERSION_MODE_STRICT: _SchemaVersionMode.ValueType  # 1
-    """All configurations that are pinned to the schema move to it in the same commit; refused while one would violate it."""
+    """All configurations pinned to the schema move to the new version in the same commit. The version
+    is refused if one of them would violate it.
+    """
     SCHEMA_VERSION_MODE_PINNED: _SchemaVersionMode.ValueType  # 2
     """No configuration moves."""
 
 class SchemaVersionMode(_SchemaVersionMode, metaclass=_SchemaVersionModeEnumTypeWrapper):
-    """How a new version comes into effect."""
+    """The effect of a new version on pinned configurations."""
 
 SCHEMA_VERSION_MODE_UNSPECIFIED: SchemaVersionMode.ValueType  # 0
 """The same as STRICT."""
 SCHEMA_VERSION_MODE_STRICT: SchemaVersionMode.ValueType  # 1
-"""All configurations that are pinned to the schema move to it in the same commit; refused while one would violate it."""
+"""All configurations pinned to the schema move to the new version in the same commit. The version
+is refused if one of them would violate it.
+"""
 SCHEMA_VERSION_MODE_PINNED: SchemaVersionMode.ValueType  # 2
 """No configuration moves."""
 Global___SchemaVersionMode: _TypeAlias = SchemaVersionMode  # noqa: Y015
 
 @_typing.final
 class CreateSchemaRequest(_message.Message):
-    """Asks for a new schema."""
+    """The request of CreateSchema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,22 +64,23 @@ class CreateSchemaRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name, see Schema.name. Required."""
+    """The name: see Schema.name. Required."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     closing: _schema_pb2.Closing.ValueType
-    """Whether objects that say nothing of other properties refuse them."""
+    """The treatment of objects that do not state whether they accept other properties."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """A UUID or ULID of the caller's choice. The same call with the same id within 24 hours does nothing and returns the first
-    answer; the same id with another request is refused with FAILED_PRECONDITION.
+    """A UUID or ULID that the caller chooses. Repeating a request with the same id within 24 hours
+    changes nothing and returns the first response. A different request with the same id fails with
+    FAILED_PRECONDITION.
     """
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, of at most 1 MiB and 32 levels. Required."""
+        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
 
     def __init__(
         self,
@@ -98,7 +103,7 @@ Global___CreateSchemaRequest: _TypeAlias = CreateSchemaRequest  # noqa: Y015
 
 @_typing.final
 class GetSchemaRequest(_message.Message):
-    """Asks for one schema."""
+    """The request of GetSchema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -110,7 +115,9 @@ class GetSchemaRequest(_message.Message):
     name: _builtins.str
     """The schema's name."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     def __init__(
         self,
         *,
@@ -130,7 +137,7 @@ Global___GetSchemaRequest: _TypeAlias = GetSchemaRequest  # noqa: Y015
 
 @_typing.final
 class GetSchemaVersionRequest(_message.Message):
-    """Asks for one version of a schema."""
+    """The request of GetSchemaVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -145,7 +152,9 @@ class GetSchemaVersionRequest(_message.Message):
     version: _builtins.int
     """The version. 0: the newest."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     def __init__(
         self,
         *,
@@ -166,7 +175,7 @@ Global___GetSchemaVersionRequest: _TypeAlias = GetSchemaVersionRequest  # noqa: 
 
 @_typing.final
 class ListSchemasRequest(_message.Message):
-    """Asks for a page of schemas."""
+    """The request of ListSchemas."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -175,14 +184,17 @@ class ListSchemasRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
-    """Only names that begin with this, at most 256 characters. Empty: all."""
+    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). OUT_OF_RANGE, reason REVISION_COMPACTED, when the list's
-    revision is no longer kept. Empty: the first page.
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
+    Empty: the first page.
     """
     def __init__(
         self,
@@ -202,7 +214,7 @@ Global___ListSchemasRequest: _TypeAlias = ListSchemasRequest  # noqa: Y015
 
 @_typing.final
 class ListSchemasResponse(_message.Message):
-    """A page of schemas."""
+    """The response of ListSchemas."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -210,7 +222,7 @@ class ListSchemasResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that all pages of this list show."""
     @_builtins.property
@@ -234,7 +246,7 @@ Global___ListSchemasResponse: _TypeAlias = ListSchemasResponse  # noqa: Y015
 
 @_typing.final
 class CreateSchemaVersionRequest(_message.Message):
-    """Asks for a new version of a schema."""
+    """The request of CreateSchemaVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,20 +264,20 @@ class CreateSchemaVersionRequest(_message.Message):
     name: _builtins.str
     """The schema's name."""
     closing: _schema_pb2.Closing.ValueType
-    """Whether objects that say nothing of other properties refuse them."""
+    """The treatment of objects that do not state whether they accept other properties."""
     mode: Global___SchemaVersionMode.ValueType
-    """How it comes into effect."""
+    """The effect on pinned configurations."""
     expected_version: _builtins.int
-    """ABORTED when the current version (Schema.version) is another. 0: no check."""
+    """ABORTED if this is not the current version (Schema.version). 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, of at most 1 MiB and 32 levels. Required."""
+        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
 
     def __init__(
         self,
@@ -292,7 +304,7 @@ Global___CreateSchemaVersionRequest: _TypeAlias = CreateSchemaVersionRequest  # 
 
 @_typing.final
 class ListSchemaVersionsRequest(_message.Message):
-    """Asks for a page of a schema's versions."""
+    """The request of ListSchemaVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -307,13 +319,19 @@ class ListSchemaVersionsRequest(_message.Message):
     name: _builtins.str
     """The schema's name."""
     view: _schema_pb2.SchemaView.ValueType
-    """How much of each to answer with."""
+    """The parts of each version to return."""
     min_revision: _builtins.int
-    """The answer is at least as new as this revision. OUT_OF_RANGE when the history has not reached it. 0: no bound."""
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
     page_size: _builtins.int
-    """The most that a page may hold, 1 to 1,000. 0: 50. A page ends early rather than grow over 3 MiB."""
+    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
+    exceed 3 MiB.
+    """
     page_token: _builtins.str
-    """next_page_token of the page before, with the request otherwise unchanged (page_size may differ). Empty: the first page."""
+    """The next_page_token of the previous page. The rest of the request must be the same, except
+    page_size. Empty: the first page.
+    """
     def __init__(
         self,
         *,
@@ -336,7 +354,7 @@ Global___ListSchemaVersionsRequest: _TypeAlias = ListSchemaVersionsRequest  # no
 
 @_typing.final
 class ListSchemaVersionsResponse(_message.Message):
-    """A page of a schema's versions."""
+    """The response of ListSchemaVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -344,7 +362,7 @@ class ListSchemaVersionsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that this page shows."""
     @_builtins.property
@@ -368,7 +386,7 @@ Global___ListSchemaVersionsResponse: _TypeAlias = ListSchemaVersionsResponse  # 
 
 @_typing.final
 class CheckSchemaVersionRequest(_message.Message):
-    """Asks what a new version of a schema would do."""
+    """The request of CheckSchemaVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -381,10 +399,10 @@ class CheckSchemaVersionRequest(_message.Message):
     name: _builtins.str
     """The schema's name."""
     closing: _schema_pb2.Closing.ValueType
-    """Whether objects that say nothing of other properties refuse them."""
+    """The treatment of objects that do not state whether they accept other properties."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, of at most 1 MiB and 32 levels. Required."""
+        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
 
     def __init__(
         self,
@@ -406,7 +424,7 @@ Global___CheckSchemaVersionRequest: _TypeAlias = CheckSchemaVersionRequest  # no
 
 @_typing.final
 class CheckSchemaVersionResponse(_message.Message):
-    """Tells what a new version of a schema would do."""
+    """The response of CheckSchemaVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -418,24 +436,28 @@ class CheckSchemaVersionResponse(_message.Message):
     ADDITIONS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     offender_count: _builtins.int
-    """How many would violate it."""
+    """The number of configurations that would violate the new version."""
     checked_count: _builtins.int
-    """How many are pinned to the schema."""
+    """The number of configurations pinned to the schema."""
     backward_compatible: _builtins.bool
-    """Whether the documents alone show that whatever satisfies the newest version satisfies this one."""
+    """True if the documents alone prove that every config that satisfies the newest version also
+    satisfies this one.
+    """
     revision: _builtins.int
     """The revision that the check shows."""
     @_builtins.property
     def offenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationFaults]:
-        """The first hundred configurations that would violate it, in the order of application and name."""
+        """The first 100 configurations that would violate the new version, in the order of application
+        and name.
+        """
 
     @_builtins.property
     def incompatibilities(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
-        """Where the documents do not show it."""
+        """The parts of the document for which there is no such proof."""
 
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaAddition]:
-        """What closing would add."""
+        """The keywords that closing would add."""
 
     def __init__(
         self,
@@ -458,7 +480,7 @@ Global___CheckSchemaVersionResponse: _TypeAlias = CheckSchemaVersionResponse  # 
 
 @_typing.final
 class ConfigurationFaults(_message.Message):
-    """A configuration, and what is wrong with it."""
+    """The faults of a configuration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -468,16 +490,16 @@ class ConfigurationFaults(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Its ULID."""
+    """The ULID of the configuration."""
     application: _builtins.str
-    """The name of its application."""
+    """The name of the application."""
     name: _builtins.str
-    """Its name."""
+    """The name of the configuration."""
     version: _builtins.int
-    """Its version."""
+    """The version of the configuration."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
-        """What is wrong with its config, at most 100 faults."""
+        """The faults of its config: at most 100."""
 
     def __init__(
         self,
@@ -498,7 +520,7 @@ Global___ConfigurationFaults: _TypeAlias = ConfigurationFaults  # noqa: Y015
 
 @_typing.final
 class DeleteSchemaRequest(_message.Message):
-    """Asks for the deletion of a schema."""
+    """The request of DeleteSchema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -513,13 +535,13 @@ class DeleteSchemaRequest(_message.Message):
     name: _builtins.str
     """The schema's name."""
     expected_version: _builtins.int
-    """ABORTED when the current version is another. 0: no check."""
+    """ABORTED if this is not the current version. 0: no check."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     def __init__(
         self,
         *,
@@ -542,13 +564,13 @@ Global___DeleteSchemaRequest: _TypeAlias = DeleteSchemaRequest  # noqa: Y015
 
 @_typing.final
 class DeleteSchemaResponse(_message.Message):
-    """Answers a deletion."""
+    """The response of a deletion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit that deleted it. 0 in the answer to a validate_only request."""
+    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
     def __init__(
         self,
         *,
@@ -564,7 +586,7 @@ Global___DeleteSchemaResponse: _TypeAlias = DeleteSchemaResponse  # noqa: Y015
 
 @_typing.final
 class ImportedSchema(_message.Message):
-    """A schema as it comes from outside."""
+    """A schema to import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -573,12 +595,12 @@ class ImportedSchema(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     DOCUMENT_JSON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name, see Schema.name. Required."""
+    """The name: see Schema.name. Required."""
     comments: _builtins.str
-    """Free text for people, at most 1,024 characters."""
+    """Free text for people: at most 1,024 characters."""
     document_json: _builtins.str
-    """The JSON Schema as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept as they are; a fraction that a double does not hold exactly
-    is refused.
+    """The JSON Schema as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept exactly;
+    a fraction that a double cannot represent exactly is rejected.
     """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
@@ -604,7 +626,7 @@ Global___ImportedSchema: _TypeAlias = ImportedSchema  # noqa: Y015
 
 @_typing.final
 class ImportSchemasRequest(_message.Message):
-    """Asks for many schemas."""
+    """The request of ImportSchemas."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -615,18 +637,20 @@ class ImportSchemasRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     closing: _schema_pb2.Closing.ValueType
-    """Whether objects that say nothing of other properties refuse them."""
+    """The treatment of objects that do not state whether they accept other properties."""
     mode: Global___SchemaVersionMode.ValueType
-    """How new versions of those that exist come into effect."""
+    """The effect of new versions of existing schemas on pinned configurations."""
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
-    """Everything is checked and answered as if done, and nothing is kept."""
+    """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedSchema]:
-        """1 to 1,000, with different names, in any order: they may refer to one another, by the versions that they will have, but not in a circle."""
+        """The schemas: 1 to 1,000 with different names, in any order. They may refer to one another, by
+        the versions that the import will create, but not in a cycle.
+        """
 
     def __init__(
         self,
@@ -648,17 +672,19 @@ Global___ImportSchemasRequest: _TypeAlias = ImportSchemasRequest  # noqa: Y015
 
 @_typing.final
 class ImportSchemasResponse(_message.Message):
-    """Answers an import of schemas."""
+    """The response of ImportSchemas."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IMPORTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The commit that changed something; 0 when nothing changed, and in the answer to a validate_only request."""
+    """The revision of the commit. 0 if nothing changed, and in the response to a validate_only
+    request.
+    """
     @_builtins.property
     def imports(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaImport]:
-        """What became of each, in the order of the request."""
+        """The outcome of each write, in the order of the request."""
 
     def __init__(
         self,
@@ -676,7 +702,7 @@ Global___ImportSchemasResponse: _TypeAlias = ImportSchemasResponse  # noqa: Y015
 
 @_typing.final
 class SchemaImport(_message.Message):
-    """What became of one imported schema."""
+    """The result of importing one schema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -691,21 +717,21 @@ class SchemaImport(_message.Message):
         OUTCOME_CREATED: SchemaImport._Outcome.ValueType  # 1
         """The schema is new."""
         OUTCOME_VERSION_CREATED: SchemaImport._Outcome.ValueType  # 2
-        """It has a new version."""
+        """The schema has a new version."""
         OUTCOME_UNCHANGED: SchemaImport._Outcome.ValueType  # 3
-        """It was there, with this document as its newest version."""
+        """The schema already had this document as its newest version."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """What was done."""
+        """The result of importing one schema."""
 
     OUTCOME_UNSPECIFIED: SchemaImport.Outcome.ValueType  # 0
     """Never sent."""
     OUTCOME_CREATED: SchemaImport.Outcome.ValueType  # 1
     """The schema is new."""
     OUTCOME_VERSION_CREATED: SchemaImport.Outcome.ValueType  # 2
-    """It has a new version."""
+    """The schema has a new version."""
     OUTCOME_UNCHANGED: SchemaImport.Outcome.ValueType  # 3
-    """It was there, with this document as its newest version."""
+    """The schema already had this document as its newest version."""
 
     NAME_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
@@ -714,12 +740,12 @@ class SchemaImport(_message.Message):
     name: _builtins.str
     """The schema's name."""
     outcome: Global___SchemaImport.Outcome.ValueType
-    """What was done."""
+    """The result of importing the schema."""
     version: _builtins.int
     """The version that has the document."""
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaAddition]:
-        """What closing added to the document."""
+        """The keywords that closing added to the document."""
 
     def __init__(
         self,
@@ -739,7 +765,7 @@ Global___SchemaImport: _TypeAlias = SchemaImport  # noqa: Y015
 
 @_typing.final
 class MigrateConfigurationsRequest(_message.Message):
-    """Asks for a move of configurations from one version of a schema to another."""
+    """The request of MigrateConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -756,20 +782,24 @@ class MigrateConfigurationsRequest(_message.Message):
     schema: _builtins.str
     """The schema's name. Required."""
     from_version: _builtins.int
-    """Only configurations that are pinned to this version. 0: to any but to_version."""
+    """Move only configurations pinned to this version. 0: any version except to_version."""
     to_version: _builtins.int
-    """The version to move to. 0: the newest, as of the start."""
+    """The version to move to. 0: the newest at the start of the operation."""
     valid_only: _builtins.bool
-    """Move those that can be moved, and list the others as failed. Otherwise none moves when one cannot."""
+    """Move the configurations that can be moved, and list the others as failed. Otherwise, if one
+    cannot be moved, none is.
+    """
     reason: _builtins.str
-    """Why: kept with the change, at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
-    """See CreateSchemaRequest.request_id; the answer is the same operation."""
+    """See CreateSchemaRequest.request_id. The response is the same operation."""
     validate_only: _builtins.bool
-    """A dry run: the operation's items show each configuration before and after, and nothing is kept."""
+    """A dry run: the operation's items show each configuration before and after, and nothing is
+    changed.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """Only those of this application. Not set: of all."""
+        """Move only configurations of this application. Not set: all applications."""
 
     @_builtins.property
     def json_patch(self) -> _struct_pb2.ListValue:

@@ -28,8 +28,10 @@ if _version_not_supported:
 
 
 class SchemaServiceStub:
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     def __init__(self, channel):
@@ -91,27 +93,29 @@ class SchemaServiceStub:
 
 
 class SchemaServiceServicer:
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     def CreateSchema(self, request, context):
-        """Creates a schema with its first version. ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT with every fault when the document is not a
-        well-formed JSON Schema.
+        """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
+        with all faults if the document is not a well-formed JSON Schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSchema(self, request, context):
-        """Answers with one schema, without its document. NOT_FOUND when there is none.
+        """Returns a schema, without its document. NOT_FOUND if it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSchemaVersion(self, request, context):
-        """Answers with one version, the newest where none is named. NOT_FOUND when there is none.
+        """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,45 +129,50 @@ class SchemaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSchemaVersion(self, request, context):
-        """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-        SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
-        expected_version is not the current one.
+        """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
+        to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
+        would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
+        schema does not exist; ABORTED if expected_version is not the current version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSchemaVersions(self, request, context):
-        """Lists the versions of a schema, newest first. NOT_FOUND when there is no such schema.
+        """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckSchemaVersion(self, request, context):
-        """Tells what CreateSchemaVersion would do in mode STRICT, without doing it, and whether the change is backward compatible.
+        """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
+        in mode STRICT, and whether the change is backward compatible.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchema(self, request, context):
-        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, while a configuration is pinned to one or another schema refers to one.
+        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
+        configuration is pinned to one of them or another schema refers to one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportSchemas(self, request, context):
-        """Creates schemas, or new versions of those that exist, all in one commit or none. What is there already is left alone, so the same call a second time changes nothing.
+        """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
+        equal the newest version of their schema are skipped, so repeating the request changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MigrateConfigurations(self, request, context):
-        """Moves configurations from one version of a schema to another, their content through a transformation. It runs in the background: the operation's metadata is
-        OperationMetadata, its response BulkResult. NOT_FOUND when a version does not exist.
+        """Moves configurations from one version of a schema to another, and optionally transforms their
+        content. The operation runs in the background. Its metadata is OperationMetadata, its response
+        BulkResult. NOT_FOUND if a version does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,8 +240,10 @@ def add_SchemaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SchemaService:
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     @staticmethod

@@ -29,8 +29,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SchemaServiceStub:
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     @_typing.overload
@@ -38,71 +40,91 @@ class SchemaServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SchemaServiceAsyncStub: ...
     CreateSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_pb2.Schema]
-    """Creates a schema with its first version. ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT with every fault when the document is not a
-    well-formed JSON Schema.
+    """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
+    with all faults if the document is not a well-formed JSON Schema.
     """
     GetSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_pb2.Schema]
-    """Answers with one schema, without its document. NOT_FOUND when there is none."""
+    """Returns a schema, without its document. NOT_FOUND if it does not exist."""
     GetSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_pb2.SchemaVersion]
-    """Answers with one version, the newest where none is named. NOT_FOUND when there is none."""
+    """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
     ListSchemas: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemasRequest, _schema_service_pb2.ListSchemasResponse]
     """Lists schemas in the order of their names (by code point)."""
     CreateSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]
-    """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-    SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
-    expected_version is not the current one.
+    """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
+    to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
+    would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
+    schema does not exist; ABORTED if expected_version is not the current version.
     """
     ListSchemaVersions: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemaVersionsRequest, _schema_service_pb2.ListSchemaVersionsResponse]
-    """Lists the versions of a schema, newest first. NOT_FOUND when there is no such schema."""
+    """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist."""
     CheckSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CheckSchemaVersionRequest, _schema_service_pb2.CheckSchemaVersionResponse]
-    """Tells what CreateSchemaVersion would do in mode STRICT, without doing it, and whether the change is backward compatible."""
+    """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
+    in mode STRICT, and whether the change is backward compatible.
+    """
     DeleteSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.DeleteSchemaRequest, _schema_service_pb2.DeleteSchemaResponse]
-    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, while a configuration is pinned to one or another schema refers to one."""
+    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
+    configuration is pinned to one of them or another schema refers to one.
+    """
     ImportSchemas: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ImportSchemasRequest, _schema_service_pb2.ImportSchemasResponse]
-    """Creates schemas, or new versions of those that exist, all in one commit or none. What is there already is left alone, so the same call a second time changes nothing."""
+    """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
+    equal the newest version of their schema are skipped, so repeating the request changes nothing.
+    """
     MigrateConfigurations: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]
-    """Moves configurations from one version of a schema to another, their content through a transformation. It runs in the background: the operation's metadata is
-    OperationMetadata, its response BulkResult. NOT_FOUND when a version does not exist.
+    """Moves configurations from one version of a schema to another, and optionally transforms their
+    content. The operation runs in the background. Its metadata is OperationMetadata, its response
+    BulkResult. NOT_FOUND if a version does not exist.
     """
 
 @_typing.type_check_only
 class SchemaServiceAsyncStub(SchemaServiceStub):
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_pb2.Schema]  # type: ignore[assignment]
-    """Creates a schema with its first version. ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT with every fault when the document is not a
-    well-formed JSON Schema.
+    """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
+    with all faults if the document is not a well-formed JSON Schema.
     """
     GetSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_pb2.Schema]  # type: ignore[assignment]
-    """Answers with one schema, without its document. NOT_FOUND when there is none."""
+    """Returns a schema, without its document. NOT_FOUND if it does not exist."""
     GetSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_pb2.SchemaVersion]  # type: ignore[assignment]
-    """Answers with one version, the newest where none is named. NOT_FOUND when there is none."""
+    """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
     ListSchemas: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemasRequest, _schema_service_pb2.ListSchemasResponse]  # type: ignore[assignment]
     """Lists schemas in the order of their names (by code point)."""
     CreateSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]  # type: ignore[assignment]
-    """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-    SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
-    expected_version is not the current one.
+    """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
+    to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
+    would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
+    schema does not exist; ABORTED if expected_version is not the current version.
     """
     ListSchemaVersions: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemaVersionsRequest, _schema_service_pb2.ListSchemaVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions of a schema, newest first. NOT_FOUND when there is no such schema."""
+    """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist."""
     CheckSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CheckSchemaVersionRequest, _schema_service_pb2.CheckSchemaVersionResponse]  # type: ignore[assignment]
-    """Tells what CreateSchemaVersion would do in mode STRICT, without doing it, and whether the change is backward compatible."""
+    """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
+    in mode STRICT, and whether the change is backward compatible.
+    """
     DeleteSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.DeleteSchemaRequest, _schema_service_pb2.DeleteSchemaResponse]  # type: ignore[assignment]
-    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, while a configuration is pinned to one or another schema refers to one."""
+    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
+    configuration is pinned to one of them or another schema refers to one.
+    """
     ImportSchemas: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ImportSchemasRequest, _schema_service_pb2.ImportSchemasResponse]  # type: ignore[assignment]
-    """Creates schemas, or new versions of those that exist, all in one commit or none. What is there already is left alone, so the same call a second time changes nothing."""
+    """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
+    equal the newest version of their schema are skipped, so repeating the request changes nothing.
+    """
     MigrateConfigurations: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Moves configurations from one version of a schema to another, their content through a transformation. It runs in the background: the operation's metadata is
-    OperationMetadata, its response BulkResult. NOT_FOUND when a version does not exist.
+    """Moves configurations from one version of a schema to another, and optionally transforms their
+    content. The operation runs in the background. Its metadata is OperationMetadata, its response
+    BulkResult. NOT_FOUND if a version does not exist.
     """
 
 class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Schemas: what configurations must satisfy. JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12 as $schema tells, 2020-12 where it tells nothing. Formats
-    are asserted. A $ref leads within the document or, as configsvc://schemas/NAME@VERSION with a fragment, to a stored version; nothing is ever fetched.
+    """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
+    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
+    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
+    with a fragment. The server never fetches anything.
     """
 
     @_abc_1.abstractmethod
@@ -111,8 +133,8 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.CreateSchemaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_pb2.Schema, _abc.Awaitable[_schema_pb2.Schema]]:
-        """Creates a schema with its first version. ALREADY_EXISTS when the name is taken; INVALID_ARGUMENT with every fault when the document is not a
-        well-formed JSON Schema.
+        """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
+        with all faults if the document is not a well-formed JSON Schema.
         """
 
     @_abc_1.abstractmethod
@@ -121,7 +143,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.GetSchemaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_pb2.Schema, _abc.Awaitable[_schema_pb2.Schema]]:
-        """Answers with one schema, without its document. NOT_FOUND when there is none."""
+        """Returns a schema, without its document. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
     def GetSchemaVersion(
@@ -129,7 +151,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.GetSchemaVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_pb2.SchemaVersion, _abc.Awaitable[_schema_pb2.SchemaVersion]]:
-        """Answers with one version, the newest where none is named. NOT_FOUND when there is none."""
+        """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
     def ListSchemas(
@@ -145,9 +167,10 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.CreateSchemaVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_pb2.SchemaVersion, _abc.Awaitable[_schema_pb2.SchemaVersion]]:
-        """Adds a version. In mode STRICT every configuration that is pinned to the schema moves to it in the same commit; FAILED_PRECONDITION, reason
-        SCHEMA_VERSION_REFUSED, while one of them would violate it. A document that equals the newest makes no new version. NOT_FOUND when there is no such schema; ABORTED when
-        expected_version is not the current one.
+        """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
+        to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
+        would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
+        schema does not exist; ABORTED if expected_version is not the current version.
         """
 
     @_abc_1.abstractmethod
@@ -156,7 +179,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.ListSchemaVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.ListSchemaVersionsResponse, _abc.Awaitable[_schema_service_pb2.ListSchemaVersionsResponse]]:
-        """Lists the versions of a schema, newest first. NOT_FOUND when there is no such schema."""
+        """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist."""
 
     @_abc_1.abstractmethod
     def CheckSchemaVersion(
@@ -164,7 +187,9 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.CheckSchemaVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.CheckSchemaVersionResponse, _abc.Awaitable[_schema_service_pb2.CheckSchemaVersionResponse]]:
-        """Tells what CreateSchemaVersion would do in mode STRICT, without doing it, and whether the change is backward compatible."""
+        """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
+        in mode STRICT, and whether the change is backward compatible.
+        """
 
     @_abc_1.abstractmethod
     def DeleteSchema(
@@ -172,7 +197,9 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.DeleteSchemaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.DeleteSchemaResponse, _abc.Awaitable[_schema_service_pb2.DeleteSchemaResponse]]:
-        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, while a configuration is pinned to one or another schema refers to one."""
+        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
+        configuration is pinned to one of them or another schema refers to one.
+        """
 
     @_abc_1.abstractmethod
     def ImportSchemas(
@@ -180,7 +207,9 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.ImportSchemasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.ImportSchemasResponse, _abc.Awaitable[_schema_service_pb2.ImportSchemasResponse]]:
-        """Creates schemas, or new versions of those that exist, all in one commit or none. What is there already is left alone, so the same call a second time changes nothing."""
+        """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
+        equal the newest version of their schema are skipped, so repeating the request changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def MigrateConfigurations(
@@ -188,8 +217,9 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.MigrateConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Moves configurations from one version of a schema to another, their content through a transformation. It runs in the background: the operation's metadata is
-        OperationMetadata, its response BulkResult. NOT_FOUND when a version does not exist.
+        """Moves configurations from one version of a schema to another, and optionally transforms their
+        content. The operation runs in the background. Its metadata is OperationMetadata, its response
+        BulkResult. NOT_FOUND if a version does not exist.
         """
 
 def add_SchemaServiceServicer_to_server(servicer: SchemaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetServerStatusRequest(_message.Message):
-    """Asks for the status of the server."""
+    """The request of GetServerStatus."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -49,18 +49,20 @@ class GetServerStatusResponse(_message.Message):
     version: _builtins.str
     """The version of the program."""
     epoch: _builtins.str
-    """Names the history that revisions count in. Empty until the first contact with the database."""
+    """The epoch: it identifies the history that revisions count in. Empty until the first contact
+    with the database.
+    """
     revision: _builtins.int
-    """The last revision that this process has read from the log, and so has given to its watches."""
+    """The last revision that this process has read from the log and delivered to its watches."""
     live: _builtins.bool
-    """Whether this process hears of new commits right now."""
+    """True if this process is currently receiving new commits."""
     compacted_revision: _builtins.int
-    """The first revision whose state can be read, and after which a watch can be resumed, as far as this process knows: it moves on as the history is compacted. 0:
-    all of the history is there.
+    """The first revision whose state can be read and after which a watch can resume, as far as this
+    process knows. Compaction advances it. 0: the whole history is available.
     """
     @_builtins.property
     def feed_lag(self) -> _duration_pb2.Duration:
-        """How long ago this process last made sure that it had read all there is."""
+        """The time since this process last confirmed that it had read the whole log."""
 
     def __init__(
         self,

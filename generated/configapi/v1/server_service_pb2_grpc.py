@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ServerServiceStub:
-    """The server itself.
+    """Returns the state of the server.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,12 @@ class ServerServiceStub:
 
 
 class ServerServiceServicer:
-    """The server itself.
+    """Returns the state of the server.
     """
 
     def GetServerStatus(self, request, context):
-        """Tells how fresh this process is. It answers while the database is away too.
+        """Returns the status of this process, including how fresh its data is. Works even while the
+        database is unavailable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +71,7 @@ def add_ServerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServerService:
-    """The server itself.
+    """Returns the state of the server.
     """
 
     @staticmethod

@@ -27,25 +27,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ServerServiceStub:
-    """The server itself."""
+    """Returns the state of the server."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerServiceAsyncStub: ...
     GetServerStatus: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerStatusRequest, _server_service_pb2.GetServerStatusResponse]
-    """Tells how fresh this process is. It answers while the database is away too."""
+    """Returns the status of this process, including how fresh its data is. Works even while the
+    database is unavailable.
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
-    """The server itself."""
+    """Returns the state of the server."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerStatus: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerStatusRequest, _server_service_pb2.GetServerStatusResponse]  # type: ignore[assignment]
-    """Tells how fresh this process is. It answers while the database is away too."""
+    """Returns the status of this process, including how fresh its data is. Works even while the
+    database is unavailable.
+    """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The server itself."""
+    """Returns the state of the server."""
 
     @_abc_1.abstractmethod
     def GetServerStatus(
@@ -53,6 +57,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.GetServerStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.GetServerStatusResponse, _abc.Awaitable[_server_service_pb2.GetServerStatusResponse]]:
-        """Tells how fresh this process is. It answers while the database is away too."""
+        """Returns the status of this process, including how fresh its data is. Works even while the
+        database is unavailable.
+        """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

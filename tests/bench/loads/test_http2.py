@@ -7,7 +7,7 @@ from bench.loads.http2 import ACK, DATA, END_STREAM, HEADERS, PING, RESET, CallF
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps everything written to it."""
 
     def __init__(self) -> None:
         super().__init__()

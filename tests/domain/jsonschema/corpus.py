@@ -1,4 +1,4 @@
-"""The real schemas and configurations that lie beside the project, where they do."""
+"""The real schemas and configurations beside the project, if there are any."""
 
 import json
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ needs_corpus = pytest.mark.skipif(
 
 
 class DatesAsText(SafeConstructor):
-    """A date in YAML is not JSON: read as JSON would hold it."""
+    """A YAML loader that keeps dates as text, because JSON has no dates."""
 
 
 DatesAsText.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def documents() -> dict[str, JsonObject]:
-    """The schemas, by name."""
+    """Return the schemas by name."""
     return {path.parent.name: json.loads(path.read_text()) for path in sorted(CORPUS.glob("*/schema.json"))}
 
 
 def configurations(schema: str, kind: str) -> Iterator[tuple[str, JsonObject]]:
-    """The valid or invalid configurations of a schema, with their file names."""
+    """Yield the valid or invalid configurations of a schema, with their file names."""
     for path in sorted((CORPUS / schema / kind).glob("*")):
         yield path.name, _loaded(path)
 

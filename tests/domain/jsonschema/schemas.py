@@ -1,4 +1,4 @@
-"""Schemas and documents for hypothesis: few names and few values, so that they meet."""
+"""Strategies that generate schemas and documents from few names and values, so that they match often."""
 
 import os
 from typing import Any
@@ -10,7 +10,7 @@ from configsvc.domain.jsonschema.keywords import DRAFT_URIS, draft_uri
 
 Schema = Any
 
-# How many schemas each property is held against: thousands are for a quiet hour, and need pytest's --timeout 0.
+# Schemas for each property. Thousands take an hour, and need pytest's --timeout 0.
 EXAMPLES = int(os.environ.get("CONFIGSVC_EXAMPLES", "20"))
 
 # A document of few parts is made of many choices, and many documents accept nothing.
@@ -43,7 +43,9 @@ drafts = st.sampled_from(sorted(DRAFT_URIS.values()))
 
 
 def documents(draft: int, *, recursive: bool = True) -> st.SearchStrategy[dict[str, Any]]:
-    """Well-formed documents of a draft, with definitions x and y: x refers to y and, if recursive, each to all."""
+    """Generate well-formed documents of a draft, with definitions x and y: x refers to y and, if recursive, each to
+    all.
+    """
     definitions = "$defs" if draft >= 2019 else "definitions"
     return st.builds(
         lambda root, x, y: {**root, "$schema": draft_uri(draft), definitions: {"x": x, "y": y}},
@@ -54,7 +56,7 @@ def documents(draft: int, *, recursive: bool = True) -> st.SearchStrategy[dict[s
 
 
 def schemas(draft: int, targets: str = "xy") -> st.SearchStrategy[dict[str, Any]]:
-    """Object schemas of a draft that refer to definitions."""
+    """Generate object schemas of a draft that refer to definitions."""
     leaves = _leaves(draft)
     definitions = "$defs" if draft >= 2019 else "definitions"
     base = st.fixed_dictionaries({}, optional=leaves)

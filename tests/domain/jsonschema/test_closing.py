@@ -1,4 +1,4 @@
-"""Closing: what is added, and that it refuses nothing but undeclared properties."""
+"""Closed schemas: what closing adds, and that it refuses nothing except undeclared properties."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""Compatibility by the documents alone: an empty answer is a proof."""
+"""Compatibility of two documents: an empty answer is a proof."""
 
 from itertools import islice
 from typing import Any
@@ -26,7 +26,7 @@ CLOSED: JsonObject = {**OPEN, "additionalProperties": False}
 
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[JsonObject, JsonObject]:
-    """A document, and another that has much of it."""
+    """Generate a document, and another that has much of it."""
     draft = draw(drafts)
     old = draw(documents(draft))
     new = _changed(draw, old, draw(documents(draft)), draft)
@@ -34,7 +34,7 @@ def changes(draw: st.DrawFn) -> tuple[JsonObject, JsonObject]:
 
 
 def _changed(draw: st.DrawFn, old: Any, other: Any, draft: int) -> Any:
-    """Old, with one of its parts put in another's stead or left out, at any depth."""
+    """Replace or remove one part of the document, at any depth."""
     if isinstance(old, dict) and old and draw(st.integers(0, 4)):
         key = draw(st.sampled_from(sorted(old)))
         if key == "$schema":

@@ -1,4 +1,4 @@
-"""Well-formedness of schema documents: every fault, with its place."""
+"""Well-formedness of schema documents: every fault, with its JSON pointer."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Configurations against schemas: every fault, in words that hold nothing of the configuration."""
+"""Configurations validated against schemas: every fault, in words that repeat nothing of the configuration."""
 
 import json
 import subprocess
@@ -180,8 +180,8 @@ def test_a_pattern_that_looks_around_meets_its_limit_and_is_never_taken_for_sati
         "    print(*[fault.message for fault in faults], sep='|')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
-    limit = "is too long for its pattern, which needs backtracking or is very large: the work for a match is limited"
-    # What is neither satisfied nor not takes the way of else.
+    limit = "is too long for its pattern, which is very large or needs backtracking: the time to match it is limited"
+    # An undecided condition takes the else branch.
     told_by = "must have at most 0 characters" if '"if"' in wrap else limit
     assert done.stdout.splitlines() == [told_by] * len(LOOKING)
 

@@ -1,0 +1,340 @@
+"""Indexes that serve the service's statements, on thousands of rows, with the settings of its connections."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from configsvc.storage.database import READ_SETTINGS, prepare_connection
+from configsvc.storage.queries import queries
+from tests.postgres import execute, run, with_database
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+FILL = (
+    "INSERT INTO applications (name) SELECT 'app' || number FROM generate_series(1, 5) AS number",
+    """
+    INSERT INTO configurations (application, name, config)
+    SELECT
+        'app' || (number % 5 + 1), 'c' || number,
+        jsonb_build_object('n', number, 'tags', jsonb_build_array('t' || number))
+    FROM generate_series(1, 5000) AS number
+    """,
+    "INSERT INTO schemas (name) SELECT 'schema' || number FROM generate_series(1, 2000) AS number",
+    """
+    INSERT INTO schema_versions (schema, document)
+    SELECT 'schema' || number, jsonb_build_object('title', number) FROM generate_series(1, 2000) AS number
+    """,
+    # Two thousand commits of their own, so that the log is long too.
+    """
+    DO $$
+    BEGIN
+        FOR number IN 1..2000 LOOP
+            UPDATE configurations SET comments = 'changed' WHERE name = 'c' || number;
+            COMMIT;
+        END LOOP;
+    END
+    $$
+    """,
+    "VACUUM ANALYZE",
+)
+LIMIT_BYTES = 3 * 1024 * 1024
+GIN, KEY, ID = "configurations_config", "configurations_application_name_key", "configurations_pkey"
+
+
+@pytest.fixture(scope="module")
+def filled_database(postgres_server: str, template_database: str) -> Iterator[str]:
+    """Yield the URL of a database with some thousands of configurations and commits."""
+    name = f"filled_{uuid.uuid4().hex}"
+    run(execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
+    url = with_database(postgres_server, name)
+    for statement in FILL:
+        run(execute(url, statement))
+    yield url
+    run(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def connection(filled_database: str) -> AsyncIterator["Connection"]:
+    """Yield a connection like those that answer callers."""
+    connection = await asyncpg.connect(filled_database, timeout=10, command_timeout=30, server_settings=READ_SETTINGS)
+    await prepare_connection(connection)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+async def plan(connection: "Connection", file: str, name: str, *arguments: Any) -> tuple[set[str], set[str]]:
+    """Return the indexes that a statement uses, and the tables that it reads from end to end."""
+    text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {queries(file)[name]}", *arguments)
+    nodes = list(nodes_of(json.loads(text)[0]["Plan"]))
+    return (
+        {node["Index Name"] for node in nodes if "Index Name" in node},
+        {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+        - {"revision_counter", "compaction", "applications"},
+    )
+
+
+def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from nodes_of(child)
+
+
+def listing(
+    *,
+    revision: int | None = None,
+    application_id: str | None = None,
+    name_prefix: str = "",
+    names: list[str] | None = None,
+    contains: str | None = None,
+    json_path: str | None = None,
+    after: tuple[str | None, str | None] = (None, None),
+    application_ids: list[str] | None = None,
+) -> tuple[Any, ...]:
+    """Return the arguments of a list."""
+    chosen = (revision, application_id, None, name_prefix, names, contains, json_path)
+    return (*chosen, *after, 51, True, LIMIT_BYTES, None, None, application_ids)
+
+
+async def application_id(connection: "Connection") -> str:
+    return await connection.fetchval("SELECT id FROM applications WHERE name = 'app3'")
+
+
+async def test_contains_uses_the_gin_index(connection: "Connection") -> None:
+    for contains in ('{"n": 5}', '{"tags": ["t7"]}'):
+        indexes, scanned = await plan(connection, "configurations", "list", *listing(contains=contains))
+        assert GIN in indexes
+        assert not scanned
+
+
+async def test_a_json_path_uses_the_gin_index(connection: "Connection") -> None:
+    for json_path in ("$.n == 5", '$.tags[*] == "t7"', 'exists($.tags ? (@ == "t7"))'):
+        indexes, scanned = await plan(connection, "configurations", "list", *listing(json_path=json_path))
+        assert GIN in indexes
+        assert not scanned
+
+
+async def test_the_first_page_and_the_next_use_the_index_of_their_order(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    for arguments in (
+        listing(),
+        listing(after=("app3", "c17"), revision=head),
+        listing(application_id=await application_id(connection)),
+        listing(application_id=await application_id(connection), after=("app3", "c17"), revision=head),
+    ):
+        indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+        assert KEY in indexes
+        assert not scanned
+
+
+async def test_a_page_of_the_history_finds_what_changed_since_by_its_revision(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    indexes, scanned = await plan(
+        connection, "configurations", "list", *listing(after=("app3", "c17"), revision=head - 20)
+    )
+    assert {KEY, "commits_revision_key"} <= indexes
+    assert not scanned
+
+
+async def test_a_caller_with_few_applications_has_these_read_and_no_others(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    own = [await application_id(connection)]
+    for arguments in (
+        listing(application_ids=own),
+        listing(application_ids=own, json_path="$.n == 5"),
+        listing(application_ids=own, revision=head),
+        listing(application_ids=own, revision=head - 20),
+    ):
+        indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+        assert KEY in indexes
+        assert GIN not in indexes
+        assert not scanned
+        assert await rows_read(connection, "configurations", "list", *arguments) <= 1000
+
+
+async def test_the_operations_of_one_actor_are_read_by_index(connection: "Connection") -> None:
+    await connection.execute("SET enable_seqscan = off")
+    indexes, _ = await plan(connection, "operations", "list", None, 50, "user:one")
+    assert "operations_actor_id" in indexes
+
+
+async def test_names_of_an_application_use_its_index(connection: "Connection") -> None:
+    arguments = listing(application_id=await application_id(connection), names=["c17", "c22"])
+    indexes, scanned = await plan(connection, "configurations", "list", *arguments)
+    assert KEY in indexes
+    assert not scanned
+
+
+async def test_a_configuration_is_found_by_index(connection: "Connection") -> None:
+    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
+    by_id, scanned = await plan(connection, "configurations", "get", configuration_id, None, None)
+    assert (ID in by_id, KEY in by_id, scanned) == (True, False, set())
+    by_key, scanned = await plan(connection, "configurations", "get", None, "app3", "c17")
+    assert (ID in by_key, KEY in by_key, scanned) == (False, True, set())
+
+
+async def test_what_a_batch_waits_for_is_found_and_locked_by_index(connection: "Connection") -> None:
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 10")]
+    found, scanned = await plan(
+        connection, "configuration_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"]
+    )
+    assert {ID, KEY} <= found
+    assert not scanned
+    locked, scanned = await plan(connection, "configuration_writes", "lock_or_wait", ids, ids[:1])
+    assert (ID in locked, scanned) == (True, set())
+
+
+async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 5")]
+    arguments = (ids, ["app3", "app4"], ["c17", "c18"], True, LIMIT_BYTES)
+    indexes, scanned = await plan(connection, "configurations", "batch_get", *arguments)
+    assert {ID, KEY} <= indexes
+    assert not scanned
+
+
+async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(connection: "Connection") -> None:
+    rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
+    ids = [row["id"] for row in rows[:10]]
+    keys = [row["application"] for row in rows[10:]], [row["name"] for row in rows[10:]]
+    indexes, scanned = await plan(
+        connection,
+        "configuration_writes",
+        "lock_or_skip",
+        [*ids, *[None] * 10],
+        *([None] * 10 + key for key in keys),
+        1 << 20,
+    )
+    assert {ID, KEY} <= indexes
+    assert not scanned
+    values = [
+        [row["name"] for row in rows[:10]],
+        [""] * 10,
+        ["{}"] * 10,
+        [None] * 10,
+        [None] * 10,
+        ['{"actor": "a", "reason": "", "request_id": "", "origin": {}}'] * 10,
+    ]
+    for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
+        indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
+        assert (ID in indexes, scanned) == (True, set())
+
+
+async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    for after in (0, 1000, head - 5, head):
+        indexes, scanned = await plan(connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+
+
+@pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])
+async def test_the_log_is_compacted_by_index(connection: "Connection", revision: int, ordinal: int) -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
+    assert indexes == {"commits_revision_key", "change_records_pkey", "change_records_kind_resource_id_version_key"}
+    assert not scanned
+
+
+async def test_compacted_commits_are_found_by_index(connection: "Connection") -> None:
+    indexes, scanned = await plan(connection, "compaction", "remove_commits", [7, 8, 9], 1500, 1600)
+    assert indexes == {"commits_pkey", "commits_revision_key", "change_records_pkey", "schema_versions_commit_id"}
+    assert not scanned
+
+
+async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
+    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
+    by_version: list[tuple[str, str, tuple[Any, ...]]] = [
+        ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5, True)),
+        ("applications", "get_version", (configuration_id, 1)),
+        ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
+    ]
+    for file, statement, arguments in by_version:
+        indexes, scanned = await plan(connection, file, statement, *arguments)
+        assert "change_records_kind_resource_id_version_key" in indexes
+        assert not scanned
+
+
+VERSIONS, GIVEN_UP = "change_records_kind_resource_id_version_key", "change_records_given_up"
+
+
+@pytest.fixture
+async def long_history(connection: "Connection", filled_database: str) -> str:
+    """Return the id of a configuration with 4,000 versions."""
+    configuration_id = await connection.fetchval("SELECT id FROM configurations WHERE name = 'c1'")
+    if await connection.fetchval("SELECT version FROM configurations WHERE id = $1", configuration_id) < 4000:
+        await execute(
+            filled_database,
+            """
+            DO $$
+            BEGIN
+                FOR number IN 1..4000 LOOP
+                    UPDATE configurations SET config = jsonb_build_object('n', number) WHERE name = 'c1';
+                    COMMIT;
+                END LOOP;
+            END
+            $$
+            """,
+        )
+        await execute(filled_database, "VACUUM ANALYZE")
+    return configuration_id
+
+
+async def test_a_page_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+    for before in (None, 3600, 30):
+        for with_config in (False, True):
+            arguments = (long_history, before, 51, with_config, LIMIT_BYTES)
+            indexes, scanned = await plan(connection, "history", "versions", *arguments)
+            assert (VERSIONS in indexes, scanned) == (True, set())
+            assert await rows_read(connection, "history", "versions", *arguments) < 100
+
+
+async def test_the_history_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    oldest_time = await connection.fetchval("SELECT time FROM commits WHERE revision = 2500")
+    cases: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+        ("history", "version", (long_history, 17)),
+        ("history", "newest_version", (long_history,)),
+        ("history", "at_revision", (long_history, 2500)),
+        ("history", "at_revision", (long_history, head)),
+        ("history", "revision_at", (oldest_time,)),
+        ("audit", "resource", (long_history, None)),
+    )
+    for file, statement, arguments in cases:
+        _, scanned = await plan(connection, file, statement, *arguments)
+        assert not scanned, statement
+        assert await rows_read(connection, file, statement, *arguments) < 100, statement
+
+
+async def test_who_had_a_key_is_found_by_index(connection: "Connection") -> None:
+    for statement, arguments in (("last_holder", ("app3", "c17")), ("holder_at", ("app3", "c17", 100))):
+        indexes, scanned = await plan(connection, "history", statement, *arguments)
+        assert {GIVEN_UP, KEY} <= indexes
+        assert not scanned
+
+
+async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connection", long_history: str) -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    nothing = asyncpg.Range(None, None)
+    chosen = ("", None, None, None, None, nothing, 0)
+    for before in (head, 3000):
+        arguments: tuple[Any, ...] = (*chosen, before, 2**31 - 1, 20_000, 51, None, True)
+        indexes, scanned = await plan(connection, "audit", "changes", *arguments)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+        assert await rows_read(connection, "audit", "changes", *arguments) < 100
+    # For a resource with nearly the whole log, a full scan is as good a plan.
+    of_one = ("", None, None, "CONFIGURATION", None, nothing, 0, head, 200, 51, long_history, None, None, True)
+    indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
+    assert (VERSIONS in indexes, scanned) == (True, set())
+    assert await rows_read(connection, "audit", "changes_of_resource", *of_one) <= 200
+
+
+async def rows_read(connection: "Connection", file: str, name: str, *arguments: Any) -> int:
+    """Return the most rows that any part of a statement's plan gave."""
+    text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
+    return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))
