@@ -60,7 +60,7 @@ from configsvc.writes.transactions import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Engines:
     """The engines that the server and the background tasks share."""
 
     database: Database
@@ -78,7 +78,7 @@ class Parts:
     migrations: ConfigurationMigrations
 
 
-def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Parts:
+def new_engines(settings: Settings, database: Database, url: str, pool: ProcessPool, checks: Checks) -> Engines:
     """Return the engines of one service. Raises StartError."""
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
@@ -90,7 +90,7 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
         OperationKind.IMPORT_CONFIGURATIONS: imports.execute,
         OperationKind.MIGRATE_CONFIGURATIONS: migrations.execute,
     }
-    return Parts(
+    return Engines(
         database=database,
         pool=pool,
         cache=cache,
@@ -107,17 +107,17 @@ def new_parts(settings: Settings, database: Database, url: str, pool: ProcessPoo
     )
 
 
-def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) -> Server:
+def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Server:
     """Return the bound server, with its metrics registered. Raises StartError."""
-    reads = Reads(parts.database, parts.feed, parts.cache, encoded_configuration)
+    reads = Reads(engines.database, engines.feed, engines.cache, encoded_configuration)
     large = LargeAnswers()
-    watches = Watches(parts.database, parts.feed)
-    quotas = Quotas(_limits(settings), partial(Slots, parts.database.caller_pools))
-    servicers = _servicers(parts, reads, watches, large, quotas)
+    watches = Watches(engines.database, engines.feed)
+    quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
+    servicers = _servicers(engines, reads, watches, large, quotas)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
-        admission = Admission(Authenticator(parts.tokens, certificates), parts.policy, quotas)
+        admission = Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas)
         server = build_server(
             servicers,
             admission,
@@ -129,40 +129,42 @@ def new_server(settings: Settings, parts: Parts, registry: CollectorRegistry) ->
     except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     collectors = (
-        *(calls, server.in_flight, watches, parts.feed, reads, parts.cache),
-        *(parts.group_commit, parts.batches.validators, TokenMetrics(parts.tokens), parts.database),
+        *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
+        *(engines.group_commit, engines.batches.validators, TokenMetrics(engines.tokens), engines.database),
     )
     for collector in collectors:
         registry.register(collector)
     return server
 
 
-def _servicers(parts: Parts, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas) -> dict[str, object]:
+def _servicers(
+    engines: Engines, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas
+) -> dict[str, object]:
     """Return the servicers by the names of their services."""
-    database, writes = parts.database, parts.writes
-    snapshots = SnapshotReads(database, parts.batches.checks)
+    database, writes = engines.database, engines.writes
+    snapshots = SnapshotReads(database, engines.batches.checks)
     return {
         "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
         "ConfigurationService": ConfigurationServicer(
-            Configurations(database, parts.group_commit, parts.batches, reads),
+            Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
             watches,
             large,
-            Uploads(parts.imports, parts.pool),
+            Uploads(engines.imports, engines.pool),
             quotas,
             Guard(database),
         ),
-        "OperationService": OperationServicer(parts.operations),
-        "Operations": OperationsServicer(parts.operations),
+        "OperationService": OperationServicer(engines.operations),
+        "Operations": OperationsServicer(engines.operations),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
-            parts.migrations,
+            engines.migrations,
         ),
         "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, parts.feed)),
-        "ServerService": ServerServicer(parts.feed, version("configsvc")),
+        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
+        "ServerService": ServerServicer(engines.feed, version("configsvc")),
     }
 
 

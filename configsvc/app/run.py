@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
-from configsvc.app.assembly import Parts, new_parts, new_server
+from configsvc.app.assembly import Engines, new_engines, new_server
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
 from configsvc.domain.models import Retention
@@ -74,12 +74,12 @@ async def run_service(
         ProcessPool.open() as checking_pool,
         _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
-        parts = new_parts(settings, database, url, pool, Checks(checking_pool))
-        server = new_server(settings, parts, registry)
+        engines = new_engines(settings, database, url, pool, Checks(checking_pool))
+        server = new_server(settings, engines, registry)
         async with asyncio.TaskGroup() as tasks:
-            background = _start_background(tasks, settings, parts, checking_pool)
-            running_operations = tasks.create_task(parts.runner.run(), name="operations")
-            showing_health = tasks.create_task(_show_health(server, parts.feed, ready), name="health")
+            background = _start_background(tasks, settings, engines, checking_pool)
+            running_operations = tasks.create_task(engines.runner.run(), name="operations")
+            showing_health = tasks.create_task(_show_health(server, engines.feed, ready), name="health")
             try:
                 await server.start()
                 started(server)
@@ -88,7 +88,7 @@ async def run_service(
                 # Also after a background task failed, so that clients are told instead of cut off.
                 log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
-                await _drain(server, parts, settings.shutdown_grace_seconds)
+                await _drain(server, engines, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
                 for task in (running_operations, *background):
                     task.cancel()
@@ -96,29 +96,29 @@ async def run_service(
 
 
 def _start_background(
-    tasks: asyncio.TaskGroup, settings: Settings, parts: Parts, checking_pool: ProcessPool
+    tasks: asyncio.TaskGroup, settings: Settings, engines: Engines, checking_pool: ProcessPool
 ) -> list[asyncio.Task[None]]:
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
     started = [
-        tasks.create_task(parts.feed.run(), name="feed"),
-        tasks.create_task(keep_house(parts.database, retention), name="housekeeping"),
-        tasks.create_task(parts.pool.end_when_idle(), name="process pool"),
+        tasks.create_task(engines.feed.run(), name="feed"),
+        tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
+        tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
         tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
     ]
-    if parts.tokens:
-        started.append(tasks.create_task(parts.tokens.run(), name="keys of the identity provider"))
+    if engines.tokens:
+        started.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
     return started
 
 
-async def _drain(server: Server, parts: Parts, grace_seconds: float) -> None:
+async def _drain(server: Server, engines: Engines, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
-    parts.runner.stop()
-    parts.operations.stop()
+    engines.runner.stop()
+    engines.operations.stop()
     await server.set_serving(False)
-    await parts.feed.stop()
+    await engines.feed.stop()
     await server.stop(grace_seconds)
-    await parts.group_commit.drain()
-    await parts.writes.drain()
+    await engines.group_commit.drain()
+    await engines.writes.drain()
 
 
 @asynccontextmanager

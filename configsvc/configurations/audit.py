@@ -14,8 +14,6 @@ _INSTANT = timedelta(microseconds=1)
 
 
 class Audit:
-    """The use case of the audit trail."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -48,8 +48,6 @@ class ResourceError(ConfigsvcError):
 
 
 class ResourceNotFoundError(ResourceError):
-    """A resource that does not exist."""
-
     verb = "does not exist"
 
 
@@ -99,8 +97,6 @@ class OperationRunningError(ResourceError):
 
 
 class OperationCancelledError(ResourceError):
-    """An operation that was cancelled."""
-
     verb = "was cancelled"
 
     def __init__(self, operation_id: str) -> None:

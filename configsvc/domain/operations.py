@@ -26,15 +26,11 @@ from configsvc.domain.scope import Scope
 
 
 class OperationKind(StrEnum):
-    """The kind of an operation."""
-
     IMPORT_CONFIGURATIONS = "IMPORT_CONFIGURATIONS"
     MIGRATE_CONFIGURATIONS = "MIGRATE_CONFIGURATIONS"
 
 
 class OperationState(StrEnum):
-    """The state of an operation."""
-
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     CANCELLING = "CANCELLING"
@@ -44,8 +40,6 @@ class OperationState(StrEnum):
 
 
 class Failure(StrEnum):
-    """The reason why an operation failed."""
-
     ITEMS_FAILED = "ITEMS_FAILED"
     WRITE_CONFLICT = "WRITE_CONFLICT"
     WRITE_TOO_LARGE = "WRITE_TOO_LARGE"
@@ -151,8 +145,6 @@ class ItemFault:
 
 
 class ItemError(StrEnum):
-    """The reason why an item failed."""
-
     INVALID = "INVALID"
     APPLICATION_NOT_FOUND = "APPLICATION_NOT_FOUND"
     EXISTS = "EXISTS"

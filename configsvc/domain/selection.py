@@ -16,8 +16,6 @@ from configsvc.domain.scope import Scope
 
 
 class EventType(StrEnum):
-    """The type of an event."""
-
     EXISTING = "EXISTING"
     CREATED = "CREATED"
     UPDATED = "UPDATED"

@@ -78,7 +78,6 @@ class Feed:
 
     @property
     def ring_parts(self) -> int:
-        """The number of parts in the ring."""
         return len(self._ring)
 
     @property

@@ -59,8 +59,6 @@ class WaitBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportJob:
-    """An import that is running."""
-
     operation: BulkOperation
     run: Run
     settings: ImportSettings

@@ -39,8 +39,6 @@ class ChangedMeanwhileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationJob:
-    """A migration that is running."""
-
     operation: BulkOperation
     run: Run
     settings: MigrationSettings

@@ -64,8 +64,6 @@ def _checked_admins(admins: str) -> str:
 
 
 class Settings(BaseSettings):
-    """The settings of the service."""
-
     model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
 
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"

@@ -33,8 +33,6 @@ class ImportPlan:
 
 
 class SchemaImporter:
-    """Imports of many schemas."""
-
     def __init__(self, database: Database, writes: Writes, reads: Reads, snapshots: SnapshotReads) -> None:
         self._database = database
         self._writes = writes

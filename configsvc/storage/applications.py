@@ -9,7 +9,7 @@ from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.pages import page_of
-from configsvc.storage.queries import queries
+from configsvc.storage.queries import id_and_name, queries
 
 _SQL = queries("applications")
 
@@ -26,25 +26,11 @@ def _application(row: Record) -> Application:
     )
 
 
-def _id_and_name(ref: ApplicationRef) -> tuple[str | None, str | None]:
-    match ref:
-        case IdRef(id=application_id):
-            return application_id, None
-        case NameRef(name=name):
-            return None, name
-
-
 async def insert(
     connection: Connection, application_id: str, name: str, comments: str, context: WriteContext
 ) -> Written:
     """Insert an application. Raises ResourceExistsError."""
-    version = await connection.fetchval(
-        _SQL["insert"],
-        application_id,
-        name,
-        comments,
-        contexts.encoded(context),
-    )
+    version = await connection.fetchval(_SQL["insert"], application_id, name, comments, contexts.encoded(context))
     if version is None:
         raise ResourceExistsError("application", name)
     return Written(resource_id=application_id, version=version)
@@ -55,14 +41,8 @@ async def update(
 ) -> Written:
     """Write new values, at least one of which must differ. Raises ResourceExistsError."""
     try:
-        version = await connection.fetchval(
-            _SQL["update"],
-            application_id,
-            name,
-            comments,
-            contexts.encoded(context),
-            timeout=LARGE_WRITE_ANSWER_SECONDS,
-        )
+        values = (name, comments, contexts.encoded(context))
+        version = await connection.fetchval(_SQL["update"], application_id, *values, timeout=LARGE_WRITE_ANSWER_SECONDS)
     except UniqueViolationError as error:
         raise ResourceExistsError("application", name) from error
     return Written(resource_id=application_id, version=version)
@@ -86,7 +66,7 @@ async def has_configurations(connection: Connection, application_name: str) -> b
 
 async def get(connection: Connection, ref: ApplicationRef) -> Application | None:
     """Return the current application."""
-    row = await connection.fetchrow(_SQL["get"], *_id_and_name(ref))
+    row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
     return _application(row) if row else None
 
 
@@ -104,7 +84,7 @@ async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> 
 
 async def lock(connection: Connection, ref: ApplicationRef) -> Application | None:
     """Lock and return the application, without its revision, until the end of the transaction."""
-    row = await connection.fetchrow(_SQL["lock"], *_id_and_name(ref))
+    row = await connection.fetchrow(_SQL["lock"], *id_and_name(ref))
     return _application(row) if row else None
 
 

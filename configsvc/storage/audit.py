@@ -8,10 +8,10 @@ from asyncpg import Record
 from configsvc.domain.access import Role
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import FilterTooSlowError
-from configsvc.domain.models import IdRef, Kind, NameRef, Operation
+from configsvc.domain.models import Kind, Operation
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
-from configsvc.storage.queries import queries
+from configsvc.storage.queries import id_and_name, queries
 from configsvc.storage.rows import schema_of
 
 _SQL = queries("audit")
@@ -40,11 +40,11 @@ async def changes(
         rows = await (_of_resource if chosen.resource_id else _of_all)(connection, chosen, before, limit, window)
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error
-    shown = [row for row in rows if row["chosen"]]
-    ends_early = len(shown) > limit
-    last = shown[limit - 1] if ends_early else rows[-1]
+    matching = [row for row in rows if row["chosen"]]
+    ends_early = len(matching) > limit
+    last = matching[limit - 1] if ends_early else rows[-1]
     return ChangesPage(
-        changes=tuple(map(_change, shown[:limit])),
+        changes=tuple(map(_change, matching[:limit])),
         last=_last(last, chosen) if ends_early or last["place"] == window else None,
         compacted_revision=rows[0]["compacted_revision"],
     )
@@ -58,7 +58,7 @@ async def _of_all(
     return await connection.fetch(
         _SQL["changes"],
         chosen.actor,
-        *_application(chosen),
+        *id_and_name(chosen.application),
         chosen.kind,
         chosen.resource_name,
         asyncpg.Range(chosen.start_time, chosen.end_time),
@@ -78,7 +78,7 @@ async def _of_resource(
     return await connection.fetch(
         _SQL["changes_of_resource"],
         chosen.actor,
-        *_application(chosen),
+        *id_and_name(chosen.application),
         chosen.kind,
         chosen.resource_name,
         asyncpg.Range(chosen.start_time, chosen.end_time),
@@ -91,16 +91,6 @@ async def _of_resource(
         chosen.scope.ids,
         chosen.outside_applications,
     )
-
-
-def _application(chosen: ChangeFilter) -> tuple[str | None, str | None]:
-    match chosen.application:
-        case IdRef(id=application_id):
-            return application_id, None
-        case NameRef(name=name):
-            return None, name
-        case None:
-            return None, None
 
 
 def _position(row: Record) -> LogPosition:

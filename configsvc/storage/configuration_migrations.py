@@ -89,11 +89,5 @@ async def restage(connection: Connection, operation_id: str, settings: Migration
 
 async def move(connection: Connection, operation: BulkOperation, span: Slice) -> list[Outcome]:
     """Write the waiting items of a slice, which must be checked and locked, in the current transaction."""
-    rows = await connection.fetch(
-        _SQL["move"],
-        operation.id,
-        span.first,
-        span.last,
-        contexts.encoded(operation),
-    )
+    rows = await connection.fetch(_SQL["move"], operation.id, span.first, span.last, contexts.encoded(operation))
     return [outcome_of(row) for row in rows]

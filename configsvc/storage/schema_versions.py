@@ -13,8 +13,7 @@ from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, W
 from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
-from configsvc.storage.queries import queries
-from configsvc.storage.schemas import id_and_name
+from configsvc.storage.queries import id_and_name, queries
 
 _SQL = queries("schema_versions")
 

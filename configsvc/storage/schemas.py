@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from asyncpg import ForeignKeyViolationError, Record
 
 from configsvc.domain.errors import SchemaInUseError, WriteConflictError
-from configsvc.domain.models import IdRef, NameRef, Page, Schema, SchemaRef, WriteContext, Written
+from configsvc.domain.models import Page, Schema, SchemaRef, WriteContext, Written
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.pages import page_of
-from configsvc.storage.queries import queries
+from configsvc.storage.queries import id_and_name, queries
 
 USERS_LIMIT = 100
 
@@ -28,15 +28,6 @@ def _schema(row: Record) -> Schema:
         create_time=row["create_time"],
         update_time=row["update_time"],
     )
-
-
-def id_and_name(ref: SchemaRef) -> tuple[str | None, str | None]:
-    """Return the id and the name to look for, one of which is None."""
-    match ref:
-        case IdRef(id=schema_id):
-            return schema_id, None
-        case NameRef(name=name):
-            return None, name
 
 
 async def insert(connection: Connection, new: Iterable[tuple[str, str, str]], context: WriteContext) -> list[Written]:

@@ -59,8 +59,6 @@ class CallMetrics:
 
 
 class InFlight:
-    """The number of calls in flight."""
-
     def __init__(self) -> None:
         self.count = 0
         self._idle = asyncio.Event()

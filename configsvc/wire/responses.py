@@ -1,15 +1,11 @@
 """Size limits of a response and of one message of a stream."""
 
 from collections.abc import Generator, Iterable
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
+from configsvc.wire.parsing import AnyMessage
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:

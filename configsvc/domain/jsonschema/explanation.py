@@ -25,8 +25,6 @@ MANY = 32
 # A reason may contain other reasons.
 MAX_REASON_LENGTH = 160
 
-_ITEMS = ("items", "prefixItems", "additionalItems")
-
 
 class Explanation:
     """The explanation of one rejection. After MAX_STEPS it may lack faults, but it always has one."""
