@@ -191,7 +191,7 @@ async def test_a_revoked_client_that_does_not_read_holds_nothing(
             assert await end_of(call) is DENIED
 
 
-async def test_watchers_of_an_application_that_is_deleted_are_told_of_it_and_stay(stage: Stage) -> None:
+async def test_watchers_of_an_application_that_is_deleted_see_its_deletion_and_stay(stage: Stage) -> None:
     async with recorded_by(READER, stage.service) as recorder:
         await stage.service.applications.DeleteApplication(
             DeleteApplicationRequest(name=OWN, force=True), metadata=as_(ROOT)

@@ -129,7 +129,7 @@ async def test_a_deletion_of_what_is_not_the_callers_and_of_what_is_not_there_lo
             await unbind(guarded, binding_id, by=caller)
 
 
-async def test_a_role_is_given_once_and_told_with_who_gave_it_and_why(guarded: Service) -> None:
+async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: Service) -> None:
     made = await bind(guarded, "group:ops team", VIEWER, "shop", by="ann", reason="they asked")
     assert (made.principal, made.role, made.application, made.created_by) == (
         "group:ops team",

@@ -569,7 +569,7 @@ async def test_an_answer_about_long_names_still_arrives(shop: Service, length: i
     assert await head(shop) == before
 
 
-async def test_no_fault_is_told_of_a_good_request(shop: Service) -> None:
+async def test_no_fault_is_reported_of_a_good_request(shop: Service) -> None:
     created = await create(shop, "good", {"a": 1})
     assert created.version == 1
     with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND") as caught:

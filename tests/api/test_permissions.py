@@ -65,7 +65,7 @@ async def served(service: Service) -> dict[str, descriptor_pb2.ServiceDescriptor
     return found
 
 
-async def test_every_method_that_is_served_declares_whom_it_is_for(service: Service) -> None:
+async def test_every_method_that_is_served_declares_its_permission(service: Service) -> None:
     for name, described in (await served(service)).items():
         for method in described.method:
             full_name = f"{name}.{method.name}"

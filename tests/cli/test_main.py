@@ -26,7 +26,7 @@ async def test_help_of_serve_names_each_flag_with_its_variable() -> None:
         assert variable.lower() in Settings.model_fields
 
 
-async def test_the_version_is_told() -> None:
+async def test_the_version_is_printed() -> None:
     code, text = await output("version")
     assert (code, text.count(".")) == (0, 2)
 

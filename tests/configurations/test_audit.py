@@ -34,7 +34,7 @@ def summary(change: Change) -> tuple[int, str, int]:
     return change.revision, change.name, change.version
 
 
-async def test_every_change_is_told_with_who_when_and_why(shop: Service, psql: Session) -> None:
+async def test_every_change_is_reported_with_who_when_and_why(shop: Service, psql: Session) -> None:
     request_id = str(uuid.uuid4())
     created = await create(shop, "web", {"n": 1}, reason="first", request_id=request_id)
     renamed = await rename(shop, "web", "site")
@@ -67,7 +67,7 @@ async def test_every_change_is_told_with_who_when_and_why(shop: Service, psql: S
     assert made.time == timestamp(time)
 
 
-async def test_what_ran_in_sql_is_told_too(shop: Service, psql: Session) -> None:
+async def test_changes_made_in_sql_are_audited_too(shop: Service, psql: Session) -> None:
     await create(shop, "web")
     async with psql.transaction():
         await psql.execute("UPDATE configurations SET config = '{\"n\": 2}'")
@@ -195,7 +195,7 @@ async def test_the_longest_reasons_fit_into_pages(shop: Service) -> None:
     assert [len(page.changes) for page in await change_pages(shop, page_size=1000)] == [9]
 
 
-async def test_what_was_compacted_is_told(shop: Service, database_url: str, psql: Session) -> None:
+async def test_a_compacted_revision_is_reported(shop: Service, database_url: str, psql: Session) -> None:
     await create(shop, "web")
     await patch(shop, "web", {"n": 2})
     assert {page.compacted_revision for page in await change_pages(shop)} == {0}
@@ -224,7 +224,7 @@ async def test_a_token_of_changes_serves_its_own_request_only(shop: Service) -> 
         await shop.audit.ListChanges(ListChangesRequest(actor="x", page_token=token))
 
 
-async def test_faults_of_a_filter_are_told(shop: Service) -> None:
+async def test_faults_of_a_filter_are_reported(shop: Service) -> None:
     request: dict[str, Any] = {
         "actor": "x" * 2000,
         "application": ApplicationRef(name="-"),
@@ -243,7 +243,7 @@ async def test_faults_of_a_filter_are_told(shop: Service) -> None:
         await shop.audit.ListChanges(ListChangesRequest(start_time=Timestamp(seconds=2), end_time=Timestamp(seconds=1)))
 
 
-async def test_a_filter_that_takes_too_long_is_told(
+async def test_a_filter_that_takes_too_long_is_reported(
     shop: Service, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     monkeypatch.setitem(database.READ_SETTINGS, "statement_timeout", "1ms")

@@ -153,7 +153,7 @@ async def test_an_export_ends_with_ok_and_is_counted(database_url: str) -> None:
         await metrics.until("configsvc_calls_total", 1, method=method, code="OK")
 
 
-async def test_faults_of_an_export_are_told(shop: Service) -> None:
+async def test_faults_of_an_export_are_reported(shop: Service) -> None:
     async with refused(shop, "application.name", "name_prefix", "schema.schema", "as_of_revision", "min_revision"):
         await export(
             shop,

@@ -199,9 +199,7 @@ async def test_a_clock_that_was_set_back_still_gives_a_state_that_was(shop: Serv
 # Compacted history
 
 
-async def test_what_was_compacted_is_told_apart_from_what_never_was(
-    shop: Service, database_url: str, psql: "Session"
-) -> None:
+async def test_compacted_is_distinguished_from_never_existed(shop: Service, database_url: str, psql: "Session") -> None:
     created = await create(shop, "web", {"n": 1})
     await patch(shop, "web", {"n": 2})
     kept = await patch(shop, "web", {"n": 3})
@@ -312,6 +310,6 @@ async def test_pins_are_in_the_history_too(shop: Service, psql: "Session") -> No
         ({"as_of_time": Timestamp(nanos=-1)}, "as_of_time"),
     ],
 )
-async def test_faults_of_a_moment_are_told(shop: Service, fields: dict[str, Any], field: str) -> None:
+async def test_faults_of_a_moment_are_reported(shop: Service, fields: dict[str, Any], field: str) -> None:
     async with refused(shop, field):
         await get_at(shop, **fields)

@@ -192,6 +192,6 @@ async def test_a_version_that_is_missing_is_not_compared(shop: Service, database
             await diff(shop, **fields)
 
 
-async def test_faults_of_a_comparison_are_told(shop: Service) -> None:
+async def test_faults_of_a_comparison_are_reported(shop: Service) -> None:
     async with refused(shop, "from_version", "to_version"):
         await diff(shop, from_version=-1, to_version=-1)

@@ -157,7 +157,7 @@ async def test_what_ran_in_sql_is_a_version_too(shop: Service, database_url: str
     assert content(newest.configuration.config) == {"a": 2}
 
 
-async def test_faults_of_a_request_for_versions_are_told(shop: Service) -> None:
+async def test_faults_of_a_request_for_versions_are_reported(shop: Service) -> None:
     async with refused(shop, "ref", "view", "min_revision", "page_size", "page_token"):
         await shop.configurations.ListConfigurationVersions(
             ListConfigurationVersionsRequest(view=cast("Any", 7), min_revision=-1, page_size=1001, page_token="x")

@@ -226,9 +226,7 @@ async def test_a_lost_notification_delays_a_change_and_loses_nothing(psql: Sessi
     validate(recording, await read_history(database_url))
 
 
-async def test_a_history_that_went_back_ends_the_watches_and_is_told_apart_from_the_old_one(
-    psql: Session, database_url: str
-) -> None:
+async def test_a_history_that_went_back_ends_the_watches_and_has_a_new_epoch(psql: Session, database_url: str) -> None:
     # After a restore on the same timeline, the epoch is the same and the revisions come again.
     await application(psql)
     async with running_service(database_url) as service:

@@ -115,7 +115,7 @@ async def test_commits_are_applied_and_visible_in_one_step_however_long_an_obser
         assert seen.changes == [("before_waking", 1, False), ("apply", 1, False)]
 
 
-async def test_an_observer_is_refreshed_and_reset_before_a_restored_history_is_told(
+async def test_an_observer_is_refreshed_and_reset_before_a_restored_history_is_announced(
     psql: Session, database_url: str
 ) -> None:
     await application(psql)

@@ -39,7 +39,7 @@ def joined(waiters: Waiters, *topics: str) -> Waiter:
     return waiter
 
 
-async def test_those_are_woken_whom_a_commit_concerns_and_at_the_first_that_does() -> None:
+async def test_watches_are_woken_by_the_first_commit_that_matches_them() -> None:
     waiters = Waiters()
     shop, bank, both, everything = (
         joined(waiters, *topics) for topics in (("shop",), ("#bank",), ("shop", "bank"), ())
@@ -48,7 +48,7 @@ async def test_those_are_woken_whom_a_commit_concerns_and_at_the_first_that_does
     assert [waiter.result().revision for waiter in (shop, bank, both, everything)] == [3, 2, 2, 1]
 
 
-async def test_those_whom_no_commit_concerns_wait_on() -> None:
+async def test_watches_that_no_commit_matches_wait_on() -> None:
     waiters = Waiters()
     shop = joined(waiters, "shop")
     await waiters.wake([part(1, "bank")])

@@ -65,9 +65,7 @@ def test_a_caller_has_so_many_calls_under_way_at_once(clock: Clock) -> None:
     quota.take_call()
 
 
-def test_the_callers_of_whom_there_is_nothing_to_remember_are_forgotten(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callers_with_nothing_to_remember_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("configsvc.limits.quotas.REMEMBERED_QUOTAS", 3)
     quotas = Quotas(LIMITS, one_slot_each)
     busy = quotas.of("user:busy")
@@ -78,7 +76,7 @@ def test_the_callers_of_whom_there_is_nothing_to_remember_are_forgotten(
     assert len(quotas._quotas) == 3
 
 
-async def test_a_caller_that_calls_too_often_is_told_when_to_try_again_and_others_are_not(
+async def test_a_caller_that_calls_too_often_learns_when_to_try_again_and_others_are_not_slowed(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = oidc_settings(tmp_path, admins="user:root,user:polite", calls_per_second=0.001, calls_burst=2)

@@ -204,7 +204,7 @@ async def test_only_the_first_message_has_settings(service: Service) -> None:
     assert await names(service) == []
 
 
-async def test_faults_of_the_settings_are_told_at_once(service: Service) -> None:
+async def test_faults_of_the_settings_are_reported_at_once(service: Service) -> None:
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         await begin(service, mode=7, reason="x" * 1025, request_id="mine")
     assert sorted(violations_of(caught.value)) == ["mode", "reason", "request_id"]

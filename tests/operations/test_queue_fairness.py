@@ -106,7 +106,7 @@ async def test_a_caller_has_so_many_operations_that_have_not_ended(
         assert await ended(service, GREEDY, second) == State.STATE_SUCCEEDED
 
 
-async def test_where_nobody_is_told_apart_operations_have_no_limits(
+async def test_operations_have_no_limits_where_callers_are_not_distinguished(
     service: Service, paused: Paused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.operations.queue.UNENDED_LIMIT", 1)

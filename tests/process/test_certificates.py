@@ -58,7 +58,7 @@ async def _new_certificate_in_both(running: Program, address: str, authority: Au
                 await service.applications.ListApplications(ListApplicationsRequest(), metadata=bearing("root"))
 
 
-async def test_a_certificate_that_is_not_there_is_told_at_the_start(tmp_path: Path, database_url: str) -> None:
+async def test_a_certificate_that_is_not_there_is_reported_at_the_start(tmp_path: Path, database_url: str) -> None:
     files: dict[str, Any] = {"tls_certificate_file": "missing.pem", "tls_key_file": "missing-key.pem"}
     async with program(tmp_path, "serve", listen="127.0.0.1:0", database_url=database_url, **files) as running:
         assert await running.exit_code() == 1

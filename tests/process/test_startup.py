@@ -103,7 +103,7 @@ async def test_insecure_opens_every_address(tmp_path: Path, database_url: str) -
         {"workers": "65"},
     ],
 )
-async def test_every_bad_setting_is_named_and_no_password_told(tmp_path: Path, bad: dict[str, Any]) -> None:
+async def test_every_bad_setting_is_named_and_no_password_shown(tmp_path: Path, bad: dict[str, Any]) -> None:
     async with program(tmp_path, "serve", **bad) as running:
         assert await running.exit_code() == 2
     named = [line.removeprefix("configsvc: setting ").partition(": ")[0] for line in running.lines]

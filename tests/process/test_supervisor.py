@@ -173,7 +173,7 @@ async def test_a_watch_on_a_killed_worker_goes_on_at_another_with_nothing_lost(
     validate(untouched.recording, history)
 
 
-async def test_a_worker_that_is_told_to_end_drains_and_is_replaced(tmp_path: Path, database_url: str) -> None:
+async def test_a_worker_that_gets_a_signal_to_end_drains_and_is_replaced(tmp_path: Path, database_url: str) -> None:
     async with (
         working(tmp_path, database_url) as (running, address),
         one_of_each(running, address) as services,

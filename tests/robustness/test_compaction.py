@@ -37,7 +37,7 @@ class Historian:
         await compact_once(self._database_url, A_DAY)
 
 
-async def test_compaction_under_traffic_is_told_to_those_that_it_overtakes(
+async def test_watches_that_compaction_overtakes_under_traffic_get_an_error(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Clients are soon fed from the table.

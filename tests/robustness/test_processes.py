@@ -83,7 +83,7 @@ async def test_a_service_that_is_killed_is_replaced_by_the_others(tmp_path: Path
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS)
-async def test_many_watches_on_one_process_all_get_every_change_and_are_told_of_its_end(
+async def test_many_watches_on_one_process_all_get_every_change_and_an_error_when_it_ends(
     tmp_path: Path, psql: Session, database_url: str
 ) -> None:
     await application(psql)

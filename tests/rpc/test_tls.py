@@ -58,7 +58,7 @@ async def mtls(database_url: str, files: Files, authority: Authority) -> AsyncGe
         yield service
 
 
-async def test_callers_are_whom_their_certificates_name(mtls: Service, authority: Authority) -> None:
+async def test_callers_are_named_by_their_certificates(mtls: Service, authority: Authority) -> None:
     await create_application(mtls)
     cases = {
         authority.pair(BILLING): "PERMISSION_DENIED",

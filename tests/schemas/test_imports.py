@@ -58,7 +58,7 @@ async def test_an_import_creates_what_is_new_in_one_commit_and_nothing_a_second_
     assert (await get_version(service, "web")).revision == (await get_version(service, "new")).revision == 3
 
 
-async def test_an_import_closes_documents_unless_told_otherwise(service: Service) -> None:
+async def test_an_import_closes_documents_unless_asked_otherwise(service: Service) -> None:
     done = await service.schemas.ImportSchemas(import_request({"web": REPLICAS}, closing=0))
     assert [(addition.pointer, addition.keyword) for addition in done.imports[0].additions] == [
         ("", "additionalProperties")

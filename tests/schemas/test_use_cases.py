@@ -54,7 +54,7 @@ async def test_a_schema_is_created_with_its_first_version_and_read_by_name_and_i
     assert [(addition.pointer, addition.keyword) for addition in version.additions] == [("", "additionalProperties")]
 
 
-async def test_a_document_stays_as_it_is_written_if_told_so(service: Service) -> None:
+async def test_a_document_stays_as_it_is_written_if_asked_for(service: Service) -> None:
     created = await create_schema(service, closing=CLOSING_AS_WRITTEN)
     assert list(created.additions) == []
     assert content((await get_version(service)).document) == REPLICAS

@@ -67,7 +67,7 @@ async def test_a_watch_is_resumed_from_the_compacted_revision_on_and_not_before(
             validate(await watch.until_revision(7), before)
 
 
-async def test_a_lagging_watch_that_is_overtaken_is_told_and_misses_nothing_before(
+async def test_a_lagging_watch_that_is_overtaken_gets_an_error_and_misses_nothing_before(
     psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 2)
@@ -114,7 +114,9 @@ async def fill_one_by_one_again(session: Session, count: int) -> None:
         await fill(session, 1, prefix=f"later{number:03}-", size=100_000)
 
 
-async def test_a_snapshot_that_is_overtaken_is_told(psql: Session, database_url: str, service: Service) -> None:
+async def test_a_snapshot_that_is_overtaken_ends_with_an_error(
+    psql: Session, database_url: str, service: Service
+) -> None:
     await application(psql)
     await fill(psql, 150, size=100_000)
     async with slowly(service) as reader:

@@ -201,7 +201,7 @@ async def test_migrations_run_under_the_role_of_their_own_url(role: str, databas
     await prepare_database(settings, url_of(role, database_url))
 
 
-async def test_a_role_that_is_not_there_is_told(database_url: str) -> None:
+async def test_a_role_that_is_not_there_is_reported(database_url: str) -> None:
     with pytest.raises(
         StartError, match='cannot grant the rights of the service to nobody_here: role "nobody_here" does not exist'
     ):

@@ -117,7 +117,7 @@ async def test_no_crowd_of_callers_fills_the_memory_or_the_log_by_being_refused(
     known.end_window()
 
 
-async def test_how_many_refused_calls_were_suppressed_is_told_at_the_end_of_the_window(
+async def test_how_many_refused_calls_were_suppressed_is_reported_at_the_end_of_the_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(refusals, "WINDOW_SECONDS", 0.01)

@@ -184,7 +184,7 @@ async def test_no_secret_gets_out_of_a_service_that_does_not_reach_its_database(
     assert PASSWORD not in await what_a_start_says(url, monkeypatch)
 
 
-async def test_a_wrong_password_is_not_told(
+async def test_a_wrong_password_is_not_shown(
     database_url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = f"guarded_{uuid.uuid4().hex}"

@@ -41,7 +41,7 @@ async def read_on(_: Position) -> tuple[CommitPart, ...]:
 
 
 @pytest.mark.parametrize(("end", "error"), [("history", EpochChangedError), ("stop", ShuttingDownError)])
-async def test_a_watch_that_is_not_synced_when_its_history_ends_is_not_told_that_it_is(
+async def test_a_watch_that_is_not_synced_when_its_history_ends_gets_no_synced_message(
     end: str, error: type[ConfigsvcError]
 ) -> None:
     # The head of another history is not a position that the watch has reached.

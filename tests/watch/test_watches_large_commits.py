@@ -51,7 +51,7 @@ async def test_a_commit_that_is_read_in_slices_and_encoded_elsewhere_arrives_in_
         validate(recording, history)
 
 
-async def test_a_watch_of_little_is_told_of_the_end_of_a_large_commit(
+async def test_a_watch_of_little_sees_the_end_of_a_large_commit(
     service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = 2000

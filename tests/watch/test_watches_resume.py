@@ -60,7 +60,7 @@ async def test_a_watch_from_the_head_is_synced_at_once(service: Service, psql: S
     assert (message.revision, message.synced, len(message.events)) == (4, True, 0)
 
 
-async def test_a_watch_beyond_the_head_is_told_that_the_revision_is_unknown(service: Service) -> None:
+async def test_a_watch_beyond_the_head_gets_revision_unknown(service: Service) -> None:
     await create_application(service)
     async with recorded(service, watching(after_revision=2)) as watch:
         error = await watch.until_error()
@@ -69,7 +69,7 @@ async def test_a_watch_beyond_the_head_is_told_that_the_revision_is_unknown(serv
     assert not watch.recording.messages
 
 
-async def test_a_watch_of_another_epoch_is_told_that_the_epoch_changed(service: Service) -> None:
+async def test_a_watch_of_another_epoch_gets_epoch_changed(service: Service) -> None:
     await create_application(service)
     request = WatchConfigurationsRequest(after_revision=1, epoch="7000000000000000000-1")
     async with recorded(service, request) as watch:
@@ -78,7 +78,7 @@ async def test_a_watch_of_another_epoch_is_told_that_the_epoch_changed(service: 
     assert not watch.recording.messages
 
 
-async def test_another_epoch_is_told_even_where_the_revision_is_unknown(service: Service) -> None:
+async def test_another_epoch_is_reported_even_where_the_revision_is_unknown(service: Service) -> None:
     request = WatchConfigurationsRequest(after_revision=100, epoch="7000000000000000000-1")
     async with recorded(service, request) as watch:
         assert reason_of(await watch.until_error()) == "EPOCH_CHANGED"

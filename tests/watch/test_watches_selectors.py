@@ -117,7 +117,7 @@ async def test_a_configuration_that_is_renamed_into_the_selection_is_created_and
     validate(watch.recording, await read_history(database_url))
 
 
-async def test_two_configurations_that_change_names_are_told_apart(
+async def test_two_configurations_that_change_names_are_distinguished(
     service: Service, psql: Session, database_url: str
 ) -> None:
     await application(psql)

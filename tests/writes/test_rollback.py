@@ -214,7 +214,7 @@ async def test_a_restored_configuration_is_validated_too(shop: Service, psql: Se
     assert restored.schema == SchemaVersionRef(schema="limits", version=2)
 
 
-async def test_a_schema_that_is_gone_is_told(shop: Service, psql: Session) -> None:
+async def test_a_schema_that_is_gone_is_reported(shop: Service, psql: Session) -> None:
     await add_schema_version(psql, 10)
     await create(shop, "web", {"n": 9}, schema=SchemaVersionRef(schema="limits"))
     await update(shop, "web", configuration=Configuration(), update_mask={"paths": ["schema"]})

@@ -94,7 +94,7 @@ def test_a_change_that_widens_is_compatible(old: JsonObject, new: JsonObject) ->
         ({"anyOf": [{"$ref": "#"}]}, {"required": ["a"]}, "/required"),
     ],
 )
-def test_a_change_that_may_refuse_is_told_with_its_place(old: JsonObject, new: JsonObject, pointer: str) -> None:
+def test_a_change_that_may_refuse_is_reported_with_its_place(old: JsonObject, new: JsonObject, pointer: str) -> None:
     assert pointer in [fault.pointer for fault in incompatibilities(old, new)]
 
 

@@ -21,7 +21,7 @@ def told(document: JsonObject, config: JsonObject) -> list[tuple[str, str, str]]
     return [(fault.pointer, fault.keyword, fault.message) for fault in Validator(document, {}).faults(config)]
 
 
-def test_every_fault_is_told_with_pointer_keyword_and_what_is_wanted() -> None:
+def test_every_fault_is_reported_with_pointer_keyword_and_what_is_wanted() -> None:
     document: JsonObject = {
         "properties": {
             "port": {"type": "integer", "maximum": 65535},
@@ -97,7 +97,7 @@ def test_a_refusal_is_always_explained_and_never_with_a_value(document: JsonObje
     assert all(fault.message for fault in faults)
 
 
-def test_at_most_a_hundred_faults_are_told() -> None:
+def test_at_most_a_hundred_faults_are_reported() -> None:
     assert len(told({"additionalProperties": {"type": "string"}}, {str(i): i for i in range(1000)})) == MAX_FAULTS
 
 
