@@ -163,6 +163,8 @@ async def test_a_watch_on_a_killed_worker_goes_on_at_another_with_nothing_lost(
             await untouched.until_synced()
             os.kill(pid_of(running, 0), signal.SIGKILL)
             assert (await first.until_error()).code() == StatusCode.UNAVAILABLE
+            # Until then, the kernel may give a new connection to the port of the process that ends, and reset it.
+            await running.wait_for("worker ended")
             await commit_one_by_one(session, 5, prefix="later")
             resumed = watching(after_revision=first.recording.revision)
             async with connected(address, asyncio.Event()) as service, recorded(service, resumed) as second:
