@@ -1,5 +1,6 @@
 """A third-party OpenID provider over HTTP, with endpoints where users sign in and clients get tokens."""
 
+import socket
 import threading
 import warnings
 from collections import Counter
@@ -41,6 +42,16 @@ class OpenIdProvider:
     async def bearing(self, user: str, *groups: str) -> tuple[tuple[str, str], ...]:
         """Return the metadata of a call by the user."""
         return (("authorization", f"Bearer {await self.token(user, *groups)}"),)
+
+
+@contextmanager
+def reserved_port() -> Generator[int]:
+    """Bind a free port without listening on it: nobody else gets it while no provider runs there."""
+    with socket.socket() as holder:
+        # Providers set this option too, so that they can bind the same port.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @contextmanager

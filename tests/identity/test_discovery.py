@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
 from configsvc.identity import key_rotation
 from tests.identity.forging import RSA, key_set, token
-from tests.identity.provider import OpenIdProvider, running_provider
+from tests.identity.provider import OpenIdProvider, reserved_port, running_provider
 from tests.identity.tokens import bearing, oidc_settings
 from tests.service import Service, reason_of, running_service, status_of
 
@@ -60,8 +60,8 @@ async def until_accepted(service: Service, metadata: Metadata) -> None:
 
 
 async def test_tokens_of_a_provider_are_accepted_through_its_absence_and_its_change_of_keys(database_url: str) -> None:
-    with ExitStack() as first_life:
-        provider = first_life.enter_context(running_provider())
+    with reserved_port() as port, ExitStack() as first_life:
+        provider = first_life.enter_context(running_provider(port))
         root = await provider.bearing("root")
         async with running_service(database_url, **settings_for(provider)) as service:
             await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=root)
@@ -79,16 +79,16 @@ async def test_tokens_of_a_provider_are_accepted_through_its_absence_and_its_cha
             retry = RetryInfo()
             assert any(detail.Unpack(retry) for detail in status_of(error).details)
             assert retry.retry_delay.ToMilliseconds() > 0
-            with running_provider(provider.port) as second_life:
+            with running_provider(port) as second_life:
                 await until_accepted(service, await second_life.bearing("root"))
                 # The key that it was signed with is withdrawn.
                 await until_reason(service, root, "UNAUTHENTICATED")
 
 
 async def test_a_service_starts_while_the_provider_is_away_and_says_so(database_url: str) -> None:
-    with running_provider() as provider:
-        pass
-    with capture_logs() as lines:
+    with reserved_port() as port, capture_logs() as lines:
+        with running_provider(port) as provider:
+            pass
         async with running_service(database_url, **settings_for(provider)) as service:
             metadata = (("authorization", f"Bearer {token(iss=provider.issuer)}"),)
             await until_reason(service, metadata, "IDENTITY_PROVIDER_UNAVAILABLE")
@@ -96,7 +96,7 @@ async def test_a_service_starts_while_the_provider_is_away_and_says_so(database_
             assert told
             assert told[0]["log_level"] == "warning"
             assert provider.issuer in told[0]["why"]
-            with running_provider(provider.port) as there:
+            with running_provider(port) as there:
                 await until_accepted(service, await there.bearing("root"))
 
 
