@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
 
 LIMIT_SECONDS = 20.0
+# Between two looks at something that a test waits for.
+POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

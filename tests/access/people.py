@@ -18,7 +18,7 @@ from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.access import Role
 from tests.identity.tokens import bearing
-from tests.service import LIMIT_SECONDS, Service, struct
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service, struct
 from tests.storage.reading import Session, head
 
 ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN)
@@ -153,6 +153,7 @@ async def until_known(service: Service, psql: Session) -> None:
             status = await service.server.GetServerStatus(GetServerStatusRequest(), metadata=as_(ROOT))
             if status.revision >= revision:
                 return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 @contextmanager

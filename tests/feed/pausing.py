@@ -10,9 +10,7 @@ from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.commits import Position
 from configsvc.storage.listener import Listener
 from configsvc.storage.log import LogPage
-from tests.service import LIMIT_SECONDS, Service
-
-PAUSE_SECONDS = 0.005
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service
 
 
 class PausedFeed:
@@ -41,7 +39,7 @@ async def fed(service: Service, revision: int) -> None:
     """Wait until the feed of the service has read the revision."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while (await service.server.GetServerStatus(GetServerStatusRequest())).revision < revision:  # noqa: ASYNC110
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager

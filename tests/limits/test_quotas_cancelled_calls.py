@@ -17,7 +17,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, as_, key, make, until_known
 from tests.identity.tokens import oidc_settings
-from tests.service import LIMIT_SECONDS, Service, reason_of, running_service, struct
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service, reason_of, running_service, struct
 from tests.storage.reading import Session
 
 CALLS_AT_ONCE = 2
@@ -66,5 +66,5 @@ async def outcome(service: Service, person: Person) -> str:
 
 async def until(service: Service, person: Person, wanted: str) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
-        while await outcome(service, person) != wanted:
-            pass
+        while await outcome(service, person) != wanted:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(POLL_SECONDS)
