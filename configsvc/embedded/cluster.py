@@ -20,7 +20,7 @@ import structlog
 
 from configsvc.embedded.account import Account
 from configsvc.embedded.errors import EmbeddedPostgresError
-from configsvc.embedded.process import POLL, Postmaster, disown_pid, ended, run, running_postmaster, send
+from configsvc.embedded.process import KILL_LIMIT, POLL, Postmaster, disown_pid, ended, run, running_postmaster, send
 
 log = structlog.get_logger()
 
@@ -93,7 +93,7 @@ class Cluster:
 
     async def stop(self) -> None:
         """Stop the server if it runs, by force if necessary. Raises EmbeddedPostgresError."""
-        steps = ((signal.SIGINT, FAST_STOP_LIMIT), (signal.SIGQUIT, IMMEDIATE_STOP_LIMIT), (signal.SIGKILL, 1.0))
+        steps = ((signal.SIGINT, FAST_STOP_LIMIT), (signal.SIGQUIT, IMMEDIATE_STOP_LIMIT), (signal.SIGKILL, KILL_LIMIT))
         for number, limit in steps:
             postmaster = running_postmaster(self.data)
             if postmaster is None:

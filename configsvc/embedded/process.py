@@ -18,6 +18,9 @@ from configsvc.embedded.errors import EmbeddedPostgresError
 # Seconds between checks of a process that is not a child and so cannot be waited for.
 POLL = 0.02
 
+# Seconds until a process that got SIGKILL has ended; one in an uninterruptible system call can take longer.
+KILL_LIMIT = 1.0
+
 # A process id that the kernel never assigns.
 NO_PROCESS = 2**31 - 1
 
@@ -149,7 +152,20 @@ def _environment() -> dict[str, str]:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    # Its children are no children of ours, and end a moment later.
+    for member in _group(process.pid):
+        await ended(member, KILL_LIMIT)
+
+
+def _group(number: int) -> list[psutil.Process]:
+    members: list[psutil.Process] = []
+    for process in psutil.process_iter():
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+            if os.getpgid(process.pid) == number:
+                members.append(process)
+    return members

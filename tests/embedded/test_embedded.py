@@ -17,7 +17,7 @@ import pytest
 
 from configsvc.embedded import EmbeddedPostgresError, embedded_postgres
 from configsvc.embedded.account import choose_account
-from configsvc.embedded.process import running_postmaster
+from configsvc.embedded.process import alive, run, running_postmaster
 from tests.postgres import PARAMETERS, chosen_binaries
 
 ROOT = Path(__file__).parents[2]
@@ -248,6 +248,28 @@ async def test_a_cancellation_during_the_start_stops_everything(data_dir: Path, 
     assert processes(data_dir) == []
     async with server(data_dir) as url:
         assert await query(url, "SELECT 1") == 1
+
+
+# A child that takes long to die, because the kernel has its memory to free.
+WITH_A_LARGE_CHILD = """
+import os, pathlib, sys, time
+if not os.fork():
+    memory = bytearray(os.urandom(1024)) * 400_000
+    pathlib.Path(sys.argv[1]).write_text(f"{os.getpid()}\\n")
+time.sleep(120)
+"""
+
+
+async def test_a_cancelled_program_has_ended_with_its_children(data_dir: Path) -> None:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    ready = data_dir / "ready"
+    program = asyncio.create_task(run([sys.executable, "-c", WITH_A_LARGE_CHILD, str(ready)], account=None, limit=60))
+    await until(lambda: ready.exists() and ready.read_text().endswith("\n"))
+    child = psutil.Process(int(ready.read_text()))
+    program.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await program
+    assert not alive(child)
 
 
 async def test_the_terminals_interrupt_does_not_reach_the_server(data_dir: Path) -> None:
