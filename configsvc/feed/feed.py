@@ -53,6 +53,7 @@ class Feed:
         self._stopped = False
         self._verified = time.monotonic()
         self.connections_lost = 0
+        self.reads = 0
         self.notification_queue_usage = 0.0
         self._queue_asked = -math.inf
 
@@ -96,6 +97,7 @@ class Feed:
         yield gauge("feed_live", "1 while the feed receives new commits.", self.live)
         yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
         yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
+        yield counter("feed_reads", "Pages of the log that the feed has read, including empty ones.", self.reads)
         yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
         yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
         yield gauge(
@@ -249,6 +251,7 @@ class Feed:
 
     async def _next_page(self, listener: Listener) -> LogPage:
         """Return the next page; an empty one at the head of a new history if the log does not continue from `_last`."""
+        self.reads += 1
         try:
             page = await listener.page_from(self._next)
         except RevisionCompactedError:

@@ -150,6 +150,7 @@ class Follower:
         must_send = bool(message.events) or (self._delivering and not part.more)
         self._delivering = part.more and (self._delivering or must_send)
         self._position = part.next
+        self._progress.events += len(message.events)
         if not must_send:
             self._skipped += 1 + len(part.changes)
             self._note_progress()

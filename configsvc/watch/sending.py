@@ -27,13 +27,14 @@ class WatchState(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Progress:
-    """The revision and state of one watch, for the metrics.
+    """The revision, state and number of events of one watch, for the metrics.
 
     For a watch that is up to date, nothing after its revision matches its selection.
     """
 
     revision: int
     state: WatchState = WatchState.BEHIND
+    events: int = 0
 
 
 class Sending:

@@ -16,7 +16,7 @@ from configsvc.domain.watching import ExistingMessage, WatchRequest
 from configsvc.feed.feed import Feed
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
-from configsvc.telemetry.families import Families, gauge, labelled_gauge
+from configsvc.telemetry.families import Families, counter, gauge, labelled_gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
 from configsvc.watch.sending import Encode, IdleTimer, Progress, Sending, WatchState, Write
@@ -40,12 +40,16 @@ class Watches:
         self._feed = feed
         self._bounds = SharedRead(self._read_bounds)
         self._open: set[Progress] = set()
+        # Of the watches that ended.
+        self._ended_events = 0
 
     def collect(self) -> Families:
         """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
         watches = tuple(self._open)
         states = Counter(watch.state for watch in watches)
         yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
+        events = self._ended_events + sum(watch.events for watch in watches)
+        yield counter("watch_events", "Events sent to watches, including those of snapshots.", events)
         revision = self._feed.revision
         late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
         lag = max((revision - watch.revision for watch in late), default=0)
@@ -88,6 +92,7 @@ class Watches:
             yield progress
         finally:
             self._open.discard(progress)
+            self._ended_events += progress.events
 
     async def _read_bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
@@ -121,6 +126,7 @@ class Watches:
             )
             if not fresh:
                 return (), page.last_key
+            sending.progress.events += len(fresh)
             message = ExistingMessage(revision=page.revision, configurations=fresh, content_bytes=page.content_bytes)
             return await sending.encode(message), page.last_key
 

@@ -75,7 +75,7 @@ class Pins:
         compiled = self.validators[version]
         if isinstance(compiled, ConfigsvcError):
             raise compiled
-        return prepare_check(compiled, config, encode_json(config) if text is None else text)
+        return prepare_check(version.ref.schema, compiled, config, encode_json(config) if text is None else text)
 
 
 NO_PINS = Pins(schemas={}, validators={})

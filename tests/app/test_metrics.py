@@ -9,7 +9,9 @@ import grpc
 import pytest
 from grpc import StatusCode
 
+from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.app.run import StartError, run_service
+from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.app.scraping import measured_service
 from tests.configurations.numbers import by_id, set_number, shop
@@ -17,6 +19,7 @@ from tests.configurations.pausing import DatabaseReads
 from tests.feed.pausing import fed
 from tests.postgres import terminate
 from tests.proxy import proxied
+from tests.schemas.calls import create_schema
 from tests.service import settings_of
 from tests.storage.reading import Session, application
 from tests.watch.changing import fill, fill_one_by_one, watching
@@ -51,6 +54,63 @@ async def test_calls_are_counted_by_method_and_code(database_url: str) -> None:
         assert await metrics.value("configsvc_call_seconds_bucket", method=GET, le="+Inf") == 6
         assert await metrics.value("configsvc_call_seconds_sum", method=GET) > 0
         assert await metrics.value("configsvc_write_transactions_total") == 2
+
+
+async def test_refused_calls_are_counted_by_code_and_reason(database_url: str) -> None:
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        for _ in range(2):
+            with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+                await get(service, "web")
+        with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+            await create(service, "not a name")
+        name = "configsvc_refused_calls_total"
+        assert await metrics.value(name, code="NOT_FOUND", reason="RESOURCE_NOT_FOUND") == 2
+        assert await metrics.value(name, code="INVALID_ARGUMENT", reason="INVALID_REQUEST") == 1
+
+
+async def test_violations_are_counted_by_schema_and_keyword(database_url: str) -> None:
+    document: JsonObject = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        await create_schema(service, "limits", document)
+        refused: tuple[JsonObject, ...] = ({"n": 0}, {"n": "one"}, {"n": 0.5, "m": 1}, {})
+        for config in refused:
+            with failing(StatusCode.INVALID_ARGUMENT, "SCHEMA_VIOLATED"):
+                await create(service, "web", config, schema=SchemaVersionRef(schema="limits"))
+        samples = (await metrics.families())["configsvc_schema_violations"].samples
+    counts = {sample.labels["keyword"]: sample.value for sample in samples if sample.name.endswith("_total")}
+    assert {sample.labels["schema"] for sample in samples} == {"limits"}
+    assert counts == {"minimum": 2, "type": 2, "additionalProperties": 1, "required": 1}
+
+
+async def test_further_schemas_share_one_name_in_the_metrics(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.validation.checks.COUNTED_PAIRS", 1)
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        for name in ("first", "second", "third"):
+            await create_schema(service, name, {"type": "object", "required": ["n"]})
+            with failing(StatusCode.INVALID_ARGUMENT, "SCHEMA_VIOLATED"):
+                await create(service, "web", {}, schema=SchemaVersionRef(schema=name))
+        counted = "configsvc_schema_violations_total"
+        assert await metrics.value(counted, schema="first", keyword="required") == 1
+        assert await metrics.value(counted, schema="(others)", keyword="required") == 2
+
+
+async def test_reads_of_the_feed_and_events_of_watches_are_counted(psql: Session, database_url: str) -> None:
+    await shop(psql, "web", "api")
+    async with measured_service(database_url) as (service, metrics), asyncio.timeout(30):
+        async with recorded(service) as watch:
+            await watch.until_synced()
+            await metrics.until("configsvc_watch_events_total", 2)
+            before = await metrics.value("configsvc_feed_reads_total")
+            await watch.until_revision(await set_number(psql, 1))
+            await metrics.until("configsvc_watch_events_total", 3)
+            assert await metrics.value("configsvc_feed_reads_total") > before
+        await metrics.until("configsvc_watches", 0, state="up_to_date")
+        assert await metrics.value("configsvc_watch_events_total") == 3
 
 
 async def test_hits_and_misses_of_the_cache_are_counted(psql: Session, database_url: str, reads: DatabaseReads) -> None:

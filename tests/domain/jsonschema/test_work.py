@@ -76,4 +76,4 @@ def test_what_may_take_long_is_known_before(document: JsonObject, config: JsonOb
     ],
 )
 def test_a_large_configuration_of_a_simple_schema_takes_no_time(document: JsonObject, config: JsonObject) -> None:
-    assert not prepare_check(compile_schema(document, {}, 0), config, encode_json(config)).may_take_long
+    assert not prepare_check("web", compile_schema(document, {}, 0), config, encode_json(config)).may_take_long
