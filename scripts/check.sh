@@ -16,7 +16,6 @@ step "ruff format" ruff format --check --quiet .
 step "ruff lint" ruff check --quiet .
 step "types" basedpyright
 step "layers" lint-imports --no-cache --no-logo
-step "protos of others" scripts/known-protos.sh
 step "buf lint" buf lint
 step "buf format" buf format protos --diff --exit-code
 step "buf breaking" scripts/breaking.sh

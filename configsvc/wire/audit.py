@@ -103,7 +103,7 @@ def change_message(change: Change) -> ChangeMessage:
     schema = change.schema
     return ChangeMessage(
         revision=change.position.revision,
-        time=timestamp(change.time),
+        commit_time=timestamp(change.time),
         type=CHANGE_TYPES[change.operation],
         kind=_RESOURCE_KINDS[change.kind],
         resource_id=change.resource_id,

@@ -103,8 +103,8 @@ def batch_write(
             return _item(message.upsert, f"{field}.upsert", context, violations)
         case "update":
             return _update(message.update, f"{field}.update", context, violations)
-        case "delete":
-            return _deletion(message.delete, f"{field}.delete", context, violations)
+        case "deletion":
+            return _deletion(message.deletion, f"{field}.deletion", context, violations)
         case None:
             violations.add(field, "must set one of create, update, upsert or delete")
             return None

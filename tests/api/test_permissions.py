@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from configapi.v1.permission_pb2 import Permission, permission
+from configapi.v1.method_rules_pb2 import Permission, rules
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
 from configsvc.api.permissions import DECLARED_FOR_OTHERS
 from configsvc.domain.access import Role
@@ -69,7 +69,7 @@ async def test_every_method_that_is_served_declares_its_permission(service: Serv
     for name, described in (await served(service)).items():
         for method in described.method:
             full_name = f"{name}.{method.name}"
-            declared = method.options.Extensions[permission] or DECLARED_FOR_OTHERS.get(full_name)
+            declared = method.options.Extensions[rules].permission or DECLARED_FOR_OTHERS.get(full_name)
             assert declared in set(Permission.values()) - {0}, full_name
             assert method.name in NEEDED, full_name
             assert method.name in REQUESTS, full_name

@@ -128,7 +128,7 @@ async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its
     imported = ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
     await witness.see(1, schemas.ImportSchemas(imported, metadata=cr))
     await witness.see(1, schemas.DeleteSchema(DeleteSchemaRequest(name="t"), metadata=cr))
-    deletion = ConfigurationWrite(delete=ConfigurationDeletionItem(key=key("web")))
+    deletion = ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key("web")))
     batch = BatchWriteConfigurationsRequest(writes=[deletion])
     await witness.see(1, configurations.BatchWriteConfigurations(batch, metadata=cr))
     (peer,) = witness.peers

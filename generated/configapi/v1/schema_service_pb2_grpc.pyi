@@ -30,9 +30,9 @@ GRPC_VERSION: str
 
 class SchemaServiceStub:
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     @_typing.overload
@@ -78,9 +78,9 @@ class SchemaServiceStub:
 @_typing.type_check_only
 class SchemaServiceAsyncStub(SchemaServiceStub):
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -122,9 +122,9 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
 
 class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     @_abc_1.abstractmethod
