@@ -20,6 +20,7 @@ step "buf lint" buf lint
 step "buf format" buf format protos --diff --exit-code
 step "buf breaking" scripts/breaking.sh
 step "generated code" scripts/generated-fresh.sh
+step "stubs of other languages" scripts/stubs.sh
 step "SQL" scripts/lint-sql.sh
 
 if [ ${#failed[@]} -gt 0 ]; then
