@@ -145,6 +145,9 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
 
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.InvalidRequestError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, _bad_request),
+    errors.UnsupportedFieldError: Translation(
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_UNSUPPORTED_FIELD, _bad_request
+    ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
     errors.ApplicationNotEmptyError: Translation(

@@ -27,9 +27,17 @@ class FaultyRequestError(ConfigsvcError):
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
         self.violations = violations
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Violation, ...]]]:
+        """Let the error cross from one process to another."""
+        return type(self), (self.violations,)
+
 
 class InvalidRequestError(FaultyRequestError):
     """A request that can never succeed."""
+
+
+class UnsupportedFieldError(FaultyRequestError):
+    """A request with fields that only newer versions of the server know."""
 
 
 class SchemaViolatedError(FaultyRequestError):

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from configsvc.api.statuses import status_of
-from configsvc.domain.errors import InvalidRequestError
+from configsvc.domain.errors import FaultyRequestError
 from configsvc.rpc.credentials import Context
 from configsvc.rpc.failures import failure_of
 from configsvc.rpc.handlers import abort
@@ -60,6 +60,6 @@ def _serialized(message: Message) -> bytes:
 async def _parsed(request_class: type[AnyMessage], data: bytes, context: Context) -> AnyMessage:
     try:
         return parsed(request_class, data)
-    except InvalidRequestError as error:
+    except FaultyRequestError as error:
         await abort(context, failure_of(status_of(error)))
         raise

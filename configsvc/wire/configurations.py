@@ -92,7 +92,7 @@ def lookup(request: GetConfigurationRequest) -> Lookup:
 
 
 def lookup_from(data: bytes) -> Lookup:
-    """Parse the encoded request, or recall it. Raises InvalidRequestError."""
+    """Parse the encoded request, or recall it. Raises InvalidRequestError or UnsupportedFieldError."""
     return _cached_lookup(data) if len(data) <= CACHED_LOOKUP_BYTES else _lookup_from(data)
 
 

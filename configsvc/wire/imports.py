@@ -33,13 +33,18 @@ from configsvc.domain.operations import (
 )
 from configsvc.wire.content import content_from
 from configsvc.wire.fingerprints import fingerprint
+from configsvc.wire.unknown_fields import refuse_unknown_fields
 
 MAX_MESSAGE_ITEMS = 1000
 
 
 def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
-    """Parse a message. `digest` covers the messages before it; empty for the first. Raises DecodeError."""
+    """Parse a message. `digest` covers the messages before it; empty for the first.
+
+    Raises DecodeError or UnsupportedFieldError.
+    """
     request = ImportConfigurationsRequest.FromString(data)
+    refuse_unknown_fields(request)
     violations = Violations()
     if len(request.items) > MAX_MESSAGE_ITEMS:
         violations.add("items", f"has {len(request.items)} items: a message has at most {MAX_MESSAGE_ITEMS}")

@@ -133,6 +133,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
     items list them. Check the server's log, and start a new operation with fewer items.
     """
+    ERROR_REASON_UNSUPPORTED_FIELD: _ErrorReason.ValueType  # 34
+    """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+    the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
@@ -251,6 +255,10 @@ ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 31
 """INTERNAL: the operation was started too often, and each time its process died or lost the
 database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
 items list them. Check the server's log, and start a new operation with fewer items.
+"""
+ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
+"""INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
