@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 
 from configapi.v1.access_service_pb2 import (
@@ -84,12 +85,12 @@ async def test_a_role_cannot_be_used_as_soon_as_its_deletion_is_answered(guarded
 
 
 async def test_an_admin_of_an_application_gives_roles_for_that_alone(guarded: Service) -> None:
-    shop = (await bind(guarded, "user:bob", EDITOR, "shop", by="ann")).application_id
-    assert (await bind(guarded, "user:eve", ADMIN, ApplicationRef(id=shop), by="ann")).application == "shop"
-    bank = (await bind(guarded, "user:bob", EDITOR, "bank")).application_id
+    shop = (await bind(guarded, "user:bob", EDITOR, "shop", by="ann")).application.id
+    assert (await bind(guarded, "user:eve", ADMIN, ApplicationRef(id=shop), by="ann")).application.name == "shop"
+    bank = (await bind(guarded, "user:bob", EDITOR, "bank")).application.id
     for principal in ("user:ann", "user:bob", "group:everybody"):
         for role in (VIEWER, EDITOR, ADMIN):
-            request = CreateRoleBindingRequest(principal=principal, role=role)
+            request = CreateRoleBindingRequest(principal=principal, role=role, all_applications=Empty())
             assert await refused_creation(guarded, "ann", request) == "the role admin is needed for all applications"
             texts: list[str] = []
             for ref in (
@@ -109,6 +110,8 @@ async def test_an_editor_gives_no_roles(guarded: Service) -> None:
     for caller in ("bob", "eve", "nobody"):
         for application in (None, ApplicationRef(name="shop")):
             request = CreateRoleBindingRequest(principal=f"user:{caller}", role=VIEWER, application=application)
+            if application is None:
+                request.all_applications.SetInParent()
             await refused_creation(guarded, caller, request)
         await refused_deletion(guarded, caller, binding.id)
         with failing(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"):
@@ -131,7 +134,7 @@ async def test_a_deletion_of_what_is_not_the_callers_and_of_what_is_not_there_lo
 
 async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: Service) -> None:
     made = await bind(guarded, "group:ops team", VIEWER, "shop", by="ann", reason="they asked")
-    assert (made.principal, made.role, made.application, made.created_by) == (
+    assert (made.principal, made.role, made.application.name, made.created_by) == (
         "group:ops team",
         VIEWER,
         "shop",
@@ -156,6 +159,17 @@ async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: 
         VIEWER,
     )
     assert (first.actor, first.reason, first.resource_id) == ("user:ann", "they asked", made.id)
+
+
+async def test_a_role_for_all_applications_must_be_meant(guarded: Service) -> None:
+    request = CreateRoleBindingRequest(principal="user:bob", role=VIEWER)
+    with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
+        await guarded.access.CreateRoleBinding(request, metadata=bearing("root"))
+    assert fields_at_fault(caught.value) == ["scope"]
+    request.all_applications.SetInParent()
+    made = await guarded.access.CreateRoleBinding(request, metadata=bearing("root"))
+    assert made.WhichOneof("scope") == "all_applications"
+    assert (await bind(guarded, "user:bob", VIEWER, "shop")).WhichOneof("scope") == "application"
 
 
 async def test_every_fault_of_a_request_for_a_role_is_listed(guarded: Service) -> None:
@@ -222,10 +236,12 @@ async def test_a_list_shows_roles_for_the_applications_of_the_caller(guarded: Se
     await bind(guarded, "user:bob", EDITOR, "shop")
     await bind(guarded, "user:bob", EDITOR, "bank")
     everywhere = await bind(guarded, "user:bob", VIEWER)
-    assert [one.application for one in await bindings(guarded)] == ["shop", "shop", "bank", ""]
-    assert [one.application for one in await bindings(guarded, by="ann")] == ["shop", "shop"]
-    assert [one.application for one in await bindings(guarded, principal="user:bob", by="ann")] == ["shop"]
-    assert [one.application for one in await bindings(guarded, application=ApplicationRef(name="bank"))] == ["bank"]
+    assert [one.application.name for one in await bindings(guarded)] == ["shop", "shop", "bank", ""]
+    assert [one.application.name for one in await bindings(guarded, by="ann")] == ["shop", "shop"]
+    assert [one.application.name for one in await bindings(guarded, principal="user:bob", by="ann")] == ["shop"]
+    assert [one.application.name for one in await bindings(guarded, application=ApplicationRef(name="bank"))] == [
+        "bank"
+    ]
     assert len(await bindings(guarded, application=ApplicationRef(name="shop"), by="ann")) == 2
     assert len(await bindings(guarded, min_revision=everywhere.revision)) == 4
     for ref in (ApplicationRef(name="bank"), ApplicationRef(name="nope"), ApplicationRef(id=ANY_ULID)):
@@ -238,7 +254,7 @@ async def test_a_list_shows_roles_for_the_applications_of_the_caller(guarded: Se
     first = await guarded.access.ListRoleBindings(ListRoleBindingsRequest(page_size=1), metadata=bearing("root"))
     request = ListRoleBindingsRequest(page_token=first.next_page_token)
     second = await guarded.access.ListRoleBindings(request, metadata=bearing("ann"))
-    assert [one.application for one in second.role_bindings] == ["shop"]
+    assert [one.application.name for one in second.role_bindings] == ["shop"]
 
 
 async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Service, psql: Session) -> None:
@@ -256,7 +272,7 @@ async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Servi
     # The deletion of an application removes only its own admins.
     request = DeleteApplicationRequest(name="bank", force=True)
     await guarded.applications.DeleteApplication(request, metadata=bearing("boss", "chiefs"))
-    assert [(one.principal, one.application) for one in await bindings(guarded)] == [
+    assert [(one.principal, one.application.name) for one in await bindings(guarded)] == [
         ("user:ann", "shop"),
         ("user:bob", ""),
         ("group:chiefs", ""),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.longrunning.operations_proto_pb2 import Operation
+from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 from ulid import ULID
 
@@ -87,7 +88,8 @@ async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(se
     await witness.see(1, configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web")), metadata=cr))
     restored = RollbackConfigurationRequest(key=key("web"))
     await witness.see(1, configurations.RollbackConfiguration(restored, metadata=cr))
-    everywhere = await access.CreateRoleBinding(CreateRoleBindingRequest(principal="user:a", role=VIEWER), metadata=cr)
+    to_all = CreateRoleBindingRequest(principal="user:a", role=VIEWER, all_applications=Empty())
+    everywhere = await access.CreateRoleBinding(to_all, metadata=cr)
     witness.revision = everywhere.revision
     await witness.see(1, access.DeleteRoleBinding(DeleteRoleBindingRequest(id=everywhere.id), metadata=cr))
     bound = CreateRoleBindingRequest(principal="user:a", role=ADMIN, application=ApplicationRef(name="shop"))
