@@ -74,7 +74,7 @@ def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
     with Violations() as violations:
         return Creation(
             application=fields.application_ref(request.application, "application", violations),
-            name=fields.new_name(request.name, "name", violations),
+            name=fields.configuration_name(request.name, "name", violations),
             comments=fields.comments(request.comments, "comments", violations),
             config=required_config(request, "", violations),
             schema=new_pin(request, "", violations),

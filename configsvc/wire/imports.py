@@ -20,6 +20,7 @@ from configsvc.domain.names import (
     MAX_NAME_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_configuration_name,
     check_name,
     check_text,
 )
@@ -76,7 +77,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
 def _staged(item: ConfigurationItem) -> StagedItem:
     violations = Violations()
     check_name(item.application, "application", violations)
-    check_name(item.name, "name", violations)
+    check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
     if not item.HasField("config"):
         violations.add("config", "is required; it may be empty: {}")

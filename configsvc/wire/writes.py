@@ -52,7 +52,7 @@ def configuration_update(
     patched = message.HasField("merge_patch")
     merge_patch = path_of(field, "merge_patch")
     return ConfigurationUpdate(
-        name=fields.new_name(new.name, f"{path}.name", violations) if "name" in paths else None,
+        name=fields.configuration_name(new.name, f"{path}.name", violations) if "name" in paths else None,
         comments=fields.comments(new.comments, f"{path}.comments", violations) if "comments" in paths else None,
         config=content_from(new.config, f"{path}.config", violations) if "config" in paths else None,
         merge_patch=content_from(message.merge_patch, merge_patch, violations) if patched else None,
@@ -112,7 +112,7 @@ def batch_write(
 
 def _item(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
     application = fields.new_name(message.application, f"{field}.application", violations)
-    name = fields.new_name(message.name, f"{field}.name", violations)
+    name = fields.configuration_name(message.name, f"{field}.name", violations)
     return Upsert(
         key=KeyRef(application=application, name=name),
         comments=fields.comments(message.comments, f"{field}.comments", violations),

@@ -14,7 +14,7 @@ from configsvc.domain.models import SchemaVersionRef
 REFERENCE_KEYWORDS = ("$ref", "$dynamicRef", "$recursiveRef")
 
 _STORED = re.compile(
-    r"configsvc://schemas/(?P<schema>[A-Za-z0-9][A-Za-z0-9._/-]*)@(?P<version>[1-9][0-9]{0,8})", re.ASCII
+    r"configsvc://schemas/(?P<schema>[A-Za-z0-9][A-Za-z0-9._-]*)@(?P<version>[1-9][0-9]{0,8})", re.ASCII
 )
 
 

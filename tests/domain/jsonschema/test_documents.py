@@ -71,7 +71,7 @@ def test_a_reference_leads_into_the_document_or_to_a_stored_version_alone(refere
 def test_references_to_stored_versions_are_listed() -> None:
     document: JsonObject = {
         "properties": {
-            "a": {"$ref": "configsvc://schemas/team/a.b@2"},
+            "a": {"$ref": "configsvc://schemas/team.a-b@2"},
             "b": {"$ref": "configsvc://schemas/c@12#/$defs/x"},
             "c": {"$ref": "configsvc://schemas/c@12#anchor"},
             "d": {"enum": [{"$ref": "configsvc://schemas/not@1"}], "$ref": "#/$defs/d"},
@@ -80,7 +80,7 @@ def test_references_to_stored_versions_are_listed() -> None:
     }
     assert told(document) == set()
     assert references(document) == {
-        SchemaVersionRef(schema="team/a.b", version=2),
+        SchemaVersionRef(schema="team.a-b", version=2),
         SchemaVersionRef(schema="c", version=12),
     }
 

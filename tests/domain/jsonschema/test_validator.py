@@ -103,7 +103,7 @@ def test_at_most_a_hundred_faults_are_reported() -> None:
 
 def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() -> None:
     referenced: dict[SchemaVersionRef, JsonObject] = {
-        SchemaVersionRef(schema="net/port", version=2): {
+        SchemaVersionRef(schema="net.port", version=2): {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "$id": "https://example.com/port",
             "$ref": "configsvc://schemas/limits@1#/$defs/port",
@@ -115,7 +115,7 @@ def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() ->
     }
     document: JsonObject = {
         "properties": {
-            "a": {"$ref": "configsvc://schemas/net/port@2"},
+            "a": {"$ref": "configsvc://schemas/net.port@2"},
             "b": {"$ref": "configsvc://schemas/limits@1#small"},
         }
     }
