@@ -495,8 +495,8 @@ async def test_a_negative_number_is_refused(shop: Service, number: int) -> None:
             await send(shop, request)
 
 
-async def test_page_sizes_out_of_bounds_are_refused(shop: Service) -> None:
-    for size in (-1, 1001, -(2**31)):
+async def test_negative_page_sizes_are_refused(shop: Service) -> None:
+    for size in (-1, -(2**31)):
         async with refused(shop, "page_size"):
             await send(shop, ListApplicationsRequest(page_size=size))
 

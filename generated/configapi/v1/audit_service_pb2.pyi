@@ -90,7 +90,7 @@ class ListChangesRequest(_message.Message):
     until_revision: _builtins.int
     """Return only commits up to and including this revision. 0: no bound."""
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. Empty: the first page.

@@ -205,8 +205,8 @@ class ListOperationItemsRequest(_message.Message):
     failed_only: _builtins.bool
     """Return only failed items."""
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
-    exceed 3 MiB.
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
     """
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
