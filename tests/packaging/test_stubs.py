@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.longrunning.operations_proto_pb2 import operation_info
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FileDescriptorProto,
@@ -90,6 +92,17 @@ def test_methods_that_change_nothing_say_so() -> None:
     for name, method in _methods():
         is_read = method.input_type.rpartition(".")[2] not in with_request_id and not method.client_streaming
         assert (method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS) is is_read, name
+
+
+def test_methods_that_begin_an_operation_name_its_result_and_metadata() -> None:
+    ours = {message.name for message in _messages()}
+    begun = {name: method for name, method in _methods() if method.output_type == ".google.longrunning.Operation"}
+    assert len(begun) == 2
+    # The package of the extension has no types.
+    extension: Any = operation_info
+    types = {name: method.options.Extensions[extension] for name, method in begun.items()}
+    assert {info.metadata_type for info in types.values()} == {"OperationMetadata"}
+    assert len({info.response_type for info in types.values()} & ours) == len(begun)
 
 
 def test_no_comment_of_a_service_or_method_has_a_dollar_sign() -> None:

@@ -183,7 +183,7 @@ class ConfigurationServiceServicer(object):
 
     def ImportConfigurations(self, request_iterator, context):
         """Creates or updates the configurations of a stream. The operation runs in the background and
-        survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+        survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
         OperationService.ListOperationItems returns the faults of each item. The first message has all
         settings and may have items; the others have items only.
         """

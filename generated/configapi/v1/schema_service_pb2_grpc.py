@@ -152,7 +152,7 @@ class SchemaServiceServicer(object):
     def MigrateConfigurations(self, request, context):
         """Moves configurations from one version of a schema to another, and optionally transforms their
         content. The operation runs in the background. Its metadata is OperationMetadata, its response
-        BulkResult. NOT_FOUND if a version does not exist.
+        MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -72,7 +72,7 @@ class SchemaServiceStub:
     MigrateConfigurations: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]
     """Moves configurations from one version of a schema to another, and optionally transforms their
     content. The operation runs in the background. Its metadata is OperationMetadata, its response
-    BulkResult. NOT_FOUND if a version does not exist.
+    MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
     """
 
 @_typing.type_check_only
@@ -117,7 +117,7 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
     MigrateConfigurations: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Moves configurations from one version of a schema to another, and optionally transforms their
     content. The operation runs in the background. Its metadata is OperationMetadata, its response
-    BulkResult. NOT_FOUND if a version does not exist.
+    MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
     """
 
 class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -219,7 +219,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Moves configurations from one version of a schema to another, and optionally transforms their
         content. The operation runs in the background. Its metadata is OperationMetadata, its response
-        BulkResult. NOT_FOUND if a version does not exist.
+        MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
         """
 
 def add_SchemaServiceServicer_to_server(servicer: SchemaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
