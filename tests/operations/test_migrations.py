@@ -146,7 +146,7 @@ async def test_only_what_is_asked_for_moves(service: Service) -> None:
     await two_versions(service)
     await pinned(service, 1)
     await create_application(service, "other")
-    migration_result_of(await imported(service, item("o", {"port": 1}, application="other", schema="web@1")))
+    result_of(await imported(service, item("o", {"port": 1}, application="other", schema="web@1")))
     result = migration_result_of(await migrated(service, application=ApplicationRef(name="other")))
     assert result.updated_count == 1
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
