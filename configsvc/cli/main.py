@@ -133,6 +133,7 @@ def version_command() -> None:
 
 
 def _server() -> Any:
+    _prepare_process()
     # Not an import statement: this module must not depend on the server.
     try:
         return importlib.import_module("configsvc.cli.server")
@@ -144,6 +145,17 @@ def _server() -> Any:
             err=True,
         )
         raise typer.Exit(1) from None
+
+
+def _prepare_process() -> None:
+    # Imported late, as the commands for clients need none of it, but before the server, whose modules may open files or
+    # keep sys.stderr.
+    from configsvc.process.descriptors import open_standard_descriptors, raise_descriptor_limit  # noqa: PLC0415
+    from configsvc.telemetry.stderr import install_standard_error  # noqa: PLC0415
+
+    open_standard_descriptors()
+    raise_descriptor_limit()
+    install_standard_error()
 
 
 def main() -> None:
