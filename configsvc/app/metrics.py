@@ -6,12 +6,21 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
+from configsvc.telemetry.families import Families, counter
+from configsvc.telemetry.stderr import lost_lines
+
 
 def new_registry() -> CollectorRegistry:
     """Return a registry for one service, with memory, CPU time and open files of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    registry.register(_LogMetrics())
     return registry
+
+
+class _LogMetrics:
+    def collect(self) -> Families:
+        yield counter("log_lines_lost", "Lines that could not be written to standard error.", lost_lines())
 
 
 @asynccontextmanager
