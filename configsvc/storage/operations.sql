@@ -121,7 +121,7 @@ UPDATE operations
 SET
     done_count = done_count + $3, failed_count = failed_count + $4, created_count = created_count + $5,
     updated_count = updated_count + $6, unchanged_count = unchanged_count + $7,
-    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+    commit_id = coalesce(commit_of_transaction(), commit_id), update_time = now()
 WHERE id = $1 AND run = $2
 RETURNING id;
 
@@ -131,7 +131,7 @@ UPDATE operations
 SET
     done_count = counted.done, failed_count = counted.failed, created_count = counted.created,
     updated_count = counted.updated, unchanged_count = counted.done - counted.failed - counted.created - counted.updated,
-    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+    commit_id = coalesce(commit_of_transaction(), commit_id), update_time = now()
 FROM (
     SELECT
         count(*) FILTER (WHERE state <> 'WAITING') AS done, count(*) FILTER (WHERE state = 'FAILED') AS failed,
