@@ -13,14 +13,19 @@ UPDATE operations SET state = 'PENDING', create_time = now(), update_time = now(
 RETURNING id;
 
 -- name: get
-SELECT operations.*, coalesce(commits.revision, 0) AS revision
+-- An operation that ends in its last commit ends at the time of that.
+SELECT
+    operations.*, coalesce(commits.revision, 0) AS revision,
+    CASE WHEN end_time IS NOT NULL THEN greatest(end_time, commits.time) END AS shown_end_time
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.id = $1 AND operations.state <> 'STAGING';
 
 -- name: list
 -- Newest first: ids begin with the time. $3: the actor, null for all.
-SELECT operations.*, coalesce(commits.revision, 0) AS revision
+SELECT
+    operations.*, coalesce(commits.revision, 0) AS revision,
+    CASE WHEN end_time IS NOT NULL THEN greatest(end_time, commits.time) END AS shown_end_time
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.state <> 'STAGING' AND ($1::text IS NULL OR operations.id < $1)
