@@ -258,7 +258,8 @@ class Feed:
             page = None
         if page is None or page.before != self._last:
             await self._refresh(listener)
-            await self._start_history(listener, self._history.epoch)
+            # The row that names the history may have been restored with it, on this very connection.
+            await self._start_history(listener, await listener.epoch())
             page = LogPage(before=self._last, parts=(), head=self.revision, compacted_revision=self._compacted_revision)
         self._compacted_revision = page.compacted_revision
         return page

@@ -139,7 +139,7 @@ def _operation(row: Record) -> BulkOperation:
         revision=row["revision"],
         failure=Failure(row["failure"]) if row["failure"] else None,
         create_time=row["create_time"],
-        end_time=row["end_time"],
+        end_time=row["shown_end_time"],
     )
 
 

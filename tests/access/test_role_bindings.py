@@ -198,14 +198,12 @@ async def test_calls_about_roles_are_answered_again(guarded: Service) -> None:
 
 async def test_a_request_id_belongs_to_its_caller(guarded: Service) -> None:
     request_id = str(uuid.uuid4())
-    await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id)
+    bob = await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id)
+    carol = await bind(guarded, "user:carol", EDITOR, "shop", request_id=request_id)
+    assert await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id) == bob
+    assert await bind(guarded, "user:carol", EDITOR, "shop", request_id=request_id) == carol
     with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
-        await bind(guarded, "user:bob", EDITOR, "shop", request_id=request_id)
-    request = creation("web", request_id=str(uuid.uuid4()))
-    made = await guarded.configurations.CreateConfiguration(request, metadata=bearing("bob"))
-    with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
-        await guarded.configurations.CreateConfiguration(request, metadata=bearing("ann"))
-    assert await guarded.configurations.CreateConfiguration(request, metadata=bearing("bob")) == made
+        await bind(guarded, "user:dora", EDITOR, "shop", by="ann", request_id=request_id)
 
 
 async def pages(service: Service, *, by: str = "root", **fields: object) -> list[list[RoleBinding]]:

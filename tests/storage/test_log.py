@@ -93,6 +93,8 @@ async def test_a_record_shows_the_resource_after_the_change_and_its_names_before
 async def test_an_id_and_a_time_of_creation_do_not_change(psql: Session) -> None:
     await application(psql)
     web = await configuration(psql, "web")
+    # Until the first change, the row has the begin of its transaction; from then on, the time of its commit.
+    await psql.execute("UPDATE configurations SET comments = 'first'")
     created = await psql.fetchrow("SELECT * FROM configurations")
     await psql.execute(
         """UPDATE configurations
