@@ -1,7 +1,7 @@
 """Reads of configurations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -171,7 +171,7 @@ async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, r
     return found
 
 
-def _application_ids(query: ConfigurationQuery) -> list[str] | None:
+def _application_ids(query: ConfigurationQuery) -> Collection[str] | None:
     if query.application_id is None:
         return query.scope.ids
     return [query.application_id] if query.scope.includes(query.application_id) else []
