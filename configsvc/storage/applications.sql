@@ -37,9 +37,7 @@ SELECT
     resource_id AS id, name, comments, version, revision, coalesce(nullif(create_time, time), commit_time) AS create_time,
     commit_time AS update_time, operation
 FROM changes
-WHERE kind = 'APPLICATION' AND resource_id = $1 AND revision <= $2
-ORDER BY version DESC
-LIMIT 1;
+WHERE kind = 'APPLICATION' AND resource_id = $1 AND version = version_at('APPLICATION', $1, $2);
 
 -- name: lock
 -- No join: if the row changed while this waited for its lock, the join would compare it with the old row of the other

@@ -91,6 +91,11 @@ async def head(connection: Connection) -> int:
     return await connection.fetchval(_SQL["head"])
 
 
+async def has_changed_much(connection: Connection, revision: int, limit: int) -> bool:
+    """Return whether the log has more than `limit` records after the revision."""
+    return bool(await connection.fetchval(_SQL["has_changed_much"], revision, limit))
+
+
 async def bounds(connection: Connection) -> Bounds:
     """Return the bounds of the log. Raises DatabaseUnavailableError while it is being restored."""
     row = await connection.fetchrow(_SQL["bounds"])

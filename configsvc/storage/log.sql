@@ -73,3 +73,18 @@ ORDER BY m.revision, m.ordinal;
 -- name: explain_deletions
 -- The contexts that the log records for deletions in the rest of this transaction.
 SELECT set_config('configsvc.deletion', $1, true);
+
+-- name: has_changed_much
+-- Whether the log has more than $2 records after revision $1. Nothing is counted where commits alone are more.
+SELECT CASE
+    WHEN revision_counter.revision - $1 > $2::bigint THEN true
+    ELSE $2 < (
+        SELECT count(*)
+        FROM (
+            SELECT FROM commits JOIN change_records AS r ON r.commit_id = commits.id
+            WHERE commits.revision > $1
+            LIMIT $2 + 1
+        ) AS later
+    )
+END
+FROM revision_counter;
