@@ -7,9 +7,10 @@ from itertools import islice
 import jsonschema_rs
 
 from configsvc.domain.content import JsonObject, escaped
-from configsvc.domain.jsonschema.compiled import CompiledSchemas, UnusableSchemaError
+from configsvc.domain.jsonschema.compiled import CompiledSchemas
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
 from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.patterns import fault_of_pattern
 from configsvc.domain.jsonschema.references import Location, References, UnresolvedError, references_of
 from configsvc.domain.models import SchemaVersionRef
@@ -30,7 +31,7 @@ def references(document: JsonObject) -> frozenset[SchemaVersionRef]:
     targets = (
         found.resolve(location, uri)
         for location in found.locations.values()
-        for _, uri in references_of(location.schema)
+        for _, uri in references_of(location.schema, found.draft)
     )
     return frozenset(target.stored for target in targets if target.stored)
 
@@ -89,7 +90,7 @@ def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
 
 def _faults_of_location(location: Location, found: References) -> Iterator[Fault]:
     yield from _pattern_faults(location)
-    for keyword, reference in references_of(location.schema):
+    for keyword, reference in references_of(location.schema, found.draft):
         try:
             found.resolve(location, reference)
         except UnresolvedError as error:

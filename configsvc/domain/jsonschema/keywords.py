@@ -23,6 +23,9 @@ _SINCE = {
     "then": 7,
     "else": 7,
     "$defs": 2019,
+    "$anchor": 2019,
+    "$recursiveAnchor": 2019,
+    "$recursiveRef": 2019,
     "dependentSchemas": 2019,
     "unevaluatedItems": 2019,
     "unevaluatedProperties": 2019,
@@ -31,9 +34,11 @@ _SINCE = {
     "minContains": 2019,
     "maxContains": 2019,
     "prefixItems": 2020,
+    "$dynamicAnchor": 2020,
+    "$dynamicRef": 2020,
 }
 # The last draft with the keyword.
-_UNTIL = {"additionalItems": 2019}
+_UNTIL = {"additionalItems": 2019, "$recursiveRef": 2019, "$recursiveAnchor": 2019}
 
 # Subschemas that apply to the value itself, to its members, and only by reference.
 IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
