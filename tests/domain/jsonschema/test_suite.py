@@ -13,7 +13,9 @@ from configsvc.domain.jsonschema.keywords import DRAFT_URIS
 from configsvc.domain.jsonschema.validator import Validator
 
 SUITE = Path(__file__).parents[3] / ".venv" / "json-schema-test-suite" / "tests"
-DRAFTS = dict(zip(("draft4", "draft6", "draft7", "draft2019-09", "draft2020-12"), DRAFT_URIS, strict=True))
+DRAFTS: dict[str, str] = dict(
+    zip(("draft4", "draft6", "draft7", "draft2019-09", "draft2020-12"), DRAFT_URIS, strict=True)
+)
 needs_suite = pytest.mark.skipif(
     not SUITE.is_dir(), reason="the JSON-Schema-Test-Suite is not there: make json-schema-suite"
 )
