@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 from pydantic_core import to_json
 
@@ -14,6 +15,9 @@ MAX_CONTENT_BYTES = 256 * 1024
 # Most protobuf libraries accept 100 nested messages, and each level of an object takes three.
 MAX_CONTENT_DEPTH = 32
 MAX_NUMBER = 2**53 - 1
+
+# PostgreSQL's limit for whole numbers: documents that were written in SQL may have such. Python's is 4,300 by default.
+sys.set_int_max_str_digits(131_072)
 
 
 def encode_json(value: JsonValue) -> str:

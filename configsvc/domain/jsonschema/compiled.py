@@ -63,13 +63,10 @@ class CompiledSchemas:
 
     def __init__(self, document: JsonObject, referenced: Mapping[SchemaVersionRef, JsonObject]) -> None:
         self.root, self._documents = linked(document, referenced)
-        self._registry = jsonschema_rs.Registry(list(self._documents.items()))
         self.walk()
-        self.compiled = self._compile()
-
-    def _compile(self) -> jsonschema_rs.Validator:
         try:
-            return self.validator(self.root)
+            self._registry = jsonschema_rs.Registry(list(self._documents.items()))
+            self.compiled = self.validator(self.root)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             raise UnusableSchemaError("", str(error)[:200]) from None
 

@@ -1,7 +1,6 @@
 """Checks of JSON Schema documents, and the stored versions that they refer to."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 
 import jsonschema_rs
@@ -9,10 +8,18 @@ import jsonschema_rs
 from configsvc.domain.content import JsonObject, escaped
 from configsvc.domain.jsonschema.compiled import CompiledSchemas
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
-from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
+from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of
 from configsvc.domain.jsonschema.linked import UnusableSchemaError
+from configsvc.domain.jsonschema.metaschemas import meta_validator
 from configsvc.domain.jsonschema.patterns import fault_of_pattern
-from configsvc.domain.jsonschema.references import Location, References, UnresolvedError, references_of
+from configsvc.domain.jsonschema.references import (
+    Location,
+    References,
+    UnresolvedError,
+    id_keyword,
+    references_of,
+    split_uri,
+)
 from configsvc.domain.models import SchemaVersionRef
 
 MAX_MESSAGE_LENGTH = 200
@@ -61,18 +68,10 @@ def _faults(document: JsonObject) -> Iterator[Fault]:
 
 
 def _meta_faults(document: JsonObject) -> Iterator[Fault]:
-    meta = _meta_validator(draft_of(document) or DEFAULT_DRAFT)
+    meta = meta_validator(draft_of(document) or DEFAULT_DRAFT)
     if not meta.is_valid(document):
         for error in meta.iter_errors(document):
             yield from _innermost(error)
-
-
-@lru_cache(maxsize=len(DRAFT_URIS))
-def _meta_validator(draft: int) -> jsonschema_rs.Validator:
-    uri = draft_uri(draft)
-    # Without `format`: patterns and references are checked below, with a reason.
-    meta: dict[str, object] = {"$schema": uri, "$ref": uri}
-    return jsonschema_rs.validator_for(meta, validate_formats=False, offline=True, mask="this")
 
 
 def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
@@ -95,10 +94,21 @@ def _faults_of_location(location: Location, found: References) -> Iterator[Fault
             found.resolve(location, reference)
         except UnresolvedError as error:
             yield Fault(pointer=f"{location.pointer}/{keyword}", keyword=keyword, message=str(error))
+    yield from _id_faults(location, found.draft)
     if "$schema" in location.schema and draft_of(location.schema) != found.draft:
         yield Fault(
             pointer=f"{location.pointer}/$schema", keyword="$schema", message="is a different draft than the document's"
         )
+
+
+def _id_faults(location: Location, draft: int) -> Iterator[Fault]:
+    keyword = id_keyword(draft)
+    own = location.schema.get(keyword)
+    try:
+        if isinstance(own, str):
+            split_uri(location.base, own)
+    except UnresolvedError as error:
+        yield Fault(pointer=f"{location.pointer}/{keyword}", keyword=keyword, message=str(error))
 
 
 def _pattern_faults(location: Location) -> Iterator[Fault]:

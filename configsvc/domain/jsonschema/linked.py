@@ -11,8 +11,8 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from configsvc.domain.content import JsonObject, copy_of_json, escaped
-from configsvc.domain.jsonschema.keywords import draft_uri
-from configsvc.domain.jsonschema.metaschemas import METASCHEMAS, metaschema
+from configsvc.domain.jsonschema.keywords import draft_of, draft_uri
+from configsvc.domain.jsonschema.metaschemas import METASCHEMAS, meta_validator, metaschema
 from configsvc.domain.jsonschema.patterns import bounded
 from configsvc.domain.jsonschema.references import (
     REFERENCE_KEYWORDS,
@@ -81,9 +81,20 @@ def linked(
 ) -> tuple[Node, dict[str, JsonObject]]:
     """Return the root of a document, and by URI all documents that it needs. Raises UnusableSchemaError."""
     documents = {_DOCUMENT_URI: document} | {stored_uri(found): text for found, text in referenced.items()}
+    for uri, text in documents.items():
+        _require_schema(uri, text)
     linking = _Linking({uri: References(text) for uri, text in documents.items()})
     root = linking.node(Node(_DOCUMENT_URI, ""), Scope())
     return root, dict(linking.documents())
+
+
+def _require_schema(uri: str, document: JsonObject) -> None:
+    """Raise UnusableSchemaError for a document that is no JSON Schema; those of the API were checked, with reasons."""
+    draft = draft_of(document)
+    if draft is None:
+        raise UnusableSchemaError("/$schema", f"is an unknown draft{_in(uri)}")
+    if not meta_validator(draft).is_valid(document):
+        raise UnusableSchemaError("", f"is not a JSON Schema{_in(uri)}")
 
 
 @dataclass(slots=True)
@@ -184,8 +195,7 @@ class _Linking:
         try:
             target = self._target(copy.uri, references.resolve(location, reference))
         except UnresolvedError as error:
-            where = "" if copy.uri == _DOCUMENT_URI else f" in {copy.uri}"
-            raise UnusableSchemaError(f"{location.pointer}/{keyword}", f"{error}{where}") from None
+            raise UnusableSchemaError(f"{location.pointer}/{keyword}", f"{error}{_in(copy.uri)}") from None
         scope = self._scope_at(copy, location)
         name = references.dynamic_name(location, keyword, reference)
         if name is not None and self._is_anchor(target, name):
@@ -210,6 +220,10 @@ class _Linking:
         references = self.found[target.uri]
         anchors = references.dynamic_anchors.get(references.resource_of(target.pointer), {})
         return anchors.get(name) == target.pointer
+
+
+def _in(uri: str) -> str:
+    return "" if uri == _DOCUMENT_URI else f" in {uri}"
 
 
 @lru_cache(maxsize=len(METASCHEMAS))

@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 
 from configsvc.domain.content import JsonObject
-from configsvc.domain.jsonschema.keywords import DRAFT_URIS
+from configsvc.domain.jsonschema.keywords import DRAFT_URIS, draft_uri
 
 _VOCABULARIES = {
     2019: ("applicator", "content", "core", "format", "meta-data", "validation"),
@@ -26,6 +26,14 @@ METASCHEMAS = DRAFT_URIS | {
 @lru_cache(maxsize=len(METASCHEMAS))
 def metaschema(uri: str) -> JsonObject:
     """Return the meta-schema of a URI of METASCHEMAS. The caller must not change it."""
-    draft_uri = next(key for key, draft in DRAFT_URIS.items() if draft == METASCHEMAS[uri])
-    bundle: dict[str, Any] = jsonschema_rs.bundle({"$schema": draft_uri, "$ref": uri})
+    bundle: dict[str, Any] = jsonschema_rs.bundle({"$schema": draft_uri(METASCHEMAS[uri]), "$ref": uri})
     return bundle["definitions" if "definitions" in bundle else "$defs"][uri]
+
+
+@lru_cache(maxsize=len(DRAFT_URIS))
+def meta_validator(draft: int) -> jsonschema_rs.Validator:
+    """Return the validator for documents of a draft."""
+    uri = draft_uri(draft)
+    # Without `format`: patterns and references are checked elsewhere, with a reason.
+    meta: dict[str, object] = {"$schema": uri, "$ref": uri}
+    return jsonschema_rs.validator_for(meta, validate_formats=False, offline=True, mask="this")

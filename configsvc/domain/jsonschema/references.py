@@ -113,8 +113,7 @@ class References:
 
     def resolve(self, location: Location, reference: str) -> Target:
         """Return the target of a reference in a schema. Raises UnresolvedError."""
-        uri, fragment = urldefrag(reference)
-        base = urljoin(location.base, uri) if uri else location.base
+        base, fragment = split_uri(location.base, reference)
         if base in self._resources:
             return Target(uri="", stored=None, fragment=self.pointer(base, fragment))
         stored = stored_version(base)
@@ -126,7 +125,7 @@ class References:
         """Return the name by which a resolved reference finds its target dynamically, or None."""
         if keyword == "$recursiveRef":
             return RECURSIVE if RECURSIVE in self.dynamic_anchors.get(location.resource, {}) else None
-        return unquote(urldefrag(reference).fragment) if keyword == "$dynamicRef" else None
+        return unquote(split_uri("", reference)[1]) if keyword == "$dynamicRef" else None
 
     def root_pointer(self, fragment: str) -> str:
         """Return the JSON Pointer of a fragment of the whole document. Raises UnresolvedError."""
@@ -164,9 +163,9 @@ class References:
     def _add(self, pointer: str, schema: JsonValue, base: str, resource: str) -> None:
         if not isinstance(schema, dict) or pointer in self.locations:
             return
-        uri, fragment = self._id(schema)
+        uri, fragment = self._id(schema, base)
         if uri:
-            base, resource = urljoin(base, uri), pointer
+            base, resource = uri, pointer
             self._resources.setdefault(base, pointer)
         if fragment and self.draft <= 7:
             self._anchors.setdefault((base, fragment), pointer)
@@ -176,13 +175,16 @@ class References:
         for subschema in subschemas(schema, self.draft, pointer):
             self._add(subschema.pointer, subschema.schema, base, resource)
 
-    def _id(self, schema: JsonObject) -> tuple[str, str]:
-        """Return the id of a schema, the URI and the fragment, each empty if there is none."""
-        own = schema.get("id" if self.draft == 4 else "$id")
-        if not isinstance(own, str) or ("$ref" in schema and self.draft <= 7):
+    def _id(self, schema: JsonObject, base: str) -> tuple[str, str]:
+        """Return the base URI that the id of a schema sets, and its fragment, each empty if there is none."""
+        own = schema.get(id_keyword(self.draft))
+        if not isinstance(own, str) or not own or ("$ref" in schema and self.draft <= 7):
             return "", ""
-        uri, fragment = urldefrag(own)
-        return uri, fragment
+        try:
+            uri, fragment = split_uri(base, own)
+        except UnresolvedError:
+            return "", ""
+        return "" if own.startswith("#") else uri, fragment
 
     def _add_anchors(self, pointer: str, schema: JsonObject, base: str, resource: str) -> None:
         for keyword in ("$anchor", "$dynamicAnchor"):
@@ -214,6 +216,20 @@ class References:
         if not target.stored:
             self.metaschemas.add(target.uri)
         return None
+
+
+def split_uri(base: str, reference: str) -> tuple[str, str]:
+    """Return the absolute URI and the fragment of a reference. Raises UnresolvedError."""
+    try:
+        uri, fragment = urldefrag(reference)
+        return urljoin(base, uri) if uri else base, fragment
+    except ValueError:
+        raise UnresolvedError(f'is not a URI reference: "{reference[:MAX_SHOWN]}"') from None
+
+
+def id_keyword(draft: int) -> str:
+    """Return the keyword that names a schema."""
+    return "id" if draft == 4 else "$id"
 
 
 def references_of(schema: JsonObject, draft: int) -> Iterator[tuple[str, str]]:

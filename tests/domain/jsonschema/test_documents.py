@@ -53,6 +53,7 @@ def test_an_unknown_draft_is_a_fault(uri: str | int) -> None:
         "https://json-schema.org/draft/2020-12/other",
         "file:///etc/passwd",
         "other.json",
+        "http://[",
         "configsvc://schemas/a",
         "configsvc://schemas/a@0",
         "configsvc://schemas/@1",
@@ -66,6 +67,10 @@ def test_a_reference_leads_into_the_document_or_to_a_stored_version_alone(refere
     document: JsonObject = {"title": "t", "properties": {"a": {"$ref": reference}}}
     expected = {("/properties/a/$ref", "$ref")} if reference != "#/properties" else set[tuple[str, str]]()
     assert told(document) == expected
+
+
+def test_an_id_that_is_no_uri_is_a_fault() -> None:
+    assert told({"properties": {"a": {"$id": "http://["}}}) == {("/properties/a/$id", "$id")}
 
 
 def test_references_to_stored_versions_are_listed() -> None:

@@ -133,3 +133,11 @@ def test_a_stored_version_refers_to_a_metaschema_too() -> None:
     }
     validator = Validator({"properties": {"form": {"$ref": "configsvc://schemas/form@1"}}}, stored)
     assert [fault.pointer for fault in validator.faults({"form": {"schema": {"type": 7}}})] == ["/form/schema/type"]
+
+
+@pytest.mark.parametrize(
+    "document", [{"if": {"anyOf": 1}}, {"$schema": "https://example.com/mine"}, {"$ref": "http://["}]
+)
+def test_a_document_that_was_written_in_sql_and_is_no_schema_is_unusable(document: JsonObject) -> None:
+    with pytest.raises(UnusableSchemaError):
+        Validator(document, {})
