@@ -1,16 +1,18 @@
 """Checks of JSON Schema documents, and the stored versions that they refer to."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from itertools import islice
 
 import jsonschema_rs
 
-from configsvc.domain.content import JsonObject, escaped
+from configsvc.domain.content import JsonObject, JsonValue, escaped
 from configsvc.domain.jsonschema.compiled import CompiledSchemas
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
 from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of
 from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.metaschemas import meta_validator
+from configsvc.domain.jsonschema.mistakes import describe_mistake
 from configsvc.domain.jsonschema.patterns import fault_of_pattern
 from configsvc.domain.jsonschema.references import (
     Location,
@@ -28,7 +30,7 @@ MAX_MESSAGE_LENGTH = 200
 def faults_of_document(document: JsonObject) -> tuple[Fault, ...]:
     """Return the faults of a schema document by itself, at most MAX_FAULTS; none if it is well-formed."""
     if draft_of(document) is None:
-        return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft()),)
+        return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft(document["$schema"])),)
     return tuple(islice(_faults(document), MAX_FAULTS)) or tuple(_faults_of_compiling(document))
 
 
@@ -52,8 +54,10 @@ def _faults_of_compiling(document: JsonObject) -> Iterator[Fault]:
             yield Fault(pointer=error.pointer, keyword="$ref", message=error.message)
 
 
-def _unknown_draft() -> str:
-    return f"must be one of the known drafts: {', '.join(DRAFT_URIS)}"
+def _unknown_draft(uri: JsonValue) -> str:
+    meant = get_close_matches(uri[:MAX_MESSAGE_LENGTH], DRAFT_URIS, n=1, cutoff=0.8) if isinstance(uri, str) else []
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    return f"must be one of the known drafts: {', '.join(DRAFT_URIS)}; without it, the newest applies{hint}"
 
 
 def _faults(document: JsonObject) -> Iterator[Fault]:
@@ -84,7 +88,8 @@ def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
             for inner in deep[0]:
                 yield from _innermost(inner)
             return
-    yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=error.message[:MAX_MESSAGE_LENGTH])
+    message = describe_mistake(error)[:MAX_MESSAGE_LENGTH]
+    yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=message)
 
 
 def _faults_of_location(location: Location, found: References) -> Iterator[Fault]:

@@ -65,7 +65,7 @@ ANNOTATIONS = frozenset(
     }
 )  # fmt: skip
 
-_MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
+MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 
 
@@ -107,7 +107,7 @@ def subschemas(
 
 
 def _under(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
-    if keyword in _MAPS:
+    if keyword in MAPS:
         members = value.items() if isinstance(value, dict) else ()
     elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):
         members = enumerate(value) if isinstance(value, list) else ()
