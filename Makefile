@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SUITE := $(VENV)/json-schema-test-suite
 
 # The first interpreter that is new enough; `make setup PYTHON=…` names another.
 PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.14 python; do \
@@ -60,6 +61,20 @@ psql: setup ## open psql on the database of `make run`
 .PHONY: test
 test: setup ## run the whole test suite against the embedded PostgreSQL 18
 	@$(PYTEST)
+
+.PHONY: json-schema-suite
+json-schema-suite: $(SUITE)/tests ## download the JSON-Schema-Test-Suite, which a test runs (needs the network)
+	@:
+
+# The source package of jsonschema contains it; the version and its hash are locked.
+$(SUITE)/tests: requirements-dev.lock | $(STAMP)
+	@rm -rf $(SUITE); mkdir -p $(SUITE)/download
+	@grep -A 2 '^jsonschema==' requirements-dev.lock >$(SUITE)/download/requirements.txt
+	@$(BIN)/pip download --disable-pip-version-check --quiet --no-deps --no-binary jsonschema --require-hashes \
+		--requirement $(SUITE)/download/requirements.txt --dest $(SUITE)/download
+	@tar --extract --gzip --touch --file $(SUITE)/download/jsonschema-*.tar.gz --directory $(SUITE) \
+		--strip-components 2 --wildcards '*/json/tests' '*/json/remotes'
+	@rm -r $(SUITE)/download
 
 .PHONY: test-postgres18
 test-postgres18: setup ## run the test suite against PostgreSQL 18 (the embedded one)

@@ -17,23 +17,17 @@ from configsvc.limits.slots import caller_slots
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
 from configsvc.telemetry.families import Families, labelled_counter
 from configsvc.validation.compiled import CompiledSchema
+from configsvc.validation.limits import CPU_SECONDS, STEPS_AT_ONCE, TOO_SLOW
 from configsvc.validation.pool_tasks import faults_within
 
-# A step is 20 ns in the worst case measured. The maximum of 1,135 real configurations is 3,038,129.
-STEPS_AT_ONCE = 3_200_000
 # Explaining a rejection is Python, where a step takes a thousand times as long.
 STEPS_EXPLAINED_AT_ONCE = 1_000
 EXPLANATION_STEPS = STEPS_AT_ONCE // 20
-LIMIT_CPU_SECONDS = 1.0
 # Enough for one check ahead, of the same caller or another, and for starting the process.
 WAIT_SECONDS = 4.0
 # Violations are counted by schema and keyword up to this number of pairs; further schemas share one name.
 COUNTED_PAIRS = 1_000
 OTHER_SCHEMAS = "(others)"
-
-_LIMIT = Fault(
-    pointer="", keyword="$schema", message=f"takes more than {LIMIT_CPU_SECONDS:g} s to validate against its schema"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,13 +97,13 @@ class Checks:
 
     async def faults(self, check: Check) -> tuple[Fault, ...]:
         """Return the faults of a config, using the other process. Raises DatabaseBusyError after WAIT_SECONDS."""
-        arguments = (check.compiled.documents, check.text, LIMIT_CPU_SECONDS)
+        arguments = (check.compiled.documents, check.text, CPU_SECONDS)
         async with self._slot():
             try:
                 # The process finishes the check even if the caller is cancelled.
                 return await finish(asyncio.ensure_future(self._pool.call_once(faults_within, *arguments)))
             except ProcessDiedError:
-                return (_LIMIT,)
+                return (TOO_SLOW,)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncGenerator[None]:

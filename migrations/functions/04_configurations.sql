@@ -18,6 +18,10 @@ BEGIN
         NEW.created_by := OLD.created_by;
     END IF;
     IF NOT public.writes_as_service() THEN
+        -- A config from before this rule stays until it is changed.
+        IF TG_OP = 'INSERT' OR NEW.config <> OLD.config THEN
+            PERFORM public.require_readable(NEW.config, 'config', 9007199254740991);
+        END IF;
         NEW.updated_by := 'database:' || session_user;
         NEW.update_reason := '';
         NEW.update_request_id := '';

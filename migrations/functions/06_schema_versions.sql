@@ -20,6 +20,10 @@ BEGIN
             NEW.schema
             USING ERRCODE = 'check_violation';
     END IF;
+    IF NOT public.writes_as_service() THEN
+        PERFORM public.require_readable(NEW.document, 'document', 1e1000);
+        PERFORM public.require_additions(NEW.additions);
+    END IF;
     IF NOT public.writes_as_service() OR NEW.created_by IS NULL THEN
         NEW.created_by := 'database:' || session_user;
     END IF;

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from configsvc.domain.content import JsonObject, JsonValue
-from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import SchemaVersionRef
 from tests.domain.jsonschema.schemas import documents, drafts, objects, unhurried
@@ -135,7 +135,7 @@ def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() ->
         (
             {"$ref": "configsvc://schemas/a@1#/$defs/x"},
             {SchemaVersionRef(schema="a", version=1): {}},
-            '/$ref: has no target: there is no "$defs"',
+            '/$ref: has no target: there is no "$defs" in the document',
         ),
     ],
 )

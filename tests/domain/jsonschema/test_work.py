@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
-from configsvc.validation.checks import STEPS_AT_ONCE, prepare_check
+from configsvc.validation.checks import prepare_check
 from configsvc.validation.compiled import compile_schema
+from configsvc.validation.limits import STEPS_AT_ONCE
 
 
 def each(schema: JsonValue) -> JsonObject:
@@ -53,6 +54,20 @@ HOSTILE: dict[str, tuple[Any, Any]] = {
     "unevaluated items": (
         {"properties": {"a": {"anyOf": CONTAINING, "unevaluatedItems": False}}},
         {"a": [number % 1000 for number in range(40_000)]},
+    ),
+    "recursion that doubles": (
+        {"$ref": "#/$defs/0", "$defs": {
+            **{str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}, {"$ref": f"#/$defs/{i + 1}"}]} for i in range(13)},
+            "13": {"properties": {"a": {"$ref": "#/$defs/0"}}},
+        }},
+        {"a": {}},
+    ),
+    "references that double": (
+        {"$ref": "#/$defs/0", "$defs": {
+            **{str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}, {"$ref": f"#/$defs/{i + 1}"}]} for i in range(40)},
+            "40": {},
+        }},
+        {"a": {}},
     ),
     "recursion": (
         {"$dynamicAnchor": "n", "items": {"anyOf": several({"$dynamicRef": "#n"}, 100)}, "properties": {"a": {"$ref": "#"}}},  # noqa: E501
