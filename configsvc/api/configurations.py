@@ -184,7 +184,7 @@ class ConfigurationServicer:
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))
         parsed = replace(parsed, selection=_confined(parsed.selection, caller))
-        with self._quotas.watching(caller.quota):
+        with self._quotas.watching(caller.quota, parsed.selection.size_bytes):
             await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
 
 
