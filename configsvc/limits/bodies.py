@@ -13,8 +13,6 @@ from configsvc.domain.errors import ConfigsvcError, RateLimitedError
 # For a request of 4 MiB, 140 KB a second.
 BODY_SECONDS = 30.0
 CHECK_SECONDS = 1.0
-# For all callers without a quota together.
-SHARED_BODIES = 32
 
 Body = TypeVar("Body")
 
@@ -35,9 +33,10 @@ class _Arrival:
 
 
 class Bodies:
-    """The bodies that are arriving at this process. Belongs to one event loop."""
+    """The bodies that are arriving, `shared` of them for all callers without slots. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: int) -> None:
+        self._number_shared = shared
         # Oldest first.
         self._arriving: dict[_Arrival, None] = {}
         self._shared: dict[_Arrival, None] = {}
@@ -48,7 +47,7 @@ class Bodies:
     ) -> Body:
         """Return what `read` returns, once one of the caller's slots is free.
 
-        Without slots, the caller shares SHARED_BODIES with others: beyond that, the peer with most of them loses its
+        Without slots, the caller shares a number of them with others: beyond that, the peer with most of them loses its
         oldest. Waiting would let strangers keep others waiting. Raises RateLimitedError, also after BODY_SECONDS.
         """
         if slots is None:
@@ -57,11 +56,11 @@ class Bodies:
             return await self._limited(read, peer, self._arriving)
 
     async def _shared_read(self, read: Callable[[], Awaitable[Body]], peer: Callable[[], str]) -> Body:
-        if len(self._shared) >= SHARED_BODIES:
+        if len(self._shared) >= self._number_shared:
             peers = {arrival: arrival.peer() for arrival in self._shared}
             ((busiest, _),) = Counter(peers.values()).most_common(1)
             oldest = next(arrival for arrival, its_peer in peers.items() if its_peer == busiest)
-            # Not in its own time: it must not count against those that arrive meanwhile.
+            # Now, not when its task ends: another may arrive before that.
             del self._shared[oldest]
             oldest.end(RateLimitedError("too many requests arrive at once: send each of them faster", retry_seconds=1))
         return await self._limited(read, peer, self._shared)

@@ -57,6 +57,10 @@ HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
 
 MAX_METADATA_BYTES = 32 * 1024
+# Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
+# of reflection.
+SHARED_BODIES = 32
+LIBRARY_BODIES = 16
 # Of a connection. A client that has as many waits with further calls, or opens another connection.
 MAX_STREAMS = 1000
 # Each takes about 15 KiB. Some descriptors are left for the database and files.
@@ -175,7 +179,7 @@ def build_server(
     in_flight, refusals = InFlight(), Refusals()
     methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
     read = credentials_reader(admission.authenticator)
-    bodies = Bodies()
+    bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
         servicer = servicers[service.name]
         handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
@@ -183,7 +187,9 @@ def build_server(
         grpc_server.add_generic_rpc_handlers((generic,))
     health_servicer = _health.aio.HealthServicer()
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
-    add_reflection(grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME])
+    add_reflection(
+        grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME], Bodies(LIBRARY_BODIES)
+    )
     return Server(
         grpc_server=grpc_server,
         health_servicer=health_servicer,
@@ -228,7 +234,7 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
 
 
 def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
-    bodies = Bodies()
+    bodies = Bodies(LIBRARY_BODIES)
     handlers = {
         "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest, bodies),
         "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest, bodies),
