@@ -124,10 +124,10 @@ def test_escapes_show_what_cannot_be_seen_and_nothing_else() -> None:
 
 async def test_a_terminal_shows_no_invisible_character_of_a_request(tmp_path: Path, database_url: str) -> None:
     async with program(tmp_path, "serve", listen="127.0.0.1:0", database_url=database_url, log_format="console") as run:
-        await run.wait_for_text("ready")
-        address = re.search(r"listen=(\S+:\d+)", run.text)
-        assert address
-        async with connected(address[1], asyncio.Event()) as service:
+        await run.wait_for_text("127.0.0.1:")
+        address = re.search(r"127\.0\.0\.1:[1-9]\d+", run.text)
+        assert address, run.text
+        async with connected(address[0], asyncio.Event()) as service:
             with pytest.raises(grpc.aio.AioRpcError):
                 await create_application(service, "shop", request_id="a\u202eb\x1b[31m\u200b")
         await run.wait_for_text("a\\u202eb\\x1b[31m\\u200b")
