@@ -251,10 +251,7 @@ class RateLimitedError(ConfigsvcError):
 
 
 class TooManyWatchesError(ConfigsvcError):
-    """A watch beyond the limit of its caller or of the process."""
-
-    def __init__(self, *, limit: int, whose: str) -> None:
-        super().__init__(f"{whose} has {limit} watches open, which is the limit: close some")
+    """A watch beyond a limit of its caller or of the process: of their number, or of the memory for selectors."""
 
 
 class ShuttingDownError(ConfigsvcError):

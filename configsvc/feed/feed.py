@@ -17,7 +17,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.feed.observers import FeedObserver
 from configsvc.feed.ring import Ring
-from configsvc.feed.wakeups import Topics, Waiter, Waiters
+from configsvc.feed.wakeups import Interest, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
 from configsvc.telemetry.families import Families, counter, gauge
@@ -47,6 +47,7 @@ class Feed:
         # Bound once: every watch asks for every part.
         self.part_at = self._ring.part_at
         self._waiters = Waiters()
+        self.interests = self._waiters.interests
         self._live = asyncio.Event()
         self._away = asyncio.Event()
         self._away.set()
@@ -120,19 +121,19 @@ class Feed:
         """Return whether the log was read beyond the position."""
         return self._next > position
 
-    def join(self, topics: Topics) -> Waiter:
-        """Return a future that resolves when a commit touches one of `topics` (None: any).
+    def join(self, interest: Interest | None) -> Waiter:
+        """Return a future that resolves when a commit touches the interest, which is in `interests` (None: any commit).
 
-        Its result is the log position to go on from: nothing before that touches the topics. For callers that have read
+        Its result is the log position to go on from: nothing before that touches it. For callers that have read
         everything; each must call `leave` in the end.
         """
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter, topics)
+        self._waiters.add(waiter, interest)
         return waiter
 
-    def leave(self, waiter: Waiter, topics: Topics) -> None:
+    def leave(self, waiter: Waiter, interest: Interest | None) -> None:
         """Forget a future that `join` returned."""
-        self._waiters.discard(waiter, topics)
+        self._waiters.discard(waiter, interest)
 
     def wake(self, waiter: Waiter) -> None:
         """Resolve a future that `join` returned with the end of the log, unless it is being resolved already."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from configsvc.domain.access import check_principal
+from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
 
@@ -58,7 +58,7 @@ def _checked_admins(admins: str) -> str:
     names = [name for part in admins.split(",") if (name := part.strip())]
     violations = Violations()
     for name in names:
-        check_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
+        check_new_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
     faults = [f"{violation.field} {violation.description}" for violation in violations.found]
     if faults:
         raise ValueError("; ".join(faults))

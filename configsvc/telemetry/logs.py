@@ -29,7 +29,10 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if not readable:
+    if readable:
+        # JSON escapes everything beyond ASCII; a terminal must not be told by a caller's name what to show.
+        processors.append(_without_invisible_characters)
+    else:
         # The terminal's renderer formats tracebacks itself.
         processors.append(structlog.processors.format_exc_info)
     processors.append(renderer)
@@ -51,6 +54,19 @@ def _loss_notice(processors: Sequence[structlog.typing.Processor]) -> Callable[[
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
     )
     return lambda lines: f"{rendered.warning('log lines lost: standard error could not be written', lines=lines)}\n"
+
+
+def _without_invisible_characters(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def escaped(text: str) -> str:
+    """Return a text in which invisible characters, which may reorder or hide others, are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def trace_of(error: BaseException) -> list[str]:

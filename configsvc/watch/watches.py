@@ -14,6 +14,8 @@ from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
 from configsvc.domain.watching import ExistingMessage, WatchRequest
 from configsvc.feed.feed import Feed
+from configsvc.limits.pace import Pace
+from configsvc.limits.slots import caller_slots
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter, gauge, labelled_gauge
@@ -25,6 +27,8 @@ SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
 READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
+# Of all callers together.
+BOOKMARKS_PER_SECOND = 2000
 
 Answer = TypeVar("Answer")
 # Raises an error if the caller may see nothing more.
@@ -35,10 +39,11 @@ class Watches:
     """Opens watches on one feed."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
-        self.audiences = Audiences()
+        self.audiences = Audiences(feed.interests)
         self._database = database
         self._feed = feed
         self._bounds = SharedRead(self._read_bounds)
+        self._bookmarks = Pace(BOOKMARKS_PER_SECOND)
         self._open: set[Progress] = set()
         # Of the watches that ended.
         self._ended_events = 0
@@ -133,11 +138,16 @@ class Watches:
     async def _follow(self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending) -> None:
         with (
             self.audiences.joined(request.selection, with_config=request.with_config) as audience,
-            IdleTimer(self._feed, request.progress_interval_seconds) as idle,
+            IdleTimer(self._feed, request.progress_interval_seconds, self._paces()) as idle,
         ):
             read_on = partial(self._parts_from, check)
             follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
             await follower.follow(after, head)
+
+    def _paces(self) -> Sequence[Pace]:
+        # First among the watches of the caller, so that few of them are ever in the way of others.
+        slots = caller_slots.get()
+        return (slots.bookmarks, self._bookmarks) if slots else (self._bookmarks,)
 
     async def _parts_from(self, check: Check, position: Position) -> Sequence[CommitPart]:
         return await self._patiently(partial(self._read_parts, position), check)

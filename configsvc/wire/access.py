@@ -24,7 +24,15 @@ from configapi.v1.access_service_pb2 import (
 from configapi.v1.access_service_pb2 import Authentication as AuthenticationMessage
 from configapi.v1.access_service_pb2 import Role as RoleMessage
 from configapi.v1.access_service_pb2 import RoleBinding as RoleBindingMessage
-from configsvc.domain.access import Access, Authentication, Identity, Role, RoleBinding, check_principal
+from configsvc.domain.access import (
+    Access,
+    Authentication,
+    Identity,
+    Role,
+    RoleBinding,
+    check_new_principal,
+    check_principal,
+)
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, Page, WriteContext
 from configsvc.domain.names import check_id
@@ -69,7 +77,7 @@ class Deletion:
 
 def creation(request: CreateRoleBindingRequest, author: Author) -> Creation:
     with Violations() as violations:
-        check_principal(request.principal, "principal", violations)
+        check_new_principal(request.principal, "principal", violations)
         return Creation(
             principal=request.principal,
             role=_new_role(request, violations),

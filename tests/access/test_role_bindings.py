@@ -186,6 +186,26 @@ async def test_every_fault_of_a_request_for_a_role_is_listed(guarded: Service) -
         await bind(guarded, "user:bob", VIEWER, "nope")
 
 
+async def test_no_role_is_given_to_a_name_that_looks_like_another_one(guarded: Service, psql: Session) -> None:
+    for principal in ("user:\u0430nn", "user:ann\u202e", "group:every\u200bbody", "certificate:\uff41nn"):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await bind(guarded, principal, VIEWER)
+        assert fields_at_fault(caught.value) == ["principal"]
+        # Roles from before are found, and can be deleted.
+        made = await psql.fetchval(
+            "INSERT INTO role_bindings (principal, role) VALUES ($1, 'VIEWER') RETURNING id", principal
+        )
+        assert [one.id for one in await bindings(guarded, principal=principal)] == [made]
+        await unbind(guarded, made)
+
+
+async def test_a_token_of_a_name_that_looks_like_another_one_has_nothing_of_its_roles(guarded: Service) -> None:
+    await bind(guarded, "user:ann", ADMIN)
+    for name in ("\u0430nn", "ann\u200b", "\uff41nn"):
+        caller = await guarded.access.GetCaller(GetCallerRequest(), metadata=bearing(name))
+        assert (caller.principal, caller.role) == (f"user:{name}", Role.ROLE_UNSPECIFIED)
+
+
 async def test_calls_about_roles_are_answered_again(guarded: Service) -> None:
     creating, deleting = str(uuid.uuid4()), str(uuid.uuid4())
     made = await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=creating)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,8 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.schema_pb2 import SchemaVersionRef
+from configsvc.app import metrics as endpoint
+from configsvc.app.metrics import MAX_CONNECTIONS
 from configsvc.app.run import StartError, run_service
 from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, failing, get, patch
@@ -20,7 +23,7 @@ from tests.feed.pausing import fed
 from tests.postgres import terminate
 from tests.proxy import proxied
 from tests.schemas.calls import create_schema
-from tests.service import settings_of
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, settings_of
 from tests.storage.reading import Session, application
 from tests.watch.changing import fill, fill_one_by_one, watching
 from tests.watch.recording import recorded, slowly
@@ -228,3 +231,33 @@ async def test_a_call_that_fails_inside_is_counted_too(psql: Session, database_u
             await get(service, "web")
         assert caught.value.code() == StatusCode.INTERNAL
         assert await metrics.value("configsvc_calls_total", method=GET, code="INTERNAL") == 1
+
+
+async def test_strangers_who_hold_connections_to_the_metrics_take_few_threads_and_keep_nobody_out(
+    database_url: str,
+) -> None:
+    async with measured_service(database_url) as (_, metrics), AsyncExitStack() as stack:
+        before = threading.active_count()
+        host, _, port = metrics.address.rpartition(":")
+        held: list[asyncio.StreamReader] = []
+        for _ in range(100):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: ")
+            held.append(reader)
+        assert await metrics.families()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.gather(*(reader.read() for reader in held[: 100 - MAX_CONNECTIONS]))
+            while threading.active_count() > before + MAX_CONNECTIONS:  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def test_a_slow_client_of_the_metrics_is_hung_up_on(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with measured_service(database_url) as (_, metrics):
+        host, _, port = metrics.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /metrics HTTP/1.1\r\n")
+        monkeypatch.setattr(endpoint, "CONNECTION_SECONDS", 0.0)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await reader.read() == b""
+        writer.close()

@@ -104,7 +104,8 @@ class RoleBinding(_message.Message):
     """ULID, 26 characters, assigned by the server."""
     principal: _builtins.str
     """user:NAME (the sub of a token), group:NAME (one of the groups of a token) or certificate:NAME
-    (a SAN of a client certificate). NAME has 1 to 512 printable characters.
+    (a SAN of a client certificate). NAME has 1 to 512 printable characters. In a new role binding,
+    none may be invisible, or make the name look like another one.
     """
     role: Global___Role.ValueType
     """The role."""

@@ -579,7 +579,10 @@ class WatchConfigurationsRequest(_message.Message):
 
     @_builtins.property
     def progress_interval(self) -> _duration_pb2.Duration:
-        """The longest silence of the stream; then it sends a bookmark. 100 ms to 1 h. Not set: 10 s."""
+        """The silence after which the stream sends a bookmark. 100 ms to 1 h. Not set: 10 s. It stretches
+        if the watches of the caller ask for more than 1,000 bookmarks a second in one process, or all
+        watches for more than 2,000.
+        """
 
     def __init__(
         self,

@@ -119,10 +119,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Create another one first.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 28
-    """RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+    """RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+    request too slowly. Retry after the delay in RetryInfo.
+    """
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
-    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-    some, or connect to another process.
+    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+    memory for their selectors. Close some, or connect to another process.
     """
     ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
     """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
@@ -242,10 +244,12 @@ ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 27
 Create another one first.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
-"""RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+"""RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+request too slowly. Retry after the delay in RetryInfo.
+"""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
-"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-some, or connect to another process.
+"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+memory for their selectors. Close some, or connect to another process.
 """
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
 """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
