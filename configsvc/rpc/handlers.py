@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import grpc
 
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
-from configsvc.rpc.credentials import Context, ReadCredentials, origin_of
+from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
@@ -23,7 +24,7 @@ UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
 _UNCOUNTED = nullcontext()
 
 
-def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
+def unary_handler(method: Method, read: CallReader, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
     """Return the handler of a unary method: bytes in, bytes out."""
     # Bound once: every call takes these.
     in_flight, admit, succeed, changes_something = (
@@ -34,12 +35,12 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
     )
 
     async def handle(data: bytes, context: Context) -> bytes:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         in_flight.begin()
         try:
-            caller = await admit(call, read(context))
+            caller = await admit(call, read.credentials(context))
             if changes_something:
-                caller = caller._replace(origin=origin_of(context))
+                caller = caller._replace(origin=read.origin(context))
             with caller.quota or _UNCOUNTED:
                 request = call.request = parse(data)
                 answered = await answer(request, caller)
@@ -56,15 +57,15 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
     return handle
 
 
-def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) -> UploadHandler:
+def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> UploadHandler:
     """Return the handler of a method that takes a stream of requests, which it parses itself, and answers once."""
 
     async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         method.in_flight.begin()
         try:
-            caller = await method.admit(call, read(context))
-            caller = caller._replace(origin=origin_of(context))
+            caller = await method.admit(call, read.credentials(context))
+            caller = caller._replace(origin=read.origin(context))
             with caller.quota or _UNCOUNTED, method.revocable(caller) as revocable_caller:
                 response = (await answer(_whole(requests, context), revocable_caller)).SerializeToString()
         except BaseException as error:
@@ -94,14 +95,14 @@ async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGener
         raise asyncio.CancelledError
 
 
-def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: StreamMethod) -> StreamHandler:
+def stream_handler(method: Method, read: CallReader, parse: Parse, answer: StreamMethod) -> StreamHandler:
     """Return the handler of a method that answers with a stream of encoded messages."""
 
     async def handle(data: bytes, context: Context) -> None:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         method.in_flight.begin()
         try:
-            caller = await method.admit(call, read(context))
+            caller = await method.admit(call, read.credentials(context))
             call.request = parse(data)
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
