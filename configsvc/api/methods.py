@@ -20,6 +20,7 @@ from configsvc.api.statuses import internal_status, reason_of, status_of
 from configsvc.domain.access import Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.peers import host_of
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.logs import trace_of
 from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
@@ -143,7 +144,7 @@ class Method:
 
     def _log_refusal(self, code: str, call: Call, reason: str, **more: str) -> None:
         self._metrics.count(code)
-        who = call.actor or call.peer().rpartition(":")[0]
+        who = call.actor or host_of(call.peer())
         if self._refusals.should_log(Kind(method=self._name, code=code, reason=reason, who=who)):
             self._log(level_of(code), code, call, reason=reason, **more)
 

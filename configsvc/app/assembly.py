@@ -26,6 +26,7 @@ from configsvc.configurations.reads import Reads
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
+from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
@@ -123,6 +124,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
             admission,
             _addresses(settings),
             calls,
+            trusted_proxies=trusted_proxies(settings.trusted_proxies),
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,
         )

@@ -21,11 +21,12 @@ class Violation:
 
 
 class FaultyRequestError(ConfigsvcError):
-    """A request with faults."""
+    """A request with faults. `omitted` counts those that were found and not kept."""
 
-    def __init__(self, violations: tuple[Violation, ...]) -> None:
+    def __init__(self, violations: tuple[Violation, ...], omitted: int = 0) -> None:
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
         self.violations = violations
+        self.omitted = omitted
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Violation, ...]]]:
         """Let the error cross from one process to another."""
@@ -269,6 +270,7 @@ class Violations:
 
     def __init__(self) -> None:
         self._found: list[Violation] = []
+        self.omitted = 0
 
     def __enter__(self) -> Self:
         return self
@@ -278,14 +280,17 @@ class Violations:
             self.check()
 
     def add(self, field: str, description: str) -> None:
-        """Add a fault, unless there are MAX_VIOLATIONS already."""
+        """Add a fault. It is only counted if there are MAX_VIOLATIONS already."""
         if len(self._found) < MAX_VIOLATIONS:
             self._found.append(Violation(field=field, description=description))
+        else:
+            self.omitted += 1
 
     def extend(self, other: "Violations") -> None:
         """Add the faults of another collection."""
         for violation in other.found:
             self.add(violation.field, violation.description)
+        self.omitted += other.omitted
 
     @property
     def found(self) -> tuple[Violation, ...]:
@@ -298,4 +303,4 @@ class Violations:
     def check(self) -> None:
         """Raise InvalidRequestError if there is a fault."""
         if self._found:
-            raise InvalidRequestError(self.found)
+            raise InvalidRequestError(self.found, self.omitted)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
+from configsvc.domain.peers import trusted_proxies
 
 PREFIX = "CONFIGSVC_"
 ENV_FILE = ".env"
@@ -65,6 +66,11 @@ def _checked_admins(admins: str) -> str:
     return ",".join(names)
 
 
+def _checked_trusted_proxies(proxies: str) -> str:
+    trusted_proxies(proxies)
+    return proxies
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
@@ -75,6 +81,7 @@ class Settings(BaseSettings):
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
+    trusted_proxies: Annotated[str, AfterValidator(_checked_trusted_proxies)] = ""
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     migrate_database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     service_role: str | None = None

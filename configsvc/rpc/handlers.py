@@ -6,6 +6,7 @@ body is received.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,7 +15,7 @@ from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, Uploa
 from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
-from configsvc.rpc.credentials import Context, ReadCredentials, origin_of
+from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
@@ -28,9 +29,7 @@ AnswerHandler = Callable[[Requests, Context], Awaitable[bytes]]
 StreamHandler = Callable[[Requests, Context], Awaitable[None]]
 
 
-def unary_handler(
-    method: Method, read: ReadCredentials, bodies: Bodies, parse: Parse, answer: UnaryMethod
-) -> AnswerHandler:
+def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse, answer: UnaryMethod) -> AnswerHandler:
     """Return the handler of a unary method: bytes in, bytes out."""
     # Bound once: every call takes these.
     in_flight, admit, succeed, changes_something = (
@@ -41,12 +40,12 @@ def unary_handler(
     )
 
     async def handle(_: Requests, context: Context) -> bytes:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         in_flight.begin()
         try:
-            caller = await admit(call, read(context))
+            caller = await admit(call, read.credentials(context))
             if changes_something:
-                caller = caller._replace(origin=origin_of(context))
+                caller = caller._replace(origin=read.origin(context))
             if caller.quota:
                 caller.quota.begin_call(context.add_done_callback)
             request = call.request = parse(await received_body(bodies, caller.quota, context))
@@ -66,15 +65,15 @@ def unary_handler(
     return handle
 
 
-def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) -> AnswerHandler:
+def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> AnswerHandler:
     """Return the handler of a method that takes a stream of requests, which it parses itself, and answers once."""
 
     async def handle(requests: Requests, context: Context) -> bytes:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         method.in_flight.begin()
         try:
-            caller = await method.admit(call, read(context))
-            caller = caller._replace(origin=origin_of(context))
+            caller = await method.admit(call, read.credentials(context))
+            caller = caller._replace(origin=read.origin(context))
             if caller.quota:
                 caller.quota.begin_call(context.add_done_callback)
             with method.revocable(caller) as revocable_caller:
@@ -123,15 +122,15 @@ async def received_body(bodies: Bodies, quota: Quota | None, context: Context) -
 
 
 def stream_handler(
-    method: Method, read: ReadCredentials, bodies: Bodies, parse: Parse, answer: StreamMethod
+    method: Method, read: CallReader, bodies: Bodies, parse: Parse, answer: StreamMethod
 ) -> StreamHandler:
     """Return the handler of a method that answers with a stream of encoded messages."""
 
     async def handle(_: Requests, context: Context) -> None:
-        call = Call(context.peer)
+        call = Call(partial(read.peer, context))
         method.in_flight.begin()
         try:
-            caller = await method.admit(call, read(context))
+            caller = await method.admit(call, read.credentials(context))
             call.request = parse(await received_body(bodies, caller.quota, context))
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())

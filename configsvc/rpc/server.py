@@ -27,9 +27,10 @@ from configapi.v1 import (
 )
 from configsvc.access.admission import Admission
 from configsvc.api.methods import Methods, revocable
+from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.rpc import library_services
-from configsvc.rpc.credentials import ReadCredentials, credentials_reader
+from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.calls import CallMetrics, InFlight
@@ -166,6 +167,7 @@ def build_server(
     addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
+    trusted_proxies: TrustedProxies,
     shared_port: bool,
     connection_age_seconds: float,
 ) -> Server:
@@ -178,7 +180,7 @@ def build_server(
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
     in_flight, refusals = InFlight(), Refusals()
     methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
-    read = credentials_reader(admission.authenticator)
+    read = call_reader(admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
         servicer = servicers[service.name]
@@ -243,7 +245,7 @@ def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
 
 
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: ReadCredentials, bodies: Bodies
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: CallReader, bodies: Bodies
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:

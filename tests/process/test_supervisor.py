@@ -458,6 +458,7 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         tls_certificate_file=Path("server.pem"),
         tls_key_file=Path("server-key.pem"),
         tls_client_ca_file=Path("authorities.pem"),
+        trusted_proxies="10.0.0.0/8,unix:",
         migrate_database_url=SecretStr("postgresql://owner:hunter%2F3@localhost/configsvc"),
         service_role="configsvc_service",
         auth="oidc,mtls",

@@ -220,7 +220,9 @@ class Change(_message.Message):
     request_id: _builtins.str
     """The request_id of the call that made the change."""
     peer: _builtins.str
-    """The address of the caller. Empty for a change made in SQL."""
+    """The address of the caller; behind a trusted proxy, the one that the proxy saw. Empty for a
+    change made in SQL.
+    """
     change_request: _builtins.str
     """The value of the call's x-change-request metadata: the change request, ticket or commit that
     the change belongs to.

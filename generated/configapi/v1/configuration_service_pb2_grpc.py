@@ -145,7 +145,7 @@ class ConfigurationServiceServicer(object):
 
     def BatchWriteConfigurations(self, request, context):
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
         faults as field violations, as many as fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

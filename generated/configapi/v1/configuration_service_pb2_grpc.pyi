@@ -68,7 +68,7 @@ class ConfigurationServiceStub:
     """
     BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
     faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
@@ -147,7 +147,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """
     BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
     faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
@@ -265,7 +265,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
         faults as field violations, as many as fit.
         """
 

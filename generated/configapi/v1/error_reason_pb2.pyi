@@ -25,8 +25,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
-    4,900 bytes. Correct them and retry.
+    """INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit; the text
+    counts the others. Correct them and retry.
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 2
     """NOT_FOUND: the resource named in ResourceInfo does not exist."""
@@ -89,8 +89,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_BATCH_FAILED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-    lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
-    with validate_only, the response has the error of each.
+    lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
+    number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
+    error of each.
     """
     ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
@@ -150,8 +151,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
-4,900 bytes. Correct them and retry.
+"""INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit; the text
+counts the others. Correct them and retry.
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 2
 """NOT_FOUND: the resource named in ResourceInfo does not exist."""
@@ -214,8 +215,9 @@ PreconditionFailure names some of them.
 """
 ERROR_REASON_BATCH_FAILED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
-with validate_only, the response has the error of each.
+lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
+number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
+error of each.
 """
 ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
