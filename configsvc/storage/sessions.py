@@ -2,19 +2,23 @@
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import TypeAlias
 
 import asyncpg
 
 from configsvc.storage.database_url import connect_arguments
+from configsvc.storage.queries import queries
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 
-# Of the server: a setting that may not be changed, or does not exist, and what session.sql refuses.
+_SQL = queries("session")
+
+# The first major version of PostgreSQL that has a setting.
+_SINCE = {"transaction_timeout": 17}
+# A setting that does not exist, has other values, or is not for this role.
 _REFUSALS = (
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.SyntaxOrAccessError,
@@ -25,6 +29,13 @@ _REFUSALS = (
 
 class SessionRefusedError(Exception):
     """A session that the service cannot rely on. The text says why, and what to do."""
+
+
+class ReplicaError(ConnectionError):
+    """A server in recovery. Another one is the primary, or this one is about to be promoted."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is a replica, which cannot be written")
 
 
 async def open_session(url: str, settings: dict[str, str], *, command_timeout: float | None) -> Session:
@@ -52,14 +63,43 @@ def startup_settings(settings: dict[str, str]) -> dict[str, str]:
 
 
 async def set_up(connection: Session, settings: dict[str, str]) -> None:
-    """Give the session its settings, and check what cannot be set.
+    """Give the session its settings, and check what only others can set.
 
-    Raises SessionRefusedError, or what asyncpg raises.
+    Not in the startup message: poolers drop settings there, or refuse them. Raises SessionRefusedError, or what asyncpg
+    raises.
     """
+    script = _script(tuple(settings.items()), connection.get_server_version().major)
     try:
-        await connection.execute(_script(json.dumps(settings)), timeout=CONNECT_TIMEOUT_SECONDS)
+        found = await connection.execute(script, timeout=CONNECT_TIMEOUT_SECONDS)
     except _REFUSALS as error:
         raise SessionRefusedError(str(error)) from error
+    if found != "SELECT 1":
+        await _refuse(connection)
+
+
+async def _refuse(connection: Session) -> None:
+    facts = await connection.fetchrow(_SQL["facts"])
+    assert facts is not None
+    if facts["encoding"] != "UTF8":
+        raise SessionRefusedError(
+            f"the database {facts['database']} has the encoding {facts['encoding']}: use one with UTF8 "
+            "(CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8')"
+        )
+    if facts["client_encoding"] != "UTF8":
+        raise SessionRefusedError(f"client_encoding is {facts['client_encoding']}: let the pooler pass on UTF8")
+    if facts["is_replica"]:
+        raise ReplicaError
+    await _leave_replication_role(connection, facts["role"], facts["replication_role"])
+
+
+async def _leave_replication_role(connection: Session, role: str, replication_role: str) -> None:
+    try:
+        await connection.execute("SET session_replication_role = 'origin'")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SessionRefusedError(
+            f"session_replication_role is {replication_role} for the role {role}, so that no trigger would write the "
+            "log: ALTER ROLE … RESET session_replication_role"
+        ) from error
 
 
 async def decode_jsonb(connection: Session) -> None:
@@ -68,7 +108,7 @@ async def decode_jsonb(connection: Session) -> None:
 
 
 @cache
-def _script(settings: str) -> str:
-    text = Path(__file__).with_name("session.sql").read_text(encoding="utf-8")
-    # As psql -v settings=… would.
-    return text.replace(":'settings'", "'" + settings.replace("'", "''") + "'")
+def _script(settings: tuple[tuple[str, str], ...], version: int) -> str:
+    """Return one message for one round trip. A prepared statement would need two, and PL/pgSQL takes 2 ms to load."""
+    known = [(name, value) for name, value in settings if version >= _SINCE.get(name, 0)]
+    return "".join(f"SET {name} = '{value}';\n" for name, value in known) + _SQL["is_sound"]

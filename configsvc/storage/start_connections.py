@@ -9,7 +9,7 @@ import asyncpg
 
 from configsvc.storage.database import COMMON_SETTINGS, translated_errors
 from configsvc.storage.database_url import BadDatabaseUrlError
-from configsvc.storage.sessions import CONNECT_TIMEOUT_SECONDS, Session, SessionRefusedError, open_session
+from configsvc.storage.sessions import CONNECT_TIMEOUT_SECONDS, ReplicaError, Session, SessionRefusedError, open_session
 
 # Migrations may take long, and wait long for their turn.
 MIGRATION_SETTINGS = COMMON_SETTINGS | {"statement_timeout": "0", "lock_timeout": "0"}
@@ -35,6 +35,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         asyncpg.InsufficientPrivilegeError,
         "let the owner grant it (GRANT CREATE ON SCHEMA public), or set CONFIGSVC_MIGRATE_DATABASE_URL for migrations",
     ),
+    (ReplicaError, "use the primary in the URL, or promote this server"),
     (ConnectionRefusedError, "start PostgreSQL, or correct host and port in the URL"),
     (socket.gaierror, "correct the host in the URL"),
     (FileNotFoundError, "start PostgreSQL, or correct the folder of its socket in the URL"),
