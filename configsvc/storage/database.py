@@ -21,6 +21,7 @@ from configsvc.domain.errors import (
 from configsvc.storage.database_url import BadDatabaseUrlError, connect_arguments
 from configsvc.storage.sessions import (
     CONNECT_TIMEOUT_SECONDS,
+    Connection,
     Session,
     SessionRefusedError,
     decode_jsonb,
@@ -30,7 +31,6 @@ from configsvc.storage.sessions import (
 from configsvc.telemetry.families import Families, labelled_gauge
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
-Connection: TypeAlias = "Session | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 # Entered with the name of a pool and a limit in seconds before a caller's work takes one of its connections.
 Turn: TypeAlias = Callable[[str, float], AbstractAsyncContextManager[None]]

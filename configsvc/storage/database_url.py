@@ -134,7 +134,7 @@ def _parsed(text: str) -> dict[str, str]:
         name, mark, value = pair.partition("=")
         name = unquote(name)
         if not mark:
-            raise BadDatabaseUrlError(f"the parameter {name!r} has no value: write it as name=value")
+            raise BadDatabaseUrlError("a parameter after ? has no value: write it as name=value")
         parameters[name] = unquote(value)
     return parameters
 

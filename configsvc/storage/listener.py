@@ -16,6 +16,7 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage import log, role_bindings
 from configsvc.storage.database import READ_SETTINGS, translated_errors
 from configsvc.storage.sessions import Session, decode_jsonb, open_session
+from configsvc.storage.unreadable import UNREADABLE
 
 # A connection that does not answer within this time counts as lost.
 ROUND_TRIP_LIMIT_SECONDS = 2.0
@@ -85,7 +86,7 @@ def _lost_if_failed() -> Generator[None]:
     with translated_errors():
         try:
             yield
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, *UNREADABLE) as error:
             raise DatabaseUnavailableError from error
 
 

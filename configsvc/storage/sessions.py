@@ -11,6 +11,7 @@ from configsvc.storage.queries import queries
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connection: TypeAlias = "Session | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 

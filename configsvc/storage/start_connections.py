@@ -33,7 +33,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (asyncpg.TooManyConnectionsError, "raise max_connections of the server, or run fewer processes"),
     (
         asyncpg.InsufficientPrivilegeError,
-        "let the owner grant it (GRANT CREATE ON SCHEMA public), or set CONFIGSVC_MIGRATE_DATABASE_URL for migrations",
+        "migrate as the owner of the database, or GRANT CREATE ON SCHEMA public; for the rest, CONFIGSVC_SERVICE_ROLE",
     ),
     (ReplicaError, "use the primary in the URL, or promote this server"),
     (ConnectionRefusedError, "start PostgreSQL, or correct host and port in the URL"),
@@ -43,6 +43,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLCertVerificationError, "correct the host and sslrootcert in the URL"),
     (ssl.SSLError, "correct sslmode and the certificates in the URL"),
     (asyncpg.TargetServerAttributeNotMatched, "none of the servers in the URL is the primary: correct the hosts"),
+    (asyncpg.ClientConfigurationError, "correct the URL (sslrootcert=system: the authorities of this machine)"),
     (asyncpg.PostgresConnectionError, "check that host and port in the URL are those of a PostgreSQL server"),
 )
 # Also a pooler's, which lost a statement or refuses a transaction.
@@ -75,13 +76,17 @@ async def connected(url: str, settings: dict[str, str] = MIGRATION_SETTINGS) -> 
 
     Raises DatabaseUnavailableError, WriteConflictError and DatabaseRefusedError.
     """
-    with translated_errors():
-        connection = await _opened(url, settings)
-        try:
-            with _refused_if_final():
-                yield connection
-        finally:
-            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        with translated_errors():
+            connection = await _opened(url, settings)
+            try:
+                with _refused_if_final():
+                    yield connection
+            finally:
+                await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+    except asyncpg.PostgresError as error:
+        # Whatever else the server refuses, such as a setting in `options`.
+        raise DatabaseRefusedError(explained(error)) from error
 
 
 async def _opened(url: str, settings: dict[str, str]) -> Session:
@@ -140,4 +145,5 @@ def _text_of(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    # The first line: others are hints of asyncpg.
+    return str(error).partition("\n")[0] or type(error).__name__
