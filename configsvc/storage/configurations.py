@@ -25,6 +25,7 @@ from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
+from configsvc.storage.unreadable_rows import fetch_page
 
 _SQL = queries("configurations")
 
@@ -105,7 +106,8 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
     """
     after_application, after_name = query.after or (None, None)
     try:
-        rows = await connection.fetch(
+        rows = await fetch_page(
+            connection,
             _SQL["list"],
             query.revision,
             query.application_id,
@@ -135,11 +137,12 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
-    shown = tuple(configuration_of(row, row["config"]) for row in rows[:limit] if row["id"] is not None)
-    goes_on = bool(shown) and first["rows_found"] > len(shown)
+    chosen = [row for row in rows[:limit] if row["id"] is not None]
+    goes_on = bool(chosen) and first["rows_found"] > len(chosen)
+    readable = [row for row in chosen if row["comments"] is not None]
     return Page(
-        resources=shown,
+        resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
-        last_key=(shown[-1].application, shown[-1].name) if goes_on else None,
-        content_bytes=sum(row["config_bytes"] for row in rows[: len(shown)]) if with_config else 0,
+        last_key=(chosen[-1]["application"], chosen[-1]["name"]) if goes_on else None,
+        content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,
     )

@@ -7,7 +7,11 @@ import grpc
 import pytest
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationSelector,
+    ListConfigurationsRequest,
+    WatchConfigurationsRequest,
+)
 from tests.api.calls import create, create_application
 from tests.app.scraping import Metrics, measured_service
 from tests.postgres import execute
@@ -22,7 +26,6 @@ BAD_CONTENT = (
 BAD_TIME = (
     "INSERT INTO configurations (application, name, config) VALUES ('shop', 'bad', '{}'); "
     "UPDATE change_records SET create_time = '20000-01-01' WHERE name = 'bad'"
-    "UPDATE configurations SET create_time = '20000-01-01' WHERE name = 'bad'"
 )
 
 
@@ -74,3 +77,50 @@ async def test_a_record_that_cannot_be_read_ends_only_the_watches_that_select_it
         assert (await later.until_revision(made.revision)).events[0].configuration.name == "web"
     assert await metrics.value("configsvc_unreadable_records_total") == 1
     assert await metrics.value("configsvc_feed_connections_lost_total") == lost
+
+
+async def test_a_record_without_readable_names_makes_every_watch_start_over(
+    measured: tuple[Service, Metrics], database_url: str
+) -> None:
+    service, metrics = measured
+    await create_application(service, "shop")
+    async with recorded(service, watching("shop")) as shop:
+        before = (await shop.until_synced()).revision
+        await write_unchecked(
+            database_url,
+            "INSERT INTO configurations (application, name, config) VALUES ('shop', 'bad', '{}'); "
+            r"UPDATE change_records SET application = E'\xff' WHERE name = 'bad'",
+        )
+        assert reason_of(await shop.until_error()) == "EPOCH_CHANGED"
+    async with recorded(service, watching("shop", before)) as resumed:
+        assert reason_of(await resumed.until_error()) == "REVISION_COMPACTED"
+    async with recorded(service, watching("shop")) as anew:
+        assert len((await anew.until_synced()).view()) == 1
+    assert await metrics.value("configsvc_unreadable_records_total") == 1
+
+
+@pytest.mark.parametrize("bad", [BAD_TEXT, BAD_CONTENT], ids=["text", "content"])
+async def test_a_configuration_that_cannot_be_read_is_left_out_of_lists_and_snapshots(
+    measured: tuple[Service, Metrics], database_url: str, bad: str
+) -> None:
+    service, _ = measured
+    await create_application(service, "shop")
+    await write_unchecked(database_url, bad)
+    for name in ("app", "web"):
+        await create(service, name)
+    async with recorded(service, watching("shop")) as anew:
+        view = (await anew.until_synced()).view()
+    assert sorted(configuration.name for configuration in view.values()) == ["app", "web"]
+    for page_size in (1, 100):
+        assert [name async for name in names_in_pages(service, page_size)] == ["app", "web"]
+
+
+async def names_in_pages(service: Service, page_size: int) -> AsyncGenerator[str]:
+    request = ListConfigurationsRequest(page_size=page_size)
+    while True:
+        page = await service.configurations.ListConfigurations(request)
+        for configuration in page.configurations:
+            yield configuration.name
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token

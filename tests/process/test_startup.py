@@ -2,8 +2,6 @@
 
 import socket
 import sys
-import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,9 @@ from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, migrating_url
 from tests.api.calls import create_application
-from tests.postgres import execute, with_database
+from tests.postgres import with_database
 from tests.process.running import program, serving
 from tests.service import settings_of
-
-
-@pytest.fixture
-async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
-    """Yield the URL of a database without tables."""
-    name = f"empty_{uuid.uuid4().hex}"
-    await execute(postgres_server, f"CREATE DATABASE {name}")
-    try:
-        yield with_database(postgres_server, name)
-    finally:
-        await execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_the_ready_line_says_where_it_listens_and_what_to_try(tmp_path: Path, database_url: str) -> None:
