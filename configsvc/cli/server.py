@@ -4,8 +4,9 @@ import asyncio
 import gc
 import signal
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
@@ -14,7 +15,9 @@ from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, migrate_database, migrating_url
 from configsvc.process.supervisor import supervise
 from configsvc.process.variables import take_empty_variables, warn_of_ineffective_variables
-from configsvc.telemetry.logs import configure_logs
+from configsvc.telemetry.logs import configure_logs, trace_of
+
+log = structlog.get_logger()
 
 # Growth in objects after which the garbage collector runs.
 GARBAGE_OBJECTS = 10_000
@@ -68,6 +71,10 @@ def _settings(flags: dict[str, Any]) -> Settings:
             name = "_".join(str(part) for part in fault["loc"])
             typer.echo(f"configsvc: setting {name}: {_message(fault['msg'])}", err=True)
         raise typer.Exit(2) from None
+    except UnicodeError:
+        _fail("the file .env cannot be read: write it in UTF-8", 2)
+    except OSError as error:
+        _fail(f"the file .env cannot be read: {error.strerror}", 2)
     configure_logs(settings.log_level, settings.log_format)
     warn_of_ineffective_variables(empty)
     return settings
@@ -85,13 +92,21 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(main)
     except StartError as error:
-        typer.echo(f"configsvc: {error}", err=True)
-        raise typer.Exit(1) from None
+        _fail(str(error), 1)
     except ExceptionGroup as group:
-        typer.echo(f"configsvc: stopped: a background task failed: {_causes(group)}", err=True)
-        raise typer.Exit(1) from None
+        log.debug("background tasks failed", traces=[trace_of(error) for error in group.exceptions])
+        _fail(f"stopped: a background task failed: {_causes(group)}", 1)
     except asyncio.CancelledError:
         raise typer.Exit(0) from None
+    except Exception as error:  # noqa: BLE001  # one line, not a traceback, which may quote contents
+        log.debug("unexpected error", trace=trace_of(error))
+        _fail(f"stopped by an unexpected error, {type(error).__name__}: --log-level debug shows where", 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    # In one line, whatever a library's error says.
+    typer.echo(f"configsvc: {' '.join(text.split())}", err=True)
+    raise typer.Exit(code) from None
 
 
 def _causes(group: ExceptionGroup[Exception]) -> str:

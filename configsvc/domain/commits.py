@@ -50,7 +50,7 @@ class Record:
     """One row of the log.
 
     change: None if the row is not about a configuration. concerns_access: it may change somebody's access.
-    is_last: the last row of its commit.
+    is_last: the last row of its commit. is_readable: the row was read whole.
     """
 
     position: Position
@@ -59,12 +59,14 @@ class Record:
     concerns_access: bool
     content_bytes: int
     is_last: bool
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommitPart:
     """The changes of configurations in one commit, or in a part of it beyond PART_LIMIT_BYTES; more: another follows.
 
+    unreadable: the ordinals of records that could not be read whole, whatever they are about.
     Compared by identity, so that it is a fast dictionary key.
     """
 
@@ -75,6 +77,7 @@ class CommitPart:
     concerns_access: bool
     weight: int
     more: bool
+    unreadable: tuple[int, ...] = ()
 
     @property
     def revision(self) -> int:
@@ -108,4 +111,5 @@ def _part(records: list[Record], weight: int) -> CommitPart:
         concerns_access=any(record.concerns_access for record in records),
         weight=weight,
         more=not last.is_last,
+        unreadable=tuple(record.position.ordinal for record in records if not record.is_readable),
     )

@@ -164,6 +164,17 @@ class RevisionCompactedError(ConfigsvcError):
         self.compacted_revision = compacted_revision
 
 
+class RevisionUnreadableError(RevisionCompactedError):
+    """A revision with a record that cannot be read, so that the history can only be followed from there on."""
+
+    def __init__(self, *, revision: int) -> None:
+        super().__init__(compacted_revision=revision, revision=revision - 1)
+        self.revision = revision
+
+    def __str__(self) -> str:
+        return f"a record of revision {self.revision} cannot be read: start over without after_revision"
+
+
 class EpochChangedError(ConfigsvcError):
     """A history of the caller that is not the database's current one."""
 

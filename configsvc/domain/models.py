@@ -287,7 +287,7 @@ class ConfigurationChange:
     """One row of the log: the change that a commit made to a configuration, and the configuration after it.
 
     `config_text` is its config as JSON text, because that takes a fraction of the memory. A deleted configuration has
-    its last names and no text.
+    its last names and no text. One that is not `is_readable` has nothing but its names and ids.
     """
 
     operation: Operation
@@ -300,6 +300,7 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from configsvc.domain.errors import (
     DatabaseUnavailableError,
     EpochChangedError,
     RevisionCompactedError,
+    RevisionUnreadableError,
     ShuttingDownError,
 )
 from configsvc.feed.observers import FeedObserver
@@ -21,6 +22,7 @@ from configsvc.feed.wakeups import Interest, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
 from configsvc.telemetry.families import Families, counter, gauge
+from configsvc.telemetry.repetition import Repetition
 
 log = structlog.get_logger()
 
@@ -53,8 +55,11 @@ class Feed:
         self._away.set()
         self._stopped = False
         self._verified = time.monotonic()
+        self._attempt = 0
+        self._losses = Repetition()
         self.connections_lost = 0
         self.reads = 0
+        self.unreadable_records = 0
         self.notification_queue_usage = 0.0
         self._queue_asked = -math.inf
 
@@ -99,6 +104,7 @@ class Feed:
         yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
         yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
         yield counter("feed_reads", "Pages of the log that the feed has read, including empty ones.", self.reads)
+        yield counter("unreadable_records", "Records of the log that could not be read.", self.unreadable_records)
         yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
         yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
         yield gauge(
@@ -169,19 +175,19 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the log until cancelled, reconnecting whenever the connection is lost."""
-        attempt = 0
         while True:
             try:
                 async with open_listener(self._url) as listener:
                     await self._begin(listener)
-                    attempt = 0
                     await self._follow(listener)
             except DatabaseUnavailableError as error:
                 self._set_live(False)
                 self.connections_lost += 1
-                log.warning("feed lost its database connection", error=repr(error.__cause__), attempt=attempt)
-            await asyncio.sleep(_pause(attempt))
-            attempt += 1
+                reason = repr(error.__cause__)
+                if self._losses.is_worth_a_line(reason):
+                    log.warning("feed lost its database connection", error=reason, attempt=self._attempt)
+            await asyncio.sleep(_pause(self._attempt))
+            self._attempt += 1
 
     async def _begin(self, listener: Listener) -> None:
         await self._refresh(listener)
@@ -221,6 +227,9 @@ class Feed:
                 # Fails within the limit of one round trip; reading the pages may take longer.
                 await listener.bounds()
             self._verified = await self._read_to_the_end(listener)
+            # Not before: a connection that cannot read the log must not be tried again without a pause.
+            self._attempt = 0
+            self._losses.end()
             for observer in self._observers:
                 observer.confirm(self._verified)
             self._set_live(True)
@@ -255,6 +264,10 @@ class Feed:
         self.reads += 1
         try:
             page = await listener.page_from(self._next)
+        except RevisionUnreadableError as error:
+            # Nobody knows which watches it concerns: all of them start over.
+            self._note_unreadable(error.revision, ())
+            page = None
         except RevisionCompactedError:
             page = None
         if page is None or page.before != self._last:
@@ -265,9 +278,15 @@ class Feed:
         self._compacted_revision = page.compacted_revision
         return page
 
+    def _note_unreadable(self, revision: int, ordinals: Sequence[int]) -> None:
+        self.unreadable_records += len(ordinals) or 1
+        log.error("the log has records that cannot be read", revision=revision, ordinals=list(ordinals) or "unknown")
+
     def _append(self, part: CommitPart) -> None:
         if part.first != self._next:
             raise RuntimeError(f"the log has a gap: {part.revision} follows {self.revision}")
+        if part.unreadable:
+            self._note_unreadable(part.revision, part.unreadable)
         for observer in self._observers:
             observer.apply(part)
         self._ring.append(part)

@@ -24,6 +24,7 @@ from configsvc.storage.database import Database
 from configsvc.storage.jobs import GiveBackError, run_jobs
 from configsvc.storage.operations import Run, RunLostError
 from configsvc.telemetry.logs import trace_of
+from configsvc.telemetry.repetition import Repetition
 from configsvc.writes.transactions import transaction
 
 log = structlog.get_logger()
@@ -67,11 +68,14 @@ class OperationRunner:
 
     async def run(self) -> None:
         """Run operations until stop is called and the last one is given back."""
+        failures = Repetition()
         while not self._stop.is_set():
             try:
                 await run_jobs(self._url, self._run_job, self._stop, at_once=self._database.operations_at_once)
             except (DatabaseUnavailableError, WriteConflictError) as error:
-                log.warning("cannot run operations: waiting for the database", error=repr(error.__cause__))
+                reason = repr(error.__cause__)
+                if failures.is_worth_a_line(reason):
+                    log.warning("cannot run operations: waiting for the database", error=reason)
                 await wait_for_event(self._stop, RECONNECT_SECONDS)
 
     async def _run_job(self, operation_id: str) -> None:

@@ -1,5 +1,6 @@
 """The server's certificate, read from files that may be replaced at any time."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -11,11 +12,28 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from configsvc.process.settings import Settings
+from configsvc.process.startup import StartError
+
 log = structlog.get_logger()
 
 
 class CertificateError(Exception):
     """A certificate file is unusable. The text names the file and the reason."""
+
+
+def check_certificates(settings: Settings) -> None:
+    """Check the certificate files, so that a supervisor says once what is wrong with them. Raises StartError."""
+    certificate, key = settings.tls_certificate_file, settings.tls_key_file
+    try:
+        if certificate and key:
+            CertificateFiles(certificate, key, settings.tls_client_ca_file)
+        if "oidc" in settings.ways and settings.oidc_ca_file and not settings.oidc_jwks_file:
+            ssl.create_default_context(cafile=settings.oidc_ca_file)
+    except CertificateError as error:
+        raise StartError(str(error)) from error
+    except OSError as error:
+        raise StartError(f"the certificates in {settings.oidc_ca_file} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,22 +11,16 @@ from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
 from configsvc.domain.peers import trusted_proxies
+from configsvc.storage.database_url import MAX_PORT, parse_database_url
 
 PREFIX = "CONFIGSVC_"
 ENV_FILE = ".env"
-MAX_PORT = 65_535
 DEFAULT_CACHE_MEGABYTES = 64
-
-_HOST = r"([^/?#@:\[\],]*|\[[^/?#@\[\],]+\])(:\d+)?"
-_DATABASE_URL = re.compile(rf"postgres(ql)?://([^/?#@]*@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
 
 
 def _checked_database_url(url: SecretStr) -> SecretStr:
-    # The message must not quote the URL: its apparent port or path may be part of an unescaped password.
-    if url and not _DATABASE_URL.fullmatch(url.get_secret_value()):
-        raise ValueError(
-            "must be like postgresql://user:password@host:port/database; write / ? # @ in a password as %2F %3F %23 %40"
-        )
+    if url:
+        parse_database_url(url.get_secret_value())
     return url
 
 

@@ -11,14 +11,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
-from configsvc.storage.migrations import DatabaseRefusedError, migrate, pending
-from configsvc.storage.service_role import grant_service_rights, role_without_rights
+from configsvc.storage.database_url import parse_database_url, redacted_url
+from configsvc.storage.fitness import check_counters, check_server, check_service
+from configsvc.storage.migrations import migrate, pending
+from configsvc.storage.service_role import grant_service_rights
+from configsvc.storage.start_connections import DatabaseRefusedError, explained
 
 log = structlog.get_logger()
 
@@ -26,7 +28,8 @@ Answer = TypeVar("Answer")
 
 # Time for a database to finish starting.
 DATABASE_LIMIT_SECONDS = 30.0
-DATABASE_RETRY_SECONDS = 0.5
+DATABASE_RETRY_FIRST_SECONDS = 0.5
+DATABASE_RETRY_LAST_SECONDS = 10.0
 
 
 class StartError(Exception):
@@ -78,20 +81,21 @@ async def prepare_database(settings: Settings, url: str) -> None:
     if settings.migrate:
         own = settings.migrate_database_url
         await migrate_database(settings, own.get_secret_value() if own else url)
+    await _patiently(url, check_server)
     missing = await _patiently(url, pending)
     if missing:
         raise StartError(f"the database has pending migrations ({', '.join(missing)}): run configsvc migrate")
-    role = await _patiently(url, role_without_rights)
-    if role:
-        raise StartError(
-            f"the database role {role} lacks the rights of the service: run configsvc migrate with "
-            f"CONFIGSVC_SERVICE_ROLE={role}, or make the role the owner of the tables"
-        )
+    await _patiently(url, check_service)
 
 
 async def migrate_database(settings: Settings, url: str) -> None:
     """Run pending migrations, and grant the service role its rights. Raises StartError."""
+    advice = parse_database_url(url).advice
+    if advice:
+        log.warning("part of the database URL was ignored", reason=advice)
+    await _patiently(url, check_server)
     applied = await _patiently(url, migrate)
+    await _patiently(url, check_counters)
     log.info("database is ready", database=redacted_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
@@ -101,30 +105,24 @@ async def migrate_database(settings: Settings, url: str) -> None:
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
     """Return the result of `ask`, retried while the database is starting or locked. Raises StartError."""
     give_up = time.monotonic() + DATABASE_LIMIT_SECONDS
+    pause, logged = DATABASE_RETRY_FIRST_SECONDS, ""
     while True:
         try:
             return await ask(url)
         except (DatabaseUnavailableError, WriteConflictError) as error:
-            if time.monotonic() > give_up:
-                raise StartError(f"the database {redacted_url(url)} does not respond: {error.__cause__!r}") from error
-            log.warning("waiting for the database", database=redacted_url(url), error=repr(error.__cause__))
-            await asyncio.sleep(DATABASE_RETRY_SECONDS)
+            reason = explained(error.__cause__)
+            left = give_up - time.monotonic()
+            if left <= 0:
+                raise StartError(f"the database {redacted_url(url)} does not respond: {reason}") from error
+            if reason != logged:
+                log.warning(
+                    "waiting for the database", database=redacted_url(url), error=reason, limit_seconds=round(left)
+                )
+                logged = reason
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, DATABASE_RETRY_LAST_SECONDS)
         except DatabaseRefusedError as error:
             raise StartError(f"cannot use the database {redacted_url(url)}: {error}") from error
-
-
-def redacted_url(url: str) -> str:
-    """Return the URL without its passwords."""
-    parts = urlsplit(url)
-    if parts.password:
-        parts = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@"))
-    shown = [_without_password(parameter) for parameter in parts.query.split("&")]
-    return parts._replace(query="&".join(shown)).geturl()
-
-
-def _without_password(parameter: str) -> str:
-    name, _, value = parameter.partition("=")
-    return f"{name}=***" if value and "password" in unquote(name).lower() else parameter
 
 
 def on_signals(callback: Callable[[], object]) -> None:

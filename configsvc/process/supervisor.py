@@ -16,6 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from configsvc.aio import wait_for_event
+from configsvc.process.certificates import check_certificates
 from configsvc.process.exposure import check_exposure
 from configsvc.process.ports import shared_port
 from configsvc.process.settings import Settings
@@ -54,6 +55,7 @@ async def supervise(settings: Settings) -> None:
     check_exposure(settings)
     for address in _addresses(settings).values():
         _check_sharing(address)
+    check_certificates(settings)
     this_task = asyncio.current_task()
     assert this_task is not None
     on_signals(this_task.cancel)

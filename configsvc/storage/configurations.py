@@ -27,6 +27,7 @@ from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
+from configsvc.storage.unreadable_rows import fetch_page
 
 # So many changes since a revision are looked at one by one; if there are more, each key of the page is.
 FEW_RECORDS = 1000
@@ -123,7 +124,8 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
 
 async def _page_of_the_present(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
     """Return a page of now, or of a revision after which little has changed: these changes are looked at one by one."""
-    rows = await connection.fetch(
+    rows = await fetch_page(
+        connection,
         _SQL["list"],
         query.revision,
         query.application_id,
@@ -145,7 +147,8 @@ async def _page_of_the_present(connection: Connection, query: ConfigurationQuery
 
 async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
     """Return a page of any revision: each key is looked at, not each change since then."""
-    rows = await connection.fetch(
+    rows = await fetch_page(
+        connection,
         _SQL["list_past"],
         revision,
         _application_ids(query),
@@ -181,11 +184,12 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     first = rows[0]
     check_head(first["shown_revision"], first["head_revision"])
     check_kept(first["shown_revision"], first["compacted_revision"])
-    shown = tuple(configuration_of(row, row["config"]) for row in rows[:limit] if row["id"] is not None)
-    goes_on = bool(shown) and first["rows_found"] > len(shown)
+    chosen = [row for row in rows[:limit] if row["id"] is not None]
+    goes_on = bool(chosen) and first["rows_found"] > len(chosen)
+    readable = [row for row in chosen if row["comments"] is not None]
     return Page(
-        resources=shown,
+        resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
-        last_key=(shown[-1].application, shown[-1].name) if goes_on else None,
-        content_bytes=sum(row["config_bytes"] for row in rows[: len(shown)]) if with_config else 0,
+        last_key=(chosen[-1]["application"], chosen[-1]["name"]) if goes_on else None,
+        content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,
     )

@@ -1,12 +1,12 @@
 """Connection pools, one for each kind of work, so that none can starve another."""
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -18,18 +18,25 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
+from configsvc.storage.database_url import BadDatabaseUrlError, connect_arguments
+from configsvc.storage.sessions import (
+    CONNECT_TIMEOUT_SECONDS,
+    Connection,
+    Session,
+    SessionRefusedError,
+    decode_jsonb,
+    set_up,
+    startup_settings,
+)
 from configsvc.telemetry.families import Families, labelled_gauge
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
-Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Connection: TypeAlias = "Session | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 # Entered with the name of a pool and a limit in seconds before a caller's work takes one of its connections.
 Turn: TypeAlias = Callable[[str, float], AbstractAsyncContextManager[None]]
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT_SECONDS = 3.0
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 CATCH_UP_TIMEOUT_SECONDS = 30.0
 RELEASE_TIMEOUT_SECONDS = 2.0
@@ -42,27 +49,42 @@ LARGE_WRITE_SECONDS = 60.0
 # Longer, so that PostgreSQL times out first: its error is clearer than a silent connection.
 LARGE_WRITE_ANSWER_SECONDS = LARGE_WRITE_SECONDS + 5.0
 
+# Set in each session, because the role or the database may have other defaults (ALTER ROLE … SET).
 COMMON_SETTINGS = {
     "application_name": "configsvc",
     "search_path": "public",
     "jit": "off",
+    "plan_cache_mode": "auto",
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "client_connection_check_interval": "5s",
     "idle_in_transaction_session_timeout": "30s",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "synchronous_commit": "on",
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
 }
 # Most filters of a list are unset; only a custom plan knows which index serves the others.
 READ_SETTINGS = COMMON_SETTINGS | {
     "statement_timeout": "5s",
+    "lock_timeout": "0",
     "plan_cache_mode": "force_custom_plan",
     "default_transaction_read_only": "on",
 }
 WRITE_SETTINGS = COMMON_SETTINGS | {
-    "synchronous_commit": "on",
     "statement_timeout": f"{LARGE_WRITE_SECONDS:.0f}s",
     "lock_timeout": "2s",
-    "default_transaction_isolation": "read committed",
     "configsvc.writer": "service",
 }
 
@@ -85,6 +107,8 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    SessionRefusedError,
+    BadDatabaseUrlError,
     TimeoutError,
     OSError,
 )
@@ -106,13 +130,13 @@ def translated_errors() -> Generator[None]:
         raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
 
 
-async def prepare_connection(connection: Session) -> None:
-    """Decode jsonb to Python values; encoded values are JSON text already."""
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
+async def _prepare(settings: dict[str, str], connection: Session) -> None:
+    await set_up(connection, settings)
+    await decode_jsonb(connection)
 
 
 async def _keep_session(_: Session) -> None:
-    """Skip asyncpg's reset: all our settings are transaction-local, and a reset costs a round trip."""
+    """Skip asyncpg's reset, which costs a round trip and takes the settings of `set_up` back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,14 +291,14 @@ async def _pool(
     url: str, settings: dict[str, str], *, size: int, command_timeout: float | None = None
 ) -> AsyncGenerator[Pool]:
     pool: Any = asyncpg.create_pool(
-        url,
+        **connect_arguments(url),
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=command_timeout or COMMAND_TIMEOUT_SECONDS,
-        init=prepare_connection,
+        init=partial(_prepare, settings),
         reset=_keep_session,
-        server_settings=settings,
+        server_settings=startup_settings(settings),
     )
     await pool
     try:

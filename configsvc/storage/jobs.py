@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-import asyncpg
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job
@@ -14,10 +13,10 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage.database import (
     COMMAND_TIMEOUT_SECONDS,
     COMMON_SETTINGS,
-    CONNECT_TIMEOUT_SECONDS,
     Connection,
     translated_errors,
 )
+from configsvc.storage.sessions import open_session
 
 ENTRYPOINT = "operation"
 # A job goes to another process when its own has sent no heartbeat for this long.
@@ -66,12 +65,7 @@ async def run_jobs(url: str, execute: Execute, stop: asyncio.Event, *, at_once: 
     DatabaseUnavailableError or WriteConflictError.
     """
     with translated_errors():
-        connection = await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings=COMMON_SETTINGS,
-        )
+        connection = await open_session(url, COMMON_SETTINGS, command_timeout=COMMAND_TIMEOUT_SECONDS)
         try:
             await _run_jobs(connection, execute, stop, at_once=at_once)
         except FailingListenerError as error:

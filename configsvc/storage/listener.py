@@ -14,13 +14,9 @@ from configsvc.domain.access import Grant
 from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage import log, role_bindings
-from configsvc.storage.database import (
-    CONNECT_TIMEOUT_SECONDS,
-    READ_SETTINGS,
-    Session,
-    prepare_connection,
-    translated_errors,
-)
+from configsvc.storage.database import READ_SETTINGS, translated_errors
+from configsvc.storage.sessions import Session, decode_jsonb, open_session
+from configsvc.storage.unreadable import UNREADABLE
 
 # A connection that does not answer within this time counts as lost.
 ROUND_TRIP_LIMIT_SECONDS = 2.0
@@ -90,7 +86,7 @@ def _lost_if_failed() -> Generator[None]:
     with translated_errors():
         try:
             yield
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, *UNREADABLE) as error:
             raise DatabaseUnavailableError from error
 
 
@@ -98,15 +94,10 @@ def _lost_if_failed() -> Generator[None]:
 async def open_listener(url: str) -> AsyncGenerator[Listener]:
     """Open a connection that hears of every commit from now on. Raises DatabaseUnavailableError."""
     with _lost_if_failed():
-        connection = await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=ROUND_TRIP_LIMIT_SECONDS,
-            server_settings=READ_SETTINGS | {"application_name": "configsvc feed", "statement_timeout": "10s"},
-        )
+        settings = READ_SETTINGS | {"application_name": "configsvc feed", "statement_timeout": "10s"}
+        connection = await open_session(url, settings, command_timeout=ROUND_TRIP_LIMIT_SECONDS)
     try:
-        with _lost_if_failed():
-            await prepare_connection(connection)
+        await decode_jsonb(connection)
         listener = Listener(connection)
         await listener.start()
         yield listener

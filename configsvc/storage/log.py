@@ -14,17 +14,12 @@ from configsvc.domain.errors import (
     RevisionUnknownError,
     WriteConflictError,
 )
-from configsvc.domain.models import (
-    ConfigurationChange,
-    Kind,
-    Operation,
-    WriteContext,
-    Written,
-)
+from configsvc.domain.models import Kind, WriteContext, Written
 from configsvc.storage.contexts import encoded_by_id
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-from configsvc.storage.rows import configuration_of
+from configsvc.storage.rows import change_of
+from configsvc.storage.unreadable import ACCESS_KINDS, UNREADABLE, readable_records
 
 CHANNEL = "configsvc_changes"
 # A page must hold a whole part (see `configsvc.domain.commits`).
@@ -36,7 +31,6 @@ PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 
 _SQL = queries("log")
-_ACCESS_KINDS = frozenset({Kind.APPLICATION, Kind.ROLE_BINDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +149,31 @@ async def explain_deletions(connection: Connection, contexts: Mapping[str, Write
 async def page_from(connection: Connection, position: Position) -> LogPage:
     """Return the next parts of commits from the position on, within PAGE_LIMIT_BYTES; none at the end of the log.
 
-    Raises RevisionCompactedError if some are no longer kept, DatabaseUnavailableError while the log
-    is being restored.
+    A record that cannot be read whole is marked as such. Raises RevisionCompactedError if some are no longer kept,
+    RevisionUnreadableError if not even the names in one can be read, DatabaseUnavailableError while the log is being
+    restored.
     """
-    rows = await connection.fetch(
-        _SQL["records"],
+    try:
+        rows = await _page(connection, "records", position)
+        records = await _records(rows)
+    except UNREADABLE:
+        rows = await _page(connection, "places", position)
+        records = await readable_records(connection, rows)
+    if not rows:
+        raise DatabaseUnavailableError
+    first = rows[0]
+    check_kept(position.revision - 1, first["compacted_revision"])
+    return LogPage(
+        before=_commit(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
+        parts=tuple(parts_of(records)),
+        head=first["head"],
+        compacted_revision=first["compacted_revision"],
+    )
+
+
+async def _page(connection: Connection, statement: str, position: Position) -> list[asyncpg.Record]:
+    return await connection.fetch(
+        _SQL[statement],
         position.revision,
         position.ordinal,
         PAGE_LIMIT,
@@ -167,16 +181,6 @@ async def page_from(connection: Connection, position: Position) -> LogPage:
         RECORD_BYTES,
         PAGE_LIMIT_COMMITS,
         timeout=PAGE_SECONDS,
-    )
-    if not rows:
-        raise DatabaseUnavailableError
-    first = rows[0]
-    check_kept(position.revision - 1, first["compacted_revision"])
-    return LogPage(
-        before=_commit(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
-        parts=tuple(parts_of(await _records(rows))),
-        head=first["head"],
-        compacted_revision=first["compacted_revision"],
     )
 
 
@@ -197,24 +201,10 @@ def _record(row: asyncpg.Record) -> Record:
     return Record(
         position=Position(revision=row["revision"], ordinal=row["ordinal"]),
         commit=Commit(revision=row["revision"], id=row["commit_id"], time=row["commit_time"]),
-        change=_change(row) if row["kind"] == Kind.CONFIGURATION else None,
+        change=change_of(row) if row["kind"] == Kind.CONFIGURATION else None,
         # Renaming an application changes the name by which callers ask for access.
-        concerns_access=row["kind"] in _ACCESS_KINDS,
+        concerns_access=row["kind"] in ACCESS_KINDS,
         content_bytes=row["content_bytes"],
         is_last=row["is_last"],
-    )
-
-
-def _change(row: asyncpg.Record) -> ConfigurationChange:
-    return ConfigurationChange(
-        operation=Operation(row["operation"]),
-        configuration=configuration_of(row, None),
-        config_text=row["config_text"],
-        content_bytes=row["content_bytes"],
-        previous_version=row["previous_version"],
-        previous_application_id=row["previous_application_id"],
-        previous_application=row["previous_application"],
-        previous_name=row["previous_name"],
-        actor=row["updated_by"],
-        reason=row["reason"],
+        is_readable=True,
     )

@@ -7,14 +7,14 @@ whenever they change: see docs/decisions/0031-one-baseline-and-repeatable-functi
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 
 import configsvc
-from configsvc.storage.database import CONNECT_TIMEOUT_SECONDS, Session, translated_errors
+from configsvc.storage.database import translated_errors
+from configsvc.storage.sessions import Session
+from configsvc.storage.start_connections import DatabaseRefusedError, connected, explained
 
 # The name of functions that are out of date, in a list of migrations.
 FUNCTIONS = "functions"
@@ -26,17 +26,6 @@ _silent = logging.Logger("configsvc.migrations", logging.CRITICAL)
 _ADVISORY_LOCK = 4_846_237_815_902_211
 _LOCK_LIMIT_SECONDS = 120
 
-_REFUSALS = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.ClientConfigurationError,
-)
-
-
-class DatabaseRefusedError(Exception):
-    """A failure that retrying does not cure: a wrong password, an unknown database, a failing migration."""
-
 
 async def migrate(url: str) -> tuple[str, ...]:
     """Apply all pending migrations and return their names. One process at a time migrates.
@@ -45,8 +34,7 @@ async def migrate(url: str) -> tuple[str, ...]:
     or a lock that lasts, and DatabaseRefusedError.
     """
     async with connected(url) as connection:
-        async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
-            await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+        await _take_turn(connection)
         # A migration that waits for a lock blocks every later statement on the table.
         await connection.execute("SET lock_timeout = '10s'")
         missing = await _missing(connection)
@@ -57,6 +45,16 @@ async def migrate(url: str) -> tuple[str, ...]:
         return missing
 
 
+async def _take_turn(connection: Session) -> None:
+    try:
+        async with asyncio.timeout(_LOCK_LIMIT_SECONDS):
+            await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+    except TimeoutError as error:
+        raise DatabaseRefusedError(
+            f"another process has been migrating it for {_LOCK_LIMIT_SECONDS} s: wait until it ends, and start again"
+        ) from error
+
+
 async def pending(url: str) -> tuple[str, ...]:
     """Return the names of the pending migrations.
 
@@ -64,25 +62,6 @@ async def pending(url: str) -> tuple[str, ...]:
     """
     async with connected(url) as connection:
         return await _missing(connection)
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncGenerator[Session]:
-    """Yield a connection for migrations. Raises DatabaseUnavailableError and DatabaseRefusedError."""
-    with translated_errors():
-        try:
-            connection = await asyncpg.connect(
-                url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"search_path": "public"}
-            )
-        except _REFUSALS as error:
-            raise DatabaseRefusedError(str(error)) from error
-        except (ValueError, IndexError) as error:
-            # The error's text may quote a password that is not percent-encoded.
-            raise DatabaseRefusedError("its URL cannot be read") from error
-        try:
-            yield connection
-        finally:
-            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
 
 async def _missing(connection: Session) -> tuple[str, ...]:
@@ -95,10 +74,12 @@ async def _missing(connection: Session) -> tuple[str, ...]:
             f"an earlier, incompatible program created its tables ({min(applied)}): export schemas and configurations "
             "(ExportConfigurations) with that program, and import them here into a new database"
         )
+    newer = sorted(applied.difference(names))
+    if newer:
+        raise DatabaseRefusedError(
+            f"a newer release of this program has migrated it ({', '.join(newer)}): install that release here"
+        )
     missing = tuple(name for name in names if name not in applied)
-    # A later release migrated this database: its functions must stay.
-    if not applied.issubset(names):
-        return missing
     if missing or await connection.fetchval("SELECT digest FROM public.function_digest") != _digest():
         return (*missing, FUNCTIONS)
     return ()
@@ -119,7 +100,9 @@ async def _apply_migrations(connection: Session) -> None:
     try:
         await apply(connection, _folder(), schema_name="public", logger=_silent)
     except BadMigrationError as error:
-        raise DatabaseRefusedError(f"{error}: {error.__cause__}") from error
+        raise DatabaseRefusedError(f"{error}: {explained(error.__cause__)}") from error
+    except asyncpg.PostgresError as error:
+        raise DatabaseRefusedError(explained(error)) from error
 
 
 async def _apply_functions(connection: Session) -> None:
@@ -130,7 +113,7 @@ async def _apply_functions(connection: Session) -> None:
                 with translated_errors():
                     await connection.execute(path.read_text(encoding="utf-8"))
             except asyncpg.PostgresError as error:
-                raise DatabaseRefusedError(f"Failed to apply functions/{path.name}: {error}") from error
+                raise DatabaseRefusedError(f"failed to apply functions/{path.name}: {explained(error)}") from error
         await connection.execute("UPDATE public.function_digest SET digest = $1", _digest())
 
 

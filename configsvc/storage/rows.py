@@ -3,7 +3,7 @@
 from asyncpg import Record
 
 from configsvc.domain.content import JsonObject
-from configsvc.domain.models import Configuration, SchemaVersionRef
+from configsvc.domain.models import Configuration, ConfigurationChange, Operation, SchemaVersionRef
 
 
 def schema_of(row: Record) -> SchemaVersionRef | None:
@@ -29,4 +29,20 @@ def configuration_of(row: Record, config: JsonObject | None) -> Configuration:
         update_time=row["update_time"],
         created_by=row["created_by"],
         updated_by=row["updated_by"],
+    )
+
+
+def change_of(row: Record) -> ConfigurationChange:
+    """Return the change of a configuration in a row of the log."""
+    return ConfigurationChange(
+        operation=Operation(row["operation"]),
+        configuration=configuration_of(row, None),
+        config_text=row["config_text"],
+        content_bytes=row["content_bytes"],
+        previous_version=row["previous_version"],
+        previous_application_id=row["previous_application_id"],
+        previous_application=row["previous_application"],
+        previous_name=row["previous_name"],
+        actor=row["updated_by"],
+        reason=row["reason"],
     )

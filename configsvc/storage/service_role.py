@@ -4,7 +4,7 @@ from pathlib import Path
 
 import asyncpg
 
-from configsvc.storage.migrations import DatabaseRefusedError, connected
+from configsvc.storage.start_connections import DatabaseRefusedError, connected, explained
 
 _GRANTS = Path(__file__).with_name("service_role.sql")
 
@@ -19,20 +19,12 @@ async def grant_service_rights(url: str, role: str) -> None:
         try:
             await connection.execute(statements)
         except asyncpg.PostgresError as error:
-            raise DatabaseRefusedError(f"cannot grant the rights of the service to {role}: {error}") from error
+            raise DatabaseRefusedError(
+                f"cannot grant the rights of the service to {role}: {explained(error)}"
+            ) from error
 
 
 def grants(role: str) -> str:
     """Return the statements of service_role.sql for the role, as `psql -v role=…` would."""
     quoted = '"' + role.replace('"', '""') + '"'
     return _GRANTS.read_text(encoding="utf-8").replace(':"role"', quoted)
-
-
-async def role_without_rights(url: str) -> str:
-    """Return the role of the URL if it may not write in the name of callers, else an empty string.
-
-    Raises DatabaseUnavailableError or DatabaseRefusedError.
-    """
-    async with connected(url) as connection:
-        await connection.execute("SET configsvc.writer = 'service'")
-        return await connection.fetchval("SELECT CASE WHEN writes_as_service() THEN '' ELSE session_user::text END")

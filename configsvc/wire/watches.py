@@ -6,13 +6,15 @@ The parser raises InvalidRequestError with every fault.
 import json
 from collections.abc import Iterator
 
+from google.protobuf.struct_pb2 import Struct
+
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     ConfigurationSelector,
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
-from configsvc.domain.errors import Violations
+from configsvc.domain.errors import RevisionUnreadableError, Violations
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_configuration_name, check_name_prefix
 from configsvc.domain.scope import Scope
@@ -122,8 +124,7 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
     deleted = event_type is EventType.DELETED
     configuration = configuration_message(change.configuration)
     if with_config and not deleted:
-        assert change.config_text is not None
-        configuration.config.CopyFrom(struct_of(json.loads(change.config_text)))
+        configuration.config.CopyFrom(_struct(change))
     if deleted:
         configuration.application_id = change.previous_application_id
         configuration.application = change.previous_application
@@ -139,6 +140,14 @@ def _event(change: ConfigurationChange, event_type: EventType, *, with_config: b
         actor=change.actor,
         reason=change.reason,
     )
+
+
+def _struct(change: ConfigurationChange) -> Struct:
+    assert change.config_text is not None
+    try:
+        return struct_of(json.loads(change.config_text))
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RevisionUnreadableError(revision=change.configuration.revision) from error
 
 
 def encoded_progress(epoch: str, message: ProgressMessage) -> tuple[bytes, ...]:

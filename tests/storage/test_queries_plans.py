@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from configsvc.storage.database import READ_SETTINGS, prepare_connection
+from configsvc.storage.database import READ_SETTINGS
 from configsvc.storage.queries import queries
+from configsvc.storage.sessions import decode_jsonb, open_session
 from tests.postgres import execute, run, with_database
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def filled_database(postgres_server: str, template_database: str) -> Iterator[st
 @pytest.fixture
 async def connection(filled_database: str) -> AsyncIterator["Connection"]:
     """Yield a connection like those that answer callers."""
-    connection = await asyncpg.connect(filled_database, timeout=10, command_timeout=30, server_settings=READ_SETTINGS)
-    await prepare_connection(connection)
+    connection = await open_session(filled_database, READ_SETTINGS, command_timeout=30)
+    await decode_jsonb(connection)
     try:
         yield connection
     finally:

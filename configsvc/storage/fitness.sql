@@ -1,0 +1,36 @@
+-- name: server
+-- reset_val: of the role, the database or the configuration file, whatever the session has set.
+SELECT
+    current_setting('server_version_num')::integer / 10000 AS version,
+    (SELECT reset_val FROM pg_settings WHERE name = 'search_path') AS search_path;
+
+-- name: role_without_rights
+SELECT CASE WHEN writes_as_service() THEN '' ELSE session_user::text END;
+
+-- name: counters_behind
+-- The counters that would repeat values of their tables, as after logical replication, which does not copy sequences.
+-- Those that the role may not read are left out.
+SELECT name, last_value, greatest_value, remedy
+FROM (
+    SELECT
+        'sequence ' || name AS name,
+        CASE WHEN has_sequence_privilege(name, 'USAGE, SELECT') THEN coalesce(pg_sequence_last_value(name), 0) END AS last_value,
+        greatest_value,
+        format('SELECT setval(%L, %s)', name, greatest_value) AS remedy
+    FROM (
+        VALUES
+        ('public.commit_ids', greatest((SELECT max(id) FROM commits), (SELECT max(commit_id) FROM change_records))),
+        (pg_get_serial_sequence('pgqueuer', 'id'), (SELECT max(id) FROM pgqueuer)),
+        (pg_get_serial_sequence('pgqueuer_log', 'id'), (SELECT max(id) FROM pgqueuer_log)),
+        (pg_get_serial_sequence('pgqueuer_schedules', 'id'), (SELECT max(id) FROM pgqueuer_schedules)),
+        (pg_get_serial_sequence('pgqueuer_statistics', 'id'), (SELECT max(id) FROM pgqueuer_statistics))
+    ) AS sequences (name, greatest_value)
+    UNION ALL
+    SELECT
+        'table revision_counter',
+        (SELECT revision FROM revision_counter),
+        latest.revision,
+        format('UPDATE revision_counter SET revision = %s', latest.revision)
+    FROM (SELECT max(revision) AS revision FROM commits) AS latest
+) AS counters
+WHERE last_value < greatest_value;
