@@ -86,8 +86,12 @@ async def run_service(
                 await stop.wait()
             finally:
                 # Also after a background task failed, so that clients are told instead of cut off.
-                log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
+                delay = settings.drain_delay_seconds if stop.is_set() else 0.0
+                log.info("stopping", delay_seconds=delay, grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
+                server.health.set_serving(False)
+                # Everything is still served while load balancers that poll health notice.
+                await asyncio.sleep(delay)
                 await _drain(server, engines, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
                 for task in (running_operations, *background):
@@ -114,9 +118,7 @@ async def _drain(server: Server, engines: Engines, grace_seconds: float) -> None
     """Refuse new calls, finish running ones, and return running operations to the queue."""
     engines.runner.stop()
     engines.operations.stop()
-    await server.set_serving(False)
-    await engines.feed.stop()
-    await server.stop(grace_seconds)
+    await server.stop(grace_seconds, engines.feed.stop)
     await engines.group_commit.drain()
     await engines.writes.drain()
 
@@ -139,14 +141,14 @@ async def _metrics_endpoint(registry: CollectorRegistry, listen: str | None, num
 async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], None]) -> None:
     """Report SERVING whenever the database is available."""
     await feed.wait_live()
-    await server.set_serving(True)
+    server.health.set_serving(True)
     ready(server)
     while True:
         await feed.wait_away()
-        await server.set_serving(False)
+        server.health.set_serving(False)
         log.warning("not serving: the database is unavailable")
         await feed.wait_live()
-        await server.set_serving(True)
+        server.health.set_serving(True)
         log.info("serving again")
 
 

@@ -10,6 +10,7 @@ import grpc
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
 from configsvc.rpc.credentials import Context, ReadCredentials, origin_of
 from configsvc.rpc.failures import Failure, failure_of
+from configsvc.telemetry.calls import InFlight
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
 STATUS_LIMIT_SECONDS = 5.0
@@ -35,7 +36,7 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
 
     async def handle(data: bytes, context: Context) -> bytes:
         call = Call(context.peer)
-        in_flight.begin()
+        _count(in_flight, context)
         try:
             caller = await admit(call, read(context))
             if changes_something:
@@ -48,8 +49,6 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            in_flight.end()
         succeed(call)
         return response
 
@@ -61,7 +60,7 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
 
     async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
         call = Call(context.peer)
-        method.in_flight.begin()
+        _count(method.in_flight, context)
         try:
             caller = await method.admit(call, read(context))
             caller = caller._replace(origin=origin_of(context))
@@ -71,12 +70,18 @@ def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) 
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.succeed(call)
         return response
 
     return handle
+
+
+def _count(in_flight: InFlight, context: Context) -> None:
+    """Count a call until its answer is sent, which is after its handler has returned."""
+    in_flight.begin()
+    # The stub accepts no function.
+    sent: Any = in_flight.end
+    context.add_done_callback(sent)
 
 
 async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGenerator[bytes]:
@@ -99,7 +104,7 @@ def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: 
 
     async def handle(data: bytes, context: Context) -> None:
         call = Call(context.peer)
-        method.in_flight.begin()
+        _count(method.in_flight, context)
         try:
             caller = await method.admit(call, read(context))
             call.request = parse(data)
@@ -115,8 +120,6 @@ def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: 
         except BaseException as error:
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.end_stream(call)
 
     return handle
