@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -16,6 +16,7 @@ from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessPool
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
+from configsvc.process.sockets import SCHEME, unix_socket
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.rpc.server import Server
 from configsvc.storage.database import open_database
@@ -69,13 +70,15 @@ async def run_service(
     """
     registry = new_registry()
     async with (
+        _own_sockets(settings) as (private, publish),
         open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
         _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
         engines = new_engines(settings, database, url, pool, Checks(checking_pool))
-        server = new_server(settings, engines, registry)
+        server = new_server(private, engines, registry)
+        publish()
         async with asyncio.TaskGroup() as tasks:
             background = _start_background(tasks, settings, engines, checking_pool)
             running_operations = tasks.create_task(engines.runner.run(), name="operations")
@@ -121,6 +124,24 @@ async def _drain(server: Server, engines: Engines, grace_seconds: float) -> None
     await server.stop(grace_seconds, engines.feed.stop)
     await engines.group_commit.drain()
     await engines.writes.drain()
+
+
+@asynccontextmanager
+async def _own_sockets(settings: Settings) -> AsyncGenerator[tuple[Settings, Callable[[], None]]]:
+    """Reserve the unix sockets. Yield settings with addresses to bind, and a function that makes them public."""
+    addresses = {"listen": settings.listen, "mtls_listen": settings.mtls_listen}
+    with ExitStack() as kept:
+        sockets = {
+            name: kept.enter_context(unix_socket(address))
+            for name, address in addresses.items()
+            if address and address.startswith(SCHEME)
+        }
+
+        def publish() -> None:
+            for one in sockets.values():
+                one.publish()
+
+        yield settings.model_copy(update={name: one.address for name, one in sockets.items()}), publish
 
 
 @asynccontextmanager
