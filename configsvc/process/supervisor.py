@@ -57,7 +57,14 @@ async def supervise(settings: Settings) -> None:
             secrets = {"database_url": SecretStr(url), "migrate_database_url": None}
             workers = Workers(bound.model_copy(update=secrets))
             on_signals(workers.stop)
-            await workers.run()
+            running = asyncio.create_task(workers.run(), name="workers")
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError:
+                # The embedded PostgreSQL does not stay up.
+                workers.stop()
+                await running
+                raise
 
 
 @contextmanager
