@@ -12,12 +12,15 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from tests.api.calls import create, create_application, get
-from tests.process.running import program
+from tests.api.calls import create, create_application, creation, get
+from tests.process.running import program, serving
+from tests.rpc import frames
 from tests.service import LIMIT_SECONDS, Service, connected, reason_if_any
+from tests.storage.reading import wait_until_blocked
 
-# Each of these was seen: calls in sequence on many connections, and many at once on few.
+# Calls in sequence on many connections, and many at once on few.
 CROWDS = [(150, 1), (10, 15)]
+CREATE = "/configapi.v1.ConfigurationService/CreateConfiguration"
 
 
 class Crowd:
@@ -62,6 +65,28 @@ async def crowd(address: str, channels: int, callers: int) -> AsyncGenerator[Cro
                 for caller in range(callers):
                     tasks.create_task(made.call(service, f"c-{index}-{caller}"))
             yield made
+
+
+async def test_a_connection_is_closed_only_after_its_last_answer_and_never_with_an_error(
+    tmp_path: Path, database_url: str
+) -> None:
+    database = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
+    async with serving(tmp_path, database_url) as (running, service), asyncio.timeout(LIMIT_SECONDS):
+        await create_application(service)
+        async with frames.connection(service.address, window=65_535) as raw:
+            async with database.transaction():
+                await database.execute("SELECT FROM revision_counter FOR UPDATE")
+                raw.send(frames.call(1, CREATE, creation("web").SerializeToString()))
+                await wait_until_blocked(database)
+                running.signal(signal.SIGTERM)
+                await raw.until(frames.GOAWAY, 0)
+            await raw.until(frames.DATA, 1)
+            await raw.until_closed()
+            assert {payload[4:8] for kind, _, payload in raw.frames if kind == frames.GOAWAY} == {bytes(4)}
+            assert not [stream for kind, stream, _ in raw.frames if kind == frames.RST_STREAM]
+        assert await running.exit_code() == 0
+    assert await database.fetchval("SELECT count(*) FROM configurations") == 1
+    await database.close(timeout=10)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

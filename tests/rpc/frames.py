@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
@@ -59,6 +59,12 @@ class Connection:
                 if (found, number) == (kind, stream):
                     return payload
             await self._receive()
+
+    async def until_closed(self) -> None:
+        """Wait until the other side closes the connection."""
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await self._receive()
 
     async def _receive(self) -> None:
         head = await self._reader.readexactly(9)
