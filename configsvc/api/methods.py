@@ -15,6 +15,7 @@ from ulid import ULID
 
 from configsvc.access.admission import Admission
 from configsvc.access.caller import Caller
+from configsvc.api.draining import Drain
 from configsvc.api.permissions import Needed, needed_for
 from configsvc.api.statuses import internal_status, reason_of, status_of
 from configsvc.domain.access import Identity
@@ -62,6 +63,7 @@ class Methods:
     admission: Admission
     metrics: CallMetrics
     in_flight: InFlight
+    drain: Drain
     refusals: Refusals
 
     def of(self, descriptor: MethodDescriptor) -> "Method":
@@ -79,6 +81,7 @@ class Method:
         self.changes_something = changes_something
         self.revocable = shared.admission.revocable
         self._name = name
+        self._drain = shared.drain
         self._admit = shared.admission.admit
         self._needed = needed
         self._metrics = shared.metrics.of(name)
@@ -89,7 +92,9 @@ class Method:
         self._logs_success = log.is_enabled_for(self._level)
 
     async def admit(self, call: Call, credentials: Credentials) -> Caller:
-        """Return the caller. Raises PermissionDeniedError, and what `Admission.admit` raises."""
+        """Return the caller. Raises PermissionDeniedError, ShuttingDownError, and what `Admission.admit` raises."""
+        if self._drain.begun:
+            await self._drain.refused()
         caller = await self._admit(credentials, call.identified)
         self._needed.check(caller)
         return caller

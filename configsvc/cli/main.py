@@ -63,6 +63,13 @@ def serve_command(
         bool | None,
         typer.Option(help="Run pending database migrations before serving; default yes. [env: CONFIGSVC_MIGRATE]"),
     ] = None,
+    drain_delay_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after SIGTERM in which health is NOT_SERVING and calls are still served; default 0. "
+            "[env: CONFIGSVC_DRAIN_DELAY_SECONDS]"
+        ),
+    ] = None,
     shutdown_grace_seconds: Annotated[
         float | None,
         typer.Option(
@@ -101,6 +108,7 @@ def serve_command(
         workers=workers,
         insecure=insecure,
         migrate=migrate,
+        drain_delay_seconds=drain_delay_seconds,
         shutdown_grace_seconds=shutdown_grace_seconds,
         history_days=history_days,
         history_versions=history_versions,

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
+    drain_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
     calls_per_second: Annotated[float, Field(ge=0)] = 1000.0
     calls_burst: Annotated[float, Field(ge=1)] = 10_000.0

@@ -17,6 +17,7 @@ from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
 from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
+from configsvc.telemetry.calls import InFlight
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
 STATUS_LIMIT_SECONDS = 5.0
@@ -41,7 +42,7 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
 
     async def handle(_: Requests, context: Context) -> bytes:
         call = Call(partial(read.peer, context))
-        in_flight.begin()
+        _count(in_flight, context)
         try:
             caller = await admit(call, read.credentials(context))
             if changes_something:
@@ -57,8 +58,6 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            in_flight.end()
         succeed(call)
         return response
 
@@ -70,7 +69,7 @@ def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> An
 
     async def handle(requests: Requests, context: Context) -> bytes:
         call = Call(partial(read.peer, context))
-        method.in_flight.begin()
+        _count(method.in_flight, context)
         try:
             caller = await method.admit(call, read.credentials(context))
             caller = caller._replace(origin=read.origin(context))
@@ -82,12 +81,18 @@ def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> An
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.succeed(call)
         return response
 
     return handle
+
+
+def _count(in_flight: InFlight, context: Context) -> None:
+    """Count a call until its answer is sent, which is after its handler has returned."""
+    in_flight.begin()
+    # The stub accepts no function.
+    sent: Any = in_flight.end
+    context.add_done_callback(sent)
 
 
 async def _whole(requests: Requests, context: Context) -> AsyncGenerator[bytes]:
@@ -128,7 +133,7 @@ def stream_handler(
 
     async def handle(_: Requests, context: Context) -> None:
         call = Call(partial(read.peer, context))
-        method.in_flight.begin()
+        _count(method.in_flight, context)
         try:
             caller = await method.admit(call, read.credentials(context))
             call.request = parse(await received_body(bodies, caller.quota, context))
@@ -144,8 +149,6 @@ def stream_handler(
         except BaseException as error:
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.end_stream(call)
 
     return handle

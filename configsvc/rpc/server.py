@@ -3,18 +3,15 @@
 import asyncio
 import logging
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import grpc
 import structlog
 from google.longrunning import operations_proto_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1 import (
     access_service_pb2,
@@ -26,21 +23,21 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.access.admission import Admission
+from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods, revocable
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
-from configsvc.rpc import library_services
+from configsvc.rpc import health
 from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
+from configsvc.rpc.health import Health
+from configsvc.rpc.library_services import LibraryStreams
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.refusals import Refusals
 from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
-
-# The package has no type hints.
-_health: Any = health
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
@@ -53,9 +50,9 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
-# Otherwise a health watcher that does not read would block the status for all others.
-HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
+# For the last answers to arrive: gRPC cancels a call whose answer it has sent, if it has not arrived.
+LINGER_SECONDS = 1.0
 
 MAX_METADATA_BYTES = 32 * 1024
 # Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
@@ -122,8 +119,9 @@ class Server:
     """A server bound to its addresses, not yet started. `ports` are in the order of the addresses."""
 
     grpc_server: grpc.aio.Server
-    health_servicer: Any
+    health: Health
     in_flight: InFlight
+    drain: Drain
     refusals: Refusals
     ports: tuple[int, ...]
 
@@ -134,29 +132,25 @@ class Server:
 
     async def start(self) -> None:
         """Start, with health NOT_SERVING."""
-        await self.set_serving(False)
         await self.grpc_server.start()
 
-    async def set_serving(self, serving: bool) -> None:
-        """Set the health of the server and of each service."""
-        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        for service in ("", *(service.full_name for service in SERVICES)):
-            try:
-                async with asyncio.timeout(HEALTH_LIMIT_SECONDS):
-                    await self.health_servicer.set(service, status)
-            except TimeoutError:
-                log.warning("slow reader: a health watch is not being read", service=service)
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls; return when the calls in flight are done or, after the grace period, cancelled."""
+    async def stop(self, grace_seconds: float, end_watches: Callable[[], Awaitable[None]]) -> None:
+        """Refuse new calls; return when the calls in flight are answered or, after the grace period, cancelled."""
+        # gRPC cancels what arrives after it has told clients to go elsewhere, so nothing should be on its way then.
+        await self.drain.hold(grace_seconds)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.grpc_server.stop(grace_seconds))
+            stopping = tasks.create_task(self.grpc_server.stop(grace_seconds))
+            # The task has told them once it waits. What a refused client sends next goes elsewhere.
+            await asyncio.sleep(0)
+            self.drain.refuse()
+            await end_watches()
             try:
                 async with asyncio.timeout(grace_seconds):
                     await self.in_flight.wait_idle()
             except TimeoutError:
                 log.warning("grace period over: calls in flight were cancelled", grace_seconds=grace_seconds)
-            # Health and reflection streams never end by themselves.
+            # Connections end by themselves, except those of clients that do not respond.
+            await asyncio.wait((stopping,), timeout=LINGER_SECONDS)
             await self.grpc_server.stop(0)
         self.refusals.end_window()
 
@@ -178,8 +172,8 @@ def build_server(
     """
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
-    in_flight, refusals = InFlight(), Refusals()
-    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
+    in_flight, drain, refusals = InFlight(), Drain(), Refusals()
+    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, drain=drain, refusals=refusals)
     read = call_reader(admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
@@ -187,15 +181,15 @@ def build_server(
         handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
-    health_servicer = _health.aio.HealthServicer()
-    grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
-    add_reflection(
-        grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME], Bodies(LIBRARY_BODIES)
-    )
+    names, streams = [service.full_name for service in SERVICES], LibraryStreams(drain, Bodies(LIBRARY_BODIES))
+    health_of_all = Health(names)
+    grpc_server.add_generic_rpc_handlers((health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)),))
+    add_reflection(grpc_server, [*names, health.SERVICE], streams)
     return Server(
         grpc_server=grpc_server,
-        health_servicer=health_servicer,
+        health=health_of_all,
         in_flight=in_flight,
+        drain=drain,
         refusals=refusals,
         ports=tuple(_port(grpc_server, address) for address in addresses),
     )
@@ -233,15 +227,6 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
         raise AddressInUseError(
             f"cannot listen on {listen}: it is in use, or not an address of this machine"
         ) from error
-
-
-def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
-    bodies = Bodies(LIBRARY_BODIES)
-    handlers = {
-        "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest, bodies),
-        "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest, bodies),
-    }
-    return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
 
 def _handler(

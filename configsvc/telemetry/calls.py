@@ -63,6 +63,8 @@ class CallMetrics:
 
 
 class InFlight:
+    """The calls under way, each until its answer is sent."""
+
     def __init__(self) -> None:
         self.count = 0
         self._idle = asyncio.Event()
@@ -75,8 +77,8 @@ class InFlight:
         """Count one more call."""
         self.count += 1
 
-    def end(self) -> None:
-        """Count one call less."""
+    def end(self, _context: object) -> None:
+        """Count one call less, as the callback of a transport."""
         self.count -= 1
         if not self.count:
             self._idle.set()

@@ -447,6 +447,7 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         workers=7,
         insecure=True,
         migrate=False,
+        drain_delay_seconds=0.2,
         shutdown_grace_seconds=0.1,
         metrics_listen="127.0.0.1:9464",
         cache_megabytes=3,
