@@ -3,7 +3,7 @@
 import asyncio
 
 from configsvc.domain.differences import Comparison, compared
-from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
+from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, RevisionUnknownError, Violation
 from configsvc.domain.models import (
     AtRevision,
     AtTime,
@@ -71,6 +71,9 @@ class ConfigurationHistory:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:
                 to_version = await history.newest_version(connection, configuration_id) or 1
+            if to_version == 1 and not from_version:
+                description = "is not set, and there is no version before version 1, the first: name a version"
+                raise InvalidRequestError((Violation(field="from_version", description=description),))
             before = await _version(connection, configuration_id, from_version or to_version - 1)
             after = await _version(connection, configuration_id, to_version)
         # Large ones would block the event loop noticeably.

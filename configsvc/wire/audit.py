@@ -23,7 +23,7 @@ from configsvc.domain.names import check_configuration_name, check_id, check_tex
 from configsvc.domain.requests import PageRequest
 from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
-from configsvc.wire.fields import application_if_any, non_negative
+from configsvc.wire.fields import application_if_any, non_negative, not_one_of
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.paging import fitting_page, log_position_key, page_request
 from configsvc.wire.times import time_from, timestamp
@@ -94,7 +94,7 @@ def _times(request: ListChangesRequest, violations: Violations) -> tuple[datetim
 
 def _kind(kind: ResourceKind.ValueType, violations: Violations) -> Kind | None:
     if kind not in ResourceKind.values():
-        violations.add("kind", f"is {kind}: not a ResourceKind")
+        violations.add("kind", not_one_of(ResourceKind.keys(), kind))
     return None if kind == RESOURCE_KIND_UNSPECIFIED else _KINDS.get(kind)
 
 

@@ -4,7 +4,7 @@ Each function adds the faults it finds to `violations` and returns a value to us
 path of the value in the request; empty for the request itself.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -202,10 +202,15 @@ def non_negative(value: int, field: str, violations: Violations) -> int:
     return value
 
 
+def not_one_of(names: Iterable[str], value: int) -> str:
+    """Return the fault of a value that an enumeration does not have."""
+    return f"is {value}: must be one of {', '.join(names)}"
+
+
 def wants_config(view: ConfigurationView.ValueType, violations: Violations) -> bool:
     """Return whether the view includes config."""
     if view not in ConfigurationView.values():
-        violations.add("view", f"is {view}: not a ConfigurationView")
+        violations.add("view", not_one_of(ConfigurationView.keys(), view))
     return view != CONFIGURATION_VIEW_BASIC
 
 

@@ -33,6 +33,7 @@ from configsvc.domain.operations import (
     encoded_faults,
 )
 from configsvc.wire.content import content_from
+from configsvc.wire.fields import not_one_of
 from configsvc.wire.fingerprints import fingerprint
 from configsvc.wire.unknown_fields import refuse_unknown_fields
 
@@ -54,7 +55,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
         violations.add("request", "has settings: only the first message of an import may have them")
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     if request.mode not in ImportMode.values():
-        violations.add("mode", f"is {request.mode}: not an ImportMode")
+        violations.add("mode", not_one_of(ImportMode.keys(), request.mode))
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     digest = digest or settings
     for item in request.items:

@@ -509,8 +509,9 @@ async def test_a_view_that_does_not_exist_is_refused(shop: Service) -> None:
         BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=ULID)], view=unknown),
         WatchConfigurationsRequest(view=unknown),
     ):
-        async with refused(shop, "view"):
+        async with refused(shop, "view") as caught:
             await send(shop, request)
+        assert "is 99: must be one of CONFIGURATION_VIEW_UNSPECIFIED, " in str(caught.value.details())
 
 
 async def test_a_bad_watch_is_refused(shop: Service) -> None:

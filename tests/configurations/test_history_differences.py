@@ -180,7 +180,11 @@ async def test_the_largest_contents_are_compared(shop: Service) -> None:
 
 async def test_a_version_that_is_missing_is_not_compared(shop: Service, database_url: str, psql: Session) -> None:
     await create(shop, "web", {"n": 1})
-    for fields in ({}, {"from_version": 1, "to_version": 2}, {"from_version": 2, "to_version": 1}):
+    for fields in ({}, {"to_version": 1}):
+        async with refused(shop, "from_version") as caught:
+            await diff(shop, **fields)
+        assert "there is no version before version 1, the first" in str(caught.value.details())
+    for fields in ({"from_version": 1, "to_version": 2}, {"from_version": 2, "to_version": 1}):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await diff(shop, **fields)
     await patch(shop, "web", {"n": 2})

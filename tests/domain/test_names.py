@@ -75,7 +75,7 @@ def test_a_name_outside_the_rule_is_a_fault(name: str) -> None:
 
 
 def test_only_names_of_configurations_have_slashes() -> None:
-    assert faults(check_name, "team/web")["field"].endswith("(only names of configurations can contain /)")
+    assert faults(check_name, "team/web")["field"].startswith("contains /, as only names of configurations can")
 
 
 @given(st.one_of(st.text(max_size=12), st.text(alphabet="aZ09._-/", max_size=12)))
@@ -182,3 +182,29 @@ def test_without_a_fault_there_is_no_error() -> None:
 def test_a_request_id_is_the_same_in_capitals() -> None:
     value = "6f1c2f0e-3b7a-4c58-9a51-1d1c1c2b9a10"
     assert canonical_request_id(value.upper(), "field", Violations()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("my app", 'has " " as character 3'),
+        ("-a", 'begins with "-"'),
+        ("naïve", 'has "ï" as character 3'),
+        ("a\n", 'has "\\n" as character 2'),
+    ],
+)
+def test_the_character_that_does_not_fit_a_name_is_named(name: str, fault: str) -> None:
+    assert faults(check_name, name)["field"].startswith(f"{fault}: a name begins with")
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("", "is required"),
+        ("01arz3ndektsv4rrffq69g5fav", "must be in upper case: 01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("web", "has 3 characters: an id is a ULID, which has 26, not a name"),
+        ("81ARZ3NDEKTSV4RRFFQ69G5FAV", "is not an id: a ULID contains only 0-9 and A-Z without I, L, O and U, and begins with 0 to 7"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_an_id_that_is_none_is_told_from_one_in_lower_case(value: str, fault: str) -> None:
+    assert faults(check_id, value) == {"field": fault}
