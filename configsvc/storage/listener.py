@@ -102,7 +102,8 @@ async def open_listener(url: str) -> AsyncGenerator[Listener]:
             url,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=ROUND_TRIP_LIMIT_SECONDS,
-            server_settings=READ_SETTINGS | {"application_name": "configsvc feed", "statement_timeout": "10s"},
+            server_settings=READ_SETTINGS
+            | {"application_name": "configsvc feed", "statement_timeout": "10s", "lock_timeout": "1s"},
         )
     try:
         with _lost_if_failed():
