@@ -16,7 +16,7 @@ from ulid import ULID
 from configsvc.access.admission import Admission
 from configsvc.access.caller import Caller
 from configsvc.api.permissions import Needed, needed_for
-from configsvc.api.statuses import internal_status, status_of
+from configsvc.api.statuses import internal_status, reason_of, status_of
 from configsvc.domain.access import Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import ConfigsvcError
@@ -81,6 +81,7 @@ class Method:
         self._admit = shared.admission.admit
         self._needed = needed
         self._metrics = shared.metrics.of(name)
+        self._refused = shared.metrics.refused
         self._refusals = shared.refusals
         self._level = logging.INFO if changes_something else logging.DEBUG
         # Asked once: a line that nobody wants costs the calls nothing.
@@ -130,6 +131,7 @@ class Method:
     def _refuse(self, error: ConfigsvcError, call: Call, call_id: str) -> Status:
         status = status_of(error)
         code = Code.Name(status.code)
+        self._refused[code, reason_of(error)] += 1
         # The message quotes nothing but names from the request.
         denied = {"denied": status.message} if code in DENIALS else {}
         self._log_refusal(code, call, _cause(error), call_id=call_id, **denied)

@@ -145,6 +145,9 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
 
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.InvalidRequestError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, _bad_request),
+    errors.UnsupportedFieldError: Translation(
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_UNSUPPORTED_FIELD, _bad_request
+    ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
@@ -238,6 +241,11 @@ def status_of(error: errors.ConfigsvcError) -> Status:
     return _status(translation.code, str(error), [info, *translation.details(error)])
 
 
+def reason_of(error: errors.ConfigsvcError) -> str:
+    """Return the reason that clients see in the ErrorInfo of the error."""
+    return _reason_name(TRANSLATIONS[type(error)].reason)
+
+
 def internal_status(error_id: str) -> Status:
     """Return a status that reveals only an id to quote to the operator."""
     info = _error_info(Reason.ERROR_REASON_INTERNAL, {"error_id": error_id})
@@ -245,8 +253,11 @@ def internal_status(error_id: str) -> Status:
 
 
 def _error_info(reason: Reason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
-    name = Reason.Name(reason).removeprefix("ERROR_REASON_")
-    return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
+    return ErrorInfo(reason=_reason_name(reason), domain=DOMAIN, metadata=metadata)
+
+
+def _reason_name(reason: Reason.ValueType) -> str:
+    return Reason.Name(reason).removeprefix("ERROR_REASON_")
 
 
 def _status(code: Code, text: str, details: Iterable[Message]) -> Status:

@@ -130,7 +130,13 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
         raise StartError(str(error)) from error
     collectors = (
         *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
-        *(engines.group_commit, engines.batches.validators, TokenMetrics(engines.tokens), engines.database),
+        *(
+            engines.group_commit,
+            engines.batches.validators,
+            engines.batches.checks,
+            TokenMetrics(engines.tokens),
+            engines.database,
+        ),
     )
     for collector in collectors:
         registry.register(collector)

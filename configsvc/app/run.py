@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configsvc.app.assembly import Engines, new_engines, new_server
+from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
 from configsvc.domain.models import Retention
@@ -101,6 +102,7 @@ def _start_background(
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
     started = [
         tasks.create_task(engines.feed.run(), name="feed"),
+        tasks.create_task(watch_descriptors(), name="file descriptors"),
         tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
         tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
         tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),

@@ -40,7 +40,8 @@ class ConfigurationHistory:
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             configuration = await _at(connection, ref, moment, scope)
-            if configuration is None or not await _is_there(connection, configuration.id, scope):
+            is_there = await _is_there(connection, configuration.id if configuration else None, scope)
+            if configuration is None or not is_there:
                 raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
@@ -78,16 +79,21 @@ class ConfigurationHistory:
 
 async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) -> str:
     configuration_id = await history.last_holder(connection, ref)
-    if configuration_id is None or not await _is_there(connection, configuration_id, scope):
+    is_there = await _is_there(connection, configuration_id, scope)
+    if configuration_id is None or not is_there:
         raise ResourceNotFoundError("configuration", str(ref))
     return configuration_id
 
 
-async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
-    """Return whether a configuration is, or was last, in an application of the scope."""
+async def _is_there(connection: Connection, configuration_id: str | None, scope: Scope) -> bool:
+    """Return whether a configuration is, or was last, in an application of the scope.
+
+    The database is asked for one that was not found (None) too: a missing one costs the same work as a foreign one.
+    """
     if isinstance(scope, Everything):
         return True
-    application_id = (await role_bindings.applications_of(connection, (configuration_id,))).get(configuration_id)
+    asked = configuration_id or ""
+    application_id = (await role_bindings.applications_of(connection, (asked,))).get(asked)
     return application_id is not None and scope.includes(application_id)
 
 

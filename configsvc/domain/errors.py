@@ -27,9 +27,17 @@ class FaultyRequestError(ConfigsvcError):
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
         self.violations = violations
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Violation, ...]]]:
+        """Let the error cross from one process to another."""
+        return type(self), (self.violations,)
+
 
 class InvalidRequestError(FaultyRequestError):
     """A request that can never succeed."""
+
+
+class UnsupportedFieldError(FaultyRequestError):
+    """A request with fields that only newer versions of the server know."""
 
 
 class SchemaViolatedError(FaultyRequestError):
@@ -245,10 +253,7 @@ class RateLimitedError(ConfigsvcError):
 
 
 class TooManyWatchesError(ConfigsvcError):
-    """A watch beyond the limit of its caller or of the process."""
-
-    def __init__(self, *, limit: int, whose: str) -> None:
-        super().__init__(f"{whose} has {limit} watches open, which is the limit: close some")
+    """A watch beyond a limit of its caller or of the process: of their number, or of the memory for selectors."""
 
 
 class ShuttingDownError(ConfigsvcError):

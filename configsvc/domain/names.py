@@ -10,24 +10,40 @@ MAX_COMMENTS_LENGTH = 1024
 MAX_REASON_LENGTH = 1024
 ULID_LENGTH = 26
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_CONFIGURATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
 _NAME_CHARACTERS = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
 def check_name(name: str, field: str, violations: Violations) -> None:
-    """Add a fault if a name is not valid."""
-    fault = _name_fault(name)
+    """Add a fault if a name is not valid for an application or a schema."""
+    fault = _length_fault(name)
+    if not fault and not _NAME.fullmatch(name):
+        fault = "must begin with a letter or digit and contain only A-Z a-z 0-9 . _ -"
+        if _CONFIGURATION_NAME.fullmatch(name):
+            fault += " (only names of configurations can contain /)"
     if fault:
         violations.add(field, fault)
 
 
-def _name_fault(name: str) -> str | None:
+def check_configuration_name(name: str, field: str, violations: Violations) -> None:
+    """Add a fault if a name is not valid for a configuration."""
+    fault = _length_fault(name) or _configuration_name_fault(name)
+    if fault:
+        violations.add(field, fault)
+
+
+def _length_fault(name: str) -> str | None:
     if not name:
         return "is required"
     if len(name) > MAX_NAME_LENGTH:
         return f"has {len(name)} characters: at most {MAX_NAME_LENGTH} are allowed"
-    if not _NAME.fullmatch(name):
+    return None
+
+
+def _configuration_name_fault(name: str) -> str | None:
+    if not _CONFIGURATION_NAME.fullmatch(name):
         return "must begin with a letter or digit and contain only A-Z a-z 0-9 . _ - /"
     if any(segment in {"", ".", ".."} for segment in name.split("/")):
         return 'must not have an empty, "." or ".." segment'

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from configsvc.domain.access import check_principal
+from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
 
+PREFIX = "CONFIGSVC_"
+ENV_FILE = ".env"
 MAX_PORT = 65_535
 DEFAULT_CACHE_MEGABYTES = 64
 
@@ -56,7 +58,7 @@ def _checked_admins(admins: str) -> str:
     names = [name for part in admins.split(",") if (name := part.strip())]
     violations = Violations()
     for name in names:
-        check_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
+        check_new_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
     faults = [f"{violation.field} {violation.description}" for violation in violations.found]
     if faults:
         raise ValueError("; ".join(faults))
@@ -64,7 +66,9 @@ def _checked_admins(admins: str) -> str:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     mtls_listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
@@ -108,9 +112,15 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return variables that give another process these settings, with the database password among them."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {f"CONFIGSVC_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
+        texts = {name: _text(getattr(self, name)) for name in type(self).model_fields}
+        return {f"{PREFIX}{name.upper()}": text for name, text in texts.items() if text}
 
 
 def _text(value: object) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return value.get_secret_value()
+        case _:
+            return str(value)

@@ -19,7 +19,14 @@ from configsvc.aio import wait_for_event
 from configsvc.process.exposure import check_exposure
 from configsvc.process.ports import shared_port
 from configsvc.process.settings import Settings
-from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
+from configsvc.process.startup import (
+    StartError,
+    database_url,
+    ignored_signals,
+    on_signals,
+    prepare_database,
+    say_ready,
+)
 
 log = structlog.get_logger()
 
@@ -162,6 +169,8 @@ class Workers:
         # reaches only this process, which passes it on. -P: modules must not come from the working folder.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "configsvc", "worker", str(number)),
+            # uvloop gives it the default actions.
+            *(f"--ignore={ignored.name}" for ignored in ignored_signals()),
             stdin=PIPE,
             stdout=PIPE,
             env=_foreign_environment() | self._settings.environment(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from configapi.v1 import (
 )
 from configsvc.access.admission import Admission
 from configsvc.api.methods import Methods, revocable
+from configsvc.limits.bodies import Bodies
 from configsvc.rpc import library_services
 from configsvc.rpc.credentials import ReadCredentials, credentials_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
@@ -55,6 +57,15 @@ HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
 
 MAX_METADATA_BYTES = 32 * 1024
+# Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
+# of reflection.
+SHARED_BODIES = 32
+LIBRARY_BODIES = 16
+# Of a connection. A client that has as many waits with further calls, or opens another connection.
+MAX_STREAMS = 1000
+# Each takes about 15 KiB. Some descriptors are left for the database and files.
+MAX_CONNECTIONS = 20_000
+OTHER_DESCRIPTORS = 200
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # Detects a vanished peer after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -71,6 +82,12 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     # Limits how long a silent connection is kept before its handshake.
     ("grpc.server_handshake_timeout_ms", 10_000),
+    # A stranger's connection with no call under way ends. Clients connect again when they need to.
+    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
+    # A stream's window: what a client may send before anybody asks for it. Probing would let it grow to 4 MiB.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
     # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
@@ -162,14 +179,17 @@ def build_server(
     in_flight, refusals = InFlight(), Refusals()
     methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
     read = credentials_reader(admission.authenticator)
+    bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
         servicer = servicers[service.name]
-        handlers = {method.name: _handler(method, methods, servicer, read) for method in service.methods}
+        handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
     health_servicer = _health.aio.HealthServicer()
     grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
-    add_reflection(grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME])
+    add_reflection(
+        grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME], Bodies(LIBRARY_BODIES)
+    )
     return Server(
         grpc_server=grpc_server,
         health_servicer=health_servicer,
@@ -180,13 +200,25 @@ def build_server(
 
 
 def _options(shared_port: bool, connection_age_seconds: float) -> list[tuple[str, int]]:
-    options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
+    options = [
+        *OPTIONS,
+        ("grpc.so_reuseport", int(shared_port)),
+        ("grpc.max_allowed_incoming_connections", _connections()),
+    ]
     if connection_age_seconds:
         options += [
             ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
     return options
+
+
+def _connections() -> int:
+    """Return how many connections may be open: never so many that no descriptor is left for anything else."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(descriptors - OTHER_DESCRIPTORS, descriptors // 2))
 
 
 def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
@@ -202,15 +234,16 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
 
 
 def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
+    bodies = Bodies(LIBRARY_BODIES)
     handlers = {
-        "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest),
-        "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest),
+        "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest, bodies),
+        "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest, bodies),
     }
     return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
 
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: ReadCredentials
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: ReadCredentials, bodies: Bodies
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
@@ -219,7 +252,7 @@ def _handler(
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream_handler(method, read, parse, implementation))
+        return grpc.stream_stream_rpc_method_handler(stream_handler(method, read, bodies, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, read, parse, answer))
+    return grpc.stream_unary_rpc_method_handler(unary_handler(method, read, bodies, parse, answer))

@@ -3,7 +3,8 @@ SELECT
     revision_counter.revision AS shown_revision,
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.schema, c.schema_version, c.version,
     commits.revision,
-    c.create_time, c.update_time, c.created_by, c.updated_by
+    coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time, c.created_by,
+    c.updated_by
 FROM revision_counter
 LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
     ON c.id = $1 OR (c.application = $2 AND c.name = $3);
@@ -25,7 +26,9 @@ WITH wanted AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments,
         CASE WHEN $4 AND total.bytes <= $5 THEN c.config END AS config,
-        c.schema, c.schema_version, c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+        c.schema, c.schema_version, c.version, commits.revision,
+        coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time,
+        c.created_by, c.updated_by
     FROM total, wanted
     JOIN configurations AS c ON c.id = wanted.id
     JOIN commits ON commits.id = c.commit_id
@@ -58,7 +61,8 @@ WITH shown AS MATERIALIZED (
 ), present AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.schema, c.schema_version,
-        c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+        c.version, commits.revision, coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time,
+        commits.time AS update_time, c.created_by, c.updated_by
     FROM configurations AS c
     JOIN commits ON commits.id = c.commit_id
     WHERE ($2::text IS NULL OR c.application = (SELECT name FROM applications WHERE id = $2))
@@ -80,7 +84,8 @@ WITH shown AS MATERIALIZED (
 ), past AS (
     SELECT
         latest.resource_id, latest.application_id, latest.application, latest.name, latest.comments, latest.content,
-        latest.content_bytes, latest.schema, latest.schema_version, latest.version, latest.revision, latest.create_time, latest.time, latest.created_by, latest.actor
+        latest.content_bytes, latest.schema, latest.schema_version, latest.version, latest.revision,
+        coalesce(nullif(latest.create_time, latest.time), latest.commit_time), latest.commit_time, latest.created_by, latest.actor
     FROM touched
     CROSS JOIN LATERAL (
         SELECT changes.*

@@ -59,6 +59,7 @@ from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_configuration_name,
     check_id,
     check_name,
     check_name_prefix,
@@ -140,7 +141,7 @@ def configuration_ref(message: AnyConfigurationRef, field: str, violations: Viol
             return IdRef(id=message.id)
         case "key":
             check_name(message.key.application, path_of(field, "key.application"), violations)
-            check_name(message.key.name, path_of(field, "key.name"), violations)
+            check_configuration_name(message.key.name, path_of(field, "key.name"), violations)
             return KeyRef(application=message.key.application, name=message.key.name)
         case None:
             violations.add(field or "ref", "must name a configuration: set id or key")
@@ -171,8 +172,14 @@ def write_context(request: AnyWrite, author: Author, violations: Violations) -> 
 
 
 def new_name(name: str, field: str, violations: Violations) -> str:
-    """Return the name of a resource."""
+    """Return the name of an application or a schema."""
     check_name(name, field, violations)
+    return name
+
+
+def configuration_name(name: str, field: str, violations: Violations) -> str:
+    """Return the name of a configuration."""
+    check_configuration_name(name, field, violations)
     return name
 
 

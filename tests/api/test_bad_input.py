@@ -165,8 +165,9 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
 async def test_the_longest_name_is_fine(shop: Service) -> None:
     longest = "a/" * 127 + "bc"
     assert len(longest) == 256
-    await create_application(shop, longest)
-    assert (await create(shop, longest, application=longest)).name == longest
+    application = longest.replace("/", "-")
+    await create_application(shop, application)
+    assert (await create(shop, longest, application=application)).name == longest
 
 
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -494,8 +495,8 @@ async def test_a_negative_number_is_refused(shop: Service, number: int) -> None:
             await send(shop, request)
 
 
-async def test_page_sizes_out_of_bounds_are_refused(shop: Service) -> None:
-    for size in (-1, 1001, -(2**31)):
+async def test_negative_page_sizes_are_refused(shop: Service) -> None:
+    for size in (-1, -(2**31)):
         async with refused(shop, "page_size"):
             await send(shop, ListApplicationsRequest(page_size=size))
 

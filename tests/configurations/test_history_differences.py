@@ -107,10 +107,10 @@ async def test_two_versions_are_compared(shop: Service) -> None:
         {"op": "replace", "path": "/replicas", "value": 3.0},
         {"op": "add", "path": "/tls", "value": {"minimum": "1.2"}},
     ]
-    before = getattr(shown, "from")
-    assert (before.version, shown.to.version) == (1, 2)
+    before = shown.from_configuration
+    assert (before.version, shown.to_configuration.version) == (1, 2)
     assert not before.HasField("config")
-    assert not shown.to.HasField("config")
+    assert not shown.to_configuration.HasField("config")
 
 
 async def test_the_newest_version_is_compared_with_the_one_before_it(shop: Service) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configapi.v1.permission_pb2 import Permission, permission
+from configapi.v1.method_rules_pb2 import Permission, rules
 from configsvc.app.run import run_service
 from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
@@ -234,7 +234,8 @@ def test_the_table_of_methods_is_complete_and_true() -> None:
         listed.setdefault(service, []).append((method, f"PERMISSION_{needed}"))
     assert listed == {
         service.name: [
-            (method.name, Permission.Name(method.GetOptions().Extensions[permission])) for method in service.methods
+            (method.name, Permission.Name(method.GetOptions().Extensions[rules].permission))
+            for method in service.methods
         ]
         for service in SERVICES
         if service.full_name.startswith("configapi.")

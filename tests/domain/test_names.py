@@ -6,9 +6,17 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from configsvc.domain.errors import MAX_VIOLATIONS, InvalidRequestError, Violations
-from configsvc.domain.names import canonical_request_id, check_id, check_name, check_name_prefix, check_text
+from configsvc.domain.names import (
+    canonical_request_id,
+    check_configuration_name,
+    check_id,
+    check_name,
+    check_name_prefix,
+    check_text,
+)
 
-GOOD_NAMES = ["a", "0", "A9", "a" * 256, "a.b_c-d/e", "a/.b", "a/...", "a/..b", "a.", "a..b", "web/eu-1/front.v2"]
+GOOD_NAMES = ["a", "0", "A9", "a" * 256, "a.b_c-d", "a.", "a..b", "a..."]
+GOOD_CONFIGURATION_NAMES = [*GOOD_NAMES, "a.b_c-d/e", "a/.b", "a/...", "a/..b", "web/eu-1/front.v2"]
 BAD_NAMES = [
     "",
     ".",
@@ -16,6 +24,9 @@ BAD_NAMES = [
     ".a",
     "-a",
     "_a",
+    "~a",
+    "@a",
+    "$a",
     "/",
     "/a",
     "a/",
@@ -52,9 +63,19 @@ def test_a_name_within_the_rule_is_taken(name: str) -> None:
     assert faults(check_name, name) == {}
 
 
+@pytest.mark.parametrize("name", GOOD_CONFIGURATION_NAMES)
+def test_a_configurations_name_within_the_rule_is_taken(name: str) -> None:
+    assert faults(check_configuration_name, name) == {}
+
+
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_name_outside_the_rule_is_a_fault(name: str) -> None:
     assert list(faults(check_name, name)) == ["field"]
+    assert list(faults(check_configuration_name, name)) == ["field"]
+
+
+def test_only_names_of_configurations_have_slashes() -> None:
+    assert faults(check_name, "team/web")["field"].endswith("(only names of configurations can contain /)")
 
 
 @given(st.one_of(st.text(max_size=12), st.text(alphabet="aZ09._-/", max_size=12)))
@@ -62,12 +83,14 @@ def test_the_rule_for_names_is_that_of_the_design(name: str) -> None:
     characters = re.fullmatch(r"[A-Za-z0-9._/-]{1,256}", name) is not None
     begins = name[:1].isascii() and name[:1].isalnum()
     segments = all(segment not in {"", ".", ".."} for segment in name.split("/"))
-    assert (faults(check_name, name) == {}) == (characters and begins and segments)
+    is_name = characters and begins and segments
+    assert (faults(check_configuration_name, name) == {}) == is_name
+    assert (faults(check_name, name) == {}) == (is_name and "/" not in name)
 
 
 @given(st.text(alphabet="aZ09._-/", min_size=1, max_size=12), st.data())
 def test_every_beginning_of_a_name_is_a_name_prefix(name: str, data: st.DataObject) -> None:
-    if not faults(check_name, name):
+    if not faults(check_configuration_name, name):
         prefix = name[: data.draw(st.integers(0, len(name)))]
         assert faults(check_name_prefix, prefix) == {}
 

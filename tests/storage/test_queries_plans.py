@@ -287,7 +287,7 @@ async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") 
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
         ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5, True)),
         ("applications", "get_version", (configuration_id, 1)),
-        ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
+        ("log", "commit_of", ("CONFIGURATION", configuration_id, 1)),
     ]
     for file, statement, arguments in by_version:
         indexes, scanned = await plan(connection, file, statement, *arguments)

@@ -90,7 +90,7 @@ class ConfigurationServiceStub:
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
     """Creates or updates the configurations of a stream. The operation runs in the background and
-    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
     OperationService.ListOperationItems returns the faults of each item. The first message has all
     settings and may have items; the others have items only.
     """
@@ -169,7 +169,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Creates or updates the configurations of a stream. The operation runs in the background and
-    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
     OperationService.ListOperationItems returns the faults of each item. The first message has all
     settings and may have items; the others have items only.
     """
@@ -311,7 +311,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Creates or updates the configurations of a stream. The operation runs in the background and
-        survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+        survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
         OperationService.ListOperationItems returns the faults of each item. The first message has all
         settings and may have items; the others have items only.
         """

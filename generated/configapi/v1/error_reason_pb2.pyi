@@ -119,10 +119,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Create another one first.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 28
-    """RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+    """RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+    request too slowly. Retry after the delay in RetryInfo.
+    """
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
-    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-    some, or connect to another process.
+    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+    memory for their selectors. Close some, or connect to another process.
     """
     ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
     """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
@@ -132,6 +134,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: the operation was started too often, and each time its process died or lost the
     database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
     items list them. Check the server's log, and start a new operation with fewer items.
+    """
+    ERROR_REASON_UNSUPPORTED_FIELD: _ErrorReason.ValueType  # 34
+    """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+    the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
@@ -238,10 +244,12 @@ ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 27
 Create another one first.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
-"""RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+"""RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+request too slowly. Retry after the delay in RetryInfo.
+"""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
-"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-some, or connect to another process.
+"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+memory for their selectors. Close some, or connect to another process.
 """
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
 """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
@@ -251,6 +259,10 @@ ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 31
 """INTERNAL: the operation was started too often, and each time its process died or lost the
 database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
 items list them. Check the server's log, and start a new operation with fewer items.
+"""
+ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
+"""INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
