@@ -31,6 +31,7 @@ LEFT_OUT = {"function_digest", "_pogo_migration", "_pogo_version", "pgqueuer_sch
 TABLES = (
     "applications",
     "change_records",
+    "commit_order",
     "commits",
     "compaction",
     "configurations",
@@ -39,7 +40,6 @@ TABLES = (
     "pgqueuer",
     "pgqueuer_log",
     "requests",
-    "revision_counter",
     "role_bindings",
     "schema_references",
     "schema_versions",

@@ -136,7 +136,9 @@ async def test_the_time_of_a_change_finds_it_in_the_audit_trail(shop: Service) -
     created = await create(shop, "web")
     end = Timestamp(seconds=created.update_time.seconds, nanos=created.update_time.nanos + 1000)
     answer = await shop.audit.ListChanges(ListChangesRequest(start_time=created.update_time, end_time=end))
-    assert [(change.revision, change.commit_time) for change in answer.changes] == [(created.revision, created.update_time)]
+    assert [(change.revision, change.commit_time) for change in answer.changes] == [
+        (created.revision, created.update_time)
+    ]
 
 
 @pytest.mark.parametrize("offset", ["1 hour", "-1 hour"])
