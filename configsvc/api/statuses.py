@@ -220,11 +220,6 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         Reason.ERROR_REASON_REVISION_COMPACTED,
         metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
     ),
-    errors.RevisionUnreadableError: Translation(
-        Code.OUT_OF_RANGE,
-        Reason.ERROR_REASON_REVISION_COMPACTED,
-        metadata=lambda error: {"compacted_revision": str(error.compacted_revision)},
-    ),
     errors.EpochChangedError: Translation(
         Code.OUT_OF_RANGE, Reason.ERROR_REASON_EPOCH_CHANGED, metadata=lambda error: {"current_epoch": error.current}
     ),

@@ -156,23 +156,24 @@ class RevisionUnknownError(ConfigsvcError):
 
 
 class RevisionCompactedError(ConfigsvcError):
-    """A revision or version that compaction removed from the history."""
+    """A revision or version that compaction removed from the history, or after which a record cannot be read."""
 
-    def __init__(self, *, compacted_revision: int, revision: int = 0, version: int = 0) -> None:
+    def __init__(
+        self, *, compacted_revision: int, revision: int = 0, version: int = 0, is_unreadable: bool = False
+    ) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
-        super().__init__(f"{wanted} was compacted: the history starts at revision {compacted_revision}")
+        super().__init__(
+            f"a record of revision {compacted_revision} cannot be read: start over without after_revision"
+            if is_unreadable
+            else f"{wanted} was compacted: the history starts at revision {compacted_revision}"
+        )
         self.compacted_revision = compacted_revision
+        self.is_unreadable = is_unreadable
 
 
-class RevisionUnreadableError(RevisionCompactedError):
-    """A revision with a record that cannot be read, so that the history can only be followed from there on."""
-
-    def __init__(self, *, revision: int) -> None:
-        super().__init__(compacted_revision=revision, revision=revision - 1)
-        self.revision = revision
-
-    def __str__(self) -> str:
-        return f"a record of revision {self.revision} cannot be read: start over without after_revision"
+def unreadable_revision(revision: int) -> RevisionCompactedError:
+    """Return the error of a revision with a record that cannot be read: clients start over, as after compaction."""
+    return RevisionCompactedError(compacted_revision=revision, is_unreadable=True)
 
 
 class EpochChangedError(ConfigsvcError):

@@ -13,7 +13,6 @@ from configsvc.domain.errors import (
     DatabaseUnavailableError,
     EpochChangedError,
     RevisionCompactedError,
-    RevisionUnreadableError,
     ShuttingDownError,
 )
 from configsvc.feed.observers import FeedObserver
@@ -264,11 +263,10 @@ class Feed:
         self.reads += 1
         try:
             page = await listener.page_from(self._next)
-        except RevisionUnreadableError as error:
-            # Nobody knows which watches it concerns: all of them start over.
-            self._note_unreadable(error.revision, ())
-            page = None
-        except RevisionCompactedError:
+        except RevisionCompactedError as error:
+            if error.is_unreadable:
+                # Nobody knows which watches it concerns: all of them start over.
+                self._note_unreadable(error.compacted_revision, ())
             page = None
         if page is None or page.before != self._last:
             await self._refresh(listener)

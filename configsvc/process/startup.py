@@ -16,7 +16,7 @@ import structlog
 
 from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
-from configsvc.storage.database_url import parse_database_url, redacted_url
+from configsvc.storage.database_url import BadDatabaseUrlError, parse_database_url, redacted_url
 from configsvc.storage.fitness import check_counters, check_server, check_service
 from configsvc.storage.migrations import migrate, pending
 from configsvc.storage.service_role import grant_service_rights
@@ -90,9 +90,7 @@ async def prepare_database(settings: Settings, url: str) -> None:
 
 async def migrate_database(settings: Settings, url: str) -> None:
     """Run pending migrations, and grant the service role its rights. Raises StartError."""
-    advice = parse_database_url(url).advice
-    if advice:
-        log.warning("part of the database URL was ignored", reason=advice)
+    _log_advice(url)
     await _patiently(url, check_server)
     applied = await _patiently(url, migrate)
     await _patiently(url, check_counters)
@@ -100,6 +98,15 @@ async def migrate_database(settings: Settings, url: str) -> None:
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))
         log.info("rights granted to the service role", role=settings.service_role)
+
+
+def _log_advice(url: str) -> None:
+    try:
+        advice = parse_database_url(url).advice
+    except BadDatabaseUrlError as error:
+        raise StartError(f"cannot use the database {redacted_url(url)}: {error}") from error
+    if advice:
+        log.warning("part of the database URL was ignored", reason=advice)
 
 
 async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:

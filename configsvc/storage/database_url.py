@@ -111,7 +111,10 @@ def connect_arguments(url: str) -> dict[str, Any]:
 
 
 def redacted_url(url: str) -> str:
-    """Return the URL without its passwords, whatever characters they contain."""
+    """Return the URL without its passwords, whatever characters they contain; nothing of one that has no such form."""
+    match = _FORM.fullmatch(url)
+    if not match or _is_part_of_password(match["parameters"] or ""):
+        return "postgresql://…"
     before, mark, parameters = url.partition("?")
     shown = [_without_secret(parameter) for parameter in parameters.split("&")]
     return _USERINFO.sub(r"\g<scheme>\g<user>:***@", before) + mark + "&".join(shown)

@@ -149,9 +149,8 @@ async def explain_deletions(connection: Connection, contexts: Mapping[str, Write
 async def page_from(connection: Connection, position: Position) -> LogPage:
     """Return the next parts of commits from the position on, within PAGE_LIMIT_BYTES; none at the end of the log.
 
-    A record that cannot be read whole is marked as such. Raises RevisionCompactedError if some are no longer kept,
-    RevisionUnreadableError if not even the names in one can be read, DatabaseUnavailableError while the log is being
-    restored.
+    A record that cannot be read whole is marked as such. Raises RevisionCompactedError if some are no longer kept, or
+    if not even the names in one can be read, and DatabaseUnavailableError while the log is being restored.
     """
     try:
         rows = await _page(connection, "records", position)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from configsvc.domain.commits import Commit, Position, Record
-from configsvc.domain.errors import RevisionUnreadableError
+from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.models import Configuration, ConfigurationChange, Kind, Operation
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import change_of
@@ -19,7 +19,7 @@ _SQL = queries("log")
 
 
 async def readable_records(connection: Connection, places: Sequence[asyncpg.Record]) -> list[Record]:
-    """Return a record for each of the places. Raises RevisionUnreadableError."""
+    """Return a record for each of the places. Raises RevisionCompactedError."""
     places = [place for place in places if place["revision"] is not None]
     changes = await _changes(connection, places)
     return [_record(place, *changes[place["commit_id"], place["ordinal"]]) for place in places]
@@ -59,7 +59,7 @@ async def _named_change(connection: Connection, place: asyncpg.Record) -> Config
     try:
         row = await connection.fetchrow(_SQL["names_at"], place["commit_id"], place["ordinal"])
     except UNREADABLE as error:
-        raise RevisionUnreadableError(revision=place["revision"]) from error
+        raise unreadable_revision(place["revision"]) from error
     assert row is not None
     return ConfigurationChange(
         operation=Operation(row["operation"]),

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from configsvc.domain.commits import RECORD_BYTES, CommitPart
-from configsvc.domain.errors import RevisionUnreadableError
+from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.selection import Selection, SelectionIndex
 from configsvc.domain.watching import CommitMessage
 from configsvc.feed.wakeups import Interest, Interests
@@ -27,10 +27,10 @@ class Audience:
         self.size = 0
 
     def message(self, part: CommitPart, *, shared: bool) -> CommitMessage:
-        """Return the message that carries the part's events for this audience. Raises RevisionUnreadableError."""
+        """Return the message that carries the part's events for this audience. Raises RevisionCompactedError."""
         events = self.interest.index.picked(part.changes)
         if part.unreadable and not all(part.changes[index].is_readable for index, _ in events):
-            raise RevisionUnreadableError(revision=part.revision)
+            raise unreadable_revision(part.revision)
         contents = (part.changes[index].content_bytes for index, _ in events) if self.with_config else ()
         size = RECORD_BYTES * len(events) + sum(contents)
         return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared, size_bytes=size)

@@ -14,7 +14,7 @@ from configapi.v1.configuration_service_pb2 import (
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
-from configsvc.domain.errors import RevisionUnreadableError, Violations
+from configsvc.domain.errors import Violations, unreadable_revision
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_configuration_name, check_name_prefix
 from configsvc.domain.scope import Scope
@@ -147,7 +147,7 @@ def _struct(change: ConfigurationChange) -> Struct:
     try:
         return struct_of(json.loads(change.config_text))
     except (ValueError, OverflowError, RecursionError) as error:
-        raise RevisionUnreadableError(revision=change.configuration.revision) from error
+        raise unreadable_revision(change.configuration.revision) from error
 
 
 def encoded_progress(epoch: str, message: ProgressMessage) -> tuple[bytes, ...]:
