@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from configsvc.aio import SharedRead
 from configsvc.domain.commits import CommitPart, Position
-from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError
+from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, RateLimitedError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
 from configsvc.domain.watching import ExistingMessage, WatchRequest
@@ -47,6 +47,7 @@ class Watches:
         self._open: set[Progress] = set()
         # Of the watches that ended.
         self._ended_events = 0
+        self._slow_readers = 0
 
     def collect(self) -> Families:
         """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
@@ -55,6 +56,7 @@ class Watches:
         yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
         events = self._ended_events + sum(watch.events for watch in watches)
         yield counter("watch_events", "Events sent to watches, including those of snapshots.", events)
+        yield counter("slow_readers_closed", "Watches closed because they were not read.", self._slow_readers)
         revision = self._feed.revision
         late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
         lag = max((revision - watch.revision for watch in late), default=0)
@@ -95,6 +97,9 @@ class Watches:
         self._open.add(progress)
         try:
             yield progress
+        except RateLimitedError:
+            self._slow_readers += 1
+            raise
         finally:
             self._open.discard(progress)
             self._ended_events += progress.events

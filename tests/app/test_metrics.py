@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import shutil
+import subprocess
 import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,12 +11,14 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import StatusCode
+from ruamel.yaml import YAML
 
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.app import metrics as endpoint
 from configsvc.app.metrics import MAX_CONNECTIONS
 from configsvc.app.run import StartError, run_service
 from configsvc.domain.content import JsonObject
+from configsvc.domain.errors import RateLimitedError
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.app.scraping import measured_service
 from tests.configurations.numbers import by_id, set_number, shop
@@ -28,7 +32,9 @@ from tests.storage.reading import Session, application
 from tests.watch.changing import fill, fill_one_by_one, watching
 from tests.watch.recording import recorded, slowly
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+PROJECT = Path(__file__).parents[2]
+DOCUMENT = PROJECT / "docs" / "reference" / "metrics.md"
+RULES = PROJECT / "deploy" / "prometheus-rules.yaml"
 GET = "ConfigurationService/GetConfiguration"
 
 
@@ -41,6 +47,42 @@ async def test_the_table_of_metrics_is_complete_and_true(database_url: str) -> N
     assert dict(rows) == {
         f"{name}_total" if family.type == "counter" else name: family.type for name, family in families.items()
     }
+
+
+def test_alerts_and_panels_use_metrics_that_exist_and_every_alert_is_documented() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    exported = {
+        f"{name}_bucket" if kind == "histogram" else name
+        for name, kind in re.findall(r"^\| `(\w+)`\S* \| (counter|gauge|histogram) \|", text, re.MULTILINE)
+    }
+    rules = YAML(typ="safe").load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
+    panels = text[text.index("## Panels") : text.index("## Alerts")]
+    expressions = " ".join(rule["expr"] for rule in rules) + panels
+    assert set(re.findall(r"\b(?:configsvc|process)_\w+", expressions)) <= exported
+    assert re.findall(r"^\| `(Configsvc\w+)` \|", text, re.MULTILINE) == [rule["alert"] for rule in rules]
+
+
+def test_prometheus_accepts_the_alerts() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    checked = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def test_a_watch_that_is_closed_as_a_slow_reader_is_counted(
+    psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop(psql, "web")
+    monkeypatch.setattr("configsvc.watch.sending.Sending.write", _not_read)
+    async with measured_service(database_url) as (service, metrics), slowly(service) as slow:
+        with failing(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"):
+            await slow.next()
+        await metrics.until("configsvc_slow_readers_closed_total", 1)
+
+
+async def _not_read(*_: object) -> None:
+    raise RateLimitedError("slow reader", retry_seconds=1.0)
 
 
 async def test_calls_are_counted_by_method_and_code(database_url: str) -> None:
