@@ -8,11 +8,16 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SUITE := $(VENV)/json-schema-test-suite
 
 # The first interpreter that is new enough; `make setup PYTHON=…` names another.
 PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
 	then echo $$candidate; break; fi; done)
+
+# An environment of its own: the generator is older than the libraries (see pyproject.toml).
+PROTO_VENV := .venv-proto
+PROTO_STAMP := $(PROTO_VENV)/.installed
 
 POSTGRES15_BIN ?= /usr/lib/postgresql/15/bin
 PYTEST_ARGUMENTS ?=
@@ -57,6 +62,20 @@ psql: setup ## open psql on the database of `make run`
 test: setup ## run the whole test suite against the embedded PostgreSQL 18
 	@$(PYTEST)
 
+.PHONY: json-schema-suite
+json-schema-suite: $(SUITE)/tests ## download the JSON-Schema-Test-Suite, which a test runs (needs the network)
+	@:
+
+# The source package of jsonschema contains it; the version and its hash are locked.
+$(SUITE)/tests: requirements-dev.lock | $(STAMP)
+	@rm -rf $(SUITE); mkdir -p $(SUITE)/download
+	@grep -A 2 '^jsonschema==' requirements-dev.lock >$(SUITE)/download/requirements.txt
+	@$(BIN)/pip download --disable-pip-version-check --quiet --no-deps --no-binary jsonschema --require-hashes \
+		--requirement $(SUITE)/download/requirements.txt --dest $(SUITE)/download
+	@tar --extract --gzip --touch --file $(SUITE)/download/jsonschema-*.tar.gz --directory $(SUITE) \
+		--strip-components 2 --wildcards '*/json/tests' '*/json/remotes'
+	@rm -r $(SUITE)/download
+
 .PHONY: test-postgres18
 test-postgres18: setup ## run the test suite against PostgreSQL 18 (the embedded one)
 	@env -u CONFIGSVC_TEST_POSTGRES_BIN $(PYTEST)
@@ -83,7 +102,7 @@ bench: setup ## compare the service with its limits, etcd and its targets (8 min
 	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
 .PHONY: check
-check: setup ## check format, lint, types, layers, protos, generated code and SQL
+check: setup $(PROTO_STAMP) ## check format, lint, types, layers, protos, generated code and SQL
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
 
 .PHONY: format
@@ -93,8 +112,14 @@ format: setup ## format Python and proto files
 	@if [ -d protos ]; then $(BIN)/buf format protos --write; fi
 
 .PHONY: proto
-proto: setup ## generate the Python code of protos/ into generated/
+proto: setup $(PROTO_STAMP) ## generate the Python code and the descriptor set of protos/ into generated/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/proto.sh
+
+$(PROTO_STAMP): requirements-proto.lock
+	@rm -f $@
+	@$(PYTHON) -m venv $(PROTO_VENV)
+	@$(PROTO_VENV)/bin/pip install --disable-pip-version-check --quiet --require-hashes --requirement $<
+	@touch $@
 
 # Not uv.lock, which would contain the addresses of package registries: these files contain only names and hashes.
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
@@ -109,6 +134,7 @@ lock: setup ## update the lock files (LOCK_ARGUMENTS=--upgrade for the newest ve
 	@$(LOCK) $(EXTRAS) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --group audit --output-file requirements-audit.lock
+	@$(LOCK) --group proto --output-file requirements-proto.lock
 	@echo "locked; \`make setup\` installs what changed"
 
 # An environment of its own, as nothing else needs these packages.
@@ -133,5 +159,5 @@ build: setup ## build the source distribution and the wheel into dist/
 
 .PHONY: clean
 clean: ## remove everything built or installed, except the data in .configsvc/
-	@rm -rf $(VENV) $(AUDIT_VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT_VENV) $(PROTO_VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -72,7 +73,7 @@ def parsed_options(arguments: Sequence[str]) -> Options:
 async def run(options: Options, console: Console) -> None:
     """Run the demo. Raises DemoError or AioRpcError, the latter perhaps in a group."""
     items = _read_files(options, console)
-    async with grpc.aio.insecure_channel(options.address) as channel:
+    async with grpc.aio.insecure_channel(options.address, options=_channel_options(options.address)) as channel:
         await _greet(channel, options.address, console)
         configurations = ConfigurationServiceStub(channel)
         watcher = Watcher(configurations)
@@ -83,6 +84,18 @@ async def run(options: Options, console: Console) -> None:
             await _write_and_show(Writer(channel), watcher, items, options.rows, console)
             await _compare(watcher, configurations, console)
             watching.cancel()
+
+
+def _channel_options(address: str) -> tuple[tuple[str, int], ...]:
+    # gRPC would ask the proxy in http_proxy for this machine, too, unless no_proxy says otherwise.
+    return (("grpc.enable_http_proxy", 0),) if _is_loopback(address.rpartition(":")[0].strip("[]")) else ()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _read_files(options: Options, console: Console) -> tuple[Item, ...]:

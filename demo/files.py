@@ -20,7 +20,7 @@ SHIPPED = PROJECT / "demo" / "configurations"
 
 SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 # Marks the demo's own applications, because it renames and deletes configurations of these.
-APPLICATION_PREFIX = "demo/"
+APPLICATION_PREFIX = "demo-"
 MAX_NAME_PART = 200
 # A google.protobuf.Struct contains doubles, which are inexact beyond this.
 MAX_NUMBER = 2**53 - 1

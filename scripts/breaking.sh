@@ -18,6 +18,5 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # An archive, as buf's own git input clones, which fails in shallow clones.
 git archive "$base" protos | tar -x -C "$folder"
-scripts/known-protos.sh
-cp -r build buf.yaml "$folder/"
+cp -r third_party buf.yaml "$folder/"
 .venv/bin/buf breaking --against "$folder"

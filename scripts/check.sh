@@ -16,11 +16,11 @@ step "ruff format" ruff format --check --quiet .
 step "ruff lint" ruff check --quiet .
 step "types" basedpyright
 step "layers" lint-imports --no-cache --no-logo
-step "protos of others" scripts/known-protos.sh
 step "buf lint" buf lint
 step "buf format" buf format protos --diff --exit-code
 step "buf breaking" scripts/breaking.sh
 step "generated code" scripts/generated-fresh.sh
+step "stubs of other languages" scripts/stubs.sh
 step "SQL" scripts/lint-sql.sh
 
 if [ ${#failed[@]} -gt 0 ]; then

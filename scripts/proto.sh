@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Generate the Python code and type stubs of protos/ into a folder: scripts/proto.sh [folder, default generated]
+# Generate the Python code, the type stubs and the descriptor set of protos/ into a folder:
+# scripts/proto.sh [folder, default generated]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 output=${1:-generated}
@@ -7,12 +8,10 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 mkdir -p "$output" "$fresh/configapi"
 
-scripts/known-protos.sh
-# The well-known types are in the folder of grpc_tools; the plugins are found through PATH.
-well_known=$(.venv/bin/python -c 'import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / "_proto")')
 mapfile -t files < <(cd protos && find . -name '*.proto' -printf '%P\n' | LC_ALL=C sort)
-PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -m grpc_tools.protoc \
-    --proto_path=protos --proto_path=build/protos --proto_path="$well_known" \
+# The plugins for type stubs are found through PATH.
+protoc() { PATH="$PWD/.venv/bin:$PATH" .venv-proto/bin/python -m grpc_tools.protoc -Iprotos -Ithird_party "$@"; }
+protoc \
     --python_out="$fresh" --mypy_out=quiet:"$fresh" \
     --grpc_python_out="$fresh" --mypy_grpc_out=quiet:"$fresh" \
     "${files[@]}"
@@ -22,6 +21,10 @@ for file in "${files[@]}"; do
     grep -qE '^service ' "protos/$file" || rm -f "$fresh/${file%.proto}"_pb2_grpc.py{,i}
 done
 touch "$fresh/configapi/py.typed"
+
+# For tools that need no stubs (grpcurl -protoset, Envoy, buf curl). Error details: clients decode them from statuses.
+protoc --include_imports --include_source_info --descriptor_set_out="$fresh/configapi/descriptors.binpb" \
+    "${files[@]}" google/rpc/error_details.proto
 find "$fresh/configapi" -type d -exec touch {}/__init__.py \;
 
 # Replaced as a whole, so that no code of removed protos stays, and a failed run leaves no empty folder.

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     import asyncpg
 
 TEMPLATE = "template_migrated"
+
+# Tests that run in the background of a shell, or under nohup, must not hand ignored signals to the programs they start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test fails for the time that it takes: others use the machine too.
 settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,))

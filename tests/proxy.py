@@ -146,10 +146,10 @@ async def proxied(url: str) -> AsyncGenerator[tuple[Proxy, str]]:
 
 
 @asynccontextmanager
-async def proxied_address(address: str) -> AsyncGenerator[tuple[Proxy, str]]:
-    """Run a proxy in front of a server; yield it and the address through it."""
+async def proxied_address(address: str, *, own_host: str = "127.0.0.1") -> AsyncGenerator[tuple[Proxy, str]]:
+    """Run a proxy in front of a server; yield it and the address through it. The server sees it as `own_host`."""
     host, _, port = address.rpartition(":")
-    proxy = Proxy(lambda: asyncio.open_connection(host, int(port)))
+    proxy = Proxy(lambda: asyncio.open_connection(host, int(port), local_addr=(own_host, 0)))
     async with _listening(proxy) as own_port:
         yield proxy, f"127.0.0.1:{own_port}"
 

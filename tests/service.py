@@ -94,6 +94,7 @@ async def connected(
     """Yield stubs on their own channel, which shares no connection; without credentials, in clear text."""
     options = (
         ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1000),
         # The address of a socket is not a name that a certificate could have.

@@ -22,7 +22,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
 )
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
-from configapi.v1.operation_service_pb2 import BulkResult
+from configapi.v1.operation_service_pb2 import ImportConfigurationsResult
 
 MESSAGE_ITEMS = 500
 READ_PAUSE_SECONDS = 0.005
@@ -126,6 +126,6 @@ async def _import(channel: grpc.aio.Channel, requests: Iterator[ImportConfigurat
         request = WaitOperationRequest(name=operation.name)
         request.timeout.seconds = WAIT_SECONDS
         operation = await operations.WaitOperation(request)
-    result = BulkResult()
+    result = ImportConfigurationsResult()
     if not operation.response.Unpack(result):
         raise RuntimeError(f"the import failed: {operation.error.message}")

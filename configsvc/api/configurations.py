@@ -88,10 +88,12 @@ class ConfigurationServicer:
             return (await self._configurations.get(parsed.ref, min_revision=parsed.min_revision)).encoded
         return await self._get_confined(parsed.ref, parsed.min_revision, caller)
 
-    # By id, the answer must not tell a missing configuration from one of another application.
     async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
         if isinstance(ref, KeyRef):
             caller.require_configuration(Role.VIEWER, ref, None)
+        elif not caller.access.allows(Role.VIEWER, self._configurations.cached_application_id(ref)):
+            # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
+            await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
         with suppress(ResourceNotFoundError):
             answer = await self._configurations.get(ref, min_revision=min_revision)
             if caller.access.allows(Role.VIEWER, answer.application_id):
@@ -184,7 +186,7 @@ class ConfigurationServicer:
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))
         parsed = replace(parsed, selection=_confined(parsed.selection, caller))
-        with self._quotas.watching(caller.quota):
+        with self._quotas.watching(caller.quota, parsed.selection.size_bytes):
             await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
 
 

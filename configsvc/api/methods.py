@@ -15,11 +15,13 @@ from ulid import ULID
 
 from configsvc.access.admission import Admission
 from configsvc.access.caller import Caller
+from configsvc.api.draining import Drain
 from configsvc.api.permissions import Needed, needed_for
-from configsvc.api.statuses import internal_status, status_of
+from configsvc.api.statuses import internal_status, reason_of, status_of
 from configsvc.domain.access import Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.peers import host_of
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.logs import trace_of
 from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
@@ -61,6 +63,7 @@ class Methods:
     admission: Admission
     metrics: CallMetrics
     in_flight: InFlight
+    drain: Drain
     refusals: Refusals
 
     def of(self, descriptor: MethodDescriptor) -> "Method":
@@ -78,16 +81,20 @@ class Method:
         self.changes_something = changes_something
         self.revocable = shared.admission.revocable
         self._name = name
+        self._drain = shared.drain
         self._admit = shared.admission.admit
         self._needed = needed
         self._metrics = shared.metrics.of(name)
+        self._refused = shared.metrics.refused
         self._refusals = shared.refusals
         self._level = logging.INFO if changes_something else logging.DEBUG
         # Asked once: a line that nobody wants costs the calls nothing.
         self._logs_success = log.is_enabled_for(self._level)
 
     async def admit(self, call: Call, credentials: Credentials) -> Caller:
-        """Return the caller. Raises PermissionDeniedError, and what `Admission.admit` raises."""
+        """Return the caller. Raises PermissionDeniedError, ShuttingDownError, and what `Admission.admit` raises."""
+        if self._drain.begun:
+            await self._drain.refused()
         caller = await self._admit(credentials, call.identified)
         self._needed.check(caller)
         return caller
@@ -130,6 +137,7 @@ class Method:
     def _refuse(self, error: ConfigsvcError, call: Call, call_id: str) -> Status:
         status = status_of(error)
         code = Code.Name(status.code)
+        self._refused[code, reason_of(error)] += 1
         # The message quotes nothing but names from the request.
         denied = {"denied": status.message} if code in DENIALS else {}
         self._log_refusal(code, call, _cause(error), call_id=call_id, **denied)
@@ -141,7 +149,7 @@ class Method:
 
     def _log_refusal(self, code: str, call: Call, reason: str, **more: str) -> None:
         self._metrics.count(code)
-        who = call.actor or call.peer().rpartition(":")[0]
+        who = call.actor or host_of(call.peer())
         if self._refusals.should_log(Kind(method=self._name, code=code, reason=reason, who=who)):
             self._log(level_of(code), code, call, reason=reason, **more)
 

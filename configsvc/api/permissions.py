@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from configapi.v1.permission_pb2 import (
+from configapi.v1.method_rules_pb2 import (
     PERMISSION_ADMIN,
     PERMISSION_APPLICATION_ADMIN,
     PERMISSION_AUTHENTICATED,
@@ -14,7 +14,7 @@ from configapi.v1.permission_pb2 import (
     PERMISSION_OPERATION_OWNER,
     PERMISSION_VIEWER,
     Permission,
-    permission,
+    rules,
 )
 from configsvc.access.caller import Caller
 from configsvc.domain.access import Role
@@ -61,5 +61,5 @@ DECLARED_FOR_OTHERS: Mapping[str, Permission.ValueType] = {
 
 def needed_for(method: MethodDescriptor) -> Needed:
     """Return what the method requires. Raises KeyError if nothing is declared."""
-    declared = DECLARED_FOR_OTHERS.get(method.full_name) or method.GetOptions().Extensions[permission]
+    declared = DECLARED_FOR_OTHERS.get(method.full_name) or method.GetOptions().Extensions[rules].permission
     return _NEEDED[declared]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain, repeat, starmap
 from typing import Any
 
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
@@ -19,44 +19,51 @@ from google.rpc.error_details_pb2 import (
 from google.rpc.status_pb2 import Status
 
 from configapi.v1.error_reason_pb2 import ErrorReason as Reason
+from configsvc.api.status_sizes import Listing, fitting_status, shortened
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
-# A status travels in the trailers. Many clients reject trailers above 8 KiB and would see another error.
 MAX_TEXT_BYTES = 300
-MAX_VIOLATIONS_BYTES = 4900
-# For the indexes of up to 1,000 writes of a batch.
-MAX_INDEXES_BYTES = 2100
+# Enough for most failures of 1,000 writes. Base64 makes it a third longer, and a cause has to fit beside it.
+MAX_INDEXES_BYTES = 2000
+
+
+NO_LISTING = Listing(detail=lambda _: Status(), entries=(), count=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One kind of error as a status. `metadata` returns the attributes for ErrorInfo."""
+    """One kind of error as a status. `metadata` returns the attributes for ErrorInfo, `listing` the detail that may be
+    too long.
+    """
 
     code: Code
     reason: Reason.ValueType
     details: Callable[[Any], Iterable[Message]] = lambda _: ()
     metadata: Callable[[Any], dict[str, str]] = lambda _: {}
+    listing: Callable[[Any], Listing] = lambda _: NO_LISTING
 
 
-def _bad_request(error: errors.FaultyRequestError) -> Iterable[Message]:
-    bad_request = BadRequest()
-    for violation in error.violations:
-        field = _shortened(violation.field, MAX_TEXT_BYTES)
-        bad_request.field_violations.add(field=field, description=_shortened(violation.description, MAX_TEXT_BYTES))
-        if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES:
-            del bad_request.field_violations[-1]
-            break
-    yield bad_request
+def _faults(error: errors.FaultyRequestError) -> Listing:
+    entries = (_violation(fault.field, fault.description) for fault in error.violations)
+    return Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted)
 
 
-def _shortened(text: str, limit: int) -> str:
-    encoded = text.encode()
-    return text if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
+def _bad_request(violations: list[BadRequest.FieldViolation]) -> BadRequest:
+    return BadRequest(field_violations=violations)
+
+
+def _violation(field: str, description: str) -> BadRequest.FieldViolation:
+    field, description = shortened(field, MAX_TEXT_BYTES), shortened(description, MAX_TEXT_BYTES)
+    return BadRequest.FieldViolation(field=field, description=description)
+
+
+def _text(error: Exception) -> str:
+    return shortened(str(error), MAX_TEXT_BYTES)
 
 
 def _resource_info(error: errors.ResourceError) -> Iterable[Message]:
-    yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource_name, description=str(error))
+    yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource_name, description=_text(error))
 
 
 def _resource_state(kind: str) -> Callable[[errors.ResourceError], Iterable[Message]]:
@@ -67,53 +74,57 @@ def _resource_state(kind: str) -> Callable[[errors.ResourceError], Iterable[Mess
     return details
 
 
-def _users(error: errors.SchemaInUseError) -> Iterable[Message]:
-    yield from _resource_info(error)
-    yield _preconditions("SCHEMA_IN_USE", error.users, error)
+def _users(error: errors.SchemaInUseError) -> Listing:
+    return _preconditions("SCHEMA_IN_USE", error.users, error, len(error.users))
 
 
-def _offenders(error: errors.SchemaVersionRefusedError) -> Iterable[Message]:
-    yield _preconditions("SCHEMA_VERSION_REFUSED", error.offenders, error)
+def _offenders(error: errors.SchemaVersionRefusedError) -> Listing:
+    return _preconditions("SCHEMA_VERSION_REFUSED", error.offenders, error, error.count)
 
 
-def _preconditions(kind: str, subjects: Iterable[str], error: Exception) -> PreconditionFailure:
-    failure = PreconditionFailure()
-    for subject in subjects:
-        failure.violations.add(type=kind, subject=_shortened(subject, MAX_TEXT_BYTES))
-        if failure.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_TEXT_BYTES:
-            del failure.violations[-1]
-            break
-    for violation in failure.violations[:1]:
-        violation.description = str(error)
-    return failure
+def _preconditions(kind: str, subjects: Iterable[str], error: Exception, count: int) -> Listing:
+    descriptions = chain((_text(error),), repeat(""))
+    entries = (
+        PreconditionFailure.Violation(type=kind, subject=subject, description=description)
+        for subject, description in zip(subjects, descriptions, strict=False)
+    )
+    return Listing(detail=_precondition_failure, entries=entries, count=count)
 
 
-def _failed_writes(error: errors.BatchFailedError) -> Iterable[Message]:
-    """Yield a violation for each failed write; invalid writes have one for each faulty field."""
-    bad_request = BadRequest()
-    for index, failure in error.failures.items():
-        violations = failure.violations if isinstance(failure, errors.FaultyRequestError) else ()
-        faults = [(f"writes[{index}].{fault.field}", fault.description) for fault in violations]
-        for field, description in faults or [(f"writes[{index}]", str(failure))]:
-            bad_request.field_violations.add(
-                field=_shortened(field, MAX_TEXT_BYTES), description=_shortened(description, MAX_TEXT_BYTES)
-            )
-            if bad_request.ByteSize() > MAX_VIOLATIONS_BYTES - MAX_INDEXES_BYTES:
-                del bad_request.field_violations[-1]
-                yield bad_request
-                return
-    yield bad_request
+def _precondition_failure(violations: list[PreconditionFailure.Violation]) -> PreconditionFailure:
+    return PreconditionFailure(violations=violations)
+
+
+def _failed_writes(error: errors.BatchFailedError) -> Listing:
+    """Return a violation for each failed write; invalid writes have one for each faulty field."""
+    entries = chain.from_iterable(starmap(_faults_of_write, error.failures.items()))
+    return Listing(detail=_bad_request, entries=entries, count=sum(map(_fault_count, error.failures.values())))
+
+
+def _faults_of_write(index: int, failure: errors.ConfigsvcError) -> Iterable[Message]:
+    if not isinstance(failure, errors.FaultyRequestError):
+        return (_violation(f"writes[{index}]", str(failure)),)
+    return (_violation(f"writes[{index}].{fault.field}", fault.description) for fault in failure.violations)
+
+
+def _fault_count(failure: errors.ConfigsvcError) -> int:
+    return len(failure.violations) + failure.omitted if isinstance(failure, errors.FaultyRequestError) else 1
+
+
+def _failed_indexes(error: errors.BatchFailedError) -> dict[str, str]:
+    return {"failed_writes": _ranges(error.failures), "failed_count": str(len(error.failures))}
 
 
 def _ranges(indexes: Iterable[int]) -> str:
-    """Format indexes as ranges, such as 0-3,17: a thousand of them take at most 2,000 bytes."""
+    """Format indexes as ranges, such as 0-3,17, up to MAX_INDEXES_BYTES."""
     ranges: list[list[int]] = []
     for index in sorted(indexes):
         if ranges and ranges[-1][-1] == index - 1:
             ranges[-1][1:] = [index]
         else:
             ranges.append([index])
-    return ",".join("-".join(map(str, ends)) for ends in ranges)
+    text = ",".join("-".join(map(str, ends)) for ends in ranges)
+    return text if len(text) <= MAX_INDEXES_BYTES else text[: MAX_INDEXES_BYTES + 1].rpartition(",")[0]
 
 
 def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
@@ -128,13 +139,13 @@ def _later(error: errors.RateLimitedError | errors.IdentityProviderUnavailableEr
 
 
 def _precondition(kind: str, subject: str, error: Exception) -> PreconditionFailure:
-    violation = PreconditionFailure.Violation(type=kind, subject=subject, description=str(error))
+    violation = PreconditionFailure.Violation(type=kind, subject=subject, description=_text(error))
     return PreconditionFailure(violations=[violation])
 
 
 def _quota(subject: str) -> Callable[[Exception], Iterable[Message]]:
     def details(error: Exception) -> Iterable[Message]:
-        yield QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=str(error))])
+        yield QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=_text(error))])
 
     return details
 
@@ -144,25 +155,34 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
 
 
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
-    errors.InvalidRequestError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, _bad_request),
+    errors.InvalidRequestError: Translation(
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, listing=_faults
+    ),
+    errors.UnsupportedFieldError: Translation(
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_UNSUPPORTED_FIELD, listing=_faults
+    ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_APPLICATION_NOT_EMPTY, _resource_state("APPLICATION_NOT_EMPTY")
     ),
-    errors.SchemaViolatedError: Translation(Code.INVALID_ARGUMENT, Reason.ERROR_REASON_SCHEMA_VIOLATED, _bad_request),
+    errors.SchemaViolatedError: Translation(
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_SCHEMA_VIOLATED, listing=_faults
+    ),
     errors.SchemaVersionRefusedError: Translation(
         Code.FAILED_PRECONDITION,
         Reason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
-        _offenders,
+        listing=_offenders,
         metadata=lambda error: {"offender_count": str(error.count)},
     ),
-    errors.SchemaInUseError: Translation(Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SCHEMA_IN_USE, _users),
+    errors.SchemaInUseError: Translation(
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SCHEMA_IN_USE, _resource_info, listing=_users
+    ),
     errors.BatchFailedError: Translation(
         Code.FAILED_PRECONDITION,
         Reason.ERROR_REASON_BATCH_FAILED,
-        _failed_writes,
-        metadata=lambda error: {"failed_writes": _ranges(error.failures)},
+        listing=_failed_writes,
+        metadata=_failed_indexes,
     ),
     errors.OperationRunningError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_OPERATION_RUNNING, _resource_state("OPERATION_RUNNING")
@@ -232,29 +252,27 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
 
 
 def status_of(error: errors.ConfigsvcError) -> Status:
-    """Return the status of the error."""
+    """Return the status of the error, small enough for the trailers of a call."""
     translation = TRANSLATIONS[type(error)]
     info = _error_info(translation.reason, translation.metadata(error))
-    return _status(translation.code, str(error), [info, *translation.details(error)])
+    details = tuple(translation.details(error))
+    return fitting_status(translation.code, str(error), info, details, translation.listing(error))
+
+
+def reason_of(error: errors.ConfigsvcError) -> str:
+    """Return the reason that clients see in the ErrorInfo of the error."""
+    return _reason_name(TRANSLATIONS[type(error)].reason)
 
 
 def internal_status(error_id: str) -> Status:
     """Return a status that reveals only an id to quote to the operator."""
     info = _error_info(Reason.ERROR_REASON_INTERNAL, {"error_id": error_id})
-    return _status(Code.INTERNAL, f"internal error {error_id}", [info])
+    return fitting_status(Code.INTERNAL, f"internal error {error_id}", info, (), NO_LISTING)
 
 
 def _error_info(reason: Reason.ValueType, metadata: dict[str, str]) -> ErrorInfo:
-    name = Reason.Name(reason).removeprefix("ERROR_REASON_")
-    return ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
+    return ErrorInfo(reason=_reason_name(reason), domain=DOMAIN, metadata=metadata)
 
 
-def _status(code: Code, text: str, details: Iterable[Message]) -> Status:
-    message = _shortened(text, MAX_TEXT_BYTES)
-    return Status(code=code, message=message, details=[_packed(detail) for detail in details])
-
-
-def _packed(detail: Message) -> AnyMessage:
-    packed = AnyMessage()
-    packed.Pack(detail)
-    return packed
+def _reason_name(reason: Reason.ValueType) -> str:
+    return Reason.Name(reason).removeprefix("ERROR_REASON_")

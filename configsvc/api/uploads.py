@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from configsvc.access.caller import Caller
 from configsvc.api.operations import operation_message
 from configsvc.domain.access import Role
+from configsvc.domain.errors import UnsupportedFieldError
 from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.offload.processes import ProcessPool
@@ -40,6 +41,9 @@ class Uploads:
                     message = await self._pool.call(import_message, data, digest, caller.actor)
             except DecodeError as error:
                 raise malformed("configapi.v1.ImportConfigurationsRequest") from error
+            except UnsupportedFieldError as error:
+                # The traceback of the other process is no cause.
+                raise error from None
             digest = message.digest
             caller.check_current()
             _authorize(message, caller)

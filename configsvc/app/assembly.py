@@ -26,6 +26,7 @@ from configsvc.configurations.reads import Reads
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
+from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
@@ -123,6 +124,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
             admission,
             _addresses(settings),
             calls,
+            trusted_proxies=trusted_proxies(settings.trusted_proxies),
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,
         )
@@ -130,7 +132,13 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
         raise StartError(str(error)) from error
     collectors = (
         *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
-        *(engines.group_commit, engines.batches.validators, TokenMetrics(engines.tokens), engines.database),
+        *(
+            engines.group_commit,
+            engines.batches.validators,
+            engines.batches.checks,
+            TokenMetrics(engines.tokens),
+            engines.database,
+        ),
     )
     for collector in collectors:
         registry.register(collector)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from configsvc.app.assembly import Engines, new_engines, new_server
+from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
 from configsvc.domain.models import Retention
@@ -16,6 +17,7 @@ from configsvc.limits.slots import connection_turn
 from configsvc.offload.processes import ProcessPool
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
+from configsvc.process.sockets import SCHEME, unix_socket
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
 from configsvc.rpc.server import Server
 from configsvc.storage.database import open_database
@@ -69,13 +71,15 @@ async def run_service(
     """
     registry = new_registry()
     async with (
+        _own_sockets(settings) as (private, publish),
         open_database(url, workers=settings.workers, turn=connection_turn) as database,
         ProcessPool.open() as pool,
         ProcessPool.open() as checking_pool,
         _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
         engines = new_engines(settings, database, url, pool, Checks(checking_pool))
-        server = new_server(settings, engines, registry)
+        server = new_server(private, engines, registry)
+        publish()
         async with asyncio.TaskGroup() as tasks:
             background = _start_background(tasks, settings, engines, checking_pool)
             running_operations = tasks.create_task(engines.runner.run(), name="operations")
@@ -86,8 +90,12 @@ async def run_service(
                 await stop.wait()
             finally:
                 # Also after a background task failed, so that clients are told instead of cut off.
-                log.info("stopping", grace_seconds=settings.shutdown_grace_seconds)
+                delay = settings.drain_delay_seconds if stop.is_set() else 0.0
+                log.info("stopping", delay_seconds=delay, grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
+                server.health.set_serving(False)
+                # Everything is still served while load balancers that poll health notice.
+                await asyncio.sleep(delay)
                 await _drain(server, engines, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
                 for task in (running_operations, *background):
@@ -101,6 +109,7 @@ def _start_background(
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
     started = [
         tasks.create_task(engines.feed.run(), name="feed"),
+        tasks.create_task(watch_descriptors(), name="file descriptors"),
         tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
         tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
         tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
@@ -114,11 +123,27 @@ async def _drain(server: Server, engines: Engines, grace_seconds: float) -> None
     """Refuse new calls, finish running ones, and return running operations to the queue."""
     engines.runner.stop()
     engines.operations.stop()
-    await server.set_serving(False)
-    await engines.feed.stop()
-    await server.stop(grace_seconds)
+    await server.stop(grace_seconds, engines.feed.stop)
     await engines.group_commit.drain()
     await engines.writes.drain()
+
+
+@asynccontextmanager
+async def _own_sockets(settings: Settings) -> AsyncGenerator[tuple[Settings, Callable[[], None]]]:
+    """Reserve the unix sockets. Yield settings with addresses to bind, and a function that makes them public."""
+    addresses = {"listen": settings.listen, "mtls_listen": settings.mtls_listen}
+    with ExitStack() as kept:
+        sockets = {
+            name: kept.enter_context(unix_socket(address))
+            for name, address in addresses.items()
+            if address and address.startswith(SCHEME)
+        }
+
+        def publish() -> None:
+            for one in sockets.values():
+                one.publish()
+
+        yield settings.model_copy(update={name: one.address for name, one in sockets.items()}), publish
 
 
 @asynccontextmanager
@@ -139,14 +164,14 @@ async def _metrics_endpoint(registry: CollectorRegistry, listen: str | None, num
 async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], None]) -> None:
     """Report SERVING whenever the database is available."""
     await feed.wait_live()
-    await server.set_serving(True)
+    server.health.set_serving(True)
     ready(server)
     while True:
         await feed.wait_away()
-        await server.set_serving(False)
+        server.health.set_serving(False)
         log.warning("not serving: the database is unavailable")
         await feed.wait_live()
-        await server.set_serving(True)
+        server.health.set_serving(True)
         log.info("serving again")
 
 

@@ -2,7 +2,6 @@
 
 import importlib
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +23,11 @@ DatabaseUrl = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Data folder of the embedded PostgreSQL; default .configsvc. [env: CONFIGSVC_DATA_DIR]"),
+    # Not a Path, which would take an empty text for the working folder.
+    str | None,
+    typer.Option(
+        metavar="PATH", help="Data folder of the embedded PostgreSQL; default .configsvc. [env: CONFIGSVC_DATA_DIR]"
+    ),
 ]
 LogLevel = Annotated[
     str | None, typer.Option(help="Log level: debug, info, warning or error; default info. [env: CONFIGSVC_LOG_LEVEL]")
@@ -60,6 +62,13 @@ def serve_command(
     migrate: Annotated[
         bool | None,
         typer.Option(help="Run pending database migrations before serving; default yes. [env: CONFIGSVC_MIGRATE]"),
+    ] = None,
+    drain_delay_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after SIGTERM in which health is NOT_SERVING and calls are still served; default 0. "
+            "[env: CONFIGSVC_DRAIN_DELAY_SECONDS]"
+        ),
     ] = None,
     shutdown_grace_seconds: Annotated[
         float | None,
@@ -99,6 +108,7 @@ def serve_command(
         workers=workers,
         insecure=insecure,
         migrate=migrate,
+        drain_delay_seconds=drain_delay_seconds,
         shutdown_grace_seconds=shutdown_grace_seconds,
         history_days=history_days,
         history_versions=history_versions,
@@ -110,9 +120,11 @@ def serve_command(
 
 
 @app.command("worker", hidden=True)
-def worker_command(number: int) -> None:
+def worker_command(
+    number: int, ignore: Annotated[list[str] | None, typer.Option(help="Signal to ignore.")] = None
+) -> None:
     """Serve as one worker of `serve`, which passes its settings in environment variables."""
-    _server().worker(number)
+    _server().worker(number, ignore or ())
 
 
 @app.command("migrate")
@@ -133,6 +145,7 @@ def version_command() -> None:
 
 
 def _server() -> Any:
+    _prepare_process()
     # Not an import statement: this module must not depend on the server.
     try:
         return importlib.import_module("configsvc.cli.server")
@@ -144,6 +157,17 @@ def _server() -> Any:
             err=True,
         )
         raise typer.Exit(1) from None
+
+
+def _prepare_process() -> None:
+    # Imported late, as the commands for clients need none of it, but before the server, whose modules may open files or
+    # keep sys.stderr.
+    from configsvc.process.descriptors import open_standard_descriptors, raise_descriptor_limit  # noqa: PLC0415
+    from configsvc.telemetry.stderr import install_standard_error  # noqa: PLC0415
+
+    open_standard_descriptors()
+    raise_descriptor_limit()
+    install_standard_error()
 
 
 def main() -> None:

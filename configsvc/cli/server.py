@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+import signal
+from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, migrate_database, migrating_url
 from configsvc.process.supervisor import supervise
+from configsvc.process.variables import take_empty_variables, warn_of_ineffective_variables
 from configsvc.telemetry.logs import configure_logs, trace_of
 
 log = structlog.get_logger()
@@ -34,8 +36,10 @@ def serve(**flags: object) -> None:
         _run(serve_alone(settings))
 
 
-def worker(number: int) -> None:
+def worker(number: int, ignored_signals: Sequence[str]) -> None:
     """Serve as one of the supervisor's workers. Raises typer.Exit."""
+    for name in ignored_signals:
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
     settings = Settings(**dict[str, Any](_env_file=None))
     configure_logs(settings.log_level, settings.log_format, worker=number)
     from configsvc.app.run import run_service  # noqa: PLC0415
@@ -55,6 +59,11 @@ async def _migrate(settings: Settings) -> None:
 
 
 def _settings(flags: dict[str, Any]) -> Settings:
+    for name in (name for name, value in flags.items() if value == ""):
+        flag = f"--{name.replace('_', '-')}"
+        typer.echo(f"configsvc: {flag} is empty: give it a value, or leave it out", err=True)
+        raise typer.Exit(2)
+    empty = take_empty_variables()
     try:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
@@ -67,6 +76,7 @@ def _settings(flags: dict[str, Any]) -> Settings:
     except OSError as error:
         _fail(f"the file .env cannot be read: {error.strerror}", 2)
     configure_logs(settings.log_level, settings.log_format)
+    warn_of_ineffective_variables(empty)
     return settings
 
 

@@ -52,12 +52,13 @@ class Cache(FeedObserver):
 
     def get(self, ref: ConfigurationRef) -> Answer | None:
         """Return the cached answer for a configuration, or None."""
-        answer = self._find(ref)
+        answer = self.peek(ref)
         if answer is not None:
             self._by_id.touch(answer.id)
         return answer
 
-    def _find(self, ref: ConfigurationRef) -> Answer | None:
+    def peek(self, ref: ConfigurationRef) -> Answer | None:
+        """Return the cached answer for a configuration, or None, and do not count that as a use."""
         if isinstance(ref, IdRef):
             return self._by_id.peek(ref.id)
         return self._by_key.get((ref.application, ref.name))
@@ -72,7 +73,7 @@ class Cache(FeedObserver):
 
     def forget(self, ref: ConfigurationRef, *, before: int) -> None:
         """Remove an answer that was read before a revision."""
-        answer = self._find(ref)
+        answer = self.peek(ref)
         if answer is not None and answer.shown_revision < before:
             self._forget(answer)
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from configsvc.domain.differences import Comparison, compared
-from configsvc.domain.errors import ResourceNotFoundError, RevisionUnknownError
+from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, RevisionUnknownError, Violation
 from configsvc.domain.models import (
     AtRevision,
     AtTime,
@@ -40,7 +40,8 @@ class ConfigurationHistory:
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
             configuration = await _at(connection, ref, moment, scope)
-            if configuration is None or not await _is_there(connection, configuration.id, scope):
+            is_there = await _is_there(connection, configuration.id if configuration else None, scope)
+            if configuration is None or not is_there:
                 raise ResourceNotFoundError("configuration", str(ref))
         return configuration
 
@@ -70,6 +71,9 @@ class ConfigurationHistory:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:
                 to_version = await history.newest_version(connection, configuration_id) or 1
+            if to_version == 1 and not from_version:
+                description = "is not set, and there is no version before version 1, the first: name a version"
+                raise InvalidRequestError((Violation(field="from_version", description=description),))
             before = await _version(connection, configuration_id, from_version or to_version - 1)
             after = await _version(connection, configuration_id, to_version)
         # Large ones would block the event loop noticeably.
@@ -78,16 +82,21 @@ class ConfigurationHistory:
 
 async def _known(connection: Connection, ref: ConfigurationRef, scope: Scope) -> str:
     configuration_id = await history.last_holder(connection, ref)
-    if configuration_id is None or not await _is_there(connection, configuration_id, scope):
+    is_there = await _is_there(connection, configuration_id, scope)
+    if configuration_id is None or not is_there:
         raise ResourceNotFoundError("configuration", str(ref))
     return configuration_id
 
 
-async def _is_there(connection: Connection, configuration_id: str, scope: Scope) -> bool:
-    """Return whether a configuration is, or was last, in an application of the scope."""
+async def _is_there(connection: Connection, configuration_id: str | None, scope: Scope) -> bool:
+    """Return whether a configuration is, or was last, in an application of the scope.
+
+    The database is asked for one that was not found (None) too: a missing one costs the same work as a foreign one.
+    """
     if isinstance(scope, Everything):
         return True
-    application_id = (await role_bindings.applications_of(connection, (configuration_id,))).get(configuration_id)
+    asked = configuration_id or ""
+    application_id = (await role_bindings.applications_of(connection, (asked,))).get(asked)
     return application_id is not None and scope.includes(application_id)
 
 

@@ -77,6 +77,11 @@ class Reads:
             raise ResourceNotFoundError("configuration", str(ref))
         return found.answer
 
+    def cached_application_id(self, ref: IdRef) -> str | None:
+        """Return the application that the cached answer names, if there is one."""
+        answer = self._cache.peek(ref)
+        return None if answer is None else answer.application_id
+
     def note_write(self, configuration: Configuration) -> None:
         """Make further reads show this write of the configuration or a later one."""
         self._notice_history()

@@ -62,6 +62,10 @@ class Configurations:
         """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
         return self._reads.get(ref, min_revision=min_revision)
 
+    def cached_application_id(self, ref: IdRef) -> str | None:
+        """Return the application of a configuration, if it can be told from memory."""
+        return self._reads.cached_application_id(ref)
+
     async def get_many(self, lookup: BatchLookup) -> Batch:
         """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
         refs = lookup.refs

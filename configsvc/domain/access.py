@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from configsvc.domain.errors import Violations
+from configsvc.domain.lookalikes import lookalike_fault
 from configsvc.domain.models import ApplicationRef, IdRef
 from configsvc.domain.scope import Everything, Only, Scope
 
@@ -129,3 +130,11 @@ def check_principal(principal: str, field_name: str, violations: Violations) -> 
             "must be user:NAME, group:NAME or certificate:NAME, with a NAME of "
             f"1 to {MAX_PRINCIPAL_NAME_LENGTH} printable characters",
         )
+
+
+def check_new_principal(principal: str, field_name: str, violations: Violations) -> None:
+    """Add a fault unless the principal is valid, and nothing lets it look like another one."""
+    check_principal(principal, field_name, violations)
+    fault = lookalike_fault(principal)
+    if is_principal(principal) and fault:
+        violations.add(field_name, fault)

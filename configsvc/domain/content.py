@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
+import sys
 
 from pydantic_core import to_json
 
-from configsvc.domain.errors import Violations
+from configsvc.domain.errors import InvalidRequestError, Violation, Violations
 
 JsonValue = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
 JsonObject = dict[str, JsonValue]
@@ -14,6 +16,15 @@ MAX_CONTENT_BYTES = 256 * 1024
 # Most protobuf libraries accept 100 nested messages, and each level of an object takes three.
 MAX_CONTENT_DEPTH = 32
 MAX_NUMBER = 2**53 - 1
+# The limit of the database, in its own form of JSON.
+MAX_STORED_BYTES = 1024 * 1024
+# PostgreSQL writes a number like 5e-324 without its exponent.
+_EXPONENT_BYTES = 340
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SMALL_NUMBER = re.compile(r"(?:\.(\d+))?e-(\d+)")
+
+# PostgreSQL's limit for whole numbers: documents that were written in SQL may have such. Python's is 4,300 by default.
+sys.set_int_max_str_digits(131_072)
 
 
 def encode_json(value: JsonValue) -> str:
@@ -109,6 +120,27 @@ def check_content_size(
     size = len(encode_json(content).encode())
     if size > limit_bytes:
         violations.add(field, f"has {size} bytes as compact JSON: at most {limit_bytes} are allowed")
+
+
+def check_stored_size(text: str) -> None:
+    """Check that compact JSON text fits into the database. Raises InvalidRequestError."""
+    # Few can exceed the limit, and only those are measured.
+    if 2 * len(text.encode()) + text.count("e-") * _EXPONENT_BYTES > MAX_STORED_BYTES < stored_bytes(text):
+        description = "is larger than 1 MiB as PostgreSQL writes it (numbers without exponents)"
+        raise InvalidRequestError((Violation(field="config", description=description),))
+
+
+def stored_bytes(text: str) -> int:
+    """Return the size of compact JSON text as PostgreSQL writes it: with spaces, and numbers without exponents."""
+    bare = _STRING.sub("", text)
+    grown = sum(_growth(match) for match in _SMALL_NUMBER.finditer(bare))
+    return len(text.encode()) + bare.count(",") + bare.count(":") + grown
+
+
+def _growth(small_number: re.Match[str]) -> int:
+    # 1.5e-7 becomes 0.00000015: as many digits after the point as it had, and the exponent's.
+    fraction, exponent = small_number[1] or "", int(small_number[2])
+    return len("0.") - 1 + len(fraction) + exponent - len(small_number[0])
 
 
 def merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:

@@ -21,15 +21,24 @@ class Violation:
 
 
 class FaultyRequestError(ConfigsvcError):
-    """A request with faults."""
+    """A request with faults. `omitted` counts those that were found and not kept."""
 
-    def __init__(self, violations: tuple[Violation, ...]) -> None:
+    def __init__(self, violations: tuple[Violation, ...], omitted: int = 0) -> None:
         super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3]))
         self.violations = violations
+        self.omitted = omitted
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Violation, ...]]]:
+        """Let the error cross from one process to another."""
+        return type(self), (self.violations,)
 
 
 class InvalidRequestError(FaultyRequestError):
     """A request that can never succeed."""
+
+
+class UnsupportedFieldError(FaultyRequestError):
+    """A request with fields that only newer versions of the server know."""
 
 
 class SchemaViolatedError(FaultyRequestError):
@@ -255,10 +264,7 @@ class RateLimitedError(ConfigsvcError):
 
 
 class TooManyWatchesError(ConfigsvcError):
-    """A watch beyond the limit of its caller or of the process."""
-
-    def __init__(self, *, limit: int, whose: str) -> None:
-        super().__init__(f"{whose} has {limit} watches open, which is the limit: close some")
+    """A watch beyond a limit of its caller or of the process: of their number, or of the memory for selectors."""
 
 
 class ShuttingDownError(ConfigsvcError):
@@ -276,6 +282,7 @@ class Violations:
 
     def __init__(self) -> None:
         self._found: list[Violation] = []
+        self.omitted = 0
 
     def __enter__(self) -> Self:
         return self
@@ -285,14 +292,17 @@ class Violations:
             self.check()
 
     def add(self, field: str, description: str) -> None:
-        """Add a fault, unless there are MAX_VIOLATIONS already."""
+        """Add a fault. It is only counted if there are MAX_VIOLATIONS already."""
         if len(self._found) < MAX_VIOLATIONS:
             self._found.append(Violation(field=field, description=description))
+        else:
+            self.omitted += 1
 
     def extend(self, other: "Violations") -> None:
         """Add the faults of another collection."""
         for violation in other.found:
             self.add(violation.field, violation.description)
+        self.omitted += other.omitted
 
     @property
     def found(self) -> tuple[Violation, ...]:
@@ -305,4 +315,4 @@ class Violations:
     def check(self) -> None:
         """Raise InvalidRequestError if there is a fault."""
         if self._found:
-            raise InvalidRequestError(self.found)
+            raise InvalidRequestError(self.found, self.omitted)

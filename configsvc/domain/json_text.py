@@ -1,32 +1,42 @@
 """Lossless parsing of JSON text: a number that Python cannot represent exactly is a fault, never rounded."""
 
 import json
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 
-from configsvc.domain.content import JsonObject, JsonValue, canonical_content, check_content_size
+from configsvc.domain.content import JsonObject, JsonValue, canonical_content, check_content_size, escaped
 from configsvc.domain.errors import Violations
 
 MAX_DIGITS = 1000
-
-
-class _InexactError(Exception):
-    """A number that cannot be represented exactly. The text says why."""
+MAX_SHOWN = 64
 
 
 def content_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> JsonObject:
     """Return the canonical content of a JSON object. Add every fault that keeps it from being stored.
 
-    Whole numbers may have MAX_DIGITS digits. A fraction must be exact as a double.
+    Whole numbers may have MAX_DIGITS digits. A fraction must be exact as a double. Keys must be unique.
     """
+    parsing = _Parsing()
     try:
-        value: JsonValue = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=_no_number)
         text.encode()
-        _check_encodable(value)
-    except (ValueError, RecursionError, _InexactError) as error:
+        value: JsonValue = json.loads(
+            text,
+            object_pairs_hook=parsing.object,
+            parse_int=parsing.whole,
+            parse_float=parsing.number,
+            parse_constant=parsing.constant,
+        )
+        faults = list(parsing.faults(value, field))
+    except (ValueError, RecursionError) as error:
         violations.add(field, _description(error))
         return {}
+    for pointer, description in faults:
+        violations.add(pointer, description)
     if not isinstance(value, dict):
         violations.add(field, "must be a JSON object")
+    if faults or not isinstance(value, dict):
         return {}
     found = Violations()
     content = canonical_content(value, field, found)
@@ -41,37 +51,109 @@ def _description(error: Exception) -> str:
         case RecursionError():
             return "is nested too deep"
         case UnicodeEncodeError():
-            return "contains half of a surrogate pair, which is not a character"
-        case json.JSONDecodeError():
-            return f"is not JSON: {error}"
+            return _HALF
         case _:
-            return str(error)
+            return f"is not JSON: {error}"
 
 
-def _check_encodable(value: JsonValue) -> None:
+_HALF = "contains half of a surrogate pair, which is not a character"
+
+
+class _Unfit(float):
+    """A number that cannot be stored, in its place in the parsed value."""
+
+    description: str
+
+
+def _unfit_number(description: str) -> _Unfit:
+    found = _Unfit()
+    found.description = description
+    return found
+
+
+@dataclass(slots=True)
+class _Parsing:
+    """What json.loads calls, and the faults that it found. repeated: by the identity of an object, the object, which
+    keeps it alive, and its repeated keys.
+    """
+
+    repeated: dict[int, tuple[JsonObject, list[str]]] = field(default_factory=dict[int, tuple[JsonObject, list[str]]])
+    has_unfit: bool = False
+
+    def object(self, pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            self.repeated[id(found)] = found, [key for key, count in counts.items() if count > 1]
+        return found
+
+    def whole(self, text: str) -> int | float:
+        if len(text) > MAX_DIGITS:
+            return self._unfit(f"is a number with {len(text)} digits: at most {MAX_DIGITS} are allowed")
+        return int(text)
+
+    def number(self, text: str) -> int | float:
+        exact = _decimal(text)
+        if exact is None or abs(exact.adjusted()) > MAX_DIGITS:
+            return self._unfit(f"is the number {text[:MAX_SHOWN]}, which is too large or too small")
+        if exact == exact.to_integral_value():
+            return int(exact)
+        value = float(text)
+        if Decimal(repr(value)) != exact:
+            return self._unfit(
+                f"is the number {text[:MAX_SHOWN]}, which a double cannot represent exactly: write it as a string"
+            )
+        return value
+
+    def constant(self, text: str) -> float:
+        return self._unfit(f"is {text}, not a JSON number")
+
+    def _unfit(self, description: str) -> float:
+        self.has_unfit = True
+        return _unfit_number(description)
+
+    def faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
+        """Yield the JSON Pointers and descriptions of the faults of a parsed value."""
+        if self.repeated or self.has_unfit or not _is_encodable(value):
+            yield from self._faults(value, pointer)
+
+    def _faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, _Unfit):
+            yield pointer, value.description
+        elif isinstance(value, str) and not _is_encodable(value):
+            yield pointer, _HALF
+        elif isinstance(value, dict):
+            yield from self._faults_of_object(value, pointer)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self._faults(item, f"{pointer}/{index}")
+
+    def _faults_of_object(self, value: JsonObject, pointer: str) -> Iterator[tuple[str, str]]:
+        _, repeated = self.repeated.get(id(value), (value, []))
+        for key in repeated:
+            yield f"{pointer}/{_shown(key)}", "is there more than once: each key must be unique in its object"
+        for key, member in value.items():
+            if not _is_encodable(key):
+                yield pointer, f"has a key that {_HALF}"
+            yield from self._faults(member, f"{pointer}/{_shown(key)}")
+
+
+def _decimal(text: str) -> Decimal | None:
+    """Return an exact number, or None if its exponent is out of all bounds."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _shown(key: str) -> str:
+    return escaped(key) if _is_encodable(key) else "?"
+
+
+def _is_encodable(value: JsonValue) -> bool:
     # An escape such as \ud800 is valid JSON but not Unicode.
-    json.dumps(value, ensure_ascii=False).encode()
-
-
-def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise _InexactError(f"contains a number with {len(text)} digits: at most {MAX_DIGITS} are allowed")
-    return int(text)
-
-
-def _number(text: str) -> int | float:
-    exact = Decimal(text)
-    if abs(exact.adjusted()) > MAX_DIGITS:
-        raise _InexactError(f"contains the number {text[:64]}, which is too large or too small")
-    if exact == exact.to_integral_value():
-        return int(exact)
-    value = float(text)
-    if Decimal(repr(value)) != exact:
-        raise _InexactError(
-            f"contains the number {text[:64]}, which a double cannot represent exactly: write it as a string"
-        )
-    return value
-
-
-def _no_number(text: str) -> float:
-    raise _InexactError(f"contains {text}, not a JSON number")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

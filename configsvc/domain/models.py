@@ -208,6 +208,9 @@ class Origin:
     change_request: str
 
 
+RequestKey = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteContext:
     """The actor, origin and reason of a write, and the request_id that makes a repeated call idempotent.
@@ -223,6 +226,11 @@ class WriteContext:
     fingerprint: bytes
     validate_only: bool
     scope: Scope
+
+    @property
+    def key(self) -> RequestKey:
+        """The request_id together with its caller, whose it is."""
+        return self.request_id, self.actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
     found = References(document)
     pointers: dict[SchemaVersionRef, str] = {}
     for location in found.locations.values():
-        for keyword, uri in references_of(location.schema):
+        for keyword, uri in references_of(location.schema, found.draft):
             target = found.resolve(location, uri)
             if target.stored:
                 pointers.setdefault(target.stored, f"{location.pointer}/{keyword}")

@@ -1,7 +1,8 @@
 """Selects the changes that a watch sees, and the event type of each."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from configsvc.domain.models import (
@@ -13,6 +14,10 @@ from configsvc.domain.models import (
     Operation,
 )
 from configsvc.domain.scope import Scope
+
+# Approximate memory of a selector and of each of its names, beside their text, in the selection and in the indexes.
+SELECTOR_BYTES = 1024
+NAME_BYTES = 512
 
 
 class EventType(StrEnum):
@@ -40,14 +45,6 @@ class Selector:
             case _:
                 return name.startswith(self.name_prefix) and (not self.keys or name in self.keys)
 
-    def is_about(self, names: Collection[str]) -> bool:
-        """Return whether it selects from applications with one of these names and ids."""
-        match self.application:
-            case None:
-                return True
-            case IdRef(id=wanted) | NameRef(name=wanted):
-                return wanted in names
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -69,17 +66,6 @@ class Selection:
             )
         )
 
-    @property
-    def topics(self) -> frozenset[str] | None:
-        """The names and ids of the applications whose changes may be seen; None: any."""
-        applications = [selector.application for selector in self.selectors]
-        named = frozenset(
-            application.id if isinstance(application, IdRef) else application.name
-            for application in applications
-            if application is not None
-        )
-        return named if self.selectors and None not in applications else None
-
     def first_selector_of(self, configuration: Configuration) -> int:
         """Return the index of the first selector that matches the configuration, so that a snapshot sends it once.
 
@@ -95,46 +81,91 @@ class Selection:
             )
         )
 
+    @property
+    def size_bytes(self) -> int:
+        """The approximate memory that an open watch takes for its selectors, with their indexes."""
+        return sum(
+            SELECTOR_BYTES + len(selector.name_prefix) + sum(NAME_BYTES + len(name) for name in selector.keys)
+            for selector in self.selectors
+        )
+
+
+class NameIndex:
+    """Names and prefixes. A look-up takes a step for each length of a prefix, however many prefixes have it."""
+
+    __slots__ = ("_all", "keys", "lengths", "prefixes")
+
+    def __init__(self, selectors: Iterable[Selector]) -> None:
+        keys: set[str] = set()
+        prefixes: set[str] = set()
+        for selector in selectors:
+            if selector.keys:
+                keys.update(key for key in selector.keys if key.startswith(selector.name_prefix))
+            else:
+                prefixes.add(selector.name_prefix)
+        self.keys = frozenset(keys)
+        self.prefixes = frozenset(prefixes)
+        self.lengths = tuple(sorted(set(map(len, prefixes))))
+        self._all = "" in prefixes
+
+    def includes(self, name: str) -> bool:
+        """Return whether the name is one of the names, or begins with one of the prefixes."""
+        return self._all or name in self.keys or any(name[:length] in self.prefixes for length in self.lengths)
+
+
+class SelectionIndex:
+    """A selection, indexed by the applications of its selectors: see `Selection` for its meaning."""
+
+    __slots__ = ("_scope", "anywhere", "by_id", "by_name", "selection")
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self._scope = selection.scope
+        by_application: defaultdict[ApplicationRef | None, list[Selector]] = defaultdict(list)
+        for selector in selection.selectors:
+            by_application[selector.application].append(selector)
+        if not selection.selectors:
+            by_application[None] = [Selector(application=None, name_prefix="", keys=frozenset())]
+        self.anywhere = NameIndex(by_application.pop(None, ()))
+        self.by_id: dict[str, NameIndex] = {}
+        self.by_name: dict[str, NameIndex] = {}
+        for application, selectors in by_application.items():
+            match application:
+                case IdRef(id=wanted):
+                    self.by_id[wanted] = NameIndex(selectors)
+                case NameRef(name=wanted):
+                    self.by_name[wanted] = NameIndex(selectors)
+                case None:
+                    pass
+
+    def selects(self, application_id: str, application: str, name: str) -> bool:
+        """Return whether a configuration with these names is followed."""
+        if not self._scope.includes(application_id):
+            return False
+        of_id, of_name = self.by_id.get(application_id), self.by_name.get(application)
+        return (
+            (of_id is not None and of_id.includes(name))
+            or (of_name is not None and of_name.includes(name))
+            or self.anywhere.includes(name)
+        )
+
     def event_type(self, change: ConfigurationChange) -> EventType | None:
         """Return the type of the change for this watch, as renames and moves lead into and out of it; None: unseen."""
         after = change.configuration
         was_followed = change.operation is not Operation.CREATED and self.selects(
-            application_id=change.previous_application_id,
-            application=change.previous_application,
-            name=change.previous_name,
+            change.previous_application_id, change.previous_application, change.previous_name
         )
         is_followed = change.operation is not Operation.DELETED and self.selects(
-            application_id=after.application_id, application=after.application, name=after.name
+            after.application_id, after.application, after.name
         )
         if is_followed:
             return EventType.UPDATED if was_followed else EventType.CREATED
         return EventType.DELETED if was_followed else None
 
-
-def picked(selection: Selection, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
-    """Return the indexes and event types of the changes that the watch sees, in order."""
-    typed = _typed(selection, changes) if selection.selectors else _typed_all(selection, changes)
-    return tuple((index, event_type) for index, event_type in typed if event_type is not None)
-
-
-def _typed_all(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
-    for index, change in enumerate(changes):
-        yield index, selection.event_type(change)
-
-
-def _typed(selection: Selection, changes: Sequence[ConfigurationChange]) -> Iterator[tuple[int, EventType | None]]:
-    # Few of a hundred selectors name the application of a change, and a commit changes few applications.
-    narrowed: dict[tuple[str, ...], Selection] = {}
-    for index, change in enumerate(changes):
-        names = (
-            change.configuration.application_id,
-            change.configuration.application,
-            change.previous_application_id,
-            change.previous_application,
+    def picked(self, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
+        """Return the indexes and event types of the changes that the watch sees, in order."""
+        return tuple(
+            (index, event_type)
+            for index, change in enumerate(changes)
+            if (event_type := self.event_type(change)) is not None
         )
-        chosen = narrowed.get(names)
-        if chosen is None:
-            selectors = tuple(selector for selector in selection.selectors if selector.is_about(names))
-            chosen = narrowed[names] = replace(selection, selectors=selectors)
-        if chosen.selectors:
-            yield index, chosen.event_type(change)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from configsvc.embedded.account import choose_account
 from configsvc.embedded.cluster import Cluster
 from configsvc.embedded.errors import EmbeddedPostgresError
+from configsvc.embedded.guard import kept_running
 from configsvc.embedded.lock import LockFile, exclusive
 
 __all__ = ["EmbeddedPostgresError", "embedded_postgres", "packaged_binaries"]
@@ -27,17 +28,18 @@ async def embedded_postgres(
 ) -> AsyncGenerator[str]:
     """Yield the URL of a database named `configsvc`, on the PostgreSQL of the data folder, started if necessary.
 
-    The last process that uses the server stops it. A killed one leaves it running; the next one joins it. `binaries` is
-    the folder of another PostgreSQL's programs; `parameters` are settings for a server started here. Raises
-    EmbeddedPostgresError.
+    The last process that uses the server stops it. A killed one leaves it running; the next one joins it. A server that
+    ends is started again. `binaries` is the folder of another PostgreSQL's programs; `parameters` are settings for a
+    server started here. Raises EmbeddedPostgresError.
     """
     cluster = _cluster(data_dir, binaries or packaged_binaries(), parameters)
     with LockFile(cluster.data_dir / "lock") as users:
         try:
-            async with exclusive(cluster.data_dir / "start.lock", TURN_LIMIT):
+            async with exclusive(cluster.start_lock, TURN_LIMIT):
                 users.share()
                 url = await cluster.ensure_running()
-            yield url
+            async with kept_running(cluster):
+                yield url
         finally:
             await _finish(_leave(cluster, users))
 
@@ -67,7 +69,7 @@ def packaged_binaries() -> Path:
 
 
 async def _leave(cluster: Cluster, users: LockFile) -> None:
-    async with exclusive(cluster.data_dir / "start.lock", TURN_LIMIT):
+    async with exclusive(cluster.start_lock, TURN_LIMIT):
         if users.alone():
             await cluster.stop()
         users.release()

@@ -70,22 +70,36 @@ class Cluster:
         return self.data_dir / "postgres"
 
     @property
+    def start_lock(self) -> Path:
+        """The file to lock while the server is started or stopped."""
+        return self.data_dir / "start.lock"
+
+    @property
     def log_file(self) -> Path:
         """The server's output since its last start."""
         return self.data_dir / "postgres.log"
 
     async def ensure_running(self) -> str:
         """Start the server unless it runs, and return the database's URL. Raises EmbeddedPostgresError."""
-        began = time.monotonic()
         try:
             self._open_ways()
             await self._initialise()
+            if running_postmaster(self.data) is None:
+                self._fresh_log()
+        except OSError as error:
+            raise EmbeddedPostgresError(f"cannot prepare the embedded PostgreSQL: {error}") from error
+        return await self.restart()
+
+    async def restart(self) -> str:
+        """Start the server again if it has ended, and return the database's URL. Raises EmbeddedPostgresError."""
+        began = time.monotonic()
+        try:
             async with asyncio.timeout(START_LIMIT):
                 postmaster = await self._ready()
         except TimeoutError as error:
             raise self._error(f"the embedded PostgreSQL was not ready after {START_LIMIT:.0f} s") from error
         except OSError as error:
-            raise EmbeddedPostgresError(f"cannot prepare the embedded PostgreSQL: {error}") from error
+            raise EmbeddedPostgresError(f"cannot start the embedded PostgreSQL: {error}") from error
         url = _url(postmaster.socket_folder)
         await _ensure_database(url)
         log.info("embedded PostgreSQL ready", data=str(self.data), seconds=round(time.monotonic() - began, 3))
@@ -150,7 +164,6 @@ class Cluster:
     async def _start(self) -> None:
         await self._check_version()
         socket_folder = self._socket_folder()
-        self._fresh_log()
         for attempt in range(1, START_ATTEMPTS + 1):
             disown_pid(self.data)
             (socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.feed.observers import FeedObserver
 from configsvc.feed.ring import Ring
-from configsvc.feed.wakeups import Topics, Waiter, Waiters
+from configsvc.feed.wakeups import Interest, Waiter, Waiters
 from configsvc.storage.listener import Listener, open_listener
 from configsvc.storage.log import LogPage
 from configsvc.telemetry.families import Families, counter, gauge
@@ -48,6 +48,7 @@ class Feed:
         # Bound once: every watch asks for every part.
         self.part_at = self._ring.part_at
         self._waiters = Waiters()
+        self.interests = self._waiters.interests
         self._live = asyncio.Event()
         self._away = asyncio.Event()
         self._away.set()
@@ -56,6 +57,7 @@ class Feed:
         self._attempt = 0
         self._losses = Repetition()
         self.connections_lost = 0
+        self.reads = 0
         self.unreadable_records = 0
         self.notification_queue_usage = 0.0
         self._queue_asked = -math.inf
@@ -100,6 +102,7 @@ class Feed:
         yield gauge("feed_live", "1 while the feed receives new commits.", self.live)
         yield gauge("feed_lag_seconds", "Time since the log was last read to its end.", self.lag_seconds)
         yield counter("feed_connections_lost", "Times that the feed lost the database.", self.connections_lost)
+        yield counter("feed_reads", "Pages of the log that the feed has read, including empty ones.", self.reads)
         yield counter("unreadable_records", "Records of the log that could not be read.", self.unreadable_records)
         yield gauge("ring_parts", "Parts of commits kept in memory for watches.", self.ring_parts)
         yield gauge("ring_bytes", "Approximate memory of these parts.", self.ring_bytes)
@@ -123,19 +126,19 @@ class Feed:
         """Return whether the log was read beyond the position."""
         return self._next > position
 
-    def join(self, topics: Topics) -> Waiter:
-        """Return a future that resolves when a commit touches one of `topics` (None: any).
+    def join(self, interest: Interest | None) -> Waiter:
+        """Return a future that resolves when a commit touches the interest, which is in `interests` (None: any commit).
 
-        Its result is the log position to go on from: nothing before that touches the topics. For callers that have read
+        Its result is the log position to go on from: nothing before that touches it. For callers that have read
         everything; each must call `leave` in the end.
         """
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter, topics)
+        self._waiters.add(waiter, interest)
         return waiter
 
-    def leave(self, waiter: Waiter, topics: Topics) -> None:
+    def leave(self, waiter: Waiter, interest: Interest | None) -> None:
         """Forget a future that `join` returned."""
-        self._waiters.discard(waiter, topics)
+        self._waiters.discard(waiter, interest)
 
     def wake(self, waiter: Waiter) -> None:
         """Resolve a future that `join` returned with the end of the log, unless it is being resolved already."""
@@ -257,6 +260,7 @@ class Feed:
 
     async def _next_page(self, listener: Listener) -> LogPage:
         """Return the next page; an empty one at the head of a new history if the log does not continue from `_last`."""
+        self.reads += 1
         try:
             page = await listener.page_from(self._next)
         except RevisionCompactedError as error:
@@ -266,7 +270,8 @@ class Feed:
             page = None
         if page is None or page.before != self._last:
             await self._refresh(listener)
-            await self._start_history(listener, self._history.epoch)
+            # The row that names the history may have been restored with it, on this very connection.
+            await self._start_history(listener, await listener.epoch())
             page = LogPage(before=self._last, parts=(), head=self.revision, compacted_revision=self._compacted_revision)
         self._compacted_revision = page.compacted_revision
         return page

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from configsvc.domain.errors import RateLimitedError, TooManyWatchesError
 from configsvc.limits.slots import Slots
@@ -15,6 +16,15 @@ REMEMBERED_QUOTAS = 10_000
 OLDEST_QUOTAS = 16
 # Exports, uploads and waits for operations: each holds a page, a message or a waiter for as long as its client likes.
 LONG_LIVED_CALLS = 10
+# Answers that the caller's clients have not read; gRPC keeps a copy of each.
+UNREAD_ANSWER_BYTES = 64 * 1024 * 1024
+
+# The selectors of all open watches of a caller, and of a process.
+SELECTOR_BYTES_PER_CALLER = 64 * 1024 * 1024
+SELECTOR_BYTES_PER_PROCESS = 4 * SELECTOR_BYTES_PER_CALLER
+
+# Takes a function to call once the answer of a call was sent, or its client is gone and all that it began has ended.
+WhenDone = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +41,56 @@ class Limits:
 
 
 class Quota:
-    """The use that one caller makes of this process, against its limits. As a context manager: one call under way.
+    """The use that one caller makes of this process, against its limits.
 
     A token bucket limits the rate of calls: it fills with time, and each call takes one token.
     """
 
-    __slots__ = ("_filled", "_limits", "_long_lived", "_tokens", "calls", "slots", "watches")
+    __slots__ = (
+        "_filled",
+        "_limits",
+        "_long_lived",
+        "_tokens",
+        "calls",
+        "selector_bytes",
+        "slots",
+        "unread_bytes",
+        "watches",
+    )
 
     def __init__(self, limits: Limits, slots: Slots) -> None:
         self._limits = limits
         self._tokens = limits.calls_burst
         self._filled = time.monotonic()
         self.calls = 0
+        self.selector_bytes = 0
+        self.unread_bytes = 0
         self.watches = 0
         self.slots = slots
         self._long_lived: Counter[str] = Counter()
 
-    def __enter__(self) -> None:
+    def begin_call(self, when_done: WhenDone) -> None:
+        """Count a call until its answer was sent."""
         self.calls += 1
+        when_done(self._end_call)
 
-    def __exit__(self, *_: object) -> None:
+    def _end_call(self, _: object) -> None:
         self.calls -= 1
+
+    def hold_answer(self, size_bytes: int, when_done: WhenDone) -> None:
+        """Count the bytes of an answer until it was sent. Raises RateLimitedError."""
+        if self.unread_bytes + size_bytes > UNREAD_ANSWER_BYTES:
+            text = (
+                f"answers of {UNREAD_ANSWER_BYTES >> 20} MiB wait for the caller's clients, which is the limit: "
+                "read them, or cancel their calls"
+            )
+            raise RateLimitedError(text, retry_seconds=1.0)
+        self.unread_bytes += size_bytes
+
+        def release(_: object) -> None:
+            self.unread_bytes -= size_bytes
+
+        when_done(release)
 
     @contextmanager
     def long_lived(self, kind: str) -> Generator[None]:
@@ -95,6 +134,7 @@ class Quotas:
 
     def __init__(self, limits: Limits, slots: Callable[[], Slots]) -> None:
         self.watches = 0
+        self.selector_bytes = 0
         self._limits = limits
         self._slots = slots
         # Oldest first, except that a busy one that was considered for eviction moves to the end.
@@ -117,19 +157,32 @@ class Quotas:
             self._quotas.move_to_end(principal)
 
     @contextmanager
-    def watching(self, quota: Quota | None) -> Generator[None]:
-        """Count a watch while it is open; quota is None if callers are not told apart. Raises TooManyWatchesError."""
+    def watching(self, quota: Quota | None, selector_bytes: int) -> Generator[None]:
+        """Count a watch and its selectors while it is open; quota is None if callers are not told apart.
+
+        Raises TooManyWatchesError.
+        """
         limits = self._limits
-        if quota and quota.watches >= limits.watches_per_caller:
-            raise TooManyWatchesError(limit=limits.watches_per_caller, whose="the caller")
-        if self.watches >= limits.watches_per_process:
-            raise TooManyWatchesError(limit=limits.watches_per_process, whose="the process")
-        self.watches += 1
         if quota:
-            quota.watches += 1
+            _check_room(quota, "the caller", selector_bytes, limits.watches_per_caller, SELECTOR_BYTES_PER_CALLER)
+        _check_room(self, "the process", selector_bytes, limits.watches_per_process, SELECTOR_BYTES_PER_PROCESS)
+        counted = (self, quota) if quota else (self,)
+        for count in counted:
+            count.watches += 1
+            count.selector_bytes += selector_bytes
         try:
             yield
         finally:
-            self.watches -= 1
-            if quota:
-                quota.watches -= 1
+            for count in counted:
+                count.watches -= 1
+                count.selector_bytes -= selector_bytes
+
+
+def _check_room(count: Quota | Quotas, whose: str, selector_bytes: int, most_watches: int, most_bytes: int) -> None:
+    if count.watches >= most_watches:
+        raise TooManyWatchesError(f"{whose} has {most_watches} watches open, which is the limit: close some")
+    if count.selector_bytes + selector_bytes > most_bytes:
+        raise TooManyWatchesError(
+            f"the selectors of {whose}'s open watches take {most_bytes >> 20} MiB of memory, which is the limit: "
+            "close some watches, or name fewer configurations"
+        )

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from configsvc.aio import wait_for_event
+from configsvc.telemetry.stderr import install_standard_error
 
 log = structlog.get_logger()
 
@@ -103,10 +104,12 @@ class ProcessPool:
 
 
 def _prepare_process() -> None:
+    install_standard_error()
     # Keeps gRPC out: without this module, the messages of operations load without it.
     sys.modules["google.longrunning.operations_grpc_pb2"] = None  # pyright: ignore[reportArgumentType]
-    # A terminal's Ctrl-C reaches all processes; the serving one decides when this one ends.
+    # A terminal's Ctrl-C or end reaches all processes; the serving one decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,8 +1,9 @@
 """Validate staged items against the schemas that they pin to, in another process."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemError, ItemFault, Outcome
@@ -13,6 +14,8 @@ from configsvc.storage.database import Connection, Database
 from configsvc.storage.operations import Slice, WaitingItem
 from configsvc.validation.compiled import DOCUMENTS_BYTES_LIMIT, DOCUMENTS_LIMIT
 from configsvc.validation.pool_tasks import VersionDocuments, faults_of_configs
+
+Answer = TypeVar("Answer")
 
 _TOO_LARGE = ItemFault(
     field="schema", keyword="", message="refers to too many versions, or to versions that are too large"
@@ -65,12 +68,22 @@ async def _faults_of_group(
         documents = await load_documents(connection, PinnedVersion(schema_id=schema.id, ref=ref))
     if isinstance(documents, Unusable):
         return [Outcome(index=item.index, error=documents.error, faults=documents.faults) for item in group]
-    faults = await pool.call(faults_of_configs, documents, [item.config for item in group])
+    faults = await call_for_all(pool, [item.config for item in group], faults_of_configs, documents)
     return [
         Outcome(index=item.index, error=ItemError.SCHEMA_VIOLATED, faults=found)
         for item, found in zip(group, faults, strict=True)
         if found
     ]
+
+
+async def call_for_all(
+    pool: ProcessPool, configs: Sequence[str], function: Callable[..., list[Answer]], *arguments: object
+) -> list[Answer]:
+    """Return the answers of a function for all configs, which it gives for some at a time."""
+    answers: list[Answer] = []
+    while len(answers) < len(configs):
+        answers += await pool.call(function, *arguments, configs[len(answers) :])
+    return answers
 
 
 async def load_documents(connection: Connection, version: PinnedVersion) -> VersionDocuments | Unusable:

@@ -19,7 +19,7 @@ from configsvc.domain.operations import (
 )
 from configsvc.domain.scope import Scope
 from configsvc.offload.processes import ProcessPool
-from configsvc.operations.checks import Unusable, load_documents
+from configsvc.operations.checks import Unusable, call_for_all, load_documents
 from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
@@ -104,9 +104,8 @@ class ConfigurationMigrations:
         async with self._database.operation() as connection:
             items = await moves.unchecked(connection, job.operation.id, span)
         transformation = _transformation(job.settings)
-        found = await self._pool.call(
-            transformed_configs, job.documents, transformation, [item.before for item in items]
-        )
+        configs = [item.before for item in items]
+        found = await call_for_all(self._pool, configs, transformed_configs, job.documents, transformation)
         checked = [
             _checked(job.settings, item.index, transformed) for item, transformed in zip(items, found, strict=True)
         ]

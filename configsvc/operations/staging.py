@@ -64,7 +64,7 @@ class Staging:
 
 
 async def _load(connection: Connection, submitted: Written) -> BulkOperation:
-    operation = await operations.get(connection, submitted.resource_id)
+    operation = await operations.get(connection, submitted.resource_id, None)
     if operation is None:
         raise ResourceNotFoundError("operation", f"operations/{submitted.resource_id}")
     return operation

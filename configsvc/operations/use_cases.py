@@ -43,8 +43,8 @@ class Operations:
     async def get(self, operation_id: str, owner: str | None) -> BulkOperation:
         """Return the operation as it is now."""
         async with self._database.read() as connection:
-            operation = await operations.get(connection, operation_id)
-        if operation is None or owner not in {None, operation.actor}:
+            operation = await operations.get(connection, operation_id, owner)
+        if operation is None:
             raise _missing(operation_id, owner)
         return operation
 

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from configsvc.domain.access import check_principal
+from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
+from configsvc.domain.peers import trusted_proxies
 from configsvc.storage.database_url import MAX_PORT, parse_database_url
 
+PREFIX = "CONFIGSVC_"
+ENV_FILE = ".env"
 DEFAULT_CACHE_MEGABYTES = 64
 
 
@@ -50,21 +53,29 @@ def _checked_admins(admins: str) -> str:
     names = [name for part in admins.split(",") if (name := part.strip())]
     violations = Violations()
     for name in names:
-        check_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
+        check_new_principal(name, f"{name!r} in CONFIGSVC_ADMINS", violations)
     faults = [f"{violation.field} {violation.description}" for violation in violations.found]
     if faults:
         raise ValueError("; ".join(faults))
     return ",".join(names)
 
 
+def _checked_trusted_proxies(proxies: str) -> str:
+    trusted_proxies(proxies)
+    return proxies
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CONFIGSVC_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     mtls_listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
+    trusted_proxies: Annotated[str, AfterValidator(_checked_trusted_proxies)] = ""
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     migrate_database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     service_role: str | None = None
@@ -81,6 +92,7 @@ class Settings(BaseSettings):
     oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     migrate: bool = True
+    drain_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
     calls_per_second: Annotated[float, Field(ge=0)] = 1000.0
     calls_burst: Annotated[float, Field(ge=1)] = 10_000.0
@@ -102,9 +114,15 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return variables that give another process these settings, with the database password among them."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {f"CONFIGSVC_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
+        texts = {name: _text(getattr(self, name)) for name in type(self).model_fields}
+        return {f"{PREFIX}{name.upper()}": text for name, text in texts.items() if text}
 
 
 def _text(value: object) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return value.get_secret_value()
+        case _:
+            return str(value)

@@ -133,10 +133,18 @@ async def _patiently(url: str, ask: Callable[[str], Awaitable[Answer]]) -> Answe
 
 
 def on_signals(callback: Callable[[], object]) -> None:
-    """Call `callback` on SIGTERM, SIGINT and SIGHUP, instead of any previous callback."""
+    """Call `callback` on SIGTERM, SIGINT and SIGHUP, instead of any previous callback.
+
+    SIGINT and SIGHUP stay ignored if they are: nohup, and shells that start a program in the background, ask for that.
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP} - ignored_signals():
         loop.add_signal_handler(number, callback)
+
+
+def ignored_signals() -> set[signal.Signals]:
+    """Return which of SIGINT and SIGHUP this process ignores."""
+    return {number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_IGN}
 
 
 def say_ready(settings: Settings, url: str, **details: object) -> None:

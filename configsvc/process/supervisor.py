@@ -20,7 +20,14 @@ from configsvc.process.certificates import check_certificates
 from configsvc.process.exposure import check_exposure
 from configsvc.process.ports import shared_port
 from configsvc.process.settings import Settings
-from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
+from configsvc.process.startup import (
+    StartError,
+    database_url,
+    ignored_signals,
+    on_signals,
+    prepare_database,
+    say_ready,
+)
 
 log = structlog.get_logger()
 
@@ -59,7 +66,14 @@ async def supervise(settings: Settings) -> None:
             secrets = {"database_url": SecretStr(url), "migrate_database_url": None}
             workers = Workers(bound.model_copy(update=secrets))
             on_signals(workers.stop)
-            await workers.run()
+            running = asyncio.create_task(workers.run(), name="workers")
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError:
+                # The embedded PostgreSQL does not stay up.
+                workers.stop()
+                await running
+                raise
 
 
 @contextmanager
@@ -110,7 +124,9 @@ class Workers:
     def stop(self) -> None:
         """Stop every worker gracefully; the second call kills them."""
         kill = self._stopping.is_set()
-        log.info("stopping", grace_seconds=0 if kill else self._settings.shutdown_grace_seconds)
+        settings = self._settings
+        delay, grace = (0.0, 0.0) if kill else (settings.drain_delay_seconds, settings.shutdown_grace_seconds)
+        log.info("stopping", delay_seconds=delay, grace_seconds=grace)
         self._stopping.set()
         for process in self._processes.values():
             _send(process, signal.SIGKILL if kill else signal.SIGTERM)
@@ -129,7 +145,8 @@ class Workers:
 
     async def _kill_late_workers(self) -> None:
         await self._stopping.wait()
-        await asyncio.sleep(self._settings.shutdown_grace_seconds + AFTER_GRACE_SECONDS)
+        settings = self._settings
+        await asyncio.sleep(settings.drain_delay_seconds + settings.shutdown_grace_seconds + AFTER_GRACE_SECONDS)
         for number, process in self._processes.items():
             log.error("worker killed: it did not stop in time", worker=number, pid=process.pid)
             _send(process, signal.SIGKILL)
@@ -164,6 +181,8 @@ class Workers:
         # reaches only this process, which passes it on. -P: modules must not come from the working folder.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "configsvc", "worker", str(number)),
+            # uvloop gives it the default actions.
+            *(f"--ignore={ignored.name}" for ignored in ignored_signals()),
             stdin=PIPE,
             stdout=PIPE,
             env=_foreign_environment() | self._settings.environment(),

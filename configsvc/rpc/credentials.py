@@ -2,24 +2,57 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import grpc
 
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, Violation
 from configsvc.domain.models import Origin
+from configsvc.domain.peers import TrustedProxies
 from configsvc.identity.authenticator import Authenticator
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 ReadCredentials = Callable[[Context], Credentials]
+ReadPeer = Callable[[Context], str]
 
 # A change request, ticket or commit that the change belongs to, in the words of the caller.
 CHANGE_REQUEST_KEY = "x-change-request"
+# The addresses that a call came from, in the words of the proxies on its way.
+FORWARDED_KEY = "x-forwarded-for"
 MAX_CHANGE_REQUEST_LENGTH = 256
 
 _CHANGE_REQUEST = re.compile(rf"[ -~]{{1,{MAX_CHANGE_REQUEST_LENGTH}}}")
 _SCHEME = "bearer "
 _NO_CREDENTIALS = Credentials(None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReader:
+    """Functions that read who makes a call, and from where."""
+
+    credentials: ReadCredentials
+    peer: ReadPeer
+
+    def origin(self, context: Context) -> Origin:
+        """Return the client's address and the change request of the call. Raises InvalidRequestError."""
+        given = [value for key, value in context.invocation_metadata() or () if key == CHANGE_REQUEST_KEY]
+        return Origin(peer=self.peer(context), change_request=_checked(given))
+
+
+def call_reader(authenticator: Authenticator, proxies: TrustedProxies) -> CallReader:
+    """Return the reader of calls that come directly, or through these proxies."""
+    return CallReader(credentials=credentials_reader(authenticator), peer=_peer_reader(proxies))
+
+
+def _peer_reader(proxies: TrustedProxies) -> ReadPeer:
+    """Return a function that reads the client's address, for logs and the audit trail, never for authentication."""
+
+    def read(context: Context) -> str:
+        forwarded = [value for key, value in context.invocation_metadata() or () if key == FORWARDED_KEY]
+        return proxies.client_of(context.peer(), (value for value in forwarded if isinstance(value, str)))
+
+    return read if proxies else lambda context: context.peer()
 
 
 def credentials_reader(authenticator: Authenticator) -> ReadCredentials:
@@ -53,12 +86,6 @@ def _bearer_token(context: Context) -> str | None:
     if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
         raise UnauthenticatedError("the call's authorization header must be: Bearer TOKEN")
     return value[len(_SCHEME) :].strip(" ")
-
-
-def origin_of(context: Context) -> Origin:
-    """Return the peer and the change request of the call. Raises InvalidRequestError."""
-    given = [value for key, value in context.invocation_metadata() or () if key == CHANGE_REQUEST_KEY]
-    return Origin(peer=context.peer(), change_request=_checked(given))
 
 
 def _checked(given: list[str | bytes]) -> str:

@@ -1,29 +1,36 @@
-"""Calls over gRPC: from bytes to an answer or a status."""
+"""Calls over gRPC: from bytes to an answer or a status.
+
+To gRPC, each method takes a stream of requests: so a call begins with its headers, and who makes it is known before its
+body is received.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import grpc
 
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
-from configsvc.rpc.credentials import Context, ReadCredentials, origin_of
+from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.limits.bodies import Bodies
+from configsvc.limits.quotas import Quota
+from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
+from configsvc.telemetry.calls import InFlight
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
 STATUS_LIMIT_SECONDS = 5.0
+# Smaller answers count as calls only, until they are sent.
+SMALL_ANSWER_BYTES = 64 * 1024
 
 Parse = Callable[[bytes], Any]
-UnaryHandler = Callable[[bytes, Context], Awaitable[bytes]]
-StreamHandler = Callable[[bytes, Context], Awaitable[None]]
-UploadHandler = Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]
-
-# For callers without a quota.
-_UNCOUNTED = nullcontext()
+Requests = AsyncIterable[bytes]
+AnswerHandler = Callable[[Requests, Context], Awaitable[bytes]]
+StreamHandler = Callable[[Requests, Context], Awaitable[None]]
 
 
-def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: UnaryMethod) -> UnaryHandler:
+def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse, answer: UnaryMethod) -> AnswerHandler:
     """Return the handler of a unary method: bytes in, bytes out."""
     # Bound once: every call takes these.
     in_flight, admit, succeed, changes_something = (
@@ -33,59 +40,73 @@ def unary_handler(method: Method, read: ReadCredentials, parse: Parse, answer: U
         method.changes_something,
     )
 
-    async def handle(data: bytes, context: Context) -> bytes:
-        call = Call(context.peer)
-        in_flight.begin()
+    async def handle(_: Requests, context: Context) -> bytes:
+        call = Call(partial(read.peer, context))
+        _count(in_flight, context)
         try:
-            caller = await admit(call, read(context))
+            caller = await admit(call, read.credentials(context))
             if changes_something:
-                caller = caller._replace(origin=origin_of(context))
-            with caller.quota or _UNCOUNTED:
-                request = call.request = parse(data)
-                answered = await answer(request, caller)
+                caller = caller._replace(origin=read.origin(context))
+            if caller.quota:
+                caller.quota.begin_call(context.add_done_callback)
+            request = call.request = parse(await received_body(bodies, caller.quota, context))
+            answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
+            if caller.quota and len(response) > SMALL_ANSWER_BYTES:
+                caller.quota.hold_answer(len(response), context.add_done_callback)
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            in_flight.end()
         succeed(call)
         return response
 
     return handle
 
 
-def upload_handler(method: Method, read: ReadCredentials, answer: UploadMethod) -> UploadHandler:
+def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> AnswerHandler:
     """Return the handler of a method that takes a stream of requests, which it parses itself, and answers once."""
 
-    async def handle(requests: AsyncIterable[bytes], context: Context) -> bytes:
-        call = Call(context.peer)
-        method.in_flight.begin()
+    async def handle(requests: Requests, context: Context) -> bytes:
+        call = Call(partial(read.peer, context))
+        _count(method.in_flight, context)
         try:
-            caller = await method.admit(call, read(context))
-            caller = caller._replace(origin=origin_of(context))
-            with caller.quota or _UNCOUNTED, method.revocable(caller) as revocable_caller:
+            caller = await method.admit(call, read.credentials(context))
+            caller = caller._replace(origin=read.origin(context))
+            if caller.quota:
+                caller.quota.begin_call(context.add_done_callback)
+            with method.revocable(caller) as revocable_caller:
                 response = (await answer(_whole(requests, context), revocable_caller)).SerializeToString()
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.succeed(call)
         return response
 
     return handle
 
 
-async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGenerator[bytes]:
+def _count(in_flight: InFlight, context: Context) -> None:
+    """Count a call until its answer is sent, which is after its handler has returned."""
+    in_flight.begin()
+    # The stub accepts no function.
+    sent: Any = in_flight.end
+    context.add_done_callback(sent)
+
+
+async def _whole(requests: Requests, context: Context) -> AsyncGenerator[bytes]:
     """Yield the requests of a stream. Raises CancelledError if it broke off.
 
     To grpcio, a stream that breaks off ends like any other; the difference is that then nothing can be sent any more.
     """
     async for request in requests:
         yield request
+    await check_connected(context)
+
+
+async def check_connected(context: Context) -> None:
+    """Raise CancelledError if the stream of requests broke off."""
     try:
         await context.send_initial_metadata(())
     except grpc.aio.InternalError as error:
@@ -94,15 +115,28 @@ async def _whole(requests: AsyncIterable[bytes], context: Context) -> AsyncGener
         raise asyncio.CancelledError
 
 
-def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: StreamMethod) -> StreamHandler:
+async def received_body(bodies: Bodies, quota: Quota | None, context: Context) -> bytes:
+    """Return the only request of a call. Raises RateLimitedError, InvalidRequestError or CancelledError."""
+    slots = quota.slots.bodies if quota else None
+    # grpcio's types do not have the end of the stream.
+    data: Any = await bodies.receive(context.read, context.peer, slots)
+    if data is grpc.aio.EOF:
+        await check_connected(context)
+        raise InvalidRequestError((Violation(field="request", description="is missing: the call has no message"),))
+    return data
+
+
+def stream_handler(
+    method: Method, read: CallReader, bodies: Bodies, parse: Parse, answer: StreamMethod
+) -> StreamHandler:
     """Return the handler of a method that answers with a stream of encoded messages."""
 
-    async def handle(data: bytes, context: Context) -> None:
-        call = Call(context.peer)
-        method.in_flight.begin()
+    async def handle(_: Requests, context: Context) -> None:
+        call = Call(partial(read.peer, context))
+        _count(method.in_flight, context)
         try:
-            caller = await method.admit(call, read(context))
-            call.request = parse(data)
+            caller = await method.admit(call, read.credentials(context))
+            call.request = parse(await received_body(bodies, caller.quota, context))
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
             with method.revocable(caller) as revocable_caller:
@@ -115,8 +149,6 @@ def stream_handler(method: Method, read: ReadCredentials, parse: Parse, answer: 
         except BaseException as error:
             await _fail(error, method, call, context)
             raise
-        finally:
-            method.in_flight.end()
         method.end_stream(call)
 
     return handle

@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import resource
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import grpc
 import structlog
 from google.longrunning import operations_proto_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configapi.v1 import (
     access_service_pb2,
@@ -25,19 +23,21 @@ from configapi.v1 import (
     server_service_pb2,
 )
 from configsvc.access.admission import Admission
+from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods, revocable
-from configsvc.rpc import library_services
-from configsvc.rpc.credentials import ReadCredentials, credentials_reader
+from configsvc.domain.peers import TrustedProxies
+from configsvc.limits.bodies import Bodies
+from configsvc.rpc import health
+from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
+from configsvc.rpc.health import Health
+from configsvc.rpc.library_services import LibraryStreams
 from configsvc.rpc.reflection import add_reflection
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.refusals import Refusals
 from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
-
-# The package has no type hints.
-_health: Any = health
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
@@ -50,11 +50,20 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
-# Otherwise a health watcher that does not read would block the status for all others.
-HEALTH_LIMIT_SECONDS = 2.0
 CONNECTION_GRACE_SECONDS = 300
+# For the last answers to arrive: gRPC cancels a call whose answer it has sent, if it has not arrived.
+LINGER_SECONDS = 1.0
 
 MAX_METADATA_BYTES = 32 * 1024
+# Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
+# of reflection.
+SHARED_BODIES = 32
+LIBRARY_BODIES = 16
+# Of a connection. A client that has as many waits with further calls, or opens another connection.
+MAX_STREAMS = 1000
+# Each takes about 15 KiB. Some descriptors are left for the database and files.
+MAX_CONNECTIONS = 20_000
+OTHER_DESCRIPTORS = 200
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # Detects a vanished peer after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -71,6 +80,12 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server_max_unrequested_time_in_server", 600),
     # Limits how long a silent connection is kept before its handshake.
     ("grpc.server_handshake_timeout_ms", 10_000),
+    # A stranger's connection with no call under way ends. Clients connect again when they need to.
+    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
+    # A stream's window: what a client may send before anybody asks for it. Probing would let it grow to 4 MiB.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
     # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
@@ -104,8 +119,9 @@ class Server:
     """A server bound to its addresses, not yet started. `ports` are in the order of the addresses."""
 
     grpc_server: grpc.aio.Server
-    health_servicer: Any
+    health: Health
     in_flight: InFlight
+    drain: Drain
     refusals: Refusals
     ports: tuple[int, ...]
 
@@ -116,29 +132,25 @@ class Server:
 
     async def start(self) -> None:
         """Start, with health NOT_SERVING."""
-        await self.set_serving(False)
         await self.grpc_server.start()
 
-    async def set_serving(self, serving: bool) -> None:
-        """Set the health of the server and of each service."""
-        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        for service in ("", *(service.full_name for service in SERVICES)):
-            try:
-                async with asyncio.timeout(HEALTH_LIMIT_SECONDS):
-                    await self.health_servicer.set(service, status)
-            except TimeoutError:
-                log.warning("slow reader: a health watch is not being read", service=service)
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls; return when the calls in flight are done or, after the grace period, cancelled."""
+    async def stop(self, grace_seconds: float, end_watches: Callable[[], Awaitable[None]]) -> None:
+        """Refuse new calls; return when the calls in flight are answered or, after the grace period, cancelled."""
+        # gRPC cancels what arrives after it has told clients to go elsewhere, so nothing should be on its way then.
+        await self.drain.hold(grace_seconds)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.grpc_server.stop(grace_seconds))
+            stopping = tasks.create_task(self.grpc_server.stop(grace_seconds))
+            # The task has told them once it waits. What a refused client sends next goes elsewhere.
+            await asyncio.sleep(0)
+            self.drain.refuse()
+            await end_watches()
             try:
                 async with asyncio.timeout(grace_seconds):
                     await self.in_flight.wait_idle()
             except TimeoutError:
                 log.warning("grace period over: calls in flight were cancelled", grace_seconds=grace_seconds)
-            # Health and reflection streams never end by themselves.
+            # Connections end by themselves, except those of clients that do not respond.
+            await asyncio.wait((stopping,), timeout=LINGER_SECONDS)
             await self.grpc_server.stop(0)
         self.refusals.end_window()
 
@@ -149,6 +161,7 @@ def build_server(
     addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
+    trusted_proxies: TrustedProxies,
     shared_port: bool,
     connection_age_seconds: float,
 ) -> Server:
@@ -159,34 +172,49 @@ def build_server(
     """
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
-    in_flight, refusals = InFlight(), Refusals()
-    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, refusals=refusals)
-    read = credentials_reader(admission.authenticator)
+    in_flight, drain, refusals = InFlight(), Drain(), Refusals()
+    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, drain=drain, refusals=refusals)
+    read = call_reader(admission.authenticator, trusted_proxies)
+    bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
         servicer = servicers[service.name]
-        handlers = {method.name: _handler(method, methods, servicer, read) for method in service.methods}
+        handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
-    health_servicer = _health.aio.HealthServicer()
-    grpc_server.add_generic_rpc_handlers((_health_handlers(health_servicer),))
-    add_reflection(grpc_server, [*(service.full_name for service in SERVICES), health.SERVICE_NAME])
+    names, streams = [service.full_name for service in SERVICES], LibraryStreams(drain, Bodies(LIBRARY_BODIES))
+    health_of_all = Health(names)
+    grpc_server.add_generic_rpc_handlers((health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)),))
+    add_reflection(grpc_server, [*names, health.SERVICE], streams)
     return Server(
         grpc_server=grpc_server,
-        health_servicer=health_servicer,
+        health=health_of_all,
         in_flight=in_flight,
+        drain=drain,
         refusals=refusals,
         ports=tuple(_port(grpc_server, address) for address in addresses),
     )
 
 
 def _options(shared_port: bool, connection_age_seconds: float) -> list[tuple[str, int]]:
-    options = [*OPTIONS, ("grpc.so_reuseport", int(shared_port))]
+    options = [
+        *OPTIONS,
+        ("grpc.so_reuseport", int(shared_port)),
+        ("grpc.max_allowed_incoming_connections", _connections()),
+    ]
     if connection_age_seconds:
         options += [
             ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
     return options
+
+
+def _connections() -> int:
+    """Return how many connections may be open: never so many that no descriptor is left for anything else."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(descriptors - OTHER_DESCRIPTORS, descriptors // 2))
 
 
 def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
@@ -201,16 +229,8 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
         ) from error
 
 
-def _health_handlers(servicer: Any) -> grpc.GenericRpcHandler:
-    handlers = {
-        "Check": library_services.unary_handler(servicer.Check, HealthCheckRequest),
-        "Watch": library_services.stream_handler(servicer.Watch, HealthCheckRequest),
-    }
-    return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
-
-
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: ReadCredentials
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: CallReader, bodies: Bodies
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
@@ -219,7 +239,7 @@ def _handler(
     parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream_handler(method, read, parse, implementation))
+        return grpc.stream_stream_rpc_method_handler(stream_handler(method, read, bodies, parse, implementation))
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
-    return grpc.unary_unary_rpc_method_handler(unary_handler(method, read, parse, answer))
+    return grpc.stream_unary_rpc_method_handler(unary_handler(method, read, bodies, parse, answer))

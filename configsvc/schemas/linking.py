@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
-from configsvc.domain.jsonschema.compiled import UnusableSchemaError
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.schema_versions import NewDocument
 from configsvc.storage import schema_versions

@@ -58,7 +58,7 @@ async def check_pinned(
     offenders: list[ConfigurationFaults] = []
     offender_count = checked_count = 0
     async for page in pinned_configurations.pages(connection, schema, after_revision=after_revision):
-        count, found, slow = await asyncio.to_thread(_offenders, compiled, page, MAX_OFFENDERS - len(offenders))
+        count, found, slow = await asyncio.to_thread(_offenders, schema, compiled, page, MAX_OFFENDERS - len(offenders))
         offenders += found
         offender_count += count
         for one, check in slow:
@@ -72,7 +72,7 @@ async def check_pinned(
 
 
 def _offenders(
-    compiled: CompiledSchema, page: Sequence[PinnedConfiguration], limit: int
+    schema: str, compiled: CompiledSchema, page: Sequence[PinnedConfiguration], limit: int
 ) -> tuple[int, list[ConfigurationFaults], list[tuple[PinnedConfiguration, Check]]]:
     """Return the number of violators in a page, the first of them with their faults (which take much longer to find),
     and the checks that may take too long here: a thread holds Python's lock.
@@ -81,7 +81,7 @@ def _offenders(
     found: list[ConfigurationFaults] = []
     slow: list[tuple[PinnedConfiguration, Check]] = []
     for one in page:
-        check = prepare_check(compiled, json.loads(one.config), one.config)
+        check = prepare_check(schema, compiled, json.loads(one.config), one.config)
         if check.may_take_long:
             slow.append((one, check))
         elif not compiled.validator.accepts(check.config):

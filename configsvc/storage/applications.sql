@@ -24,7 +24,9 @@ DELETE FROM configurations WHERE application = $1;
 SELECT EXISTS (SELECT FROM configurations WHERE application = $1);
 
 -- name: get
-SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
+SELECT
+    a.id, a.name, a.comments, a.version, commits.revision,
+    coalesce(nullif(a.create_time, a.update_time), commits.time) AS create_time, commits.time AS update_time
 FROM applications AS a
 JOIN commits ON commits.id = a.commit_id
 WHERE a.id = $1 OR a.name = $2;
@@ -32,11 +34,10 @@ WHERE a.id = $1 OR a.name = $2;
 -- name: get_at
 -- The application with id $1 at revision $2.
 SELECT
-    resource_id AS id, name, comments, version, revision, create_time, time AS update_time, operation
+    resource_id AS id, name, comments, version, revision, coalesce(nullif(create_time, time), commit_time) AS create_time,
+    commit_time AS update_time, operation
 FROM changes
-WHERE kind = 'APPLICATION' AND resource_id = $1 AND revision <= $2
-ORDER BY version DESC
-LIMIT 1;
+WHERE kind = 'APPLICATION' AND resource_id = $1 AND version = version_at('APPLICATION', $1, $2);
 
 -- name: lock
 -- No join: if the row changed while this waited for its lock, the join would compare it with the old row of the other
@@ -49,8 +50,8 @@ FOR UPDATE;
 -- name: get_version
 -- Also works within the transaction that made the version, where its revision is 0.
 SELECT
-    r.resource_id AS id, r.name, r.comments, r.version, coalesce(commits.revision, 0) AS revision, r.create_time,
-    r.time AS update_time
+    r.resource_id AS id, r.name, r.comments, r.version, coalesce(commits.revision, 0) AS revision,
+    coalesce(nullif(r.create_time, r.time), commits.time, r.time) AS create_time, coalesce(commits.time, r.time) AS update_time
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'APPLICATION' AND r.resource_id = $1 AND r.version = $2;
@@ -68,7 +69,9 @@ WITH shown AS MATERIALIZED (
     FROM changes
     WHERE changes.revision > $1 AND changes.kind = 'APPLICATION'
 ), present AS (
-    SELECT a.id, a.name, a.comments, a.version, commits.revision, a.create_time, a.update_time
+    SELECT
+        a.id, a.name, a.comments, a.version, commits.revision,
+        coalesce(nullif(a.create_time, a.update_time), commits.time) AS create_time, commits.time AS update_time
     FROM applications AS a
     JOIN commits ON commits.id = a.commit_id
     WHERE ($5::text[] IS NULL OR a.id = ANY ($5))
@@ -78,7 +81,8 @@ WITH shown AS MATERIALIZED (
     LIMIT $4
 ), past AS (
     SELECT
-        latest.resource_id, latest.name, latest.comments, latest.version, latest.revision, latest.create_time, latest.time
+        latest.resource_id, latest.name, latest.comments, latest.version, latest.revision,
+        coalesce(nullif(latest.create_time, latest.time), latest.commit_time), latest.commit_time
     FROM touched
     CROSS JOIN LATERAL (
         SELECT changes.*

@@ -203,9 +203,14 @@ async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str
     """Delete existing configurations; return them by id as the log records them."""
     deleting = {plan.configuration.id: plan.context for plan in planned}
     await log.explain_deletions(connection, deleting)
-    times = {row["id"]: row["time"] for row in await connection.fetch(_SQL["delete"], list(deleting))}
+    rows = {row["id"]: row for row in await connection.fetch(_SQL["delete"], list(deleting))}
     return {
-        gone.id: replace(gone, update_time=times[gone.id], updated_by=deleting[gone.id].actor)
+        gone.id: replace(
+            gone,
+            create_time=rows[gone.id]["create_time"],
+            update_time=rows[gone.id]["time"],
+            updated_by=deleting[gone.id].actor,
+        )
         for gone in (plan.configuration for plan in planned)
     }
 
@@ -226,6 +231,7 @@ async def get_versions(
     }
 
 
-async def outgrown(connection: Connection, configs: Sequence[str]) -> set[int]:
-    """Return the indexes of the JSON texts that exceed the database's limit in the form in which it stores them."""
-    return {row["place"] - 1 for row in await connection.fetch(_SQL["outgrown"], configs)}
+async def taken(connection: Connection, keys: Collection[KeyRef]) -> set[KeyRef]:
+    """Return those of the keys that configurations have."""
+    rows = await connection.fetch(_SQL["taken"], [key.application for key in keys], [key.name for key in keys])
+    return {KeyRef(application=row["application"], name=row["name"]) for row in rows}

@@ -98,19 +98,20 @@ RETURNING c.id, c.version, c.create_time, c.update_time, c.created_by, c.updated
 
 -- name: delete
 DELETE FROM configurations WHERE id = ANY ($1::text[])
-RETURNING id, now() AS time;
+RETURNING id, create_time_of(create_time, update_time, commit_id) AS create_time, now() AS time;
 
 -- name: get_versions
 -- Versions in the log, with their revisions; with configs if $3.
 SELECT
     r.resource_id AS id, r.application_id, r.application, r.name, r.comments, CASE WHEN $3 THEN r.content END AS config,
-    r.schema, r.schema_version, r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+    r.schema, r.schema_version, r.version, commits.revision,
+    coalesce(nullif(r.create_time, r.time), commits.time) AS create_time, commits.time AS update_time, r.created_by,
+    r.actor AS updated_by
 FROM unnest($1::text[], $2::bigint[]) AS wanted (id, version)
 JOIN change_records AS r ON r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id AND r.version = wanted.version
 JOIN commits ON commits.id = r.commit_id;
 
--- name: outgrown
--- The configs that are too large in PostgreSQL's own format, which has no exponents.
-SELECT new.place
-FROM unnest($1::text[]) WITH ORDINALITY AS new (config, place)
-WHERE octet_length(new.config::jsonb::text) > 1048576;
+-- name: taken
+SELECT c.application, c.name
+FROM unnest($1::text[], $2::text[]) AS key (application, name)
+JOIN configurations AS c ON c.application = key.application AND c.name = key.name;

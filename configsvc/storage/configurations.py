@@ -1,7 +1,8 @@
 """Reads of configurations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import asyncpg
 from asyncpg import Record
@@ -21,11 +22,17 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
+from configsvc.storage import log
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
 from configsvc.storage.unreadable_rows import fetch_page
+
+# So many changes since a revision are looked at one by one; if there are more, each key of the page is.
+FEW_RECORDS = 1000
+# A page of the past ends early after so many keys: well under a second of work.
+KEYS_EXAMINED = 2_000
 
 _SQL = queries("configurations")
 
@@ -100,37 +107,77 @@ def _bad_json_path(description: str) -> InvalidRequestError:
 
 
 async def page(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
-    """Return the page that the query asks for.
+    """Return the page that the query asks for; in a long history it may be short although others follow.
 
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
-    after_application, after_name = query.after or (None, None)
     try:
-        rows = await fetch_page(
-            connection,
-            _SQL["list"],
-            query.revision,
-            query.application_id,
-            query.application,
-            query.name_prefix,
-            query.names,
-            None if query.contains is None else encode_json(query.contains),
-            query.json_path,
-            after_application,
-            after_name,
-            query.limit + 1,
-            query.with_config,
-            query.limit_bytes,
-            query.schema,
-            query.schema_version,
-            query.scope.ids,
-        )
+        if query.revision is not None and await log.has_changed_much(connection, query.revision, FEW_RECORDS):
+            return await _page_of_the_past(connection, query, query.revision)
+        return await _page_of_the_present(connection, query)
     except asyncpg.QueryCanceledError as error:
         raise FilterTooSlowError from error
     except asyncpg.FeatureNotSupportedError as error:
         # Some paths fail only on certain values, such as times with and without a zone.
         raise _bad_json_path(f"cannot be evaluated: {error}") from error
+
+
+async def _page_of_the_present(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
+    """Return a page of now, or of a revision after which little has changed: these changes are looked at one by one."""
+    rows = await fetch_page(
+        connection,
+        _SQL["list"],
+        query.revision,
+        query.application_id,
+        query.application,
+        query.name_prefix,
+        query.names,
+        None if query.contains is None else encode_json(query.contains),
+        query.json_path,
+        *(query.after or (None, None)),
+        query.limit + 1,
+        query.with_config,
+        query.limit_bytes,
+        query.schema,
+        query.schema_version,
+        query.scope.ids,
+    )
     return _page(rows, query.limit, with_config=query.with_config)
+
+
+async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
+    """Return a page of any revision: each key is looked at, not each change since then."""
+    rows = await fetch_page(
+        connection,
+        _SQL["list_past"],
+        revision,
+        _application_ids(query),
+        query.application,
+        query.name_prefix,
+        query.names,
+        None if query.contains is None else encode_json(query.contains),
+        query.json_path,
+        *(query.after or (None, None)),
+        query.limit + 1,
+        query.with_config,
+        query.schema,
+        query.schema_version,
+        KEYS_EXAMINED,
+        query.limit_bytes,
+    )
+    chosen = [row for row in rows if row["id"] is not None]
+    found = _page(chosen or rows[:1], query.limit, with_config=query.with_config)
+    last = rows[-1]
+    is_whole = last["rows_found"] == len(rows) and len(chosen) <= query.limit
+    if is_whole and last["place"] == KEYS_EXAMINED:
+        return replace(found, last_key=(last["application"], last["name"]))
+    return found
+
+
+def _application_ids(query: ConfigurationQuery) -> Collection[str] | None:
+    if query.application_id is None:
+        return query.scope.ids
+    return [query.application_id] if query.scope.includes(query.application_id) else []
 
 
 def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Configuration]:

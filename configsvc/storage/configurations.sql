@@ -3,7 +3,8 @@ SELECT
     revision_counter.revision AS shown_revision,
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.schema, c.schema_version, c.version,
     commits.revision,
-    c.create_time, c.update_time, c.created_by, c.updated_by
+    coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time, c.created_by,
+    c.updated_by
 FROM revision_counter
 LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
     ON c.id = $1 OR (c.application = $2 AND c.name = $3);
@@ -25,7 +26,9 @@ WITH wanted AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments,
         CASE WHEN $4 AND total.bytes <= $5 THEN c.config END AS config,
-        c.schema, c.schema_version, c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+        c.schema, c.schema_version, c.version, commits.revision,
+        coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time,
+        c.created_by, c.updated_by
     FROM total, wanted
     JOIN configurations AS c ON c.id = wanted.id
     JOIN commits ON commits.id = c.commit_id
@@ -58,7 +61,8 @@ WITH shown AS MATERIALIZED (
 ), present AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments, c.config, c.config_bytes, c.schema, c.schema_version,
-        c.version, commits.revision, c.create_time, c.update_time, c.created_by, c.updated_by
+        c.version, commits.revision, coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time,
+        commits.time AS update_time, c.created_by, c.updated_by
     FROM configurations AS c
     JOIN commits ON commits.id = c.commit_id
     WHERE ($2::text IS NULL OR c.application = (SELECT name FROM applications WHERE id = $2))
@@ -80,7 +84,8 @@ WITH shown AS MATERIALIZED (
 ), past AS (
     SELECT
         latest.resource_id, latest.application_id, latest.application, latest.name, latest.comments, latest.content,
-        latest.content_bytes, latest.schema, latest.schema_version, latest.version, latest.revision, latest.create_time, latest.time, latest.created_by, latest.actor
+        latest.content_bytes, latest.schema, latest.schema_version, latest.version, latest.revision,
+        coalesce(nullif(latest.create_time, latest.time), latest.commit_time), latest.commit_time, latest.created_by, latest.actor
     FROM touched
     CROSS JOIN LATERAL (
         SELECT changes.*
@@ -120,7 +125,167 @@ SELECT
     shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config,
     m.config_bytes, m.schema, m.schema_version, m.version, m.revision,
-    m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found
+    m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found, NULL::bigint AS place
 FROM shown
 LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.config_bytes <= $12
+ORDER BY m.application, m.name;
+
+-- name: list_past
+-- Like list, at revision $1, but key by key: what changed elsewhere since costs nothing. $2: ids of the applications to
+-- show (null: all). $3: name of the application. $14: keys to examine at most; if there may be more, the last one is
+-- returned even if nothing is shown there, because the next page continues after it.
+WITH shown AS MATERIALIZED (
+    SELECT counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
+), owners AS MATERIALIZED (
+    -- The names that these applications had.
+    SELECT owner.application
+    FROM unnest($2::text[]) AS ids (id)
+    CROSS JOIN LATERAL (
+        SELECT r.name AS application
+        FROM change_records AS r
+        WHERE r.kind = 'APPLICATION' AND r.resource_id = ids.id AND r.version = version_at('APPLICATION', ids.id, $1)
+            AND r.operation <> 'DELETED'
+        LIMIT 1
+    ) AS owner
+    WHERE $3::text IS NULL OR owner.application = $3
+    UNION ALL
+    SELECT $3 WHERE $2::text[] IS NULL AND $3 IS NOT NULL
+), keys AS (
+    -- Each configuration of the past still has its key, or gave it up.
+    SELECT application, name, row_number() OVER (ORDER BY application, name) AS place
+    FROM (
+        (
+            SELECT owners.application, wanted.name
+            FROM owners
+            CROSS JOIN unnest($5::text[]) AS wanted (name)
+            WHERE $8::text IS NULL OR (owners.application, wanted.name) > ($8, $9)
+        )
+        UNION ALL
+        (
+            SELECT owners.application, known.name
+            FROM owners
+            CROSS JOIN LATERAL (
+                SELECT name
+                FROM (
+                    (
+                        SELECT c.name
+                        FROM configurations AS c
+                        WHERE c.application = owners.application AND starts_with(c.name, $4)
+                            AND c.name > CASE WHEN owners.application = $8 THEN $9 ELSE '' END
+                        ORDER BY c.name
+                        LIMIT $14
+                    )
+                    UNION
+                    (
+                        SELECT DISTINCT r.previous_name
+                        FROM change_records AS r
+                        WHERE r.previous_application = owners.application AND starts_with(r.previous_name, $4)
+                            AND r.previous_name > CASE WHEN owners.application = $8 THEN $9 ELSE '' END
+                            AND r.kind = 'CONFIGURATION'
+                            AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+                        ORDER BY r.previous_name
+                        LIMIT $14
+                    )
+                ) AS either
+                ORDER BY name
+                LIMIT $14
+            ) AS known
+            WHERE $5 IS NULL AND ($8 IS NULL OR owners.application >= $8)
+            ORDER BY owners.application, known.name
+            LIMIT $14
+        )
+        UNION ALL
+        (
+            SELECT application, name
+            FROM (
+                (
+                    SELECT c.application, c.name
+                    FROM configurations AS c
+                    WHERE $2 IS NULL AND $3 IS NULL AND ($8 IS NULL OR (c.application, c.name) > ($8, $9))
+                    ORDER BY c.application, c.name
+                    LIMIT $14
+                )
+                UNION
+                (
+                    SELECT DISTINCT r.previous_application, r.previous_name
+                    FROM change_records AS r
+                    WHERE $2 IS NULL AND $3 IS NULL
+                        AND ($8 IS NULL OR (r.previous_application, r.previous_name) > ($8, $9))
+                        AND r.kind = 'CONFIGURATION'
+                        AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+                    ORDER BY r.previous_application, r.previous_name
+                    LIMIT $14
+                )
+            ) AS either
+        )
+    ) AS candidates
+    ORDER BY application, name
+    LIMIT $14
+), page AS (
+    SELECT
+        keys.application, keys.name, keys.place, state.resource_id, state.application_id, state.comments, state.content,
+        state.content_bytes, state.schema, state.schema_version, state.version, state.revision,
+        coalesce(nullif(state.create_time, state.time), state.commit_time) AS create_time, state.commit_time AS time,
+        state.created_by, state.actor,
+        state.resource_id IS NOT NULL
+        AND ($4 = '' OR starts_with(keys.name, $4))
+        AND ($5 IS NULL OR keys.name = ANY ($5))
+        AND ($12::text IS NULL OR state.schema IS NOT DISTINCT FROM $12)
+        AND ($13::bigint IS NULL OR state.schema_version IS NOT DISTINCT FROM $13)
+        AND ($6::jsonb IS NULL OR state.content @> $6)
+        AND CASE
+            WHEN $2 IS NULL OR state.application_id = ANY ($2)
+                THEN $7::jsonpath IS NULL OR coalesce(state.content @@ $7, false)
+            ELSE false
+        END AS chosen
+    FROM keys
+    LEFT JOIN LATERAL (
+        SELECT c.id, CASE WHEN commits.revision <= $1 THEN c.version END AS version
+        FROM configurations AS c
+        JOIN commits ON commits.id = c.commit_id
+        WHERE c.application = keys.application AND c.name = keys.name
+        LIMIT 1
+    ) AS present ON true
+    LEFT JOIN LATERAL (
+        -- The first that gave up the key since had it.
+        SELECT r.resource_id AS id
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE present.version IS NULL AND r.previous_application = keys.application AND r.previous_name = keys.name
+            AND r.kind = 'CONFIGURATION'
+            AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+            AND commits.revision > $1
+        ORDER BY commits.revision, r.ordinal
+        LIMIT 1
+    ) AS gone ON true
+    LEFT JOIN LATERAL (
+        SELECT r.*, commits.revision, commits.time AS commit_time
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.kind = 'CONFIGURATION' AND r.resource_id = coalesce(gone.id, present.id)
+            AND r.version = coalesce(
+                present.version, version_at('CONFIGURATION', coalesce(gone.id, present.id), $1)
+            )
+            AND r.operation <> 'DELETED' AND r.application = keys.application AND r.name = keys.name
+        LIMIT 1
+    ) AS state ON true
+), shortened AS (
+    SELECT * FROM page WHERE chosen OR place = $14 ORDER BY application, name LIMIT $10
+), measured AS (
+    SELECT
+        shortened.*,
+        count(*) OVER () AS rows_found,
+        sum(CASE WHEN chosen THEN content_bytes ELSE 0 END) OVER (ORDER BY application, name)
+        - CASE WHEN chosen THEN content_bytes ELSE 0 END AS bytes_before
+    FROM shortened
+)
+SELECT
+    $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
+    CASE WHEN m.chosen THEN m.resource_id END AS id, m.application_id, m.application, m.name, m.comments,
+    CASE WHEN $11 AND m.chosen THEN m.content END AS config, m.content_bytes AS config_bytes, m.schema, m.schema_version,
+    m.version, m.revision, m.create_time, m.time AS update_time, m.created_by, m.actor AS updated_by, m.rows_found, m.place
+FROM shown
+LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.content_bytes <= $15 OR NOT m.chosen
 ORDER BY m.application, m.name;

@@ -47,10 +47,7 @@ async def last_holder(connection: Connection, ref: ConfigurationRef) -> str | No
 
 
 async def revision_at(connection: Connection, time: datetime) -> tuple[int, datetime]:
-    """Return the last revision committed by the time (0: none), and the current time, by the database's clock.
-
-    If the clock was set back, the time may have come more than once; any of those moments counts.
-    """
+    """Return the last revision committed by the time (0: none), and the last time that can be read."""
     row = await connection.fetchrow(_SQL["revision_at"], time)
     assert row is not None
     return row["revision"], row["now"]

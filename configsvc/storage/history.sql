@@ -31,8 +31,8 @@ SELECT coalesce(
 ) AS id;
 
 -- name: revision_at
--- The revision of the last commit by time $1, and the database's current time. A binary search, because times follow
--- revisions unless the clock was set back.
+-- The revision of the last commit by time $1, and the last time that can be read: that of the clock, or of the last
+-- commit. A binary search, because times follow revisions.
 WITH RECURSIVE search AS (
     -- Invariant: low was committed by then, everything above high was not.
     SELECT 0::bigint AS low, revision AS high FROM revision_counter
@@ -47,7 +47,15 @@ WITH RECURSIVE search AS (
     ) AS middle
     WHERE search.low < search.high
 )
-SELECT low AS revision, clock_timestamp() AS now FROM search ORDER BY high - low LIMIT 1;
+SELECT
+    search.low AS revision,
+    -- Commits may be ahead of the clock, if it was set back: their times are not in the future.
+    greatest(
+        clock_timestamp(), (SELECT time FROM commits WHERE revision = (SELECT revision FROM revision_counter))
+    ) AS now
+FROM search
+ORDER BY search.high - search.low
+LIMIT 1;
 
 -- name: at_revision
 -- The configuration with id $1 at revision $2; nulls if it did not exist. A binary search, because it may have many
@@ -72,7 +80,8 @@ WITH RECURSIVE search AS (
 SELECT
     revision_counter.revision AS head_revision, compaction.revision AS compacted_revision,
     r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
-    r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by
+    r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
+    commits.time AS update_time, r.created_by, r.actor AS updated_by
 FROM revision_counter
 CROSS JOIN compaction
 LEFT JOIN search ON search.low = search.high
@@ -104,7 +113,8 @@ WITH page AS (
 SELECT
     kept.oldest_version, m.rows_found,
     m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
-    m.schema, m.schema_version, m.version, commits.revision, m.create_time, m.time AS update_time, m.created_by,
+    m.schema, m.schema_version, m.version, commits.revision,
+    coalesce(nullif(m.create_time, m.time), commits.time) AS create_time, commits.time AS update_time, m.created_by,
     m.actor AS updated_by, m.operation, m.reason, m.request_id
 FROM kept
 LEFT JOIN (measured AS m JOIN commits ON commits.id = m.commit_id)
@@ -120,7 +130,8 @@ SELECT
         SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version LIMIT 1
     ) AS oldest_version,
     r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
-    r.version, commits.revision, r.create_time, r.time AS update_time, r.created_by, r.actor AS updated_by, r.operation, r.reason,
+    r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
+    commits.time AS update_time, r.created_by, r.actor AS updated_by, r.operation, r.reason,
     r.request_id
 FROM compaction
 LEFT JOIN (change_records AS r JOIN commits ON commits.id = r.commit_id)

@@ -85,6 +85,11 @@ async def head(connection: Connection) -> int:
     return await connection.fetchval(_SQL["head"])
 
 
+async def has_changed_much(connection: Connection, revision: int, limit: int) -> bool:
+    """Return whether the log has more than `limit` records after the revision."""
+    return bool(await connection.fetchval(_SQL["has_changed_much"], revision, limit))
+
+
 async def bounds(connection: Connection) -> Bounds:
     """Return the bounds of the log. Raises DatabaseUnavailableError while it is being restored."""
     row = await connection.fetchrow(_SQL["bounds"])
@@ -103,19 +108,29 @@ async def notification_queue_usage(connection: Connection) -> float:
 
 
 async def epoch(connection: Connection) -> str:
-    """Return the name of the database's history: `<system identifier>-<timeline>`."""
-    row = await connection.fetchrow(_SQL["epoch"])
-    assert row is not None
-    return f"{row['system_identifier']}-{row['timeline']}"
+    """Return the name of the database's history, which a failover or a restore changes.
+
+    Raises DatabaseUnavailableError while it is being restored.
+    """
+    name = await connection.fetchval(_SQL["epoch"])
+    if name is None:
+        raise DatabaseUnavailableError
+    return name
 
 
 async def revision_of(kind: Kind, connection: Connection, written: Written) -> int:
-    """Return the revision of a write to a resource of the kind; 0 before its commit.
+    """Return the revision of a write to a resource of the kind; 0 before its commit. Raises what `commit_of` raises."""
+    commit = await commit_of(kind, connection, written)
+    return commit.revision if commit else 0
+
+
+async def commit_of(kind: Kind, connection: Connection, written: Written) -> Commit | None:
+    """Return the commit of a write to a resource of the kind; None before it.
 
     Raises WriteConflictError if the log no longer has that version.
     """
-    row = await connection.fetchrow(_SQL["revision_of"], kind, written.resource_id, written.version)
-    return require_record(row)["revision"]
+    row = require_record(await connection.fetchrow(_SQL["commit_of"], kind, written.resource_id, written.version))
+    return _commit(row["revision"], row["id"], row["time"])
 
 
 def require_record(row: asyncpg.Record | None) -> asyncpg.Record:

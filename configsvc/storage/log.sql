@@ -1,5 +1,6 @@
--- name: revision_of
-SELECT coalesce(commits.revision, 0) AS revision
+-- name: commit_of
+-- Nulls before the commit.
+SELECT commits.id, commits.revision, commits.time
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
@@ -18,10 +19,14 @@ LEFT JOIN commits ON commits.revision = revision_counter.revision;
 SELECT pg_notification_queue_usage();
 
 -- name: epoch
+-- Of the system, its timeline, the database, the log and the row that names it: every way to restore changes one of them.
 SELECT
-    system_identifier::text AS system_identifier,
-    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint AS timeline
-FROM pg_control_system();
+    concat_ws(
+        '-', system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+        (SELECT oid FROM pg_database WHERE datname = current_database()), 'commits'::regclass::oid, log_identity.xmin
+    )
+FROM pg_control_system()
+CROSS JOIN log_identity;
 
 -- name: records
 -- The records from revision $1, ordinal $2 on, in order: of at most $6 commits, at most $3 records, and as many as fit
@@ -56,7 +61,8 @@ SELECT
     revision_counter.revision AS head, compaction.revision AS compacted_revision, before.revision AS revision_before, before.id AS commit_id_before,
     before.time AS commit_time_before, m.revision, m.commit_id, m.commit_time, m.ordinal, m.kind, m.operation,
     m.resource_id AS id, m.application_id, m.application, m.name, m.comments, m.content::text AS config_text, m.content_bytes,
-    m.schema, m.schema_version, m.version, m.create_time, m.time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
+    m.schema, m.schema_version, m.version, coalesce(nullif(m.create_time, m.time), m.commit_time) AS create_time,
+    m.commit_time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
     m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.is_last
 FROM compaction
 CROSS JOIN revision_counter
@@ -119,3 +125,18 @@ WHERE commit_id = $1 AND ordinal = $2;
 -- name: explain_deletions
 -- The contexts that the log records for deletions in the rest of this transaction.
 SELECT set_config('configsvc.deletion', $1, true);
+
+-- name: has_changed_much
+-- Whether the log has more than $2 records after revision $1. Nothing is counted where commits alone are more.
+SELECT CASE
+    WHEN revision_counter.revision - $1 > $2::bigint THEN true
+    ELSE $2 < (
+        SELECT count(*)
+        FROM (
+            SELECT FROM commits JOIN change_records AS r ON r.commit_id = commits.id
+            WHERE commits.revision > $1
+            LIMIT $2 + 1
+        ) AS later
+    )
+END
+FROM revision_counter;

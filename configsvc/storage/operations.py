@@ -105,9 +105,9 @@ async def submit(connection: Connection, operation_id: str) -> bool:
     return await connection.fetchval(_SQL["submit"], operation_id) is not None
 
 
-async def get(connection: Connection, operation_id: str) -> BulkOperation | None:
-    """Return the operation, if it exists."""
-    row = await connection.fetchrow(_SQL["get"], operation_id)
+async def get(connection: Connection, operation_id: str, owner: str | None) -> BulkOperation | None:
+    """Return the operation, if the actor (None: any) has it."""
+    row = await connection.fetchrow(_SQL["get"], operation_id, owner)
     return _operation(row) if row else None
 
 
@@ -139,7 +139,7 @@ def _operation(row: Record) -> BulkOperation:
         revision=row["revision"],
         failure=Failure(row["failure"]) if row["failure"] else None,
         create_time=row["create_time"],
-        end_time=row["end_time"],
+        end_time=row["shown_end_time"],
     )
 
 
@@ -206,7 +206,7 @@ async def take_up(connection: Connection, run: Run, *, first_pause_seconds: floa
     """
     if await connection.fetchval(_SQL["take_up"], run.operation_id, run.name, first_pause_seconds) is None:
         return None
-    return await get(connection, run.operation_id)
+    return await get(connection, run.operation_id, None)
 
 
 async def seconds_to_attempt(connection: Connection, operation_id: str) -> float | None:

@@ -13,14 +13,20 @@ UPDATE operations SET state = 'PENDING', create_time = now(), update_time = now(
 RETURNING id;
 
 -- name: get
-SELECT operations.*, coalesce(commits.revision, 0) AS revision
+-- Of the actor $2; null: of all. One of another actor costs the work of one that does not exist.
+-- An operation that ends in its last commit ends at the time of that.
+SELECT
+    operations.*, coalesce(commits.revision, 0) AS revision,
+    CASE WHEN end_time IS NOT NULL THEN greatest(end_time, commits.time) END AS shown_end_time
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
-WHERE operations.id = $1 AND operations.state <> 'STAGING';
+WHERE operations.id = $1 AND operations.state <> 'STAGING' AND ($2::text IS NULL OR operations.actor = $2);
 
 -- name: list
 -- Newest first: ids begin with the time. $3: the actor, null for all.
-SELECT operations.*, coalesce(commits.revision, 0) AS revision
+SELECT
+    operations.*, coalesce(commits.revision, 0) AS revision,
+    CASE WHEN end_time IS NOT NULL THEN greatest(end_time, commits.time) END AS shown_end_time
 FROM operations
 LEFT JOIN commits ON commits.id = operations.commit_id
 WHERE operations.state <> 'STAGING' AND ($1::text IS NULL OR operations.id < $1)
@@ -121,7 +127,7 @@ UPDATE operations
 SET
     done_count = done_count + $3, failed_count = failed_count + $4, created_count = created_count + $5,
     updated_count = updated_count + $6, unchanged_count = unchanged_count + $7,
-    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+    commit_id = coalesce(commit_of_transaction(), commit_id), update_time = now()
 WHERE id = $1 AND run = $2
 RETURNING id;
 
@@ -131,7 +137,7 @@ UPDATE operations
 SET
     done_count = counted.done, failed_count = counted.failed, created_count = counted.created,
     updated_count = counted.updated, unchanged_count = counted.done - counted.failed - counted.created - counted.updated,
-    commit_id = coalesce(nullif(current_setting('configsvc.commit_id', true), '')::bigint, commit_id), update_time = now()
+    commit_id = coalesce(commit_of_transaction(), commit_id), update_time = now()
 FROM (
     SELECT
         count(*) FILTER (WHERE state <> 'WAITING') AS done, count(*) FILTER (WHERE state = 'FAILED') AS failed,

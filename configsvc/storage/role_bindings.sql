@@ -54,7 +54,8 @@ LIMIT 1;
 -- Also works within the transaction that made the version, where its revision is 0.
 SELECT
     r.resource_id AS id, r.name AS principal, r.content ->> 'role' AS role, r.application_id, r.application, r.version,
-    coalesce(commits.revision, 0) AS revision, r.create_time, r.created_by
+    coalesce(commits.revision, 0) AS revision, coalesce(nullif(r.create_time, r.time), commits.time, r.time) AS create_time,
+    r.created_by
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'ROLE_BINDING' AND r.resource_id = $1 AND r.version = $2;
@@ -68,7 +69,8 @@ WITH shown AS MATERIALIZED (
     FROM revision_counter AS counter
     CROSS JOIN compaction
 ), present AS (
-    SELECT b.id, b.principal, b.role, b.application_id, b.version, commits.revision, b.create_time, b.created_by
+    SELECT
+        b.id, b.principal, b.role, b.application_id, b.version, commits.revision, commits.time AS create_time, b.created_by
     FROM role_bindings AS b
     JOIN commits ON commits.id = b.commit_id
     WHERE ($1::bigint IS NULL OR commits.revision <= $1) AND ($2 = '' OR b.principal = $2)
@@ -78,7 +80,7 @@ WITH shown AS MATERIALIZED (
 ), past AS (
     SELECT
         made.resource_id, made.name, made.content ->> 'role', made.application_id, made.version, made.revision,
-        made.create_time, made.created_by
+        made.commit_time, made.created_by
     FROM changes AS gone
     JOIN changes AS made
         ON made.kind = gone.kind AND made.resource_id = gone.resource_id AND made.version = gone.previous_version

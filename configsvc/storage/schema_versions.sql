@@ -11,7 +11,7 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]);
 
 -- name: get
 -- Version $3 (0: the newest) of the schema with id $1 or name $2.
-SELECT v.schema, v.version, v.document::text AS document, v.additions, commits.revision, v.create_time, v.created_by
+SELECT v.schema, v.version, v.document::text AS document, v.additions, commits.revision, commits.time AS create_time, v.created_by
 FROM schemas AS s
 JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
 JOIN commits ON commits.id = v.commit_id
@@ -22,7 +22,7 @@ WHERE s.id = $1 OR s.name = $2;
 -- without its additions.
 SELECT
     r.schema, r.schema_version AS version, v.additions, coalesce(commits.revision, 0) AS revision,
-    coalesce(v.create_time, r.time) AS create_time, coalesce(v.created_by, r.actor) AS created_by
+    coalesce(commits.time, v.create_time, r.time) AS create_time, coalesce(v.created_by, r.actor) AS created_by
 FROM change_records AS r
 LEFT JOIN schema_versions AS v ON v.schema_id = r.resource_id AND v.version = r.schema_version
 LEFT JOIN commits ON commits.id = coalesce(v.commit_id, r.commit_id)
@@ -87,7 +87,7 @@ WITH page AS (
 SELECT
     revision_counter.revision AS shown_revision, s.id AS schema_id, m.schema, m.version,
     CASE WHEN $5 THEN m.document::text END AS document, CASE WHEN $5 THEN m.additions ELSE '[]' END AS additions,
-    commits.revision, m.create_time, m.created_by, m.rows_found
+    commits.revision, commits.time AS create_time, m.created_by, m.rows_found
 FROM revision_counter
 LEFT JOIN schemas AS s ON s.id = $1 OR s.name = $2
 LEFT JOIN page AS m ON NOT $5 OR m.bytes_before < $6
@@ -116,4 +116,4 @@ JOIN LATERAL (
 ORDER BY wanted.place;
 
 -- name: commit_id
-SELECT current_setting('configsvc.commit_id')::bigint;
+SELECT commit_of_transaction();

@@ -27,7 +27,8 @@ DELETE FROM schema_references WHERE schema = $1;
 
 -- name: get
 SELECT
-    s.id, s.name, s.comments, s.latest_version, s.version, commits.revision, s.create_time, s.update_time
+    s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
+    coalesce(nullif(s.create_time, s.update_time), commits.time) AS create_time, commits.time AS update_time
 FROM schemas AS s
 JOIN commits ON commits.id = s.commit_id
 WHERE s.id = $1 OR s.name = $2;
@@ -69,7 +70,8 @@ UNION ALL
 -- Also works within the transaction that made the version, where its revision is 0.
 SELECT
     r.resource_id AS id, r.name, r.comments, r.schema_version AS latest_version, r.version,
-    coalesce(commits.revision, 0) AS revision, r.create_time, r.time AS update_time
+    coalesce(commits.revision, 0) AS revision, coalesce(nullif(r.create_time, r.time), commits.time, r.time) AS create_time,
+    coalesce(commits.time, r.time) AS update_time
 FROM change_records AS r
 LEFT JOIN commits ON commits.id = r.commit_id
 WHERE r.kind = 'SCHEMA' AND r.resource_id = $1 AND r.version = $2;
@@ -86,7 +88,9 @@ WITH shown AS MATERIALIZED (
     FROM changes
     WHERE changes.revision > $1 AND changes.kind = 'SCHEMA'
 ), present AS (
-    SELECT s.id, s.name, s.comments, s.latest_version, s.version, commits.revision, s.create_time, s.update_time
+    SELECT
+        s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
+        coalesce(nullif(s.create_time, s.update_time), commits.time) AS create_time, commits.time AS update_time
     FROM schemas AS s
     JOIN commits ON commits.id = s.commit_id
     WHERE starts_with(s.name, $2) AND ($3::text IS NULL OR s.name > $3)
@@ -96,7 +100,7 @@ WITH shown AS MATERIALIZED (
 ), past AS (
     SELECT
         latest.resource_id, latest.name, latest.comments, latest.schema_version, latest.version, latest.revision,
-        latest.create_time, latest.time
+        coalesce(nullif(latest.create_time, latest.time), latest.commit_time), latest.commit_time
     FROM touched
     CROSS JOIN LATERAL (
         SELECT changes.*

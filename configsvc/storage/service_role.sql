@@ -6,7 +6,7 @@ BEGIN;
 
 REVOKE ALL ON
     _pogo_migration, _pogo_version, applications, change_records, changes, commits, compaction, configurations,
-    function_digest, operation_items, operations, pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics,
+    function_digest, log_identity, operation_items, operations, pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics,
     requests, revision_counter, role_bindings, schema_references, schema_versions, schemas
 FROM :"role";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM :"role";
@@ -22,7 +22,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON requests, operations, operation_items TO
 -- The log, which compaction shortens.
 GRANT SELECT, DELETE ON change_records, commits TO :"role";
 GRANT SELECT, UPDATE ON compaction TO :"role";
-GRANT SELECT ON changes, revision_counter TO :"role";
+GRANT SELECT ON changes, log_identity, revision_counter TO :"role";
 
 -- The queue of pgqueuer, which checks at the start that all of its tables exist.
 GRANT SELECT, INSERT, UPDATE, DELETE ON pgqueuer, pgqueuer_log TO :"role";

@@ -2,12 +2,13 @@
 
 import asyncio
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from configsvc.telemetry.families import Families, gauge
+from configsvc.telemetry.families import Families, gauge, labelled_counter
 
 CALL_BUCKETS_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -35,9 +36,10 @@ class MethodMetrics:
 
 
 class CallMetrics:
-    """The metrics of all methods, by name."""
+    """The metrics of all methods, by name. refused: counts of refused calls by status code and reason."""
 
     def __init__(self) -> None:
+        self.refused: Counter[tuple[str, str]] = Counter()
         self._methods: dict[str, MethodMetrics] = {}
 
     def of(self, method: str) -> MethodMetrics:
@@ -56,9 +58,13 @@ class CallMetrics:
             seconds.add_metric((method,), buckets, metrics.seconds)
         yield calls
         yield seconds
+        # A copy: calls count on the event loop while a thread of its own answers Prometheus.
+        yield labelled_counter("refused_calls", "Calls that were refused.", ("code", "reason"), dict(self.refused))
 
 
 class InFlight:
+    """The calls under way, each until its answer is sent."""
+
     def __init__(self) -> None:
         self.count = 0
         self._idle = asyncio.Event()
@@ -71,8 +77,8 @@ class InFlight:
         """Count one more call."""
         self.count += 1
 
-    def end(self) -> None:
-        """Count one call less."""
+    def end(self, _context: object) -> None:
+        """Count one call less, as the callback of a transport."""
         self.count -= 1
         if not self.count:
             self._idle.set()

@@ -33,3 +33,15 @@ def labelled_gauge(name: str, text: str, labels: tuple[str, ...], values: Mappin
     for label_values, value in values.items():
         family.add_metric(label_values, value)
     return family
+
+
+def labelled_counter(
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
+) -> "Metric":
+    """Return a counter with a value for each tuple of label values."""
+    from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
+
+    family = CounterMetricFamily(f"configsvc_{name}", text, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family

@@ -4,9 +4,12 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import structlog
+
+from configsvc.telemetry.stderr import StandardError
 
 
 def configure_logs(level: str, form: Literal["auto", "json", "console"], **fields: object) -> None:
@@ -26,15 +29,44 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"], **field
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if not readable:
+    if readable:
+        # JSON escapes everything beyond ASCII; a terminal must not be told by a caller's name what to show.
+        processors.append(_without_invisible_characters)
+    else:
         # The terminal's renderer formats tracebacks itself.
         processors.append(structlog.processors.format_exc_info)
+    processors.append(renderer)
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    if isinstance(sys.stderr, StandardError):
+        sys.stderr.notice = _loss_notice(processors)
+
+
+def _loss_notice(processors: Sequence[structlog.typing.Processor]) -> Callable[[int], str]:
+    """Return a function that renders the line about lost lines, whatever the log level."""
+    rendered = structlog.wrap_logger(
+        structlog.ReturnLogger(),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+    )
+    return lambda lines: f"{rendered.warning('log lines lost: standard error could not be written', lines=lines)}\n"
+
+
+def _without_invisible_characters(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def escaped(text: str) -> str:
+    """Return a text in which invisible characters, which may reorder or hide others, are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def trace_of(error: BaseException) -> list[str]:

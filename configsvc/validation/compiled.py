@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
-from configsvc.domain.jsonschema.compiled import UnusableSchemaError
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.storage import schema_locks

@@ -3,9 +3,11 @@
 import json
 import pickle
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from configsvc.domain.content import JsonObject, encode_json, same_json
 from configsvc.domain.errors import InvalidRequestError
@@ -14,7 +16,12 @@ from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
 from configsvc.domain.operations import ItemFault
 from configsvc.domain.transformations import transformed
+from configsvc.offload.forks import CpuTimeExceededError, call_within
+from configsvc.validation.limits import CPU_SECONDS, STEPS_AT_ONCE, TOO_SLOW
 
+Answer = TypeVar("Answer")
+
+CALL_SECONDS = 2.0
 # Each with its documents, 8 MiB at most.
 VALIDATORS_LIMIT = 16
 
@@ -34,17 +41,35 @@ def _validator(documents: VersionDocuments) -> Validator:
 
 
 def faults_of_configs(documents: VersionDocuments, configs: Sequence[str]) -> list[tuple[ItemFault, ...]]:
-    """Return the faults of each config, given as JSON text."""
+    """Return the faults of the first configs, given as JSON text: of as many as take CALL_SECONDS."""
     validator = _validator(documents)
-    return [faults_of_config(validator, json.loads(config)) for config in configs]
+    return list(_in_time(_faults_of_config(validator, json.loads(config), config) for config in configs))
 
 
-def faults_of_config(validator: Validator, config: JsonObject) -> tuple[ItemFault, ...]:
+def _in_time(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield answers for CALL_SECONDS, so that others who need the process are not kept waiting."""
+    end = time.monotonic() + CALL_SECONDS
+    for answer in answers:
+        yield answer
+        if time.monotonic() > end:
+            return
+
+
+def _faults_of_config(validator: Validator, config: JsonObject, text: str) -> tuple[ItemFault, ...]:
     """Return the faults of a config as faults of an item."""
     return tuple(
         ItemFault(field=f"config{fault.pointer}", keyword=fault.keyword, message=fault.message)
-        for fault in validator.faults(config)
+        for fault in _faults_in_time(validator, config, text)
     )
+
+
+def _faults_in_time(validator: Validator, config: JsonObject, text: str) -> tuple[Fault, ...]:
+    if not validator.work.exceeds(STEPS_AT_ONCE, config, text):
+        return validator.faults(config)
+    try:
+        return call_within(CPU_SECONDS, validator.faults, config)
+    except CpuTimeExceededError:
+        return (TOO_SLOW,)
 
 
 def faults_within(documents: bytes, config: str, cpu_seconds: float) -> tuple[Fault, ...]:
@@ -88,9 +113,9 @@ class Transformed:
 def transformed_configs(
     documents: VersionDocuments, transformation: Transformation, configs: Sequence[str]
 ) -> list[Transformed]:
-    """Transform each config, given as JSON text, and validate it against the schema version."""
+    """Transform the first configs, given as JSON text, and validate them: as many as take CALL_SECONDS."""
     validator = _validator(documents)
-    return [_transformed(validator, transformation, config) for config in configs]
+    return list(_in_time(_transformed(validator, transformation, config) for config in configs))
 
 
 def _transformed(validator: Validator, transformation: Transformation, config: str) -> Transformed:
@@ -99,9 +124,10 @@ def _transformed(validator: Validator, transformation: Transformation, config: s
     except InvalidRequestError as error:
         faults = (ItemFault(field=fault.field, keyword="", message=fault.description) for fault in error.violations)
         return Transformed(config=None, faults=tuple(faults), is_same=False, violates=False)
-    faults = faults_of_config(validator, after)
+    text = encode_json(after)
+    faults = _faults_of_config(validator, after, text)
     return Transformed(
-        config=encode_json(after),
+        config=text,
         faults=faults,
         is_same=same_json(json.loads(config), after),
         violates=bool(faults),

@@ -6,8 +6,9 @@ from weakref import WeakValueDictionary
 
 from configsvc.domain.commits import RECORD_BYTES, CommitPart
 from configsvc.domain.errors import unreadable_revision
-from configsvc.domain.selection import Selection, picked
+from configsvc.domain.selection import Selection, SelectionIndex
 from configsvc.domain.watching import CommitMessage
+from configsvc.feed.wakeups import Interest, Interests
 
 # For watches that are up to date; one that is behind makes its own messages.
 REMEMBERED_MESSAGES = 256
@@ -18,17 +19,16 @@ REMEMBERED_BYTES = 32 * 1024 * 1024
 class Audience:
     """All watches with one selection and view: they get the same messages."""
 
-    __slots__ = ("__weakref__", "selection", "size", "topics", "with_config")
+    __slots__ = ("__weakref__", "interest", "size", "with_config")
 
     def __init__(self, selection: Selection, *, with_config: bool) -> None:
-        self.selection = selection
+        self.interest = Interest(SelectionIndex(selection))
         self.with_config = with_config
-        self.topics = selection.topics
         self.size = 0
 
     def message(self, part: CommitPart, *, shared: bool) -> CommitMessage:
         """Return the message that carries the part's events for this audience. Raises RevisionCompactedError."""
-        events = picked(self.selection, part.changes)
+        events = self.interest.index.picked(part.changes)
         if part.unreadable and not all(part.changes[index].is_readable for index, _ in events):
             raise unreadable_revision(part.revision)
         contents = (part.changes[index].content_bytes for index, _ in events) if self.with_config else ()
@@ -39,8 +39,9 @@ class Audience:
 class Audiences:
     """The audiences of all open watches, with a bounded cache of their latest messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, interests: Interests) -> None:
         self.remembered_bytes = 0
+        self._interests = interests
         self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
 
@@ -51,10 +52,14 @@ class Audiences:
         audience = self._audiences.get(key) or Audience(selection, with_config=with_config)
         self._audiences[key] = audience
         audience.size += 1
+        if audience.size == 1:
+            self._interests.add(audience.interest)
         try:
             yield audience
         finally:
             audience.size -= 1
+            if not audience.size:
+                self._interests.discard(audience.interest)
 
     def message(self, part: CommitPart, audience: Audience) -> CommitMessage:
         """Return the audience's message for a part of the ring, made once for all its watches."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.watching import CommitMessage, ProgressMessage
 from configsvc.feed.feed import Feed
-from configsvc.feed.wakeups import Topics
+from configsvc.feed.wakeups import Interest
 from configsvc.watch.audiences import Audience, Audiences
 from configsvc.watch.sending import IdleTimer, Sending, WatchState
 
@@ -82,21 +82,21 @@ class Follower:
 
     async def _wait(self) -> None:
         self._progress.state = WatchState.UP_TO_DATE
-        topics = self._topics
-        waiter = self._idle.waiter = self._feed.join(topics)
+        interest = self._interest
+        waiter = self._idle.waiter = self._feed.join(interest)
         try:
             ahead = await waiter
         finally:
-            self._feed.leave(waiter, topics)
+            self._feed.leave(waiter, interest)
         # Woken by another history or by the end of the service, it has not reached that position.
         self._feed.check_history(self._history)
         # Reading the table, it may have got further than the feed.
         self._position = max(self._position, ahead)
 
     @property
-    def _topics(self) -> Topics:
-        # The client waits for the end of the commit or for synced, whichever applications come before that.
-        return self._audience.topics if self._synced and not self._delivering else None
+    def _interest(self) -> Interest | None:
+        # The client waits for the end of the commit or for synced, whatever comes before that.
+        return self._audience.interest if self._synced and not self._delivering else None
 
     async def _send_bookmark(self) -> None:
         # None while the database is away: a bookmark tells the client that the watch is alive.
@@ -150,6 +150,7 @@ class Follower:
         must_send = bool(message.events) or (self._delivering and not part.more)
         self._delivering = part.more and (self._delivering or must_send)
         self._position = part.next
+        self._progress.events += len(message.events)
         if not must_send:
             self._skipped += 1 + len(part.changes)
             self._note_progress()

@@ -1,7 +1,7 @@
 """Sending the messages of a watch: encoding, waiting for slow readers, and the timer for bookmarks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +10,7 @@ from configsvc.domain.commits import History
 from configsvc.domain.watching import WatchMessage
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Waiter
+from configsvc.limits.pace import Pace
 from configsvc.limits.slots import caller_slots
 from configsvc.limits.unread import ReclaimableSlots
 
@@ -27,13 +28,14 @@ class WatchState(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Progress:
-    """The revision and state of one watch, for the metrics.
+    """The revision, state and number of events of one watch, for the metrics.
 
     For a watch that is up to date, nothing after its revision matches its selection.
     """
 
     revision: int
     state: WatchState = WatchState.BEHIND
+    events: int = 0
 
 
 class Sending:
@@ -84,18 +86,21 @@ class Sending:
 class IdleTimer:
     """Notices when one watch has sent nothing for so long that a bookmark is due, and wakes it if it waits.
 
-    It has one timer, which is rescheduled only when it fires: resetting it with every message would cost more than the
-    message.
+    A due bookmark waits for its turn at each of the paces, one after the other, so that any number of watches takes a
+    bounded part of the event loop. It has one timer, which is rescheduled only when it fires: resetting it with every
+    message would cost more than the message.
     """
 
-    __slots__ = ("_deadline", "_feed", "_loop", "_seconds", "_timer", "is_over", "waiter")
+    __slots__ = ("_deadline", "_feed", "_loop", "_paces", "_paces_kept", "_seconds", "_timer", "is_over", "waiter")
 
     waiter: Waiter | None
 
-    def __init__(self, feed: Feed, seconds: float) -> None:
+    def __init__(self, feed: Feed, seconds: float, paces: Sequence[Pace]) -> None:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
+        self._paces = paces
+        self._paces_kept = 0
         self.waiter = None
         self.restart()
         self._timer = self._loop.call_at(self._deadline, self._fire)
@@ -112,11 +117,21 @@ class IdleTimer:
         self._deadline = self._loop.time() + self._seconds
 
     def _fire(self) -> None:
-        next_time = self._deadline
         now = self._loop.time()
-        if now >= next_time:
-            next_time = now + self._seconds
-            self.is_over = True
-            if self.waiter:
-                self._feed.wake(self.waiter)
-        self._timer = self._loop.call_at(next_time, self._fire)
+        self._timer = self._loop.call_at(self._next_time(now), self._fire)
+
+    def _next_time(self, now: float) -> float:
+        """Return the time at which to look again, after setting off a bookmark if it is due and has its turn."""
+        if now < self._deadline:
+            self._paces_kept = 0
+            return self._deadline
+        while self._paces_kept < len(self._paces):
+            turn = self._paces[self._paces_kept].next_moment(now)
+            self._paces_kept += 1
+            if turn > now:
+                return turn
+        self._paces_kept = 0
+        self.is_over = True
+        if self.waiter:
+            self._feed.wake(self.waiter)
+        return now + self._seconds

@@ -14,9 +14,11 @@ from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
 from configsvc.domain.watching import ExistingMessage, WatchRequest
 from configsvc.feed.feed import Feed
+from configsvc.limits.pace import Pace
+from configsvc.limits.slots import caller_slots
 from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
-from configsvc.telemetry.families import Families, gauge, labelled_gauge
+from configsvc.telemetry.families import Families, counter, gauge, labelled_gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
 from configsvc.watch.sending import Encode, IdleTimer, Progress, Sending, WatchState, Write
@@ -25,6 +27,8 @@ SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
 READ_AGAIN_SECONDS = 0.2
 READ_TRIES = 10
+# Of all callers together.
+BOOKMARKS_PER_SECOND = 2000
 
 Answer = TypeVar("Answer")
 # Raises an error if the caller may see nothing more.
@@ -35,17 +39,22 @@ class Watches:
     """Opens watches on one feed."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
-        self.audiences = Audiences()
+        self.audiences = Audiences(feed.interests)
         self._database = database
         self._feed = feed
         self._bounds = SharedRead(self._read_bounds)
+        self._bookmarks = Pace(BOOKMARKS_PER_SECOND)
         self._open: set[Progress] = set()
+        # Of the watches that ended.
+        self._ended_events = 0
 
     def collect(self) -> Families:
         """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
         watches = tuple(self._open)
         states = Counter(watch.state for watch in watches)
         yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
+        events = self._ended_events + sum(watch.events for watch in watches)
+        yield counter("watch_events", "Events sent to watches, including those of snapshots.", events)
         revision = self._feed.revision
         late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
         lag = max((revision - watch.revision for watch in late), default=0)
@@ -88,6 +97,7 @@ class Watches:
             yield progress
         finally:
             self._open.discard(progress)
+            self._ended_events += progress.events
 
     async def _read_bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
@@ -121,17 +131,23 @@ class Watches:
             )
             if not fresh:
                 return (), page.last_key
+            sending.progress.events += len(fresh)
             message = ExistingMessage(revision=page.revision, configurations=fresh, content_bytes=page.content_bytes)
             return await sending.encode(message), page.last_key
 
     async def _follow(self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending) -> None:
         with (
             self.audiences.joined(request.selection, with_config=request.with_config) as audience,
-            IdleTimer(self._feed, request.progress_interval_seconds) as idle,
+            IdleTimer(self._feed, request.progress_interval_seconds, self._paces()) as idle,
         ):
             read_on = partial(self._parts_from, check)
             follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
             await follower.follow(after, head)
+
+    def _paces(self) -> Sequence[Pace]:
+        # First among the watches of the caller, so that few of them are ever in the way of others.
+        slots = caller_slots.get()
+        return (slots.bookmarks, self._bookmarks) if slots else (self._bookmarks,)
 
     async def _parts_from(self, check: Check, position: Position) -> Sequence[CommitPart]:
         return await self._patiently(partial(self._read_parts, position), check)

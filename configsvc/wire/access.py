@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from google.protobuf.empty_pb2 import Empty
+
 from configapi.v1.access_service_pb2 import (
     AUTHENTICATION_MTLS,
     AUTHENTICATION_NONE,
@@ -12,6 +14,7 @@ from configapi.v1.access_service_pb2 import (
     ROLE_UNSPECIFIED,
     ROLE_VIEWER,
     ApplicationRole,
+    BoundApplication,
     CreateRoleBindingRequest,
     DeleteRoleBindingRequest,
     GetCallerResponse,
@@ -21,7 +24,15 @@ from configapi.v1.access_service_pb2 import (
 from configapi.v1.access_service_pb2 import Authentication as AuthenticationMessage
 from configapi.v1.access_service_pb2 import Role as RoleMessage
 from configapi.v1.access_service_pb2 import RoleBinding as RoleBindingMessage
-from configsvc.domain.access import Access, Authentication, Identity, Role, RoleBinding, check_principal
+from configsvc.domain.access import (
+    Access,
+    Authentication,
+    Identity,
+    Role,
+    RoleBinding,
+    check_new_principal,
+    check_principal,
+)
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import ApplicationRef, Page, WriteContext
 from configsvc.domain.names import check_id
@@ -66,13 +77,19 @@ class Deletion:
 
 def creation(request: CreateRoleBindingRequest, author: Author) -> Creation:
     with Violations() as violations:
-        check_principal(request.principal, "principal", violations)
+        check_new_principal(request.principal, "principal", violations)
         return Creation(
             principal=request.principal,
             role=_new_role(request, violations),
-            application=application_if_any(request, violations),
+            application=_scope(request, violations),
             context=write_context(request, author, violations),
         )
+
+
+def _scope(request: CreateRoleBindingRequest, violations: Violations) -> ApplicationRef | None:
+    if request.WhichOneof("scope") is None:
+        violations.add("scope", "is required: set application, or all_applications to {}")
+    return application_if_any(request, violations)
 
 
 def _new_role(request: CreateRoleBindingRequest, violations: Violations) -> Role:
@@ -103,12 +120,17 @@ def deletion(request: DeleteRoleBindingRequest, author: Author) -> Deletion:
 
 def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
     """Return the message of a role binding."""
+    application, everywhere = None, None
+    if binding.application_id is None:
+        everywhere = Empty()
+    else:
+        application = BoundApplication(id=binding.application_id, name=binding.application or "")
     return RoleBindingMessage(
         id=binding.id,
         principal=binding.principal,
         role=ROLES[binding.role],
-        application_id=binding.application_id or "",
-        application=binding.application or "",
+        application=application,
+        all_applications=everywhere,
         revision=binding.revision,
         create_time=timestamp(binding.create_time),
         created_by=binding.created_by,

@@ -19,11 +19,11 @@ from configsvc.domain.access import check_principal
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Kind
-from configsvc.domain.names import check_id, check_name, check_text
+from configsvc.domain.names import check_configuration_name, check_id, check_text
 from configsvc.domain.requests import PageRequest
 from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
-from configsvc.wire.fields import application_if_any, non_negative
+from configsvc.wire.fields import application_if_any, non_negative, not_one_of
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.paging import fitting_page, log_position_key, page_request
 from configsvc.wire.times import time_from, timestamp
@@ -75,8 +75,8 @@ def _resource_id(request: ListChangesRequest, violations: Violations) -> str | N
 
 def _resource_name(request: ListChangesRequest, violations: Violations) -> str | None:
     if request.resource_name:
-        # A role binding is named by its principal; a name has no colon.
-        check = check_principal if ":" in request.resource_name else check_name
+        # A role binding is named by its principal; a name has no colon. Only configurations may have a slash in it.
+        check = check_principal if ":" in request.resource_name else check_configuration_name
         check(request.resource_name, "resource_name", violations)
     return request.resource_name or None
 
@@ -94,7 +94,7 @@ def _times(request: ListChangesRequest, violations: Violations) -> tuple[datetim
 
 def _kind(kind: ResourceKind.ValueType, violations: Violations) -> Kind | None:
     if kind not in ResourceKind.values():
-        violations.add("kind", f"is {kind}: not a ResourceKind")
+        violations.add("kind", not_one_of(ResourceKind.keys(), kind))
     return None if kind == RESOURCE_KIND_UNSPECIFIED else _KINDS.get(kind)
 
 
@@ -103,7 +103,7 @@ def change_message(change: Change) -> ChangeMessage:
     schema = change.schema
     return ChangeMessage(
         revision=change.position.revision,
-        time=timestamp(change.time),
+        commit_time=timestamp(change.time),
         type=CHANGE_TYPES[change.operation],
         kind=_RESOURCE_KINDS[change.kind],
         resource_id=change.resource_id,

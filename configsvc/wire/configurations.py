@@ -74,7 +74,7 @@ def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
     with Violations() as violations:
         return Creation(
             application=fields.application_ref(request.application, "application", violations),
-            name=fields.new_name(request.name, "name", violations),
+            name=fields.configuration_name(request.name, "name", violations),
             comments=fields.comments(request.comments, "comments", violations),
             config=required_config(request, "", violations),
             schema=new_pin(request, "", violations),
@@ -92,7 +92,7 @@ def lookup(request: GetConfigurationRequest) -> Lookup:
 
 
 def lookup_from(data: bytes) -> Lookup:
-    """Parse the encoded request, or recall it. Raises InvalidRequestError."""
+    """Parse the encoded request, or recall it. Raises InvalidRequestError or UnsupportedFieldError."""
     return _cached_lookup(data) if len(data) <= CACHED_LOOKUP_BYTES else _lookup_from(data)
 
 

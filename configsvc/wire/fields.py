@@ -4,7 +4,7 @@ Each function adds the faults it finds to `violations` and returns a value to us
 path of the value in the request; empty for the request itself.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -59,6 +59,7 @@ from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_configuration_name,
     check_id,
     check_name,
     check_name_prefix,
@@ -140,7 +141,7 @@ def configuration_ref(message: AnyConfigurationRef, field: str, violations: Viol
             return IdRef(id=message.id)
         case "key":
             check_name(message.key.application, path_of(field, "key.application"), violations)
-            check_name(message.key.name, path_of(field, "key.name"), violations)
+            check_configuration_name(message.key.name, path_of(field, "key.name"), violations)
             return KeyRef(application=message.key.application, name=message.key.name)
         case None:
             violations.add(field or "ref", "must name a configuration: set id or key")
@@ -171,8 +172,14 @@ def write_context(request: AnyWrite, author: Author, violations: Violations) -> 
 
 
 def new_name(name: str, field: str, violations: Violations) -> str:
-    """Return the name of a resource."""
+    """Return the name of an application or a schema."""
     check_name(name, field, violations)
+    return name
+
+
+def configuration_name(name: str, field: str, violations: Violations) -> str:
+    """Return the name of a configuration."""
+    check_configuration_name(name, field, violations)
     return name
 
 
@@ -195,10 +202,15 @@ def non_negative(value: int, field: str, violations: Violations) -> int:
     return value
 
 
+def not_one_of(names: Iterable[str], value: int) -> str:
+    """Return the fault of a value that an enumeration does not have."""
+    return f"is {value}: must be one of {', '.join(names)}"
+
+
 def wants_config(view: ConfigurationView.ValueType, violations: Violations) -> bool:
     """Return whether the view includes config."""
     if view not in ConfigurationView.values():
-        violations.add("view", f"is {view}: not a ConfigurationView")
+        violations.add("view", not_one_of(ConfigurationView.keys(), view))
     return view != CONFIGURATION_VIEW_BASIC
 
 

@@ -51,11 +51,9 @@ def version_message(version: ConfigurationVersion) -> ConfigurationVersionMessag
 
 def comparison_message(comparison: Comparison) -> DiffConfigurationVersionsResponse:
     """Return the message of the differences between two versions."""
-    response = DiffConfigurationVersionsResponse(
-        to=configuration_message(comparison.after, with_config=False),
+    return DiffConfigurationVersionsResponse(
+        from_configuration=configuration_message(comparison.before, with_config=False),
+        to_configuration=configuration_message(comparison.after, with_config=False),
         patch=list_value_of(comparison.patch),
         text=comparison.text,
     )
-    # `from` is a keyword of Python.
-    getattr(response, "from").CopyFrom(configuration_message(comparison.before, with_config=False))
-    return response

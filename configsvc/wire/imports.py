@@ -20,6 +20,7 @@ from configsvc.domain.names import (
     MAX_NAME_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_configuration_name,
     check_name,
     check_text,
 )
@@ -32,14 +33,20 @@ from configsvc.domain.operations import (
     encoded_faults,
 )
 from configsvc.wire.content import content_from
+from configsvc.wire.fields import not_one_of
 from configsvc.wire.fingerprints import fingerprint
+from configsvc.wire.unknown_fields import refuse_unknown_fields
 
 MAX_MESSAGE_ITEMS = 1000
 
 
 def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
-    """Parse a message. `digest` covers the messages before it; empty for the first. Raises DecodeError."""
+    """Parse a message. `digest` covers the messages before it; empty for the first.
+
+    Raises DecodeError or UnsupportedFieldError.
+    """
     request = ImportConfigurationsRequest.FromString(data)
+    refuse_unknown_fields(request)
     violations = Violations()
     if len(request.items) > MAX_MESSAGE_ITEMS:
         violations.add("items", f"has {len(request.items)} items: a message has at most {MAX_MESSAGE_ITEMS}")
@@ -48,7 +55,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
         violations.add("request", "has settings: only the first message of an import may have them")
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     if request.mode not in ImportMode.values():
-        violations.add("mode", f"is {request.mode}: not an ImportMode")
+        violations.add("mode", not_one_of(ImportMode.keys(), request.mode))
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     digest = digest or settings
     for item in request.items:
@@ -71,7 +78,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
 def _staged(item: ConfigurationItem) -> StagedItem:
     violations = Violations()
     check_name(item.application, "application", violations)
-    check_name(item.name, "name", violations)
+    check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
     if not item.HasField("config"):
         violations.add("config", "is required; it may be empty: {}")

@@ -9,12 +9,17 @@ from google.longrunning.operations_proto_pb2 import ListOperationsRequest, Opera
 from google.rpc.status_pb2 import Status
 
 from configapi.v1.configuration_service_pb2 import ChangeType
-from configapi.v1.operation_service_pb2 import BulkResult, ListOperationItemsRequest, OperationMetadata
+from configapi.v1.operation_service_pb2 import (
+    ImportConfigurationsResult,
+    ListOperationItemsRequest,
+    MigrateConfigurationsResult,
+    OperationMetadata,
+)
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
 from configapi.v1.schema_pb2 import ContentFault
 from configsvc.domain.errors import Violations
 from configsvc.domain.names import check_id
-from configsvc.domain.operations import BulkOperation, OperationItem, OperationState
+from configsvc.domain.operations import BulkOperation, OperationItem, OperationKind, OperationState
 from configsvc.domain.requests import ItemListing, PageRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.paging import name_key, number_key, page_request
@@ -111,15 +116,19 @@ def _metadata(operation: BulkOperation) -> OperationMetadata:
     return metadata
 
 
-def _result(operation: BulkOperation) -> BulkResult:
-    return BulkResult(
-        revision=operation.revision,
-        done_count=operation.progress.done,
-        failed_count=operation.progress.failed,
-        created_count=operation.progress.created,
-        updated_count=operation.progress.updated,
-        unchanged_count=operation.progress.unchanged,
-    )
+def _result(operation: BulkOperation) -> ImportConfigurationsResult | MigrateConfigurationsResult:
+    progress = operation.progress
+    match operation.kind:
+        case OperationKind.IMPORT_CONFIGURATIONS:
+            result = ImportConfigurationsResult(created_count=progress.created)
+        case OperationKind.MIGRATE_CONFIGURATIONS:
+            result = MigrateConfigurationsResult()
+    result.revision = operation.revision
+    result.done_count = progress.done
+    result.failed_count = progress.failed
+    result.updated_count = progress.updated
+    result.unchanged_count = progress.unchanged
+    return result
 
 
 def item_message(item: OperationItem, error: Status | None) -> OperationItemMessage:

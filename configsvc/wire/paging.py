@@ -67,9 +67,10 @@ def page_request(request: AnyList, key: Callable[[AnyKey], Key | None], violatio
 
 
 def _page_size(value: int, violations: Violations) -> int:
-    if not 0 <= value <= MAX_PAGE_SIZE:
-        violations.add("page_size", f"is {value}: must be between 1 and {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}")
-    return value or DEFAULT_PAGE_SIZE
+    """Return the number of results: more than a page can have are cut, not refused, as the limit may change."""
+    if value < 0:
+        violations.add("page_size", f"is {value}: must not be negative; 0 means {DEFAULT_PAGE_SIZE}")
+    return min(value, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
 
 
 class FittingPage(NamedTuple, Generic[AnyMessage]):

@@ -5,16 +5,19 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.wire.unknown_fields import refuse_unknown_fields
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def parsed(request_class: type[AnyMessage], data: bytes) -> AnyMessage:
-    """Return the request that the bytes encode. Raises InvalidRequestError."""
+    """Return the request that the bytes encode. Raises InvalidRequestError or UnsupportedFieldError."""
     try:
-        return request_class.FromString(data)
+        request = request_class.FromString(data)
     except DecodeError as error:
         raise malformed(request_class.DESCRIPTOR.full_name) from error
+    refuse_unknown_fields(request)
+    return request
 
 
 def malformed(message_name: str) -> InvalidRequestError:

@@ -150,7 +150,7 @@ def listing(request: ListSchemasRequest) -> NameListing:
 def version_listing(request: ListSchemaVersionsRequest) -> SchemaVersionListing:
     with Violations() as violations:
         if request.view not in SchemaView.values():
-            violations.add("view", f"is {request.view}: not a SchemaView")
+            violations.add("view", fields.not_one_of(SchemaView.keys(), request.view))
         return SchemaVersionListing(
             ref=_schema_ref(request, violations),
             with_document=request.view != SCHEMA_VIEW_BASIC,
@@ -260,13 +260,13 @@ def _document(request: AnyDocument, violations: Violations) -> NewDocument | Non
 
 def _closes(closing: Closing.ValueType, violations: Violations) -> bool:
     if closing not in Closing.values():
-        violations.add("closing", f"is {closing}: not a Closing")
+        violations.add("closing", fields.not_one_of(Closing.keys(), closing))
     return closing != CLOSING_AS_WRITTEN
 
 
 def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> bool:
     if mode not in SchemaVersionMode.values():
-        violations.add("mode", f"is {mode}: not a SchemaVersionMode")
+        violations.add("mode", fields.not_one_of(SchemaVersionMode.keys(), mode))
     return mode != SCHEMA_VERSION_MODE_PINNED
 
 

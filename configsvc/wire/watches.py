@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.domain.errors import Violations, unreadable_revision
 from configsvc.domain.models import ConfigurationChange
-from configsvc.domain.names import check_name, check_name_prefix
+from configsvc.domain.names import check_configuration_name, check_name_prefix
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
@@ -66,7 +66,7 @@ def _selector(message: ConfigurationSelector, field: str, violations: Violations
     if len(message.keys) > MAX_SELECTOR_KEYS:
         violations.add(f"{field}.keys", f"has {len(message.keys)} items: at most {MAX_SELECTOR_KEYS} are allowed")
     for index, key in enumerate(message.keys[:MAX_SELECTOR_KEYS]):
-        check_name(key, f"{field}.keys[{index}]", violations)
+        check_configuration_name(key, f"{field}.keys[{index}]", violations)
     check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
     return Selector(
         application=application,

@@ -52,7 +52,7 @@ def configuration_update(
     patched = message.HasField("merge_patch")
     merge_patch = path_of(field, "merge_patch")
     return ConfigurationUpdate(
-        name=fields.new_name(new.name, f"{path}.name", violations) if "name" in paths else None,
+        name=fields.configuration_name(new.name, f"{path}.name", violations) if "name" in paths else None,
         comments=fields.comments(new.comments, f"{path}.comments", violations) if "comments" in paths else None,
         config=content_from(new.config, f"{path}.config", violations) if "config" in paths else None,
         merge_patch=content_from(message.merge_patch, merge_patch, violations) if patched else None,
@@ -103,8 +103,8 @@ def batch_write(
             return _item(message.upsert, f"{field}.upsert", context, violations)
         case "update":
             return _update(message.update, f"{field}.update", context, violations)
-        case "delete":
-            return _deletion(message.delete, f"{field}.delete", context, violations)
+        case "deletion":
+            return _deletion(message.deletion, f"{field}.deletion", context, violations)
         case None:
             violations.add(field, "must set one of create, update, upsert or delete")
             return None
@@ -112,7 +112,7 @@ def batch_write(
 
 def _item(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
     application = fields.new_name(message.application, f"{field}.application", violations)
-    name = fields.new_name(message.name, f"{field}.name", violations)
+    name = fields.configuration_name(message.name, f"{field}.name", violations)
     return Upsert(
         key=KeyRef(application=application, name=name),
         comments=fields.comments(message.comments, f"{field}.comments", violations),

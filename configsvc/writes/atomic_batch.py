@@ -10,9 +10,7 @@ from configsvc.domain.conflicts import conflicts
 from configsvc.domain.errors import (
     BatchFailedError,
     ConfigsvcError,
-    InvalidRequestError,
     ResourceExistsError,
-    Violation,
     WriteConflictError,
 )
 from configsvc.domain.models import Configuration, WriteContext, Written
@@ -24,7 +22,6 @@ from configsvc.domain.writes import (
     Upsert,
     pin_to_check,
 )
-from configsvc.storage import configuration_writes
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
@@ -36,9 +33,6 @@ from configsvc.writes.rollback import resolve_rollbacks
 from configsvc.writes.transactions import Writes, queue_key
 
 TRIES = 3
-# PostgreSQL writes a number like 1e-300 without its exponent.
-EXPONENT_BYTES = 340
-STORED_LIMIT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +136,6 @@ class AtomicBatches:
         for index, _ in plan.pending:
             plan.add(index, locked.found[index], pins)
         await reject_invalid(plan, self.checks)
-        await _reject_too_large(connection, plan)
         await apply_plan(connection, plan)
         for index, write in enumerate(writes):
             if isinstance(write, Upsert) and isinstance(plan.outcomes[index], ResourceExistsError):
@@ -173,25 +166,3 @@ async def _load_result(connection: Connection, executed: Executed, *, with_confi
         0,
     )
     return BatchResult(configurations=configurations, errors=errors, revision=revision)
-
-
-async def _reject_too_large(connection: Connection, plan: Plan) -> None:
-    """Reject configs that exceed the limit as PostgreSQL writes them. Only the few that might are sent for a check."""
-    texts = {
-        index: planned.config_text
-        for index, planned in (plan.insertions | plan.updates).items()
-        if planned.config_text and _may_be_too_large(planned.config_text)
-    }
-    if texts:
-        indexes = list(texts)
-        for number in await configuration_writes.outgrown(connection, list(texts.values())):
-            plan.reject(indexes[number], _too_large())
-
-
-def _may_be_too_large(text: str) -> bool:
-    return 2 * len(text.encode()) + text.count("e-") * EXPONENT_BYTES > STORED_LIMIT_BYTES
-
-
-def _too_large() -> InvalidRequestError:
-    description = "is larger than 1 MiB as PostgreSQL writes it (numbers without exponents)"
-    return InvalidRequestError((Violation(field="config", description=description),))

@@ -6,8 +6,9 @@ A write whose rows are locked elsewhere is left out. The statements serve atomic
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from configsvc.domain.commits import Commit
 from configsvc.domain.errors import ResourceExistsError
-from configsvc.domain.models import Configuration, Kind, SchemaVersionRef, Written
+from configsvc.domain.models import Configuration, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -46,23 +47,23 @@ async def execute_group(
     for index in [index for index, check in plan.checks.items() if check.may_take_long]:
         plan.reject(index, RunAlone())
     await reject_invalid(plan, checks)
+    await _set_aside_taken_names(connection, plan, found)
     await apply_plan(connection, plan)
-    results = {request_id: version_written(plan.outcomes[index]) for request_id, index in claimed.items()}
+    results = {key: version_written(plan.outcomes[index]) for key, index in claimed.items()}
     await idempotency.settle_many(connection, results)
     return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
-async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[str, int]:
-    """Settle the writes that an earlier call made; return the indexes of the others by their request_ids."""
-    indexes: dict[str, int] = {}
+async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[RequestKey, int]:
+    """Settle the writes that an earlier call made; return the indexes of the other calls with a request_id, by key."""
+    indexes: dict[RequestKey, int] = {}
     for index, write in plan.pending:
-        request_id = write.context.request_id
-        if request_id and indexes.setdefault(request_id, index) != index:
+        if write.context.request_id and indexes.setdefault(write.context.key, index) != index:
             plan.outcomes[index] = RetryNextGroup()
     answers = await idempotency.claim_many(connection, [write.context for _, write in plan.pending])
-    for request_id, answer in answers.items():
+    for key, answer in answers.items():
         is_done = isinstance(answer, Earlier)
-        plan.outcomes[indexes.pop(request_id)] = Unchanged(written=answer.written[0]) if is_done else answer
+        plan.outcomes[indexes.pop(key)] = Unchanged(written=answer.written[0]) if is_done else answer
     return indexes
 
 
@@ -78,6 +79,19 @@ async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
         index: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for index, write in plan.pending
     }
+
+
+async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapping[int, Found]) -> None:
+    """Let renames to names that are taken run alone: the first would fail the whole group."""
+    keys = {
+        index: KeyRef(application=planned.configuration.application, name=planned.configuration.name)
+        for index, planned in plan.updates.items()
+        if isinstance(current := found[index], Configuration) and current.name != planned.configuration.name
+    }
+    taken = await configuration_writes.taken(connection, set(keys.values())) if keys else set[KeyRef]()
+    for index, key in keys.items():
+        if key in taken:
+            plan.reject(index, RunAlone())
 
 
 async def _lock_pins(
@@ -165,12 +179,20 @@ async def load_written(
     needed = set(earlier.values())
     get_versions = configuration_writes.get_versions
     versions = await get_versions(connection, needed, with_config=with_config) if earlier else {}
-    revision = await _revision_of(connection, next(iter(changed.values()))) if changed else 0
-    return {index: replace(row, revision=revision) for index, row in changed.items()} | {
+    commit = await _commit_of(connection, next(iter(changed.values()))) if changed else None
+    return {index: _committed(row, commit) for index, row in changed.items()} | {
         index: versions[written] for index, written in earlier.items() if written in versions
     }
 
 
-async def _revision_of(connection: Connection, changed: Configuration) -> int:
+async def _commit_of(connection: Connection, changed: Configuration) -> Commit | None:
     written = Written(resource_id=changed.id, version=changed.version)
-    return await log.revision_of(Kind.CONFIGURATION, connection, written)
+    return await log.commit_of(Kind.CONFIGURATION, connection, written)
+
+
+def _committed(row: Configuration, commit: Commit | None) -> Configuration:
+    if commit is None:
+        return row
+    # The row has the begin of its transaction, and as both times if that created it.
+    created = commit.time if row.create_time == row.update_time else row.create_time
+    return replace(row, revision=commit.revision, create_time=created, update_time=commit.time)

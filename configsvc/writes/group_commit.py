@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from configsvc.aio import finish
-from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, WriteConflictError
-from configsvc.domain.models import Configuration
+from configsvc.domain.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    WriteConflictError,
+    WriteTooLargeError,
+)
+from configsvc.domain.models import Configuration, RequestKey
 from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
@@ -64,13 +69,15 @@ class GroupCommit:
         self._database = database
         self._batches = batches
         self._queue: deque[QueuedWrite] = deque()
+        # Parts of groups that failed, to be tried next.
+        self._halves: deque[list[QueuedWrite]] = deque()
         self._groups: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
         # What the running groups write, by the names that callers used: other groups skip it.
         self._subjects: set[str] = set()
         # Subjects of writes that may have failed a group, and request_ids of writes that run alone and can keep them
         # locked for seconds: not grouped for now.
-        self._isolated: Counter[str] = Counter()
+        self._isolated: Counter[str | RequestKey] = Counter()
         self._retries: dict[QueuedWrite, asyncio.TimerHandle] = {}
         self._began = 0.0
 
@@ -90,7 +97,7 @@ class GroupCommit:
             raise DatabaseBusyError
         loop = asyncio.get_running_loop()
         queued = QueuedWrite(write=write, subject=str(write), answer=loop.create_future())
-        if write.context.validate_only or self._isolated[queued.subject] or self._isolated[write.context.request_id]:
+        if write.context.validate_only or self._isolated[queued.subject] or self._isolated[write.context.key]:
             self._start_alone(queued)
         else:
             self._queue.append(queued)
@@ -100,7 +107,7 @@ class GroupCommit:
 
     async def drain(self) -> None:
         """Wait for all writes; each has a time limit."""
-        while self._queue or self._groups or self._alone or self._retries:
+        while self._queue or self._halves or self._groups or self._alone or self._retries:
             self._start_groups()
             if running := self._groups | self._alone:
                 await asyncio.wait(running)
@@ -126,6 +133,8 @@ class GroupCommit:
 
     def _next_group(self) -> list[QueuedWrite]:
         """Take the first writes from the queue, skipping subjects of the other group: it has locked their rows."""
+        if self._halves:
+            return self._halves.popleft()
         group: list[QueuedWrite] = []
         skipped: list[QueuedWrite] = []
         while self._queue and len(group) < GROUP_LIMIT and len(skipped) < GROUP_LIMIT:
@@ -152,7 +161,10 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001  # every caller gets it
             if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
                 _fail(group, error)
+            elif len(group) > 1 and not isinstance(error, WriteConflictError | WriteTooLargeError):
+                self._halve(group)
             else:
+                # Halves would wait as long again, for the same lock.
                 self._start_each_alone(group)
         else:
             self.grouped += len(answers)
@@ -194,16 +206,21 @@ class GroupCommit:
         self._queue.append(queued)
         self._start_groups()
 
+    def _halve(self, group: Sequence[QueuedWrite]) -> None:
+        """Try each half of a failed group, so that the writes at fault are found in few transactions."""
+        middle = len(group) // 2
+        self._halves.extend((list(group[:middle]), list(group[middle:])))
+
     def _start_each_alone(self, group: Sequence[QueuedWrite]) -> None:
         """Run each write of a failed group alone, so that only the one at fault fails. Nothing was committed."""
         for queued in group:
             self._isolate(queued.subject, self._start_alone(queued))
 
-    def _isolate(self, key: str, task: asyncio.Task[None]) -> None:
+    def _isolate(self, key: str | RequestKey, task: asyncio.Task[None]) -> None:
         self._isolated[key] += 1
         task.add_done_callback(lambda _: self._end_isolation(key))
 
-    def _end_isolation(self, key: str) -> None:
+    def _end_isolation(self, key: str | RequestKey) -> None:
         self._isolated[key] -= 1
         if not self._isolated[key]:
             del self._isolated[key]
@@ -213,7 +230,7 @@ class GroupCommit:
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         if queued.write.context.request_id:
-            self._isolate(queued.write.context.request_id, task)
+            self._isolate(queued.write.context.key, task)
         return task
 
     async def _run_alone(self, queued: QueuedWrite) -> None:

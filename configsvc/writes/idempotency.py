@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import WriteContext, Written
+from configsvc.domain.models import RequestKey, WriteContext, Written
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
@@ -21,7 +21,7 @@ async def once(
         return earlier.written[0]
     written = await change(connection)
     if context.request_id:
-        await storage.complete(connection, {context.request_id: written})
+        await storage.complete(connection, {context.key: written})
     return written
 
 
@@ -30,7 +30,7 @@ async def claim(connection: Connection, context: WriteContext) -> Earlier | None
 
     Waits for a call with the same request_id under way. Raises RequestIdReusedError or WriteConflictError.
     """
-    answer = (await claim_many(connection, (context,))).get(context.request_id)
+    answer = (await claim_many(connection, (context,))).get(context.key)
     if isinstance(answer, ConfigsvcError):
         raise answer
     return answer
@@ -39,20 +39,20 @@ async def claim(connection: Connection, context: WriteContext) -> Earlier | None
 async def complete(connection: Connection, context: WriteContext, result: Earlier) -> None:
     """Keep the result of a claimed call for later calls with its request_id."""
     if context.request_id:
-        await storage.complete_many(connection, context.request_id, result)
+        await storage.complete_many(connection, context.key, result)
 
 
 async def claim_many(
     connection: Connection, contexts: Iterable[WriteContext]
-) -> Mapping[str, Earlier | ConfigsvcError]:
-    """Claim the request_ids of several calls; return, by request_id, the answers to those that are repeated."""
+) -> Mapping[RequestKey, Earlier | ConfigsvcError]:
+    """Claim the request_ids of several calls; return, by key, the answers to those that are repeated."""
     claimed = [context for context in contexts if context.request_id]
     return await storage.claim(connection, claimed) if claimed else {}
 
 
-async def settle_many(connection: Connection, results: Mapping[str, Written | None]) -> None:
-    """Keep the results of claimed calls, by request_id; release the request_ids of calls that wrote nothing."""
-    written = {request_id: result for request_id, result in results.items() if result}
+async def settle_many(connection: Connection, results: Mapping[RequestKey, Written | None]) -> None:
+    """Keep the results of claimed calls, by key; release the request_ids of calls that wrote nothing."""
+    written = {key: result for key, result in results.items() if result}
     if written:
         await storage.complete(connection, written)
     if len(written) < len(results):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.domain.content import JsonObject, encode_json
+from configsvc.domain.content import JsonObject, check_stored_size, encode_json
 from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
@@ -50,7 +50,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAlone:
-    """A write whose validation may take long: no other write shares its transaction."""
+    """A write that could hold up or fail the others of its group: no other write shares its transaction."""
 
 
 Outcome = Changed | Unchanged | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
@@ -75,7 +75,7 @@ class Pins:
         compiled = self.validators[version]
         if isinstance(compiled, ConfigsvcError):
             raise compiled
-        return prepare_check(compiled, config, encode_json(config) if text is None else text)
+        return prepare_check(version.ref.schema, compiled, config, encode_json(config) if text is None else text)
 
 
 NO_PINS = Pins(schemas={}, validators={})
@@ -197,6 +197,7 @@ class Plan:
         if self._is_full:
             return None
         text = encode_json(config)
+        check_stored_size(text)
         if self._limit_bytes is None:
             return text
         size = len(text.encode())

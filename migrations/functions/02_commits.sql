@@ -1,7 +1,33 @@
 -- Commits: the id that a transaction draws at its first change, the order of its changes, and its revision.
 
--- Give this transaction the id of its commit, at the first statement that may change something. The id is a
--- transaction-local setting, which rolling back to a savepoint restores together with the changes made under it.
+-- A session may set, reset and discard whatever it likes. So no setting tells to which commit a change belongs: the log does.
+
+-- Return the id of the commit of this transaction, or an id that this session drew and did not use; null if it has to draw
+-- one. The commit of this transaction is not in commits yet, unless SET CONSTRAINTS made it take its revision early.
+CREATE OR REPLACE FUNCTION drawn_commit_id() RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    drawn bigint;
+    committed timestamptz;
+BEGIN
+    BEGIN
+        drawn := currval('commit_ids');
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        RETURN NULL;
+    END;
+    SELECT time INTO committed FROM commits WHERE id = drawn;
+    IF committed < now()
+        OR committed IS NOT NULL
+            AND NOT EXISTS (SELECT FROM revision_counter WHERE transaction = pg_current_xact_id())
+    THEN
+        RETURN NULL;
+    END IF;
+    RETURN drawn;
+END
+$$;
+
+-- Give this transaction the id of its commit, at the first statement that may change something.
 CREATE OR REPLACE FUNCTION begin_commit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
@@ -11,40 +37,59 @@ BEGIN
         RAISE EXCEPTION 'configsvc.writer is for the service: it would let % write in the name of others', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF coalesce(current_setting('configsvc.commit_id', true), '') = '' THEN
-        PERFORM set_config('configsvc.commit_id', nextval('commit_ids')::text, true);
-        PERFORM set_config('configsvc.ordinal', '0', true);
+    IF drawn_commit_id() IS NULL THEN
+        PERFORM nextval('commit_ids');
+        IF drawn_commit_id() IS NULL THEN
+            RAISE EXCEPTION 'commit_ids is behind the log: SELECT setval(''commit_ids'', max(id)) FROM commits'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
     END IF;
     RETURN NULL;
 END
 $$;
 
--- Reserve ordinals for changes of this transaction and return the first of them, counted from 0.
-CREATE OR REPLACE FUNCTION advance_ordinal(places bigint) RETURNS integer
+-- Return the ordinal of the next record of a commit.
+CREATE OR REPLACE FUNCTION next_ordinal(this_commit bigint) RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-    next_ordinal integer := coalesce(nullif(current_setting('configsvc.ordinal', true), ''), '0')::integer;
 BEGIN
-    PERFORM set_config('configsvc.ordinal', (next_ordinal + places)::text, true);
-    RETURN next_ordinal;
+    RETURN coalesce((SELECT max(ordinal) + 1 FROM change_records WHERE commit_id = this_commit), 0);
 END
 $$;
 
--- Any session can set configsvc.commit_id and configsvc.ordinal. Raise if that would move a change into another commit,
--- or into none.
-CREATE OR REPLACE FUNCTION check_place(this_commit bigint, first_ordinal integer) RETURNS void
-LANGUAGE plpgsql STABLE
+-- Raise unless all rows that a statement changed were logged in the commit that they name.
+CREATE OR REPLACE FUNCTION check_logged(logged_count bigint, changed_count bigint) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
 AS $$
 BEGIN
-    IF this_commit <> currval('commit_ids')
-        OR EXISTS (SELECT FROM commits WHERE id = this_commit AND time < now())
-        OR first_ordinal > 0
-            AND NOT EXISTS (SELECT FROM change_records WHERE commit_id = this_commit AND ordinal = first_ordinal - 1)
-    THEN
-        RAISE EXCEPTION 'configsvc.commit_id and configsvc.ordinal are not for sessions to set'
+    IF logged_count <> changed_count THEN
+        RAISE EXCEPTION 'changes would be missing from the log: commit_ids was advanced, or a trigger changed their columns'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
+END
+$$;
+
+-- Return the time of the commit that created a resource, given its row. The row has it from its second change on; before
+-- that, it has the begin of the transaction that created it, twice.
+CREATE OR REPLACE FUNCTION create_time_of(created timestamptz, updated timestamptz, last_commit bigint) RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    IF created <> updated THEN
+        RETURN created;
+    END IF;
+    RETURN coalesce((SELECT time FROM commits WHERE id = last_commit), created);
+END
+$$;
+
+-- Return the id of the commit of this transaction; null if it has changed nothing.
+CREATE OR REPLACE FUNCTION commit_of_transaction() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+DECLARE
+    drawn bigint := drawn_commit_id();
+BEGIN
+    RETURN CASE WHEN next_ordinal(drawn) > 0 THEN drawn END;
 END
 $$;
 
@@ -60,8 +105,21 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    UPDATE revision_counter SET revision = revision + 1 RETURNING revision INTO STRICT assigned;
-    INSERT INTO commits (id, revision, time) VALUES (NEW.commit_id, assigned, clock_timestamp());
+    UPDATE revision_counter
+    SET revision = revision + 1, transaction = pg_current_xact_id()
+    WHERE transaction <> pg_current_xact_id()
+    RETURNING revision INTO assigned;
+    IF assigned IS NULL THEN
+        RAISE EXCEPTION 'a transaction is one commit, but this one has drawn two ids for it: do not discard sequences, nor '
+            'advance commit_ids'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- Times follow revisions, even if the clock is set back, so that each finds what was committed by then.
+    INSERT INTO commits (id, revision, time)
+    VALUES (
+        NEW.commit_id, assigned,
+        greatest(clock_timestamp(), (SELECT time + interval '1 microsecond' FROM commits WHERE revision = assigned - 1))
+    );
     PERFORM pg_notify('configsvc_changes', assigned::text);
     RETURN NULL;
 END
@@ -84,7 +142,7 @@ BEGIN
 END
 $$;
 
--- TRUNCATE shows no rows to triggers, so the log couldn't record it.
+-- TRUNCATE shows no rows to triggers, so the log couldn't record it; truncated itself, it would be lost.
 CREATE OR REPLACE FUNCTION refuse_truncate() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
@@ -95,3 +153,26 @@ $$;
 
 -- Without the right, a role that may create triggers can't put these on tables of its own to forge the log.
 REVOKE EXECUTE ON FUNCTION begin_commit, assign_revision FROM PUBLIC;
+
+-- Without records, a commit would be lost: its watches, its history, its revision.
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON change_records
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON commits
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON revision_counter
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON compaction
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON log_identity
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+-- Earlier releases had these, which read settings.
+-- squawk-ignore ban-drop-function
+DROP FUNCTION IF EXISTS advance_ordinal(bigint);
+
+-- squawk-ignore ban-drop-function
+DROP FUNCTION IF EXISTS check_place(bigint, integer);

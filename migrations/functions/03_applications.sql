@@ -12,7 +12,7 @@ BEGIN
         END IF;
         NEW.id := OLD.id;
         NEW.version := OLD.version + 1;
-        NEW.create_time := OLD.create_time;
+        NEW.create_time := create_time_of(OLD.create_time, OLD.update_time, OLD.commit_id);
         NEW.created_by := OLD.created_by;
     END IF;
     IF NOT public.writes_as_service() THEN
@@ -30,7 +30,7 @@ BEGIN
         NEW.created_by := NEW.updated_by;
     END IF;
     NEW.update_time := now();
-    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    NEW.commit_id := currval('commit_ids');
     RETURN NEW;
 END
 $$;
@@ -39,12 +39,11 @@ CREATE OR REPLACE FUNCTION log_applications() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_setting('configsvc.commit_id');
-    first_ordinal integer;
+    this_commit bigint := currval('commit_ids');
+    first_ordinal integer := next_ordinal(this_commit);
+    logged_count bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
@@ -52,15 +51,14 @@ BEGIN
         )
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'APPLICATION', 'DELETED', id,
-            version + 1, version, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0, create_time, created_by, now(),
+            version + 1, version, NULL, NULL, name, NULL, NULL, name, comments, NULL, 0,
+            create_time_of(create_time, update_time, commit_id), created_by, now(),
             coalesce(deletion_context(id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(id, 'reason'), ''),
             coalesce(deletion_context(id, 'request_id'), ''),
             coalesce(deletion_context(id, 'origin')::jsonb, '{}')
         FROM old_rows;
     ELSIF TG_OP = 'INSERT' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
@@ -72,8 +70,6 @@ BEGIN
             update_time, updated_by, update_reason, update_request_id, update_origin
         FROM new_rows;
     ELSE
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
@@ -85,6 +81,10 @@ BEGIN
             n.created_by, n.update_time, n.updated_by, n.update_reason, n.update_request_id, n.update_origin
         FROM new_rows AS n
         JOIN old_rows AS o ON o.id = n.id AND o.version = n.version - 1;
+    END IF;
+    GET DIAGNOSTICS logged_count = ROW_COUNT;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM check_logged(logged_count, (SELECT count(*) FROM new_rows WHERE commit_id = this_commit));
     END IF;
     RETURN NULL;
 END

@@ -14,10 +14,14 @@ BEGIN
         END IF;
         NEW.id := OLD.id;
         NEW.version := OLD.version + 1;
-        NEW.create_time := OLD.create_time;
+        NEW.create_time := create_time_of(OLD.create_time, OLD.update_time, OLD.commit_id);
         NEW.created_by := OLD.created_by;
     END IF;
     IF NOT public.writes_as_service() THEN
+        -- A config from before this rule stays until it is changed.
+        IF TG_OP = 'INSERT' OR NEW.config <> OLD.config THEN
+            PERFORM public.require_readable(NEW.config, 'config', 9007199254740991);
+        END IF;
         NEW.updated_by := 'database:' || session_user;
         NEW.update_reason := '';
         NEW.update_request_id := '';
@@ -46,7 +50,7 @@ BEGIN
         NEW.schema_version := (SELECT latest_version FROM public.schemas WHERE name = NEW.schema);
     END IF;
     NEW.update_time := now();
-    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    NEW.commit_id := currval('commit_ids');
     RETURN NEW;
 END
 $$;
@@ -55,12 +59,11 @@ CREATE OR REPLACE FUNCTION log_configurations() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_setting('configsvc.commit_id');
-    first_ordinal integer;
+    this_commit bigint := currval('commit_ids');
+    first_ordinal integer := next_ordinal(this_commit);
+    logged_count bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, schema,
@@ -72,7 +75,8 @@ BEGIN
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY o.id), 'CONFIGURATION', 'DELETED', o.id,
             o.version + 1, o.version, o.application_id, o.application, o.name, o.application_id, o.application, o.name,
-            o.comments, NULL, 0, o.schema, o.schema_version, o.create_time, o.created_by, now(),
+            o.comments, NULL, 0, o.schema, o.schema_version, create_time_of(o.create_time, o.update_time, o.commit_id),
+            o.created_by, now(),
             coalesce(own.actor, every.actor, 'database:' || session_user),
             coalesce(own.reason, every.reason, ''),
             coalesce(own.request_id, every.request_id, ''),
@@ -81,8 +85,6 @@ BEGIN
         LEFT JOIN contexts AS own ON own.resource_id = o.id
         LEFT JOIN contexts AS every ON every.resource_id = '*';
     ELSIF TG_OP = 'INSERT' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, schema,
@@ -95,8 +97,6 @@ BEGIN
             update_request_id, update_origin
         FROM new_rows;
     ELSE
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, schema,
@@ -109,6 +109,10 @@ BEGIN
             n.updated_by, n.update_reason, n.update_request_id, n.update_origin
         FROM new_rows AS n
         JOIN old_rows AS o ON o.id = n.id AND o.version = n.version - 1;
+    END IF;
+    GET DIAGNOSTICS logged_count = ROW_COUNT;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM check_logged(logged_count, (SELECT count(*) FROM new_rows WHERE commit_id = this_commit));
     END IF;
     RETURN NULL;
 END

@@ -14,7 +14,7 @@ BEGIN
         END IF;
         NEW.id := OLD.id;
         NEW.version := OLD.version + 1;
-        NEW.create_time := OLD.create_time;
+        NEW.create_time := create_time_of(OLD.create_time, OLD.update_time, OLD.commit_id);
         NEW.created_by := OLD.created_by;
     END IF;
     IF NOT public.writes_as_service() THEN
@@ -32,7 +32,7 @@ BEGIN
         NEW.created_by := NEW.updated_by;
     END IF;
     NEW.update_time := now();
-    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    NEW.commit_id := currval('commit_ids');
     RETURN NEW;
 END
 $$;
@@ -41,27 +41,24 @@ CREATE OR REPLACE FUNCTION log_schemas() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_setting('configsvc.commit_id');
-    first_ordinal integer;
+    this_commit bigint := currval('commit_ids');
+    first_ordinal integer := next_ordinal(this_commit);
+    logged_count bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, name, previous_name, comments,
             content_bytes, schema, schema_version, create_time, created_by, time, actor, reason, request_id, origin
         )
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY id), 'SCHEMA', 'DELETED', id, version + 1, version,
-            name, name, comments, 0, name, latest_version, create_time, created_by, now(),
+            name, name, comments, 0, name, latest_version, create_time_of(create_time, update_time, commit_id), created_by, now(),
             coalesce(deletion_context(id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(id, 'reason'), ''),
             coalesce(deletion_context(id, 'request_id'), ''),
             coalesce(deletion_context(id, 'origin')::jsonb, '{}')
         FROM old_rows;
     ELSE
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, name, previous_name, comments,
             content_bytes, schema, schema_version, create_time, created_by, time, actor, reason, request_id, origin
@@ -71,6 +68,10 @@ BEGIN
             CASE TG_OP WHEN 'INSERT' THEN 'CREATED' ELSE 'UPDATED' END, id, version, version - 1, name, name, comments, 0,
             name, latest_version, create_time, created_by, update_time, updated_by, update_reason, update_request_id, update_origin
         FROM new_rows;
+    END IF;
+    GET DIAGNOSTICS logged_count = ROW_COUNT;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM check_logged(logged_count, (SELECT count(*) FROM new_rows WHERE commit_id = this_commit));
     END IF;
     RETURN NULL;
 END

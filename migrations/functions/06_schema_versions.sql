@@ -10,15 +10,25 @@ BEGIN
         UPDATE public.schemas SET latest_version = latest_version + 1
         WHERE name = NEW.schema OR id = NEW.schema_id
         RETURNING id, name, latest_version INTO NEW.schema_id, NEW.schema, NEW.version;
-    ELSIF NEW.version <> (SELECT latest_version FROM public.schemas WHERE id = NEW.schema_id) THEN
-        RAISE EXCEPTION 'version % of schema % is not the newest: leave the number out', NEW.version, NEW.schema
+    ELSIF NOT EXISTS (
+        -- Changed by this transaction: its record in the log is that of the version, too.
+        SELECT FROM public.schemas
+        WHERE id = NEW.schema_id AND latest_version = NEW.version AND commit_id = currval('commit_ids')
+    )
+    THEN
+        RAISE EXCEPTION 'version % of schema % is not the one that this transaction adds: leave the number out', NEW.version,
+            NEW.schema
             USING ERRCODE = 'check_violation';
+    END IF;
+    IF NOT public.writes_as_service() THEN
+        PERFORM public.require_readable(NEW.document, 'document', 1e1000);
+        PERFORM public.require_additions(NEW.additions);
     END IF;
     IF NOT public.writes_as_service() OR NEW.created_by IS NULL THEN
         NEW.created_by := 'database:' || session_user;
     END IF;
     NEW.create_time := now();
-    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    NEW.commit_id := currval('commit_ids');
     RETURN NEW;
 END
 $$;

@@ -19,7 +19,7 @@ BEGIN
         SELECT max(version) FROM public.change_records WHERE kind = 'ROLE_BINDING' AND resource_id = NEW.id
     ), 0);
     NEW.create_time := now();
-    NEW.commit_id := current_setting('configsvc.commit_id')::bigint;
+    NEW.commit_id := currval('commit_ids');
     RETURN NEW;
 END
 $$;
@@ -29,12 +29,11 @@ CREATE OR REPLACE FUNCTION log_role_bindings() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    this_commit bigint := current_setting('configsvc.commit_id');
-    first_ordinal integer;
+    this_commit bigint := currval('commit_ids');
+    first_ordinal integer := next_ordinal(this_commit);
+    logged_count bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        first_ordinal := advance_ordinal((SELECT count(*) FROM old_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
@@ -43,7 +42,8 @@ BEGIN
         SELECT
             this_commit, first_ordinal - 1 + row_number() OVER (ORDER BY o.id), 'ROLE_BINDING', 'DELETED', o.id,
             o.version + 1, o.version, o.application_id, known.name, o.principal, o.application_id, known.name, o.principal,
-            '', jsonb_build_object('role', o.role), 0, o.create_time, o.created_by, now(),
+            '', jsonb_build_object('role', o.role), 0,
+            create_time_of(o.create_time, o.create_time, o.commit_id), o.created_by, now(),
             coalesce(deletion_context(o.id, 'actor'), 'database:' || session_user),
             coalesce(deletion_context(o.id, 'reason'), ''),
             coalesce(deletion_context(o.id, 'request_id'), ''),
@@ -57,8 +57,6 @@ BEGIN
             LIMIT 1
         ) AS known ON true;
     ELSE
-        first_ordinal := advance_ordinal((SELECT count(*) FROM new_rows));
-        PERFORM check_place(this_commit, first_ordinal);
         INSERT INTO change_records (
             commit_id, ordinal, kind, operation, resource_id, version, previous_version, application_id, application, name,
             previous_application_id, previous_application, previous_name, comments, content, content_bytes, create_time,
@@ -71,6 +69,10 @@ BEGIN
             n.created_by, n.create_reason, n.create_request_id, n.create_origin
         FROM new_rows AS n
         LEFT JOIN applications ON applications.id = n.application_id;
+    END IF;
+    GET DIAGNOSTICS logged_count = ROW_COUNT;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM check_logged(logged_count, (SELECT count(*) FROM new_rows WHERE commit_id = this_commit));
     END IF;
     RETURN NULL;
 END

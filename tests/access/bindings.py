@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.protobuf.empty_pb2 import Empty
+
 from configapi.v1.access_service_pb2 import (
     CreateRoleBindingRequest,
     DeleteRoleBindingRequest,
@@ -32,7 +34,10 @@ async def bind(
 ) -> RoleBinding:
     """Bind the role for the application; without one, for all applications."""
     ref = ApplicationRef(name=application) if isinstance(application, str) else application
-    request = CreateRoleBindingRequest(principal=principal, role=role, application=ref, **fields)
+    everywhere = Empty() if ref is None else None
+    request = CreateRoleBindingRequest(
+        principal=principal, role=role, application=ref, all_applications=everywhere, **fields
+    )
     return await service.access.CreateRoleBinding(request, metadata=bearing(by))
 
 

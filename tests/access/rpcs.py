@@ -108,7 +108,9 @@ class Named:
     @property
     def write(self) -> configurations.ConfigurationWrite:
         if self.by_id:
-            return configurations.ConfigurationWrite(delete=configurations.ConfigurationDeletionItem(id=self.target.id))
+            return configurations.ConfigurationWrite(
+                deletion=configurations.ConfigurationDeletionItem(id=self.target.id)
+            )
         return configurations.ConfigurationWrite(upsert=self.item)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 
 from configapi.v1.access_service_pb2 import (
@@ -84,12 +85,12 @@ async def test_a_role_cannot_be_used_as_soon_as_its_deletion_is_answered(guarded
 
 
 async def test_an_admin_of_an_application_gives_roles_for_that_alone(guarded: Service) -> None:
-    shop = (await bind(guarded, "user:bob", EDITOR, "shop", by="ann")).application_id
-    assert (await bind(guarded, "user:eve", ADMIN, ApplicationRef(id=shop), by="ann")).application == "shop"
-    bank = (await bind(guarded, "user:bob", EDITOR, "bank")).application_id
+    shop = (await bind(guarded, "user:bob", EDITOR, "shop", by="ann")).application.id
+    assert (await bind(guarded, "user:eve", ADMIN, ApplicationRef(id=shop), by="ann")).application.name == "shop"
+    bank = (await bind(guarded, "user:bob", EDITOR, "bank")).application.id
     for principal in ("user:ann", "user:bob", "group:everybody"):
         for role in (VIEWER, EDITOR, ADMIN):
-            request = CreateRoleBindingRequest(principal=principal, role=role)
+            request = CreateRoleBindingRequest(principal=principal, role=role, all_applications=Empty())
             assert await refused_creation(guarded, "ann", request) == "the role admin is needed for all applications"
             texts: list[str] = []
             for ref in (
@@ -109,6 +110,8 @@ async def test_an_editor_gives_no_roles(guarded: Service) -> None:
     for caller in ("bob", "eve", "nobody"):
         for application in (None, ApplicationRef(name="shop")):
             request = CreateRoleBindingRequest(principal=f"user:{caller}", role=VIEWER, application=application)
+            if application is None:
+                request.all_applications.SetInParent()
             await refused_creation(guarded, caller, request)
         await refused_deletion(guarded, caller, binding.id)
         with failing(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"):
@@ -131,7 +134,7 @@ async def test_a_deletion_of_what_is_not_the_callers_and_of_what_is_not_there_lo
 
 async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: Service) -> None:
     made = await bind(guarded, "group:ops team", VIEWER, "shop", by="ann", reason="they asked")
-    assert (made.principal, made.role, made.application, made.created_by) == (
+    assert (made.principal, made.role, made.application.name, made.created_by) == (
         "group:ops team",
         VIEWER,
         "shop",
@@ -158,6 +161,17 @@ async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: 
     assert (first.actor, first.reason, first.resource_id) == ("user:ann", "they asked", made.id)
 
 
+async def test_a_role_for_all_applications_must_be_meant(guarded: Service) -> None:
+    request = CreateRoleBindingRequest(principal="user:bob", role=VIEWER)
+    with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
+        await guarded.access.CreateRoleBinding(request, metadata=bearing("root"))
+    assert fields_at_fault(caught.value) == ["scope"]
+    request.all_applications.SetInParent()
+    made = await guarded.access.CreateRoleBinding(request, metadata=bearing("root"))
+    assert made.WhichOneof("scope") == "all_applications"
+    assert (await bind(guarded, "user:bob", VIEWER, "shop")).WhichOneof("scope") == "application"
+
+
 async def test_every_fault_of_a_request_for_a_role_is_listed(guarded: Service) -> None:
     request = CreateRoleBindingRequest(
         principal="bob", application=ApplicationRef(name="/"), reason="x" * 1025, request_id="1"
@@ -172,6 +186,26 @@ async def test_every_fault_of_a_request_for_a_role_is_listed(guarded: Service) -
         await bind(guarded, "user:bob", VIEWER, "nope")
 
 
+async def test_no_role_is_given_to_a_name_that_looks_like_another_one(guarded: Service, psql: Session) -> None:
+    for principal in ("user:\u0430nn", "user:ann\u202e", "group:every\u200bbody", "certificate:\uff41nn"):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await bind(guarded, principal, VIEWER)
+        assert fields_at_fault(caught.value) == ["principal"]
+        # Roles from before are found, and can be deleted.
+        made = await psql.fetchval(
+            "INSERT INTO role_bindings (principal, role) VALUES ($1, 'VIEWER') RETURNING id", principal
+        )
+        assert [one.id for one in await bindings(guarded, principal=principal)] == [made]
+        await unbind(guarded, made)
+
+
+async def test_a_token_of_a_name_that_looks_like_another_one_has_nothing_of_its_roles(guarded: Service) -> None:
+    await bind(guarded, "user:ann", ADMIN)
+    for name in ("\u0430nn", "ann\u200b", "\uff41nn"):
+        caller = await guarded.access.GetCaller(GetCallerRequest(), metadata=bearing(name))
+        assert (caller.principal, caller.role) == (f"user:{name}", Role.ROLE_UNSPECIFIED)
+
+
 async def test_calls_about_roles_are_answered_again(guarded: Service) -> None:
     creating, deleting = str(uuid.uuid4()), str(uuid.uuid4())
     made = await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=creating)
@@ -184,14 +218,12 @@ async def test_calls_about_roles_are_answered_again(guarded: Service) -> None:
 
 async def test_a_request_id_belongs_to_its_caller(guarded: Service) -> None:
     request_id = str(uuid.uuid4())
-    await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id)
+    bob = await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id)
+    carol = await bind(guarded, "user:carol", EDITOR, "shop", request_id=request_id)
+    assert await bind(guarded, "user:bob", EDITOR, "shop", by="ann", request_id=request_id) == bob
+    assert await bind(guarded, "user:carol", EDITOR, "shop", request_id=request_id) == carol
     with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
-        await bind(guarded, "user:bob", EDITOR, "shop", request_id=request_id)
-    request = creation("web", request_id=str(uuid.uuid4()))
-    made = await guarded.configurations.CreateConfiguration(request, metadata=bearing("bob"))
-    with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
-        await guarded.configurations.CreateConfiguration(request, metadata=bearing("ann"))
-    assert await guarded.configurations.CreateConfiguration(request, metadata=bearing("bob")) == made
+        await bind(guarded, "user:dora", EDITOR, "shop", by="ann", request_id=request_id)
 
 
 async def pages(service: Service, *, by: str = "root", **fields: object) -> list[list[RoleBinding]]:
@@ -222,10 +254,12 @@ async def test_a_list_shows_roles_for_the_applications_of_the_caller(guarded: Se
     await bind(guarded, "user:bob", EDITOR, "shop")
     await bind(guarded, "user:bob", EDITOR, "bank")
     everywhere = await bind(guarded, "user:bob", VIEWER)
-    assert [one.application for one in await bindings(guarded)] == ["shop", "shop", "bank", ""]
-    assert [one.application for one in await bindings(guarded, by="ann")] == ["shop", "shop"]
-    assert [one.application for one in await bindings(guarded, principal="user:bob", by="ann")] == ["shop"]
-    assert [one.application for one in await bindings(guarded, application=ApplicationRef(name="bank"))] == ["bank"]
+    assert [one.application.name for one in await bindings(guarded)] == ["shop", "shop", "bank", ""]
+    assert [one.application.name for one in await bindings(guarded, by="ann")] == ["shop", "shop"]
+    assert [one.application.name for one in await bindings(guarded, principal="user:bob", by="ann")] == ["shop"]
+    assert [one.application.name for one in await bindings(guarded, application=ApplicationRef(name="bank"))] == [
+        "bank"
+    ]
     assert len(await bindings(guarded, application=ApplicationRef(name="shop"), by="ann")) == 2
     assert len(await bindings(guarded, min_revision=everywhere.revision)) == 4
     for ref in (ApplicationRef(name="bank"), ApplicationRef(name="nope"), ApplicationRef(id=ANY_ULID)):
@@ -238,7 +272,7 @@ async def test_a_list_shows_roles_for_the_applications_of_the_caller(guarded: Se
     first = await guarded.access.ListRoleBindings(ListRoleBindingsRequest(page_size=1), metadata=bearing("root"))
     request = ListRoleBindingsRequest(page_token=first.next_page_token)
     second = await guarded.access.ListRoleBindings(request, metadata=bearing("ann"))
-    assert [one.application for one in second.role_bindings] == ["shop"]
+    assert [one.application.name for one in second.role_bindings] == ["shop"]
 
 
 async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Service, psql: Session) -> None:
@@ -256,7 +290,7 @@ async def test_the_last_admin_for_all_applications_is_not_removed(guarded: Servi
     # The deletion of an application removes only its own admins.
     request = DeleteApplicationRequest(name="bank", force=True)
     await guarded.applications.DeleteApplication(request, metadata=bearing("boss", "chiefs"))
-    assert [(one.principal, one.application) for one in await bindings(guarded)] == [
+    assert [(one.principal, one.application.name) for one in await bindings(guarded)] == [
         ("user:ann", "shop"),
         ("user:bob", ""),
         ("group:chiefs", ""),

@@ -182,16 +182,16 @@ async def test_validate_only_answers_as_if_done_and_keeps_nothing(service: Servi
 
 
 async def test_applications_are_listed_by_name_in_pages_of_one_revision(service: Service) -> None:
-    for name in ("b", "a", "c/2", "c/1", "B"):
+    for name in ("b", "a", "c-2", "c-1", "B"):
         await create_application(service, name)
     first = await service.applications.ListApplications(ListApplicationsRequest(page_size=2))
     await create_application(service, "b2")
-    await update(service, "c/1", application=Application(name="a1", comments="renamed"))
-    await service.applications.DeleteApplication(DeleteApplicationRequest(name="c/2"))
+    await update(service, "c-1", application=Application(name="a1", comments="renamed"))
+    await service.applications.DeleteApplication(DeleteApplicationRequest(name="c-2"))
     request = ListApplicationsRequest(page_size=10, page_token=first.next_page_token)
     second = await service.applications.ListApplications(request)
     found = [*first.applications, *second.applications]
-    assert [application.name for application in found] == ["B", "a", "b", "c/1", "c/2"]
+    assert [application.name for application in found] == ["B", "a", "b", "c-1", "c-2"]
     assert {application.version for application in found} == {1}
     assert first.revision == second.revision == 5
     assert not second.next_page_token

@@ -33,6 +33,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configsvc.api.status_sizes import MAX_WIRE_BYTES, wire_bytes
 from configsvc.domain.content import JsonObject, JsonValue
 from tests.api.calls import (
     SHOP,
@@ -48,7 +49,7 @@ from tests.api.calls import (
     refused,
     update,
 )
-from tests.service import Service, error_info_of, struct, violations_of
+from tests.service import Service, error_info_of, status_of, struct, violations_of
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -165,8 +166,9 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
 async def test_the_longest_name_is_fine(shop: Service) -> None:
     longest = "a/" * 127 + "bc"
     assert len(longest) == 256
-    await create_application(shop, longest)
-    assert (await create(shop, longest, application=longest)).name == longest
+    application = longest.replace("/", "-")
+    await create_application(shop, application)
+    assert (await create(shop, longest, application=application)).name == longest
 
 
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -494,8 +496,8 @@ async def test_a_negative_number_is_refused(shop: Service, number: int) -> None:
             await send(shop, request)
 
 
-async def test_page_sizes_out_of_bounds_are_refused(shop: Service) -> None:
-    for size in (-1, 1001, -(2**31)):
+async def test_negative_page_sizes_are_refused(shop: Service) -> None:
+    for size in (-1, -(2**31)):
         async with refused(shop, "page_size"):
             await send(shop, ListApplicationsRequest(page_size=size))
 
@@ -507,8 +509,9 @@ async def test_a_view_that_does_not_exist_is_refused(shop: Service) -> None:
         BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=ULID)], view=unknown),
         WatchConfigurationsRequest(view=unknown),
     ):
-        async with refused(shop, "view"):
+        async with refused(shop, "view") as caught:
             await send(shop, request)
+        assert "is 99: must be one of CONFIGURATION_VIEW_UNSPECIFIED, " in str(caught.value.details())
 
 
 async def test_a_bad_watch_is_refused(shop: Service) -> None:
@@ -539,15 +542,17 @@ async def test_all_faults_of_a_request_are_listed(shop: Service) -> None:
         await send(shop, request)
 
 
-async def test_at_most_100_faults_are_listed(shop: Service) -> None:
+async def test_faults_that_do_not_fit_are_counted(shop: Service) -> None:
     with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         await create(shop, "api", {f"k{number:03}": math.nan for number in range(150)})
-    assert len(violations_of(caught.value)) == 100
+    listed = violations_of(caught.value)
+    assert listed
+    assert (caught.value.details() or "").endswith(f"; and {150 - len(listed)} more than the details list")
 
 
 @pytest.mark.parametrize("length", [100, 10_000, 100_000])
 async def test_an_answer_about_long_names_still_arrives(shop: Service, length: int) -> None:
-    # A status travels in the trailers, and many clients take only 8 KiB of them.
+    # A status travels in the trailers, and nginx takes only 4 KiB of them by default.
     config: JsonObject = {
         f"{number:03}" + "k\0" * (length // 2): math.nan for number in range(min(100, 200_000 // length))
     }
@@ -564,8 +569,7 @@ async def test_an_answer_about_long_names_still_arrives(shop: Service, length: i
         with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
             await send(shop, request)
         assert violations_of(caught.value)
-        trailers = sum(len(name) + len(value) for name, value in caught.value.trailing_metadata() or ())
-        assert trailers < 7_000
+        assert wire_bytes(status_of(caught.value)) <= MAX_WIRE_BYTES
     assert await head(shop) == before
 
 

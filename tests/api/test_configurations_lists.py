@@ -32,6 +32,8 @@ from tests.api.calls import (
     update,
 )
 from tests.service import Service, error_info_of, running_service, struct, violations_of
+from tests.storage.reading import Session
+from tests.watch.changing import fill
 
 MIB = 1024 * 1024
 
@@ -189,10 +191,12 @@ async def test_a_page_is_measured_as_a_message_not_as_text(shop: Service, psql: 
     assert [one.name for page in found for one in page.configurations] == [f"c{number}" for number in range(1, 10)]
 
 
-async def test_page_size_is_at_most_1000(shop: Service) -> None:
-    for size in (-1, 1001, 2**31 - 1):
-        async with refused(shop, "page_size"):
-            await list_page(shop, page_size=size)
+async def test_a_page_has_at_most_1000_results_and_a_larger_page_size_is_cut(shop: Service, psql: Session) -> None:
+    await fill(psql, 1001)
+    revision = await head(shop)
+    for size in (1001, 2**31 - 1):
+        page = await list_page(shop, page_size=size, min_revision=revision)
+        assert (len(page.configurations), bool(page.next_page_token)) == (1000, True)
 
 
 # Page tokens

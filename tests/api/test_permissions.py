@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from configapi.v1.permission_pb2 import Permission, permission
+from configapi.v1.method_rules_pb2 import Permission, rules
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
 from configsvc.api.permissions import DECLARED_FOR_OTHERS
 from configsvc.domain.access import Role
@@ -23,6 +24,7 @@ from tests.access.rpcs import NEEDED, REQUESTS, Named, is_allowed
 from tests.identity.tokens import oidc_settings
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session
+from tests.storage.statements import Statements
 
 # Health and reflection need no authentication.
 ASKED_BY_ANYBODY = {
@@ -69,7 +71,7 @@ async def test_every_method_that_is_served_declares_its_permission(service: Serv
     for name, described in (await served(service)).items():
         for method in described.method:
             full_name = f"{name}.{method.name}"
-            declared = method.options.Extensions[permission] or DECLARED_FOR_OTHERS.get(full_name)
+            declared = method.options.Extensions[rules].permission or DECLARED_FOR_OTHERS.get(full_name)
             assert declared in set(Permission.values()) - {0}, full_name
             assert method.name in NEEDED, full_name
             assert method.name in REQUESTS, full_name
@@ -170,6 +172,29 @@ async def test_nobody_is_let_in_further_than_its_role_or_can_tell_what_is_foreig
             for person in PEOPLE:
                 for by_id in (False, True):
                     tasks.create_task(judges.judge(method, person, by_id=by_id))
+
+
+async def test_what_is_foreign_takes_the_same_statements_as_what_is_not_there(
+    database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = Statements(monkeypatch)
+    get_by_id = next(method for method in METHODS if method.name == "GetConfiguration")
+    async with matrix(database_url, psql, tmp_path) as judges:
+
+        async def sent(method: MethodDescriptor, target: Target, person: Person, by_id: bool) -> tuple[str, ...]:
+            statements.take()
+            await call(judges.service, method, REQUESTS[method.name](Named(target=target, by_id=by_id)), person)
+            return statements.take()
+
+        # Somebody else has read the foreign one, so that it is in memory.
+        await sent(get_by_id, judges.foreign, ROOT, True)
+        for person in people_of(OWN):
+            for method in METHODS:
+                for by_id in (False, True):
+                    foreign, missing = [
+                        await sent(method, target, person, by_id) for target in (judges.foreign, judges.missing)
+                    ]
+                    assert foreign == missing, (method.name, person, by_id)
 
 
 async def test_nobody_is_let_in_without_saying_who_it_is(database_url: str, tmp_path: Path) -> None:

@@ -3,13 +3,18 @@
 import asyncio
 import re
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc import StatusCode
 
+from configapi.v1.schema_pb2 import SchemaVersionRef
+from configsvc.app import metrics as endpoint
+from configsvc.app.metrics import MAX_CONNECTIONS
 from configsvc.app.run import StartError, run_service
+from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.app.scraping import measured_service
 from tests.configurations.numbers import by_id, set_number, shop
@@ -17,7 +22,8 @@ from tests.configurations.pausing import DatabaseReads
 from tests.feed.pausing import fed
 from tests.postgres import terminate
 from tests.proxy import proxied
-from tests.service import settings_of
+from tests.schemas.calls import create_schema
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, settings_of
 from tests.storage.reading import Session, application
 from tests.watch.changing import fill, fill_one_by_one, watching
 from tests.watch.recording import recorded, slowly
@@ -51,6 +57,63 @@ async def test_calls_are_counted_by_method_and_code(database_url: str) -> None:
         assert await metrics.value("configsvc_call_seconds_bucket", method=GET, le="+Inf") == 6
         assert await metrics.value("configsvc_call_seconds_sum", method=GET) > 0
         assert await metrics.value("configsvc_write_transactions_total") == 2
+
+
+async def test_refused_calls_are_counted_by_code_and_reason(database_url: str) -> None:
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        for _ in range(2):
+            with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+                await get(service, "web")
+        with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+            await create(service, "not a name")
+        name = "configsvc_refused_calls_total"
+        assert await metrics.value(name, code="NOT_FOUND", reason="RESOURCE_NOT_FOUND") == 2
+        assert await metrics.value(name, code="INVALID_ARGUMENT", reason="INVALID_REQUEST") == 1
+
+
+async def test_violations_are_counted_by_schema_and_keyword(database_url: str) -> None:
+    document: JsonObject = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        await create_schema(service, "limits", document)
+        refused: tuple[JsonObject, ...] = ({"n": 0}, {"n": "one"}, {"n": 0.5, "m": 1}, {})
+        for config in refused:
+            with failing(StatusCode.INVALID_ARGUMENT, "SCHEMA_VIOLATED"):
+                await create(service, "web", config, schema=SchemaVersionRef(schema="limits"))
+        samples = (await metrics.families())["configsvc_schema_violations"].samples
+    counts = {sample.labels["keyword"]: sample.value for sample in samples if sample.name.endswith("_total")}
+    assert {sample.labels["schema"] for sample in samples} == {"limits"}
+    assert counts == {"minimum": 2, "type": 2, "additionalProperties": 1, "required": 1}
+
+
+async def test_further_schemas_share_one_name_in_the_metrics(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.validation.checks.COUNTED_PAIRS", 1)
+    async with measured_service(database_url) as (service, metrics):
+        await create_application(service)
+        for name in ("first", "second", "third"):
+            await create_schema(service, name, {"type": "object", "required": ["n"]})
+            with failing(StatusCode.INVALID_ARGUMENT, "SCHEMA_VIOLATED"):
+                await create(service, "web", {}, schema=SchemaVersionRef(schema=name))
+        counted = "configsvc_schema_violations_total"
+        assert await metrics.value(counted, schema="first", keyword="required") == 1
+        assert await metrics.value(counted, schema="(others)", keyword="required") == 2
+
+
+async def test_reads_of_the_feed_and_events_of_watches_are_counted(psql: Session, database_url: str) -> None:
+    await shop(psql, "web", "api")
+    async with measured_service(database_url) as (service, metrics), asyncio.timeout(30):
+        async with recorded(service) as watch:
+            await watch.until_synced()
+            await metrics.until("configsvc_watch_events_total", 2)
+            before = await metrics.value("configsvc_feed_reads_total")
+            await watch.until_revision(await set_number(psql, 1))
+            await metrics.until("configsvc_watch_events_total", 3)
+            assert await metrics.value("configsvc_feed_reads_total") > before
+        await metrics.until("configsvc_watches", 0, state="up_to_date")
+        assert await metrics.value("configsvc_watch_events_total") == 3
 
 
 async def test_hits_and_misses_of_the_cache_are_counted(psql: Session, database_url: str, reads: DatabaseReads) -> None:
@@ -168,3 +231,33 @@ async def test_a_call_that_fails_inside_is_counted_too(psql: Session, database_u
             await get(service, "web")
         assert caught.value.code() == StatusCode.INTERNAL
         assert await metrics.value("configsvc_calls_total", method=GET, code="INTERNAL") == 1
+
+
+async def test_strangers_who_hold_connections_to_the_metrics_take_few_threads_and_keep_nobody_out(
+    database_url: str,
+) -> None:
+    async with measured_service(database_url) as (_, metrics), AsyncExitStack() as stack:
+        before = threading.active_count()
+        host, _, port = metrics.address.rpartition(":")
+        held: list[asyncio.StreamReader] = []
+        for _ in range(100):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: ")
+            held.append(reader)
+        assert await metrics.families()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.gather(*(reader.read() for reader in held[: 100 - MAX_CONNECTIONS]))
+            while threading.active_count() > before + MAX_CONNECTIONS:  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def test_a_slow_client_of_the_metrics_is_hung_up_on(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with measured_service(database_url) as (_, metrics):
+        host, _, port = metrics.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /metrics HTTP/1.1\r\n")
+        monkeypatch.setattr(endpoint, "CONNECTION_SECONDS", 0.0)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await reader.read() == b""
+        writer.close()

@@ -100,3 +100,44 @@ async def test_a_signal_while_the_database_is_waited_for_ends_it(tmp_path: Path)
         await running.wait_for("waiting for the database")
         running.signal(signal.SIGTERM)
         assert await running.exit_code() == 0
+
+
+async def test_during_the_drain_delay_health_is_not_serving_and_calls_are_served_until_a_second_signal(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with serving(tmp_path, database_url, "--drain-delay-seconds", "600") as (running, service):
+        await create_application(service, "shop")
+        health = service.health.Watch(HealthCheckRequest())
+        assert (await health.read()).status == HealthCheckResponse.SERVING
+        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=1))
+        assert isinstance(await watch.read(), WatchConfigurationsResponse)
+        running.signal(signal.SIGTERM)
+        assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
+        async with connected(service.address, asyncio.Event()) as another:
+            assert (await create(another, "web", {"a": 1})).version == 1
+        message = await watch.read()
+        assert isinstance(message, WatchConfigurationsResponse)
+        assert message.revision == 2
+        running.signal(signal.SIGTERM)
+        assert await running.exit_code() == 0
+
+
+async def test_after_the_drain_delay_the_service_drains(tmp_path: Path, database_url: str) -> None:
+    async with serving(tmp_path, database_url, "--drain-delay-seconds", "0.5") as (running, service):
+        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
+        assert isinstance(await watch.read(), WatchConfigurationsResponse)
+        running.signal(signal.SIGTERM)
+        with failing(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
+            await watch.read()
+        assert await running.exit_code() == 0
+
+
+async def test_workers_serve_during_the_drain_delay(tmp_path: Path, database_url: str) -> None:
+    async with serving(tmp_path, database_url, "--drain-delay-seconds", "600", "--workers", "2") as (running, service):
+        health = service.health.Watch(HealthCheckRequest())
+        assert (await health.read()).status == HealthCheckResponse.SERVING
+        running.signal(signal.SIGTERM)
+        assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
+        await create_application(service, "shop")
+        running.signal(signal.SIGTERM)
+        assert await running.exit_code() == 0

@@ -64,7 +64,7 @@ async def test_every_change_is_reported_with_who_when_and_why(shop: Service, psq
     assert (application.kind, application.name, application.application) == (RESOURCE_KIND_APPLICATION, "shop", "")
     assert application.resource_id == created.application_id
     time = await psql.fetchval("SELECT time FROM commits WHERE revision = $1", created.revision)
-    assert made.time == timestamp(time)
+    assert made.commit_time == timestamp(time)
 
 
 async def test_changes_made_in_sql_are_audited_too(shop: Service, psql: Session) -> None:

@@ -206,6 +206,7 @@ async def test_compacted_is_distinguished_from_never_existed(shop: Service, data
     await create(shop, "other")
     floor = await head(shop)
     await age(psql, up_to=floor)
+    kept = await get_at(shop, version=3)
     compacted_time = await commit_time(psql, kept.revision)
     await compact_once(database_url)
     newest = await patch(shop, "web", {"n": 4})

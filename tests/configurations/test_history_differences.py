@@ -107,10 +107,10 @@ async def test_two_versions_are_compared(shop: Service) -> None:
         {"op": "replace", "path": "/replicas", "value": 3.0},
         {"op": "add", "path": "/tls", "value": {"minimum": "1.2"}},
     ]
-    before = getattr(shown, "from")
-    assert (before.version, shown.to.version) == (1, 2)
+    before = shown.from_configuration
+    assert (before.version, shown.to_configuration.version) == (1, 2)
     assert not before.HasField("config")
-    assert not shown.to.HasField("config")
+    assert not shown.to_configuration.HasField("config")
 
 
 async def test_the_newest_version_is_compared_with_the_one_before_it(shop: Service) -> None:
@@ -180,7 +180,11 @@ async def test_the_largest_contents_are_compared(shop: Service) -> None:
 
 async def test_a_version_that_is_missing_is_not_compared(shop: Service, database_url: str, psql: Session) -> None:
     await create(shop, "web", {"n": 1})
-    for fields in ({}, {"from_version": 1, "to_version": 2}, {"from_version": 2, "to_version": 1}):
+    for fields in ({}, {"to_version": 1}):
+        async with refused(shop, "from_version") as caught:
+            await diff(shop, **fields)
+        assert "there is no version before version 1, the first" in str(caught.value.details())
+    for fields in ({"from_version": 1, "to_version": 2}, {"from_version": 2, "to_version": 1}):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await diff(shop, **fields)
     await patch(shop, "web", {"n": 2})

@@ -160,7 +160,7 @@ async def test_what_ran_in_sql_is_a_version_too(shop: Service, database_url: str
 async def test_faults_of_a_request_for_versions_are_reported(shop: Service) -> None:
     async with refused(shop, "ref", "view", "min_revision", "page_size", "page_token"):
         await shop.configurations.ListConfigurationVersions(
-            ListConfigurationVersionsRequest(view=cast("Any", 7), min_revision=-1, page_size=1001, page_token="x")
+            ListConfigurationVersionsRequest(view=cast("Any", 7), min_revision=-1, page_size=-1, page_token="x")
         )
 
 

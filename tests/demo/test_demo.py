@@ -109,7 +109,7 @@ def test_files_that_cannot_be_kept_are_counted(tmp_path: Path) -> None:
     (folder / "tags.yaml").write_text("a: !mine 1")
     (folder / "notes.txt").write_text("not read")
     found = find(tmp_path, None)
-    assert found.items == (Item(application="demo/my-app", name="good-one", content={"a": {"b": [1, True, None]}}),)
+    assert found.items == (Item(application="demo-my-app", name="good-one", content={"a": {"b": [1, True, None]}}),)
     assert found.skipped == {
         "it contains a date": 1,
         "it contains a number beyond 2^53-1": 1,

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
-from configapi.v1.permission_pb2 import Permission, permission
-from configsvc.app.run import run_service
+from configapi.v1.method_rules_pb2 import Permission, rules
 from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
 from configsvc.rpc.server import SERVICES
-from tests.service import Service, settings_of
+from tests.service import Service
 
 if TYPE_CHECKING:
     import asyncpg
@@ -44,13 +43,13 @@ def block(path: str, language: str) -> str:
 
 
 @asynccontextmanager
-async def process(*command: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def process(*command: str, limit_seconds: float = LIMIT_SECONDS) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run a process; end it with everything it started."""
     started = await asyncio.create_subprocess_exec(
         *command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
     try:
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(limit_seconds):
             yield started
     finally:
         if started.returncode is None:
@@ -147,40 +146,6 @@ async def test_the_lines_about_access_work_as_they_stand(service: Service) -> No
     assert '"change_request": "OPS-42"' in await output_of(changes)
 
 
-@asynccontextmanager
-async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
-    """Run the service at an address that can be used again."""
-    stop, started = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(
-        run_service(
-            settings_of(listen=listen, shutdown_grace_seconds=1.0),
-            database_url,
-            stop=stop,
-            started=lambda _: started.set(),
-        )
-    )
-    try:
-        await started.wait()
-        yield
-    finally:
-        stop.set()
-        await serving
-
-
-async def test_the_python_program_follows_and_resumes(database_url: str, psql: "Psql", tmp_path: Path) -> None:
-    program, listen = tmp_path / "follow.py", f"unix:{tmp_path}/socket"
-    program.write_text(block("docs/guide/watch.md", "python").replace("localhost:50051", listen), encoding="utf-8")
-    async with process(sys.executable, str(program)) as following:
-        async with served(database_url, listen):
-            assert await line_with("[", following) == "0 []\n"
-            await psql.execute("INSERT INTO applications (name) VALUES ('shop')")
-            await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'web', '{}')")
-            assert await line_with("web", following) == "2 ['web']\n"
-        await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'db', '{}')")
-        async with served(database_url, listen):
-            assert await line_with("[", following) == "3 ['db', 'web']\n"
-
-
 async def test_the_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
     for command in grpcurl_commands(service)[:2]:
         await output_of(command)
@@ -234,7 +199,8 @@ def test_the_table_of_methods_is_complete_and_true() -> None:
         listed.setdefault(service, []).append((method, f"PERMISSION_{needed}"))
     assert listed == {
         service.name: [
-            (method.name, Permission.Name(method.GetOptions().Extensions[permission])) for method in service.methods
+            (method.name, Permission.Name(method.GetOptions().Extensions[rules].permission))
+            for method in service.methods
         ]
         for service in SERVICES
         if service.full_name.startswith("configapi.")

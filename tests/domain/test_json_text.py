@@ -65,15 +65,6 @@ def test_a_number_is_kept_as_it_is(number: str, kept: float) -> None:
         ("", "is not JSON"),
         ("{", "is not JSON"),
         ("[]", "must be a JSON object"),
-        ('{"a":NaN}', "contains NaN"),
-        ('{"a":-Infinity}', "contains -Infinity"),
-        ('{"a":0.30000000000000000001}', "which a double cannot represent exactly"),
-        ('{"a":9007199254740993.5}', "which a double cannot represent exactly"),
-        ('{"a":1e1001}', "too large or too small"),
-        ('{"a":1e-1001}', "too large or too small"),
-        ('{"a":1e-400}', "which a double cannot represent exactly"),
-        (f'{{"a":1{"0" * MAX_DIGITS}}}', "at most 1000 are allowed"),
-        ('{"a":"\\ud800"}', "half of a surrogate pair"),
         ('{"\\ud800":1}', "half of a surrogate pair"),
         ('{"a":' * 100_000, "is nested too deep"),
         ('{"a":"' + "x" * LIMIT_BYTES + '"}', "at most 10000 are allowed"),
@@ -90,3 +81,32 @@ def test_faults_within_the_content_have_their_pointers() -> None:
     deep = '{"a":' * levels + "{}" + "}" * levels
     assert list(faults_of(deep)) == ["json" + "/a" * levels]
     assert set(faults_of('{"a/b":"\\u0000","c\\u0000":1}')) == {"json/a~1b", "json/c\0"}
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("NaN", "is NaN"),
+        ("-Infinity", "is -Infinity"),
+        ("0.30000000000000000001", "which a double cannot represent exactly"),
+        ("9007199254740993.5", "which a double cannot represent exactly"),
+        ("1e1001", "too large or too small"),
+        ("1e-1001", "too large or too small"),
+        ("1e99999999999999999999", "too large or too small"),
+        ("1e-400", "which a double cannot represent exactly"),
+        (f"1{'0' * MAX_DIGITS}", "at most 1000 are allowed"),
+        ('"\\ud800"', "half of a surrogate pair"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_is_a_fault_with_its_pointer(value: str, fault: str) -> None:
+    ((field, description),) = faults_of(f'{{"b":[1,{{"a/b":{value}}}]}}').items()
+    assert field == "json/b/1/a~1b"
+    assert fault in description
+
+
+def test_repeated_keys_are_faults_with_their_pointers() -> None:
+    text = '{"a":{"x":1,"x":2},"b":[{"y":{},"z":0,"y":{"q":1,"q":1}}],"a":{"c~d":1,"c~d":1}}'
+    assert set(faults_of(text)) == {"json/a", "json/a/c~0d", "json/b/0/y", "json/b/0/y/q"}
+    assert set(faults_of('{"type":"object","type":"object"}').values()) == {
+        "is there more than once: each key must be unique in its object"
+    }

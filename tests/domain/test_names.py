@@ -6,9 +6,17 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from configsvc.domain.errors import MAX_VIOLATIONS, InvalidRequestError, Violations
-from configsvc.domain.names import canonical_request_id, check_id, check_name, check_name_prefix, check_text
+from configsvc.domain.names import (
+    canonical_request_id,
+    check_configuration_name,
+    check_id,
+    check_name,
+    check_name_prefix,
+    check_text,
+)
 
-GOOD_NAMES = ["a", "0", "A9", "a" * 256, "a.b_c-d/e", "a/.b", "a/...", "a/..b", "a.", "a..b", "web/eu-1/front.v2"]
+GOOD_NAMES = ["a", "0", "A9", "a" * 256, "a.b_c-d", "a.", "a..b", "a..."]
+GOOD_CONFIGURATION_NAMES = [*GOOD_NAMES, "a.b_c-d/e", "a/.b", "a/...", "a/..b", "web/eu-1/front.v2"]
 BAD_NAMES = [
     "",
     ".",
@@ -16,6 +24,9 @@ BAD_NAMES = [
     ".a",
     "-a",
     "_a",
+    "~a",
+    "@a",
+    "$a",
     "/",
     "/a",
     "a/",
@@ -52,9 +63,19 @@ def test_a_name_within_the_rule_is_taken(name: str) -> None:
     assert faults(check_name, name) == {}
 
 
+@pytest.mark.parametrize("name", GOOD_CONFIGURATION_NAMES)
+def test_a_configurations_name_within_the_rule_is_taken(name: str) -> None:
+    assert faults(check_configuration_name, name) == {}
+
+
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_name_outside_the_rule_is_a_fault(name: str) -> None:
     assert list(faults(check_name, name)) == ["field"]
+    assert list(faults(check_configuration_name, name)) == ["field"]
+
+
+def test_only_names_of_configurations_have_slashes() -> None:
+    assert faults(check_name, "team/web")["field"].startswith("contains /, as only names of configurations can")
 
 
 @given(st.one_of(st.text(max_size=12), st.text(alphabet="aZ09._-/", max_size=12)))
@@ -62,12 +83,14 @@ def test_the_rule_for_names_is_that_of_the_design(name: str) -> None:
     characters = re.fullmatch(r"[A-Za-z0-9._/-]{1,256}", name) is not None
     begins = name[:1].isascii() and name[:1].isalnum()
     segments = all(segment not in {"", ".", ".."} for segment in name.split("/"))
-    assert (faults(check_name, name) == {}) == (characters and begins and segments)
+    is_name = characters and begins and segments
+    assert (faults(check_configuration_name, name) == {}) == is_name
+    assert (faults(check_name, name) == {}) == (is_name and "/" not in name)
 
 
 @given(st.text(alphabet="aZ09._-/", min_size=1, max_size=12), st.data())
 def test_every_beginning_of_a_name_is_a_name_prefix(name: str, data: st.DataObject) -> None:
-    if not faults(check_name, name):
+    if not faults(check_configuration_name, name):
         prefix = name[: data.draw(st.integers(0, len(name)))]
         assert faults(check_name_prefix, prefix) == {}
 
@@ -159,3 +182,29 @@ def test_without_a_fault_there_is_no_error() -> None:
 def test_a_request_id_is_the_same_in_capitals() -> None:
     value = "6f1c2f0e-3b7a-4c58-9a51-1d1c1c2b9a10"
     assert canonical_request_id(value.upper(), "field", Violations()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("my app", 'has " " as character 3'),
+        ("-a", 'begins with "-"'),
+        ("naïve", 'has "ï" as character 3'),
+        ("a\n", 'has "\\n" as character 2'),
+    ],
+)
+def test_the_character_that_does_not_fit_a_name_is_named(name: str, fault: str) -> None:
+    assert faults(check_name, name)["field"].startswith(f"{fault}: a name begins with")
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("", "is required"),
+        ("01arz3ndektsv4rrffq69g5fav", "must be in upper case: 01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("web", "has 3 characters: an id is a ULID, which has 26, not a name"),
+        ("81ARZ3NDEKTSV4RRFFQ69G5FAV", "is not an id: a ULID contains only 0-9 and A-Z without I, L, O and U, and begins with 0 to 7"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_an_id_that_is_none_is_told_from_one_in_lower_case(value: str, fault: str) -> None:
+    assert faults(check_id, value) == {"field": fault}

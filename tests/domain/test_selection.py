@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from configsvc.domain.models import ConfigurationChange, IdRef, NameRef, Operation
 from configsvc.domain.scope import Everything, Only
-from configsvc.domain.selection import EventType, Selection, Selector, picked
+from configsvc.domain.selection import EventType, Selection, SelectionIndex, Selector
 from tests.domain.changes import EVERYTHING, change, selector
 
 
@@ -59,8 +59,8 @@ def test_one_selector_of_several_is_enough() -> None:
 )
 def test_within_a_selection_an_event_is_what_was_done(operation: Operation, event: EventType) -> None:
     for chosen in (EVERYTHING, selection(selector(prefix="we")), selection(selector(IdRef(id="#shop")))):
-        assert chosen.event_type(change(operation)) is event
-    assert selection(selector(prefix="x")).event_type(change(operation)) is None
+        assert SelectionIndex(chosen).event_type(change(operation)) is event
+    assert SelectionIndex(selection(selector(prefix="x"))).event_type(change(operation)) is None
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_within_a_selection_an_event_is_what_was_done(operation: Operation, even
 )
 def test_a_rename_brings_a_configuration_in_or_out(chosen: Selector, event: EventType | None) -> None:
     renamed = change(Operation.UPDATED, before=("shop", "web"), after=("shop", "new"))
-    assert selection(chosen).event_type(renamed) is event
+    assert SelectionIndex(selection(chosen)).event_type(renamed) is event
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,19 @@ def test_a_rename_brings_a_configuration_in_or_out(chosen: Selector, event: Even
 )
 def test_a_move_to_another_application_does_so_too(chosen: Selector, event: EventType) -> None:
     moved = change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web"))
-    assert selection(chosen).event_type(moved) is event
+    assert SelectionIndex(selection(chosen)).event_type(moved) is event
 
 
 def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_nothing() -> None:
     chosen = selection(selector(prefix="web"))
-    assert chosen.event_type(change(Operation.CREATED, before=("shop", "web"), after=("shop", "new"))) is None
-    assert chosen.event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web"))) is None
+    assert (
+        SelectionIndex(chosen).event_type(change(Operation.CREATED, before=("shop", "web"), after=("shop", "new")))
+        is None
+    )
+    assert (
+        SelectionIndex(chosen).event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web")))
+        is None
+    )
 
 
 def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
@@ -107,9 +113,16 @@ def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
         change(Operation.UPDATED),
         change(Operation.UPDATED, after=("shop", "db")),
     ]
-    assert picked(selection(selector(prefix="web")), changes) == ((1, EventType.UPDATED), (2, EventType.DELETED))
-    assert picked(EVERYTHING, changes) == ((0, EventType.CREATED), (1, EventType.UPDATED), (2, EventType.UPDATED))
-    assert picked(selection(selector(prefix="x")), changes) == ()
+    assert SelectionIndex(selection(selector(prefix="web"))).picked(changes) == (
+        (1, EventType.UPDATED),
+        (2, EventType.DELETED),
+    )
+    assert SelectionIndex(EVERYTHING).picked(changes) == (
+        (0, EventType.CREATED),
+        (1, EventType.UPDATED),
+        (2, EventType.UPDATED),
+    )
+    assert SelectionIndex(selection(selector(prefix="x"))).picked(changes) == ()
 
 
 def test_the_first_selector_of_a_configuration_is_the_one_that_its_snapshot_comes_by() -> None:
@@ -138,21 +151,29 @@ places = st.tuples(st.sampled_from(["shop", "bank"]), names)
 @given(selections, st.lists(places, min_size=1, max_size=6))
 def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selection, path: list[tuple[str, str]]) -> None:
     # A client that applies the events knows a configuration exactly while it is selected.
-    known = chosen.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
+    index = SelectionIndex(chosen)
+    known = index.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
     for before, after in itertools.pairwise(path):
-        event = chosen.event_type(change(Operation.UPDATED, before=before, after=after))
+        event = index.event_type(change(Operation.UPDATED, before=before, after=after))
         assert event in ({EventType.UPDATED, EventType.DELETED} if known else {EventType.CREATED, None})
         known = event in {EventType.UPDATED, EventType.CREATED}
         assert known == chosen.selects(application_id=f"#{after[0]}", application=after[0], name=after[1])
-    event = chosen.event_type(change(Operation.DELETED, before=path[-1], after=path[-1]))
+    event = index.event_type(change(Operation.DELETED, before=path[-1], after=path[-1]))
     assert event is (EventType.DELETED if known else None)
+
+
+@given(selections, places)
+def test_an_index_selects_what_its_selectors_select(chosen: Selection, place: tuple[str, str]) -> None:
+    application, name = place
+    selected = chosen.selects(application_id=f"#{application}", application=application, name=name)
+    assert SelectionIndex(chosen).selects(f"#{application}", application, name) == selected
 
 
 def test_what_is_in_no_application_of_the_watcher_is_not_there_whatever_name_it_has() -> None:
     by_name = Selection(selectors=(selector(NameRef(name="shop")),), scope=Only(frozenset({"#shop"})))
     taken_over = replace_application_id(change(Operation.UPDATED), "#bank")
-    assert picked(by_name, [change(Operation.UPDATED), taken_over]) == ((0, EventType.UPDATED),)
-    assert picked(replace(by_name, selectors=()), [taken_over]) == ()
+    assert SelectionIndex(by_name).picked([change(Operation.UPDATED), taken_over]) == ((0, EventType.UPDATED),)
+    assert SelectionIndex(replace(by_name, selectors=())).picked([taken_over]) == ()
 
 
 def test_what_moves_to_a_foreign_application_of_the_same_name_is_gone() -> None:
@@ -160,7 +181,7 @@ def test_what_moves_to_a_foreign_application_of_the_same_name_is_gone() -> None:
     moved = change(Operation.UPDATED)
     out = replace(moved, configuration=replace(moved.configuration, application_id="#bank"))
     into = replace(moved, previous_application_id="#bank")
-    assert picked(by_name, [out, into]) == ((0, EventType.DELETED), (1, EventType.CREATED))
+    assert SelectionIndex(by_name).picked([out, into]) == ((0, EventType.DELETED), (1, EventType.CREATED))
 
 
 def replace_application_id(known: ConfigurationChange, application_id: str) -> ConfigurationChange:

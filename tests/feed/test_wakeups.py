@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
-from configsvc.domain.models import Operation
+from configsvc.domain.models import IdRef, NameRef, Operation
+from configsvc.domain.scope import Everything
+from configsvc.domain.selection import Selection, SelectionIndex, Selector
 from configsvc.feed import wakeups as module
-from configsvc.feed.wakeups import Waiter, Waiters, topics_of
+from configsvc.feed.wakeups import Interest, Waiter, Waiters
 from tests.domain.changes import NOW, change
+from tests.domain.changes import selector as choose
 from tests.service import running_service
 from tests.storage.reading import Session, application, configuration
 from tests.watch.changing import OFTEN, commit_one_by_one, selector
@@ -32,10 +36,31 @@ def part(revision: int, *applications: str) -> CommitPart:
     )
 
 
-def joined(waiters: Waiters, *topics: str) -> Waiter:
-    """Add a waiter for the topics; none: all topics."""
+def interest_in(*chosen: Selector) -> Interest:
+    """Return an interest in what the selectors select."""
+    return Interest(SelectionIndex(Selection(selectors=chosen, scope=Everything())))
+
+
+def of(application: str) -> Selector:
+    """Select an application by its name, or by its id."""
+    return choose(IdRef(id=application) if application.startswith("#") else NameRef(name=application))
+
+
+def interested(waiters: Waiters, *chosen: Selector) -> Waiter:
+    """Add a waiter with an interest of its own."""
+    interest = interest_in(*chosen)
+    waiters.interests.add(interest)
     waiter: Waiter = asyncio.get_running_loop().create_future()
-    waiters.add(waiter, frozenset(topics) or None)
+    waiters.add(waiter, interest)
+    return waiter
+
+
+def joined(waiters: Waiters, *applications: str) -> Waiter:
+    """Add a waiter for the applications; none: for any commit."""
+    if applications:
+        return interested(waiters, *map(of, applications))
+    waiter: Waiter = asyncio.get_running_loop().create_future()
+    waiters.add(waiter, None)
     return waiter
 
 
@@ -57,17 +82,47 @@ async def test_watches_that_no_commit_matches_wait_on() -> None:
     assert shop.result() == position_after(7)
 
 
-async def test_a_move_concerns_both_applications() -> None:
-    moved = CommitPart(
-        commit=Commit(revision=1, id=1, time=NOW),
-        first=Position(revision=1, ordinal=0),
-        next=position_after(1),
-        changes=(change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web")),),
-        concerns_access=False,
-        weight=0,
-        more=False,
+async def test_a_move_wakes_the_watches_of_both_applications() -> None:
+    waiters = Waiters()
+    woken = [joined(waiters, application) for application in ("shop", "#shop", "bank", "#bank")]
+    other = joined(waiters, "other")
+    moved = replace(
+        part(1, "shop"), changes=(change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web")),)
     )
-    assert topics_of(moved) == {"shop", "#shop", "bank", "#bank"}
+    await waiters.wake([moved])
+    assert all(waiter.done() for waiter in woken)
+    assert not other.done()
+
+
+async def test_only_watches_that_select_a_changed_name_are_woken() -> None:
+    waiters = Waiters()
+    woken = [
+        interested(waiters, choose(prefix="we")),
+        interested(waiters, choose(prefix="web")),
+        interested(waiters, choose(keys=("web", "db"))),
+        interested(waiters, choose(NameRef(name="shop"), prefix="w")),
+        interested(waiters, choose(IdRef(id="#shop"), keys=("web",))),
+        interested(waiters, choose(prefix="x"), choose()),
+        interested(waiters),
+    ]
+    asleep = [
+        interested(waiters, choose(prefix="web/")),
+        interested(waiters, choose(prefix="w", keys=("we", "db"))),
+        interested(waiters, choose(NameRef(name="bank"), prefix="w")),
+        interested(waiters, choose(NameRef(name="shop"), prefix="x"), choose(IdRef(id="#shop"), keys=("we",))),
+    ]
+    await waiters.wake([part(1, "shop")])
+    assert all(waiter.done() for waiter in woken)
+    assert not any(waiter.done() for waiter in asleep)
+
+
+async def test_a_commit_looks_at_no_watch_that_it_does_not_touch() -> None:
+    waiters = Waiters()
+    for watch in range(1000):
+        interested(waiters, *(choose(prefix=f"{watch}/{number}/") for number in range(100)))
+    touched = waiters.interests._anywhere.of("web")
+    assert list(touched) == []
+    assert len(waiters.interests._anywhere._watched_lengths) <= len("999/99/")
 
 
 async def test_who_is_about_to_be_woken_is_not_sent_further_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +171,10 @@ async def test_who_was_cancelled_and_has_not_left_yet_is_left_alone() -> None:
 async def test_many_parts_at_once_ask_those_who_wait_for_a_topic_but_once() -> None:
     # A page of the log may hold a thousand commits, and ten thousand watches may wait for them.
     waiters = Waiters()
-    counted = CountedSet({joined(waiters, "shop")})
-    waiters._by_topic["shop"] = counted
+    waiter = joined(waiters, "shop")
+    ((interests),) = waiters.interests.of("#shop", "shop", "web")
+    (interest,) = interests
+    interest.waiters = counted = CountedSet({waiter})
     await waiters.wake([part(revision, "shop") for revision in range(1, 1001)])
     assert counted.walks == 1
 
@@ -134,10 +191,18 @@ class CountedSet(set[Waiter]):
 
 async def test_nothing_is_kept_of_those_who_left() -> None:
     waiters = Waiters()
-    for topics in (("shop", "bank"), ()):
-        waiter = joined(waiters, *topics)
-        waiters.discard(waiter, frozenset(topics) or None)
-    assert (len(waiters), waiters._of_all_topics, waiters._by_topic) == (0, set(), {})
+    interests = [interest_in(of("shop"), of("#bank")), interest_in(choose(prefix="a"), choose(keys=("b",)))]
+    for interest in (*interests, None):
+        if interest:
+            waiters.interests.add(interest)
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        waiters.add(waiter, interest)
+        waiters.discard(waiter, interest)
+    for interest in interests:
+        assert not interest.waiters
+        waiters.interests.discard(interest)
+    assert (len(waiters), waiters._of_any_commit, bool(waiters.interests)) == (0, set(), False)
+    assert waiters.interests._anywhere._watched_lengths == ()
 
 
 async def test_a_watch_of_one_application_passes_over_any_number_of_commits_to_others(

@@ -1,7 +1,7 @@
 """Quotas of a caller in one process."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,12 @@ def test_after_its_burst_a_caller_calls_as_often_as_it_may(clock: Clock) -> None
 
 def test_a_caller_has_so_many_calls_under_way_at_once(clock: Clock) -> None:
     quota = Quota(LIMITS, one_slot_each())
+    ends: list[Callable[[object], None]] = []
     for _ in range(5):
-        quota.__enter__()
+        quota.begin_call(ends.append)
     with pytest.raises(RateLimitedError):
         quota.take_call()
-    quota.__exit__()
+    ends[0](None)
     quota.take_call()
 
 

@@ -9,8 +9,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest, ImportMode
 from configapi.v1.operation_service_pb2 import (
-    BulkResult,
+    ImportConfigurationsResult,
     ListOperationItemsRequest,
+    MigrateConfigurationsResult,
     OperationItem,
     OperationMetadata,
 )
@@ -75,8 +76,16 @@ def metadata_of(operation: Operation) -> OperationMetadata:
     return metadata
 
 
-def result_of(operation: Operation) -> BulkResult:
-    result = BulkResult()
+def result_of(operation: Operation) -> ImportConfigurationsResult:
+    """Return the result of an import."""
+    result = ImportConfigurationsResult()
+    assert operation.response.Unpack(result), operation
+    return result
+
+
+def migration_result_of(operation: Operation) -> MigrateConfigurationsResult:
+    """Return the result of a migration."""
+    result = MigrateConfigurationsResult()
     assert operation.response.Unpack(result), operation
     return result
 

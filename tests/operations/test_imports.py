@@ -12,7 +12,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
 )
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
-from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configsvc.domain.content import JsonObject
 from configsvc.operations import import_slices, imports
 from configsvc.storage import imports as storage
@@ -149,6 +149,21 @@ async def test_items_are_pinned_and_validated_against_their_schemas(service: Ser
     assert [(fault.pointer, fault.keyword) for fault in bad.faults] == [("/port", "type")]
     revision = result_of(operation).revision
     assert (await get(service, "good", min_revision=revision)).schema == SchemaVersionRef(schema="web", version=1)
+
+
+async def test_an_item_that_takes_too_long_to_validate_fails_alone(service: Service) -> None:
+    await create_application(service)
+    halves: JsonObject = {
+        str(level): {"allOf": [{"$ref": f"#/$defs/{level + 1}"}, {"$ref": f"#/$defs/{level + 1}"}]}
+        for level in range(40)
+    }
+    # 2 to the power of 40 paths.
+    document: JsonObject = {"properties": {"a": {"$ref": "#/$defs/0"}}, "$defs": {**halves, "40": {"type": "object"}}}
+    await create_schema(service, "hostile", document, closing=CLOSING_AS_WRITTEN)
+    items = [item("slow", {"a": {}}, schema="hostile"), item("quick", {"b": 1}, schema="hostile")]
+    slow, quick = await items_of(service, await imported(service, *items, mode=PER_ITEM))
+    assert quick.type == CREATED
+    assert [fault.message for fault in slow.faults] == ["takes more than 1 s to validate against its schema"]
 
 
 @pytest.mark.parametrize("mode", [ATOMIC, PER_ITEM])

@@ -12,7 +12,7 @@ from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateC
 from configsvc.domain.content import JsonObject, JsonValue
 from configsvc.storage import configuration_migrations
 from tests.api.calls import content, create, create_application, failing, get, head, key, names, patch
-from tests.operations.operating import ended, imported, item, items_of, metadata_of, result_of
+from tests.operations.operating import ended, imported, item, items_of, metadata_of, migration_result_of, result_of
 from tests.schemas.calls import create_schema, create_version
 from tests.service import Service, struct, violations_of
 
@@ -56,7 +56,7 @@ async def test_a_migration_moves_all_in_one_commit(service: Service) -> None:
     await pinned(service, 1, 2, 3)
     revision = await head(service)
     operation = await migrated(service, reason="ports are a list")
-    result = result_of(operation)
+    result = migration_result_of(operation)
     assert (result.revision, result.done_count, result.updated_count) == (revision + 1, 3, 3)
     found = await get(service, "c1", min_revision=result.revision)
     assert content(found.config) == {"ports": [2]}
@@ -78,7 +78,7 @@ async def test_nothing_moves_when_one_cannot(service: Service) -> None:
 async def test_the_good_ones_move_when_only_those_are_wanted(service: Service) -> None:
     await two_versions(service)
     await pinned(service, 1, 70000, 3)
-    result = result_of(await migrated(service, valid_only=True))
+    result = migration_result_of(await migrated(service, valid_only=True))
     assert (result.done_count, result.updated_count, result.failed_count) == (3, 2, 1)
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 2
     assert (await get(service, "c1", min_revision=result.revision)).schema.version == 1
@@ -90,7 +90,7 @@ async def test_a_dry_run_shows_each_before_and_after_and_every_fault(service: Se
     revision = await head(service)
     operation = await migrated(service, validate_only=True)
     assert metadata_of(operation).validate_only
-    assert result_of(operation).failed_count == 1
+    assert migration_result_of(operation).failed_count == 1
     good, bad = await items_of(service, operation)
     assert (content(good.before), content(good.after)) == ({"port": 1}, {"ports": [1]})
     assert good.type == ChangeType.CHANGE_TYPE_UPDATED
@@ -108,11 +108,11 @@ async def test_a_merge_patch_and_no_patch_at_all_move_too(service: Service) -> N
     first = await service.schemas.MigrateConfigurations(
         MigrateConfigurationsRequest(schema="web", merge_patch=struct({"x": None}))
     )
-    result = result_of(await ended(service, first))
+    result = migration_result_of(await ended(service, first))
     moved = await get(service, "a", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"y": 2}, 2)
     back = await service.schemas.MigrateConfigurations(MigrateConfigurationsRequest(schema="web", to_version=1))
-    result = result_of(await ended(service, back))
+    result = migration_result_of(await ended(service, back))
     moved = await get(service, "a", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"y": 2}, 1)
 
@@ -135,7 +135,7 @@ async def test_what_others_change_meanwhile_is_not_overwritten(
             await service.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("c2")))
 
     monkeypatch.setattr(configuration_migrations, "note_checked", and_then_change)
-    result = result_of(await migrated(service, valid_only=valid_only))
+    result = migration_result_of(await migrated(service, valid_only=valid_only))
     assert (result.done_count, result.updated_count, result.unchanged_count) == (3, 2, 1)
     moved = await get(service, "c1", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"ports": [20]}, 2)
@@ -147,14 +147,14 @@ async def test_only_what_is_asked_for_moves(service: Service) -> None:
     await pinned(service, 1)
     await create_application(service, "other")
     result_of(await imported(service, item("o", {"port": 1}, application="other", schema="web@1")))
-    result = result_of(await migrated(service, application=ApplicationRef(name="other")))
+    result = migration_result_of(await migrated(service, application=ApplicationRef(name="other")))
     assert result.updated_count == 1
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
     # Moved configurations would be moved again, in vain.
     again = await service.schemas.MigrateConfigurations(
         MigrateConfigurationsRequest(schema="web", from_version=2, to_version=2)
     )
-    assert result_of(await ended(service, again)).unchanged_count == 1
+    assert migration_result_of(await ended(service, again)).unchanged_count == 1
 
 
 async def test_a_migration_to_or_from_what_does_not_exist_is_not_found(service: Service) -> None:

@@ -52,6 +52,14 @@ class Program:
                 await self._changed.wait()
         return self.events(name)[0]
 
+    async def wait_for_text(self, text: str) -> None:
+        """Wait until the output has the text."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while text not in self.text:
+                assert not self._reading.done(), self.text
+                self._changed.clear()
+                await self._changed.wait()
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.longrunning.operations_proto_pb2 import Operation
+from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 from ulid import ULID
 
@@ -87,7 +88,8 @@ async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(se
     await witness.see(1, configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web")), metadata=cr))
     restored = RollbackConfigurationRequest(key=key("web"))
     await witness.see(1, configurations.RollbackConfiguration(restored, metadata=cr))
-    everywhere = await access.CreateRoleBinding(CreateRoleBindingRequest(principal="user:a", role=VIEWER), metadata=cr)
+    to_all = CreateRoleBindingRequest(principal="user:a", role=VIEWER, all_applications=Empty())
+    everywhere = await access.CreateRoleBinding(to_all, metadata=cr)
     witness.revision = everywhere.revision
     await witness.see(1, access.DeleteRoleBinding(DeleteRoleBindingRequest(id=everywhere.id), metadata=cr))
     bound = CreateRoleBindingRequest(principal="user:a", role=ADMIN, application=ApplicationRef(name="shop"))
@@ -128,7 +130,7 @@ async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its
     imported = ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
     await witness.see(1, schemas.ImportSchemas(imported, metadata=cr))
     await witness.see(1, schemas.DeleteSchema(DeleteSchemaRequest(name="t"), metadata=cr))
-    deletion = ConfigurationWrite(delete=ConfigurationDeletionItem(key=key("web")))
+    deletion = ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key("web")))
     batch = BatchWriteConfigurationsRequest(writes=[deletion])
     await witness.see(1, configurations.BatchWriteConfigurations(batch, metadata=cr))
     (peer,) = witness.peers

@@ -1,6 +1,7 @@
 """The log of changes that were made in SQL."""
 
 import json
+from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -93,6 +94,8 @@ async def test_a_record_shows_the_resource_after_the_change_and_its_names_before
 async def test_an_id_and_a_time_of_creation_do_not_change(psql: Session) -> None:
     await application(psql)
     web = await configuration(psql, "web")
+    # Until the first change, the row has the begin of its transaction; from then on, the time of its commit.
+    await psql.execute("UPDATE configurations SET comments = 'first'")
     created = await psql.fetchrow("SELECT * FROM configurations")
     await psql.execute(
         """UPDATE configurations
@@ -325,9 +328,16 @@ async def test_the_rule_for_names_holds_in_sql(psql: Session) -> None:
 
 
 async def test_names_that_the_api_takes_are_taken_in_sql(psql: Session) -> None:
-    for name in ["a", "0", "a" * 256, "a.b_c-d/e", "a/.b", "a/...", "a/..b"]:
+    await application(psql)
+    for name in ["a", "0", "a" * 256, "a.b_c-d"]:
         await application(psql, name)
-        await configuration(psql, name, application=name)
+        await psql.execute("INSERT INTO schemas (name) VALUES ($1)", name)
+    for name in ["a", "0", "a" * 256, "a.b_c-d/e", "a/.b", "a/...", "a/..b"]:
+        await configuration(psql, name)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await application(psql, "team/web")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await psql.execute("INSERT INTO schemas (name) VALUES ('team/web')")
 
 
 BAD_CONTENTS = [
@@ -368,6 +378,64 @@ async def test_contents_within_the_bounds_are_taken_in_sql(psql: Session) -> Non
         await configuration(psql, f"c{number}", config)
         kept = await psql.fetchval("SELECT config FROM configurations WHERE name = $1", f"c{number}")
         assert json.loads(kept) == json.loads(config)
+
+
+async def schema_version(session: Session, document: str, additions: str = "[]") -> None:
+    insert = "INSERT INTO schema_versions (schema, document, additions) VALUES ('s', $1, $2)"
+    await session.execute(insert, document, additions)
+
+
+INEXACT = ["0.1234567890123456789012345", "1e-400", "1e-16000", "0.30000000000000000001", "4503599627370496.25000001"]
+EXACT = ["0.1", "0.30000000000000004", "5e-324", "1.5e-300", "-4503599627370495.5", "1.0", "123456789.123456"]
+
+
+@pytest.mark.parametrize("number", INEXACT)
+async def test_a_fraction_that_clients_cannot_read_exactly_is_refused_in_sql(psql: Session, number: str) -> None:
+    await application(psql)
+    await configuration(psql, "web")
+    with pytest.raises(asyncpg.CheckViolationError, match="which clients cannot read exactly"):
+        await configuration(psql, "api", f'{{"a": [{{"b": {number}}}]}}')
+    with pytest.raises(asyncpg.CheckViolationError, match="config has the number"):
+        await psql.execute("UPDATE configurations SET config = $1", f'{{"a": {number}}}')
+    await psql.execute("INSERT INTO schemas (name) VALUES ('s')")
+    with pytest.raises(asyncpg.CheckViolationError, match="document has the number"):
+        await psql.execute(
+            "INSERT INTO schema_versions (schema, document) VALUES ('s', $1)", f'{{"maximum": {number}}}'
+        )
+
+
+@pytest.mark.parametrize("number", EXACT)
+async def test_a_fraction_that_a_double_holds_is_taken_in_sql(psql: Session, number: str) -> None:
+    await application(psql)
+    # The rule does not depend on how this session shows doubles.
+    await psql.execute("SET extra_float_digits = -10")
+    await configuration(psql, "web", f'{{"a": {number}}}')
+    kept = await psql.fetchval("SELECT config ->> 'a' FROM configurations")
+    assert Decimal(kept) == Decimal(number) == Decimal(repr(float(number)))
+
+
+BAD_DOCUMENTS = [
+    f'{{"maximum": 1{"0" * 5000}}}',
+    '{"maximum": 1e1001}',
+    '{"not": ' * 32 + "{}" + "}" * 32,
+    '{"enum": ' + "[" * 5000 + "]" * 5000 + "}",
+]
+BAD_ADDITIONS = ['{"pointer": "", "keyword": "a"}', "[1]", '[{"pointer": ""}]', '[{"pointer": "", "keyword": 1}]']
+
+
+async def test_the_bounds_of_documents_hold_in_sql(psql: Session) -> None:
+    await psql.execute("INSERT INTO schemas (name) VALUES ('s')")
+    begin = await head(psql)
+    for document in BAD_DOCUMENTS:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await schema_version(psql, document)
+    for additions in BAD_ADDITIONS:
+        with pytest.raises(asyncpg.CheckViolationError, match="additions is not"):
+            await psql.execute(
+                "INSERT INTO schema_versions (schema, document, additions) VALUES ('s', '{}', $1)", additions
+            )
+    assert await head(psql) == begin
+    await schema_version(psql, '{"maximum": 1e1000}')
 
 
 async def test_ids_and_comments_have_bounds_in_sql(psql: Session) -> None:

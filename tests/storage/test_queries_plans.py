@@ -143,6 +143,42 @@ async def test_a_page_of_the_history_finds_what_changed_since_by_its_revision(co
     assert not scanned
 
 
+def past(
+    revision: int,
+    *,
+    application_ids: list[str] | None = None,
+    name_prefix: str = "",
+    names: list[str] | None = None,
+    after: tuple[str | None, str | None] = (None, None),
+) -> tuple[Any, ...]:
+    """Return the arguments of a list of the past."""
+    chosen = (revision, application_ids, None, name_prefix, names, None, None)
+    return (*chosen, *after, 51, True, None, None, 500, LIMIT_BYTES)
+
+
+async def check_pages_of_the_past(connection: "Connection") -> None:
+    own = [await application_id(connection)]
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    cases: tuple[dict[str, Any], ...] = (
+        {"application_ids": own},
+        {"application_ids": own, "after": ("app3", "c17")},
+        {"application_ids": own, "name_prefix": "c10"},
+        {"application_ids": own, "names": ["c17", "c22"]},
+        {},
+        {"after": ("app3", "c17")},
+    )
+    for revision in (5, 1000, head - 5):
+        for case in cases:
+            arguments = past(revision, **case)
+            _, scanned = await plan(connection, "configurations", "list_past", *arguments)
+            assert not scanned, (revision, case)
+            assert await rows_read(connection, "configurations", "list_past", *arguments) <= 500, (revision, case)
+
+
+async def test_a_page_of_the_past_reads_as_many_keys_as_it_may(connection: "Connection") -> None:
+    await check_pages_of_the_past(connection)
+
+
 async def test_a_caller_with_few_applications_has_these_read_and_no_others(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     own = [await application_id(connection)]
@@ -252,7 +288,7 @@ async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") 
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
         ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5, True)),
         ("applications", "get_version", (configuration_id, 1)),
-        ("log", "revision_of", ("CONFIGURATION", configuration_id, 1)),
+        ("log", "commit_of", ("CONFIGURATION", configuration_id, 1)),
     ]
     for file, statement, arguments in by_version:
         indexes, scanned = await plan(connection, file, statement, *arguments)
@@ -333,6 +369,11 @@ async def test_a_page_of_changes_reads_no_more_than_it_takes(connection: "Connec
     indexes, scanned = await plan(connection, "audit", "changes_of_resource", *of_one)
     assert (VERSIONS in indexes, scanned) == (True, set())
     assert await rows_read(connection, "audit", "changes_of_resource", *of_one) <= 200
+
+
+@pytest.mark.usefixtures("long_history")
+async def test_a_page_of_the_past_reads_no_more_in_a_long_history(connection: "Connection") -> None:
+    await check_pages_of_the_past(connection)
 
 
 async def rows_read(connection: "Connection", file: str, name: str, *arguments: Any) -> int:

@@ -26,7 +26,7 @@ from configsvc.storage.database import open_database
 from configsvc.storage.service_role import grants
 from tests.api.calls import SHOP, content, create, create_application, get, key, names, patch
 from tests.configurations.reading import changes, export, versions
-from tests.operations.operating import ended, imported, item, items_of, result_of
+from tests.operations.operating import ended, imported, item, items_of, migration_result_of, result_of
 from tests.postgres import plain_connection
 from tests.schemas.calls import (
     AT_MOST_10,
@@ -132,7 +132,7 @@ async def _run_operations(service: Service) -> None:
     moved = await ended(
         service, await service.schemas.MigrateConfigurations(MigrateConfigurationsRequest(schema="web"))
     )
-    assert result_of(moved).updated_count == 1
+    assert migration_result_of(moved).updated_count == 1
     await service.operations.DeleteOperation(DeleteOperationRequest(name=done.name))
 
 

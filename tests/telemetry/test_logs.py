@@ -1,6 +1,8 @@
 """Logs: JSON in a pipe, one line for each call, and never contents."""
 
+import asyncio
 import json
+import re
 import signal
 import uuid
 from pathlib import Path
@@ -12,9 +14,10 @@ import pytest
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configsvc.domain.content import JsonObject, JsonValue
+from configsvc.telemetry.logs import escaped
 from tests.api.calls import create, create_application, get, patch, update
-from tests.process.running import Program, serving
-from tests.service import struct
+from tests.process.running import Program, program, serving
+from tests.service import connected, struct
 
 MARKER = "xyzzyMARKER"
 
@@ -112,3 +115,20 @@ async def test_the_password_of_the_database_is_never_in_the_logs(tmp_path: Path,
         await end(running)
     assert "***" in (await running.wait_for("ready"))["database"]
     assert "hunter2" not in running.text
+
+
+def test_escapes_show_what_cannot_be_seen_and_nothing_else() -> None:
+    assert escaped("Jörg иван 管理者 \\n") == "Jörg иван 管理者 \\n"
+    assert escaped("a\u202eb\x1b[31m\n\U000e0041") == "a\\u202eb\\x1b[31m\\n\\U000e0041"
+
+
+async def test_a_terminal_shows_no_invisible_character_of_a_request(tmp_path: Path, database_url: str) -> None:
+    async with program(tmp_path, "serve", listen="127.0.0.1:0", database_url=database_url, log_format="console") as run:
+        await run.wait_for_text("127.0.0.1:")
+        address = re.search(r"127\.0\.0\.1:[1-9]\d+", run.text)
+        assert address, run.text
+        async with connected(address[0], asyncio.Event()) as service:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await create_application(service, "shop", request_id="a\u202eb\x1b[31m\u200b")
+        await run.wait_for_text("a\\u202eb\\x1b[31m\\u200b")
+    assert "\u202e" not in run.text

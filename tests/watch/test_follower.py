@@ -11,6 +11,7 @@ from configsvc.domain.scope import Everything
 from configsvc.domain.selection import Selection
 from configsvc.domain.watching import WatchMessage
 from configsvc.feed.feed import Feed
+from configsvc.feed.wakeups import Interests
 from configsvc.watch import audiences as module
 from configsvc.watch import follower
 from configsvc.watch.audiences import Audience, Audiences
@@ -53,10 +54,10 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_gets_no_synced_m
         sent.append(message)
         return ()
 
-    with IdleTimer(feed, LIMIT_SECONDS) as idle:
+    with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
         audience = Audience(EVERYTHING, with_config=True)
         sending = Sending(Progress(0), feed.history, encode, write)
-        watch = Follower(feed, Audiences(), audience, idle, read_on, sending)
+        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
         # The feed is two revisions behind the head.
         following = asyncio.create_task(watch.follow(5, 7))
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -85,11 +86,11 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     async def encode(_: History, __: WatchMessage) -> tuple[bytes, ...]:
         return ()
 
-    with IdleTimer(feed, LIMIT_SECONDS) as idle:
+    with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
         selection = Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything())
         audience = Audience(selection, with_config=True)
         sending = Sending(Progress(0), feed.history, encode, write)
-        watch = Follower(feed, Audiences(), audience, idle, read_on, sending)
+        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
         following = asyncio.create_task(watch.follow(0, 0))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -105,7 +106,7 @@ async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_part
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED_BYTES", 1000)
-    audiences = Audiences()
+    audiences = Audiences(Interests())
     audience = Audience(EVERYTHING, with_config=True)
     audience.size = 2
     for revision in range(1, 101):

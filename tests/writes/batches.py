@@ -32,7 +32,7 @@ def upsert(name: str, config: JsonObject | None = None, **fields: Any) -> Config
 
 
 def deletion(name: str, **fields: Any) -> ConfigurationWrite:
-    return ConfigurationWrite(delete=ConfigurationDeletionItem(key=key(name), **fields))
+    return ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key(name), **fields))
 
 
 def change(name: str, **fields: Any) -> ConfigurationWrite:

@@ -100,7 +100,7 @@ async def test_every_fault_of_the_request_is_named_with_its_write(shop: Service)
         "writes[2].update",
         "writes[2].update.update_mask",
         "writes[2].update.expected_version",
-        "writes[3].delete.key.name",
+        "writes[3].deletion.key.name",
         "writes[4]",
         "writes[5].upsert.schema.version",
         "writes[6].update.configuration.config/a",
@@ -246,7 +246,7 @@ async def test_a_call_that_fails_leaves_its_request_id_free(shop: Service) -> No
 @pytest.mark.parametrize("by_id", [False, True])
 async def test_two_writes_about_one_configuration_both_fail_and_name_each_other(shop: Service, *, by_id: bool) -> None:
     created = await create(shop, "web")
-    second = ConfigurationWrite(delete=ConfigurationDeletionItem(id=created.id)) if by_id else deletion("web")
+    second = ConfigurationWrite(deletion=ConfigurationDeletionItem(id=created.id)) if by_id else deletion("web")
     with failing(*FAILED) as caught:
         await write(shop, upsert("web", {"a": 1}), creation("other"), second)
     assert failed_writes(caught.value) == "0,2"

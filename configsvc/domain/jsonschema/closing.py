@@ -72,15 +72,9 @@ class _Closing:
     def _spread(self) -> None:
         """Add to each schema the roles in which it is reached from the root."""
         waiting = [("", _Role.WHOLE)]
-        if any(
-            "$dynamicRef" in location.schema or "$recursiveRef" in location.schema
-            for location in self._found.locations.values()
-        ):
-            waiting += [
-                (location.pointer, _Role.PART)
-                for location in self._found.locations.values()
-                if "$dynamicAnchor" in location.schema or "$recursiveAnchor" in location.schema
-            ]
+        if self._found.is_dynamic:
+            anchors = self._found.dynamic_anchors.values()
+            waiting += [(pointer, _Role.PART) for named in anchors for pointer in named.values()]
         while waiting:
             pointer, role = waiting.pop()
             if pointer in self._roles and role not in self._roles[pointer]:
@@ -112,12 +106,12 @@ class _Closing:
 
     def _targets(self, location: Location) -> Iterator[Location | None]:
         """Yield the targets of a schema's references; None for one outside the document."""
-        for keyword, reference in references_of(location.schema):
+        for keyword, reference in references_of(location.schema, self._found.draft):
             try:
                 target = self._found.resolve(location, reference)
             except UnresolvedError:
                 continue
-            known = keyword == "$ref" and not target.stored
+            known = keyword == "$ref" and not target.uri
             yield self._found.locations.get(target.fragment) if known else None
 
     def _parts(self, location: Location) -> Iterator[Location | None]:

@@ -42,16 +42,10 @@ def incompatibilities(old: JsonObject, new: JsonObject) -> tuple[Fault, ...]:
     before, after = References(old), References(new)
     if before.draft != after.draft:
         return (Fault(pointer="/$schema", keyword="$schema", message="is a different draft than in the old version"),)
-    if not same_json(old, new) and (_is_dynamic(before) or _is_dynamic(after)):
+    if not same_json(old, new) and (before.is_dynamic or after.is_dynamic):
         message = "has dynamic references, which are not compared"
         return (Fault(pointer="", keyword="$dynamicRef", message=message),)
     return _Comparison().faults(_Side(before, ""), _Side(after, ""))
-
-
-def _is_dynamic(references: References) -> bool:
-    return any(
-        "$dynamicRef" in found.schema or "$recursiveRef" in found.schema for found in references.locations.values()
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +86,7 @@ class _Side:
             found = self.references.resolve(location, reference)
         except UnresolvedError:
             return reference
-        return f"{found.stored}#{found.fragment}" if found.stored else _Side(self.references, found.fragment)
+        return f"{found.uri}#{found.fragment}" if found.uri else _Side(self.references, found.fragment)
 
 
 class _Comparison:

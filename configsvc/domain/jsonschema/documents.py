@@ -1,17 +1,27 @@
 """Checks of JSON Schema documents, and the stored versions that they refer to."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from difflib import get_close_matches
 from itertools import islice
 
 import jsonschema_rs
 
-from configsvc.domain.content import JsonObject, escaped
-from configsvc.domain.jsonschema.compiled import CompiledSchemas, UnusableSchemaError
+from configsvc.domain.content import JsonObject, JsonValue, escaped
+from configsvc.domain.jsonschema.compiled import CompiledSchemas
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
-from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of, draft_uri
+from configsvc.domain.jsonschema.keywords import DEFAULT_DRAFT, DRAFT_URIS, draft_of
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
+from configsvc.domain.jsonschema.metaschemas import meta_validator
+from configsvc.domain.jsonschema.mistakes import describe_mistake
 from configsvc.domain.jsonschema.patterns import fault_of_pattern
-from configsvc.domain.jsonschema.references import Location, References, UnresolvedError, references_of
+from configsvc.domain.jsonschema.references import (
+    Location,
+    References,
+    UnresolvedError,
+    id_keyword,
+    references_of,
+    split_uri,
+)
 from configsvc.domain.models import SchemaVersionRef
 
 MAX_MESSAGE_LENGTH = 200
@@ -20,7 +30,7 @@ MAX_MESSAGE_LENGTH = 200
 def faults_of_document(document: JsonObject) -> tuple[Fault, ...]:
     """Return the faults of a schema document by itself, at most MAX_FAULTS; none if it is well-formed."""
     if draft_of(document) is None:
-        return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft()),)
+        return (Fault(pointer="/$schema", keyword="$schema", message=_unknown_draft(document["$schema"])),)
     return tuple(islice(_faults(document), MAX_FAULTS)) or tuple(_faults_of_compiling(document))
 
 
@@ -30,7 +40,7 @@ def references(document: JsonObject) -> frozenset[SchemaVersionRef]:
     targets = (
         found.resolve(location, uri)
         for location in found.locations.values()
-        for _, uri in references_of(location.schema)
+        for _, uri in references_of(location.schema, found.draft)
     )
     return frozenset(target.stored for target in targets if target.stored)
 
@@ -44,8 +54,10 @@ def _faults_of_compiling(document: JsonObject) -> Iterator[Fault]:
             yield Fault(pointer=error.pointer, keyword="$ref", message=error.message)
 
 
-def _unknown_draft() -> str:
-    return f"must be one of the known drafts: {', '.join(DRAFT_URIS)}"
+def _unknown_draft(uri: JsonValue) -> str:
+    meant = get_close_matches(uri[:MAX_MESSAGE_LENGTH], DRAFT_URIS, n=1, cutoff=0.8) if isinstance(uri, str) else []
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    return f"must be one of the known drafts: {', '.join(DRAFT_URIS)}; without it, the newest applies{hint}"
 
 
 def _faults(document: JsonObject) -> Iterator[Fault]:
@@ -60,18 +72,10 @@ def _faults(document: JsonObject) -> Iterator[Fault]:
 
 
 def _meta_faults(document: JsonObject) -> Iterator[Fault]:
-    meta = _meta_validator(draft_of(document) or DEFAULT_DRAFT)
+    meta = meta_validator(draft_of(document) or DEFAULT_DRAFT)
     if not meta.is_valid(document):
         for error in meta.iter_errors(document):
             yield from _innermost(error)
-
-
-@lru_cache(maxsize=len(DRAFT_URIS))
-def _meta_validator(draft: int) -> jsonschema_rs.Validator:
-    uri = draft_uri(draft)
-    # Without `format`: patterns and references are checked below, with a reason.
-    meta: dict[str, object] = {"$schema": uri, "$ref": uri}
-    return jsonschema_rs.validator_for(meta, validate_formats=False, offline=True, mask="this")
 
 
 def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
@@ -84,20 +88,32 @@ def _innermost(error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
             for inner in deep[0]:
                 yield from _innermost(inner)
             return
-    yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=error.message[:MAX_MESSAGE_LENGTH])
+    message = describe_mistake(error)[:MAX_MESSAGE_LENGTH]
+    yield Fault(pointer=pointer_of(error.instance_path), keyword=kind.name, message=message)
 
 
 def _faults_of_location(location: Location, found: References) -> Iterator[Fault]:
     yield from _pattern_faults(location)
-    for keyword, reference in references_of(location.schema):
+    for keyword, reference in references_of(location.schema, found.draft):
         try:
             found.resolve(location, reference)
         except UnresolvedError as error:
             yield Fault(pointer=f"{location.pointer}/{keyword}", keyword=keyword, message=str(error))
+    yield from _id_faults(location, found.draft)
     if "$schema" in location.schema and draft_of(location.schema) != found.draft:
         yield Fault(
             pointer=f"{location.pointer}/$schema", keyword="$schema", message="is a different draft than the document's"
         )
+
+
+def _id_faults(location: Location, draft: int) -> Iterator[Fault]:
+    keyword = id_keyword(draft)
+    own = location.schema.get(keyword)
+    try:
+        if isinstance(own, str):
+            split_uri(location.base, own)
+    except UnresolvedError as error:
+        yield Fault(pointer=f"{location.pointer}/{keyword}", keyword=keyword, message=str(error))
 
 
 def _pattern_faults(location: Location) -> Iterator[Fault]:

@@ -11,11 +11,11 @@ from itertools import islice
 import jsonschema_rs
 
 from configsvc.domain.content import JsonObject, JsonValue, escaped
-from configsvc.domain.jsonschema.compiled import CompiledSchemas, Node
+from configsvc.domain.jsonschema.compiled import CompiledSchemas
 from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
 from configsvc.domain.jsonschema.keywords import subschemas
+from configsvc.domain.jsonschema.linked import Node
 from configsvc.domain.jsonschema.messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
-from configsvc.domain.jsonschema.references import references_of
 
 MAX_STEPS = 20_000
 # Each level takes five frames of Python's stack.
@@ -75,11 +75,11 @@ class Explanation:
             yield Fault(pointer=pointer, keyword="false", message="is not allowed here")
         if not isinstance(schema, dict):
             return
-        references = list(references_of(schema))
-        for _, reference in references:
-            yield from self._at(self._schemas.target(node, reference), value, pointer)
-        if references and self._schemas.draft(node) <= 7:
-            return
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            yield from self._at(self._schemas.target(reference), value, pointer)
+            if self._schemas.draft(node) <= 7:
+                return
         any_fault = False
         for fault in self._by_keywords(node, schema, value, pointer):
             any_fault = True

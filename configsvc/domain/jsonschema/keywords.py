@@ -23,6 +23,9 @@ _SINCE = {
     "then": 7,
     "else": 7,
     "$defs": 2019,
+    "$anchor": 2019,
+    "$recursiveAnchor": 2019,
+    "$recursiveRef": 2019,
     "dependentSchemas": 2019,
     "unevaluatedItems": 2019,
     "unevaluatedProperties": 2019,
@@ -31,9 +34,11 @@ _SINCE = {
     "minContains": 2019,
     "maxContains": 2019,
     "prefixItems": 2020,
+    "$dynamicAnchor": 2020,
+    "$dynamicRef": 2020,
 }
 # The last draft with the keyword.
-_UNTIL = {"additionalItems": 2019}
+_UNTIL = {"additionalItems": 2019, "$recursiveRef": 2019, "$recursiveAnchor": 2019}
 
 # Subschemas that apply to the value itself, to its members, and only by reference.
 IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
@@ -60,7 +65,7 @@ ANNOTATIONS = frozenset(
     }
 )  # fmt: skip
 
-_MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
+MAPS = frozenset({"$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"})
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 
 
@@ -102,7 +107,7 @@ def subschemas(
 
 
 def _under(keyword: str, value: JsonValue, pointer: str) -> Iterator[Subschema]:
-    if keyword in _MAPS:
+    if keyword in MAPS:
         members = value.items() if isinstance(value, dict) else ()
     elif keyword in _LISTS or (keyword == "items" and isinstance(value, list)):
         members = enumerate(value) if isinstance(value, list) else ()

@@ -38,7 +38,7 @@ LEAVES: dict[str, tuple[str, ...]] = {
     "maxProperties": (),
 }
 
-_MESSAGES = {
+MESSAGES = {
     "minimum": "must be at least {0}",
     "maximum": "must be at most {0}",
     "exclusiveMinimum": "must be greater than {0}",
@@ -55,7 +55,7 @@ _MESSAGES = {
     "minProperties": "must have at least {0} properties",
     "maxProperties": "must have at most {0} properties",
 }
-_TYPES: dict[type, str] = {
+TYPES: dict[type, str] = {
     bool: "boolean",
     int: "integer",
     float: "number",
@@ -96,7 +96,7 @@ def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
     wanted = schema[keyword]
     if keyword == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        return f"must be {' or '.join(map(str, types))}, but is {_TYPES[type(value)]}"
+        return f"must be {' or '.join(map(str, types))}, but is {TYPES[type(value)]}"
     if keyword == "const":
         return f"must be {_shown(wanted)}"
     if keyword == "enum":
@@ -105,7 +105,7 @@ def _message(keyword: str, schema: JsonObject, value: JsonValue) -> str:
         return f"must be one of {', '.join(map(_shown, options[:MAX_OPTIONS]))}{more}"
     if keyword == "pattern":
         return f"does not match the pattern {_shown(unbounded(str(wanted)))}"
-    return _MESSAGES[keyword].format(_shown(wanted) if not isinstance(wanted, str) else wanted)
+    return MESSAGES[keyword].format(_shown(wanted) if not isinstance(wanted, str) else wanted)
 
 
 def _shown(value: JsonValue) -> str:

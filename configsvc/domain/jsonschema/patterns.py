@@ -7,6 +7,7 @@ So a long text reaches the limit at once, and a short one after little work. At 
 jsonschema-rs rejects the whole document, also under `not`.
 """
 
+import re
 from functools import lru_cache
 
 import jsonschema_rs
@@ -22,6 +23,9 @@ _LINEAR = jsonschema_rs.RegexOptions(size_limit=SMALL_SIZE)
 # Steps of about 20 ns, by the size of the compiled pattern.
 GUARDED_STEPS = 8
 _STEPS = ((1024, 2), (2048, 25), (4096, 60), (8192, 90), (SMALL_SIZE, 160))
+_NAMED_GROUP = re.compile(r"\(\?<(?=[A-Za-z_])")
+# What is no mistake elsewhere.
+_ONLY_PYTHON = ("bad escape", "unknown extension", "look-behind requires", "global flags")
 _GUARD = r"(?:^(?:(?!\x00)[^\x00])*(?!)|)"
 
 
@@ -30,8 +34,27 @@ def fault_of_pattern(pattern: str) -> str | None:
     """Return the fault of a pattern, or None."""
     if len(pattern) > MAX_LENGTH:
         return f"is a regular expression of {len(pattern)} characters: at most {MAX_LENGTH} are allowed"
-    if not _compiles(bounded(pattern), MATCHING):
-        return "is not a supported regular expression, or is too large when compiled"
+    # Behind the guard, some mistakes are taken for text.
+    if _compiles(pattern, MATCHING) and _compiles(bounded(pattern), MATCHING):
+        return None
+    return _mistake(pattern) or (
+        "is not a supported regular expression, or is too large when compiled: repetitions such as {100} multiply"
+    )
+
+
+def _mistake(pattern: str) -> str | None:
+    """Return a mistake that Python's parser finds, with its place, or None: it knows less syntax, but gives reasons."""
+    # Each insertion moves what follows by one.
+    named = _NAMED_GROUP.sub("(?P<", pattern)
+    try:
+        re.compile(named)
+    except re.error as error:
+        if error.pos is None or error.msg.startswith(_ONLY_PYTHON):
+            return None
+        place = error.pos + 1 - named.count("(?P<", 0, error.pos) + pattern.count("(?P<", 0, error.pos)
+        return f"is not a regular expression: {error.msg} at character {place}"
+    except (RecursionError, OverflowError):
+        return None
     return None
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from configsvc.domain.content import JsonObject, JsonValue
-from configsvc.domain.jsonschema.compiled import Applied, CompiledSchemas, Node, Walk
+from configsvc.domain.jsonschema.compiled import Applied, CompiledSchemas, Walk
+from configsvc.domain.jsonschema.linked import Node
 from configsvc.domain.jsonschema.patterns import steps_per_character
 
 # To compare two values part by part; lists of strings are looked up instead.
@@ -95,6 +96,10 @@ class Work:
                 steps += weight.of(count, counts.named_characters[name])
         return steps * self._times(counts.largest)
 
+    def exceeds(self, steps: int, config: JsonObject, text: str) -> bool:
+        """Return whether a configuration, also given as JSON text, may need more than this number of steps."""
+        return self.quick_bound(text) > steps and self.bound(config) > steps
+
     def _times(self, members: int) -> int:
         return (members + 1) * 2**self.levels if self.levels else 1
 
@@ -130,9 +135,7 @@ def work_of(schemas: CompiledSchemas) -> Work:
     for node in walk.order:
         schema = schemas.schema(node)
         for applied in walk.applied[node]:
-            # The answers of recursive references are cached.
-            is_return = walk.is_return(node, applied.node)
-            _add_location(work, applied, here[applied.node], 1 if is_return else paths[node])
+            _add_location(work, applied, here[applied.node], paths[node])
         if isinstance(schema, dict):
             _add_keywords(work, schema, paths[node])
     return work

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -32,24 +33,26 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_VIEWER: _Role.ValueType  # 1
     """Reads and watches the application and its configurations, past and present, and reads schemas."""
     ROLE_EDITOR: _Role.ValueType  # 2
-    """Writes the configurations of the application."""
+    """Includes ROLE_VIEWER. Writes the configurations of the application."""
     ROLE_ADMIN: _Role.ValueType  # 3
-    """Changes and deletes the application, and binds roles for it. For all applications, also creates
-    applications and changes schemas.
+    """Includes ROLE_EDITOR. Changes and deletes the application, and binds roles for it. For all
+    applications, also creates applications and changes schemas.
     """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """The permissions of a principal. Each role includes those before it."""
+    """The permissions of a principal. Each role below says which others it includes: do not compare
+    numbers, as roles that come later can stand between these.
+    """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Never sent; rejected in requests."""
 ROLE_VIEWER: Role.ValueType  # 1
 """Reads and watches the application and its configurations, past and present, and reads schemas."""
 ROLE_EDITOR: Role.ValueType  # 2
-"""Writes the configurations of the application."""
+"""Includes ROLE_VIEWER. Writes the configurations of the application."""
 ROLE_ADMIN: Role.ValueType  # 3
-"""Changes and deletes the application, and binds roles for it. For all applications, also creates
-applications and changes schemas.
+"""Includes ROLE_EDITOR. Changes and deletes the application, and binds roles for it. For all
+applications, also creates applications and changes schemas.
 """
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
@@ -92,8 +95,8 @@ class RoleBinding(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
-    APPLICATION_ID_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
+    ALL_APPLICATIONS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
@@ -101,18 +104,23 @@ class RoleBinding(_message.Message):
     """ULID, 26 characters, assigned by the server."""
     principal: _builtins.str
     """user:NAME (the sub of a token), group:NAME (one of the groups of a token) or certificate:NAME
-    (a SAN of a client certificate). NAME has 1 to 512 printable characters.
+    (a SAN of a client certificate). NAME has 1 to 512 printable characters. In a new role binding,
+    none may be invisible, or make the name look like another one.
     """
     role: Global___Role.ValueType
     """The role."""
-    application_id: _builtins.str
-    """The ULID of the application. Empty: all applications, including future ones."""
-    application: _builtins.str
-    """The current name of the application."""
     revision: _builtins.int
     """The revision of the commit that created it. 0 in the response to a validate_only request."""
     created_by: _builtins.str
     """The actor that created it."""
+    @_builtins.property
+    def application(self) -> Global___BoundApplication:
+        """The application that the role is for."""
+
+    @_builtins.property
+    def all_applications(self) -> _empty_pb2.Empty:
+        """The role is for all applications, including future ones."""
+
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time of creation, by the database's clock."""
@@ -123,19 +131,47 @@ class RoleBinding(_message.Message):
         id: _builtins.str = ...,
         principal: _builtins.str = ...,
         role: Global___Role.ValueType = ...,
-        application_id: _builtins.str = ...,
-        application: _builtins.str = ...,
+        application: Global___BoundApplication | None = ...,
+        all_applications: _empty_pb2.Empty | None = ...,
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "create_time", b"create_time", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "create_time", b"create_time", "created_by", b"created_by", "id", b"id", "principal", b"principal", "revision", b"revision", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "create_time", b"create_time", "created_by", b"created_by", "id", b"id", "principal", b"principal", "revision", b"revision", "role", b"role", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["application", "all_applications"]  # noqa: Y015
+    _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_scope) -> _WhichOneofReturnType_scope | None: ...
+
+Global___RoleBinding: _TypeAlias = RoleBinding  # noqa: Y015
+
+@_typing.final
+class BoundApplication(_message.Message):
+    """The application of a role binding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The ULID of the application."""
+    name: _builtins.str
+    """The current name of the application."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RoleBinding: _TypeAlias = RoleBinding  # noqa: Y015
+Global___BoundApplication: _TypeAlias = BoundApplication  # noqa: Y015
 
 @_typing.final
 class CreateRoleBindingRequest(_message.Message):
@@ -146,6 +182,7 @@ class CreateRoleBindingRequest(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
+    ALL_APPLICATIONS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
@@ -164,7 +201,11 @@ class CreateRoleBindingRequest(_message.Message):
     """Check everything and respond as if the change were made, but change nothing."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
-        """The application. Not set: all applications."""
+        """The application that the role is for."""
+
+    @_builtins.property
+    def all_applications(self) -> _empty_pb2.Empty:
+        """The role is for all applications, including future ones."""
 
     def __init__(
         self,
@@ -172,15 +213,18 @@ class CreateRoleBindingRequest(_message.Message):
         principal: _builtins.str = ...,
         role: Global___Role.ValueType = ...,
         application: _application_pb2.ApplicationRef | None = ...,
+        all_applications: _empty_pb2.Empty | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "principal", b"principal", "reason", b"reason", "request_id", b"request_id", "role", b"role", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "principal", b"principal", "reason", b"reason", "request_id", b"request_id", "role", b"role", "scope", b"scope", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["application", "all_applications"]  # noqa: Y015
+    _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_scope) -> _WhichOneofReturnType_scope | None: ...
 
 Global___CreateRoleBindingRequest: _TypeAlias = CreateRoleBindingRequest  # noqa: Y015
 
@@ -202,7 +246,7 @@ class ListRoleBindingsRequest(_message.Message):
     it. 0: no bound.
     """
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. Empty: the first page.

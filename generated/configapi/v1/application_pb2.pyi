@@ -33,9 +33,9 @@ class Application(_message.Message):
     id: _builtins.str
     """ULID, 26 characters, assigned by the server at creation. It never changes."""
     name: _builtins.str
-    """1 to 256 characters of A-Z a-z 0-9 . _ - /, starting with a letter or digit, without an empty,
-    "." or ".." segment. Unique in the installation. A change of the name changes every
-    configuration of the application in the same commit.
+    """1 to 256 characters of A-Z a-z 0-9 . _ -, starting with a letter or digit. Unique in the
+    installation. A change of the name changes every configuration of the application in the same
+    commit.
     """
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""

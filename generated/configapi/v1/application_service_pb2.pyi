@@ -112,7 +112,7 @@ class ListApplicationsRequest(_message.Message):
     it. 0: no bound.
     """
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.

@@ -90,7 +90,7 @@ class ListChangesRequest(_message.Message):
     until_revision: _builtins.int
     """Return only commits up to and including this revision. 0: no bound."""
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. Empty: the first page.
@@ -176,7 +176,7 @@ class Change(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
+    COMMIT_TIME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     RESOURCE_ID_FIELD_NUMBER: _builtins.int
@@ -220,7 +220,9 @@ class Change(_message.Message):
     request_id: _builtins.str
     """The request_id of the call that made the change."""
     peer: _builtins.str
-    """The address of the caller. Empty for a change made in SQL."""
+    """The address of the caller; behind a trusted proxy, the one that the proxy saw. Empty for a
+    change made in SQL.
+    """
     change_request: _builtins.str
     """The value of the call's x-change-request metadata: the change request, ticket or commit that
     the change belongs to.
@@ -228,7 +230,7 @@ class Change(_message.Message):
     role: _access_service_pb2.Role.ValueType
     """For a role binding, whose name is its principal: the role. Otherwise UNSPECIFIED."""
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
+    def commit_time(self) -> _timestamp_pb2.Timestamp:
         """The time of the commit, by the database's clock."""
 
     @_builtins.property
@@ -239,7 +241,7 @@ class Change(_message.Message):
         self,
         *,
         revision: _builtins.int = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
+        commit_time: _timestamp_pb2.Timestamp | None = ...,
         type: _configuration_service_pb2.ChangeType.ValueType = ...,
         kind: Global___ResourceKind.ValueType = ...,
         resource_id: _builtins.str = ...,
@@ -257,9 +259,9 @@ class Change(_message.Message):
         change_request: _builtins.str = ...,
         role: _access_service_pb2.Role.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "application", b"application", "application_id", b"application_id", "change_request", b"change_request", "kind", b"kind", "name", b"name", "peer", b"peer", "previous_name", b"previous_name", "previous_version", b"previous_version", "reason", b"reason", "request_id", b"request_id", "resource_id", b"resource_id", "revision", b"revision", "role", b"role", "schema", b"schema", "time", b"time", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "application", b"application", "application_id", b"application_id", "change_request", b"change_request", "commit_time", b"commit_time", "kind", b"kind", "name", b"name", "peer", b"peer", "previous_name", b"previous_name", "previous_version", b"previous_version", "reason", b"reason", "request_id", b"request_id", "resource_id", b"resource_id", "revision", b"revision", "role", b"role", "schema", b"schema", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

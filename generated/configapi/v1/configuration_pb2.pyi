@@ -70,7 +70,10 @@ class Configuration(_message.Message):
     application: _builtins.str
     """The name of the application that owns it."""
     name: _builtins.str
-    """Unique within the application. The rules of Application.name apply."""
+    """1 to 256 characters of A-Z a-z 0-9 . _ - /, starting with a letter or digit, without an empty,
+    "." or ".." segment. Unique within the application. As names of applications have no slash,
+    APPLICATION/NAME is an unambiguous key.
+    """
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
     version: _builtins.int

@@ -296,7 +296,7 @@ class ListConfigurationsRequest(_message.Message):
     it. 0: no bound.
     """
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
@@ -579,7 +579,10 @@ class WatchConfigurationsRequest(_message.Message):
 
     @_builtins.property
     def progress_interval(self) -> _duration_pb2.Duration:
-        """The longest silence of the stream; then it sends a bookmark. 100 ms to 1 h. Not set: 10 s."""
+        """The silence after which the stream sends a bookmark. 100 ms to 1 h. Not set: 10 s. It stretches
+        if the watches of the caller ask for more than 1,000 bookmarks a second in one process, or all
+        watches for more than 2,000.
+        """
 
     def __init__(
         self,
@@ -731,7 +734,7 @@ class ConfigurationWrite(_message.Message):
     CREATE_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
     UPSERT_FIELD_NUMBER: _builtins.int
-    DELETE_FIELD_NUMBER: _builtins.int
+    DELETION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def create(self) -> Global___ConfigurationItem:
         """Creates a configuration."""
@@ -747,7 +750,7 @@ class ConfigurationWrite(_message.Message):
         """
 
     @_builtins.property
-    def delete(self) -> Global___ConfigurationDeletionItem:
+    def deletion(self) -> Global___ConfigurationDeletionItem:
         """Deletes a configuration."""
 
     def __init__(
@@ -756,13 +759,13 @@ class ConfigurationWrite(_message.Message):
         create: Global___ConfigurationItem | None = ...,
         update: Global___ConfigurationChangeItem | None = ...,
         upsert: Global___ConfigurationItem | None = ...,
-        delete: Global___ConfigurationDeletionItem | None = ...,
+        deletion: Global___ConfigurationDeletionItem | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "deletion", b"deletion", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "deletion", b"deletion", "update", b"update", "upsert", b"upsert", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_write: _TypeAlias = _typing.Literal["create", "update", "upsert", "delete"]  # noqa: Y015
+    _WhichOneofReturnType_write: _TypeAlias = _typing.Literal["create", "update", "upsert", "deletion"]  # noqa: Y015
     _WhichOneofArgType_write: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_write) -> _WhichOneofReturnType_write | None: ...
 
@@ -1015,8 +1018,8 @@ class ListConfigurationVersionsRequest(_message.Message):
     it. 0: no bound.
     """
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
-    exceed 3 MiB.
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
     """
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
@@ -1166,8 +1169,8 @@ class DiffConfigurationVersionsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FROM_FIELD_NUMBER: _builtins.int
-    TO_FIELD_NUMBER: _builtins.int
+    FROM_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    TO_CONFIGURATION_FIELD_NUMBER: _builtins.int
     PATCH_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
@@ -1176,7 +1179,11 @@ class DiffConfigurationVersionsResponse(_message.Message):
     characters are shortened. After 1,000 differences, a line states the number of the others.
     """
     @_builtins.property
-    def to(self) -> _configuration_pb2.Configuration:
+    def from_configuration(self) -> _configuration_pb2.Configuration:
+        """The version to start from, without config."""
+
+    @_builtins.property
+    def to_configuration(self) -> _configuration_pb2.Configuration:
         """The version to end with, without config."""
 
     @_builtins.property
@@ -1189,13 +1196,14 @@ class DiffConfigurationVersionsResponse(_message.Message):
     def __init__(
         self,
         *,
-        to: _configuration_pb2.Configuration | None = ...,
+        from_configuration: _configuration_pb2.Configuration | None = ...,
+        to_configuration: _configuration_pb2.Configuration | None = ...,
         patch: _struct_pb2.ListValue | None = ...,
         text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "patch", b"patch", "to", b"to"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "to_configuration", b"to_configuration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "patch", b"patch", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "text", b"text", "to_configuration", b"to_configuration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

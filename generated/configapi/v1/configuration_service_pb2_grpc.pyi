@@ -68,7 +68,7 @@ class ConfigurationServiceStub:
     """
     BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
     faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
@@ -90,7 +90,7 @@ class ConfigurationServiceStub:
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
     """Creates or updates the configurations of a stream. The operation runs in the background and
-    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
     OperationService.ListOperationItems returns the faults of each item. The first message has all
     settings and may have items; the others have items only.
     """
@@ -147,7 +147,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """
     BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
     faults as field violations, as many as fit.
     """
     ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
@@ -169,7 +169,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Creates or updates the configurations of a stream. The operation runs in the background and
-    survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+    survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
     OperationService.ListOperationItems returns the faults of each item. The first message has all
     settings and may have items; the others have items only.
     """
@@ -265,7 +265,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of all failed writes in metadata failed_writes, and their
+        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
         faults as field violations, as many as fit.
         """
 
@@ -311,7 +311,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Creates or updates the configurations of a stream. The operation runs in the background and
-        survives the end of this process. Its metadata is OperationMetadata, its response BulkResult;
+        survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
         OperationService.ListOperationItems returns the faults of each item. The first message has all
         settings and may have items; the others have items only.
         """

@@ -25,8 +25,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
-    4,900 bytes. Correct them and retry.
+    """INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit; the text
+    counts the others. Correct them and retry.
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 2
     """NOT_FOUND: the resource named in ResourceInfo does not exist."""
@@ -89,8 +89,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_BATCH_FAILED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-    lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
-    with validate_only, the response has the error of each.
+    lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
+    number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
+    error of each.
     """
     ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
@@ -119,10 +120,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Create another one first.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 28
-    """RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+    """RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+    request too slowly. Retry after the delay in RetryInfo.
+    """
     ERROR_REASON_TOO_MANY_WATCHES: _ErrorReason.ValueType  # 29
-    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-    some, or connect to another process.
+    """RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+    memory for their selectors. Close some, or connect to another process.
     """
     ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 30
     """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
@@ -132,6 +135,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: the operation was started too often, and each time its process died or lost the
     database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
     items list them. Check the server's log, and start a new operation with fewer items.
+    """
+    ERROR_REASON_UNSUPPORTED_FIELD: _ErrorReason.ValueType  # 34
+    """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+    the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
@@ -144,8 +151,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit into
-4,900 bytes. Correct them and retry.
+"""INVALID_ARGUMENT: the request is invalid. BadRequest lists the faults, as many as fit; the text
+counts the others. Correct them and retry.
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 2
 """NOT_FOUND: the resource named in ResourceInfo does not exist."""
@@ -208,8 +215,9 @@ PreconditionFailure names some of them.
 """
 ERROR_REASON_BATCH_FAILED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-lists the indexes of all failed writes (0-3,17). BadRequest lists their faults, as many as fit;
-with validate_only, the response has the error of each.
+lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
+number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
+error of each.
 """
 ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
@@ -238,10 +246,12 @@ ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 27
 Create another one first.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 28
-"""RESOURCE_EXHAUSTED: the caller has made too many calls. Retry after the delay in RetryInfo."""
+"""RESOURCE_EXHAUSTED: the caller has made too many calls, has not read their answers, or sends its
+request too slowly. Retry after the delay in RetryInfo.
+"""
 ERROR_REASON_TOO_MANY_WATCHES: ErrorReason.ValueType  # 29
-"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches. Close
-some, or connect to another process.
+"""RESOURCE_EXHAUSTED: the caller or this process has reached its limit of open watches, or of the
+memory for their selectors. Close some, or connect to another process.
 """
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 30
 """UNAVAILABLE: the identity provider does not respond, and the token cannot be verified without
@@ -251,6 +261,10 @@ ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 31
 """INTERNAL: the operation was started too often, and each time its process died or lost the
 database. Metadata attempt_count is the number of attempts. Changes that it made are kept; its
 items list them. Check the server's log, and start a new operation with fewer items.
+"""
+ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
+"""INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
+the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""

@@ -149,8 +149,8 @@ class OperationMetadata(_message.Message):
 Global___OperationMetadata: _TypeAlias = OperationMetadata  # noqa: Y015
 
 @_typing.final
-class BulkResult(_message.Message):
-    """The response of an operation that succeeded."""
+class ImportConfigurationsResult(_message.Message):
+    """The response of an import that succeeded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -188,7 +188,45 @@ class BulkResult(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BulkResult: _TypeAlias = BulkResult  # noqa: Y015
+Global___ImportConfigurationsResult: _TypeAlias = ImportConfigurationsResult  # noqa: Y015
+
+@_typing.final
+class MigrateConfigurationsResult(_message.Message):
+    """The response of a migration that succeeded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_COUNT_FIELD_NUMBER: _builtins.int
+    UPDATED_COUNT_FIELD_NUMBER: _builtins.int
+    UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the last commit that the operation made. 0: it made none."""
+    done_count: _builtins.int
+    """The number of finished items, including failed ones."""
+    failed_count: _builtins.int
+    """The number of failed items."""
+    updated_count: _builtins.int
+    """The number of configurations that have a new version."""
+    unchanged_count: _builtins.int
+    """The number of configurations that needed no change."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        done_count: _builtins.int = ...,
+        failed_count: _builtins.int = ...,
+        updated_count: _builtins.int = ...,
+        unchanged_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_count", b"done_count", "failed_count", b"failed_count", "revision", b"revision", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateConfigurationsResult: _TypeAlias = MigrateConfigurationsResult  # noqa: Y015
 
 @_typing.final
 class ListOperationItemsRequest(_message.Message):
@@ -205,8 +243,8 @@ class ListOperationItemsRequest(_message.Message):
     failed_only: _builtins.bool
     """Return only failed items."""
     page_size: _builtins.int
-    """The maximum number of results in a page: 1 to 1,000. 0: 50. A page ends early rather than
-    exceed 3 MiB.
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
     """
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except

@@ -30,9 +30,9 @@ GRPC_VERSION: str
 
 class SchemaServiceStub:
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     @_typing.overload
@@ -72,15 +72,15 @@ class SchemaServiceStub:
     MigrateConfigurations: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]
     """Moves configurations from one version of a schema to another, and optionally transforms their
     content. The operation runs in the background. Its metadata is OperationMetadata, its response
-    BulkResult. NOT_FOUND if a version does not exist.
+    MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
     """
 
 @_typing.type_check_only
 class SchemaServiceAsyncStub(SchemaServiceStub):
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -117,14 +117,14 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
     MigrateConfigurations: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.MigrateConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Moves configurations from one version of a schema to another, and optionally transforms their
     content. The operation runs in the background. Its metadata is OperationMetadata, its response
-    BulkResult. NOT_FOUND if a version does not exist.
+    MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
     """
 
 class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Manages schemas, which configurations must satisfy. JSON Schema drafts 4, 6, 7, 2019-09 and
-    2020-12 are supported: $schema selects the draft, 2020-12 by default. Formats are asserted. A
-    $ref can refer to the same document or to a stored version, as configsvc://schemas/NAME@VERSION
-    with a fragment. The server never fetches anything.
+    2020-12 are supported: the document's schema keyword selects the draft, 2020-12 by default. Formats
+    are asserted. A reference can refer to the same document or to a stored version, as
+    configsvc://schemas/NAME@VERSION with a fragment. The server never fetches anything.
     """
 
     @_abc_1.abstractmethod
@@ -219,7 +219,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Moves configurations from one version of a schema to another, and optionally transforms their
         content. The operation runs in the background. Its metadata is OperationMetadata, its response
-        BulkResult. NOT_FOUND if a version does not exist.
+        MigrateConfigurationsResult. NOT_FOUND if a version does not exist.
         """
 
 def add_SchemaServiceServicer_to_server(servicer: SchemaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

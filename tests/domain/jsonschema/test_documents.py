@@ -50,9 +50,10 @@ def test_an_unknown_draft_is_a_fault(uri: str | int) -> None:
     "reference",
     [
         "http://127.0.0.1:9/schema.json",
-        "https://json-schema.org/draft/2020-12/schema",
+        "https://json-schema.org/draft/2020-12/other",
         "file:///etc/passwd",
         "other.json",
+        "http://[",
         "configsvc://schemas/a",
         "configsvc://schemas/a@0",
         "configsvc://schemas/@1",
@@ -68,10 +69,14 @@ def test_a_reference_leads_into_the_document_or_to_a_stored_version_alone(refere
     assert told(document) == expected
 
 
+def test_an_id_that_is_no_uri_is_a_fault() -> None:
+    assert told({"properties": {"a": {"$id": "http://["}}}) == {("/properties/a/$id", "$id")}
+
+
 def test_references_to_stored_versions_are_listed() -> None:
     document: JsonObject = {
         "properties": {
-            "a": {"$ref": "configsvc://schemas/team/a.b@2"},
+            "a": {"$ref": "configsvc://schemas/team.a-b@2"},
             "b": {"$ref": "configsvc://schemas/c@12#/$defs/x"},
             "c": {"$ref": "configsvc://schemas/c@12#anchor"},
             "d": {"enum": [{"$ref": "configsvc://schemas/not@1"}], "$ref": "#/$defs/d"},
@@ -80,7 +85,7 @@ def test_references_to_stored_versions_are_listed() -> None:
     }
     assert told(document) == set()
     assert references(document) == {
-        SchemaVersionRef(schema="team/a.b", version=2),
+        SchemaVersionRef(schema="team.a-b", version=2),
         SchemaVersionRef(schema="c", version=12),
     }
 
@@ -120,7 +125,7 @@ DOUBLING = (
         ("{'not': {'$ref': '#'}}", 0),
         ("{'$dynamicAnchor': 'x', '$dynamicRef': '#x'}", 0),
         (CHAIN, 1),
-        (DOUBLING, 1),
+        (DOUBLING, 0),
     ],
     ids=["itself", "each other", "not itself", "dynamic", "a long chain", "ways that double"],
 )
@@ -129,7 +134,9 @@ def test_references_without_end_end(document: str, faults: int) -> None:
         "from configsvc.domain.jsonschema.documents import faults_of_document\n"
         "from configsvc.domain.jsonschema.validator import Validator\n"
         f"document = {document}; found = faults_of_document(document); print(len(found))\n"
-        "if not found: Validator(document, {}).faults({'a': {'a': {}}})\n"
+        "validator = None if found else Validator(document, {})\n"
+        # More work than this is left to a process that can be ended.
+        "if validator and validator.work.bound({'a': {'a': {}}}) < 10**6: validator.faults({'a': {'a': {}}})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{faults}\n", "")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from configsvc.domain.content import JsonObject, JsonValue
-from configsvc.domain.jsonschema.compiled import UnusableSchemaError
 from configsvc.domain.jsonschema.faults import MAX_FAULTS
+from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import SchemaVersionRef
 from tests.domain.jsonschema.schemas import documents, drafts, objects, unhurried
@@ -103,7 +103,7 @@ def test_at_most_a_hundred_faults_are_reported() -> None:
 
 def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() -> None:
     referenced: dict[SchemaVersionRef, JsonObject] = {
-        SchemaVersionRef(schema="net/port", version=2): {
+        SchemaVersionRef(schema="net.port", version=2): {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "$id": "https://example.com/port",
             "$ref": "configsvc://schemas/limits@1#/$defs/port",
@@ -115,7 +115,7 @@ def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() ->
     }
     document: JsonObject = {
         "properties": {
-            "a": {"$ref": "configsvc://schemas/net/port@2"},
+            "a": {"$ref": "configsvc://schemas/net.port@2"},
             "b": {"$ref": "configsvc://schemas/limits@1#small"},
         }
     }
@@ -135,7 +135,7 @@ def test_stored_versions_are_referred_to_by_pointer_and_anchor_and_refer_on() ->
         (
             {"$ref": "configsvc://schemas/a@1#/$defs/x"},
             {SchemaVersionRef(schema="a", version=1): {}},
-            '/$ref: has no target: there is no "$defs"',
+            '/$ref: has no target: there is no "$defs" in the document',
         ),
     ],
 )

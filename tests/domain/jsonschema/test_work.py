@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
-from configsvc.validation.checks import STEPS_AT_ONCE, prepare_check
+from configsvc.validation.checks import prepare_check
 from configsvc.validation.compiled import compile_schema
+from configsvc.validation.limits import STEPS_AT_ONCE
 
 
 def each(schema: JsonValue) -> JsonObject:
@@ -54,6 +55,20 @@ HOSTILE: dict[str, tuple[Any, Any]] = {
         {"properties": {"a": {"anyOf": CONTAINING, "unevaluatedItems": False}}},
         {"a": [number % 1000 for number in range(40_000)]},
     ),
+    "recursion that doubles": (
+        {"$ref": "#/$defs/0", "$defs": {
+            **{str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}, {"$ref": f"#/$defs/{i + 1}"}]} for i in range(13)},
+            "13": {"properties": {"a": {"$ref": "#/$defs/0"}}},
+        }},
+        {"a": {}},
+    ),
+    "references that double": (
+        {"$ref": "#/$defs/0", "$defs": {
+            **{str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}, {"$ref": f"#/$defs/{i + 1}"}]} for i in range(40)},
+            "40": {},
+        }},
+        {"a": {}},
+    ),
     "recursion": (
         {"$dynamicAnchor": "n", "items": {"anyOf": several({"$dynamicRef": "#n"}, 100)}, "properties": {"a": {"$ref": "#"}}},  # noqa: E501
         {"a": [[[1] * 100] * 10] * 100},
@@ -76,4 +91,4 @@ def test_what_may_take_long_is_known_before(document: JsonObject, config: JsonOb
     ],
 )
 def test_a_large_configuration_of_a_simple_schema_takes_no_time(document: JsonObject, config: JsonObject) -> None:
-    assert not prepare_check(compile_schema(document, {}, 0), config, encode_json(config)).may_take_long
+    assert not prepare_check("web", compile_schema(document, {}, 0), config, encode_json(config)).may_take_long

@@ -5,16 +5,17 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -68,6 +69,62 @@ PERMISSION_OPERATION_OWNER: Permission.ValueType  # 7
 """The caller that started the operation, or an admin of all applications."""
 Global___Permission: _TypeAlias = Permission  # noqa: Y015
 
-PERMISSION_FIELD_NUMBER: _builtins.int
-permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Permission.ValueType]
-"""The permission that the method requires."""
+class _Stability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STABILITY_UNSPECIFIED: _Stability.ValueType  # 0
+    """Never used: every method states its stability."""
+    STABILITY_STABLE: _Stability.ValueType  # 1
+    """Changes of the method are backward compatible."""
+    STABILITY_EXPERIMENTAL: _Stability.ValueType  # 2
+    """The method can change or go away with any release."""
+
+class Stability(_Stability, metaclass=_StabilityEnumTypeWrapper):
+    """What clients can rely on."""
+
+STABILITY_UNSPECIFIED: Stability.ValueType  # 0
+"""Never used: every method states its stability."""
+STABILITY_STABLE: Stability.ValueType  # 1
+"""Changes of the method are backward compatible."""
+STABILITY_EXPERIMENTAL: Stability.ValueType  # 2
+"""The method can change or go away with any release."""
+Global___Stability: _TypeAlias = Stability  # noqa: Y015
+
+@_typing.final
+class MethodRules(_message.Message):
+    """What holds for all calls of a method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    STABILITY_FIELD_NUMBER: _builtins.int
+    permission: Global___Permission.ValueType
+    """The permission that the method requires."""
+    since: _builtins.str
+    """The first version of the service that has the method, as MAJOR.MINOR."""
+    stability: Global___Stability.ValueType
+    """The stability of the method."""
+    def __init__(
+        self,
+        *,
+        permission: Global___Permission.ValueType = ...,
+        since: _builtins.str = ...,
+        stability: Global___Stability.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "since", b"since", "stability", b"stability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MethodRules: _TypeAlias = MethodRules  # noqa: Y015
+
+RULES_FIELD_NUMBER: _builtins.int
+rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodRules]
+"""The rules of the method. The number is outside 50000 to 99999, where everybody's options
+collide.
+"""

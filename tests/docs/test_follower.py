@@ -1,0 +1,144 @@
+"""The program in the guide keeps its copy true, whatever happens between it and the service."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from configsvc.app.run import run_service
+from tests.docs.test_guide import block, line_with, process
+from tests.proxy import proxied_address
+from tests.rpc.real_proxies import required, running_proxy
+from tests.service import Service, running_service, settings_of
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Psql = asyncpg.Connection[asyncpg.Record]
+
+ADDRESS = "localhost:50051"
+
+
+@asynccontextmanager
+async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
+    """Run the service at an address that can be used again."""
+    stop, started = asyncio.Event(), asyncio.Event()
+    settings = settings_of(listen=listen, shutdown_grace_seconds=1.0)
+    serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=lambda _: started.set()))
+    try:
+        await started.wait()
+        yield
+    finally:
+        stop.set()
+        await serving
+
+
+@asynccontextmanager
+async def following(
+    address: str, folder: Path, *, limit_seconds: float = 50.0
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run the program of the guide as it stands, at another address."""
+    program = folder / "follow.py"
+    text = block("docs/guide/watch.md", "python")
+    assert text.count(ADDRESS) == 1
+    program.write_text(text.replace(ADDRESS, address), encoding="utf-8")
+    async with process(sys.executable, str(program), limit_seconds=limit_seconds) as running:
+        yield running
+
+
+async def insert(psql: "Psql", name: str) -> None:
+    await psql.execute("INSERT INTO applications (name) VALUES ('shop') ON CONFLICT DO NOTHING")
+    await psql.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', $1, '{}')", name)
+
+
+async def test_the_program_follows_and_resumes_after_restarts(database_url: str, psql: "Psql", tmp_path: Path) -> None:
+    listen = f"unix:{tmp_path}/socket"
+    async with following(listen, tmp_path) as program:
+        async with served(database_url, listen):
+            assert await line_with("[", program) == "0 []\n"
+            await insert(psql, "web")
+            assert await line_with("web", program) == "2 ['web']\n"
+        await insert(psql, "db")
+        async with served(database_url, listen):
+            assert await line_with("[", program) == "3 ['db', 'web']\n"
+
+
+# The program waits for three bookmarks: 30 s.
+@pytest.mark.timeout(120)
+async def test_the_program_notices_a_silently_lost_connection(service: Service, psql: "Psql", tmp_path: Path) -> None:
+    async with (
+        proxied_address(service.address) as (network, address),
+        following(address, tmp_path, limit_seconds=100.0) as program,
+    ):
+        assert await line_with("[", program) == "0 []\n"
+        network.lose()
+        await insert(psql, "web")
+        assert await line_with("web", program) == "2 ['web']\n"
+
+
+async def test_the_program_starts_over_when_its_revision_was_compacted(
+    database_url: str, psql: "Psql", tmp_path: Path
+) -> None:
+    listen = f"unix:{tmp_path}/socket"
+    async with following(listen, tmp_path) as program:
+        async with served(database_url, listen):
+            await line_with("0 []", program)
+            await insert(psql, "web")
+            await insert(psql, "gone")
+            await line_with("'gone', 'web'", program)
+        await psql.execute("DELETE FROM configurations WHERE name = 'gone'")
+        await psql.execute("UPDATE compaction SET revision = 4")
+        async with served(database_url, listen):
+            assert await line_with("[", program) == "4 ['web']\n"
+
+
+async def test_the_program_gives_up_what_can_never_succeed(service: Service, tmp_path: Path) -> None:
+    program = tmp_path / "follow.py"
+    text = block("docs/guide/watch.md", "python").replace(ADDRESS, service.address).replace('"shop"', '".."')
+    program.write_text(text, encoding="utf-8")
+    async with process(sys.executable, str(program), limit_seconds=50.0) as running:
+        assert await running.wait() == 1
+
+
+async def test_the_program_ignores_the_variable_http_proxy(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
+    async with following(service.address, tmp_path) as program:
+        assert await line_with("[", program) == "0 []\n"
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "envoy"])
+async def test_the_program_follows_behind_a_proxy_through_restarts_and_reloads(
+    name: str, database_url: str, psql: "Psql", tmp_path: Path
+) -> None:
+    kind = required(name)
+    ends_old_streams = {
+        "nginx": [(r"worker_shutdown_timeout 30s", "worker_shutdown_timeout 1s")],
+        "haproxy": [(r"hard-stop-after 30s", "hard-stop-after 1s")],
+    }.get(name, [])
+    async with running_service(database_url) as first:
+        listen = first.address
+    async with (
+        running_proxy(kind, tmp_path, listen, None, *ends_old_streams) as proxy,
+        following(proxy.address, tmp_path) as program,
+    ):
+        async with served(database_url, listen):
+            await line_with("0 []", program)
+            await insert(psql, "web")
+            await line_with("2 ['web']", program)
+        await insert(psql, "db")
+        async with served(database_url, listen):
+            await line_with("3 ['db', 'web']", program)
+            if kind.reload:
+                proxy.reload()
+                # The program prints its copy when it has resumed, through the new process of the proxy.
+                await line_with("3 ['db', 'web']", program)
+            await insert(psql, "api")
+            await line_with("4 ['api', 'db', 'web']", program)

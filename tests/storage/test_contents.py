@@ -1,0 +1,46 @@
+"""JSON from before the rules for SQL: it stays readable, and can be changed."""
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from configapi.v1.configuration_pb2 import Configuration
+from configsvc.domain.json_text import MAX_DIGITS
+from tests.api.calls import create, create_application, get, update
+from tests.schemas.calls import create_schema, get_schema, get_version, version_pages
+from tests.service import Service
+from tests.storage.reading import Session
+from tests.writes.schemas import pin as pinned
+
+LARGE = f"1{'0' * 5 * MAX_DIGITS}"
+# As the service, for which the rules for SQL are not checked.
+AS_SERVICE = "SET configsvc.writer = 'service'"
+
+
+async def test_a_document_with_a_number_of_thousands_of_digits_is_read_listed_and_used(
+    service: Service, psql: Session
+) -> None:
+    await create_application(service)
+    await create_schema(service, "web")
+    await psql.execute(AS_SERVICE)
+    document = f'{{"properties": {{"a": {{"maximum": {LARGE}}}}}}}'
+    await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('web', $1)", document)
+    assert LARGE in (await get_version(service, "web", 2)).document_json
+    assert (await get_schema(service, "web")).latest_version == 2
+    assert [version.version for page in await version_pages(service) for version in page.versions] == [2, 1]
+    assert (await create(service, "api", config={"a": 1}, schema=pinned("web"))).schema.version == 2
+
+
+@pytest.mark.parametrize("number", ["0.1234567890123456789012345", "1e-400"])
+async def test_a_config_with_an_inexact_number_is_read_and_changed(
+    service: Service, psql: Session, number: str
+) -> None:
+    await create_application(service)
+    await create(service, "web", config={"a": 1})
+    await psql.execute(AS_SERVICE)
+    await psql.execute("UPDATE configurations SET config = $1", f'{{"a": {number}}}')
+    await psql.execute("SET configsvc.writer = ''")
+    assert (await get(service, "web", min_revision=3)).config["a"] == float(number)
+    changed = Configuration(comments="still there")
+    mask = FieldMask(paths=["comments"])
+    assert (await update(service, "web", configuration=changed, update_mask=mask)).comments == "still there"
+    await psql.execute("UPDATE configurations SET comments = 'and in SQL'")
