@@ -23,12 +23,24 @@ class Way:
     delay: tuple[float, float] = (0.0, 0.0)
     # Read and thrown away, as by a network that drops packets.
     drops: bool = False
+    # Neither side hears that the other has closed the connection.
+    hides_ends: bool = False
 
     def __post_init__(self) -> None:
         self.flowing.set()
 
     async def copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass the bytes on until one side closes the connection, which is raised as EndedError."""
+        try:
+            await self._copy(reader, writer)
+        except OSError:
+            if not self.hides_ends:
+                raise
+        if self.hides_ends:
+            await asyncio.Event().wait()
+        raise EndedError
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
             await self.flowing.wait()
             if self.drops:
@@ -37,7 +49,6 @@ class Way:
                 await asyncio.sleep(random.uniform(*self.delay))
             writer.write(data)
             await writer.drain()
-        raise EndedError
 
 
 class Proxy:
@@ -107,6 +118,12 @@ class Proxy:
         """Drop what the present connections send, as if both ends had vanished; new ones work."""
         for way in (self.to_server, self.to_client):
             way.drops = True
+        self.to_server, self.to_client = Way(), Way()
+
+    def swallow(self) -> None:
+        """Drop what the present connections send, their ends as well; new ones work."""
+        for way in (self.to_server, self.to_client):
+            way.drops = way.hides_ends = True
         self.to_server, self.to_client = Way(), Way()
 
     def restore(self) -> None:

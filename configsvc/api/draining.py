@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from configsvc.domain.errors import ShuttingDownError
 
 # A client that waits for its answer sends nothing, so calls soon stop coming unless clients send them regardless.
-QUIET_SECONDS = 0.1
+QUIET_SECONDS = 0.2
 QUIET_LIMIT_SECONDS = 1.0
 
 

@@ -48,7 +48,7 @@ class ConfigurationHistory:
     async def list_versions(self, listing: VersionListing) -> tuple[str, VersionsPage]:
         """Return the id of the configuration and a page of its versions, newest first.
 
-        Raises RevisionUnknownError or FilterTooSlowError.
+        Raises RevisionUnknownError.
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, listing.min_revision)

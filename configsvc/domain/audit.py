@@ -64,6 +64,12 @@ class ChangeFilter:
     after_revision: int
     until_revision: int | None
 
+    @property
+    def has_filter(self) -> bool:
+        """True if changes may be looked at that the page does not show."""
+        asked = self.actor or self.application or self.kind or self.resource_id or self.resource_name
+        return bool(asked or self.scope.ids is not None or not self.outside_applications)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesPage:

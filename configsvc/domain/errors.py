@@ -211,10 +211,12 @@ class WriteTooLargeError(ConfigsvcError):
 
 
 class DatabaseBusyError(ConfigsvcError):
-    """A time-out while waiting for a database connection."""
+    """A time-out while waiting for a database connection, or of a read for a table that is locked."""
 
-    def __init__(self) -> None:
-        super().__init__("the database is busy and nothing was done: try again")
+    def __init__(self, *, table_locked: bool = False) -> None:
+        reason = "a table of the database is locked" if table_locked else "the database is busy"
+        super().__init__(f"{reason} and nothing was done: try again")
+        self.table_locked = table_locked
 
 
 class WriteConflictError(ConfigsvcError):

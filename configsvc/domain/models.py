@@ -199,6 +199,11 @@ class ConfigurationQuery:
     schema: str | None = None
     schema_version: int | None = None
 
+    @property
+    def has_filter(self) -> bool:
+        """True if configurations may be looked at that the page does not show."""
+        return bool(self.name_prefix or self.names or self.contains or self.json_path or self.schema)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:

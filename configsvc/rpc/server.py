@@ -51,6 +51,8 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 )
 
 CONNECTION_GRACE_SECONDS = 300
+# For the other processes on the port, which were told to stop at the same time.
+NEIGHBOURS_SECONDS = 0.5
 # For the last answers to arrive: gRPC cancels a call whose answer it has sent, if it has not arrived.
 LINGER_SECONDS = 1.0
 
@@ -123,6 +125,7 @@ class Server:
     in_flight: InFlight
     drain: Drain
     refusals: Refusals
+    shared_port: bool
     ports: tuple[int, ...]
 
     @property
@@ -140,8 +143,9 @@ class Server:
         await self.drain.hold(grace_seconds)
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self.grpc_server.stop(grace_seconds))
-            # The task has told them once it waits. What a refused client sends next goes elsewhere.
-            await asyncio.sleep(0)
+            # The task has told them once it waits. What a refused client sends next goes elsewhere: not to another
+            # process on the port that is about to tell its own clients.
+            await asyncio.sleep(min(NEIGHBOURS_SECONDS, grace_seconds) if self.shared_port else 0)
             self.drain.refuse()
             await end_watches()
             try:
@@ -191,6 +195,7 @@ def build_server(
         in_flight=in_flight,
         drain=drain,
         refusals=refusals,
+        shared_port=shared_port,
         ports=tuple(_port(grpc_server, address) for address in addresses),
     )
 

@@ -78,7 +78,8 @@ COMMON_SETTINGS = {
 # Most filters of a list are unset; only a custom plan knows which index serves the others.
 READ_SETTINGS = COMMON_SETTINGS | {
     "statement_timeout": "5s",
-    "lock_timeout": "0",
+    # Shorter, so that a locked table isn't taken for a slow filter.
+    "lock_timeout": "2s",
     "plan_cache_mode": "force_custom_plan",
     "default_transaction_read_only": "on",
 }
@@ -185,19 +186,18 @@ class Database:
             self.turn("reads", ACQUIRE_TIMEOUT_SECONDS),
             _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
         ):
-            yield connection
+            with _refused_if_locked():
+                yield connection
 
     @asynccontextmanager
     async def catch_up(self) -> AsyncGenerator[Connection]:
-        """Yield a connection for watches, waiting longer because watches are many.
-
-        Raises DatabaseUnavailableError or DatabaseBusyError.
-        """
+        """Yield a connection for watches, waiting longer because watches are many. Raises what `read` raises."""
         async with (
             self.turn("watches", CATCH_UP_TIMEOUT_SECONDS),
             _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection,
         ):
-            yield connection
+            with _refused_if_locked():
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[Connection]:
@@ -226,6 +226,14 @@ class Database:
         async with _acquired(self.operations, CATCH_UP_TIMEOUT_SECONDS) as connection:
             with _refused_if_too_long():
                 yield connection
+
+
+@contextmanager
+def _refused_if_locked() -> Generator[None]:
+    try:
+        yield
+    except asyncpg.LockNotAvailableError as error:
+        raise DatabaseBusyError(table_locked=True) from error
 
 
 @contextmanager

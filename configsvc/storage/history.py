@@ -1,13 +1,10 @@
 """Past configurations: their versions, and their states at a revision or time."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import datetime
 
-import asyncpg
 from asyncpg import Record
 
-from configsvc.domain.errors import FilterTooSlowError, RevisionCompactedError
+from configsvc.domain.errors import RevisionCompactedError
 from configsvc.domain.models import (
     Configuration,
     ConfigurationRef,
@@ -25,25 +22,13 @@ from configsvc.storage.rows import configuration_of
 _SQL = queries("history")
 
 
-@contextmanager
-def _refused_if_too_slow() -> Generator[None]:
-    try:
-        yield
-    except asyncpg.QueryCanceledError as error:
-        raise FilterTooSlowError from error
-
-
 async def last_holder(connection: Connection, ref: ConfigurationRef) -> str | None:
-    """Return the id of the configuration that has the key, or had it last; an id is returned unchecked.
-
-    Raises FilterTooSlowError.
-    """
+    """Return the id of the configuration that has the key, or had it last; an id is returned unchecked."""
     match ref:
         case IdRef(id=configuration_id):
             return configuration_id
         case KeyRef(application=application, name=name):
-            with _refused_if_too_slow():
-                return await connection.fetchval(_SQL["last_holder"], application, name)
+            return await connection.fetchval(_SQL["last_holder"], application, name)
 
 
 async def revision_at(connection: Connection, time: datetime) -> tuple[int, datetime]:
@@ -54,16 +39,12 @@ async def revision_at(connection: Connection, time: datetime) -> tuple[int, date
 
 
 async def at_revision(connection: Connection, ref: ConfigurationRef, revision: int) -> Configuration | None:
-    """Return the configuration at the revision.
-
-    Raises RevisionUnknownError, RevisionCompactedError or FilterTooSlowError.
-    """
+    """Return the configuration at the revision. Raises RevisionUnknownError or RevisionCompactedError."""
     match ref:
         case IdRef(id=configuration_id):
             holder = configuration_id
         case KeyRef(application=application, name=name):
-            with _refused_if_too_slow():
-                holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
+            holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
     row = await connection.fetchrow(_SQL["at_revision"], holder, revision)
     assert row is not None
     check_head(revision, row["head_revision"])
@@ -97,10 +78,9 @@ async def versions(
 ) -> VersionsPage | None:
     """Return the versions before one (None: all), newest first, within limit and limit_bytes of config.
 
-    None if the log has no trace of the configuration. Raises FilterTooSlowError.
+    None if the log has no trace of the configuration.
     """
-    with _refused_if_too_slow():
-        rows = await connection.fetch(_SQL["versions"], configuration_id, before, limit + 1, with_config, limit_bytes)
+    rows = await connection.fetch(_SQL["versions"], configuration_id, before, limit + 1, with_config, limit_bytes)
     if rows[0]["oldest_version"] is None:
         return None
     shown = tuple(_version_of(row) for row in rows[:limit] if row["id"] is not None)

@@ -94,7 +94,11 @@ def _lost_if_failed() -> Generator[None]:
 async def open_listener(url: str) -> AsyncGenerator[Listener]:
     """Open a connection that hears of every commit from now on. Raises DatabaseUnavailableError."""
     with _lost_if_failed():
-        settings = READ_SETTINGS | {"application_name": "configsvc feed", "statement_timeout": "10s"}
+        settings = READ_SETTINGS | {
+            "application_name": "configsvc feed",
+            "statement_timeout": "10s",
+            "lock_timeout": "1s",
+        }
         connection = await open_session(url, settings, command_timeout=ROUND_TRIP_LIMIT_SECONDS)
     try:
         await decode_jsonb(connection)

@@ -5,7 +5,7 @@
 BEGIN;
 
 REVOKE ALL ON
-    _pogo_migration, _pogo_version, applications, change_records, changes, commits, compaction, configurations,
+    _pogo_migration, _pogo_version, applications, change_records, changes, commit_order, commits, compaction, configurations,
     function_digest, log_identity, operation_items, operations, pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics,
     requests, revision_counter, role_bindings, schema_references, schema_versions, schemas
 FROM :"role";

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from configsvc.aio import SharedRead
 from configsvc.domain.commits import CommitPart, Position
-from configsvc.domain.errors import DatabaseUnavailableError
+from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selection, Selector
 from configsvc.domain.watching import ExistingMessage, WatchRequest
@@ -157,9 +157,10 @@ class Watches:
             return (await log.page_from(connection, position)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]], check: Check) -> Answer:
-        """Return what `read` returns, waiting while the database is away: a watch survives that.
+        """Return what `read` returns, waiting while the database is away or a table locked: a watch survives that.
 
-        Raises DatabaseUnavailableError if this cannot read although the feed can, and what `check` raises.
+        Raises DatabaseUnavailableError or DatabaseBusyError if this cannot read although the feed can, and what `check`
+        raises.
         """
         for _ in range(READ_TRIES):
             await self._feed.wait_live()
@@ -167,6 +168,10 @@ class Watches:
             try:
                 return await read()
             except DatabaseUnavailableError:
+                await asyncio.sleep(READ_AGAIN_SECONDS)
+            except DatabaseBusyError as error:
+                if not error.table_locked:
+                    raise
                 await asyncio.sleep(READ_AGAIN_SECONDS)
         check()
         return await read()

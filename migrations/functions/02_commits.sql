@@ -19,7 +19,7 @@ BEGIN
     SELECT time INTO committed FROM commits WHERE id = drawn;
     IF committed < now()
         OR committed IS NOT NULL
-            AND NOT EXISTS (SELECT FROM revision_counter WHERE transaction = pg_current_xact_id())
+            AND NOT EXISTS (SELECT FROM commits WHERE id = drawn AND transaction = pg_current_xact_id())
     THEN
         RETURN NULL;
     END IF;
@@ -99,27 +99,30 @@ CREATE OR REPLACE FUNCTION assign_revision() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
+    last record;
     assigned bigint;
 BEGIN
     -- A crash must not lose a revision that a watch has delivered.
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    UPDATE revision_counter
-    SET revision = revision + 1, transaction = pg_current_xact_id()
-    WHERE transaction <> pg_current_xact_id()
-    RETURNING revision INTO assigned;
-    IF assigned IS NULL THEN
+    PERFORM FROM commit_order FOR UPDATE;
+    -- Now nobody else commits. A new snapshot shows what was committed before; a transaction that keeps its snapshot fails
+    -- with a serialization failure where another one has taken its revision since.
+    SELECT revision, time, transaction INTO last FROM commits ORDER BY revision DESC LIMIT 1;
+    IF last.transaction = pg_current_xact_id() THEN
         RAISE EXCEPTION 'a transaction is one commit, but this one has drawn two ids for it: do not discard sequences, nor '
             'advance commit_ids'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     -- Times follow revisions, even if the clock is set back, so that each finds what was committed by then.
-    INSERT INTO commits (id, revision, time)
+    INSERT INTO commits (id, revision, time, transaction)
     VALUES (
-        NEW.commit_id, assigned,
-        greatest(clock_timestamp(), (SELECT time + interval '1 microsecond' FROM commits WHERE revision = assigned - 1))
-    );
+        NEW.commit_id, coalesce(last.revision, 0) + 1,
+        greatest(clock_timestamp(), last.time + interval '1 microsecond'), pg_current_xact_id()
+    )
+    ON CONFLICT (revision) DO NOTHING
+    RETURNING revision INTO STRICT assigned;
     PERFORM pg_notify('configsvc_changes', assigned::text);
     RETURN NULL;
 END
@@ -161,7 +164,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON commits
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
-CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON revision_counter
+CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON commit_order
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON compaction

@@ -32,7 +32,7 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         assert first.synced
         locking = database.transaction()
         await locking.start()
-        await database.execute("SELECT FROM revision_counter FOR UPDATE")
+        await database.execute("SELECT FROM commit_order FOR UPDATE")
         in_flight = asyncio.create_task(patch(service, "web", {"a": 2}))
         await wait_until_blocked(database)
         running.signal(number)
@@ -54,7 +54,7 @@ async def test_a_call_that_takes_longer_than_the_grace_is_cut_off(tmp_path: Path
         await create_application(service, "shop")
         await create(service, "web", {"a": 1})
         async with database.transaction():
-            await database.execute("SELECT FROM revision_counter FOR UPDATE")
+            await database.execute("SELECT FROM commit_order FOR UPDATE")
             in_flight = asyncio.create_task(patch(service, "web", {"a": 2}))
             await wait_until_blocked(database)
             running.signal(signal.SIGTERM)

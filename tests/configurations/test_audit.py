@@ -250,4 +250,4 @@ async def test_a_filter_that_takes_too_long_is_reported(
     async with running_service(database_url) as hurried:
         with failing(StatusCode.RESOURCE_EXHAUSTED, "FILTER_TOO_SLOW"):
             for _ in range(200):
-                await changes(hurried)
+                await changes(hurried, actor="user:nobody")

@@ -6,15 +6,18 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.app.run import run_service
 from tests.docs.test_guide import block, line_with, process
 from tests.proxy import proxied_address
-from tests.rpc.real_proxies import required, running_proxy
-from tests.service import Service, running_service, settings_of
+from tests.rpc.handshakes import next_message
+from tests.rpc.real_proxies import SHORT_TIMEOUTS, required, running_proxy
+from tests.service import POLL_SECONDS, Service, running_service, settings_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -76,7 +79,7 @@ async def test_the_program_notices_a_silently_lost_connection(service: Service, 
         following(address, tmp_path, limit_seconds=100.0) as program,
     ):
         assert await line_with("[", program) == "0 []\n"
-        network.lose()
+        network.swallow()
         await insert(psql, "web")
         assert await line_with("web", program) == "2 ['web']\n"
 
@@ -112,6 +115,40 @@ async def test_the_program_ignores_the_variable_http_proxy(
         monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
     async with following(service.address, tmp_path) as program:
         assert await line_with("[", program) == "0 []\n"
+
+
+async def test_the_program_waits_until_it_may_watch(database_url: str, psql: "Psql", tmp_path: Path) -> None:
+    async with running_service(database_url, watches_per_process=1) as service:
+        other = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
+        assert (await next_message(other)).synced
+        async with following(service.address, tmp_path) as program:
+            with capture_logs() as lines:
+                await refusal(lines)
+            await insert(psql, "web")
+            other.cancel()
+            assert await line_with("[", program) == "2 ['web']\n"
+
+
+async def refusal(lines: list[Any]) -> None:
+    """Wait until the log tells of a refused call."""
+    while not any(line.get("code") == "RESOURCE_EXHAUSTED" for line in lines):  # noqa: ASYNC110  # it is only logged
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "envoy"])
+async def test_the_program_follows_behind_a_proxy_that_ends_its_streams(
+    name: str, service: Service, psql: "Psql", tmp_path: Path
+) -> None:
+    kind = required(name)
+    async with (
+        running_proxy(kind, tmp_path, service.address, None, *SHORT_TIMEOUTS[name]) as proxy,
+        following(proxy.address, tmp_path) as program,
+    ):
+        # It prints its copy each time that it has begun or resumed.
+        for _ in range(3):
+            await line_with("0 []", program)
+        await insert(psql, "web")
+        await line_with("2 ['web']", program)
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy", "envoy"])

@@ -22,7 +22,6 @@ async def forget(session: Session, revision: int) -> None:
     )
     await session.execute("DELETE FROM commits WHERE revision > $1", revision)
     await session.execute("DELETE FROM configurations")
-    await session.execute("UPDATE revision_counter SET revision = $1", revision)
     await session.execute("SET LOCAL session_replication_role = origin")
 
 
@@ -32,5 +31,5 @@ async def other_commits(session: Session, count: int) -> None:
     for number in range(count):
         await configuration(session, f"other{number}")
         # A transaction is one commit, unless the owner of the log pretends that it has made none.
-        await session.execute("UPDATE revision_counter SET transaction = '0'")
+        await session.execute("UPDATE commits SET transaction = '0'")
         await session.execute("SELECT nextval('commit_ids')")

@@ -273,7 +273,7 @@ async def test_a_signal_drains_all_workers(tmp_path: Path, database_url: str, te
             await other.until_synced()
             locking = session.transaction()
             await locking.start()
-            await session.execute("SELECT FROM revision_counter FOR UPDATE")
+            await session.execute("SELECT FROM commit_order FOR UPDATE")
             in_flight = asyncio.create_task(patch(services[0], "web", {"a": 2}))
             await wait_until_blocked(session)
             tell(running)

@@ -13,7 +13,7 @@ from tests.storage.reading import Session
 
 LIMIT_SECONDS = 30.0
 SLOW_SECONDS = (0.0, 0.1)
-EVERYTHING = "applications, configurations, change_records, commits, requests, revision_counter"
+EVERYTHING = "applications, configurations, change_records, commits, requests, commit_order"
 
 
 async def kill_connections(session: Session, application_name: str) -> None:

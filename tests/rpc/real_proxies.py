@@ -64,6 +64,14 @@ KINDS = {
 }
 
 
+# Shorter than the interval of the bookmarks that some watches ask for.
+SHORT_TIMEOUTS = {
+    "nginx": ((r"grpc_read_timeout 120s", "grpc_read_timeout 1s"), (r"grpc_send_timeout 120s", "grpc_send_timeout 1s")),
+    "haproxy": ((r"timeout client 120s", "timeout client 1s"), (r"timeout server 120s", "timeout server 1s")),
+    "envoy": ((r"stream_idle_timeout: 120s", "stream_idle_timeout: 1s"),),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealProxy:
     """A running proxy."""

@@ -8,6 +8,7 @@ from typing import Any
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
+from structlog.testing import capture_logs
 from ulid import ULID
 
 from configapi.v1.access_service_pb2 import CreateRoleBindingRequest, DeleteRoleBindingRequest
@@ -42,7 +43,7 @@ from configsvc.domain.content import JsonObject
 from tests.access.bindings import ADMIN, VIEWER
 from tests.api.calls import create, create_application, creation, failing, key, update
 from tests.operations.operating import PER_ITEM, ended, item, messages
-from tests.service import Service, connected, struct
+from tests.service import Service, connected, running_service, struct
 from tests.storage.reading import Session
 
 
@@ -212,3 +213,18 @@ async def test_a_change_request_that_cannot_be_kept_is_refused(service: Service)
     await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=longest)
     (made,) = await changes_after(service, 0)
     assert made.change_request == "~" * 256
+
+
+async def test_behind_a_trusted_proxy_the_audit_trail_and_the_log_name_the_client(
+    database_url: str,
+) -> None:
+    client = (("x-forwarded-for", "10.9.9.9, 2001:db8::7"),)
+    with capture_logs() as lines:
+        async with running_service(database_url, trusted_proxies="10.0.0.1,127.0.0.0/8") as service:
+            await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=client)
+            with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+                await service.applications.CreateApplication(CreateApplicationRequest(name=".."), metadata=client)
+            (made,) = await changes_after(service, 0)
+    assert made.peer == "ipv6:%5B2001:db8::7%5D"
+    calls = [line["peer"] for line in lines if line.get("method") == "ApplicationService/CreateApplication"]
+    assert calls == [made.peer] * 2

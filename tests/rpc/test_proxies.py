@@ -26,16 +26,10 @@ from tests.identity.authorities import Authority
 from tests.operations.operating import PER_ITEM, ended, item, messages
 from tests.proxy import proxied_address
 from tests.rpc.handshakes import next_message
-from tests.rpc.real_proxies import KINDS, RealProxy, required, running_proxy
+from tests.rpc.real_proxies import KINDS, SHORT_TIMEOUTS, RealProxy, required, running_proxy
 from tests.service import LIMIT_SECONDS, Service, connected, reason_if_any, running_service, status_of
 from tests.writes.batches import creation, write
 
-# Shorter than the interval of the bookmarks that some watches ask for.
-SHORT_TIMEOUTS = {
-    "nginx": ((r"grpc_read_timeout 120s", "grpc_read_timeout 1s"), (r"grpc_send_timeout 120s", "grpc_send_timeout 1s")),
-    "haproxy": ((r"timeout client 120s", "timeout client 1s"), (r"timeout server 120s", "timeout server 1s")),
-    "envoy": ((r"stream_idle_timeout: 120s", "stream_idle_timeout: 1s"),),
-}
 CLIENT = "127.0.0.9"
 LARGE = "x" * 250_000
 

@@ -49,7 +49,7 @@ async def shop(service: Service) -> Service:
 async def blocked_commits(database_url: str) -> AsyncGenerator[Connection]:
     """Block all commits while this context lasts; each transaction has done all its work before."""
     async with plain_connection(database_url) as session, session.transaction():
-        await session.execute("SELECT FROM revision_counter FOR UPDATE")
+        await session.execute("SELECT FROM commit_order FOR UPDATE")
         yield session
 
 

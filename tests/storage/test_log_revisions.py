@@ -295,3 +295,34 @@ async def test_other_levels_of_synchronous_commit_are_left_alone(psql: Session, 
         await application(psql)
         await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
         assert await psql.fetchval("SHOW synchronous_commit") == level
+
+
+async def test_commits_under_an_old_snapshot_leave_nothing_that_the_next_one_has_to_read(
+    psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    rows_of_the_head = "SELECT pg_relation_size('commit_order') / current_setting('block_size')::integer"
+    async with plain_connection(database_url) as old, old.transaction(isolation="repeatable_read"):
+        await head(old)
+        for number in range(300):
+            await psql.execute("UPDATE applications SET comments = $1", str(number))
+        assert await psql.fetchval(rows_of_the_head) == 1
+        assert [row["ctid"] for row in await psql.fetch("SELECT ctid FROM commit_order")] == [(0, 1)]
+        assert await head(old) == 1
+    assert await head(psql) == 301
+
+
+async def test_a_transaction_that_keeps_its_snapshot_fails_if_others_committed_since(
+    psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with plain_connection(database_url) as other:
+        with pytest.raises(asyncpg.SerializationError):  # noqa: PT012
+            async with psql.transaction(isolation="repeatable_read"):
+                await head(psql)
+                await application(other, "bank")
+                await application(psql, "store")
+    assert [change["name"] for change in await changes(psql)] == ["shop", "bank"]
+    async with psql.transaction(isolation="repeatable_read"):
+        await application(psql, "store")
+    assert await revisions(psql) == [1, 2, 3]

@@ -120,8 +120,8 @@ MEDDLING = {
     "a block that fails": """DO $$ BEGIN
         UPDATE applications SET comments = 'lost'; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $$""",
     "tables that look like ours": """CREATE TEMPORARY TABLE change_records (commit_id bigint, ordinal integer);
-        CREATE TEMPORARY TABLE commits (id bigint, revision bigint, time timestamptz);
-        CREATE TEMPORARY TABLE revision_counter (revision bigint, transaction xid8);
+        CREATE TEMPORARY TABLE commits (id bigint, revision bigint, time timestamptz, transaction xid8);
+        CREATE TEMPORARY TABLE commit_order (only_row boolean);
         CREATE TEMPORARY SEQUENCE commit_ids; SET LOCAL search_path = pg_temp, public""",
     "a role that is reset": "RESET ROLE; RESET SESSION AUTHORIZATION",
 }
@@ -268,7 +268,7 @@ async def test_a_version_of_a_schema_cannot_be_added_without_a_record(psql: Sess
     ]
 
 
-@pytest.mark.parametrize("table", ["change_records", "commits", "revision_counter", "compaction", "log_identity"])
+@pytest.mark.parametrize("table", ["change_records", "commits", "commit_order", "compaction", "log_identity"])
 async def test_the_log_cannot_be_truncated(psql: Session, table: str) -> None:
     await application(psql)
     with pytest.raises(asyncpg.RaiseError, match="use DELETE"):
@@ -282,7 +282,8 @@ async def test_the_log_cannot_be_truncated(psql: Session, table: str) -> None:
         "INSERT INTO change_records SELECT * FROM change_records",
         "UPDATE change_records SET actor = 'alice'",
         "INSERT INTO commits VALUES (9, 9, now())",
-        "UPDATE revision_counter SET revision = 0",
+        "DELETE FROM commit_order",
+        "SELECT FROM commit_order FOR UPDATE",
         "SELECT nextval('commit_ids')",
         "SELECT setval('commit_ids', 1)",
         "SET session_replication_role = replica",

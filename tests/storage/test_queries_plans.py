@@ -77,7 +77,7 @@ async def plan(connection: "Connection", file: str, name: str, *arguments: Any) 
     return (
         {node["Index Name"] for node in nodes if "Index Name" in node},
         {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
-        - {"revision_counter", "compaction", "applications"},
+        - {"commit_order", "compaction", "applications"},
     )
 
 
@@ -260,6 +260,13 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
         indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
         assert (ID in indexes, scanned) == (True, set())
+
+
+async def test_the_head_is_read_by_index(connection: "Connection") -> None:
+    for statement in ("head", "bounds"):
+        indexes, scanned = await plan(connection, "log", statement)
+        assert ("commits_revision_key" in indexes, scanned) == (True, set())
+        assert await rows_read(connection, "log", statement) == 1
 
 
 async def test_the_log_is_read_by_revision(connection: "Connection") -> None:

@@ -142,7 +142,7 @@ FOREIGN = (
     "TRUNCATE change_records",
     "UPDATE change_records SET actor = 'alice'",
     "INSERT INTO commits VALUES (1, 1, now())",
-    "UPDATE revision_counter SET revision = 0",
+    "SELECT FROM commit_order FOR UPDATE",
     "DELETE FROM schema_versions",
     "CREATE TABLE own ()",
     "CREATE OR REPLACE FUNCTION writes_as_service() RETURNS boolean LANGUAGE sql RETURN true",

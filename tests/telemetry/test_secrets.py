@@ -151,8 +151,11 @@ async def test_no_secret_gets_out_of_a_service_that_dies(tmp_path: Path, databas
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await create(service, "web", {CONTENT: CONTENT}, comments=REASON, reason=REASON)
             async with psql.transaction():
-                await psql.execute("UPDATE revision_counter SET revision = revision + 1")
+                await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 await psql.execute("UPDATE applications SET comments = $1", CONTENT)
+                await psql.execute(
+                    "UPDATE commits SET revision = revision + 1 WHERE transaction = pg_current_xact_id()"
+                )
             assert await running.exit_code() == 1
     assert "stopped: a background task failed" in running.text
     for where in (text_of(caught.value), running.text):

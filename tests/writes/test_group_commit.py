@@ -44,7 +44,7 @@ async def grouped(service: Service, psql: Connection) -> AsyncGenerator[list[Awa
     """Yield a list of writes that arrive while earlier ones wait for their commit, and so form one group."""
     writes: list[Awaitable[Any]] = []
     async with psql.transaction():
-        await psql.execute("SELECT FROM revision_counter FOR UPDATE")
+        await psql.execute("SELECT FROM commit_order FOR UPDATE")
         earlier: list[asyncio.Task[Any]] = []
         for number in range(GROUPS_AT_ONCE):
             earlier.append(asyncio.create_task(create(service, f"earlier{number}")))
@@ -329,7 +329,7 @@ async def test_writes_under_way_are_done_when_the_service_stops(database_url: st
     async with running_service(database_url) as service:
         await create_application(service)
         async with psql.transaction():
-            await psql.execute("SELECT FROM revision_counter FOR UPDATE")
+            await psql.execute("SELECT FROM commit_order FOR UPDATE")
             writes = [asyncio.create_task(create(service, f"c{number}")) for number in range(30)]
             await until_waiting(psql, 1)
             await head(service)

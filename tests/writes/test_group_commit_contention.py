@@ -88,8 +88,11 @@ async def test_a_task_that_dies_ends_the_service_and_tells_the_watches(database_
             watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
             await watch.read()
             async with psql.transaction():
-                await psql.execute("UPDATE revision_counter SET revision = revision + 1")
+                await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 await psql.execute("INSERT INTO applications (name) VALUES ('shop')")
+                await psql.execute(
+                    "UPDATE commits SET revision = revision + 1 WHERE transaction = pg_current_xact_id()"
+                )
             with failing(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
                 await watch.read()
     assert "the log has a gap" in str(caught.value.exceptions[0])

@@ -354,7 +354,9 @@ class ListConfigurationsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The page_token of the next page. Empty on the last page."""
+    """The page_token of the next page. Empty on the last page, and only there: a page of an earlier
+    revision can have few or no configurations although others follow.
+    """
     revision: _builtins.int
     """The revision that all pages of this list show."""
     @_builtins.property
