@@ -58,8 +58,11 @@ class StandardError(io.TextIOBase):
     def write(self, text: str, /) -> int:
         """Hand finished lines to the writer, or drop them if too much waits."""
         with self._lock:
-            lines, self._unfinished = _finished(self._unfinished + text)
-            self._add(lines)
+            if self._unfinished or not text.endswith("\n"):
+                lines, self._unfinished = _finished(self._unfinished + text)
+                self._add(lines)
+            else:
+                self._add(text)
         return len(text)
 
     def flush(self) -> None:
