@@ -17,7 +17,7 @@ import structlog
 from configsvc.domain.errors import DatabaseUnavailableError, WriteConflictError
 from configsvc.process.settings import Settings
 from configsvc.storage.database_url import BadDatabaseUrlError, parse_database_url, redacted_url
-from configsvc.storage.fitness import check_counters, check_server, check_service
+from configsvc.storage.fitness import check_sequences, check_server, check_service
 from configsvc.storage.migrations import migrate, pending
 from configsvc.storage.service_role import grant_service_rights
 from configsvc.storage.start_connections import DatabaseRefusedError, explained
@@ -93,7 +93,7 @@ async def migrate_database(settings: Settings, url: str) -> None:
     _log_advice(url)
     await _patiently(url, check_server)
     applied = await _patiently(url, migrate)
-    await _patiently(url, check_counters)
+    await _patiently(url, check_sequences)
     log.info("database is ready", database=redacted_url(url), migrated=list(applied))
     if settings.service_role:
         await _patiently(url, partial(grant_service_rights, role=settings.service_role))

@@ -58,14 +58,14 @@ def _check_search_path(search_path: str) -> None:
 
 
 async def check_service(url: str) -> None:
-    """Check that the service may write in the name of callers, and that no counter of the migrated database repeats.
+    """Check that the service may write in the name of callers, and that no sequence is behind its table.
 
     On a session like those of the service, so that what is missing there is missing here. Raises
     DatabaseUnavailableError and DatabaseRefusedError.
     """
     async with connected(url, WRITE_SETTINGS) as connection:
         role = await connection.fetchval(_SQL["role_without_rights"])
-        await _check_counters(connection)
+        await _check_sequences(connection)
     if role:
         raise DatabaseRefusedError(
             f"the database role {role} lacks the rights of the service: run configsvc migrate with "
@@ -73,18 +73,18 @@ async def check_service(url: str) -> None:
         )
 
 
-async def check_counters(url: str) -> None:
-    """Check that no counter is behind its table, with the rights of the owner.
+async def check_sequences(url: str) -> None:
+    """Check that no sequence is behind its table, with the rights of the owner.
 
     Raises DatabaseUnavailableError and DatabaseRefusedError.
     """
     async with connected(url) as connection:
-        await _check_counters(connection)
+        await _check_sequences(connection)
 
 
-async def _check_counters(connection: Session) -> None:
-    for row in await connection.fetch(_SQL["counters_behind"]):
+async def _check_sequences(connection: Session) -> None:
+    for row in await connection.fetch(_SQL["sequences_behind"]):
         raise DatabaseRefusedError(
-            f"the {row['name']} is at {row['last_value']} and its table at {row['greatest_value']}, as after logical "
-            f"replication: end the replication, then run {row['remedy']} as the owner"
+            f"the sequence {row['name']} is at {row['last_value']} and its table at {row['greatest_value']}, as after "
+            f"logical replication: end that, then run {row['remedy']} as the owner"
         )

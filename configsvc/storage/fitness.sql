@@ -7,13 +7,13 @@ SELECT
 -- name: role_without_rights
 SELECT CASE WHEN writes_as_service() THEN '' ELSE session_user::text END;
 
--- name: counters_behind
--- The counters that would repeat values of their tables, as after logical replication, which does not copy sequences.
+-- name: sequences_behind
+-- The sequences that would repeat values of their tables, as after logical replication, which does not copy sequences.
 -- Those that the role may not read are left out.
 SELECT name, last_value, greatest_value, remedy
 FROM (
     SELECT
-        'sequence ' || name AS name,
+        name,
         CASE WHEN has_sequence_privilege(name, 'USAGE, SELECT') THEN coalesce(pg_sequence_last_value(name), 0) END AS last_value,
         greatest_value,
         format('SELECT setval(%L, %s)', name, greatest_value) AS remedy
@@ -25,12 +25,5 @@ FROM (
         (pg_get_serial_sequence('pgqueuer_schedules', 'id'), (SELECT max(id) FROM pgqueuer_schedules)),
         (pg_get_serial_sequence('pgqueuer_statistics', 'id'), (SELECT max(id) FROM pgqueuer_statistics))
     ) AS sequences (name, greatest_value)
-    UNION ALL
-    SELECT
-        'table revision_counter',
-        (SELECT revision FROM revision_counter),
-        latest.revision,
-        format('UPDATE revision_counter SET revision = %s', latest.revision)
-    FROM (SELECT max(revision) AS revision FROM commits) AS latest
-) AS counters
+) AS found
 WHERE last_value < greatest_value;

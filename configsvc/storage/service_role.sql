@@ -29,6 +29,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON pgqueuer, pgqueuer_log TO :"role";
 GRANT SELECT ON pgqueuer_schedules, pgqueuer_statistics TO :"role";
 GRANT USAGE ON SEQUENCE pgqueuer_id_seq TO :"role";
 
+-- The check that no sequence is behind its table.
+GRANT SELECT ON SEQUENCE commit_ids TO :"role";
+
 -- The check for pending migrations.
 GRANT SELECT ON _pogo_migration, function_digest TO :"role";
 

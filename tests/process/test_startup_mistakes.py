@@ -156,11 +156,10 @@ async def test_a_database_of_another_encoding_is_refused(tmp_path: Path, postgre
     ("statement", "said"),
     [
         ("ALTER SEQUENCE commit_ids RESTART", "SELECT setval('public.commit_ids', 1)"),
-        ("UPDATE revision_counter SET revision = 0", "UPDATE revision_counter SET revision = 1"),
         ("SELECT setval('pgqueuer_id_seq', 1, false)", "SELECT setval('public.pgqueuer_id_seq', 7)"),
     ],
 )
-async def test_a_counter_behind_its_table_is_refused_with_the_remedy(
+async def test_a_sequence_behind_its_table_is_refused_with_the_remedy(
     tmp_path: Path, database_url: str, statement: str, said: str
 ) -> None:
     async with plain_connection(database_url) as session:

@@ -58,8 +58,8 @@ async def shown(database: Database, kind: str) -> dict[str, Any]:
 async def check_sessions(url: str) -> None:
     async with open_database(url, turn=connection_turn) as database:
         for kind, timeout, lock, read_only, writer in (
-            ("reads", "5000", "0", "on", None),
-            ("watches", "5000", "0", "on", None),
+            ("reads", "5000", "2000", "on", None),
+            ("watches", "5000", "2000", "on", None),
             ("writes", "60000", "2000", "off", "service"),
             ("merges", "60000", "1000", "off", "service"),
             ("operations", "60000", "2000", "off", "service"),
