@@ -21,8 +21,9 @@ async def fill(session: Session) -> tuple[int, int]:
     await configuration(session, "web", '{"is": "own"}', "small")
     for number in range(20):
         await configuration(session, f"b{number}", '{"is": "foreign"}', "large")
+    large = await session.fetchval("SELECT id FROM applications WHERE name = 'large'")
     await session.execute(
-        "UPDATE configurations SET application = 'large', application_id = (SELECT id FROM applications WHERE name = 'large') WHERE name = 'web'"
+        "UPDATE configurations SET application = 'large', application_id = $1 WHERE name = 'web'", large
     )
     return first, await head(session)
 
