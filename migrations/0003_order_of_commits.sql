@@ -4,7 +4,7 @@
 -- migrate: apply
 
 -- One row is locked, and no table is rewritten.
--- squawk-ignore-file renaming-table, ban-drop-column, adding-required-field
+-- squawk-ignore-file renaming-table, renaming-object, ban-drop-column, ban-drop-view, ban-drop-default, adding-required-field
 
 
 -- One row, which nobody changes. Its lock makes revisions follow the order of commits.

@@ -66,6 +66,14 @@ class Selection:
             )
         )
 
+    @property
+    def applications(self) -> frozenset[str] | None:
+        """The names and ids of the applications that can have events; None: any."""
+        applications = [selector.application for selector in self.selectors]
+        if not applications or None in applications:
+            return self.scope.ids
+        return frozenset(ref.id if isinstance(ref, IdRef) else ref.name for ref in applications if ref is not None)
+
     def first_selector_of(self, configuration: Configuration) -> int:
         """Return the index of the first selector that matches the configuration, so that a snapshot sends it once.
 

@@ -4,7 +4,7 @@ gRPC makes room for a whole message as soon as somebody waits for it, and a clie
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ class Bodies:
         # Oldest first.
         self._arriving: dict[_Arrival, None] = {}
         self._shared: dict[_Arrival, None] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._checking = False
 
     async def receive(
@@ -47,8 +48,10 @@ class Bodies:
     ) -> Body:
         """Return what `read` returns, once one of the caller's slots is free.
 
-        Without slots, the caller shares a number of them with others: beyond that, the peer with most of them loses its
-        oldest. Waiting would let strangers keep others waiting. Raises RateLimitedError, also after BODY_SECONDS.
+        Without slots, the caller shares a number of them with others. When all are taken, a connection that has one
+        waits: whoever withholds bodies loses its slot after CHECK_SECONDS then. Other connections share as many slots
+        again; beyond that, the connection with most of them loses its oldest, as waiting would let strangers keep
+        others waiting. Raises RateLimitedError, also after BODY_SECONDS.
         """
         if slots is None:
             return await self._shared_read(read, peer)
@@ -56,14 +59,41 @@ class Bodies:
             return await self._limited(read, peer, self._arriving)
 
     async def _shared_read(self, read: Callable[[], Awaitable[Body]], peer: Callable[[], str]) -> Body:
-        if len(self._shared) >= self._number_shared:
-            peers = {arrival: arrival.peer() for arrival in self._shared}
-            ((busiest, _),) = Counter(peers.values()).most_common(1)
-            oldest = next(arrival for arrival, its_peer in peers.items() if its_peer == busiest)
+        await self._wait_for_slot(peer)
+        try:
+            return await self._limited(read, peer, self._shared)
+        finally:
+            self._wake_one()
+
+    async def _wait_for_slot(self, peer: Callable[[], str]) -> None:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while len(self._shared) >= self._number_shared:
+                    peers = Counter(arrival.peer() for arrival in self._shared)
+                    if peer() not in peers:
+                        self._make_room(peers)
+                        return
+                    turn = asyncio.get_running_loop().create_future()
+                    self._waiting.append(turn)
+                    await turn
+        except TimeoutError as error:
+            text = "too many requests arrive at once: send each of them faster"
+            raise RateLimitedError(text, retry_seconds=1.0) from error
+
+    def _make_room(self, peers: Counter[str]) -> None:
+        if len(self._shared) >= 2 * self._number_shared:
+            ((busiest, _),) = peers.most_common(1)
+            oldest = next(arrival for arrival in self._shared if arrival.peer() == busiest)
             # Now, not when its task ends: another may arrive before that.
             del self._shared[oldest]
             oldest.end(RateLimitedError("too many requests arrive at once: send each of them faster", retry_seconds=1))
-        return await self._limited(read, peer, self._shared)
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def _limited(
         self, read: Callable[[], Awaitable[Body]], peer: Callable[[], str], among: dict[_Arrival, None]
@@ -90,12 +120,15 @@ class Bodies:
 
     def _check(self) -> None:
         self._checking = False
-        late = asyncio.get_running_loop().time() - BODY_SECONDS
-        for among in (self._arriving, self._shared):
-            for arrival in among:
-                if arrival.started > late:
-                    break
-                text = f"the request did not arrive within {BODY_SECONDS:g} s"
-                arrival.end(RateLimitedError(text, retry_seconds=1.0))
+        self._end_late(self._arriving, BODY_SECONDS)
+        self._end_late(self._shared, CHECK_SECONDS if self._waiting else BODY_SECONDS)
         if self._arriving or self._shared:
             self._check_later()
+
+    def _end_late(self, among: dict[_Arrival, None], limit_seconds: float) -> None:
+        late = asyncio.get_running_loop().time() - limit_seconds
+        for arrival in among:
+            if arrival.started > late:
+                break
+            text = f"the request did not arrive within {limit_seconds:g} s"
+            arrival.end(RateLimitedError(text, retry_seconds=1.0))

@@ -227,8 +227,7 @@ WITH shown AS MATERIALIZED (
     SELECT
         keys.application, keys.name, keys.place, state.resource_id, state.application_id, state.comments, state.content,
         state.content_bytes, state.schema, state.schema_version, state.version, state.revision,
-        coalesce(nullif(state.create_time, state.time), state.commit_time) AS create_time, state.commit_time AS time,
-        state.created_by, state.actor,
+        coalesce(nullif(state.create_time, state.time), state.commit_time) AS create_time, state.commit_time, state.created_by, state.actor,
         state.resource_id IS NOT NULL
         AND ($4 = '' OR starts_with(keys.name, $4))
         AND ($5 IS NULL OR keys.name = ANY ($5))
@@ -285,7 +284,7 @@ SELECT
     $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     CASE WHEN m.chosen THEN m.resource_id END AS id, m.application_id, m.application, m.name, m.comments,
     CASE WHEN $11 AND m.chosen THEN m.content END AS config, m.content_bytes AS config_bytes, m.schema, m.schema_version,
-    m.version, m.revision, m.create_time, m.time AS update_time, m.created_by, m.actor AS updated_by, m.rows_found, m.place
+    m.version, m.revision, m.create_time, m.commit_time AS update_time, m.created_by, m.actor AS updated_by, m.rows_found, m.place
 FROM shown
 LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.content_bytes <= $15 OR NOT m.chosen
 ORDER BY m.application, m.name;

@@ -1,13 +1,13 @@
 """The log of changes: its head, its epoch, its commits."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
-from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of
+from configsvc.domain.commits import RECORD_BYTES, Commit, CommitPart, Position, Record, parts_of, position_after
 from configsvc.domain.errors import (
     DatabaseUnavailableError,
     RevisionCompactedError,
@@ -27,6 +27,8 @@ PAGE_LIMIT = 13_000
 # Converting this many rows blocks the event loop for about 10 ms.
 RECORDS_AT_ONCE = 500
 PAGE_LIMIT_COMMITS = 1000
+# Passing over this many records of other applications takes about 50 ms.
+RECORDS_PASSED_OVER = 20_000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 
@@ -146,14 +148,32 @@ async def explain_deletions(connection: Connection, contexts: Mapping[str, Write
     await connection.execute(_SQL["explain_deletions"], encoded_by_id(contexts))
 
 
-async def page_from(connection: Connection, position: Position) -> LogPage:
+async def next_about(connection: Connection, position: Position, last: int, applications: Collection[str]) -> Position:
+    """Return a position up to which nothing changes in the applications, given by names and ids: at most that of the
+    revision `last`.
+
+    Only whole commits are passed over. Raises RevisionCompactedError.
+    """
+    if position.ordinal:
+        return position
+    row = await connection.fetchrow(
+        _SQL["next_about"], position.revision, last, applications, RECORDS_PASSED_OVER, timeout=PAGE_SECONDS
+    )
+    if row is None or row["revision"] is None:
+        return position
+    check_kept(position.revision - 1, row["compacted_revision"])
+    return position_after(row["revision"] - 1)
+
+
+async def page_from(connection: Connection, position: Position, applications: Collection[str] | None = None) -> LogPage:
     """Return the next parts of commits from the position on, within PAGE_LIMIT_BYTES; none at the end of the log.
 
+    Contents come only with changes in the applications, given by names and ids (None: all).
     A record that cannot be read whole is marked as such. Raises RevisionCompactedError if some are no longer kept, or
     if not even the names in one can be read, and DatabaseUnavailableError while the log is being restored.
     """
     try:
-        rows = await _page(connection, "records", position)
+        rows = await _page(connection, "records", position, applications)
         records = await _records(rows)
     except UNREADABLE:
         rows = await _page(connection, "places", position)
@@ -170,7 +190,9 @@ async def page_from(connection: Connection, position: Position) -> LogPage:
     )
 
 
-async def _page(connection: Connection, statement: str, position: Position) -> list[asyncpg.Record]:
+async def _page(
+    connection: Connection, statement: str, position: Position, *more: Collection[str] | None
+) -> list[asyncpg.Record]:
     return await connection.fetch(
         _SQL[statement],
         position.revision,
@@ -179,6 +201,7 @@ async def _page(connection: Connection, statement: str, position: Position) -> l
         PAGE_LIMIT_BYTES,
         RECORD_BYTES,
         PAGE_LIMIT_COMMITS,
+        *more,
         timeout=PAGE_SECONDS,
     )
 

@@ -32,7 +32,8 @@ CROSS JOIN log_identity;
 -- The records from revision $1, ordinal $2 on, in order: of at most $6 commits, at most $3 records, and as many as fit
 -- into $4 bytes, counting $5 more for each; the first one may exceed that alone. is_last: the record is the last of its
 -- commit. One statement, so that no record can go missing unnoticed: it also returns the compacted revision, and the
--- commit of the record before that position. Nulls at the end of the log.
+-- commit of the record before that position. Nulls at the end of the log. $7: names and ids of applications (null: all);
+-- contents of others are left out.
 WITH next_commits AS (
     SELECT id, revision, time AS commit_time FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
 ), page AS (
@@ -60,7 +61,11 @@ WITH next_commits AS (
 SELECT
     revision_counter.revision AS head, compaction.revision AS compacted_revision, before.revision AS revision_before, before.id AS commit_id_before,
     before.time AS commit_time_before, m.revision, m.commit_id, m.commit_time, m.ordinal, m.kind, m.operation,
-    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, m.content::text AS config_text, m.content_bytes,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments,
+    CASE
+        WHEN $7::text[] IS NULL OR ARRAY[m.application_id, m.application, m.previous_application_id, m.previous_application] && $7
+            THEN m.content::text
+    END AS config_text, m.content_bytes,
     m.schema, m.schema_version, m.version, coalesce(nullif(m.create_time, m.time), m.commit_time) AS create_time,
     m.commit_time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
     m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.is_last
@@ -108,7 +113,8 @@ ORDER BY m.revision, m.ordinal;
 -- The records at some places (parallel arrays of commit ids and ordinals), in any order.
 SELECT
     commits.revision, r.commit_id, r.ordinal, r.operation, r.resource_id AS id, r.application_id, r.application, r.name, r.comments,
-    r.content::text AS config_text, r.content_bytes, r.schema, r.schema_version, r.version, r.create_time, r.time AS update_time,
+    r.content::text AS config_text, r.content_bytes, r.schema, r.schema_version, r.version,
+    coalesce(nullif(r.create_time, r.time), commits.time) AS create_time, commits.time AS update_time,
     r.created_by, r.actor AS updated_by, r.previous_version, r.previous_application_id, r.previous_application, r.previous_name, r.reason
 FROM unnest($1::bigint[], $2::integer[]) AS place (commit_id, ordinal)
 JOIN change_records AS r ON r.commit_id = place.commit_id AND r.ordinal = place.ordinal
@@ -121,6 +127,31 @@ SELECT
     previous_application, previous_name
 FROM change_records
 WHERE commit_id = $1 AND ordinal = $2;
+
+-- name: next_about
+-- The first revision from $1 to $2 with a change of configurations in applications with the names and ids $3; if there is
+-- none among the first $4 records, the last revision that was looked at. Reads no contents. Null if there are no records.
+SELECT compaction.revision AS compacted_revision, coalesce(looked_at.first_match, looked_at.last) AS revision
+FROM compaction
+CROSS JOIN (
+    SELECT min(revision) FILTER (WHERE matches) AS first_match, max(revision) AS last
+    FROM (
+        SELECT
+            commits.revision,
+            ARRAY[r.application_id, r.application, r.previous_application_id, r.previous_application] && $3::text[] AS matches
+        FROM commits
+        CROSS JOIN LATERAL (
+            SELECT application_id, application, previous_application_id, previous_application
+            FROM change_records
+            WHERE commit_id = commits.id
+            ORDER BY ordinal
+            LIMIT $4
+        ) AS r
+        WHERE commits.revision BETWEEN $1 AND $2
+        ORDER BY commits.revision
+        LIMIT $4
+    ) AS records
+) AS looked_at;
 
 -- name: explain_deletions
 -- The contexts that the log records for deletions in the rest of this transaction.

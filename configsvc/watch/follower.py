@@ -13,8 +13,8 @@ from configsvc.watch.sending import IdleTimer, Sending, WatchState
 # Changes that a watch skips in a row before it yields to other tasks.
 SKIPPED_AT_ONCE = 256
 
-# Reads the parts at a log position from the table.
-ReadOn = Callable[[Position], Awaitable[Sequence[CommitPart]]]
+# Reads the table at a log position: how far nothing concerns the watch, and the parts from there on, if it reads any.
+ReadOn = Callable[[Position], Awaitable[tuple[Position, Sequence[CommitPart]]]]
 
 
 class Follower:
@@ -131,7 +131,9 @@ class Follower:
     async def _catch_up(self) -> None:
         self._progress.state = WatchState.BEHIND
         async with self._sending.slot():
-            for part in await self._read_on(self._position):
+            self._position, parts = await self._read_on(self._position)
+            self._note_progress()
+            for part in parts:
                 self._feed.check_history(self._history)
                 if not self._feed.is_beyond(part.first):
                     # The caller may have lost its role before this part: the feed has yet to read that.

@@ -145,7 +145,7 @@ class Watches:
             self.audiences.joined(request.selection, with_config=request.with_config) as audience,
             IdleTimer(self._feed, request.progress_interval_seconds, self._paces()) as idle,
         ):
-            read_on = partial(self._parts_from, check)
+            read_on = partial(self._parts_from, check, request.selection.applications)
             follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
             await follower.follow(after, head)
 
@@ -154,12 +154,21 @@ class Watches:
         slots = caller_slots.get()
         return (slots.bookmarks, self._bookmarks) if slots else (self._bookmarks,)
 
-    async def _parts_from(self, check: Check, position: Position) -> Sequence[CommitPart]:
-        return await self._patiently(partial(self._read_parts, position), check)
+    async def _parts_from(
+        self, check: Check, applications: frozenset[str] | None, position: Position
+    ) -> tuple[Position, Sequence[CommitPart]]:
+        return await self._patiently(partial(self._read_parts, applications, position), check)
 
-    async def _read_parts(self, position: Position) -> Sequence[CommitPart]:
+    async def _read_parts(
+        self, applications: frozenset[str] | None, position: Position
+    ) -> tuple[Position, Sequence[CommitPart]]:
         async with self._database.catch_up() as connection:
-            return (await log.page_from(connection, position)).parts
+            if applications is not None:
+                # Not beyond the feed, which knows of roles that the caller has lost.
+                ahead = await log.next_about(connection, position, self._feed.revision, applications)
+                if ahead != position:
+                    return ahead, ()
+            return position, (await log.page_from(connection, position, applications)).parts
 
     async def _patiently(self, read: Callable[[], Awaitable[Answer]], check: Check) -> Answer:
         """Return what `read` returns, waiting while the database is away or a table locked: a watch survives that.

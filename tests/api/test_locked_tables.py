@@ -35,6 +35,7 @@ TABLES = (
     "commits",
     "compaction",
     "configurations",
+    "log_identity",
     "operation_items",
     "operations",
     "pgqueuer",

@@ -96,10 +96,21 @@ async def test_a_list_of_the_past_shows_its_state_however_much_has_changed_since
                 monkeypatch.setattr(configurations, "FEW_RECORDS", dice.choice((-1, -1, 5, 1000)))
                 monkeypatch.setattr(configurations, "KEYS_EXAMINED", dice.choice((1, 3, 2000)))
                 found = await listed(connection, revision, dice.choice((1, 2, 100)), case.filters)
-                assert [(one.id, one.application, one.name, one.version, one.revision) for one in found] == [
-                    (row["resource_id"], row["application"], row["name"], row["version"], row["revision"])
+                assert [
+                    (one.id, one.application, one.name, one.version, one.revision, one.update_time) for one in found
+                ] == [
+                    (
+                        row["resource_id"],
+                        row["application"],
+                        row["name"],
+                        row["version"],
+                        row["revision"],
+                        row["commit_time"],
+                    )
                     for row in wanted
                 ], (revision, case.filters)
+                monkeypatch.setattr(configurations, "FEW_RECORDS", 1000)
+                assert found == await listed(connection, revision, 100, case.filters)
 
 
 async def test_the_version_at_a_revision_is_found_among_any_number_of_them(psql: Session) -> None:

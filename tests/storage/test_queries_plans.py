@@ -272,9 +272,20 @@ async def test_the_head_is_read_by_index(connection: "Connection") -> None:
 async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
     head = await connection.fetchval("SELECT revision FROM revision_counter")
     for after in (0, 1000, head - 5, head):
-        indexes, scanned = await plan(connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000)
+        indexes, scanned = await plan(
+            connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000, None
+        )
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
+
+
+async def test_what_other_applications_changed_is_passed_over_by_index(connection: "Connection") -> None:
+    head = await connection.fetchval("SELECT revision FROM revision_counter")
+    for first in (1, 1000, head - 5):
+        arguments = (first, head, ["app3"], 200)
+        indexes, scanned = await plan(connection, "log", "next_about", *arguments)
+        assert ({"commits_revision_key", "change_records_pkey"} <= indexes, scanned) == (True, set())
+        assert await rows_read(connection, "log", "next_about", *arguments) <= 201
 
 
 @pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])

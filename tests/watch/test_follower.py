@@ -37,7 +37,7 @@ async def write(_: bytes) -> None:
     pass
 
 
-async def read_on(_: Position) -> tuple[CommitPart, ...]:
+async def read_on(_: Position) -> tuple[Position, tuple[CommitPart, ...]]:
     raise AssertionError("all that there is is in the ring")
 
 
