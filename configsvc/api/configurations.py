@@ -89,17 +89,20 @@ class ConfigurationServicer:
         return await self._get_confined(parsed.ref, parsed.min_revision, caller)
 
     async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
-        if isinstance(ref, KeyRef):
-            caller.require_configuration(Role.VIEWER, ref, None)
-        elif not caller.access.allows(Role.VIEWER, self._configurations.cached_application_id(ref)):
-            # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
-            await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
+        await self._check_confined(ref, caller)
         with suppress(ResourceNotFoundError):
             answer = await self._configurations.get(ref, min_revision=min_revision)
             if caller.access.allows(Role.VIEWER, answer.application_id):
                 return answer.encoded
         caller.require_configuration(Role.VIEWER, ref, None)
         raise ResourceNotFoundError("configuration", str(ref))
+
+    async def _check_confined(self, ref: ConfigurationRef, caller: Caller) -> None:
+        if isinstance(ref, KeyRef):
+            caller.require_configuration(Role.VIEWER, ref, None)
+        elif not caller.access.allows(Role.VIEWER, self._configurations.cached_application_id(ref)):
+            # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
+            await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
 
     async def _get_past(self, ref: ConfigurationRef, at: Moment, min_revision: int, caller: Caller) -> bytes:
         await self._guard.require_configurations(caller, Role.VIEWER, (ref,))

@@ -18,13 +18,21 @@ Body = TypeVar("Body")
 
 
 class _Arrival:
-    __slots__ = ("error", "peer", "started", "task")
+    __slots__ = ("_name", "_peer", "error", "started", "task")
 
     def __init__(self, task: asyncio.Task[Any], started: float, peer: Callable[[], str]) -> None:
         self.task = task
         self.started = started
-        self.peer = peer
         self.error: ConfigsvcError | None = None
+        self._peer = peer
+        self._name: str | None = None
+
+    @property
+    def peer(self) -> str:
+        """The connection, asked once: transports make the text anew each time."""
+        if self._name is None:
+            self._name = self._peer()
+        return self._name
 
     def end(self, error: ConfigsvcError) -> None:
         if self.error is None:
@@ -68,9 +76,10 @@ class Bodies:
     async def _wait_for_slot(self, peer: Callable[[], str]) -> None:
         try:
             async with asyncio.timeout(BODY_SECONDS):
+                mine = peer() if len(self._shared) >= self._number_shared else ""
                 while len(self._shared) >= self._number_shared:
-                    peers = Counter(arrival.peer() for arrival in self._shared)
-                    if peer() not in peers:
+                    peers = Counter(arrival.peer for arrival in self._shared)
+                    if mine not in peers:
                         self._make_room(peers)
                         return
                     turn = asyncio.get_running_loop().create_future()
@@ -83,7 +92,7 @@ class Bodies:
     def _make_room(self, peers: Counter[str]) -> None:
         if len(self._shared) >= 2 * self._number_shared:
             ((busiest, _),) = peers.most_common(1)
-            oldest = next(arrival for arrival in self._shared if arrival.peer() == busiest)
+            oldest = next(arrival for arrival in self._shared if arrival.peer == busiest)
             # Now, not when its task ends: another may arrive before that.
             del self._shared[oldest]
             oldest.end(RateLimitedError("too many requests arrive at once: send each of them faster", retry_seconds=1))

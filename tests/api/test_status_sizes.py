@@ -58,7 +58,7 @@ simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcErro
         errors.IdentityProviderUnavailableError, retry_seconds=st.floats(0, 3600)
     ),
     errors.RateLimitedError: st.builds(errors.RateLimitedError, texts, retry_seconds=st.floats(0, 3600)),
-    errors.TooManyWatchesError: st.builds(errors.TooManyWatchesError, limit=numbers, whose=texts),
+    errors.TooManyWatchesError: st.builds(errors.TooManyWatchesError, texts),
     errors.SchemaInUseError: st.builds(errors.SchemaInUseError, texts, st.lists(texts, max_size=100).map(tuple)),
     errors.SchemaVersionRefusedError: st.builds(
         errors.SchemaVersionRefusedError,
@@ -156,7 +156,13 @@ def test_offenders_are_listed_from_the_first_on_and_the_others_are_counted(schem
 
 
 def test_every_kind_of_error_is_generated() -> None:
-    kinds = {*simple, errors.InvalidRequestError, errors.SchemaViolatedError, errors.BatchFailedError}
+    kinds = {
+        *simple,
+        errors.InvalidRequestError,
+        errors.UnsupportedFieldError,
+        errors.SchemaViolatedError,
+        errors.BatchFailedError,
+    }
     for kind in set(TRANSLATIONS) - kinds:
         check_fits(status_of(kind()))
     check_fits(internal_status("0" * 26))

@@ -5,6 +5,7 @@ import resource
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -38,7 +39,7 @@ async def test_each_process_may_open_as_many_files_as_the_hard_limit_says(
 
 
 async def test_closed_standard_descriptors_are_opened_on_nothing(tmp_path: Path, database_url: str) -> None:
-    settings = {"listen": "127.0.0.1:0", "database_url": database_url}
+    settings: dict[str, Any] = {"listen": "127.0.0.1:0", "database_url": database_url}
     # Only the log can be seen.
     async with program(tmp_path, "serve", command=in_shell("exec 2>&1 <&- >&-"), **settings) as running:
         await running.wait_for("ready")
@@ -49,11 +50,16 @@ async def test_closed_standard_descriptors_are_opened_on_nothing(tmp_path: Path,
 async def test_the_log_says_when_no_file_descriptor_is_left_and_when_there_are_some_again(
     tmp_path: Path, database_url: str
 ) -> None:
-    settings = {"listen": "127.0.0.1:0", "database_url": database_url}
-    async with program(tmp_path, "serve", command=in_shell("ulimit -n 100"), **settings) as running:
+    settings: dict[str, Any] = {"listen": "127.0.0.1:0", "database_url": database_url}
+    async with program(tmp_path, "serve", **settings) as running:
         host, _, port = (await running.wait_for("ready"))["listen"].partition(":")
+        pid = running.process.pid
         with ExitStack() as connections:
-            for _ in range(100):
+            # So few that the server's own limit of connections does not come first.
+            _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            limit = max(int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()) + 2
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+            for _ in range(20):
                 connections.enter_context(socket.create_connection((host, int(port))))
             shortage = await running.wait_for(
                 "out of file descriptors: new connections of clients and to the database fail or wait"
@@ -61,5 +67,5 @@ async def test_the_log_says_when_no_file_descriptor_is_left_and_when_there_are_s
         await running.wait_for("file descriptors are available again")
         async with connected(f"{host}:{port}", asyncio.Event()) as service:
             await create_application(service)
-    assert (shortage["level"], shortage["reason"], shortage["limit"]) == ("error", "Too many open files", 100)
+    assert (shortage["level"], shortage["reason"], shortage["limit"]) == ("error", "Too many open files", limit)
     assert "ulimit -n" in shortage["advice"]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
@@ -119,7 +120,7 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
     assert schema.update_time.ToDatetime(UTC) == await commit_time(psql, schema.revision)
     assert version.create_time == schema.update_time
     binding = await service.access.CreateRoleBinding(
-        CreateRoleBindingRequest(principal="user:alice", role=Role.ROLE_VIEWER)
+        CreateRoleBindingRequest(principal="user:alice", role=Role.ROLE_VIEWER, all_applications=Empty())
     )
     bindings = await service.access.ListRoleBindings(ListRoleBindingsRequest())
     for shown in (binding, bindings.role_bindings[0]):

@@ -146,7 +146,7 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
 
     async def write(name: str) -> None:
         caller_slots.set(slots[name])
-        context = SimpleNamespace(validate_only=False, request_id="")
+        context = SimpleNamespace(validate_only=False, request_id="", key=("", ""))
         deletion: Any = SimpleNamespace(ref=IdRef(id=name), context=context)
         await group_commit.write(deletion)
 
