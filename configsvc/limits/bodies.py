@@ -48,7 +48,7 @@ class Bodies:
         # Oldest first.
         self._arriving: dict[_Arrival, None] = {}
         self._shared: dict[_Arrival, None] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], str]] = deque()
         self._checking = False
 
     async def receive(
@@ -57,9 +57,9 @@ class Bodies:
         """Return what `read` returns, once one of the caller's slots is free.
 
         Without slots, the caller shares a number of them with others. When all are taken, a connection that has one
-        waits: whoever withholds bodies loses its slot after CHECK_SECONDS then. Other connections share as many slots
-        again; beyond that, the connection with most of them loses its oldest, as waiting would let strangers keep
-        others waiting. Raises RateLimitedError, also after BODY_SECONDS.
+        waits; if its bodies do not arrive meanwhile, they lose their slots after CHECK_SECONDS. Other connections share
+        as many slots again; beyond that, the connection with most of them loses its oldest, as waiting would let
+        strangers keep others waiting. Raises RateLimitedError, also after BODY_SECONDS.
         """
         if slots is None:
             return await self._shared_read(read, peer)
@@ -83,7 +83,7 @@ class Bodies:
                         self._make_room(peers)
                         return
                     turn = asyncio.get_running_loop().create_future()
-                    self._waiting.append(turn)
+                    self._waiting.append((turn, mine))
                     await turn
         except TimeoutError as error:
             text = "too many requests arrive at once: send each of them faster"
@@ -99,7 +99,7 @@ class Bodies:
 
     def _wake_one(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn, _ = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -130,7 +130,10 @@ class Bodies:
     def _check(self) -> None:
         self._checking = False
         self._end_late(self._arriving, BODY_SECONDS)
-        self._end_late(self._shared, CHECK_SECONDS if self._waiting else BODY_SECONDS)
+        self._end_late(self._shared, BODY_SECONDS)
+        # Whoever waits for a slot and withholds bodies at the same time makes room for itself.
+        both = {peer for turn, peer in self._waiting if not turn.done()}
+        self._end_late({arrival: None for arrival in self._shared if arrival.peer in both}, CHECK_SECONDS)
         if self._arriving or self._shared:
             self._check_later()
 

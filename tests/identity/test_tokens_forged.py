@@ -155,12 +155,9 @@ FORGED: dict[str, tuple[str, str]] = {
     "no expiry": (token(exp=None), "no expiry"),
     **{
         f"exp: {text[:20]}": (with_exp(text), "exp is not a time")
-        for text in ('"9999999999"', "1e308", "-1", "-1e308", "true", "null", "[]", "{}", "253402300800", "9" * 4000)
+        for text in ('"9999999999"', "1e308", "-1", "-1e308", "true", "null", "[]", "{}", "253402300800", "9" * 5000)
     },
-    **{
-        f"exp: {text[:20]}": (with_exp(text), "exp is not a time")
-        for text in ("NaN", "Infinity", "-Infinity", "0x7fffffff", "9" * 5000)
-    },
+    **{f"exp: {text[:20]}": (with_exp(text), MALFORMED) for text in ("NaN", "Infinity", "-Infinity", "0x7fffffff")},
     "exp: 1e400": (with_exp("1e400"), "exp is not a time"),
     "nbf: a text": (token(nbf="0"), "nbf is not a time"),
     "iat: a text": (token(iat="0"), "iat is not a time"),

@@ -104,6 +104,15 @@ async def test_strangers_who_withhold_bodies_from_health_end_their_own_calls_alo
         assert kept not in slow.ended
 
 
+async def test_a_burst_of_calls_on_one_connection_is_answered_whole(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHARED_BODIES", 2)
+    async with running_service(database_url) as service:
+        requests = (service.applications.ListApplications(ListApplicationsRequest()) for _ in range(200))
+        assert len(await asyncio.gather(*requests)) == 200
+
+
 async def test_a_full_connection_lets_further_calls_wait_and_others_go_on(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
