@@ -67,16 +67,18 @@ class Bodies:
             return await self._limited(read, peer, self._arriving)
 
     async def _shared_read(self, read: Callable[[], Awaitable[Body]], peer: Callable[[], str]) -> Body:
-        await self._wait_for_slot(peer)
+        if len(self._shared) >= self._number_shared:
+            await self._wait_for_slot(peer)
         try:
             return await self._limited(read, peer, self._shared)
         finally:
-            self._wake_one()
+            if self._waiting:
+                self._wake_one()
 
     async def _wait_for_slot(self, peer: Callable[[], str]) -> None:
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                mine = peer() if len(self._shared) >= self._number_shared else ""
+                mine = peer()
                 while len(self._shared) >= self._number_shared:
                     peers = Counter(arrival.peer for arrival in self._shared)
                     if mine not in peers:
