@@ -1,5 +1,5 @@
 -- Names of applications and schemas without slashes, so that application/configuration is one unambiguous key
--- depends: 0001_baseline
+-- depends: 0003_order_of_commits
 
 -- migrate: apply
 
