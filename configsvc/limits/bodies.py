@@ -5,7 +5,7 @@ gRPC makes room for a whole message as soon as somebody waits for it, and a clie
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from configsvc.domain.errors import ConfigsvcError, RateLimitedError
@@ -84,12 +84,21 @@ class Bodies:
                     if mine not in peers:
                         self._make_room(peers)
                         return
-                    turn = asyncio.get_running_loop().create_future()
-                    self._waiting.append((turn, mine))
-                    await turn
+                    await self._turn(mine)
         except TimeoutError as error:
             text = "too many requests arrive at once: send each of them faster"
             raise RateLimitedError(text, retry_seconds=1.0) from error
+
+    async def _turn(self, mine: str) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, mine))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # It was this one's turn already, and nobody else will be woken for it.
+                self._wake_one()
+            raise
 
     def _make_room(self, peers: Counter[str]) -> None:
         if len(self._shared) >= 2 * self._number_shared:
@@ -135,11 +144,11 @@ class Bodies:
         self._end_late(self._shared, BODY_SECONDS)
         # Whoever waits for a slot and withholds bodies at the same time makes room for itself.
         both = {peer for turn, peer in self._waiting if not turn.done()}
-        self._end_late({arrival: None for arrival in self._shared if arrival.peer in both}, CHECK_SECONDS)
+        self._end_late([arrival for arrival in self._shared if arrival.peer in both], CHECK_SECONDS)
         if self._arriving or self._shared:
             self._check_later()
 
-    def _end_late(self, among: dict[_Arrival, None], limit_seconds: float) -> None:
+    def _end_late(self, among: Iterable[_Arrival], limit_seconds: float) -> None:
         late = asyncio.get_running_loop().time() - limit_seconds
         for arrival in among:
             if arrival.started > late:
