@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 
 from configsvc.api.draining import Drain
 from configsvc.api.statuses import status_of
-from configsvc.domain.errors import ConfigsvcError, FaultyRequestError, RateLimitedError
+from configsvc.domain.errors import ConfigsvcError
+from configsvc.domain.peers import host_of
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.streams import HostStreams
 from configsvc.rpc.credentials import Context
@@ -43,9 +44,10 @@ def unary_handler(
 class LibraryStreams:
     """The streams of health and reflection: limited for each host, and ended when the server ends."""
 
-    def __init__(self, drain: Drain, bodies: Bodies) -> None:
+    def __init__(self, drain: Drain, bodies: Bodies, peer: Callable[[Context], str]) -> None:
         self._drain = drain
         self._bodies = bodies
+        self._peer = peer
         self._hosts = HostStreams()
 
     def stream_handler(
@@ -66,8 +68,10 @@ class LibraryStreams:
         """Return the handler of a method that answers each request of a stream."""
 
         async def requests_of(context: Context) -> AsyncGenerator[Message]:
-            while (data := await _body(self._bodies, context)) is not grpc.aio.EOF:
-                yield await _parsed(request_class, data, context)
+            # grpcio's types do not have the end of the stream.
+            read: Any = context.read
+            while (data := await self._bodies.receive(read, context.peer, None)) is not grpc.aio.EOF:
+                yield parsed(request_class, data)
 
         async def handle(_: AsyncIterable[bytes], context: Context) -> None:
             async with self._opened(context):
@@ -80,7 +84,7 @@ class LibraryStreams:
     async def _opened(self, context: Context) -> AsyncGenerator[None]:
         """Run a stream. Its errors become its status."""
         try:
-            with self._hosts.opened(context.peer().rpartition(":")[0]):
+            with self._hosts.opened(host_of(self._peer(context))):
                 async with self._drain.endless():
                     yield
         except ConfigsvcError as error:
@@ -108,21 +112,5 @@ async def _request(request_class: type[AnyMessage], bodies: Bodies, context: Con
     try:
         return parsed(request_class, await received_body(bodies, None, context))
     except ConfigsvcError as error:
-        await abort(context, failure_of(status_of(error)))
-        raise
-
-
-async def _body(bodies: Bodies, context: Context) -> Any:
-    try:
-        return await bodies.receive(context.read, context.peer, None)
-    except RateLimitedError as error:
-        await abort(context, failure_of(status_of(error)))
-        raise
-
-
-async def _parsed(request_class: type[AnyMessage], data: bytes, context: Context) -> AnyMessage:
-    try:
-        return parsed(request_class, data)
-    except FaultyRequestError as error:
         await abort(context, failure_of(status_of(error)))
         raise

@@ -185,7 +185,8 @@ def build_server(
         handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
-    names, streams = [service.full_name for service in SERVICES], LibraryStreams(drain, Bodies(LIBRARY_BODIES))
+    names = [service.full_name for service in SERVICES]
+    streams = LibraryStreams(drain, Bodies(LIBRARY_BODIES), read.peer)
     health_of_all = Health(names)
     grpc_server.add_generic_rpc_handlers((health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)),))
     add_reflection(grpc_server, [*names, health.SERVICE], streams)
