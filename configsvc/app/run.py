@@ -90,13 +90,9 @@ async def run_service(
                 await stop.wait()
             finally:
                 # Also after a background task failed, so that clients are told instead of cut off.
-                delay = settings.drain_delay_seconds if stop.is_set() else 0.0
-                log.info("stopping", delay_seconds=delay, grace_seconds=settings.shutdown_grace_seconds)
                 showing_health.cancel()
-                server.health.set_serving(False)
-                # Everything is still served while load balancers that poll health notice.
-                await asyncio.sleep(delay)
-                await _drain(server, engines, settings.shutdown_grace_seconds)
+                delay = settings.drain_delay_seconds if stop.is_set() else 0.0
+                await _drain(server, engines, delay, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
                 for task in (running_operations, *background):
                     task.cancel()
@@ -119,8 +115,12 @@ def _start_background(
     return started
 
 
-async def _drain(server: Server, engines: Engines, grace_seconds: float) -> None:
+async def _drain(server: Server, engines: Engines, delay_seconds: float, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
+    log.info("stopping", delay_seconds=delay_seconds, grace_seconds=grace_seconds)
+    server.health.set_serving(False)
+    # Everything is still served while load balancers that poll health notice.
+    await asyncio.sleep(delay_seconds)
     engines.runner.stop()
     engines.operations.stop()
     await server.stop(grace_seconds, engines.feed.stop)
