@@ -131,14 +131,7 @@ async def _page_of_the_present(connection: Connection, query: ConfigurationQuery
         _SQL["list"],
         query.revision,
         query.application_id,
-        query.application,
-        query.name_prefix,
-        query.names,
-        None if query.contains is None else encode_json(query.contains),
-        query.json_path,
-        *(query.after or (None, None)),
-        query.limit + 1,
-        query.with_config,
+        *_chosen(query),
         query.limit_bytes,
         query.schema,
         query.schema_version,
@@ -154,14 +147,7 @@ async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, r
         _SQL["list_past"],
         revision,
         _application_ids(query),
-        query.application,
-        query.name_prefix,
-        query.names,
-        None if query.contains is None else encode_json(query.contains),
-        query.json_path,
-        *(query.after or (None, None)),
-        query.limit + 1,
-        query.with_config,
+        *_chosen(query),
         query.schema,
         query.schema_version,
         KEYS_EXAMINED,
@@ -174,6 +160,16 @@ async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, r
     if is_whole and last["place"] == KEYS_EXAMINED:
         return replace(found, last_key=(last["application"], last["name"]))
     return found
+
+
+def _chosen(query: ConfigurationQuery) -> tuple[object, ...]:
+    """Return the parameters $3 to $11 of both lists."""
+    contains = None if query.contains is None else encode_json(query.contains)
+    return (
+        *(query.application, query.name_prefix, query.names, contains, query.json_path),
+        *(query.after or (None, None)),
+        *(query.limit + 1, query.with_config),
+    )
 
 
 def _application_ids(query: ConfigurationQuery) -> Collection[str] | None:

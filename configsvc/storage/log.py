@@ -19,7 +19,7 @@ from configsvc.storage.contexts import encoded_by_id
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import change_of
-from configsvc.storage.unreadable import ACCESS_KINDS, UNREADABLE, readable_records
+from configsvc.storage.unreadable import ACCESS_KINDS, UNREADABLE, around, readable_records
 
 CHANNEL = "configsvc_changes"
 # A page must hold a whole part (see `configsvc.domain.commits`).
@@ -173,10 +173,10 @@ async def page_from(connection: Connection, position: Position, applications: Co
     if not even the names in one can be read, and DatabaseUnavailableError while the log is being restored.
     """
     try:
-        rows = await _page(connection, "records", position, applications)
+        rows = await _page(connection, _SQL["records"], position, applications)
         records = await _records(rows)
     except UNREADABLE:
-        rows = await _page(connection, "places", position)
+        rows = await _page(connection, around(_SQL["places"], _SQL["records"]), position, applications)
         records = await readable_records(connection, rows)
     if not rows:
         raise DatabaseUnavailableError
@@ -191,17 +191,17 @@ async def page_from(connection: Connection, position: Position, applications: Co
 
 
 async def _page(
-    connection: Connection, statement: str, position: Position, *more: Collection[str] | None
+    connection: Connection, statement: str, position: Position, applications: Collection[str] | None
 ) -> list[asyncpg.Record]:
     return await connection.fetch(
-        _SQL[statement],
+        statement,
         position.revision,
         position.ordinal,
         PAGE_LIMIT,
         PAGE_LIMIT_BYTES,
         RECORD_BYTES,
         PAGE_LIMIT_COMMITS,
-        *more,
+        applications,
         timeout=PAGE_SECONDS,
     )
 

@@ -77,37 +77,13 @@ ORDER BY m.revision, m.ordinal;
 
 -- name: places
 -- What `records` returns, without any text that may be unreadable.
-WITH next_commits AS (
-    SELECT id, revision, time AS commit_time FROM commits WHERE revision >= $1 ORDER BY revision LIMIT $6
-), page AS (
-    SELECT next_commits.revision, next_commits.commit_time, records.*
-    FROM next_commits
-    CROSS JOIN LATERAL (
-        SELECT commit_id, ordinal, kind, content_bytes
-        FROM change_records
-        WHERE commit_id = next_commits.id AND ordinal >= CASE WHEN next_commits.revision = $1 THEN $2::integer ELSE 0 END
-        ORDER BY ordinal
-        LIMIT $3::bigint + 1
-    ) AS records
-    ORDER BY next_commits.revision, records.ordinal
-    LIMIT $3::bigint + 1
-), measured AS (
-    SELECT
-        page.*,
-        lead(revision) OVER in_order IS DISTINCT FROM revision AS is_last,
-        row_number() OVER in_order AS place,
-        sum(content_bytes + $5::bigint) OVER in_order AS bytes
-    FROM page
-    WINDOW in_order AS (ORDER BY revision, ordinal)
-)
 SELECT
-    revision_counter.revision AS head, compaction.revision AS compacted_revision, before.revision AS revision_before, before.id AS commit_id_before,
-    before.time AS commit_time_before, m.revision, m.commit_id, m.commit_time, m.ordinal, m.kind, m.content_bytes, m.is_last
-FROM compaction
-CROSS JOIN revision_counter
-LEFT JOIN commits AS before ON before.revision = CASE WHEN $2::integer = 0 THEN $1 - 1 ELSE $1 END
-LEFT JOIN measured AS m ON m.place = 1 OR (m.place <= $3 AND m.bytes <= $4)
-ORDER BY m.revision, m.ordinal;
+    head, compacted_revision, revision_before, commit_id_before, commit_time_before, revision, commit_id, commit_time, ordinal, kind,
+    content_bytes, is_last
+FROM (
+:page
+) AS page
+ORDER BY revision, ordinal;
 
 -- name: records_at
 -- The records at some places (parallel arrays of commit ids and ordinals), in any order.

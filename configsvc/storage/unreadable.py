@@ -18,6 +18,11 @@ UNREADABLE = (ValueError, OverflowError, asyncpg.DataError, asyncpg.InternalServ
 _SQL = queries("log")
 
 
+def around(outer: str, statement: str) -> str:
+    """Return a statement that selects from another one, so that what cannot be read stays in the server."""
+    return outer.replace(":page", statement.rstrip().removesuffix(";"))
+
+
 async def readable_records(connection: Connection, places: Sequence[asyncpg.Record]) -> list[Record]:
     """Return a record for each of the places. Raises RevisionCompactedError."""
     places = [place for place in places if place["revision"] is not None]

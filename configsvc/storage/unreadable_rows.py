@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from configsvc.storage.queries import queries
 from configsvc.storage.sessions import Connection
-from configsvc.storage.unreadable import UNREADABLE
+from configsvc.storage.unreadable import UNREADABLE, around
 
 log = structlog.get_logger()
 
@@ -20,7 +20,7 @@ async def fetch_page(connection: Connection, statement: str, *arguments: Any) ->
     try:
         return await connection.fetch(statement, *arguments)
     except UNREADABLE:
-        names = await connection.fetch(_around(statement, "names"), *arguments)
+        names = await connection.fetch(around(_SQL["names"], statement), *arguments)
     ids = [row["id"] for row in names if row["id"] is not None]
     whole = {row["id"]: row for row in await _whole(connection, statement, arguments, ids)}
     unreadable = [configuration_id for configuration_id in ids if configuration_id not in whole]
@@ -35,7 +35,7 @@ async def _whole(
     """Return the rows of these ids that can be read; halve the ids until the bad one is alone."""
     if not ids:
         return []
-    chosen = _around(statement, "whole").replace(":ids", f"${len(arguments) + 1}")
+    chosen = around(_SQL["whole"], statement).replace(":ids", f"${len(arguments) + 1}")
     try:
         return await connection.fetch(chosen, *arguments, ids)
     except UNREADABLE:
@@ -44,8 +44,3 @@ async def _whole(
     middle = len(ids) // 2
     first = await _whole(connection, statement, arguments, ids[:middle])
     return first + await _whole(connection, statement, arguments, ids[middle:])
-
-
-def _around(statement: str, name: str) -> str:
-    """Return a statement that selects from another one, so that what cannot be read stays in the server."""
-    return _SQL[name].replace(":page", statement.rstrip().removesuffix(";"))
