@@ -7,6 +7,7 @@ from tests.storage.reading import Session
 
 _QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _COMMENTS = re.compile(r"^\s*--.*\n", re.MULTILINE)
+_ONLY_TABLE = re.compile(r"^ *SELECT [^;]*\n *FROM (\w+);$", re.MULTILINE)
 
 Catalogue = dict[str, str]
 
@@ -17,7 +18,14 @@ async def catalogue(session: Session) -> Catalogue:
     for row in await session.fetch(_QUERY):
         lines = _COMMENTS.sub("", row["line"] + "\n").splitlines()
         objects.setdefault(row["object"], []).extend(f"    {line}".rstrip() for line in lines if line.strip())
-    return {name: "\n".join(lines) for name, lines in objects.items()}
+    texts = {name: "\n".join(lines) for name, lines in objects.items()}
+    return {name: _unqualified(text) if name.startswith("view ") else text for name, text in texts.items()}
+
+
+def _unqualified(text: str) -> str:
+    """Return the text of a view of one table as PostgreSQL 16 writes it: 15 qualifies the columns."""
+    table = _ONLY_TABLE.search(text)
+    return text.replace(f" {table[1]}.", " ") if table else text
 
 
 def rendered(objects: Catalogue) -> str:
