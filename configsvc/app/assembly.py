@@ -14,6 +14,8 @@ from configsvc.api.access import AccessServicer
 from configsvc.api.applications import ApplicationServicer
 from configsvc.api.audit import AuditServicer
 from configsvc.api.configurations import ConfigurationServicer
+from configsvc.api.draining import Drain
+from configsvc.api.methods import Methods
 from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
 from configsvc.api.status import ServerServicer
@@ -28,6 +30,7 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
+from configsvc.http.server import HttpAddressInUseError, HttpServer, build_http_server
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
@@ -50,7 +53,8 @@ from configsvc.schemas.pinned import SnapshotReads
 from configsvc.schemas.use_cases import Schemas
 from configsvc.schemas.versions import SchemaVersions
 from configsvc.storage.database import Database
-from configsvc.telemetry.calls import CallMetrics
+from configsvc.telemetry.calls import CallMetrics, InFlight
+from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
@@ -108,8 +112,16 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
     )
 
 
-def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Server:
-    """Return the bound server, with its metrics registered. Raises StartError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """The servers of one process, over the same methods. `http` is None if it is off."""
+
+    rpc: Server
+    http: HttpServer | None
+
+
+def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
+    """Return the bound servers, with their metrics registered. Raises StartError."""
     reads = Reads(engines.database, engines.feed, engines.cache, encoded_configuration)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
@@ -119,16 +131,27 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
         admission = Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas)
+        methods = Methods(admission=admission, metrics=calls, in_flight=InFlight(), drain=Drain(), refusals=Refusals())
+        proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
         server = build_server(
             servicers,
-            admission,
+            methods,
             _addresses(settings),
-            calls,
-            trusted_proxies=trusted_proxies(settings.trusted_proxies),
-            shared_port=settings.workers > 1,
+            trusted_proxies=proxies,
+            shared_port=shared_port,
             connection_age_seconds=settings.connection_age_seconds,
         )
-    except (AddressInUseError, CertificateError) as error:
+        http = None
+        if settings.http_listen:
+            http = build_http_server(
+                servicers,
+                methods,
+                settings.http_listen,
+                tls=None,
+                trusted_proxies=proxies,
+                shared_port=shared_port,
+            )
+    except (AddressInUseError, HttpAddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     collectors = (
         *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
@@ -142,7 +165,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
     )
     for collector in collectors:
         registry.register(collector)
-    return server
+    return Servers(rpc=server, http=http)
 
 
 def _servicers(

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
-from configsvc.app.assembly import Engines, new_engines, new_server
+from configsvc.app.assembly import Engines, Servers, new_engines, new_servers
 from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
@@ -78,12 +78,15 @@ async def run_service(
         _metrics_endpoint(registry, settings.metrics_listen, number),
     ):
         engines = new_engines(settings, database, url, pool, Checks(checking_pool))
-        server = new_server(private, engines, registry)
+        servers = new_servers(private, engines, registry)
+        server = servers.rpc
         publish()
         async with asyncio.TaskGroup() as tasks:
             background = _start_background(tasks, settings, engines, checking_pool)
             running_operations = tasks.create_task(engines.runner.run(), name="operations")
             showing_health = tasks.create_task(_show_health(server, engines.feed, ready), name="health")
+            if servers.http:
+                background.append(tasks.create_task(servers.http.run(), name="http"))
             try:
                 await server.start()
                 started(server)
@@ -92,7 +95,7 @@ async def run_service(
                 # Also after a background task failed, so that clients are told instead of cut off.
                 showing_health.cancel()
                 delay = settings.drain_delay_seconds if stop.is_set() else 0.0
-                await _drain(server, engines, delay, settings.shutdown_grace_seconds)
+                await _drain(servers, engines, delay, settings.shutdown_grace_seconds)
                 await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
                 for task in (running_operations, *background):
                     task.cancel()
@@ -115,15 +118,19 @@ def _start_background(
     return started
 
 
-async def _drain(server: Server, engines: Engines, delay_seconds: float, grace_seconds: float) -> None:
+async def _drain(servers: Servers, engines: Engines, delay_seconds: float, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
     log.info("stopping", delay_seconds=delay_seconds, grace_seconds=grace_seconds)
-    server.health.set_serving(False)
+    servers.rpc.health.set_serving(False)
     # Everything is still served while load balancers that poll health notice.
     await asyncio.sleep(delay_seconds)
     engines.runner.stop()
     engines.operations.stop()
-    await server.stop(grace_seconds, engines.feed.stop)
+    if servers.http:
+        servers.http.stop_accepting()
+    await servers.rpc.stop(grace_seconds, engines.feed.stop)
+    if servers.http:
+        servers.http.stop()
     await engines.group_commit.drain()
     await engines.writes.drain()
 

@@ -40,6 +40,12 @@ def _checked_metrics_listen(address: str) -> str:
     return address
 
 
+def _checked_http_listen(address: str) -> str:
+    if _checked_listen(address).startswith("unix:"):
+        raise ValueError("must be like 127.0.0.1:50080")
+    return address
+
+
 _WAYS = ({"none"}, {"oidc"}, {"mtls"}, {"oidc", "mtls"})
 
 
@@ -72,6 +78,7 @@ class Settings(BaseSettings):
 
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     mtls_listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
+    http_listen: Annotated[str, AfterValidator(_checked_http_listen)] | None = None
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None

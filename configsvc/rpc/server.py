@@ -9,22 +9,12 @@ from functools import partial
 
 import grpc
 import structlog
-from google.longrunning import operations_proto_pb2
 from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 
-from configapi.v1 import (
-    access_service_pb2,
-    application_service_pb2,
-    audit_service_pb2,
-    configuration_service_pb2,
-    operation_service_pb2,
-    schema_service_pb2,
-    server_service_pb2,
-)
-from configsvc.access.admission import Admission
 from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods, revocable
+from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.rpc import health
@@ -33,22 +23,11 @@ from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.health import Health
 from configsvc.rpc.library_services import LibraryStreams
 from configsvc.rpc.reflection import add_reflection
-from configsvc.telemetry.calls import CallMetrics, InFlight
+from configsvc.telemetry.calls import InFlight
 from configsvc.telemetry.refusals import Refusals
 from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
-
-SERVICES: tuple[ServiceDescriptor, ...] = (
-    application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
-    configuration_service_pb2.DESCRIPTOR.services_by_name["ConfigurationService"],
-    operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"],
-    operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
-    schema_service_pb2.DESCRIPTOR.services_by_name["SchemaService"],
-    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
-    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
-)
 
 CONNECTION_GRACE_SECONDS = 300
 # For the other processes on the port, which were told to stop at the same time.
@@ -161,9 +140,8 @@ class Server:
 
 def build_server(
     servicers: Mapping[str, object],
-    admission: Admission,
+    methods: Methods,
     addresses: Sequence[Address],
-    metrics: CallMetrics,
     *,
     trusted_proxies: TrustedProxies,
     shared_port: bool,
@@ -176,9 +154,7 @@ def build_server(
     """
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
-    in_flight, drain, refusals = InFlight(), Drain(), Refusals()
-    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, drain=drain, refusals=refusals)
-    read = call_reader(admission.authenticator, trusted_proxies)
+    read = call_reader(methods.admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
         servicer = servicers[service.name]
@@ -186,16 +162,16 @@ def build_server(
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
     names = [service.full_name for service in SERVICES]
-    streams = LibraryStreams(drain, Bodies(LIBRARY_BODIES), read.peer)
+    streams = LibraryStreams(methods.drain, Bodies(LIBRARY_BODIES), read.peer)
     health_of_all = Health(names)
     grpc_server.add_generic_rpc_handlers((health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)),))
     add_reflection(grpc_server, [*names, health.SERVICE], streams)
     return Server(
         grpc_server=grpc_server,
         health=health_of_all,
-        in_flight=in_flight,
-        drain=drain,
-        refusals=refusals,
+        in_flight=methods.in_flight,
+        drain=methods.drain,
+        refusals=methods.refusals,
         shared_port=shared_port,
         ports=tuple(_port(grpc_server, address) for address in addresses),
     )

@@ -14,10 +14,11 @@ _sym_db = _symbol_database.Default()
 
 from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
 from configapi.v1 import method_rules_pb2 as configapi_dot_v1_dot_method__rules__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a google/protobuf/field_mask.proto\"\x8d\x01\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x06 \x01(\t\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x8d\x02\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\t \x01(\tB\x05\n\x03ref\"\xbb\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x08 \x01(\tB\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xb5\x04\n\x12\x41pplicationService\x12\x66\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x06\x12\x03\x31.0\x18\x01\x12\x63\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12t\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12\x66\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x12t\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponse\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\"\x8d\x01\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x06 \x01(\t\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x8d\x02\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\t \x01(\tB\x05\n\x03ref\"\xbb\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x08 \x01(\tB\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\x8d\x07\n\x12\x41pplicationService\x12\x92\x01\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\":\x92\xfc\x86\x01\t\x08\x06\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02&\"\x14/api/v1/applications:\x01*b\x0b\x61pplication\x12\xbd\x01\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\"k\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02T\x12\x1b/api/v1/applications/{name}Z(\x12\x19/api/v1/applications:byIdb\x0b\x61pplicationb\x0b\x61pplication\x12\x90\x01\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\"-\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/applications\x12\xd2\x01\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\"z\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x66\x32\x1b/api/v1/applications/{name}:\x0b\x61pplicationZ-\"\x1b/api/v1/applications:update:\x01*b\x0b\x61pplicationb\x0b\x61pplication\x12\xb9\x01\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponse\"S\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02?*\x1b/api/v1/applications/{name}Z \"\x1b/api/v1/applications:delete:\x01*B^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,29 +27,29 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
   _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._serialized_options = b'\222\374\206\001\t\010\006\022\0031.0\030\001'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._serialized_options = b'\222\374\206\001\t\010\006\022\0031.0\030\001\202\323\344\223\002&\"\024/api/v1/applications:\001*b\013application'
   _globals['_APPLICATIONSERVICE'].methods_by_name['GetApplication']._options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['GetApplication']._serialized_options = b'\220\002\001\222\374\206\001\t\010\003\022\0031.0\030\001'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['GetApplication']._serialized_options = b'\220\002\001\222\374\206\001\t\010\003\022\0031.0\030\001\202\323\344\223\002T\022\033/api/v1/applications/{name}Z(\022\031/api/v1/applications:byIdb\013applicationb\013application'
   _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._serialized_options = b'\220\002\001\222\374\206\001\t\010\003\022\0031.0\030\001'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._serialized_options = b'\220\002\001\222\374\206\001\t\010\003\022\0031.0\030\001\202\323\344\223\002\026\022\024/api/v1/applications'
   _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001'
+  _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001\202\323\344\223\002f2\033/api/v1/applications/{name}:\013applicationZ-\"\033/api/v1/applications:update:\001*b\013applicationb\013application'
   _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001'
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=156
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=297
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=299
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=381
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=383
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=490
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=492
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=610
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=613
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=882
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=885
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1072
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1074
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1119
-  _globals['_APPLICATIONSERVICE']._serialized_start=1122
-  _globals['_APPLICATIONSERVICE']._serialized_end=1687
+  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001\202\323\344\223\002?*\033/api/v1/applications/{name}Z \"\033/api/v1/applications:delete:\001*'
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=186
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=327
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=329
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=411
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=413
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=520
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=522
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=640
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=643
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=912
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=915
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1102
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1104
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1149
+  _globals['_APPLICATIONSERVICE']._serialized_start=1152
+  _globals['_APPLICATIONSERVICE']._serialized_end=2061
 # @@protoc_insertion_point(module_scope)

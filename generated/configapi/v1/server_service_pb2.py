@@ -13,10 +13,11 @@ _sym_db = _symbol_database.Default()
 
 
 from configapi.v1 import method_rules_pb2 as configapi_dot_v1_dot_method__rules__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1egoogle/protobuf/duration.proto\"\x18\n\x16GetServerStatusRequest\"\xa2\x01\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x32\x82\x01\n\rServerService\x12q\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\"\x18\n\x16GetServerStatusRequest\"\xa2\x01\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x32\x99\x01\n\rServerService\x12\x87\x01\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponse\"\'\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/statusB^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,11 +26,11 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
   _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._options = None
-  _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._serialized_options = b'\220\002\001\222\374\206\001\t\010\001\022\0031.0\030\001'
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=116
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=140
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=143
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=305
-  _globals['_SERVERSERVICE']._serialized_start=308
-  _globals['_SERVERSERVICE']._serialized_end=438
+  _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._serialized_options = b'\220\002\001\222\374\206\001\t\010\001\022\0031.0\030\001\202\323\344\223\002\020\022\016/api/v1/status'
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=146
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=170
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=173
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=335
+  _globals['_SERVERSERVICE']._serialized_start=338
+  _globals['_SERVERSERVICE']._serialized_end=491
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,56 @@
+"""The ASGI application: finds the method of each request."""
+
+from collections.abc import Mapping
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+
+from configsvc.http.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.http.exchange import Exchange, Receive, Scope, Send
+from configsvc.http.handlers import Handler
+from configsvc.http.routes import Match, Routes
+
+
+class Door:
+    """The HTTP door, as one ASGI application."""
+
+    def __init__(self, routes: Routes, handlers: Mapping[MethodDescriptor, Handler]) -> None:
+        self._routes = routes
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        try:
+            await self._answer(exchange)
+        finally:
+            exchange.finish()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        verb, path = exchange.scope["method"], exchange.scope["raw_path"].decode("ascii", "replace")
+        try:
+            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        except UnicodeDecodeError:
+            await _refuse(exchange, Code.INVALID_ARGUMENT, "the path is not UTF-8, percent-encoded")
+            return
+        if match is None:
+            await self._not_found(exchange, path)
+        else:
+            await self._handlers[match.route.method](exchange, match.route, match.variables)
+
+    async def _not_found(self, exchange: Exchange, path: str) -> None:
+        verbs = self._routes.verbs(path)
+        if not verbs:
+            await _refuse(exchange, Code.NOT_FOUND, "there is nothing at this path: see /docs")
+            return
+        status = Status(code=Code.UNIMPLEMENTED, message=f"this path has {', '.join(verbs)} only")
+        headers = [*error_headers(status), (b"allow", ", ".join(verbs).encode())]
+        await exchange.answer(405, error_body(status), headers)
+
+
+async def _refuse(exchange: Exchange, code: Code, message: str) -> None:
+    status = Status(code=code, message=message)
+    await exchange.answer(HTTP_STATUSES[code], error_body(status), error_headers(status))

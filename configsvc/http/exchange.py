@@ -1,0 +1,128 @@
+"""One request and its answer over ASGI."""
+
+import gzip
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import asynccontextmanager
+import asyncio
+from typing import Any, TypeAlias
+
+from configsvc.domain.errors import InvalidRequestError, Violation
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+# Smaller answers do not get shorter by more than their headers.
+COMPRESSED_BYTES = 1024
+JSON = b"application/json"
+
+_ALWAYS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+
+
+class Exchange:
+    """One request and its answer. `gone` is true once the client has closed the connection."""
+
+    __slots__ = ("_when_done", "gone", "headers", "receive", "scope", "send", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.gone = False
+        # True once the status line was sent.
+        self.started = False
+        self._when_done: list[Callable[[Any], None]] = []
+
+    def header(self, name: bytes) -> str | None:
+        """Return the value of a header; None if there is none. Raises InvalidRequestError if there are several."""
+        values = [value for key, value in self.headers if key == name]
+        if not values:
+            return None
+        if len(values) > 1:
+            raise InvalidRequestError((Violation(field=name.decode(), description="occurs more than once"),))
+        return values[0].decode("latin-1")
+
+    def when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call back once the answer was sent, or the client is gone."""
+        self._when_done.append(callback)
+
+    def finish(self) -> None:
+        """Call back those that wait for the end."""
+        for callback in self._when_done:
+            callback(self)
+
+    async def body(self) -> bytes:
+        """Return the body. Raises InvalidRequestError if it is too large, CancelledError if the client went away."""
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise InvalidRequestError(
+                    (Violation(field="body", description=f"has more than {MAX_BODY_BYTES} bytes"),)
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the pieces of the body. Raises CancelledError if the client went away."""
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise asyncio.CancelledError
+            yield message.get("body", b"")
+            if not message.get("more_body"):
+                return
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status line and the headers."""
+        self.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *headers]})
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the body, and wait until the client can take more."""
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def answer(self, status: int, body: bytes, headers: Headers, *, content_type: bytes = JSON) -> None:
+        """Send a whole answer, compressed if the client offers that and it is worth it."""
+        if len(body) >= COMPRESSED_BYTES and self._takes_gzip():
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers = [*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+        length = str(len(body)).encode()
+        await self.start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
+        await self.write(b"" if self.scope["method"] == "HEAD" else body, more=False)
+
+    def _takes_gzip(self) -> bool:
+        offers = (value for key, value in self.headers if key == b"accept-encoding")
+        return any(_offers_gzip(offer) for value in offers for offer in value.split(b","))
+
+    @asynccontextmanager
+    async def cancelled_when_gone(self) -> AsyncGenerator[None]:
+        """Cancel the block when the client goes away. Nothing else may read the request meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._cancel_when_gone(task))
+            try:
+                yield
+            finally:
+                watching.cancel()
+
+    async def _cancel_when_gone(self, task: asyncio.Task[Any]) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        task.cancel()
+
+
+def _offers_gzip(offer: bytes) -> bool:
+    coding, *parameters = (part.strip() for part in offer.split(b";"))
+    return coding in (b"gzip", b"*") and not any(part.replace(b" ", b"") in (b"q=0", b"q=0.0") for part in parameters)

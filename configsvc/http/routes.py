@@ -1,0 +1,88 @@
+"""Routes: the methods of the contract by verb and path, from their google.api.http annotations."""
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+
+from google.api.annotations_pb2 import http
+from google.api.http_pb2 import HttpRule
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from configsvc.http.templates import Template, template
+
+OPERATIONS = "/api/v1/operations"
+# google.longrunning has annotations of its own, for other paths.
+_OF_OTHERS: dict[str, HttpRule] = {
+    "ListOperations": HttpRule(get=OPERATIONS),
+    "GetOperation": HttpRule(get="/api/v1/{name=operations/*}"),
+    "DeleteOperation": HttpRule(delete="/api/v1/{name=operations/*}"),
+    "CancelOperation": HttpRule(post="/api/v1/{name=operations/*}:cancel", body="*"),
+    "WaitOperation": HttpRule(post="/api/v1/{name=operations/*}:wait", body="*"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One verb and path of a method.
+
+    `body`: the field that the body holds; * the whole request, empty none. `response_body`: the field that answers;
+    empty the whole response.
+    """
+
+    method: MethodDescriptor
+    verb: str
+    path: str
+    template: Template
+    body: str
+    response_body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The route of a request, with the variables of its path."""
+
+    route: Route
+    variables: Mapping[str, str]
+
+
+class Routes:
+    """All routes of some services."""
+
+    def __init__(self, services: Iterable[ServiceDescriptor]) -> None:
+        self.all = tuple(route for service in services for route in _routes_of(service))
+        self._by_verb: dict[str, list[Route]] = {}
+        for route in self.all:
+            self._by_verb.setdefault(route.verb, []).append(route)
+
+    def match(self, verb: str, path: str) -> Match | None:
+        """Return the route for a raw path; None if no method has it. Raises UnicodeDecodeError."""
+        for route in self._by_verb.get(verb, ()):
+            variables = route.template.matched(path)
+            if variables is not None:
+                return Match(route=route, variables=variables)
+        return None
+
+    def verbs(self, path: str) -> tuple[str, ...]:
+        """Return the verbs that the raw path has."""
+        return tuple(verb for verb, routes in self._by_verb.items() if any(r.template.matched(path) is not None for r in routes))
+
+
+def _routes_of(service: ServiceDescriptor) -> Generator[Route]:
+    for method in service.methods:
+        rule = _OF_OTHERS.get(method.name) or method.GetOptions().Extensions[http]
+        for binding in (rule, *rule.additional_bindings):
+            yield _route(method, binding)
+
+
+def _route(method: MethodDescriptor, rule: HttpRule) -> Route:
+    verb = rule.WhichOneof("pattern")
+    if verb is None or verb == "custom":
+        raise LookupError(f"{method.full_name} has no google.api.http annotation")
+    path = getattr(rule, verb)
+    return Route(
+        method=method,
+        verb=verb.upper(),
+        path=path,
+        template=template(path),
+        body=rule.body,
+        response_body=rule.response_body,
+    )
