@@ -125,7 +125,11 @@ class Document:
             if name in taken or _is_text_twin(field) or _is_map(field) or name == "format":
                 continue
             inner = field.message_type
-            if inner is None or inner.full_name in ("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"):
+            if inner is None or inner.full_name in (
+                "google.protobuf.Timestamp",
+                "google.protobuf.Duration",
+                "google.protobuf.FieldMask",
+            ):
                 yield {
                     "name": name,
                     "in": "query",
@@ -151,14 +155,19 @@ class Document:
 
     def _response(self, route: Route) -> Json:
         output = route.method.output_type
-        schema = self._value(output.fields_by_name[route.response_body]) if route.response_body else self._message(output)
+        schema = (
+            self._value(output.fields_by_name[route.response_body]) if route.response_body else self._message(output)
+        )
         content_type = "application/json"
         if route.method.server_streaming:
             content_type = "text/event-stream" if route.method.name == "WatchConfigurations" else "application/x-ndjson"
         return {"description": "OK", "content": {content_type: {"schema": schema}}}
 
     def _error(self) -> Json:
-        return {"description": "An error: see docs/reference/errors.md.", "content": {"application/json": {"schema": self._message(Status.DESCRIPTOR)}}}
+        return {
+            "description": "An error: see docs/reference/errors.md.",
+            "content": {"application/json": {"schema": self._message(Status.DESCRIPTOR)}},
+        }
 
     def _message(self, message: Descriptor) -> Json:
         if message.full_name in WELL_KNOWN:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from ssl import SSLContext
 
 from prometheus_client import CollectorRegistry
 
@@ -30,7 +31,9 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
+from configsvc.http.health import HealthPages
 from configsvc.http.server import HttpAddressInUseError, HttpServer, build_http_server
+from configsvc.http.tls import renewed_context
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
@@ -147,8 +150,10 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
                 servicers,
                 methods,
                 settings.http_listen,
-                tls=None,
+                tls=_http_tls(settings),
                 trusted_proxies=proxies,
+                health=HealthPages(engines.feed, methods.in_flight, version("configsvc")),
+                origins=frozenset(filter(None, settings.cors_origins.split(","))),
                 shared_port=shared_port,
             )
     except (AddressInUseError, HttpAddressInUseError, CertificateError) as error:
@@ -227,6 +232,14 @@ def _addresses(settings: Settings) -> tuple[Address, ...]:
         first,
         Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
     )
+
+
+def _http_tls(settings: Settings) -> SSLContext | None:
+    """Return the context for HTTPS, if TLS is on. Raises CertificateError."""
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, None)
+    return renewed_context(files.current)
 
 
 def _tokens(settings: Settings) -> Tokens | None:

@@ -122,6 +122,8 @@ async def _drain(servers: Servers, engines: Engines, delay_seconds: float, grace
     """Refuse new calls, finish running ones, and return running operations to the queue."""
     log.info("stopping", delay_seconds=delay_seconds, grace_seconds=grace_seconds)
     servers.rpc.health.set_serving(False)
+    if servers.http:
+        servers.http.health.draining = True
     # Everything is still served while load balancers that poll health notice.
     await asyncio.sleep(delay_seconds)
     engines.runner.stop()

@@ -6,18 +6,29 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from configsvc.domain.errors import InvalidRequestError
+from configsvc.http.browsers import BrowserRules
 from configsvc.http.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.http.exchange import Exchange, Receive, Scope, Send
 from configsvc.http.handlers import Handler
-from configsvc.http.routes import Match, Routes
+from configsvc.http.health import HealthPages
+from configsvc.http.routes import Routes
 
 
 class Door:
     """The HTTP door, as one ASGI application."""
 
-    def __init__(self, routes: Routes, handlers: Mapping[MethodDescriptor, Handler]) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        handlers: Mapping[MethodDescriptor, Handler],
+        health: HealthPages,
+        browsers: BrowserRules,
+    ) -> None:
         self._routes = routes
         self._handlers = handlers
+        self._health = health
+        self._browsers = browsers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -31,12 +42,23 @@ class Door:
 
     async def _answer(self, exchange: Exchange) -> None:
         verb, path = exchange.scope["method"], exchange.scope["raw_path"].decode("ascii", "replace")
+        if path.startswith("/health") and await self._health.answer(exchange, path):
+            return
         try:
+            refusal = self._browsers.refusal(exchange)
+            exchange.always = self._browsers.headers(exchange)
             match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        except InvalidRequestError as error:
+            await _refuse(exchange, Code.INVALID_ARGUMENT, str(error))
+            return
         except UnicodeDecodeError:
             await _refuse(exchange, Code.INVALID_ARGUMENT, "the path is not UTF-8, percent-encoded")
             return
-        if match is None:
+        if refusal:
+            await _refuse(exchange, Code.PERMISSION_DENIED, refusal)
+        elif verb == "OPTIONS":
+            await exchange.answer(204, b"", self._browsers.preflight(exchange))
+        elif match is None:
             await self._not_found(exchange, path)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)

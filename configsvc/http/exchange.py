@@ -1,9 +1,9 @@
 """One request and its answer over ASGI."""
 
-import gzip
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import asynccontextmanager
 import asyncio
+import gzip
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from configsvc.domain.errors import InvalidRequestError, Violation
@@ -28,13 +28,15 @@ _ALWAYS: Headers = [
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_when_done", "gone", "headers", "receive", "scope", "send", "started")
+    __slots__ = ("_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        # Headers of the answer, whatever it is.
+        self.always: Headers = []
         self.gone = False
         # True once the status line was sent.
         self.started = False
@@ -85,7 +87,9 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
         self.started = True
-        await self.send({"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *headers]})
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *self.always, *headers]}
+        )
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body, and wait until the client can take more."""

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from configsvc.access.caller import Caller
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
+from configsvc.domain.errors import InvalidRequestError, Violation, Violations
 from configsvc.http.binding import bound
 from configsvc.http.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.http.events import StreamWriter
@@ -21,7 +22,6 @@ from configsvc.http.origins import OriginReader
 from configsvc.http.requests import parsed_body
 from configsvc.http.routes import Route
 from configsvc.limits.bodies import Bodies
-from configsvc.domain.errors import InvalidRequestError, Violation, Violations
 
 # Smaller answers count as calls only, until they are sent.
 SMALL_ANSWER_BYTES = 64 * 1024

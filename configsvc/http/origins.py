@@ -1,7 +1,7 @@
 """Who sends an HTTP request, and from where."""
 
 from configsvc.domain.credentials import Credentials
-from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, Violation, Violations
+from configsvc.domain.errors import UnauthenticatedError, Violations
 from configsvc.domain.models import Origin
 from configsvc.domain.names import check_change_request
 from configsvc.domain.peers import TrustedProxies

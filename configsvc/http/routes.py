@@ -63,7 +63,9 @@ class Routes:
 
     def verbs(self, path: str) -> tuple[str, ...]:
         """Return the verbs that the raw path has."""
-        return tuple(verb for verb, routes in self._by_verb.items() if any(r.template.matched(path) is not None for r in routes))
+        return tuple(
+            verb for verb, routes in self._by_verb.items() if any(r.template.matched(path) is not None for r in routes)
+        )
 
 
 def _routes_of(service: ServiceDescriptor) -> Generator[Route]:

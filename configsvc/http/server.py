@@ -1,6 +1,5 @@
 """The HTTP server: uvicorn in the event loop of the service, on a socket of its own."""
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -13,8 +12,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from configsvc.api.methods import Methods, revocable
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
+from configsvc.http.browsers import BrowserRules, is_loopback
 from configsvc.http.door import Door
 from configsvc.http.handlers import Handler, stream_handler, unary_handler, upload_handler
+from configsvc.http.health import HealthPages
 from configsvc.http.origins import OriginReader
 from configsvc.http.routes import Routes
 from configsvc.limits.bodies import Bodies
@@ -44,6 +45,7 @@ class HttpServer:
     """An HTTP server bound to its address, not yet started."""
 
     uvicorn: _Uvicorn
+    health: HealthPages
     sockets: tuple[socket.socket, ...]
     port: int
 
@@ -69,6 +71,8 @@ def build_http_server(
     *,
     tls: ssl.SSLContext | None,
     trusted_proxies: TrustedProxies,
+    health: HealthPages,
+    origins: frozenset[str],
     shared_port: bool,
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises HttpAddressInUseError."""
@@ -80,7 +84,7 @@ def build_http_server(
         for method in service.methods
     }
     config = uvicorn.Config(
-        Door(Routes(SERVICES), handlers),
+        Door(Routes(SERVICES), handlers, health, BrowserRules(origins=origins, local_only=is_loopback(listen))),
         loop="none",
         http="httptools",
         ws="none",
@@ -96,7 +100,7 @@ def build_http_server(
     config.load()
     config.ssl = tls
     sockets = _bound(listen, shared_port=shared_port)
-    return HttpServer(uvicorn=_Uvicorn(config), sockets=sockets, port=sockets[0].getsockname()[1])
+    return HttpServer(uvicorn=_Uvicorn(config), health=health, sockets=sockets, port=sockets[0].getsockname()[1])
 
 
 def _bound(listen: str, *, shared_port: bool) -> tuple[socket.socket, ...]:

@@ -46,6 +46,17 @@ def _checked_http_listen(address: str) -> str:
     return address
 
 
+_ORIGIN = re.compile(r"https?://[^/,\s*]+")
+
+
+def _checked_origins(origins: str) -> str:
+    names = [name for part in origins.split(",") if (name := part.strip())]
+    for name in names:
+        if not _ORIGIN.fullmatch(name):
+            raise ValueError(f"{name!r} must be like https://console.example.com, without a path")
+    return ",".join(names)
+
+
 _WAYS = ({"none"}, {"oidc"}, {"mtls"}, {"oidc", "mtls"})
 
 
@@ -79,6 +90,7 @@ class Settings(BaseSettings):
     listen: Annotated[str, AfterValidator(_checked_listen)] = "127.0.0.1:50051"
     mtls_listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
     http_listen: Annotated[str, AfterValidator(_checked_http_listen)] | None = None
+    cors_origins: Annotated[str, AfterValidator(_checked_origins)] = ""
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
