@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from configsvc.domain.content import JsonObject
+from configsvc.domain.etags import etag_of
 from configsvc.domain.scope import Scope
 
 Resource = TypeVar("Resource")
@@ -22,6 +23,11 @@ class Application:
     revision: int
     create_time: datetime
     update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,11 @@ class Configuration:
     update_time: datetime
     created_by: str
     updated_by: str
+
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +177,38 @@ class Unpinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergePatch:
+    """A JSON merge patch (RFC 7396). `field`: its path in the request."""
+
+    patch: JsonObject
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsPatch:
+    """A JSON Patch (RFC 6902), as JSON text. `field`: its path in the request."""
+
+    operations: str
+    field: str
+
+
+Patch = MergePatch | OperationsPatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationUpdate:
-    """The new values of a configuration; None leaves a field unchanged. `config` excludes `merge_patch`."""
+    """The new values of a configuration; None leaves a field unchanged. `config` excludes `patch`."""
 
     name: str | None
     comments: str | None
     config: JsonObject | None
-    merge_patch: JsonObject | None
+    patch: Patch | None
     schema: SchemaVersionRef | Unpinned | None
+
+    @property
+    def has_content(self) -> bool:
+        """True if the content may change."""
+        return self.config is not None or self.patch is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +311,22 @@ class Written:
 
     resource_id: str
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The effect of a call: the version that it left (None: nothing exists), and whether the call made that version."""
+
+    written: Written | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[Resource]):
+    """The result of a call, and whether the call changed anything; for a dry run, whether it would."""
+
+    result: Resource
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext, Written
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
@@ -18,10 +18,12 @@ async def once(
     """
     earlier = await claim(connection, context)
     if earlier is not None:
-        return earlier.written[0]
+        written = earlier.effects[0].written
+        assert written is not None
+        return written
     written = await change(connection)
     if context.request_id:
-        await storage.complete(connection, {context.key: written})
+        await storage.complete(connection, {context.key: Effect(written=written, changed=True)})
     return written
 
 
@@ -50,10 +52,10 @@ async def claim_many(
     return await storage.claim(connection, claimed) if claimed else {}
 
 
-async def settle_many(connection: Connection, results: Mapping[RequestKey, Written | None]) -> None:
-    """Keep the results of claimed calls, by key; release the request_ids of calls that wrote nothing."""
-    written = {key: result for key, result in results.items() if result}
-    if written:
-        await storage.complete(connection, written)
-    if len(written) < len(results):
-        await storage.release(connection, results.keys() - written.keys())
+async def settle_many(connection: Connection, results: Mapping[RequestKey, Effect | None]) -> None:
+    """Keep the effects of claimed calls, by key; release the request_ids of calls that failed."""
+    effects = {key: effect for key, effect in results.items() if effect}
+    if effects:
+        await storage.complete(connection, effects)
+    if len(effects) < len(results):
+        await storage.release(connection, results.keys() - effects.keys())
