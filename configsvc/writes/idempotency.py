@@ -10,21 +10,19 @@ from configsvc.storage.idempotency import Earlier
 
 
 async def once(
-    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Written]]
-) -> Written:
-    """Make the change, or return what an earlier call with the same request_id wrote.
+    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Effect]]
+) -> Effect:
+    """Make the change, or return the effect of an earlier call with the same request_id.
 
     Raises RequestIdReusedError, WriteConflictError, and what change raises.
     """
     earlier = await claim(connection, context)
     if earlier is not None:
-        written = earlier.effects[0].written
-        assert written is not None
-        return written
-    written = await change(connection)
+        return earlier.effects[0]
+    effect = await change(connection)
     if context.request_id:
-        await storage.complete(connection, {context.key: Effect(written=written, changed=True)})
-    return written
+        await storage.complete(connection, {context.key: effect})
+    return effect
 
 
 async def claim(connection: Connection, context: WriteContext) -> Earlier | None:
