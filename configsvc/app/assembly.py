@@ -161,6 +161,7 @@ def _servicers(
             Uploads(engines.imports, engines.pool),
             quotas,
             Guard(database),
+            engines.feed,
         ),
         "OperationService": OperationServicer(engines.operations),
         "Operations": OperationsServicer(engines.operations),

@@ -61,16 +61,20 @@ def after_json_patch(content: JsonObject, operations: str, field: str) -> JsonOb
         try:
             document, copied = _applied(document, operation)
             room -= copied
-            if room < 0:
-                raise _InapplicableError(f"the patch copies more than {MAX_COPIED_BYTES} bytes")
-            if not isinstance(document, dict):
-                raise _InapplicableError("the content would not be an object")
+            _check(document, room)
         except _InapplicableError as error:
             pointers = " from ".join(encode_json(operation[name]) for name in ("path", "from") if name in operation)
             description = f"cannot be applied: {operation['op']} {pointers}: {error}"
             raise InvalidRequestError((Violation(field=f"{field}/{index}", description=description),)) from None
     assert isinstance(document, dict)
     return document
+
+
+def _check(document: JsonValue, room: int) -> None:
+    if room < 0:
+        raise _InapplicableError(f"the patch copies more than {MAX_COPIED_BYTES} bytes")
+    if not isinstance(document, dict):
+        raise _InapplicableError("the content would not be an object")
 
 
 def _applied(document: JsonValue, operation: dict[str, str]) -> tuple[JsonValue, int]:

@@ -48,8 +48,8 @@ class Creation:
 class Update:
     """New values for a configuration.
 
-    With `allow_missing`, `ref` is a key, and a configuration that does not exist is created: in the application `owner`,
-    if that is not the one that the key names.
+    With `allow_missing`, `ref` is a key, and a configuration that does not exist is created: in the application
+    `owner`, if that is not the one that the key names.
     """
 
     ref: ConfigurationRef
@@ -94,7 +94,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """The deletion of a configuration. With `allow_missing`, it need not exist."""
+    """The deletion of a configuration. With `allow_missing`, it need not exist, whatever the caller expects of it."""
 
     ref: ConfigurationRef
     expected: Expectation
@@ -211,7 +211,10 @@ class ChangedBeforeLockError(Exception):
 
 
 def check_expected(expected: Expectation, current: Configuration) -> None:
-    """Raise VersionMismatchError unless the configuration is the expected one. With an etag, it has its commit's time."""
+    """Raise VersionMismatchError unless the configuration, with the time of its commit, is the expected one.
+
+    Without an expected etag, the time does not matter.
+    """
     expected.check_version(current.version)
     if expected.etag:
         expected.check_etag(etag_of(current.id, current.version, current.update_time), current.version)

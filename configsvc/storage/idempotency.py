@@ -70,7 +70,7 @@ def _earlier(row: Record) -> Earlier:
     return Earlier(effects=tuple(_effect(*answer) for answer in row["answers"]), changed=changed)
 
 
-def _effect(resource_id: str, version: int, changed: bool = True) -> Effect:  # noqa: FBT001, FBT002  # as stored
+def _effect(resource_id: str, version: int, changed: bool = True) -> Effect:  # as stored
     # Releases before this one stored no `changed`.
     written = Written(resource_id=resource_id, version=version) if resource_id else None
     return Effect(written=written, changed=changed)

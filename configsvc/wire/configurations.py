@@ -1,4 +1,4 @@
-"""ConfigurationService: requests and responses; batches, exports, imports and watches have modules of their own.
+"""ConfigurationService: reading requests and responses; writes, exports, imports and watches have modules of their own.
 
 Parsers raise InvalidRequestError with every fault.
 """
@@ -10,16 +10,12 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_UNSPECIFIED
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
-    CreateConfigurationRequest,
-    DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
-    RollbackConfigurationRequest,
-    UpdateConfigurationRequest,
 )
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import (
@@ -32,10 +28,9 @@ from configsvc.domain.models import (
     VersionsPage,
 )
 from configsvc.domain.names import check_text
-from configsvc.domain.requests import Author, BatchLookup, ConfigurationListing, VersionListing
+from configsvc.domain.requests import BatchLookup, ConfigurationListing, VersionListing
 from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.history import moment, version_message
@@ -43,7 +38,6 @@ from configsvc.wire.paging import fitting_list, fitting_page, names_key, number_
 from configsvc.wire.parsing import parsed as parsed_message
 from configsvc.wire.resources import configuration_message, configuration_ref_message
 from configsvc.wire.responses import fitting
-from configsvc.wire.writes import configuration_update, new_pin, required_config
 
 MAX_BATCH = 1000
 MAX_JSON_PATH_LENGTH = 1024
@@ -68,18 +62,6 @@ class VersionPair:
     ref: ConfigurationRef
     from_version: int
     to_version: int
-
-
-def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
-    with Violations() as violations:
-        return Creation(
-            application=fields.application_ref(request.application, "application", violations),
-            name=fields.configuration_name(request.name, "name", violations),
-            comments=fields.comments(request.comments, "comments", violations),
-            config=required_config(request, "", violations),
-            schema=new_pin(request, "", violations),
-            context=fields.write_context(request, author, violations),
-        )
 
 
 def lookup(request: GetConfigurationRequest) -> Lookup:
@@ -140,25 +122,6 @@ def _filter(request: ListConfigurationsRequest, scope: Scope, violations: Violat
     )
 
 
-def update(request: UpdateConfigurationRequest, author: Author) -> Update:
-    with Violations() as violations:
-        return Update(
-            ref=fields.configuration_ref(request, "", violations),
-            values=configuration_update(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
-
-
-def deletion(request: DeleteConfigurationRequest, author: Author) -> Deletion:
-    with Violations() as violations:
-        return Deletion(
-            ref=fields.configuration_ref(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
-
-
 def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> VersionListing:
     with Violations() as violations:
         return VersionListing(
@@ -177,16 +140,6 @@ def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
             ref=fields.configuration_ref(request, "", violations),
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             to_version=fields.non_negative(request.to_version, "to_version", violations),
-        )
-
-
-def rollback(request: RollbackConfigurationRequest, author: Author) -> Rollback:
-    with Violations() as violations:
-        return Rollback(
-            ref=fields.configuration_ref(request, "", violations),
-            version=fields.non_negative(request.version, "version", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
         )
 
 

@@ -36,6 +36,7 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
@@ -80,6 +81,7 @@ AnyConfigurationRef = (
     | ListConfigurationVersionsRequest
     | DiffConfigurationVersionsRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
@@ -104,6 +106,7 @@ AnyWrite = (
     | DeleteSchemaRequest
     | ImportSchemasRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | MigrateConfigurationsRequest
     | CreateRoleBindingRequest
     | DeleteRoleBindingRequest

@@ -77,7 +77,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
 
 def _staged(item: ConfigurationItem) -> StagedItem:
     violations = Violations()
-    check_name(item.application, "application", violations)
+    check_name(item.application.name, "application", violations)
     check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
     if not item.HasField("config"):
@@ -90,7 +90,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
             violations.add("schema.version", f"is {item.schema.version}: must not be negative")
     faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
     return StagedItem(
-        application=_storable(item.application),
+        application=_storable(item.application.name),
         name=_storable(item.name),
         comments="" if faults else item.comments,
         schema=_storable(item.schema.schema) if pinned else None,

@@ -4,12 +4,17 @@ from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
-from configsvc.wire.content import struct_of
+from configsvc.wire.json_fields import set_json
 from configsvc.wire.times import timestamp
 
 
-def configuration_message(configuration: Configuration, *, with_config: bool = True) -> ConfigurationMessage:
-    """Return the message of a configuration, without config if it is not wanted or not known."""
+def configuration_message(
+    configuration: Configuration, *, with_config: bool = True, as_json: bool = False
+) -> ConfigurationMessage:
+    """Return the message of a configuration, without its content if that is not wanted or not known.
+
+    `as_json`: with the content as JSON text, not as a Struct.
+    """
     message = ConfigurationMessage(
         id=configuration.id,
         application_id=configuration.application_id,
@@ -22,12 +27,13 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
         update_time=timestamp(configuration.update_time),
         created_by=configuration.created_by,
         updated_by=configuration.updated_by,
+        etag=configuration.etag,
     )
     if configuration.schema is not None:
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
-        message.config.CopyFrom(struct_of(configuration.config))
+        set_json(message, "config", configuration.config, as_text=as_json)
     return message
 
 

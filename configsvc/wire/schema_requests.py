@@ -27,13 +27,13 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
+from configsvc.domain.json_patch import checked_json_patch
 from configsvc.domain.json_text import content_from_text
 from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
 from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.requests import Author, NameListing, NameLookup, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
-from configsvc.domain.json_patch import checked_json_patch
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
 from configsvc.wire.paging import name_key, number_key, page_request

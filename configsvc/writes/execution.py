@@ -5,10 +5,11 @@ A write whose rows are locked elsewhere is left out. The statements serve atomic
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from configsvc.domain.commits import Commit
-from configsvc.domain.errors import ResourceExistsError
-from configsvc.domain.models import Configuration, Effect, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
+from configsvc.domain.errors import ResourceExistsError, WriteConflictError
+from configsvc.domain.models import Configuration, Done, Effect, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -25,7 +26,20 @@ from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency
-from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Changed, Found, Kept, Outcome, Pins, Plan, RunAlone, unchanged
+from configsvc.writes.plan import (
+    GROUP_LIMIT_BYTES,
+    NO_PINS,
+    Changed,
+    Found,
+    Kept,
+    Outcome,
+    Pins,
+    Plan,
+    RunAlone,
+    unchanged,
+)
+
+AnyFound = TypeVar("AnyFound", bound=Found)
 
 # Locking a configuration reads it: of large ones, lock as many as a group can write.
 READ_LIMIT_BYTES = 1024 * 1024
@@ -83,24 +97,22 @@ async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
 
 
 async def with_commit_times(
-    connection: Connection, writes: Iterable[tuple[int, ConfigurationWrite]], found: Mapping[int, Found]
-) -> dict[int, Found]:
-    """Return what was found, by index, with the times of their commits where writes expect an etag, which needs them."""
+    connection: Connection, writes: Iterable[tuple[int, ConfigurationWrite]], found: Mapping[int, AnyFound]
+) -> dict[int, AnyFound | Configuration]:
+    """Return what was found, by index; with the times of commits where a write expects an etag, which needs them."""
     checked = {
         index: Written(resource_id=current.id, version=current.version)
         for index, write in writes
         if not isinstance(write, Creation) and write.expected.etag
         if isinstance(current := found.get(index), Configuration)
     }
-    if not checked:
-        return dict(found)
-    known = await configuration_writes.get_versions(connection, set(checked.values()), with_config=False)
-    return {
-        index: replace(current, update_time=known[checked[index]].update_time)
-        if index in checked and isinstance(current, Configuration)
-        else current
-        for index, current in found.items()
-    }
+    timed: dict[int, AnyFound | Configuration] = dict(found)
+    if checked:
+        known = await configuration_writes.get_versions(connection, set(checked.values()), with_config=False)
+        for index, version in checked.items():
+            if isinstance(current := found[index], Configuration):
+                timed[index] = replace(current, update_time=known[version].update_time)
+    return timed
 
 
 async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapping[int, Found]) -> None:
@@ -185,6 +197,15 @@ def effect_of(outcome: Outcome) -> Effect | None:
             return effect
         case _:
             return None
+
+
+def done(outcome: Outcome, left: Configuration | None) -> Done[Configuration | None]:
+    """Return the result of a write, given what it left. Raises WriteConflictError if that was compacted since."""
+    effect = effect_of(outcome)
+    assert effect is not None
+    if left is None and effect.written is not None:
+        raise WriteConflictError
+    return Done(result=left, changed=effect.changed)
 
 
 async def load_written(

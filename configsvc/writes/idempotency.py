@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import Effect, RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier

@@ -43,9 +43,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A version of an earlier transaction (None: there is nothing): the write changes nothing, or is a call that was made
-    before, whose effect this is.
-    """
+    """The effect of a write that changes nothing, or of an earlier call with the same request_id."""
 
     effect: Effect
 
@@ -222,7 +220,6 @@ def _missing(write: Update | Deletion) -> Kept | RunAlone:
     if isinstance(write, Update):
         # It needs the lock of its application, which only an atomic batch takes at this point.
         return RunAlone()
-    write.expected.check_absence()
     return Kept(effect=Effect(written=None, changed=False))
 
 

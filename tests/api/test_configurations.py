@@ -71,7 +71,7 @@ async def test_an_application_may_be_named_by_its_id(service: Service) -> None:
     application = await create_application(service, "shop")
     ref = ApplicationRef(id=application.id)
     request = CreateConfigurationRequest(application=ref, name="web", config=Struct())
-    created = await service.configurations.CreateConfiguration(request)
+    created = (await service.configurations.CreateConfiguration(request)).configuration
     assert (created.application_id, created.application) == (application.id, "shop")
     assert await names(service, application=ref) == ["web"]
 

@@ -35,7 +35,7 @@ async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
 
 async def create_as(service: Service, caller: str, name: str, request_id: str) -> Configuration:
     request = creation(name, request_id=request_id)
-    return await service.configurations.CreateConfiguration(request, metadata=bearing(caller))
+    return (await service.configurations.CreateConfiguration(request, metadata=bearing(caller))).configuration
 
 
 async def test_the_same_request_id_of_two_callers_is_two_requests(guarded: Service) -> None:
