@@ -16,6 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
     UpdateConfigurationRequest,
@@ -104,7 +105,7 @@ async def test_two_that_create_one_name_at_once_get_one_configuration(shop: Serv
     answers = await asyncio.gather(
         *(shop.configurations.CreateConfiguration(request) for _ in range(4)), return_exceptions=True
     )
-    assert sum(isinstance(answer, Configuration) for answer in answers) == 1
+    assert sum(isinstance(answer, CreateConfigurationResponse) for answer in answers) == 1
     assert await head(shop) == 2
 
 
@@ -325,7 +326,7 @@ async def test_of_many_with_one_expected_version_one_wins(shop: Service) -> None
     answers = await asyncio.gather(
         *(patch(shop, "web", {"a": number}, expected_version=1) for number in range(1, 6)), return_exceptions=True
     )
-    assert sum(isinstance(answer, Configuration) for answer in answers) == 1
+    assert sum(isinstance(answer, CreateConfigurationResponse) for answer in answers) == 1
     assert (await get(shop, "web")).version == 2
 
 
@@ -500,5 +501,5 @@ async def test_reads_take_min_revision(shop: Service) -> None:
 async def test_an_update_by_id_is_the_same(shop: Service) -> None:
     created = await create(shop, "web", {"a": 1})
     request = UpdateConfigurationRequest(id=created.id, merge_patch=struct({"a": 2}))
-    updated = await shop.configurations.UpdateConfiguration(request)
+    updated = (await shop.configurations.UpdateConfiguration(request)).configuration
     assert updated == await get(shop, "web")

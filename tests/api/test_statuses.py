@@ -114,12 +114,12 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
         "-d", '{"name": "shop"}', service.address, "configapi.v1.ApplicationService/CreateApplication"
     )
     assert (code, err) == (0, "")
-    assert json.loads(out)["name"] == "shop"
+    assert json.loads(out)["application"]["name"] == "shop"
     request = {"application": {"name": "shop"}, "name": "web", "config": {"a": [1, None, {"b": "x"}]}}
     code, out, err = await grpcurl(
         "-d", json.dumps(request), service.address, "configapi.v1.ConfigurationService/CreateConfiguration"
     )
-    assert (code, json.loads(out)["config"]) == (0, request["config"])
+    assert (code, json.loads(out)["configuration"]["config"]) == (0, request["config"])
 
 
 async def test_grpcurl_lists_and_describes(service: Service) -> None:

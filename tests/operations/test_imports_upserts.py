@@ -130,7 +130,7 @@ async def log_of(psql: Session, side: str) -> list[tuple[object, ...]]:
 async def configurations_of(service: Service, side: str) -> list[dict[str, Any]]:
     """Return the configurations as a caller sees them, without ids, times and the application's name."""
     found: list[Configuration] = [await get(service, one[0], side) for one in AFTER]
-    own = {"id", "applicationId", "application", "revision", "createTime", "updateTime"}
+    own = {"id", "applicationId", "application", "revision", "createTime", "updateTime", "etag"}
     return [{name: value for name, value in MessageToDict(one).items() if name not in own} for one in found]
 
 
