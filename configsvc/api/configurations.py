@@ -43,6 +43,7 @@ from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, PastMoment
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.domain.writes import BatchWrite
@@ -212,17 +213,19 @@ class ConfigurationServicer:
     ) -> BatchWriteConfigurationsResponse:
         author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
         writes, preconditions, context = await parsed_batch(request, author, visible)
-        await self._require_targets(caller, writes)
-        for condition in preconditions:
-            caller.require_listed(Role.VIEWER, condition.application)
+        await self._require_batch(caller, writes, preconditions)
         epoch = self._feed.epoch_for("")
         result = await self._configurations.write_many(writes, preconditions, context)
         return await batch_response(result, epoch)
 
-    async def _require_targets(self, caller: Caller, writes: Sequence[BatchWrite]) -> None:
-        new, refs = targets_of(writes)
-        for application in new:
+    async def _require_batch(
+        self, caller: Caller, writes: Sequence[BatchWrite], preconditions: Sequence[Precondition]
+    ) -> None:
+        applications, refs = targets_of(writes)
+        for application in applications:
             caller.require_application(Role.EDITOR, application)
+        for condition in preconditions:
+            caller.require_listed(Role.VIEWER, condition.application)
         await self._guard.require_configurations(caller, Role.EDITOR, refs)
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:

@@ -326,7 +326,7 @@ async def test_of_many_with_one_expected_version_one_wins(shop: Service) -> None
     answers = await asyncio.gather(
         *(patch(shop, "web", {"a": number}, expected_version=1) for number in range(1, 6)), return_exceptions=True
     )
-    assert sum(isinstance(answer, CreateConfigurationResponse) for answer in answers) == 1
+    assert sum(isinstance(answer, Configuration) for answer in answers) == 1
     assert (await get(shop, "web")).version == 2
 
 
