@@ -178,7 +178,7 @@ class Unpinned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergePatch:
-    """A JSON merge patch (RFC 7396). `field`: its path in the request."""
+    """A JSON merge patch (RFC 7396). `field`: its name in the request."""
 
     patch: JsonObject
     field: str
@@ -186,7 +186,7 @@ class MergePatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsPatch:
-    """A JSON Patch (RFC 6902), as JSON text. `field`: its path in the request."""
+    """A JSON Patch (RFC 6902), as JSON text. `field`: its name in the request."""
 
     operations: str
     field: str

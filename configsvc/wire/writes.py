@@ -82,7 +82,7 @@ def _check_may_create(ref: ConfigurationRef, values: ConfigurationUpdate, field:
         name = path_of(field, "configuration.name")
         violations.add(name, "cannot be combined with allow_missing: the key has the name; list fields without name")
     if values.patch is not None:
-        violations.add(values.patch.field, "cannot be combined with allow_missing: set a content")
+        violations.add(path_of(field, values.patch.field), "cannot be combined with allow_missing: set a content")
 
 
 def _values(message: AnyChange, field: str, violations: Violations) -> ConfigurationUpdate:
@@ -101,11 +101,10 @@ def _patch(message: AnyChange, field: str, violations: Violations) -> Patch | No
     kind = message.WhichOneof("patch")
     if kind is None:
         return None
-    path = path_of(field, kind)
     if kind in {"merge_patch", "merge_patch_json"}:
-        return MergePatch(patch=json_object(message, "merge_patch", field, violations) or {}, field=path)
+        return MergePatch(patch=json_object(message, "merge_patch", field, violations) or {}, field=kind)
     operations: list[JsonValue] = [*(json_patch(message, field, violations) or ())]
-    return OperationsPatch(operations=encode_json(operations), field=path)
+    return OperationsPatch(operations=encode_json(operations), field=kind)
 
 
 def _changed_fields(message: AnyChange, field: str, violations: Violations) -> frozenset[str]:

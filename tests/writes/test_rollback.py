@@ -260,3 +260,42 @@ async def test_a_rollback_and_other_writers_lose_nothing(shop: Service, deleted:
     )
     listed = [one.configuration.version for one in await versions(shop)]
     assert listed == list(range(len(listed), 0, -1))
+
+
+# Undelete
+
+
+async def test_what_is_not_deleted_is_not_undeleted(shop: Service) -> None:
+    created = await create(shop, "web", {"n": 1})
+    for ref in ({"id": created.id}, {"key": key("web")}):
+        with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
+            await undelete(shop, **ref)
+        with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
+            await undelete(shop, validate_only=True, **ref)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await undelete(shop, key=key("never"))
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await undelete(shop, id="01M80Y39MN6J0VZYNBCVJN0JQ5")
+    async with refused(shop, "ref", "request_id"):
+        await shop.configurations.UndeleteConfiguration(UndeleteConfigurationRequest(request_id="x"))
+
+
+async def test_an_undeletion_restores_the_last_name(shop: Service) -> None:
+    created = await create(shop, "web", {"n": 1})
+    await rename(shop, "web", "site")
+    await delete(shop, "site")
+    await create(shop, "web", {"n": 2})
+    restored = await undelete(shop, id=created.id)
+    assert (restored.id, restored.name, content(restored.config)) == (created.id, "site", {"n": 1})
+
+
+async def test_an_undeletion_whose_content_is_compacted_is_refused(
+    shop: Service, database_url: str, psql: Session
+) -> None:
+    created = await create(shop, "web", {"n": 1})
+    await delete(shop, "web")
+    await age(psql, up_to=await head(shop))
+    await compact_once(database_url)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await undelete(shop, id=created.id)
+    assert caught.value.code() in {StatusCode.NOT_FOUND, StatusCode.OUT_OF_RANGE}
