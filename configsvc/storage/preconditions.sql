@@ -56,10 +56,12 @@ WITH wanted AS MATERIALIZED (
         commits.revision, r.application_id, r.application, r.name, r.previous_application_id, r.previous_application,
         r.previous_name
     FROM commits
-    JOIN change_records AS r ON r.commit_id = commits.id
+    CROSS JOIN LATERAL (
+        -- Commit by commit, however many the planner expects: it does not know that they are few.
+        SELECT * FROM change_records WHERE commit_id = commits.id AND kind = 'CONFIGURATION' OFFSET 0
+    ) AS r
     WHERE commits.revision > (SELECT min(since) FROM wanted)
         AND commits.transaction IS DISTINCT FROM pg_current_xact_id()
-        AND r.kind = 'CONFIGURATION'
 )
 SELECT w.condition, max(later.revision) AS revision
 FROM wanted AS w
