@@ -66,6 +66,23 @@ class ResourceExistsError(ResourceError):
     verb = "already exists"
 
 
+class RecordUnreadableError(ResourceError):
+    """A row of the database that cannot be read: its bytes are no text, or its times or numbers none of ours.
+
+    `application_id` is that of the row, so that it is shown only to callers that may see it.
+    """
+
+    verb = "is damaged in the database and cannot be read: an operator has to repair it"
+
+    def __init__(
+        self, resource_type: str, resource_name: str, *, resource_id: str, application_id: str | None, version: int
+    ) -> None:
+        super().__init__(resource_type, resource_name)
+        self.resource_id = resource_id
+        self.application_id = application_id
+        self.version = version
+
+
 class ApplicationNotEmptyError(ResourceError):
     """An application that has configurations, deleted without force."""
 
@@ -231,6 +248,13 @@ class DatabaseUnavailableError(ConfigsvcError):
 
     def __init__(self) -> None:
         super().__init__("the database does not respond; a write may have been done: retry it with the same request_id")
+
+
+class OutOfDescriptorsError(ConfigsvcError):
+    """A call for which the process could not open a connection or a file: it has no file descriptor left."""
+
+    def __init__(self) -> None:
+        super().__init__("the server has no file descriptor left: try again later, or at another server")
 
 
 class UnauthenticatedError(ConfigsvcError):

@@ -8,10 +8,18 @@ from configsvc.domain.scope import Everything, Scope
 from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.log import require_record
-from configsvc.storage.pages import page_of
+from configsvc.storage.pages import ordered_by_name, page_of
 from configsvc.storage.queries import id_and_name, queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one
 
 _SQL = queries("applications")
+
+_NAMES = Names(kind="application", columns="id, name, version", ids="id, '' AS name, version")
+_NAMES_OF_PAGE = ordered_by_name("application")
+
+
+def _name(row: Record) -> str:
+    return row["name"]
 
 
 def _application(row: Record) -> Application:
@@ -66,7 +74,7 @@ async def has_configurations(connection: Connection, application_name: str) -> b
 
 async def get(connection: Connection, ref: ApplicationRef) -> Application | None:
     """Return the current application."""
-    row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
+    row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref))
     return _application(row) if row else None
 
 
@@ -74,7 +82,7 @@ async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> 
     """Return the application at a revision that the log still covers."""
     match ref:
         case IdRef(id=application_id):
-            row = await connection.fetchrow(_SQL["get_at"], application_id, revision)
+            row = await fetch_one(connection, _NAMES, _name, _SQL["get_at"], application_id, revision)
             return _application(row) if row and row["operation"] != Operation.DELETED else None
         case NameRef(name=name):
             # The exact name sorts first among those that begin with it.
@@ -84,13 +92,13 @@ async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> 
 
 async def lock(connection: Connection, ref: ApplicationRef) -> Application | None:
     """Lock and return the application, without its revision, until the end of the transaction."""
-    row = await connection.fetchrow(_SQL["lock"], *id_and_name(ref))
+    row = await fetch_one(connection, _NAMES, _name, _SQL["lock"], *id_and_name(ref))
     return _application(row) if row else None
 
 
 async def get_version(connection: Connection, written: Written) -> Application:
     """Return the application as a write left it. Raises WriteConflictError if the log no longer has that version."""
-    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    row = await fetch_one(connection, _NAMES, _name, _SQL["get_version"], written.resource_id, written.version)
     return _application(require_record(row))
 
 
@@ -107,5 +115,7 @@ async def page(
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1, scope.ids)
-    return page_of(rows, limit, _application, lambda application: application.name)
+    rows = await fetch_around(
+        connection, _NAMES_OF_PAGE, _SQL["list"], revision, name_prefix, after, limit + 1, scope.ids
+    )
+    return page_of(rows, limit, _application, "name", _NAMES_OF_PAGE)

@@ -18,6 +18,7 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
+from configsvc.storage import unreadable_rows
 from configsvc.storage.database_url import BadDatabaseUrlError, connect_arguments
 from configsvc.storage.sessions import (
     CONNECT_TIMEOUT_SECONDS,
@@ -178,6 +179,7 @@ class Database:
         sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
         sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
         yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
+        yield from unreadable_rows.collect()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Connection]:
