@@ -246,15 +246,19 @@ class WriteConflictError(ConfigsvcError):
 class DatabaseUnavailableError(ConfigsvcError):
     """A database that does not respond."""
 
-    def __init__(self) -> None:
-        super().__init__("the database does not respond; a write may have been done: retry it with the same request_id")
-
-
-class OutOfDescriptorsError(ConfigsvcError):
-    """A call for which the process could not open a connection or a file: it has no file descriptor left."""
+    text = "the database does not respond; a write may have been done: retry it with the same request_id"
 
     def __init__(self) -> None:
-        super().__init__("the server has no file descriptor left: try again later, or at another server")
+        super().__init__(self.text)
+
+
+class OutOfDescriptorsError(DatabaseUnavailableError):
+    """A call that needs a new connection or file of a process that has no file descriptor left.
+
+    Whoever waits for the database to come back waits for this to pass, too.
+    """
+
+    text = "the server has no file descriptor left and did nothing: try again later, or at another server"
 
 
 class UnauthenticatedError(ConfigsvcError):

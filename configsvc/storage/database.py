@@ -4,7 +4,13 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,6 +21,7 @@ import structlog
 from configsvc.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    OutOfDescriptorsError,
     WriteConflictError,
     WriteTooLargeError,
 )
@@ -29,6 +36,7 @@ from configsvc.storage.sessions import (
     set_up,
     startup_settings,
 )
+from configsvc.telemetry.descriptors import is_shortage, shortage
 from configsvc.telemetry.families import Families, labelled_gauge
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
@@ -116,20 +124,31 @@ _AWAY = (
 )
 
 
-@contextmanager
-def translated_errors() -> Generator[None]:
+def translated_errors() -> AbstractContextManager[None]:
     """Translate connection failures and transaction conflicts into domain errors.
 
     A failure during cancellation, such as a rollback that gets no answer, stays a cancellation: the
     task must not take it for an error and continue.
     """
+    return _translated(lambda error: OutOfDescriptorsError() if is_shortage(error) else DatabaseUnavailableError())
+
+
+@contextmanager
+def _translated(unavailable: Callable[[Exception], DatabaseUnavailableError]) -> Generator[None]:
     try:
         yield
     except (*_CONFLICTS, *_AWAY) as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
+        if isinstance(error, _CONFLICTS):
+            raise WriteConflictError from error
+        raise unavailable(error) from error
+
+
+def away() -> DatabaseUnavailableError:
+    """Return the error for a database that the process has not reached, before anything was done."""
+    return OutOfDescriptorsError() if shortage() else DatabaseUnavailableError()
 
 
 async def _prepare(settings: dict[str, str], connection: Session) -> None:
@@ -248,19 +267,26 @@ def _refused_if_too_long() -> Generator[None]:
 
 @asynccontextmanager
 async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connection]:
+    # Libraries hide that no descriptor was left: then they call a host unknown, or a file missing.
+    with _translated(lambda _: away()):
+        connection = await _acquire(pool, limit_seconds)
     with translated_errors():
-        started = time.monotonic()
-        try:
-            connection = await pool.acquire(timeout=limit_seconds)
-        except TimeoutError as error:
-            # Connecting has its own, shorter limit.
-            # Timers may be a little early.
-            busy = time.monotonic() - started >= limit_seconds - TIMER_SECONDS
-            raise (DatabaseBusyError if busy else DatabaseUnavailableError) from error
         try:
             yield connection
         finally:
             await pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
+
+
+async def _acquire(pool: Pool, limit_seconds: float) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    started = time.monotonic()
+    try:
+        return await pool.acquire(timeout=limit_seconds)
+    except TimeoutError as error:
+        # Connecting has its own, shorter limit.
+        # Timers may be a little early.
+        if time.monotonic() - started >= limit_seconds - TIMER_SECONDS:
+            raise DatabaseBusyError from error
+        raise
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from configsvc.aio import finish
 from configsvc.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    OutOfDescriptorsError,
     WriteConflictError,
     WriteTooLargeError,
 )
@@ -36,6 +37,7 @@ QUEUE_LIMIT = 10_000
 RETRY_FIRST_SECONDS = 0.002
 RETRY_LAST_SECONDS = 0.05
 RETRY_LIMIT_SECONDS = 2.0
+_NOTHING_DONE = (DatabaseBusyError, OutOfDescriptorsError)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -160,7 +162,7 @@ class GroupCommit:
                 answers = await load_written(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # every caller gets it
             if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
-                _fail(group, error)
+                _fail(group, DatabaseUnavailableError() if committed else error)
             elif len(group) > 1 and not isinstance(error, WriteConflictError | WriteTooLargeError):
                 self._halve(group)
             else:
@@ -241,11 +243,11 @@ class GroupCommit:
 
 
 def _fail(group: Sequence[QueuedWrite], error: Exception) -> None:
-    """Fail every write of a group. Nothing was done if the database was busy; otherwise each write may have been
-    committed, and must not be repeated.
+    """Fail every write of a group. Unless nothing was done, each write may have been committed, and must not be
+    repeated.
     """
     for queued in group:
         # An error of its own for each: errors gather tracebacks.
-        own = DatabaseBusyError() if isinstance(error, DatabaseBusyError) else DatabaseUnavailableError()
+        own = next((kind() for kind in _NOTHING_DONE if isinstance(error, kind)), DatabaseUnavailableError())
         own.__cause__ = error.__cause__ or error
         queued.fail(own)

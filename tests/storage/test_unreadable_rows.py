@@ -23,6 +23,7 @@ from configapi.v1.configuration_service_pb2 import (
     RollbackConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
+from configsvc.domain.content import JsonObject
 from tests.access.bindings import EDITOR, bind
 from tests.access.bindings import create_application as create_guarded
 from tests.api.calls import (
@@ -109,8 +110,9 @@ async def test_a_configuration_that_cannot_be_read_is_an_error_of_its_own(
 
 
 async def test_contents_that_the_database_has_lost_are_errors_of_their_own(shop: Service, database_url: str) -> None:
-    large = {"noise": base64.b64encode(random.Random(1).randbytes(20_000)).decode()}
-    for name, config in (("bad", large), ("web", {"n": 1})):
+    large: JsonObject = {"noise": base64.b64encode(random.Random(1).randbytes(20_000)).decode()}
+    small: JsonObject = {"n": 1}
+    for name, config in (("bad", large), ("web", small)):
         await create(shop, name, config)
     for table in ("configurations", "change_records"):
         await lose_contents(database_url, table)
