@@ -237,10 +237,14 @@ class DatabaseBusyError(ConfigsvcError):
 
 
 class WriteConflictError(ConfigsvcError):
-    """A lock that another transaction did not release in time, a deadlock, or a serialization failure."""
+    """A lock that another transaction did not release in time, a deadlock, or a serialization failure.
 
-    def __init__(self) -> None:
+    `waited_for_row`: it was the lock of one row or key, so that other rows can be written.
+    """
+
+    def __init__(self, *, waited_for_row: bool = False) -> None:
         super().__init__("the write conflicts with another transaction and nothing was changed: try again")
+        self.waited_for_row = waited_for_row
 
 
 class DatabaseUnavailableError(ConfigsvcError):

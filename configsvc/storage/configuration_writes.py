@@ -130,6 +130,11 @@ async def lock_or_wait(
     return {row["id"]: configuration_of(row, row["config"]) if is_readable(row) else _unreadable(row) for row in rows}
 
 
+async def limit_waits(connection: Connection, seconds: float) -> None:
+    """Wait at most so long for each lock, until the end of the transaction."""
+    await connection.execute(_SQL["limit_waits"], f"{seconds * 1000:.0f}ms")
+
+
 async def share_or_skip(
     connection: Connection, refs: Iterable[ApplicationRef]
 ) -> dict[ApplicationRef, Owner | LockedElsewhere]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
@@ -101,6 +102,7 @@ WRITE_SETTINGS = COMMON_SETTINGS | {
 # Group commits skip locked rows; they wait only for other commits, and for keys that others insert.
 MERGE_SETTINGS = WRITE_SETTINGS | {"lock_timeout": "1s"}
 
+_PLACE_OF_ROW = re.compile(r"\(\d+,\d+\)")
 _CONFLICTS = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -142,8 +144,16 @@ def _translated(unavailable: Callable[[Exception], DatabaseUnavailableError]) ->
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
         if isinstance(error, _CONFLICTS):
-            raise WriteConflictError from error
+            raise WriteConflictError(waited_for_row=_waited_for_row(error)) from error
         raise unavailable(error) from error
+
+
+def _waited_for_row(error: asyncpg.PostgresError) -> bool:
+    """Return whether one row was locked, or its key inserted, and not a table, or the row that orders all commits."""
+    # Its texts are in the server's language; the place of a row looks the same in all of them.
+    context = str(getattr(error, "context", None) or "")
+    is_timeout = isinstance(error, asyncpg.LockNotAvailableError)
+    return is_timeout and _PLACE_OF_ROW.search(context) is not None and "commit_order" not in context
 
 
 def away() -> DatabaseUnavailableError:
