@@ -38,8 +38,6 @@ from configsvc.storage.unreadable_rows import (
     unreadable,
 )
 
-# So many changes since a revision are looked at one by one; if there are more, each key of the page is.
-FEW_RECORDS = 1000
 # A page of the past ends early after so many keys: well under a second of work.
 KEYS_EXAMINED = 2_000
 
@@ -144,7 +142,7 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
     try:
-        if query.revision is not None and await log.has_changed_much(connection, query.revision, FEW_RECORDS):
+        if query.revision is not None and await log.has_changed_much(connection, query.revision, log.FEW_RECORDS):
             return await _page_of_the_past(connection, query, query.revision)
         return await _page_of_the_present(connection, query)
     except asyncpg.QueryCanceledError as error:

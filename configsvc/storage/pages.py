@@ -1,12 +1,14 @@
 """Pages of lists that show all resources of a kind at one revision."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from asyncpg import Record
 
 from configsvc.domain.models import Page
+from configsvc.storage import log
 from configsvc.storage.log import check_head, check_kept
+from configsvc.storage.sessions import Connection
 from configsvc.storage.unreadable_rows import Names, readable_rows
 
 Resource = TypeVar("Resource")
@@ -23,6 +25,13 @@ def ordered_by_name(kind: str) -> Names:
 def ordered_by_id(kind: str) -> Names:
     """Return the columns that a page of resources needs that is ordered by id."""
     return Names(kind=kind, columns=_IDS, ids=_IDS)
+
+
+async def statement_for(connection: Connection, statements: Mapping[str, str], revision: int | None) -> str:
+    """Return the statement for a page: it looks at each change since the revision (None: now), or at each resource."""
+    if revision is not None and await log.has_changed_much(connection, revision, log.FEW_RECORDS):
+        return statements["list_past"]
+    return statements["list"]
 
 
 def page_of(

@@ -9,7 +9,7 @@ from configsvc.domain.models import Page, Schema, SchemaRef, WriteContext, Writt
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
-from configsvc.storage.pages import ordered_by_name, page_of
+from configsvc.storage.pages import ordered_by_name, page_of, statement_for
 from configsvc.storage.queries import id_and_name, queries
 from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, is_readable, unreadable
 
@@ -108,5 +108,6 @@ async def page(
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await fetch_around(connection, _NAMES_OF_PAGE, _SQL["list"], revision, name_prefix, after, limit + 1)
+    statement = await statement_for(connection, _SQL, revision)
+    rows = await fetch_around(connection, _NAMES_OF_PAGE, statement, revision, name_prefix, after, limit + 1)
     return page_of(rows, limit, _schema, "name", _NAMES_OF_PAGE)
