@@ -31,7 +31,7 @@ def index_of_events(life: Life, stream: int) -> int:
 
 def going_back(life: Life) -> None:
     """Let the second stream begin before the end of the first."""
-    messages(life, 1)[0].revision = 1
+    messages(life, 1)[1].revision = 1
 
 
 def twice(life: Life) -> None:
@@ -50,28 +50,37 @@ def split(life: Life) -> None:
     first, second = (copy.deepcopy(messages(life, 0)[index]) for _ in range(2))
     del first.events[1:]
     del second.events[:1]
-    first.more = True
+    first.more, first.resume_token = True, ""
     messages(life, 0)[index : index + 1] = [first, second]
 
 
 def resumed_elsewhere(life: Life) -> None:
-    life.streams[1].recording.request.after_revision += 1
+    life.streams[1].recording.request.resume_token += "1"
 
 
-def resumed_without_epoch(life: Life) -> None:
-    life.streams[1].recording.request.epoch = ""
+def resumed_from_its_beginning(life: Life) -> None:
+    messages(life, 1)[0].revision -= 1
+
+
+def token_inside_of_a_commit(life: Life) -> None:
+    split(life)
+    first = messages(life, 0)[index_of_events(life, 0) - 1]
+    first.resume_token = f"{first.epoch}:{first.revision}"
 
 
 def early_bookmark(life: Life) -> None:
     """Let a bookmark claim a later revision."""
     index = index_of_events(life, 1)
     later = messages(life, 1)[index]
-    bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)
-    messages(life, 1).insert(index, bookmark)
+    messages(life, 1).insert(index, bookmark(later.epoch, later.revision))
 
 
 def bookmark_of_the_future(life: Life) -> None:
-    messages(life, 1).append(WatchConfigurationsResponse(revision=99, epoch=messages(life, 1)[-1].epoch))
+    messages(life, 1).append(bookmark(messages(life, 1)[-1].epoch, 99))
+
+
+def bookmark(epoch: str, revision: int) -> WatchConfigurationsResponse:
+    return WatchConfigurationsResponse(resume_token=f"{epoch}:{revision}", revision=revision, epoch=epoch)
 
 
 def ended_with_ok(life: Life) -> None:
@@ -88,7 +97,8 @@ FAULTS: list[tuple[Callable[[Life], None], Judge]] = [
     (hole, validators.reliable),
     (split, validators.atomic),
     (resumed_elsewhere, validators.resumable),
-    (resumed_without_epoch, validators.resumable),
+    (resumed_from_its_beginning, validators.resumable),
+    (token_inside_of_a_commit, validators.resumable),
     (early_bookmark, validators.bookmarkable),
     (bookmark_of_the_future, validators.live_or_told),
     (ended_with_ok, validators.live_or_told),

@@ -33,6 +33,7 @@ def reliable(life: Life, history: History) -> None:
     validators.reliable(life.joined, history)
     for stream in life.streams:
         validators.snapshot(stream.recording, history)
+        validators.opened_first(stream.recording)
         validators.synced_once(stream.recording)
 
 
@@ -43,10 +44,13 @@ def atomic(life: Life, history: History) -> None:
 
 
 def resumable(life: Life, history: History) -> None:
-    """Check that a resumed watch continues after the last complete message, with its epoch, without a gap."""
+    """Check that a message has a token exactly if the watch can be resumed after it, and that it is resumed there."""
+    for stream in life.streams:
+        validators.tokens(stream.recording)
     for first, second in pairwise(stream.recording for stream in life.streams):
-        assert second.request.after_revision == first.revision
-        assert second.request.epoch == first.epoch
+        assert second.request.resume_token == first.resume_token
+        for message in second.messages[:1]:
+            assert message.revision == first.revision
     validators.one_epoch(life.joined)
 
 

@@ -8,10 +8,12 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    HistoryPosition,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
 from tests.storage.reading import (
@@ -86,7 +88,16 @@ async def commit_one_by_one(session: Session, count: int, *, application: str = 
 
 
 def watching(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
-    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision)
+    """Return a request for a watch. The epoch of a revision is still to be set: see `with_epoch`."""
+    history = None if after_revision is None else HistoryPosition(after_revision=after_revision)
+    return WatchConfigurationsRequest(selectors=selectors, history=history)
+
+
+async def with_epoch(service: Service, request: WatchConfigurationsRequest) -> WatchConfigurationsRequest:
+    """Return the request with the present epoch, if it names a revision without one."""
+    if request.HasField("history") and not request.history.epoch:
+        request.history.epoch = (await service.server.GetServerStatus(GetServerStatusRequest())).epoch
+    return request
 
 
 def selector(
