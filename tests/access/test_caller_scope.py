@@ -322,7 +322,7 @@ async def test_a_name_that_a_foreign_application_had_in_the_past_shows_nothing_o
 
 @asynccontextmanager
 async def recorded_by(person: Person, stage: Stage, request: WatchConfigurationsRequest) -> AsyncGenerator[Recorder]:
-    recorder = Recorder(stage.service, await with_epoch(stage.service, request), metadata=as_(person))
+    recorder = Recorder(stage.service, await with_epoch(stage.service, request, as_(person)), metadata=as_(person))
     try:
         yield recorder
     finally:

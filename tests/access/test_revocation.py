@@ -247,7 +247,7 @@ async def test_roles_that_change_elsewhere_disturb_no_stream(stage: Stage) -> No
 async def test_what_is_committed_after_the_loss_of_a_role_is_never_delivered(stage: Stage) -> None:
     async with recorded_by(AUDITOR, stage.service, watching()) as recorder:
         behind = stage.service.configurations.WatchConfigurations(
-            await with_epoch(stage.service, watching(after_revision=0)), metadata=as_(AUDITOR)
+            await with_epoch(stage.service, watching(after_revision=0), as_(AUDITOR)), metadata=as_(AUDITOR)
         )
         revoked = await unbind(stage.psql, AUDITOR)
         for number in range(20):

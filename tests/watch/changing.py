@@ -1,5 +1,7 @@
 """Helpers that change watched resources."""
 
+from collections.abc import Sequence
+
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -93,10 +95,13 @@ def watching(*selectors: ConfigurationSelector, after_revision: int | None = Non
     return WatchConfigurationsRequest(selectors=selectors, history=history)
 
 
-async def with_epoch(service: Service, request: WatchConfigurationsRequest) -> WatchConfigurationsRequest:
+async def with_epoch(
+    service: Service, request: WatchConfigurationsRequest, metadata: Sequence[tuple[str, str]] = ()
+) -> WatchConfigurationsRequest:
     """Return the request with the present epoch, if it names a revision without one."""
     if request.HasField("history") and not request.history.epoch:
-        request.history.epoch = (await service.server.GetServerStatus(GetServerStatusRequest())).epoch
+        status = await service.server.GetServerStatus(GetServerStatusRequest(), metadata=tuple(metadata))
+        request.history.epoch = status.epoch
     return request
 
 
