@@ -10,7 +10,8 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
 from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, End, Life, watch_of
-from tests.robustness.stage import watching
+from tests.robustness.followers import Sight, followers_of
+from tests.robustness.stage import following, watching
 from tests.robustness.traffic import Outcome, Write
 from tests.service import Service
 from tests.storage.reading import Session, application, head
@@ -126,6 +127,34 @@ async def test_a_judge_finds_the_fault_that_it_is_there_for(
     fault(life)
     with pytest.raises(AssertionError):
         judge(life, history)
+
+
+def another_version(sight: Sight) -> None:
+    sight.versions[next(iter(sight.versions))] += 1
+
+
+def one_too_many(sight: Sight) -> None:
+    sight.versions["other"] = 1
+
+
+def one_too_few(sight: Sight) -> None:
+    del sight.versions[next(iter(sight.versions))]
+
+
+@pytest.mark.parametrize("fault", [another_version, one_too_many, one_too_few])
+async def test_a_view_that_is_not_the_state_of_the_database_is_found(
+    service: Service, psql: Session, database_url: str, fault: Callable[[Sight], None]
+) -> None:
+    await application(psql)
+    (follower, _) = followers_of([service.address])
+    async with following([follower]):
+        await fill(psql, 2)
+        await follower.until_revision(await head(psql))
+    history = await read_history(database_url)
+    validators.right(follower.sights, follower.selectors, history)
+    fault(follower.sights[-1])
+    with pytest.raises(AssertionError):
+        validators.right(follower.sights, follower.selectors, history)
 
 
 def test_memory_that_grows_is_found() -> None:

@@ -5,10 +5,12 @@ from itertools import pairwise
 
 from grpc import StatusCode
 
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.robustness.clients import Life
+from tests.robustness.followers import Sight
 from tests.robustness.traffic import Outcome, Write
 from tests.watch import validators
-from tests.watch.history import History
+from tests.watch.history import History, selected
 from tests.watch.recording import is_bookmark
 
 # Reasons that may end a watch; after OUT_OF_RANGE, the history is gone.
@@ -67,6 +69,16 @@ def live_or_told(life: Life, history: History) -> None:
         for message in stream.recording.messages:
             if is_bookmark(message):
                 assert message.revision <= history.head
+
+
+def right(sights: Sequence[Sight], selectors: Sequence[ConfigurationSelector], history: History) -> None:
+    """Check that a client that stores its last token alone has, at each token, the state of the database."""
+    assert sights, "the program has seen nothing"
+    for sight in sights:
+        assert sight.token.endswith(f":{sight.revision}")
+        state = history.state_at(sight.revision).values()
+        wanted = {change.id: change.version for change in state if selected(change, selectors)}
+        assert sight.versions == wanted, f"the view at {sight.token} is not the state of the database"
 
 
 def bounded(*, before: int, after: int, limit: int) -> None:
