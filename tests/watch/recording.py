@@ -83,7 +83,13 @@ class Recording:
     @property
     def beginning(self) -> int:
         """The revision after which its changes begin: that of the request or of the snapshot."""
-        return self.messages[0].revision if self.messages else max(self.revision, 0)
+        match self.request.WhichOneof("start"):
+            case "resume_token":
+                return revision_of(self.request.resume_token)
+            case "history":
+                return self.request.history.after_revision
+            case "snapshot" | None:
+                return self.messages[0].revision if self.messages else 0
 
     @property
     def epoch(self) -> str:
