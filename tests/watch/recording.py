@@ -162,7 +162,7 @@ async def at_once() -> None:
 
 
 class Recorder:
-    """A task that reads a watch into a recording. The pace is awaited after each message."""
+    """A task that reads a watch into a recording. The pace is awaited after each message but the first."""
 
     def __init__(
         self,
@@ -183,7 +183,8 @@ class Recorder:
             async for message in self._call:
                 self.recording.messages.append(message)
                 await self._tell()
-                await self._pace()
+                if not message.HasField("opened"):
+                    await self._pace()
         except grpc.aio.AioRpcError as error:
             self.error = error
         await self._tell()
