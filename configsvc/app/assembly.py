@@ -172,7 +172,7 @@ def _servicers(
         ),
         "AuditService": AuditServicer(Audit(database)),
         "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
-        "ServerService": ServerServicer(engines.feed, version("configsvc")),
+        "ServerService": ServerServicer(engines.feed, watches.registry, large, version("configsvc")),
     }
 
 
