@@ -45,7 +45,7 @@ class Translation:
 
 
 def _faults(error: errors.FaultyRequestError) -> Listing:
-    entries = (_violation(fault.field, fault.description) for fault in error.violations)
+    entries = (_violation(fault.field, fault.description, fault.reason) for fault in error.violations)
     return Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted)
 
 
@@ -53,9 +53,9 @@ def _bad_request(violations: list[BadRequest.FieldViolation]) -> BadRequest:
     return BadRequest(field_violations=violations)
 
 
-def _violation(field: str, description: str) -> BadRequest.FieldViolation:
+def _violation(field: str, description: str, reason: str) -> BadRequest.FieldViolation:
     field, description = shortened(field, MAX_TEXT_BYTES), shortened(description, MAX_TEXT_BYTES)
-    return BadRequest.FieldViolation(field=field, description=description)
+    return BadRequest.FieldViolation(field=field, description=description, reason=reason)
 
 
 def _text(error: Exception) -> str:
@@ -103,8 +103,10 @@ def _failed_writes(error: errors.BatchFailedError) -> Listing:
 
 def _faults_of_write(index: int, failure: errors.ConfigsvcError) -> Iterable[Message]:
     if not isinstance(failure, errors.FaultyRequestError):
-        return (_violation(f"writes[{index}]", str(failure)),)
-    return (_violation(f"writes[{index}].{fault.field}", fault.description) for fault in failure.violations)
+        return (_violation(f"writes[{index}]", str(failure), reason_of(failure)),)
+    return (
+        _violation(f"writes[{index}].{fault.field}", fault.description, fault.reason) for fault in failure.violations
+    )
 
 
 def _fault_count(failure: errors.ConfigsvcError) -> int:

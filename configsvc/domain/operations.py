@@ -20,6 +20,7 @@ from configsvc.domain.errors import (
     Violation,
     WriteConflictError,
     WriteTooLargeError,
+    reason_of_keyword,
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
@@ -253,7 +254,10 @@ def error_of_item(item: OperationItem) -> ConfigsvcError | None:
 
 
 def _violations(item: OperationItem) -> tuple[Violation, ...]:
-    return tuple(Violation(field=fault.field, description=fault.message) for fault in item.faults)
+    return tuple(
+        Violation(field=fault.field, description=fault.message, reason=reason_of_keyword(fault.keyword))
+        for fault in item.faults
+    )
 
 
 def _schema_name(item: OperationItem) -> str:
