@@ -14,7 +14,6 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, CONFIGURATI
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     ConfigurationItem,
-    ConfigurationSelector,
     ConfigurationWrite,
     CreateConfigurationRequest,
     GetConfigurationRequest,
@@ -23,6 +22,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 
 APPLICATION = "bench"
 WATCHED = "watched"
@@ -147,7 +147,7 @@ def batch_write() -> Call:
 
 def watch() -> Call:
     """Return WatchConfigurations of one configuration, with bookmarks too rare to be in a figure."""
-    selector = ConfigurationSelector(application=ApplicationRef(name=APPLICATION), keys=[WATCHED])
+    selector = ConfigurationSelector(application=ApplicationRef(name=APPLICATION), names=[WATCHED])
     request = WatchConfigurationsRequest(selectors=[selector], progress_interval=Duration(seconds=3600))
     return _call("WatchConfigurations", request)
 

@@ -38,7 +38,7 @@ from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Moment
+from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, PastMoment
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.limits.quotas import Quotas
@@ -104,7 +104,7 @@ class ConfigurationServicer:
             # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
             await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
 
-    async def _get_past(self, ref: ConfigurationRef, at: Moment, min_revision: int, caller: Caller) -> bytes:
+    async def _get_past(self, ref: ConfigurationRef, at: PastMoment, min_revision: int, caller: Caller) -> bytes:
         await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
         found = await self._history.get(ref, at, min_revision=min_revision, scope=caller.scope(Role.VIEWER))
         return encoded_configuration(found)

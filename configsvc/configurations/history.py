@@ -11,8 +11,8 @@ from configsvc.domain.models import (
     Configuration,
     ConfigurationRef,
     ConfigurationVersion,
-    Moment,
     Operation,
+    PastMoment,
     VersionsPage,
 )
 from configsvc.domain.requests import VersionListing
@@ -32,7 +32,7 @@ class ConfigurationHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, ref: ConfigurationRef, moment: Moment, *, min_revision: int, scope: Scope) -> Configuration:
+    async def get(self, ref: ConfigurationRef, moment: PastMoment, *, min_revision: int, scope: Scope) -> Configuration:
         """Return a configuration at an earlier moment.
 
         Raises RevisionUnknownError or RevisionCompactedError.
@@ -100,7 +100,7 @@ async def _is_there(connection: Connection, configuration_id: str | None, scope:
     return application_id is not None and scope.includes(application_id)
 
 
-async def _at(connection: Connection, ref: ConfigurationRef, moment: Moment, scope: Scope) -> Configuration | None:
+async def _at(connection: Connection, ref: ConfigurationRef, moment: PastMoment, scope: Scope) -> Configuration | None:
     match moment:
         case AtVersion(version=number):
             version = await _version(connection, await _known(connection, ref, scope), number)

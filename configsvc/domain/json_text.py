@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
-from configsvc.domain.content import JsonObject, JsonValue, canonical_content, check_content_size, escaped
+from configsvc.domain.content import MAX_NUMBER, JsonObject, JsonValue, canonical_content, check_content_size, escaped
 from configsvc.domain.errors import Violations
 
 MAX_DIGITS = 1000
 MAX_SHOWN = 64
 
 
-def content_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> JsonObject:
+def content_from_text(
+    text: str, field: str, violations: Violations, *, limit_bytes: int, wide_numbers: bool
+) -> JsonObject:
     """Return the canonical content of a JSON object. Add every fault that keeps it from being stored.
 
-    Whole numbers may have MAX_DIGITS digits. A fraction must be exact as a double. Keys must be unique.
+    With `wide_numbers`, whole numbers may have MAX_DIGITS digits; otherwise a double must hold them. A fraction must be
+    exact as a double. Keys must be unique.
     """
-    parsing = _Parsing()
+    parsing = _Parsing(wide_numbers)
     try:
         text.encode()
         value: JsonValue = json.loads(
@@ -77,6 +80,7 @@ class _Parsing:
     keeps it alive, and its repeated keys.
     """
 
+    wide_numbers: bool
     repeated: dict[int, tuple[JsonObject, list[str]]] = field(default_factory=dict[int, tuple[JsonObject, list[str]]])
     has_unfit: bool = False
 
@@ -90,14 +94,19 @@ class _Parsing:
     def whole(self, text: str) -> int | float:
         if len(text) > MAX_DIGITS:
             return self._unfit(f"is a number with {len(text)} digits: at most {MAX_DIGITS} are allowed")
-        return int(text)
+        return self._kept(int(text), text)
+
+    def _kept(self, whole: int, text: str) -> int | float:
+        if self.wide_numbers or abs(whole) <= MAX_NUMBER:
+            return whole
+        return self._unfit(f"is {text[:MAX_SHOWN]}, and a double is not exact beyond 2^53-1: write it as a string")
 
     def number(self, text: str) -> int | float:
         exact = _decimal(text)
         if exact is None or abs(exact.adjusted()) > MAX_DIGITS:
             return self._unfit(f"is the number {text[:MAX_SHOWN]}, which is too large or too small")
         if exact == exact.to_integral_value():
-            return int(exact)
+            return self._kept(int(exact), text)
         value = float(text)
         if Decimal(repr(value)) != exact:
             return self._unfit(

@@ -137,7 +137,19 @@ class AtTime:
     time: datetime
 
 
-Moment = AtVersion | AtRevision | AtTime
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """The current state: at least as new as `min_revision` (0: no bound) or, with `latest`, as every commit that was
+    acknowledged before the call.
+    """
+
+    min_revision: int
+    latest: bool
+
+
+PastMoment = AtVersion | AtRevision | AtTime
+# What lists and batches can show.
+Moment = Now | AtRevision | AtTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

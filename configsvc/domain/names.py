@@ -7,6 +7,7 @@ from configsvc.domain.content import encode_json
 from configsvc.domain.errors import Violations
 
 MAX_NAME_LENGTH = 256
+MAX_CHANGE_REQUEST_LENGTH = 256
 MAX_COMMENTS_LENGTH = 1024
 MAX_REASON_LENGTH = 1024
 ULID_LENGTH = 26
@@ -14,6 +15,7 @@ ULID_LENGTH = 26
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _CONFIGURATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
 _NAME_CHARACTERS = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
+_CHANGE_REQUEST = re.compile(rf"[ -~]{{0,{MAX_CHANGE_REQUEST_LENGTH}}}")
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
@@ -97,6 +99,12 @@ def _is_uuid(value: str) -> bool:
         return str(UUID(value)) == value.lower()
     except ValueError:
         return False
+
+
+def check_change_request(value: str, field: str, violations: Violations) -> None:
+    """Add a fault unless a change request is empty or short printable ASCII, as it must fit into metadata."""
+    if not _CHANGE_REQUEST.fullmatch(value):
+        violations.add(field, f"must have at most {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters")
 
 
 def check_text(text: str, field: str, limit: int, violations: Violations) -> None:

@@ -29,11 +29,11 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Selects configurations that match everything that is set; empty keys: any name."""
+    """Selects configurations that match everything that is set; empty names: any name."""
 
     application: ApplicationRef | None
     name_prefix: str
-    keys: frozenset[str]
+    names: frozenset[str]
 
     def selects(self, *, application_id: str, application: str, name: str) -> bool:
         """Return whether a configuration with these names matches."""
@@ -43,7 +43,7 @@ class Selector:
             case NameRef(name=wanted) if wanted != application:
                 return False
             case _:
-                return name.startswith(self.name_prefix) and (not self.keys or name in self.keys)
+                return name.startswith(self.name_prefix) and (not self.names or name in self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Selection:
     def size_bytes(self) -> int:
         """The approximate memory that an open watch takes for its selectors, with their indexes."""
         return sum(
-            SELECTOR_BYTES + len(selector.name_prefix) + sum(NAME_BYTES + len(name) for name in selector.keys)
+            SELECTOR_BYTES + len(selector.name_prefix) + sum(NAME_BYTES + len(name) for name in selector.names)
             for selector in self.selectors
         )
 
@@ -101,24 +101,24 @@ class Selection:
 class NameIndex:
     """Names and prefixes. A look-up takes a step for each length of a prefix, however many prefixes have it."""
 
-    __slots__ = ("_all", "keys", "lengths", "prefixes")
+    __slots__ = ("_all", "lengths", "names", "prefixes")
 
     def __init__(self, selectors: Iterable[Selector]) -> None:
-        keys: set[str] = set()
+        names: set[str] = set()
         prefixes: set[str] = set()
         for selector in selectors:
-            if selector.keys:
-                keys.update(key for key in selector.keys if key.startswith(selector.name_prefix))
+            if selector.names:
+                names.update(name for name in selector.names if name.startswith(selector.name_prefix))
             else:
                 prefixes.add(selector.name_prefix)
-        self.keys = frozenset(keys)
+        self.names = frozenset(names)
         self.prefixes = frozenset(prefixes)
         self.lengths = tuple(sorted(set(map(len, prefixes))))
         self._all = "" in prefixes
 
     def includes(self, name: str) -> bool:
         """Return whether the name is one of the names, or begins with one of the prefixes."""
-        return self._all or name in self.keys or any(name[:length] in self.prefixes for length in self.lengths)
+        return self._all or name in self.names or any(name[:length] in self.prefixes for length in self.lengths)
 
 
 class SelectionIndex:
@@ -133,7 +133,7 @@ class SelectionIndex:
         for selector in selection.selectors:
             by_application[selector.application].append(selector)
         if not selection.selectors:
-            by_application[None] = [Selector(application=None, name_prefix="", keys=frozenset())]
+            by_application[None] = [Selector(application=None, name_prefix="", names=frozenset())]
         self.anywhere = NameIndex(by_application.pop(None, ()))
         self.by_id: dict[str, NameIndex] = {}
         self.by_name: dict[str, NameIndex] = {}

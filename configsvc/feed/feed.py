@@ -159,6 +159,17 @@ class Feed:
         if expected != self._history.epoch:
             raise EpochChangedError(expected=expected, current=self._history.epoch)
 
+    def epoch_for(self, expected: str) -> str:
+        """Return the epoch for a response that is about to be read. `expected`: what the request names; empty: any.
+
+        Raises EpochChangedError, or DatabaseUnavailableError before the first contact with the database.
+        """
+        if not self._history.epoch:
+            raise DatabaseUnavailableError
+        if expected:
+            self.check_epoch(expected)
+        return self._history.epoch
+
     def check_history(self, expected: History) -> None:
         """Raise EpochChangedError if the history has changed, or ShuttingDownError once stopped."""
         if self._stopped:

@@ -39,7 +39,7 @@ class InterestsByName:
 
     def add(self, interest: Interest, names: NameIndex) -> None:
         """Add an interest in the names."""
-        for key in names.keys:
+        for key in names.names:
             self._by_key.setdefault(key, set()).add(interest)
         for prefix in names.prefixes:
             if prefix not in self._by_prefix:
@@ -49,7 +49,7 @@ class InterestsByName:
 
     def discard(self, interest: Interest, names: NameIndex) -> None:
         """Remove the interest."""
-        for key in names.keys:
+        for key in names.names:
             _discard(self._by_key, key, interest)
         for prefix in names.prefixes:
             if _discard(self._by_prefix, prefix, interest):

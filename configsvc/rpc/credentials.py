@@ -9,6 +9,7 @@ import grpc
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, Violation
 from configsvc.domain.models import Origin
+from configsvc.domain.names import MAX_CHANGE_REQUEST_LENGTH
 from configsvc.domain.peers import TrustedProxies
 from configsvc.identity.authenticator import Authenticator
 
@@ -20,7 +21,6 @@ ReadPeer = Callable[[Context], str]
 CHANGE_REQUEST_KEY = "x-change-request"
 # The addresses that a call came from, in the words of the proxies on its way.
 FORWARDED_KEY = "x-forwarded-for"
-MAX_CHANGE_REQUEST_LENGTH = 256
 
 _CHANGE_REQUEST = re.compile(rf"[ -~]{{1,{MAX_CHANGE_REQUEST_LENGTH}}}")
 _SCHEME = "bearer "

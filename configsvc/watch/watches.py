@@ -109,7 +109,7 @@ class Watches:
             return await log.bounds(connection)
 
     async def _send_snapshot(self, request: WatchRequest, revision: int, check: Check, sending: Sending) -> None:
-        selectors = request.selection.selectors or (Selector(application=None, name_prefix="", keys=frozenset()),)
+        selectors = request.selection.selectors or (Selector(application=None, name_prefix="", names=frozenset()),)
         for index, selector in enumerate(selectors):
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
@@ -201,7 +201,7 @@ def _snapshot_query(
         application_id=application.id if isinstance(application, IdRef) else None,
         application=application.name if isinstance(application, NameRef) else None,
         name_prefix=selector.name_prefix,
-        names=tuple(sorted(selector.keys)) or None,
+        names=tuple(sorted(selector.names)) or None,
         after=(after[0], after[1]),
         limit=SNAPSHOT_LIMIT,
         with_config=request.with_config,

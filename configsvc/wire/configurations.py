@@ -27,8 +27,8 @@ from configsvc.domain.models import (
     ConfigurationFilter,
     ConfigurationRef,
     ConfigurationVersion,
-    Moment,
     Page,
+    PastMoment,
     VersionsPage,
 )
 from configsvc.domain.names import check_text
@@ -58,7 +58,7 @@ class Lookup:
 
     ref: ConfigurationRef
     min_revision: int
-    at: Moment | None
+    at: PastMoment | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ path of the value in the request; empty for the request itself.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -52,6 +53,7 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     NameRef,
+    Origin,
     SchemaVersionRef,
     WriteContext,
 )
@@ -59,6 +61,7 @@ from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_change_request,
     check_configuration_name,
     check_id,
     check_name,
@@ -162,13 +165,21 @@ def write_context(request: AnyWrite, author: Author, violations: Violations) -> 
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     return WriteContext(
         actor=author.actor,
-        origin=author.origin,
+        origin=origin(request.change_request, author.origin, violations),
         reason=request.reason,
         request_id=request_id,
         fingerprint=fingerprint(request, without=("request_id",), salt=author.actor) if request_id else b"",
         validate_only=request.validate_only,
         scope=author.scope,
     )
+
+
+def origin(change_request: str, given: Origin, violations: Violations) -> Origin:
+    """Return the origin of a change; the change request in the request counts more than the one in the metadata."""
+    if not change_request:
+        return given
+    check_change_request(change_request, "change_request", violations)
+    return replace(given, change_request=change_request)
 
 
 def new_name(name: str, field: str, violations: Violations) -> str:

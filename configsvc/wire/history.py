@@ -1,17 +1,11 @@
 """The history of configurations: moments, versions and differences."""
 
-from configapi.v1.configuration_service_pb2 import (
-    CHANGE_TYPE_CREATED,
-    CHANGE_TYPE_DELETED,
-    CHANGE_TYPE_UPDATED,
-    ChangeType,
-    DiffConfigurationVersionsResponse,
-    GetConfigurationRequest,
-)
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED, ChangeType
 from configapi.v1.configuration_service_pb2 import ConfigurationVersion as ConfigurationVersionMessage
+from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse, GetConfigurationRequest
 from configsvc.domain.differences import Comparison
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import AtRevision, AtTime, AtVersion, ConfigurationVersion, Moment, Operation
+from configsvc.domain.models import AtRevision, AtTime, AtVersion, ConfigurationVersion, Operation, PastMoment
 from configsvc.wire.content import list_value_of
 from configsvc.wire.fields import non_negative
 from configsvc.wire.resources import configuration_message
@@ -24,7 +18,7 @@ CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
 }
 
 
-def moment(request: GetConfigurationRequest, violations: Violations) -> Moment | None:
+def moment(request: GetConfigurationRequest, violations: Violations) -> PastMoment | None:
     """Return the moment at which the configuration is wanted; None: now."""
     match request.WhichOneof("at"):
         case "version":

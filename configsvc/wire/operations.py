@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from google.longrunning.operations_proto_pb2 import ListOperationsRequest, Operation, WaitOperationRequest
 from google.rpc.status_pb2 import Status
 
-from configapi.v1.configuration_service_pb2 import ChangeType
+from configapi.v1.change_pb2 import ChangeType
+from configapi.v1.content_pb2 import ContentFault
 from configapi.v1.operation_service_pb2 import (
     ImportConfigurationsResult,
     ListOperationItemsRequest,
@@ -16,7 +17,6 @@ from configapi.v1.operation_service_pb2 import (
     OperationMetadata,
 )
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
-from configapi.v1.schema_pb2 import ContentFault
 from configsvc.domain.errors import Violations
 from configsvc.domain.names import check_id
 from configsvc.domain.operations import BulkOperation, OperationItem, OperationKind, OperationState

@@ -240,7 +240,11 @@ def _imported_content(message: ImportedSchemaMessage, field: str, violations: Vi
             return content_from(message.document, f"{field}.document", violations, limit_bytes=MAX_DOCUMENT_BYTES)
         case "document_json":
             return content_from_text(
-                message.document_json, f"{field}.document_json", violations, limit_bytes=MAX_DOCUMENT_BYTES
+                message.document_json,
+                f"{field}.document_json",
+                violations,
+                limit_bytes=MAX_DOCUMENT_BYTES,
+                wide_numbers=True,
             )
         case None:
             violations.add(f"{field}.document", "is required: set document or document_json")

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from configapi.v1.schema_pb2 import ContentFault, SchemaAddition
+from configapi.v1.content_pb2 import ContentFault
 from configapi.v1.schema_pb2 import Schema as SchemaMessage
+from configapi.v1.schema_pb2 import SchemaAddition
 from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
 from configapi.v1.schema_service_pb2 import (
     CheckSchemaVersionResponse,

@@ -10,10 +10,10 @@ from google.protobuf.struct_pb2 import Struct
 
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
-    ConfigurationSelector,
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.errors import Violations, unreadable_revision
 from configsvc.domain.models import ConfigurationChange
 from configsvc.domain.names import check_configuration_name, check_name_prefix
@@ -22,12 +22,13 @@ from configsvc.domain.selection import EventType, Selection, Selector
 from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.fields import application_ref, non_negative, wants_config
+from configsvc.wire.moments import epoch
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
 
 MAX_SELECTORS = 100
-MAX_SELECTOR_KEYS = 1000
-MAX_EPOCH_LENGTH = 100
+_UNSUPPORTED = frozenset({"schema", "contains", "contains_json", "json_path"})
+MAX_SELECTOR_NAMES = 1000
 DEFAULT_PROGRESS_SECONDS = 10.0
 LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
@@ -39,8 +40,6 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchReq
     with Violations() as violations:
         if len(request.selectors) > MAX_SELECTORS:
             violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
-        if len(request.epoch) > MAX_EPOCH_LENGTH:
-            violations.add("epoch", "was not issued by this service")
         after = None
         if request.HasField("after_revision"):
             after = non_negative(request.after_revision, "after_revision", violations)
@@ -53,25 +52,28 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchReq
                 ),
             ),
             after_revision=after,
-            epoch=request.epoch,
+            epoch=epoch(request.epoch, violations),
             progress_interval_seconds=_progress_interval(request, violations),
             with_config=wants_config(request.view, violations),
         )
 
 
 def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
+    for part, _ in message.ListFields():
+        if part.name in _UNSUPPORTED:
+            violations.add(f"{field}.{part.name}", "is not supported in a watch: select by application and names")
     application = None
     if message.HasField("application"):
         application = application_ref(message.application, f"{field}.application", violations)
-    if len(message.keys) > MAX_SELECTOR_KEYS:
-        violations.add(f"{field}.keys", f"has {len(message.keys)} items: at most {MAX_SELECTOR_KEYS} are allowed")
-    for index, key in enumerate(message.keys[:MAX_SELECTOR_KEYS]):
-        check_configuration_name(key, f"{field}.keys[{index}]", violations)
+    if len(message.names) > MAX_SELECTOR_NAMES:
+        violations.add(f"{field}.names", f"has {len(message.names)} items: at most {MAX_SELECTOR_NAMES} are allowed")
+    for index, name in enumerate(message.names[:MAX_SELECTOR_NAMES]):
+        check_configuration_name(name, f"{field}.names[{index}]", violations)
     check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
     return Selector(
         application=application,
         name_prefix=message.name_prefix,
-        keys=frozenset(message.keys),
+        names=frozenset(message.names),
     )
 
 

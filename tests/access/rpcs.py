@@ -18,6 +18,7 @@ from configapi.v1 import schema_service_pb2 as schemas
 from configapi.v1 import server_service_pb2 as server
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationRef
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, key
 from tests.service import struct
@@ -149,7 +150,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "ImportConfigurations": lambda one: configurations.ImportConfigurationsRequest(items=[one.item], **DRY),
     "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(**one.of_application),
     "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(
-        selectors=[configurations.ConfigurationSelector(**one.of_application)]
+        selectors=[ConfigurationSelector(**one.of_application)]
     ),
     "CreateSchema": lambda _: schemas.CreateSchemaRequest(name="new", **DOCUMENT, **DRY),
     "GetSchema": lambda _: schemas.GetSchemaRequest(**SCHEMA),

@@ -22,7 +22,7 @@ from configapi.v1.access_service_pb2 import (
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.audit_service_pb2 import RESOURCE_KIND_ROLE_BINDING, Change, ListChangesRequest
-from configapi.v1.configuration_service_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED
 from tests.access.bindings import ADMIN, EDITOR, VIEWER, bind, bindings, create_application, unbind
 from tests.api.calls import creation, failing, fields_at_fault
 from tests.identity.tokens import bearing, oidc_settings

@@ -25,7 +25,6 @@ from configapi.v1.application_service_pb2 import (
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationRef
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
-    ConfigurationSelector,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
@@ -33,6 +32,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.api.status_sizes import MAX_WIRE_BYTES, wire_bytes
 from configsvc.domain.content import JsonObject, JsonValue
 from tests.api.calls import (
@@ -157,7 +157,7 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
         (DeleteConfigurationRequest(key=key(name, name)), ["key.application", "key.name"]),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(key=key(name))]), ["refs[0].key.name"]),
         (ListConfigurationsRequest(application=ApplicationRef(name=name)), ["application.name"]),
-        (WatchConfigurationsRequest(selectors=[ConfigurationSelector(keys=[name])]), ["selectors[0].keys[0]"]),
+        (WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=[name])]), ["selectors[0].names[0]"]),
     ):
         async with refused(shop, *fields):
             await send(shop, request)
@@ -515,10 +515,10 @@ async def test_a_view_that_does_not_exist_is_refused(shop: Service) -> None:
 
 
 async def test_a_bad_watch_is_refused(shop: Service) -> None:
-    selector = ConfigurationSelector(keys=["web"])
+    selector = ConfigurationSelector(names=["web"])
     for request, field in (
         (WatchConfigurationsRequest(selectors=[selector] * 101), "selectors"),
-        (WatchConfigurationsRequest(selectors=[ConfigurationSelector(keys=["web"] * 1001)]), "selectors[0].keys"),
+        (WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=["web"] * 1001)]), "selectors[0].names"),
         (WatchConfigurationsRequest(progress_interval=Duration(nanos=99_999_999)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=3601)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=-1)), "progress_interval"),

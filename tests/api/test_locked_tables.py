@@ -13,8 +13,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.storage import database as connections
 from configsvc.storage import listener
 from tests.access.people import ROOT, Target, make

@@ -17,7 +17,7 @@ from configapi.v1.audit_service_pb2 import (
     Change,
     ListChangesRequest,
 )
-from configapi.v1.configuration_service_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configsvc.configurations import audit
 from configsvc.storage import database
 from tests.api.calls import SHOP, create, create_application, delete, head, patch, refused

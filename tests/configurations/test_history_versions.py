@@ -9,13 +9,9 @@ from grpc import StatusCode
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import UpdateApplicationRequest
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, CONFIGURATION_VIEW_FULL, Configuration
-from configapi.v1.configuration_service_pb2 import (
-    CHANGE_TYPE_CREATED,
-    CHANGE_TYPE_DELETED,
-    CHANGE_TYPE_UPDATED,
-    ListConfigurationVersionsRequest,
-)
+from configapi.v1.configuration_service_pb2 import ListConfigurationVersionsRequest
 from tests.api.calls import content, create, delete, failing, key, patch, refused, update
 from tests.configurations.reading import rename, version_pages, versions
 from tests.postgres import plain_connection

@@ -13,7 +13,7 @@ EVERYTHING = Selection(selectors=(), scope=Everything())
 
 
 def selector(application: IdRef | NameRef | None = None, *, prefix: str = "", keys: tuple[str, ...] = ()) -> Selector:
-    return Selector(application=application, name_prefix=prefix, keys=frozenset(keys))
+    return Selector(application=application, name_prefix=prefix, names=frozenset(keys))
 
 
 def change(

@@ -23,7 +23,7 @@ values = st.recursive(
 
 def faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:
     violations = Violations()
-    content_from_text(text, "json", violations, limit_bytes=limit_bytes)
+    content_from_text(text, "json", violations, limit_bytes=limit_bytes, wide_numbers=True)
     return {violation.field: violation.description for violation in violations.found}
 
 
@@ -31,7 +31,7 @@ def faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:
 def test_content_is_what_the_text_says_to_the_last_digit(content: dict[str, Any]) -> None:
     text = json.dumps(content)
     violations = Violations()
-    found = content_from_text(text, "json", violations, limit_bytes=LIMIT_BYTES)
+    found = content_from_text(text, "json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=True)
     assert violations.found == ()
     assert exact(encode_json(found)) == exact(text)
 
@@ -54,7 +54,7 @@ def test_any_text_is_content_or_a_fault(text: str) -> None:
 )
 def test_a_number_is_kept_as_it_is(number: str, kept: float) -> None:
     violations = Violations()
-    found = content_from_text(f'{{"a":{number}}}', "json", violations, limit_bytes=LIMIT_BYTES)
+    found = content_from_text(f'{{"a":{number}}}', "json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=True)
     assert (found, violations.found) == ({"a": kept}, ())
     assert isinstance(found["a"], type(kept))
 
@@ -110,3 +110,21 @@ def test_repeated_keys_are_faults_with_their_pointers() -> None:
     assert set(faults_of('{"type":"object","type":"object"}').values()) == {
         "is there more than once: each key must be unique in its object"
     }
+
+
+@pytest.mark.parametrize("number", ["9007199254740992", "-9007199254740992", "1e400", "9007199254740993.0"])
+def test_a_content_as_text_has_no_number_beyond_what_a_double_holds(number: str) -> None:
+    violations = Violations()
+
+    content_from_text(f'{{"a":{number}}}', "config_json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=False)
+
+    assert [fault.field for fault in violations.found] == ["config_json/a"]
+
+
+def test_a_content_as_text_has_every_whole_number_that_a_double_holds() -> None:
+    violations = Violations()
+    text = '{"a":9007199254740991,"b":-9007199254740991}'
+
+    content = content_from_text(text, "config_json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=False)
+
+    assert (content, violations.found) == ({"a": 9007199254740991, "b": -9007199254740991}, ())

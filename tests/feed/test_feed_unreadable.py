@@ -7,11 +7,8 @@ import grpc
 import pytest
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import (
-    ConfigurationSelector,
-    ListConfigurationsRequest,
-    WatchConfigurationsRequest,
-)
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.api.calls import create, create_application
 from tests.app.scraping import Metrics, measured_service
 from tests.postgres import execute

@@ -6,11 +6,8 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from configapi.v1.configuration_service_pb2 import (
-    ChangeType,
-    ConfigurationItem,
-    ImportConfigurationsRequest,
-)
+from configapi.v1.change_pb2 import ChangeType
+from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configsvc.domain.content import JsonObject

@@ -6,7 +6,8 @@ from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.struct_pb2 import ListValue
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import ChangeType, DeleteConfigurationRequest
+from configapi.v1.change_pb2 import ChangeType
+from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
 from configsvc.domain.content import JsonObject, JsonValue

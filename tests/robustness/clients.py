@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import grpc
 
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
-from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.robustness.traffic import APPLICATIONS, NAMES
 from tests.service import Service, connected, reason_if_any
 from tests.watch.changing import OFTEN, selector

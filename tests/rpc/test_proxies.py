@@ -15,11 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
-from configapi.v1.configuration_service_pb2 import (
-    ConfigurationSelector,
-    ExportConfigurationsRequest,
-    WatchConfigurationsRequest,
-)
+from configapi.v1.configuration_service_pb2 import ExportConfigurationsRequest, WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.api.status_sizes import MAX_WIRE_BYTES, wire_bytes
 from tests.api.calls import create, create_application, failing, get
 from tests.identity.authorities import Authority

@@ -6,12 +6,9 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import (
-    ConfigurationEvent,
-    ConfigurationSelector,
-    WatchConfigurationsRequest,
-)
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
 from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
 from configsvc.storage import pinned_configurations
 from tests.api.calls import Connection, content, create, create_application, failing, get, head, refused

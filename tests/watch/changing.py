@@ -6,12 +6,12 @@ from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
-    ConfigurationSelector,
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
 from tests.storage.reading import (
@@ -92,7 +92,7 @@ def watching(*selectors: ConfigurationSelector, after_revision: int | None = Non
 def selector(
     application: str | None = None, *, prefix: str = "", keys: tuple[str, ...] = (), application_id: str | None = None
 ) -> ConfigurationSelector:
-    chosen = ConfigurationSelector(name_prefix=prefix, keys=keys)
+    chosen = ConfigurationSelector(name_prefix=prefix, names=keys)
     if application is not None:
         chosen.application.name = application
     if application_id is not None:

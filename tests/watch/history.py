@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject, encode_json
 from tests.postgres import plain_connection
 
@@ -108,7 +109,7 @@ def _matches(change: Change, selector: ConfigurationSelector) -> bool:
     return (
         (which is None or getattr(selector.application, which) == owners[which])
         and change.name[: len(selector.name_prefix)] == selector.name_prefix
-        and (not selector.keys or change.name in list(selector.keys))
+        and (not selector.names or change.name in list(selector.names))
     )
 
 

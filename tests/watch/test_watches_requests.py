@@ -7,7 +7,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import ConfigurationSelector, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.service import Service, reason_of, violations_of
 from tests.watch.changing import selector, watching
 from tests.watch.recording import recorded
@@ -23,8 +24,8 @@ BAD: dict[str, tuple[Callable[[], WatchConfigurationsRequest], set[str]]] = {
     "name": (lambda: watching(selector("a//b")), {"selectors[0].application.name"}),
     "prefix": (lambda: watching(selector(prefix="a b")), {"selectors[0].name_prefix"}),
     "long prefix": (lambda: watching(selector(prefix="a" * 257)), {"selectors[0].name_prefix"}),
-    "keys": (lambda: watching(selector(keys=("web",) * 1001)), {"selectors[0].keys"}),
-    "key": (lambda: watching(selector(keys=("web", "../db", ""))), {"selectors[0].keys[1]", "selectors[0].keys[2]"}),
+    "keys": (lambda: watching(selector(keys=("web",) * 1001)), {"selectors[0].names"}),
+    "key": (lambda: watching(selector(keys=("web", "../db", ""))), {"selectors[0].names[1]", "selectors[0].names[2]"}),
     "short interval": (
         lambda: WatchConfigurationsRequest(progress_interval=Duration(nanos=99_999_999)),
         {"progress_interval"},
@@ -49,7 +50,7 @@ BAD: dict[str, tuple[Callable[[], WatchConfigurationsRequest], set[str]]] = {
         {
             "selectors[0].application.name",
             "selectors[0].name_prefix",
-            "selectors[0].keys[0]",
+            "selectors[0].names[0]",
             "after_revision",
             "progress_interval",
         },

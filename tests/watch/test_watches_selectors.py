@@ -4,7 +4,8 @@ import pytest
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import UpdateApplicationRequest
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, ConfigurationSelector
+from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, patch, rename, selector, watching

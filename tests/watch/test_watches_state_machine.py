@@ -24,11 +24,11 @@ from configapi.v1.application_service_pb2 import (
 )
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
-    ConfigurationSelector,
     ListConfigurationsRequest,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject, encode_json, merge_patch
 from configsvc.wire.content import struct_of
 from tests.postgres import cloned_database, plain_connection
@@ -344,7 +344,7 @@ class Machine(RuleBasedStateMachine):
             if each.application.name:
                 request.application.CopyFrom(ApplicationRef(name=each.application.name))
             found = await self._listed(request, revision)
-            view |= {known.id: known for known in found.values() if not each.keys or known.name in list(each.keys)}
+            view |= {known.id: known for known in found.values() if not each.names or known.name in list(each.names)}
         return view
 
     async def _listed(self, request: ListConfigurationsRequest, revision: int) -> View:

@@ -10,12 +10,9 @@ from grpc import StatusCode
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import (
-    CHANGE_TYPE_CREATED,
-    CHANGE_TYPE_UPDATED,
-    RollbackConfigurationRequest,
-)
+from configapi.v1.configuration_service_pb2 import RollbackConfigurationRequest
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from tests.api.calls import content, create, create_application, delete, failing, get, head, key, refused, update
 from tests.configurations.reading import get_at, rename, rewrite, versions

@@ -186,6 +186,7 @@ class CreateRoleBindingRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     """See RoleBinding.principal. Required."""
     role: Global___Role.ValueType
@@ -199,6 +200,10 @@ class CreateRoleBindingRequest(_message.Message):
     """
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """The application that the role is for."""
@@ -217,10 +222,11 @@ class CreateRoleBindingRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "principal", b"principal", "reason", b"reason", "request_id", b"request_id", "role", b"role", "scope", b"scope", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_applications", b"all_applications", "application", b"application", "change_request", b"change_request", "principal", b"principal", "reason", b"reason", "request_id", b"request_id", "role", b"role", "scope", b"scope", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["application", "all_applications"]  # noqa: Y015
     _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
@@ -316,6 +322,7 @@ class DeleteRoleBindingRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The ULID of the role binding. Required."""
     reason: _builtins.str
@@ -324,6 +331,10 @@ class DeleteRoleBindingRequest(_message.Message):
     """See CreateRoleBindingRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     def __init__(
         self,
         *,
@@ -331,10 +342,11 @@ class DeleteRoleBindingRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "id", b"id", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

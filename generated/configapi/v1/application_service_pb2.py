@@ -17,7 +17,7 @@ from configapi.v1 import method_rules_pb2 as configapi_dot_v1_dot_method__rules_
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a google/protobuf/field_mask.proto\"u\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf5\x01\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x42\x05\n\x03ref\"\xa3\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xb5\x04\n\x12\x41pplicationService\x12\x66\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x06\x12\x03\x31.0\x18\x01\x12\x63\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12t\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12\x66\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x12t\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponse\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&configapi/v1/application_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a google/protobuf/field_mask.proto\"\x8d\x01\n\x18\x43reateApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63omments\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x06 \x01(\t\"R\n\x15GetApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x42\x05\n\x03ref\"k\n\x17ListApplicationsRequest\x12\x13\n\x0bname_prefix\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"v\n\x18ListApplicationsResponse\x12/\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x19.configapi.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x8d\x02\n\x18UpdateApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12.\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x19.configapi.v1.Application\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\t \x01(\tB\x05\n\x03ref\"\xbb\x01\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x08 \x01(\tB\x05\n\x03ref\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xb5\x04\n\x12\x41pplicationService\x12\x66\n\x11\x43reateApplication\x12&.configapi.v1.CreateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x06\x12\x03\x31.0\x18\x01\x12\x63\n\x0eGetApplication\x12#.configapi.v1.GetApplicationRequest\x1a\x19.configapi.v1.Application\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12t\n\x10ListApplications\x12%.configapi.v1.ListApplicationsRequest\x1a&.configapi.v1.ListApplicationsResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x12\x66\n\x11UpdateApplication\x12&.configapi.v1.UpdateApplicationRequest\x1a\x19.configapi.v1.Application\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x12t\n\x11\x44\x65leteApplication\x12&.configapi.v1.DeleteApplicationRequest\x1a\'.configapi.v1.DeleteApplicationResponse\"\x0e\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +35,20 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001'
   _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._options = None
   _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001'
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=155
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=272
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=274
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=356
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=358
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=465
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=467
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=585
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=588
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=833
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=836
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=999
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1001
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1046
-  _globals['_APPLICATIONSERVICE']._serialized_start=1049
-  _globals['_APPLICATIONSERVICE']._serialized_end=1614
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=156
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=297
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=299
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=381
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=383
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=490
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=492
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=610
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=613
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=882
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=885
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1072
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1074
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1119
+  _globals['_APPLICATIONSERVICE']._serialized_start=1122
+  _globals['_APPLICATIONSERVICE']._serialized_end=1687
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class CreateApplicationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Application.name. Required."""
     comments: _builtins.str
@@ -44,6 +45,10 @@ class CreateApplicationRequest(_message.Message):
     """
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     def __init__(
         self,
         *,
@@ -52,10 +57,11 @@ class CreateApplicationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comments", b"comments", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "comments", b"comments", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -180,6 +186,7 @@ class UpdateApplicationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The application's ULID."""
     name: _builtins.str
@@ -192,6 +199,10 @@ class UpdateApplicationRequest(_message.Message):
     """See CreateApplicationRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.Application:
         """The new values."""
@@ -213,10 +224,11 @@ class UpdateApplicationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "id", b"id", "name", b"name", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -237,6 +249,7 @@ class DeleteApplicationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The application's ULID."""
     name: _builtins.str
@@ -251,6 +264,10 @@ class DeleteApplicationRequest(_message.Message):
     """See CreateApplicationRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     def __init__(
         self,
         *,
@@ -261,10 +278,11 @@ class DeleteApplicationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "force", b"force", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "force", b"force", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015

@@ -14,13 +14,13 @@ _sym_db = _symbol_database.Default()
 
 from configapi.v1 import access_service_pb2 as configapi_dot_v1_dot_access__service__pb2
 from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
-from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
+from configapi.v1 import change_pb2 as configapi_dot_v1_dot_change__pb2
 from configapi.v1 import method_rules_pb2 as configapi_dot_v1_dot_method__rules__pb2
 from configapi.v1 import schema_pb2 as configapi_dot_v1_dot_schema__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/audit_service.proto\x12\x0c\x63onfigapi.v1\x1a!configapi/v1/access_service.proto\x1a\x1e\x63onfigapi/v1/application.proto\x1a(configapi/v1/configuration_service.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x12ListChangesRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x15\n\rresource_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x66ter_revision\x18\x08 \x01(\x03\x12\x16\n\x0euntil_revision\x18\t \x01(\x03\x12\x11\n\tpage_size\x18\n \x01(\x05\x12\x12\n\npage_token\x18\x0b \x01(\t\"q\n\x13ListChangesResponse\x12%\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Change\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1a\n\x12\x63ompacted_revision\x18\x03 \x01(\x03\"\xda\x03\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x18\n\x10previous_version\x18\x07 \x01(\x03\x12\x16\n\x0e\x61pplication_id\x18\x08 \x01(\t\x12\x13\n\x0b\x61pplication\x18\t \x01(\t\x12\x0c\n\x04name\x18\n \x01(\t\x12\x15\n\rprevious_name\x18\x0b \x01(\t\x12.\n\x06schema\x18\x0c \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\x12\x0c\n\x04peer\x18\x10 \x01(\t\x12\x16\n\x0e\x63hange_request\x18\x11 \x01(\t\x12 \n\x04role\x18\x12 \x01(\x0e\x32\x12.configapi.v1.Role*\xa7\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESOURCE_KIND_APPLICATION\x10\x01\x12\x1f\n\x1bRESOURCE_KIND_CONFIGURATION\x10\x02\x12\x18\n\x14RESOURCE_KIND_SCHEMA\x10\x03\x12\x1e\n\x1aRESOURCE_KIND_ROLE_BINDING\x10\x04\x32u\n\x0c\x41uditService\x12\x65\n\x0bListChanges\x12 .configapi.v1.ListChangesRequest\x1a!.configapi.v1.ListChangesResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/audit_service.proto\x12\x0c\x63onfigapi.v1\x1a!configapi/v1/access_service.proto\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x19\x63onfigapi/v1/change.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x12ListChangesRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x15\n\rresource_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x66ter_revision\x18\x08 \x01(\x03\x12\x16\n\x0euntil_revision\x18\t \x01(\x03\x12\x11\n\tpage_size\x18\n \x01(\x05\x12\x12\n\npage_token\x18\x0b \x01(\t\"q\n\x13ListChangesResponse\x12%\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.configapi.v1.Change\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1a\n\x12\x63ompacted_revision\x18\x03 \x01(\x03\"\xda\x03\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.configapi.v1.ResourceKind\x12\x13\n\x0bresource_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x18\n\x10previous_version\x18\x07 \x01(\x03\x12\x16\n\x0e\x61pplication_id\x18\x08 \x01(\t\x12\x13\n\x0b\x61pplication\x18\t \x01(\t\x12\x0c\n\x04name\x18\n \x01(\t\x12\x15\n\rprevious_name\x18\x0b \x01(\t\x12.\n\x06schema\x18\x0c \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\x12\x0c\n\x04peer\x18\x10 \x01(\t\x12\x16\n\x0e\x63hange_request\x18\x11 \x01(\t\x12 \n\x04role\x18\x12 \x01(\x0e\x32\x12.configapi.v1.Role*\xa7\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESOURCE_KIND_APPLICATION\x10\x01\x12\x1f\n\x1bRESOURCE_KIND_CONFIGURATION\x10\x02\x12\x18\n\x14RESOURCE_KIND_SCHEMA\x10\x03\x12\x1e\n\x1aRESOURCE_KIND_ROLE_BINDING\x10\x04\x32u\n\x0c\x41uditService\x12\x65\n\x0bListChanges\x12 .configapi.v1.ListChangesRequest\x1a!.configapi.v1.ListChangesResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x03\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -30,14 +30,14 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
   _globals['_AUDITSERVICE'].methods_by_name['ListChanges']._options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListChanges']._serialized_options = b'\220\002\001\222\374\206\001\t\010\003\022\0031.0\030\001'
-  _globals['_RESOURCEKIND']._serialized_start=1201
-  _globals['_RESOURCEKIND']._serialized_end=1368
-  _globals['_LISTCHANGESREQUEST']._serialized_start=253
-  _globals['_LISTCHANGESREQUEST']._serialized_end=606
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=608
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=721
-  _globals['_CHANGE']._serialized_start=724
-  _globals['_CHANGE']._serialized_end=1198
-  _globals['_AUDITSERVICE']._serialized_start=1370
-  _globals['_AUDITSERVICE']._serialized_end=1487
+  _globals['_RESOURCEKIND']._serialized_start=1186
+  _globals['_RESOURCEKIND']._serialized_end=1353
+  _globals['_LISTCHANGESREQUEST']._serialized_start=238
+  _globals['_LISTCHANGESREQUEST']._serialized_end=591
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=593
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=706
+  _globals['_CHANGE']._serialized_start=709
+  _globals['_CHANGE']._serialized_end=1183
+  _globals['_AUDITSERVICE']._serialized_start=1355
+  _globals['_AUDITSERVICE']._serialized_end=1472
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from configapi.v1 import access_service_pb2 as _access_service_pb2
 from configapi.v1 import application_pb2 as _application_pb2
-from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
+from configapi.v1 import change_pb2 as _change_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -195,7 +195,7 @@ class Change(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the commit."""
-    type: _configuration_service_pb2.ChangeType.ValueType
+    type: _change_pb2.ChangeType.ValueType
     """The type of the change."""
     kind: Global___ResourceKind.ValueType
     """The kind of the resource."""
@@ -242,7 +242,7 @@ class Change(_message.Message):
         *,
         revision: _builtins.int = ...,
         commit_time: _timestamp_pb2.Timestamp | None = ...,
-        type: _configuration_service_pb2.ChangeType.ValueType = ...,
+        type: _change_pb2.ChangeType.ValueType = ...,
         kind: Global___ResourceKind.ValueType = ...,
         resource_id: _builtins.str = ...,
         version: _builtins.int = ...,

@@ -5,8 +5,10 @@ isort:skip_file
 
 from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
+from configapi.v1 import change_pb2 as _change_pb2
 from configapi.v1 import configuration_pb2 as _configuration_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
+from configapi.v1 import selector_pb2 as _selector_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
@@ -26,34 +28,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _ChangeType:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CHANGE_TYPE_UNSPECIFIED: _ChangeType.ValueType  # 0
-    """Never sent."""
-    CHANGE_TYPE_CREATED: _ChangeType.ValueType  # 1
-    """The resource was created."""
-    CHANGE_TYPE_UPDATED: _ChangeType.ValueType  # 2
-    """The resource was changed."""
-    CHANGE_TYPE_DELETED: _ChangeType.ValueType  # 3
-    """The resource was deleted."""
-
-class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
-    """The type of a change."""
-
-CHANGE_TYPE_UNSPECIFIED: ChangeType.ValueType  # 0
-"""Never sent."""
-CHANGE_TYPE_CREATED: ChangeType.ValueType  # 1
-"""The resource was created."""
-CHANGE_TYPE_UPDATED: ChangeType.ValueType  # 2
-"""The resource was changed."""
-CHANGE_TYPE_DELETED: ChangeType.ValueType  # 3
-"""The resource was deleted."""
-Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 class _ImportMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -93,6 +67,7 @@ class CreateConfigurationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Configuration.name. Required."""
     comments: _builtins.str
@@ -106,6 +81,10 @@ class CreateConfigurationRequest(_message.Message):
     """
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """The application that will own the configuration. Required."""
@@ -129,10 +108,11 @@ class CreateConfigurationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,6 +373,7 @@ class UpdateConfigurationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
@@ -403,6 +384,10 @@ class UpdateConfigurationRequest(_message.Message):
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -436,10 +421,11 @@ class UpdateConfigurationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -459,6 +445,7 @@ class DeleteConfigurationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
@@ -469,6 +456,10 @@ class DeleteConfigurationRequest(_message.Message):
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -482,10 +473,11 @@ class DeleteConfigurationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -516,40 +508,6 @@ class DeleteConfigurationResponse(_message.Message):
 Global___DeleteConfigurationResponse: _TypeAlias = DeleteConfigurationResponse  # noqa: Y015
 
 @_typing.final
-class ConfigurationSelector(_message.Message):
-    """A filter of configurations. Every field that is set must match."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPLICATION_FIELD_NUMBER: _builtins.int
-    NAME_PREFIX_FIELD_NUMBER: _builtins.int
-    KEYS_FIELD_NUMBER: _builtins.int
-    name_prefix: _builtins.str
-    """Select names that start with this prefix: at most 256 characters. Empty: any name."""
-    @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Select configurations of this application, which need not exist yet. Not set: any application."""
-
-    @_builtins.property
-    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Select these names: at most 1,000. Empty: any name."""
-
-    def __init__(
-        self,
-        *,
-        application: _application_pb2.ApplicationRef | None = ...,
-        name_prefix: _builtins.str = ...,
-        keys: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "keys", b"keys", "name_prefix", b"name_prefix"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ConfigurationSelector: _TypeAlias = ConfigurationSelector  # noqa: Y015
-
-@_typing.final
 class WatchConfigurationsRequest(_message.Message):
     """The request of WatchConfigurations."""
 
@@ -572,7 +530,7 @@ class WatchConfigurationsRequest(_message.Message):
     view: _configuration_pb2.ConfigurationView.ValueType
     """The parts of each configuration to send."""
     @_builtins.property
-    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationSelector]:
+    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.ConfigurationSelector]:
         """Watch configurations that match at least one of these: at most 100. None: watch all. A
         configuration renamed into the selection arrives as CREATED, one renamed out of it as DELETED.
         A caller without a role for all applications must name an application in each selector; if
@@ -589,7 +547,7 @@ class WatchConfigurationsRequest(_message.Message):
     def __init__(
         self,
         *,
-        selectors: _abc.Iterable[Global___ConfigurationSelector] | None = ...,
+        selectors: _abc.Iterable[_selector_pb2.ConfigurationSelector] | None = ...,
         after_revision: _builtins.int | None = ...,
         epoch: _builtins.str = ...,
         progress_interval: _duration_pb2.Duration | None = ...,
@@ -911,6 +869,7 @@ class BatchWriteConfigurationsRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """The reason for the changes, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -918,6 +877,10 @@ class BatchWriteConfigurationsRequest(_message.Message):
     validate_only: _builtins.bool
     """Check everything but change nothing. The response has an outcome for each write, even if some
     fail.
+    """
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWrite]:
@@ -930,10 +893,11 @@ class BatchWriteConfigurationsRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1099,7 +1063,7 @@ class ConfigurationVersion(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    type: Global___ChangeType.ValueType
+    type: _change_pb2.ChangeType.ValueType
     """The type of the change."""
     reason: _builtins.str
     """The reason that the actor, configuration.updated_by, gave."""
@@ -1113,7 +1077,7 @@ class ConfigurationVersion(_message.Message):
         self,
         *,
         configuration: _configuration_pb2.Configuration | None = ...,
-        type: Global___ChangeType.ValueType = ...,
+        type: _change_pb2.ChangeType.ValueType = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
@@ -1224,6 +1188,7 @@ class RollbackConfigurationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     version: _builtins.int
@@ -1238,6 +1203,10 @@ class RollbackConfigurationRequest(_message.Message):
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration. If no configuration has them now, the
@@ -1254,10 +1223,11 @@ class RollbackConfigurationRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -1278,6 +1248,7 @@ class ImportConfigurationsRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     mode: Global___ImportMode.ValueType
     """The effect of failed items on the others."""
     upsert: _builtins.bool
@@ -1292,6 +1263,10 @@ class ImportConfigurationsRequest(_message.Message):
     """See CreateConfigurationRequest.request_id. The response is the same operation."""
     validate_only: _builtins.bool
     """Check everything but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations: at most 1,000 in a message, each with a different key."""
@@ -1306,10 +1281,11 @@ class ImportConfigurationsRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_applications", b"create_applications", "items", b"items", "mode", b"mode", "reason", b"reason", "request_id", b"request_id", "upsert", b"upsert", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "create_applications", b"create_applications", "items", b"items", "mode", b"mode", "reason", b"reason", "request_id", b"request_id", "upsert", b"upsert", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,8 +4,8 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
-from configapi.v1 import schema_pb2 as _schema_pb2
+from configapi.v1 import change_pb2 as _change_pb2
+from configapi.v1 import content_pb2 as _content_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -314,7 +314,7 @@ class OperationItem(_message.Message):
     """The name of the configuration's application."""
     name: _builtins.str
     """The name of the configuration."""
-    type: _configuration_service_pb2.ChangeType.ValueType
+    type: _change_pb2.ChangeType.ValueType
     """The type of the change; in a dry run, of the change that would be made. UNSPECIFIED: no change
     was needed, or the item failed.
     """
@@ -323,7 +323,7 @@ class OperationItem(_message.Message):
         """The error of a failed item. Otherwise not set."""
 
     @_builtins.property
-    def faults(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
         """The faults of its config."""
 
     @_builtins.property
@@ -340,9 +340,9 @@ class OperationItem(_message.Message):
         place: _builtins.int = ...,
         application: _builtins.str = ...,
         name: _builtins.str = ...,
-        type: _configuration_service_pb2.ChangeType.ValueType = ...,
+        type: _change_pb2.ChangeType.ValueType = ...,
         error: _status_pb2.Status | None = ...,
-        faults: _abc.Iterable[_schema_pb2.ContentFault] | None = ...,
+        faults: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
         before: _struct_pb2.Struct | None = ...,
         after: _struct_pb2.Struct | None = ...,
     ) -> None: ...

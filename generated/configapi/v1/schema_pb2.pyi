@@ -249,35 +249,3 @@ class SchemaAddition(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SchemaAddition: _TypeAlias = SchemaAddition  # noqa: Y015
-
-@_typing.final
-class ContentFault(_message.Message):
-    """A fault of a document."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    POINTER_FIELD_NUMBER: _builtins.int
-    KEYWORD_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    pointer: _builtins.str
-    """A JSON Pointer to the faulty value. Empty: the whole document."""
-    keyword: _builtins.str
-    """The violated keyword of the schema, such as required or maximum. Empty if no schema is
-    involved.
-    """
-    message: _builtins.str
-    """A description of the fault. It reveals nothing about other values."""
-    def __init__(
-        self,
-        *,
-        pointer: _builtins.str = ...,
-        keyword: _builtins.str = ...,
-        message: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keyword", b"keyword", "message", b"message", "pointer", b"pointer"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ContentFault: _TypeAlias = ContentFault  # noqa: Y015

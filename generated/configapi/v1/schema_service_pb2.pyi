@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
+from configapi.v1 import content_pb2 as _content_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -63,6 +64,7 @@ class CreateSchemaRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Schema.name. Required."""
     comments: _builtins.str
@@ -78,6 +80,10 @@ class CreateSchemaRequest(_message.Message):
     """
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
         """The JSON Schema: at most 1 MiB and 32 levels. Required."""
@@ -92,10 +98,11 @@ class CreateSchemaRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "comments", b"comments", "document", b"document", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "comments", b"comments", "document", b"document", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -259,6 +266,7 @@ class CreateSchemaVersionRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
@@ -275,6 +283,10 @@ class CreateSchemaVersionRequest(_message.Message):
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
         """The JSON Schema: at most 1 MiB and 32 levels. Required."""
@@ -291,10 +303,11 @@ class CreateSchemaVersionRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "document", b"document", "expected_version", b"expected_version", "id", b"id", "mode", b"mode", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "document", b"document", "expected_version", b"expected_version", "id", b"id", "mode", b"mode", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -452,7 +465,7 @@ class CheckSchemaVersionResponse(_message.Message):
         """
 
     @_builtins.property
-    def incompatibilities(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
+    def incompatibilities(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
         """The parts of the document for which there is no such proof."""
 
     @_builtins.property
@@ -466,7 +479,7 @@ class CheckSchemaVersionResponse(_message.Message):
         offender_count: _builtins.int = ...,
         checked_count: _builtins.int = ...,
         backward_compatible: _builtins.bool = ...,
-        incompatibilities: _abc.Iterable[_schema_pb2.ContentFault] | None = ...,
+        incompatibilities: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
         additions: _abc.Iterable[_schema_pb2.SchemaAddition] | None = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
@@ -498,7 +511,7 @@ class ConfigurationFaults(_message.Message):
     version: _builtins.int
     """The version of the configuration."""
     @_builtins.property
-    def faults(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.ContentFault]:
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
         """The faults of its config: at most 100."""
 
     def __init__(
@@ -508,7 +521,7 @@ class ConfigurationFaults(_message.Message):
         application: _builtins.str = ...,
         name: _builtins.str = ...,
         version: _builtins.int = ...,
-        faults: _abc.Iterable[_schema_pb2.ContentFault] | None = ...,
+        faults: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -530,6 +543,7 @@ class DeleteSchemaRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
@@ -542,6 +556,10 @@ class DeleteSchemaRequest(_message.Message):
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     def __init__(
         self,
         *,
@@ -551,10 +569,11 @@ class DeleteSchemaRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -636,6 +655,7 @@ class ImportSchemasRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     closing: _schema_pb2.Closing.ValueType
     """The treatment of objects that do not state whether they accept other properties."""
     mode: Global___SchemaVersionMode.ValueType
@@ -646,6 +666,10 @@ class ImportSchemasRequest(_message.Message):
     """See CreateSchemaRequest.request_id."""
     validate_only: _builtins.bool
     """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
     @_builtins.property
     def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedSchema]:
         """The schemas: 1 to 1,000 with different names, in any order. They may refer to one another, by
@@ -661,10 +685,11 @@ class ImportSchemasRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "mode", b"mode", "reason", b"reason", "request_id", b"request_id", "schemas", b"schemas", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "mode", b"mode", "reason", b"reason", "request_id", b"request_id", "schemas", b"schemas", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -779,6 +804,7 @@ class MigrateConfigurationsRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     schema: _builtins.str
     """The schema's name. Required."""
     from_version: _builtins.int
@@ -796,6 +822,10 @@ class MigrateConfigurationsRequest(_message.Message):
     validate_only: _builtins.bool
     """A dry run: the operation's items show each configuration before and after, and nothing is
     changed.
+    """
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
@@ -822,10 +852,11 @@ class MigrateConfigurationsRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "json_patch", b"json_patch", "merge_patch", b"merge_patch", "transformation", b"transformation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "from_version", b"from_version", "json_patch", b"json_patch", "merge_patch", b"merge_patch", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "to_version", b"to_version", "transformation", b"transformation", "valid_only", b"valid_only", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "from_version", b"from_version", "json_patch", b"json_patch", "merge_patch", b"merge_patch", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "to_version", b"to_version", "transformation", b"transformation", "valid_only", b"valid_only", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_transformation: _TypeAlias = _typing.Literal["json_patch", "merge_patch"]  # noqa: Y015
     _WhichOneofArgType_transformation: _TypeAlias = _typing.Literal["transformation", b"transformation"]  # noqa: Y015

@@ -1,0 +1,49 @@
+"""Fields that hold JSON, as a Struct or as text."""
+
+from google.protobuf.message import Message
+
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, ContentFormat
+from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, encode_json
+from configsvc.domain.errors import Violations
+from configsvc.domain.json_text import content_from_text
+from configsvc.wire import fields
+from configsvc.wire.content import content_from, struct_of
+
+
+def json_object(
+    message: Message,
+    name: str,
+    field: str,
+    violations: Violations,
+    *,
+    limit_bytes: int = MAX_CONTENT_BYTES,
+    wide_numbers: bool = False,
+) -> JsonObject | None:
+    """Return the object in the field `name`, a Struct, or in `name`_json, JSON text; None if neither is set.
+
+    `wide_numbers`: JSON text may have whole numbers that a double cannot hold, as schema documents do.
+    """
+    if message.HasField(name):
+        return content_from(getattr(message, name), fields.path_of(field, name), violations, limit_bytes=limit_bytes)
+    as_text = f"{name}_json"
+    if message.HasField(as_text):
+        path = fields.path_of(field, as_text)
+        return content_from_text(
+            getattr(message, as_text), path, violations, limit_bytes=limit_bytes, wide_numbers=wide_numbers
+        )
+    return None
+
+
+def wants_json(content_format: ContentFormat.ValueType, violations: Violations) -> bool:
+    """Return whether the response contains JSON text instead of a Struct."""
+    if content_format not in ContentFormat.values():
+        violations.add("format", fields.not_one_of(ContentFormat.keys(), content_format))
+    return content_format == CONTENT_FORMAT_JSON
+
+
+def set_json(message: Message, name: str, value: JsonObject, *, as_text: bool) -> None:
+    """Set the field `name` to the object as a Struct or, as JSON text, `name`_json."""
+    if as_text:
+        setattr(message, f"{name}_json", encode_json(value))
+    else:
+        getattr(message, name).CopyFrom(struct_of(value))
