@@ -124,6 +124,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
             admission,
             _addresses(settings),
             calls,
+            epoch_for=engines.feed.epoch_for,
             trusted_proxies=trusted_proxies(settings.trusted_proxies),
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,

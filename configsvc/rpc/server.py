@@ -24,7 +24,8 @@ from configapi.v1 import (
 )
 from configsvc.access.admission import Admission
 from configsvc.api.draining import Drain
-from configsvc.api.methods import Methods, revocable
+from configsvc.api.methods import EpochFor, Methods, revocable
+from configsvc.api.pages import has_pages, paged
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.rpc import health
@@ -165,6 +166,7 @@ def build_server(
     addresses: Sequence[Address],
     metrics: CallMetrics,
     *,
+    epoch_for: EpochFor,
     trusted_proxies: TrustedProxies,
     shared_port: bool,
     connection_age_seconds: float,
@@ -177,7 +179,14 @@ def build_server(
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
     in_flight, drain, refusals = InFlight(), Drain(), Refusals()
-    methods = Methods(admission=admission, metrics=metrics, in_flight=in_flight, drain=drain, refusals=refusals)
+    methods = Methods(
+        admission=admission,
+        metrics=metrics,
+        in_flight=in_flight,
+        drain=drain,
+        refusals=refusals,
+        epoch_for=epoch_for,
+    )
     read = call_reader(admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     for service in SERVICES:
@@ -246,6 +255,8 @@ def _handler(
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
         return grpc.stream_stream_rpc_method_handler(stream_handler(method, read, bodies, parse, implementation))
+    if has_pages(descriptor):
+        implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     return grpc.stream_unary_rpc_method_handler(unary_handler(method, read, bodies, parse, answer))
