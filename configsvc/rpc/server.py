@@ -34,6 +34,7 @@ from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.health import Health
 from configsvc.rpc.library_services import LibraryStreams
 from configsvc.rpc.reflection import add_reflection
+from configsvc.rpc.tenants import RefusedTenants
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.refusals import Refusals
 from configsvc.wire.parsing import parsed
@@ -189,6 +190,7 @@ def build_server(
     )
     read = call_reader(admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
+    grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
     for service in SERVICES:
         servicer = servicers[service.name]
         handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
