@@ -27,6 +27,7 @@ from configsvc.api.draining import Drain
 from configsvc.api.methods import EpochFor, Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.sizes import MAX_REQUEST_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.rpc import health
 from configsvc.rpc.credentials import CallReader, call_reader
@@ -90,7 +91,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # A stream's window: what a client may send before anybody asks for it. Probing would let it grow to 4 MiB.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 1024),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
     # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
