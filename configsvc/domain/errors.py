@@ -212,7 +212,7 @@ class ResponseTooLargeError(ConfigsvcError):
     """A response that would not fit into one message."""
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources")
+        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources, or for format JSON")
 
 
 class WriteTooLargeError(ConfigsvcError):

@@ -24,6 +24,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
+from configsvc.domain.sizes import LISTED_BYTES, first_within
 
 
 class OperationKind(StrEnum):
@@ -203,8 +204,9 @@ class StagedItem(NamedTuple):
 
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
-    """Return faults as JSON text: a list of lists of field, keyword and message."""
-    return encode_json([[fault.field, fault.keyword, fault.message] for fault in faults])
+    """Return the first faults as JSON text: a list of lists of field, keyword and message."""
+    kept = first_within(faults, lambda fault: len(fault.field) + len(fault.message), LISTED_BYTES)
+    return encode_json([[fault.field, fault.keyword, fault.message] for fault in kept])
 
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:

@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
-from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.domain.errors import InvalidRequestError, ResponseTooLargeError, Violation
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
 from configsvc.rpc.credentials import CallReader, Context
@@ -52,8 +53,10 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
             request = call.request = parse(await received_body(bodies, caller.quota, context))
             answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
-            if caller.quota and len(response) > SMALL_ANSWER_BYTES:
-                caller.quota.hold_answer(len(response), context.add_done_callback)
+            if len(response) > SMALL_ANSWER_BYTES:
+                _check_size(response, method)
+                if caller.quota:
+                    caller.quota.hold_answer(len(response), context.add_done_callback)
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
@@ -62,6 +65,12 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
         return response
 
     return handle
+
+
+def _check_size(response: bytes, method: Method) -> None:
+    """Check that clients will take an answer. What a call has changed cannot be taken back: it checks before."""
+    if len(response) > MAX_RESPONSE_BYTES and not method.changes_something:
+        raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
 
 
 def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> AnswerHandler:
