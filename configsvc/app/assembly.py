@@ -160,7 +160,7 @@ def _servicers(
     database, writes = engines.database, engines.writes
     snapshots = SnapshotReads(database, engines.batches.checks)
     return {
-        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads), engines.feed),
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
@@ -178,8 +178,8 @@ def _servicers(
             SchemaImporter(database, writes, reads, snapshots),
             engines.migrations,
         ),
-        "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
+        "AuditService": AuditServicer(Audit(database), engines.feed),
+        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
         "ServerService": ServerServicer(
             engines.feed, Head(database), version("configsvc"), watches_per_caller=watches_per_caller
         ),

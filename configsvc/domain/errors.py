@@ -144,10 +144,13 @@ class AttemptsExhaustedError(ConfigsvcError):
 
 
 class VersionMismatchError(ConfigsvcError):
-    """An expected_version that is not the current version."""
+    """An expected version (0: that there is none), or the version of an etag (None), that is not the current one."""
 
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(f"expected version {expected}, but the current version is {current}")
+    def __init__(self, *, expected: int | None, current: int) -> None:
+        of_etag = "the version with this etag"
+        wanted = of_etag if expected is None else f"version {expected}" if expected else "that it does not exist"
+        found = f"the current version is {current}" if current else "it does not exist"
+        super().__init__(f"expected {wanted}, but {found}")
         self.current = current
 
 
