@@ -181,7 +181,12 @@ def _servicers(
         "AuditService": AuditServicer(Audit(database), engines.feed),
         "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
         "ServerService": ServerServicer(
-            engines.feed, Head(database), version("configsvc"), watches_per_caller=watches_per_caller
+            engines.feed,
+            Head(database),
+            watches.registry,
+            large,
+            version("configsvc"),
+            watches_per_caller=watches_per_caller,
         ),
     }
 

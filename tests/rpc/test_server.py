@@ -10,12 +10,13 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import create, create_application, failing, get, head
 from tests.proxy import Proxy, far_service, proxied
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.watch.changing import watching, with_epoch
 
 # Methods whose requests may be empty.
 TAKE_NOTHING = {
@@ -103,7 +104,7 @@ async def test_the_server_tells_its_status(service: Service) -> None:
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.version
     assert status.live
-    async for _ in service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=0)):
+    async for _ in service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=0))):
         break
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.revision == created.revision

@@ -7,14 +7,18 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import HistoryPosition, SnapshotOptions, WatchConfigurationsRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.service import Service, reason_of, violations_of
 from tests.watch.changing import selector, watching
 from tests.watch.recording import recorded
 
 BAD: dict[str, tuple[Callable[[], WatchConfigurationsRequest], set[str]]] = {
-    "after_revision": (lambda: watching(after_revision=-1), {"after_revision"}),
+    "after_revision": (lambda: watching(after_revision=-1), {"history.after_revision"}),
+    "min_revision": (
+        lambda: WatchConfigurationsRequest(snapshot=SnapshotOptions(min_revision=-1)),
+        {"snapshot.min_revision"},
+    ),
     "selectors": (lambda: watching(*[selector("shop")] * 101), {"selectors"}),
     "application": (
         lambda: watching(ConfigurationSelector(application=ApplicationRef())),
@@ -39,19 +43,20 @@ BAD: dict[str, tuple[Callable[[], WatchConfigurationsRequest], set[str]]] = {
         lambda: WatchConfigurationsRequest(progress_interval=Duration(seconds=3601)),
         {"progress_interval"},
     ),
-    "view": (lambda: WatchConfigurationsRequest.FromString(b"\x28\x07"), {"view"}),
-    "epoch": (lambda: WatchConfigurationsRequest(after_revision=0, epoch="x" * 101), {"epoch"}),
+    "view": (lambda: WatchConfigurationsRequest.FromString(b"\x30\x07"), {"view"}),
+    "format": (lambda: WatchConfigurationsRequest.FromString(b"\x38\x07"), {"format"}),
+    "epoch": (lambda: WatchConfigurationsRequest(history=HistoryPosition(epoch="x" * 101)), {"history.epoch"}),
     "all at once": (
         lambda: WatchConfigurationsRequest(
             selectors=[selector("a//b", prefix="!", keys=("",))],
-            after_revision=-1,
+            history=HistoryPosition(epoch="1-1", after_revision=-1),
             progress_interval=Duration(seconds=-1),
         ),
         {
             "selectors[0].application.name",
             "selectors[0].name_prefix",
             "selectors[0].names[0]",
-            "after_revision",
+            "history.after_revision",
             "progress_interval",
         },
     ),

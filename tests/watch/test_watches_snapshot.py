@@ -1,11 +1,17 @@
-"""Watches without after_revision: the present state, synced, then every change."""
+"""Watches without a start: the present state, synced, then every change."""
 
 import asyncio
 
 import pytest
 
+from configapi.v1.change_pb2 import (
+    CHANGE_TYPE_CREATED,
+    CHANGE_TYPE_DELETED,
+    CHANGE_TYPE_UNSPECIFIED,
+    CHANGE_TYPE_UPDATED,
+)
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, WatchConfigurationsRequest
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, fill, patch, rename, selector, watching
@@ -17,7 +23,8 @@ from tests.watch.validators import MESSAGE_LIMIT_BYTES, validate
 async def test_a_watch_of_an_empty_installation_is_synced_at_revision_0(service: Service) -> None:
     async with recorded(service) as watch:
         recording = await watch.until_synced()
-    (message,) = recording.messages
+    opened, message = recording.messages
+    assert (opened.revision, opened.opened.head_revision, opened.opened.compacted_revision) == (0, 0, 0)
     assert (message.revision, message.synced, message.more, list(message.events)) == (0, True, False, [])
     assert message.epoch
 
@@ -35,16 +42,16 @@ async def test_a_watch_begins_with_what_exists_and_goes_on_with_every_change(
         await rename(service, "db", "sql")
         revision = await delete(service, "web", reason="unused")
         recording = await watch.until_revision(revision)
-    assert [event.type for event in recording.events] == [
-        ConfigurationEvent.TYPE_EXISTING,
-        ConfigurationEvent.TYPE_EXISTING,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_CREATED,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_DELETED,
+    assert [(event.effect, event.change) for event in recording.events] == [
+        (EFFECT_SET, CHANGE_TYPE_UNSPECIFIED),
+        (EFFECT_SET, CHANGE_TYPE_UNSPECIFIED),
+        (EFFECT_SET, CHANGE_TYPE_UPDATED),
+        (EFFECT_SET, CHANGE_TYPE_CREATED),
+        (EFFECT_SET, CHANGE_TYPE_UPDATED),
+        (EFFECT_REMOVE, CHANGE_TYPE_DELETED),
     ]
     deleted = recording.events[-1]
-    assert (deleted.reason, deleted.actor, deleted.previous_version) == ("unused", "anonymous", 2)
+    assert (deleted.origin.reason, deleted.origin.actor, deleted.previous_version) == ("unused", "anonymous", 2)
     assert (deleted.configuration.name, deleted.configuration.version) == ("web", 3)
     assert not deleted.configuration.HasField("config")
     assert sorted(known.name for known in recording.view().values()) == ["cache", "sql"]
