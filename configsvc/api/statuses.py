@@ -24,6 +24,8 @@ from configsvc.domain import errors
 
 DOMAIN = "configsvc"
 MAX_TEXT_BYTES = 300
+# Other watches of the caller or the process may have ended by then.
+WATCH_RETRY_SECONDS = 5
 # Enough for most failures of 1,000 writes. Base64 makes it a third longer, and a cause has to fit beside it.
 MAX_INDEXES_BYTES = 2000
 
@@ -247,7 +249,9 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.RateLimitedError: Translation(Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED, _slow_down),
     errors.TooManyWatchesError: Translation(
-        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_WATCHES, _quota("watches")
+        Code.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_TOO_MANY_WATCHES,
+        lambda error: (*_quota("watches")(error), *_retry(WATCH_RETRY_SECONDS)(error)),
     ),
     errors.ShuttingDownError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_SHUTTING_DOWN, _retry(1)),
 }

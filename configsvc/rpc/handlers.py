@@ -16,6 +16,7 @@ from configsvc.domain.errors import InvalidRequestError, ResponseTooLargeError, 
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
+from configsvc.rpc.compression import exempt, uncompressed
 from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
 from configsvc.telemetry.calls import InFlight
@@ -62,6 +63,7 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
             await _fail(error, method, call, context)
             raise
         succeed(call)
+        exempt(context, response)
         return response
 
     return handle
@@ -91,6 +93,7 @@ def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> An
             await _fail(error, method, call, context)
             raise
         method.succeed(call)
+        exempt(context, response)
         return response
 
     return handle
@@ -149,7 +152,7 @@ def stream_handler(
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
             with method.revocable(caller) as revocable_caller:
-                await answer(call.request, revocable_caller, context.write)
+                await answer(call.request, revocable_caller, uncompressed(context))
         except grpc.aio.InternalError as error:
             # grpcio raises it when the client went away while a write waited for it.
             gone = asyncio.CancelledError()

@@ -29,7 +29,7 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.domain.peers import TrustedProxies
 from configsvc.domain.sizes import MAX_REQUEST_BYTES
 from configsvc.limits.bodies import Bodies
-from configsvc.rpc import health
+from configsvc.rpc import compression, health
 from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.health import Health
@@ -93,6 +93,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.lookahead_bytes", 64 * 1024),
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
+    compression.OPTION,
     # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
