@@ -178,7 +178,7 @@ class RevisionCompactedError(ConfigsvcError):
     ) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
         super().__init__(
-            f"a record of revision {compacted_revision} cannot be read: start over without after_revision"
+            f"a record of revision {compacted_revision} cannot be read: start over with a snapshot"
             if is_unreadable
             else f"{wanted} was compacted: the history starts at revision {compacted_revision}"
         )

@@ -380,6 +380,27 @@ async def test_what_moves_to_a_foreign_application_leaves_a_watch_without_tellin
     stage.check()
 
 
+async def test_what_moves_in_from_a_foreign_application_does_not_tell_what_it_was(stage: Stage) -> None:
+    async with recorded_by(READER, stage, watching(selector(OWN))) as recorder:
+        known = len((await recorder.until_synced()).events)
+        await stage.psql.execute(
+            """UPDATE configurations SET application_id = $2, application = $3, name = 'arrived', comments = '',
+            config = '{}' WHERE id = $1""",
+            stage.foreign.id,
+            stage.own.application_id,
+            OWN,
+        )
+        recording = await recorder.until(lambda recording: len(recording.events) > known)
+        event = recording.events[-1]
+        assert (event.effect, event.change, event.configuration.name) == (EFFECT_SET, CHANGE_TYPE_UPDATED, "arrived")
+        assert not event.HasField("previous_key")
+        await stage.psql.execute("UPDATE configurations SET name = 'renamed' WHERE id = $1", stage.foreign.id)
+        recording = await recorder.until(lambda recording: len(recording.events) > known + 1)
+        assert recording.events[-1].previous_key.name == "arrived"
+        messages = [message.SerializeToString() for message in recording.messages]
+    assert not [message for message in messages if stage.foreign.application_id.encode() in message]
+
+
 async def test_a_watch_without_an_application_is_for_who_has_a_role_for_all(stage: Stage) -> None:
     for selectors in ((), (selector(OWN), selector(prefix="n"))):
         async with recorded_by(READER, stage, watching(*selectors)) as recorder:

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Change:
     reason: str
     request_id: str
     change_request: str
-    commit_time: datetime
+    commit_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +157,11 @@ def joined(before: History, now: History) -> History:
     kept = {(change.id, change.version) for change in before.changes}
     new = (change for change in now.changes if (change.id, change.version) not in kept)
     return History(changes=(*before.changes, *new), head=now.head)
+
+
+def timeless(history: History) -> History:
+    """Return the history without the times of its commits."""
+    return History(changes=tuple(replace(change, commit_time=None) for change in history.changes), head=history.head)
 
 
 async def read_history(url: str) -> History:

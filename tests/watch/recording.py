@@ -83,7 +83,13 @@ class Recording:
     @property
     def beginning(self) -> int:
         """The revision after which its changes begin: that of the request or of the snapshot."""
-        return self.messages[0].revision if self.messages else max(self.revision, 0)
+        match self.request.WhichOneof("start"):
+            case "resume_token":
+                return revision_of(self.request.resume_token)
+            case "history":
+                return self.request.history.after_revision
+            case "snapshot" | None:
+                return self.messages[0].revision if self.messages else 0
 
     @property
     def epoch(self) -> str:
@@ -156,7 +162,7 @@ async def at_once() -> None:
 
 
 class Recorder:
-    """A task that reads a watch into a recording. The pace is awaited after each message."""
+    """A task that reads a watch into a recording. The pace is awaited after each message but the first."""
 
     def __init__(
         self,
@@ -177,7 +183,8 @@ class Recorder:
             async for message in self._call:
                 self.recording.messages.append(message)
                 await self._tell()
-                await self._pace()
+                if not message.HasField("opened"):
+                    await self._pace()
         except grpc.aio.AioRpcError as error:
             self.error = error
         await self._tell()

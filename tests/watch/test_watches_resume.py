@@ -60,6 +60,43 @@ async def test_a_watch_from_the_head_is_synced_at_once(service: Service, psql: S
     assert (message.revision, message.synced, len(message.events)) == (4, True, 0)
 
 
+async def test_the_token_of_an_empty_installation_leads_to_everything_after_it(
+    service: Service, database_url: str
+) -> None:
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    assert first.resume_token.endswith(":0")
+    await create_application(service)
+    created = await create(service, "web", {"a": 1})
+    async with running_service(database_url) as other, recorded(other, resumed(first)) as watch:
+        second = await watch.until_revision(created.revision)
+    assert [event.configuration.name for event in second.events] == ["web"]
+    resumable(first, second, await read_history(database_url))
+
+
+async def test_one_token_serves_any_number_of_watches_again_and_again(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    await commit_one_by_one(psql, 5)
+    history = await read_history(database_url)
+    for _ in range(3):
+        async with recorded(service, resumed(first)) as one, recorded(service, resumed(first)) as another:
+            for watch in (one, another):
+                resumable(first, await watch.until_revision(6), history)
+
+
+async def test_a_token_of_the_head_is_synced_at_once_and_stays_the_same(service: Service, psql: Session) -> None:
+    await application(psql)
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    async with recorded(service, resumed(first)) as watch:
+        second = await watch.until_synced()
+    assert [message.resume_token for message in second.messages] == ["", first.resume_token]
+
+
 async def test_a_watch_beyond_the_head_gets_revision_unknown(service: Service) -> None:
     await create_application(service)
     async with recorded(service, watching(after_revision=2)) as watch:

@@ -11,8 +11,8 @@ from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, patch, rename, selector, watching
 from tests.watch.history import read_history
-from tests.watch.recording import Recorder, recorded
-from tests.watch.validators import validate
+from tests.watch.recording import Recorder, recorded, resumed
+from tests.watch.validators import resumable, validate
 
 SET = EFFECT_SET
 REMOVE = EFFECT_REMOVE
@@ -73,6 +73,23 @@ async def test_several_selectors_that_choose_the_same_give_each_event_once(servi
         await watch.until_revision(last)
     assert [effect for effect, _, _ in told(watch)] == [SET, SET, REMOVE]
     validate(watch.recording, await read_history(database_url))
+
+
+async def test_the_longest_names_and_the_most_selectors_are_followed(service: Service, database_url: str) -> None:
+    longest, other = "a" * 256, f"{'a' * 255}b"
+    await create_application(service, longest)
+    chosen = [selector(longest, prefix=longest, keys=(longest,))] * 99 + [selector("elsewhere")]
+    async with recorded(service, watching(*chosen)) as watch:
+        await watch.until_synced()
+        await create(service, other, application=longest)
+        await create(service, longest, application=longest)
+        await rename(service, longest, "c", application=longest)
+        last = (await rename(service, "c", longest, application=longest)).revision
+        first = await watch.until_revision(last)
+    assert [effect for effect, _, _ in told(watch)] == [SET, REMOVE, SET]
+    async with recorded(service, resumed(first)) as watch:
+        second = await watch.until_revision(await delete(service, longest, application=longest))
+    resumable(first, second, await read_history(database_url))
 
 
 async def test_an_application_that_does_not_exist_yet_can_be_watched(service: Service) -> None:

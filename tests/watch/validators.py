@@ -4,7 +4,6 @@ import json
 
 from google.protobuf.struct_pb2 import Struct
 
-from configapi.v1.change_pb2 import ChangeOrigin
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configuration
 from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, ConfigurationEvent, WatchConfigurationsResponse
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
@@ -43,6 +42,8 @@ def reliable(recording: Recording, history: History) -> None:
     expected = history.expected(selectors, recording.beginning, last)
     assert [_seen(event) for event in complete] == [_wanted(event) for event in expected]
     for event, wanted in zip(complete, expected, strict=True):
+        if wanted.change.commit_time:
+            assert event.origin.commit_time == timestamp(wanted.change.commit_time)
         _same_content(recording, event, wanted.change)
 
 
@@ -174,7 +175,7 @@ def _seen(event: ConfigurationEvent) -> tuple[object, ...]:
         configuration.name,
         event.previous_version,
         (event.previous_key.application, event.previous_key.name),
-        event.origin,
+        *(event.origin.actor, event.origin.reason, event.origin.request_id, event.origin.change_request),
     )
 
 
@@ -191,13 +192,7 @@ def _wanted(event: Expected) -> tuple[object, ...]:
         event.name,
         change.previous_version,
         event.previous_key,
-        ChangeOrigin(
-            actor=change.actor,
-            reason=change.reason,
-            request_id=change.request_id,
-            change_request=change.change_request,
-            commit_time=timestamp(change.commit_time),
-        ),
+        *(change.actor, change.reason, change.request_id, change.change_request),
     )
 
 

@@ -835,7 +835,10 @@ class ConfigurationEvent(_message.Message):
 
     @_builtins.property
     def previous_key(self) -> _configuration_pb2.ConfigurationKey:
-        """The names before the change, if they were different. Not set with EFFECT_REMOVE."""
+        """The names before the change, if they were different. A view by name takes the entry of these names
+        out if it has this id: in the same commit, another configuration can have taken them. Not set with
+        EFFECT_REMOVE, nor if the caller may not watch the application that owned the configuration.
+        """
 
     @_builtins.property
     def origin(self) -> _change_pb2.ChangeOrigin:
