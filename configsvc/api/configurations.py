@@ -46,6 +46,7 @@ from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, PastMoment
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
+from configsvc.domain.watching import Watcher
 from configsvc.domain.writes import BatchWrite
 from configsvc.feed.feed import Feed
 from configsvc.limits.quotas import Quotas
@@ -56,7 +57,7 @@ from configsvc.wire import write_requests
 from configsvc.wire.exports import encoded_exports, export
 from configsvc.wire.history import comparison_message
 from configsvc.wire.resources import encoded_configuration
-from configsvc.wire.watches import watch_request
+from configsvc.wire.watch_requests import watch_request
 from configsvc.wire.write_requests import written
 
 
@@ -231,8 +232,9 @@ class ConfigurationServicer:
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))
         parsed = replace(parsed, selection=_confined(parsed.selection, caller))
-        with self._quotas.watching(caller.quota, parsed.selection.size_bytes):
-            await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
+        watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
+        with self._quotas.watching(caller.quota, parsed.size_bytes):
+            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write)
 
 
 def _confined(selection: Selection, caller: Caller) -> Selection:

@@ -27,6 +27,8 @@ from configsvc.domain import errors
 DOMAIN = "configsvc"
 MAX_TEXT_BYTES = 300
 MAX_FAILED_WRITE_BYTES = 200
+# Other watches of the caller or the process may have ended by then.
+WATCH_RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Translation:
 
 
 def _faults(error: errors.FaultyRequestError) -> Sequence[Listing]:
-    entries = (_violation(fault.field, fault.description) for fault in error.violations)
+    entries = (_violation(fault.field, fault.description, fault.reason) for fault in error.violations)
     return (Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted),)
 
 
@@ -51,9 +53,9 @@ def _bad_request(violations: list[BadRequest.FieldViolation]) -> BadRequest:
     return BadRequest(field_violations=violations)
 
 
-def _violation(field: str, description: str) -> BadRequest.FieldViolation:
+def _violation(field: str, description: str, reason: str) -> BadRequest.FieldViolation:
     field, description = shortened(field, MAX_TEXT_BYTES), shortened(description, MAX_TEXT_BYTES)
-    return BadRequest.FieldViolation(field=field, description=description)
+    return BadRequest.FieldViolation(field=field, description=description, reason=reason)
 
 
 def _text(error: Exception) -> str:
@@ -118,8 +120,10 @@ def _failed_write(index: int, failure: errors.ConfigsvcError) -> FailedWrite:
 
 def _faults_of_write(index: int, failure: errors.ConfigsvcError) -> Iterable[Message]:
     if not isinstance(failure, errors.FaultyRequestError):
-        return (_violation(f"writes[{index}]", str(failure)),)
-    return (_violation(f"writes[{index}].{fault.field}", fault.description) for fault in failure.violations)
+        return (_violation(f"writes[{index}]", str(failure), reason_of(failure)),)
+    return (
+        _violation(f"writes[{index}].{fault.field}", fault.description, fault.reason) for fault in failure.violations
+    )
 
 
 def _fault_count(failure: errors.ConfigsvcError) -> int:
@@ -162,6 +166,7 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
+    errors.RecordUnreadableError: Translation(Code.DATA_LOSS, Reason.ERROR_REASON_RECORD_UNREADABLE, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_APPLICATION_NOT_EMPTY, _resource_state("APPLICATION_NOT_EMPTY")
     ),
@@ -242,6 +247,7 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.DatabaseBusyError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_BUSY, _retry(1)),
     errors.WriteConflictError: Translation(Code.ABORTED, Reason.ERROR_REASON_WRITE_CONFLICT, _retry(1)),
     errors.DatabaseUnavailableError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_UNAVAILABLE, _retry(2)),
+    errors.OutOfDescriptorsError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_OUT_OF_DESCRIPTORS, _retry(2)),
     errors.UnauthenticatedError: Translation(Code.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),
     errors.IdentityProviderUnavailableError: Translation(
         Code.UNAVAILABLE, Reason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE, _later
@@ -252,7 +258,9 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.RateLimitedError: Translation(Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED, _slow_down),
     errors.TooManyWatchesError: Translation(
-        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_WATCHES, _quota("watches")
+        Code.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_TOO_MANY_WATCHES,
+        lambda error: (*_quota("watches")(error), *_retry(WATCH_RETRY_SECONDS)(error)),
     ),
     errors.ShuttingDownError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_SHUTTING_DOWN, _retry(1)),
 }

@@ -368,6 +368,8 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+    request_id: str
+    change_request: str
     is_readable: bool = True
 
 
@@ -383,8 +385,10 @@ class ConfigurationVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsPage:
-    """Versions of a configuration, newest first. `compacted`: the oldest are gone; `more`: another page follows."""
+    """Versions of a configuration, newest first. `compacted`: the oldest are gone. `last`: the next page begins before
+    it; None on the last page.
+    """
 
     versions: tuple[ConfigurationVersion, ...]
     compacted: bool
-    more: bool
+    last: int | None

@@ -1,6 +1,13 @@
 """Transformations of a config by a migration: none, JSON Patch (RFC 6902) or JSON merge patch (RFC 7396)."""
 
-from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch
+from configsvc.domain.content import (
+    JsonObject,
+    add_reserved_members,
+    canonical_content,
+    check_content_size,
+    encode_json,
+    merge_patch,
+)
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_patch import after_json_patch
 
@@ -14,4 +21,6 @@ def transformed(config: JsonObject, *, json_patch: str | None, merge: JsonObject
     with Violations() as violations:
         config = canonical_content(config, "config", violations)
         check_content_size(config, "config", violations)
+        if json_patch is not None or merge is not None:
+            add_reserved_members(config, encode_json(config), "config", violations)
     return config

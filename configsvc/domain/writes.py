@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
 from configsvc.domain.errors import (
     InvalidRequestError,
+    RecordUnreadableError,
     ResourceNotFoundError,
     VersionMismatchError,
     Violation,
@@ -227,7 +228,8 @@ def check_version(expected: int, current: int) -> None:
 
 
 def pin_to_check(
-    write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RetryNextGroup | None
+    write: ConfigurationWrite,
+    found: Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None,
 ) -> SchemaVersionRef | None:
     """Return the schema version that the config must satisfy after the write; None if there is nothing to check."""
     if isinstance(write, Creation):

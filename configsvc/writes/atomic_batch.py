@@ -30,6 +30,7 @@ from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency, locks
+from configsvc.writes.answers import check_answer
 from configsvc.writes.execution import apply_plan, done, effect_of, load_pins, load_written, reject_invalid
 from configsvc.writes.plan import Changed, Kept, Outcome, Plan
 from configsvc.writes.preconditions import first_check, last_check
@@ -127,6 +128,7 @@ class AtomicBatches:
         failures = _errors(executed.outcomes)
         if failures:
             raise BatchFailedError(failures)
+        await check_answer(connection, executed.outcomes)
         effects = tuple(effect for outcome in executed.outcomes if (effect := effect_of(outcome)))
         if not context.validate_only:
             await idempotency.complete(connection, context, Earlier(effects=effects, changed=executed.changed))
@@ -139,9 +141,8 @@ class AtomicBatches:
         resolved = await resolve_restorations(connection, writes)
         locked = await locks.lock_all(connection, resolved, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
-        for index, error in locked.failures.items():
-            plan.reject(index, error)
-        for index, error in conflicts(locked.writes, locked.found, locked.name_owners).items():
+        errors = {**conflicts(locked.writes, locked.found, locked.name_owners), **locked.failures}
+        for index, error in errors.items():
             plan.reject(index, error)
         needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
         pins = await load_pins(connection, self.validators, needed, locked.schemas)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from configsvc.domain.conflicts import Key
-from configsvc.domain.errors import ConfigsvcError, WriteConflictError, WriteTooLargeError
+from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, WriteConflictError, WriteTooLargeError
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
@@ -43,8 +43,8 @@ class Locked:
     """The writes, and what was found for each, locked until the end of the transaction.
 
     An update that may create its configuration is a creation here if that does not exist; failures: the errors of those
-    that cannot be one, by index. name_owners: ids of the configurations that have the names taken by renames. schemas:
-    old and new ones.
+    that cannot be one, and of writes whose configuration cannot be read, by index. name_owners: ids of the
+    configurations that have the names taken by renames. schemas: old and new ones.
     """
 
     writes: Sequence[ConfigurationWrite]
@@ -88,11 +88,13 @@ async def _lock(connection: Connection, given: Sequence[BatchWrite], *, with_con
         if ids
         else {}
     )
+    readable = {row.id: row for row in rows.values() if isinstance(row, Configuration)}
     for ref, glimpse in current.items():
-        _check_unchanged(ref, rows.get(glimpse.id), schemas)
-    failures: dict[int, ConfigsvcError] = {}
+        if glimpse.id not in rows or glimpse.id in readable:
+            _check_unchanged(ref, readable.get(glimpse.id), schemas)
+    failures: dict[int, ConfigsvcError] = {**_unreadable(writes, current, rows)}
     resolved = [_resolved(index, write, current, failures) for index, write in enumerate(writes)]
-    found = {index: _found(write, owners, current, rows) for index, write in enumerate(resolved)}
+    found = {index: _found(write, owners, current, readable) for index, write in enumerate(resolved)}
     return Locked(
         writes=resolved,
         found=await with_commit_times(connection, enumerate(resolved), found),
@@ -172,6 +174,17 @@ def _check_unchanged(ref: ConfigurationRef, row: Configuration | None, schemas: 
         raise ChangedBeforeLockError
 
 
+def _unreadable(
+    writes: Sequence[ConfigurationWrite],
+    current: Mapping[ConfigurationRef, Glimpse],
+    rows: Mapping[str, Configuration | RecordUnreadableError],
+) -> dict[int, RecordUnreadableError]:
+    refs = {index: ref for index, write in enumerate(writes) if (ref := _ref(write)) in current and ref}
+    return {
+        index: row for index, ref in refs.items() if isinstance(row := rows[current[ref].id], RecordUnreadableError)
+    }
+
+
 def _resolved(
     index: int,
     write: ConfigurationWrite,
@@ -196,5 +209,5 @@ def _found(
 ) -> Owner | Configuration | None:
     if isinstance(write, Creation):
         return owners.get(write.application)
-    found = rows[current[write.ref].id] if write.ref in current else None
+    found = rows.get(current[write.ref].id) if write.ref in current else None
     return found if found and write.context.scope.includes(found.application_id) else None

@@ -425,3 +425,13 @@ async def test_changes_of_what_a_precondition_selects_are_found_by_index(connect
         indexes, scanned = await plan(connection, "preconditions", "changes_after", *arguments)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
+
+
+async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_changed_since(
+    connection: "Connection",
+) -> None:
+    for revision in (5, 1000):
+        for scope in (None, [await application_id(connection)]):
+            arguments = (revision, "", None, 51, scope)
+            # At most some rows for each of the five applications, of thousands of records.
+            assert await rows_read(connection, "applications", "list_past", *arguments) <= 100, (revision, scope)

@@ -44,11 +44,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_UNKNOWN: _ErrorReason.ValueType  # 7
     """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-    Start a watch over, without after_revision.
+    Start a watch over, without a start.
     """
     ERROR_REASON_EPOCH_CHANGED: _ErrorReason.ValueType  # 8
     """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-    without after_revision.
+    without a start.
     """
     ERROR_REASON_FILTER_TOO_SLOW: _ErrorReason.ValueType  # 9
     """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -76,7 +76,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_COMPACTED: _ErrorReason.ValueType  # 17
     """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-    still available. Start a watch over, without after_revision; restart a list from its first
+    still available. Start a watch over, without a start; restart a list from its first
     page.
     """
     ERROR_REASON_SCHEMA_VIOLATED: _ErrorReason.ValueType  # 18
@@ -139,6 +139,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
     the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
+    ERROR_REASON_RECORD_UNREADABLE: _ErrorReason.ValueType  # 35
+    """DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+    be read. Do not retry: an operator has to repair it. Others are not affected.
+    """
+    ERROR_REASON_OUT_OF_DESCRIPTORS: _ErrorReason.ValueType  # 36
+    """UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+    Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
+    """
     ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 38
     """ABORTED: a precondition of the batch does not hold: something that it selects has changed.
     Metadata precondition is its index, and changed_revision the revision of the latest such change.
@@ -174,11 +182,11 @@ a new one.
 """
 ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 7
 """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-Start a watch over, without after_revision.
+Start a watch over, without a start.
 """
 ERROR_REASON_EPOCH_CHANGED: ErrorReason.ValueType  # 8
 """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-without after_revision.
+without a start.
 """
 ERROR_REASON_FILTER_TOO_SLOW: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -206,7 +214,7 @@ in RetryInfo.
 """
 ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
 """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-still available. Start a watch over, without after_revision; restart a list from its first
+still available. Start a watch over, without a start; restart a list from its first
 page.
 """
 ERROR_REASON_SCHEMA_VIOLATED: ErrorReason.ValueType  # 18
@@ -268,6 +276,14 @@ items list them. Check the server's log, and start a new operation with fewer it
 ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
 """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
 the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
+"""
+ERROR_REASON_RECORD_UNREADABLE: ErrorReason.ValueType  # 35
+"""DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+be read. Do not retry: an operator has to repair it. Others are not affected.
+"""
+ERROR_REASON_OUT_OF_DESCRIPTORS: ErrorReason.ValueType  # 36
+"""UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
 """
 ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 38
 """ABORTED: a precondition of the batch does not hold: something that it selects has changed.
