@@ -19,7 +19,7 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 
-from configapi.v1.error_details_pb2 import BatchFailure, FailedWrite
+from configapi.v1.batch_failure_pb2 import BatchFailure, FailedWrite
 from configapi.v1.error_reason_pb2 import ErrorReason as Reason
 from configsvc.api.status_sizes import Listing, fitting_status, shortened
 from configsvc.domain import errors

@@ -12,7 +12,7 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configapi.v1.error_details_pb2 import BatchFailure
+from configapi.v1.batch_failure_pb2 import BatchFailure
 from configapi.v1.error_reason_pb2 import ErrorReason as Reason
 from configsvc.api.status_sizes import MAX_WIRE_BYTES, wire_bytes
 from configsvc.api.statuses import TRANSLATIONS, internal_status, status_of

@@ -6,6 +6,7 @@ import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.batch_failure_pb2 import BatchFailure, FailedWrite
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -15,7 +16,6 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     ConfigurationWrite,
 )
-from configapi.v1.error_details_pb2 import BatchFailure, FailedWrite
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain.content import JsonObject
 from tests.api.calls import key

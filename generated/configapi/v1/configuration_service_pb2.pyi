@@ -610,7 +610,7 @@ class DeleteConfigurationRequest(_message.Message):
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
     allow_missing: _builtins.bool
-    """Succeed, and change nothing, if it does not exist."""
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -1071,8 +1071,8 @@ class ConfigurationItem(_message.Message):
     config_json: _builtins.str
     """The content as JSON text."""
     expected_version: _builtins.int
-    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
-    set: no check. Not set in an export.
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist, which
+    is all that a creation can expect. Not set: no check. Not set in an export.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
@@ -1218,7 +1218,7 @@ class ConfigurationDeletionItem(_message.Message):
     expected_etag: _builtins.str
     """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
     allow_missing: _builtins.bool
-    """Succeed, and change nothing, if it does not exist."""
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -1275,7 +1275,7 @@ class BatchWriteConfigurationsRequest(_message.Message):
 
     @_builtins.property
     def preconditions(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.Precondition]:
-        """Conditions, checked in the same commit: at most 100."""
+        """Conditions, checked in the same commit: at most 100, with 1,000 names in all."""
 
     def __init__(
         self,
