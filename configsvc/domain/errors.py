@@ -132,10 +132,13 @@ class AttemptsExhaustedError(ConfigsvcError):
 
 
 class VersionMismatchError(ConfigsvcError):
-    """An expected_version that is not the current version."""
+    """An expected version (0: that there is none), or the version of an etag (None), that is not the current one."""
 
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(f"expected version {expected}, but the current version is {current}")
+    def __init__(self, *, expected: int | None, current: int) -> None:
+        of_etag = "the version with this etag"
+        wanted = of_etag if expected is None else f"version {expected}" if expected else "that it does not exist"
+        found = f"the current version is {current}" if current else "it does not exist"
+        super().__init__(f"expected {wanted}, but {found}")
         self.current = current
 
 
@@ -201,6 +204,12 @@ class ResponseTooLargeError(ConfigsvcError):
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources")
+
+
+class FormatUnsuitableError(ResourceError):
+    """JSON that was asked for as a Struct, which cannot hold it."""
+
+    verb = "cannot be returned as a google.protobuf.Struct, which would change a number or exceed 3 MiB: ask for format JSON"
 
 
 class WriteTooLargeError(ConfigsvcError):

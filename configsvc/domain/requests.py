@@ -7,6 +7,7 @@ from configsvc.domain.models import (
     ApplicationRef,
     ConfigurationFilter,
     ConfigurationRef,
+    Moment,
     Origin,
     SchemaRef,
 )
@@ -111,7 +112,7 @@ class SchemaVersionListing:
     """Versions of one schema, newest first."""
 
     ref: SchemaRef
-    min_revision: int
+    moment: Moment
     with_document: bool
     page: PageRequest[int]
 

@@ -71,6 +71,16 @@ class SchemaVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPage:
+    """A page of the versions of a schema, newest first, as of a revision. goes_on: there are older ones."""
+
+    schema_id: str
+    versions: tuple[SchemaVersion, ...]
+    revision: int
+    goes_on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFaults:
     """A configuration that violates a schema, with its faults."""
 

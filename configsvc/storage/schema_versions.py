@@ -7,10 +7,17 @@ from typing import Any
 from asyncpg import CheckViolationError, ForeignKeyViolationError, Record
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
+from configsvc.domain.errors import DatabaseUnavailableError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, Written
-from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
+from configsvc.domain.schema_versions import (
+    ImportOutcome,
+    NewDocument,
+    SchemaImport,
+    SchemaImports,
+    SchemaVersion,
+    VersionPage,
+)
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.queries import id_and_name, queries
@@ -42,16 +49,6 @@ class StoredDocument:
 
     text: str
     references: tuple[SchemaVersionRef, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionPage:
-    """A page of the versions of a schema, newest first, as of a revision. goes_on: there are older ones."""
-
-    schema_id: str
-    versions: tuple[SchemaVersion, ...]
-    revision: int
-    goes_on: bool
 
 
 def _version(row: Record, document: str | None) -> SchemaVersion:
@@ -115,10 +112,15 @@ async def _insert_references(connection: Connection, versions: Sequence[NewVersi
         raise WriteConflictError from error
 
 
-async def get(connection: Connection, ref: SchemaRef, version: int) -> SchemaVersion | None:
-    """Return a version of a schema; 0 means the newest."""
+async def get(connection: Connection, ref: SchemaRef, version: int) -> tuple[SchemaVersion | None, int]:
+    """Return a version of a schema (0: the newest), and the revision as of which that is so.
+
+    Raises DatabaseUnavailableError while the log is being restored.
+    """
     row = await connection.fetchrow(_SQL["get"], *id_and_name(ref), version)
-    return _version(row, row["document"]) if row else None
+    if row is None:
+        raise DatabaseUnavailableError
+    return _version(row, row["document"]) if row["version"] else None, row["shown_revision"]
 
 
 async def get_written(new: NewDocument, connection: Connection, written: Written) -> SchemaVersion:

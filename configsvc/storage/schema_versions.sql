@@ -10,12 +10,17 @@ INSERT INTO schema_references (schema, version, referenced_schema, referenced_ve
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]);
 
 -- name: get
--- Version $3 (0: the newest) of the schema with id $1 or name $2.
-SELECT v.schema, v.version, v.document::text AS document, v.additions, commits.revision, commits.time AS create_time, v.created_by
-FROM schemas AS s
-JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
-JOIN commits ON commits.id = v.commit_id
-WHERE s.id = $1 OR s.name = $2;
+-- Version $3 (0: the newest) of the schema with id $1 or name $2, with the revision that this statement shows; otherwise
+-- nulls if it does not exist.
+SELECT
+    revision_counter.revision AS shown_revision, v.schema, v.version, v.document::text AS document, v.additions,
+    commits.revision, commits.time AS create_time, v.created_by
+FROM revision_counter
+LEFT JOIN (
+    schemas AS s
+    JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
+    JOIN commits ON commits.id = v.commit_id
+) ON s.id = $1 OR s.name = $2;
 
 -- name: written
 -- The newest version of a schema as a write left it, even before the commit; one deleted since comes from the log,

@@ -1,11 +1,16 @@
 """Size limits of a response and of one message of a stream."""
 
 from collections.abc import Generator, Iterable
+from itertools import islice
 
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.parsing import AnyMessage
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
+# The most that a list has beside the subject of a response: faults, additions, offenders. Others are counted.
+MAX_LISTED = 100
+# The tag and the length of a message in a list.
+FRAME_BYTES = 6
 
 
 def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
@@ -18,6 +23,17 @@ def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
             break
         fitted.append(message)
     return fitted
+
+
+def within(messages: Iterable[AnyMessage], limit_bytes: int) -> list[AnyMessage]:
+    """Return the first messages, MAX_LISTED at most, that fit into limit_bytes of a response beside other fields."""
+    found: list[AnyMessage] = []
+    for message in islice(messages, MAX_LISTED):
+        limit_bytes -= message.ByteSize() + FRAME_BYTES
+        if limit_bytes < 0:
+            break
+        found.append(message)
+    return found
 
 
 def grouped(messages: Iterable[AnyMessage]) -> Generator[list[AnyMessage]]:

@@ -140,6 +140,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
     the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
+    ERROR_REASON_FORMAT_UNSUITABLE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+    cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
@@ -265,6 +269,10 @@ items list them. Check the server's log, and start a new operation with fewer it
 ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
 """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
 the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
+"""
+ERROR_REASON_FORMAT_UNSUITABLE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
