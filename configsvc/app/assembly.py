@@ -152,7 +152,7 @@ def _servicers(
     database, writes = engines.database, engines.writes
     snapshots = SnapshotReads(database, engines.batches.checks)
     return {
-        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads), engines.feed),
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
@@ -171,8 +171,8 @@ def _servicers(
             engines.migrations,
             engines.feed,
         ),
-        "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
+        "AuditService": AuditServicer(Audit(database), engines.feed),
+        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
         "ServerService": ServerServicer(engines.feed, version("configsvc")),
     }
 

@@ -49,6 +49,7 @@ async def changes(
         changes=tuple(map(_change, matching[:limit])),
         last=_last(last, chosen) if ends_early or last["place"] == window else None,
         compacted_revision=rows[0]["compacted_revision"],
+        head=rows[0]["head"],
     )
 
 

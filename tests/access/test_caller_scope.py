@@ -401,4 +401,4 @@ async def test_an_application_takes_another_name_by_an_admin_for_all_alone(stage
                 UpdateApplicationRequest(name=OWN, application=Application(name=name)), metadata=as_(admin)
             )
     kept = UpdateApplicationRequest(name=OWN, application=Application(name=OWN, comments="new"))
-    assert (await stage.service.applications.UpdateApplication(kept, metadata=as_(admin))).comments == "new"
+    assert (await stage.service.applications.UpdateApplication(kept, metadata=as_(admin))).application.comments == "new"

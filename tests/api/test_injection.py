@@ -215,7 +215,7 @@ async def test_every_text_is_kept_and_found_again_as_it_is(stocked: Service) -> 
     )
     assert [one.reason for one in versions.versions] == [TEXTS[0]]
     changes = await stocked.audit.ListChanges(ListChangesRequest(page_size=1000))
-    assert {change.reason for change in changes.changes} >= set(TEXTS)
+    assert {change.origin.reason for change in changes.changes} >= set(TEXTS)
     async for exported in stocked.configurations.ExportConfigurations(ExportConfigurationsRequest(name_prefix="all/")):
         assert all(one.config == everything for one in exported.items)
     async for watched in stocked.configurations.WatchConfigurations(WatchConfigurationsRequest()):
@@ -229,7 +229,7 @@ async def everywhere(service: Service, texts: JsonObject) -> None:
     await create(service, "all/patched", {}, comments=comments)
     await patch(service, "all/patched", texts)
     update = UpdateApplicationRequest(name="shop", application=Application(comments=comments), reason=comments)
-    assert (await service.applications.UpdateApplication(update)).comments == comments
+    assert (await service.applications.UpdateApplication(update)).application.comments == comments
     change = ConfigurationChangeItem(key=key("all/patched"), configuration=Configuration(comments="new"))
     writes = [
         ConfigurationWrite(create=item("all/batch", texts, comments=comments)),

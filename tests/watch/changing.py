@@ -23,7 +23,7 @@ OFTEN = Duration(nanos=100_000_000)
 
 
 async def create_application(service: Service, name: str = "shop") -> Application:
-    return await service.applications.CreateApplication(CreateApplicationRequest(name=name))
+    return (await service.applications.CreateApplication(CreateApplicationRequest(name=name))).application
 
 
 async def create(
