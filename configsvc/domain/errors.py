@@ -209,7 +209,7 @@ class ResponseTooLargeError(ConfigsvcError):
 class FormatUnsuitableError(ResourceError):
     """JSON that was asked for as a Struct, which cannot hold it."""
 
-    verb = "cannot be returned as a google.protobuf.Struct, which would change a number or exceed 3 MiB: ask for format JSON"
+    verb = "cannot be a google.protobuf.Struct, which would change a number or exceed 3 MiB: ask for format JSON"
 
 
 class WriteTooLargeError(ConfigsvcError):

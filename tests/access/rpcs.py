@@ -103,7 +103,7 @@ class Named:
     @property
     def item(self) -> configurations.ConfigurationItem:
         return configurations.ConfigurationItem(
-            application=self.target.application, name=self.target.name, config=struct({})
+            application=ApplicationRef(name=self.target.application), name=self.target.name, config=struct({})
         )
 
     @property
