@@ -164,7 +164,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
         schemas=[schemas.ImportedSchema(name="schema", **DOCUMENT)], **DRY
     ),
     "MigrateConfigurations": lambda one: schemas.MigrateConfigurationsRequest(
-        schema="schema", **one.of_application, **DRY
+        schema="schema", selector=ConfigurationSelector(**one.of_application), **DRY
     ),
     "ListOperationItems": lambda one: items.ListOperationItemsRequest(operation=one.operation["name"]),
     "ListOperations": lambda _: operations.ListOperationsRequest(),

@@ -3,6 +3,7 @@ from typing import Any
 import grpc
 import pytest
 from google.longrunning.operations_proto_pb2 import Operation
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import ListValue
 
 from configapi.v1.application_pb2 import ApplicationRef
@@ -10,6 +11,7 @@ from configapi.v1.change_pb2 import ChangeType
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject, JsonValue
 from configsvc.storage import configuration_migrations
 from tests.api.calls import content, create, create_application, failing, get, head, key, names, patch
@@ -47,8 +49,19 @@ async def pinned(service: Service, *ports: int) -> None:
     assert result_of(await imported(service, *made)).created_count == len(ports)
 
 
+def selector(application: str, **fields: Any) -> ConfigurationSelector:
+    return ConfigurationSelector(application=ApplicationRef(name=application), **fields)
+
+
+def request_of(schema: str = "web", **fields: Any) -> MigrateConfigurationsRequest:
+    """Return a request for all configurations, unless told otherwise."""
+    if "selector" not in fields:
+        fields["all_configurations"] = Empty()
+    return MigrateConfigurationsRequest(schema=schema, **fields)
+
+
 async def migrated(service: Service, **fields: Any) -> Operation:
-    request = MigrateConfigurationsRequest(schema="web", json_patch=json_patch(PATCH), **fields)
+    request = request_of(json_patch=json_patch(PATCH), **fields)
     return await ended(service, await service.schemas.MigrateConfigurations(request))
 
 
@@ -106,13 +119,11 @@ async def test_a_merge_patch_and_no_patch_at_all_move_too(service: Service) -> N
     await create(service, "a", {"x": 1, "y": 2}, schema=SchemaVersionRef(schema="web", version=1))
     loose: JsonObject = {"type": "object", "title": "second"}
     await create_version(service, loose, "web", mode=SCHEMA_VERSION_MODE_PINNED, closing=CLOSING_AS_WRITTEN)
-    first = await service.schemas.MigrateConfigurations(
-        MigrateConfigurationsRequest(schema="web", merge_patch=struct({"x": None}))
-    )
+    first = await service.schemas.MigrateConfigurations(request_of(merge_patch=struct({"x": None})))
     result = migration_result_of(await ended(service, first))
     moved = await get(service, "a", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"y": 2}, 2)
-    back = await service.schemas.MigrateConfigurations(MigrateConfigurationsRequest(schema="web", to_version=1))
+    back = await service.schemas.MigrateConfigurations(request_of(to_version=1))
     result = migration_result_of(await ended(service, back))
     moved = await get(service, "a", min_revision=result.revision)
     assert (content(moved.config), moved.schema.version) == ({"y": 2}, 1)
@@ -148,22 +159,21 @@ async def test_only_what_is_asked_for_moves(service: Service) -> None:
     await pinned(service, 1)
     await create_application(service, "other")
     result_of(await imported(service, item("o", {"port": 1}, application="other", schema="web@1")))
-    result = migration_result_of(await migrated(service, application=ApplicationRef(name="other")))
+    result = migration_result_of(await migrated(service, selector=selector("other")))
     assert result.updated_count == 1
     assert (await get(service, "c0", min_revision=result.revision)).schema.version == 1
     # Moved configurations would be moved again, in vain.
-    again = await service.schemas.MigrateConfigurations(
-        MigrateConfigurationsRequest(schema="web", from_version=2, to_version=2)
-    )
+    again = await service.schemas.MigrateConfigurations(request_of(from_version=2, to_version=2))
     assert migration_result_of(await ended(service, again)).unchanged_count == 1
 
 
 async def test_a_migration_to_or_from_what_does_not_exist_is_not_found(service: Service) -> None:
     await create_schema(service, "web", PORT)
     requests = (
-        MigrateConfigurationsRequest(schema="none"),
-        MigrateConfigurationsRequest(schema="web", to_version=2),
-        MigrateConfigurationsRequest(schema="web", from_version=2),
+        request_of("none"),
+        request_of(to_version=2),
+        request_of(from_version=2),
+        request_of(selector=selector("none")),
     )
     for request in requests:
         with failing(grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
@@ -173,9 +183,7 @@ async def test_a_migration_to_or_from_what_does_not_exist_is_not_found(service: 
 async def test_a_patch_that_is_none_is_refused(service: Service) -> None:
     operations: list[JsonValue] = [{"op": "add"}, "x", {"op": "remove", "path": "/a"}, {"op": "jump", "path": "/a"}]
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
-        await service.schemas.MigrateConfigurations(
-            MigrateConfigurationsRequest(schema="web", json_patch=json_patch(operations))
-        )
+        await service.schemas.MigrateConfigurations(request_of(json_patch=json_patch(operations)))
     assert sorted(violations_of(caught.value)) == ["json_patch/0", "json_patch/1", "json_patch/3"]
 
 
@@ -186,7 +194,7 @@ async def test_an_operation_of_a_patch_that_cannot_be_applied_fails_the_item(ser
     strict: list[JsonValue] = [{"op": "test", "path": "/port", "value": True}]
     lost: list[JsonValue] = [{"op": "remove", "path": "/nothing"}]
     for operations in (growing, strict, lost):
-        request = MigrateConfigurationsRequest(schema="web", json_patch=json_patch(operations))
+        request = request_of(json_patch=json_patch(operations))
         operation = await ended(service, await service.schemas.MigrateConfigurations(request))
         (failed,) = await items_of(service, operation, failed_only=True)
         assert failed.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
