@@ -119,7 +119,7 @@ def _completed(message: SchemaVersionMessage, version: SchemaVersion) -> SchemaV
     message.revision = version.revision
     message.create_time.CopyFrom(timestamp(version.create_time))
     message.created_by = version.created_by
-    message.addition_count = len(version.additions)
+    message.addition_count = version.addition_count
     message.additions.extend(_additions(version.additions, VERSION_BYTES - message.ByteSize()))
     return message
 

@@ -15,6 +15,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.schema_pb2 import SCHEMA_VIEW_BASIC
 from configapi.v1.schema_service_pb2 import (
+    SCHEMA_VERSION_MODE_PINNED,
     CheckSchemaVersionRequest,
     CreateSchemaRequest,
     CreateSchemaResponse,
@@ -30,7 +31,10 @@ from configapi.v1.schema_service_pb2 import (
     SchemaImport,
 )
 from configsvc.domain.content import JsonObject, encode_json
+from configsvc.domain.jsonschema.closing import closed
+from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
+from configsvc.wire.schemas import document_message
 from tests.api.calls import Connection, content, create_application, failing, head, refused
 from tests.schemas.calls import (
     AT_MOST_10,
@@ -353,42 +357,48 @@ async def test_additions_of_answers_are_cut_and_counted(service: Service) -> Non
 
 async def test_no_answer_exceeds_3_mib_however_long_its_pointers_are(service: Service, psql: Connection) -> None:
     name = "n" * 41_000
-    document = open_objects(name, 1000)
+    document = open_objects(name, 120)
     made = await created(service, document)
     bounded(made)
-    assert made.addition_count == 1002
+    assert made.addition_count == 122
     # A third of an answer has 25 pointers of 41 KB.
     assert 20 < len(made.additions) < 100
-    bounded(await service.schemas.GetSchemaVersion(GetSchemaVersionRequest(name="web")))
-    bounded(await service.schemas.CreateSchemaVersion(version_request({**document, "title": "2"})))
+    found = await service.schemas.GetSchemaVersion(GetSchemaVersionRequest(name="web"))
+    bounded(found)
+    assert found.schema_version.addition_count == 122
+    changed: JsonObject = {**document, "title": "2"}
+    bounded(await service.schemas.CreateSchemaVersion(version_request(changed, mode=SCHEMA_VERSION_MODE_PINNED)))
     bounded(await service.schemas.ListSchemaVersions(ListSchemaVersionsRequest(name="web")))
-    many: dict[str, JsonObject] = {f"s{number}": open_objects(name, 100) for number in range(40)}
+    many: dict[str, JsonObject] = {f"s{number}": open_objects(name, 30) for number in range(4)}
     imported = await service.schemas.ImportSchemas(import_request(many, closing=0))
     bounded(imported)
-    assert {one.addition_count for one in imported.imports} == {102}
-    await pin(psql, *(f"c{number:03}" for number in range(110)), config=encode_json({name: {"p1": 1, "p2": 2}}))
+    assert {one.addition_count for one in imported.imports} == {32}
+    assert sum(len(one.additions) for one in imported.imports) < 4 * 32
+
+
+async def test_a_check_lists_what_fits_into_3_mib_and_counts_the_rest(service: Service, psql: Connection) -> None:
+    name = "n" * 41_000
+    await created(service, {"properties": {name: True}})
+    await pin(psql, *(f"c{number:03}" for number in range(105)), config=encode_json({name: {"p1": 1, "p2": 2}}))
     null: JsonObject = {"type": "null"}
-    strict: JsonObject = {"properties": {name: {"properties": {f"p{number}": null for number in range(1000)}}}}
+    strict: JsonObject = {"properties": {name: {"properties": {f"p{number}": null for number in range(110)}}}}
     checked = await service.schemas.CheckSchemaVersion(CheckSchemaVersionRequest(name="web", document=struct(strict)))
     bounded(checked)
-    assert (checked.offender_count, checked.checked_count, checked.incompatibility_count) == (110, 110, 100)
+    assert (checked.offender_count, checked.checked_count) == (105, 105)
     assert 0 < len(checked.offenders) < 100
-    assert {offender.fault_count for offender in checked.offenders} == {2}
-    assert {len(offender.faults) for offender in checked.offenders} == {2}
+    assert {(offender.fault_count, len(offender.faults)) for offender in checked.offenders} == {(2, 2)}
+    assert (checked.incompatibility_count, checked.addition_count) == (100, 2)
     assert 0 < len(checked.incompatibilities) < 100
 
 
-async def test_the_largest_documents_are_answered_as_text(service: Service) -> None:
-    members: JsonObject = {f"{number:x}": OPEN for number in range(28_000)}
-    text = encode_json({"properties": members})
-    assert 800_000 < len(text) < 1024 * 1024
-    request = CreateSchemaRequest(name="web", document_json=text)
-    bounded(await service.schemas.CreateSchema(request))
-    read = GetSchemaVersionRequest(name="web", format=CONTENT_FORMAT_JSON)
-    found = await service.schemas.GetSchemaVersion(read)
-    bounded(found)
-    assert found.schema_version.addition_count == 28_001
-    assert found.schema_version.document_json.count("additionalProperties") == 28_001
+def test_the_document_that_closing_lengthens_most_fits_into_an_answer_as_text() -> None:
+    document: JsonObject = {"prefixItems": [{"properties": {"": True}} for _ in range(40_000)]}
+    text = encode_json(document)
+    assert 900_000 < len(text) < MAX_DOCUMENT_BYTES
+    after, additions = closed(document)
+    assert len(additions) == 40_000
+    message = document_message(after, "of web@1", as_text=True)
+    assert message.ByteSize() <= MAX_RESPONSE_BYTES
 
 
 async def test_imports_answer_with_an_outcome_for_each_schema(service: Service) -> None:
