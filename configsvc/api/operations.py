@@ -67,8 +67,8 @@ class OperationsServicer:
     async def ListOperations(self, request: ListOperationsRequest, caller: Caller) -> ListOperationsResponse:
         parsed = wire.listing(request)
         message = partial(operation_message, epoch=self._feed.epoch_for(""))
-        page = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
-        last_key = (page[-1].id,) if len(page) == parsed.limit else None
+        page, last = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
+        last_key = None if last is None else (last,)
         fitted = fitting_page(request, page, message, lambda operation: (operation.id,), last_key=last_key)
         return ListOperationsResponse(operations=fitted.messages, next_page_token=fitted.next_page_token)
 
@@ -106,8 +106,8 @@ class OperationServicer:
     ) -> ListOperationItemsResponse:
         parsed = wire.item_listing(request)
         await self._require_reader(parsed.listing.operation_id, caller)
-        items, more = await self._operations.items(parsed.listing)
-        last_key = (items[-1].index,) if more else None
+        items, last = await self._operations.items(parsed.listing)
+        last_key = None if last is None else (last,)
         message = partial(_item_message, as_text=parsed.as_text)
         fitted = fitting_page(request, items, message, lambda item: (item.index,), last_key=last_key)
         return ListOperationItemsResponse(items=fitted.messages, next_page_token=fitted.next_page_token)

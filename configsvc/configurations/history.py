@@ -3,7 +3,13 @@
 import asyncio
 
 from configsvc.domain.differences import Comparison, compared
-from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, RevisionUnknownError, Violation
+from configsvc.domain.errors import (
+    InvalidRequestError,
+    RecordUnreadableError,
+    ResourceNotFoundError,
+    RevisionUnknownError,
+    Violation,
+)
 from configsvc.domain.models import (
     AtRevision,
     AtTime,
@@ -35,11 +41,16 @@ class ConfigurationHistory:
     async def get(self, ref: ConfigurationRef, moment: PastMoment, *, min_revision: int, scope: Scope) -> Configuration:
         """Return a configuration at an earlier moment.
 
-        Raises RevisionUnknownError or RevisionCompactedError.
+        Raises RevisionUnknownError, RevisionCompactedError or RecordUnreadableError.
         """
         async with self._database.read() as connection:
             await log.require_revision(connection, min_revision)
-            configuration = await _at(connection, ref, moment, scope)
+            try:
+                configuration = await _at(connection, ref, moment, scope)
+            except RecordUnreadableError as error:
+                if await _is_there(connection, error.resource_id, scope):
+                    raise
+                configuration = None
             is_there = await _is_there(connection, configuration.id if configuration else None, scope)
             if configuration is None or not is_there:
                 raise ResourceNotFoundError("configuration", str(ref))
@@ -66,7 +77,10 @@ class ConfigurationHistory:
         return configuration_id, page
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:
-        """Compare two versions; 0 means the newest and the one before `to_version`. Raises RevisionCompactedError."""
+        """Compare two versions; 0 means the newest and the one before `to_version`.
+
+        Raises RevisionCompactedError or RecordUnreadableError.
+        """
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:

@@ -60,7 +60,8 @@ class Reads:
     async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
         """Return a configuration at min_revision or later.
 
-        Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError.
+        Raises ResourceNotFoundError, RevisionUnknownError, RecordUnreadableError, DatabaseBusyError or
+        DatabaseUnavailableError.
         """
         self._notice_history()
         if min_revision and min_revision > self._feed.revision and self._is_fresh:

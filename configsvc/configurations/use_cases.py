@@ -59,7 +59,7 @@ class Configurations:
         return created
 
     def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
-        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get a configuration. Raises ResourceNotFoundError, RevisionUnknownError or RecordUnreadableError."""
         return self._reads.get(ref, min_revision=min_revision)
 
     def cached_application_id(self, ref: IdRef) -> str | None:
@@ -67,17 +67,22 @@ class Configurations:
         return self._reads.cached_application_id(ref)
 
     async def get_many(self, lookup: BatchLookup) -> Batch:
-        """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
+        """Return many configurations at one revision.
+
+        Raises RevisionUnknownError, ResponseTooLargeError or RecordUnreadableError.
+        """
         refs = lookup.refs
         async with self._database.read() as connection:
             await log.require_revision(connection, lookup.min_revision)
             found, revision = await configurations.get_many(
-                connection, refs, with_config=lookup.with_config, limit_bytes=MAX_RESPONSE_BYTES
+                connection,
+                refs,
+                with_config=lookup.with_config,
+                limit_bytes=MAX_RESPONSE_BYTES,
+                scope=lookup.scope,
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not lookup.scope.includes(configuration.application_id):
-                continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
         shown = {by_ref[ref].id: by_ref[ref] for ref in refs if ref in by_ref}

@@ -75,12 +75,14 @@ class SchemaVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionPage:
-    """A page of the versions of a schema, newest first, as of a revision. goes_on: there are older ones."""
+    """A page of the versions of a schema, newest first, as of a revision. `last`: the next page begins before it;
+    None on the last page.
+    """
 
     schema_id: str
     versions: tuple[SchemaVersion, ...]
     revision: int
-    goes_on: bool
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
     FilterTooSlowError,
     InvalidRequestError,
+    RecordUnreadableError,
     ResponseTooLargeError,
     Violation,
 )
@@ -22,19 +23,38 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
+from configsvc.domain.scope import Scope
 from configsvc.storage import log
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
-from configsvc.storage.unreadable_rows import fetch_page
+from configsvc.storage.unreadable_rows import (
+    Names,
+    fetch_around,
+    fetch_one,
+    is_readable,
+    readable_rows,
+    unreadable,
+)
 
-# So many changes since a revision are looked at one by one; if there are more, each key of the page is.
-FEW_RECORDS = 1000
 # A page of the past ends early after so many keys: well under a second of work.
 KEYS_EXAMINED = 2_000
 
 _SQL = queries("configurations")
+
+_NAMES = Names(
+    kind="configuration",
+    columns="shown_revision, id, application_id, application, name, version",
+    ids="shown_revision, id, application_id, '' AS application, '' AS name, version",
+)
+_NAMES_OF_MANY = Names(kind="configuration", columns=f"total_bytes, {_NAMES.columns}", ids=f"total_bytes, {_NAMES.ids}")
+_PAGE = "shown_revision, head_revision, compacted_revision, id, rows_found, version, place"
+_NAMES_OF_PAGE = Names(
+    kind="configuration",
+    columns=f"{_PAGE}, application, name",
+    ids=f"{_PAGE}, NULL::text AS application, NULL::text AS name",
+)
 
 # The last one: a variable, which has no value here.
 _JSON_PATH_FAULTS = (
@@ -54,25 +74,35 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
 
 
 async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
-    """Return the current configuration, and the revision that this read shows."""
-    row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
+    """Return the current configuration, and the revision that this read shows. Raises RecordUnreadableError."""
+    row = await fetch_one(connection, _NAMES, lambda _: str(ref), _SQL["get"], *_id_and_key(ref))
     assert row is not None
     return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
 
 async def get_many(
-    connection: Connection, refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
+    connection: Connection, refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int, scope: Scope
 ) -> tuple[tuple[Configuration, ...], int]:
-    """Return the configurations that exist, in any order, and the revision shown. Raises ResponseTooLargeError."""
+    """Return the configurations in scope, in any order, and the revision shown.
+
+    Raises ResponseTooLargeError or RecordUnreadableError.
+    """
     ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
     keys = [ref for ref in refs if isinstance(ref, KeyRef)]
     applications, names = [key.application for key in keys], [key.name for key in keys]
-    rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
+    arguments = (ids, applications, names, with_config, limit_bytes)
+    rows = await fetch_around(connection, _NAMES_OF_MANY, _SQL["batch_get"], *arguments)
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    return tuple(configuration_of(row, row["config"]) for row in rows if row["id"] is not None), rows[0][
-        "shown_revision"
-    ]
+    found = [row for row in rows if row["id"] is not None and scope.includes(row["application_id"])]
+    for row in found:
+        if not is_readable(row):
+            raise _unreadable(row)
+    return tuple(configuration_of(row, row["config"]) for row in found), rows[0]["shown_revision"]
+
+
+def _unreadable(row: Record) -> RecordUnreadableError:
+    return unreadable("configuration", f"{row['application']}:{row['name']}", row)
 
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -112,7 +142,7 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
     try:
-        if query.revision is not None and await log.has_changed_much(connection, query.revision, FEW_RECORDS):
+        if query.revision is not None and await log.has_changed_much(connection, query.revision, log.FEW_RECORDS):
             return await _page_of_the_past(connection, query, query.revision)
         return await _page_of_the_present(connection, query)
     except asyncpg.QueryCanceledError as error:
@@ -126,8 +156,9 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
 
 async def _page_of_the_present(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
     """Return a page of now, or of a revision after which little has changed: these changes are looked at one by one."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list"],
         query.revision,
         query.application_id,
@@ -142,8 +173,9 @@ async def _page_of_the_present(connection: Connection, query: ConfigurationQuery
 
 async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
     """Return a page of any revision: each key is looked at, not each change since then."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list_past"],
         revision,
         _application_ids(query),
@@ -184,10 +216,11 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     check_kept(first["shown_revision"], first["compacted_revision"])
     chosen = [row for row in rows[:limit] if row["id"] is not None]
     goes_on = bool(chosen) and first["rows_found"] > len(chosen)
-    readable = [row for row in chosen if row["comments"] is not None]
+    readable = readable_rows(_NAMES_OF_PAGE, chosen)
+    named = [row for row in chosen if row["name"] is not None]
     return Page(
         resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
-        last_key=(chosen[-1]["application"], chosen[-1]["name"]) if goes_on else None,
+        last_key=(named[-1]["application"], named[-1]["name"]) if goes_on and named else None,
         content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,
     )

@@ -226,7 +226,7 @@ def versions_response(
     def key(version: ConfigurationVersion) -> tuple[int]:
         return (version.configuration.version,)
 
-    last_key = key(page.versions[-1]) if page.more else None
+    last_key = None if page.last is None else (page.last,)
     fitted = fitting_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
     return ListConfigurationVersionsResponse(
         versions=fitted.messages, next_page_token=fitted.next_page_token, compacted=page.compacted

@@ -3,6 +3,7 @@
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
+from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
 from configsvc.wire.content import struct_of
 from configsvc.wire.times import timestamp
@@ -27,8 +28,21 @@ def configuration_message(configuration: Configuration, *, with_config: bool = T
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
-        message.config.CopyFrom(struct_of(configuration.config))
+        try:
+            message.config.CopyFrom(struct_of(configuration.config))
+        except (ValueError, OverflowError) as error:
+            raise _unreadable(configuration) from error
     return message
+
+
+def _unreadable(configuration: Configuration) -> RecordUnreadableError:
+    return RecordUnreadableError(
+        "configuration",
+        f"{configuration.application}:{configuration.name}",
+        resource_id=configuration.id,
+        application_id=configuration.application_id,
+        version=configuration.version,
+    )
 
 
 def encoded_configuration(configuration: Configuration) -> bytes:

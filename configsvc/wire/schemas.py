@@ -157,7 +157,7 @@ def versions_response(
         versions,
         partial(schema_version_message, as_text=as_text),
         lambda version: (version.version,),
-        last_key=(versions[-1].version,) if page.goes_on else None,
+        last_key=None if page.last is None else (page.last,),
         revision=page.revision,
         resource_id=page.schema_id,
     )

@@ -25,10 +25,10 @@ from configapi.v1.application_service_pb2 import (
 from tests.access.bindings import ADMIN, VIEWER, bind
 from tests.api.calls import Connection, create, create_application, failing, head, refused
 from tests.identity.tokens import bearing, oidc_settings
-from tests.service import POLL_SECONDS, Service, error_info_of, running_service
+from tests.service import Service, error_info_of, running_service
+from tests.storage.reading import until_waiting
 
 ANY_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 
 
 async def fetch(service: Service, name: str = "shop") -> Application:
@@ -108,15 +108,6 @@ async def test_an_etag_is_checked_against_the_version_that_the_change_meets(serv
     # The time of a version that SQL made is that of its commit too.
     current = await fetch(service)
     assert (await update(service, application=Application(comments="new", etag=current.etag))).changed
-
-
-async def until_waiting(psql: Connection) -> None:
-    """Wait until a session waits for a lock of this one."""
-    async with asyncio.timeout(20):
-        while True:
-            if await psql.fetchval(BLOCKED):
-                return
-            await asyncio.sleep(POLL_SECONDS)
 
 
 # Expected versions

@@ -114,7 +114,8 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
         "-d", '{"name": "shop"}', service.address, "configapi.v1.ApplicationService/CreateApplication"
     )
     assert (code, err) == (0, "")
-    assert json.loads(out)["name"] == "shop"
+    created = json.loads(out)
+    assert (created["application"]["name"], created["revision"], created["changed"]) == ("shop", "1", True)
     request = {"application": {"name": "shop"}, "name": "web", "config": {"a": [1, None, {"b": "x"}]}}
     code, out, err = await grpcurl(
         "-d", json.dumps(request), service.address, "configapi.v1.ConfigurationService/CreateConfiguration"

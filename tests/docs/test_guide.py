@@ -102,7 +102,9 @@ async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service)
 
 async def test_the_lines_about_history_work_as_they_stand(service: Service) -> None:
     await take_first_steps(service)
-    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "docs/guide/history.md")
+    versions, differences, past, back, restoration, changes, applications, export = grpcurl_commands(
+        service, "docs/guide/history.md"
+    )
     listed = await output_of(versions)
     assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
     assert "~ /replicas: 3 → 5" in await output_of(differences)
@@ -112,6 +114,7 @@ async def test_the_lines_about_history_work_as_they_stand(service: Service) -> N
     assert '"version": "5"' in restored
     assert '"replicas": 3' in restored
     assert '"reason": "needed after all"' in await output_of(changes)
+    assert '"name": "shop"' in await output_of(applications)
     assert '"name": "web"' in await output_of(export)
 
 
@@ -142,7 +145,7 @@ async def test_the_lines_about_access_work_as_they_stand(service: Service) -> No
     assert '"role": "ROLE_EDITOR"' in await output_of(give)
     assert '"principal": "group:shop-team"' in await output_of(show)
     assert '"principal": "anonymous"' in await output_of(who)
-    changes = grpcurl_commands(service, "docs/guide/history.md")[-2]
+    changes = grpcurl_commands(service, "docs/guide/history.md")[-3]
     assert '"change_request": "OPS-42"' in await output_of(changes)
 
 
