@@ -4,7 +4,7 @@
 -- migrate: apply
 
 -- Items are kept for a week, and no row is rewritten. The rollback drops what this adds.
--- squawk-ignore-file constraint-missing-not-valid
+-- squawk-ignore-file constraint-missing-not-valid, ban-drop-constraint
 
 -- application_id: of an item that names its application by id; its name is in application once it is known.
 -- expected_version: null, no check.

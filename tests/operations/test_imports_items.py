@@ -219,10 +219,10 @@ async def test_the_change_request_of_an_import_is_kept_for_each_change(service: 
     assert [change.origin.change_request for change in changes] == ["CR-7"] * 3
     metadata = (("x-change-request", "CR-8"),)
     by_header = await service.configurations.ImportConfigurations(messages([item("c")]), metadata=metadata)
-    assert metadata_of(by_header).change_request == "CR-8"
+    assert metadata_of(await ended(service, by_header)).change_request == "CR-8"
     stream = messages([item("d")], change_request="CR-9")
     both = await service.configurations.ImportConfigurations(stream, metadata=metadata)
-    assert metadata_of(both).change_request == "CR-9"
+    assert metadata_of(await ended(service, both)).change_request == "CR-9"
     async with refused(service, "change_request"):
         await begin(service, item("e"), change_request="é")
 
