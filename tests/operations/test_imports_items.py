@@ -20,6 +20,7 @@ from tests.operations.operating import (
     ATOMIC,
     PER_ITEM,
     begin,
+    ended,
     imported,
     item,
     items_of,
