@@ -137,7 +137,9 @@ def batch_write() -> Call:
     request = BatchWriteConfigurationsRequest(
         writes=[
             ConfigurationWrite(
-                create=ConfigurationItem(application=APPLICATION, name=f"batch-{TURN}-{index}", config=config)
+                create=ConfigurationItem(
+                    application=ApplicationRef(name=APPLICATION), name=f"batch-{TURN}-{index}", config=config
+                )
             )
             for index in range(BATCH)
         ]

@@ -53,6 +53,15 @@ def canonical_content(content: JsonObject, field: str, violations: Violations) -
         return {}
 
 
+def canonical_list(items: list[JsonValue], field: str, violations: Violations) -> list[JsonValue]:
+    """Return the items as `canonical_content` does the members of an object."""
+    try:
+        return [_canonical(item, 1) for item in items]
+    except _UnfitError:
+        _add_faults(items, field, 1, violations)
+        return []
+
+
 class _UnfitError(Exception):
     """A value that cannot be stored. A second pass finds its JSON Pointer."""
 
@@ -118,7 +127,7 @@ def escaped(key: str) -> str:
 
 
 def check_content_size(
-    content: JsonObject, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+    content: JsonObject | list[JsonValue], field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> None:
     """Add a fault if the content exceeds limit_bytes as compact JSON in UTF-8."""
     size = len(encode_json(content).encode())

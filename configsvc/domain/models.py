@@ -62,6 +62,11 @@ class Schema:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:

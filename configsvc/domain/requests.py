@@ -40,23 +40,6 @@ class PageRequest(Generic[Key]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameLookup:
-    """An application or a schema. `min_revision`: what the answer must show; 0: any."""
-
-    ref: ApplicationRef | SchemaRef
-    min_revision: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameListing:
-    """Applications or schemas, in the order of their names."""
-
-    name_prefix: str
-    min_revision: int
-    page: PageRequest[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBindingListing:
     """Role bindings of a principal (empty: of all) for an application (None: for all). `epoch` empty: any."""
 
@@ -113,7 +96,7 @@ class SchemaVersionListing:
     """Versions of one schema, newest first."""
 
     ref: SchemaRef
-    min_revision: int
+    moment: Moment
     with_document: bool
     page: PageRequest[int]
 

@@ -9,6 +9,7 @@ from configsvc.domain.content import (
     JsonObject,
     JsonValue,
     canonical_content,
+    canonical_list,
     check_content_size,
     escaped,
 )
@@ -30,6 +31,21 @@ def content_from(
     if struct.ByteSize() * TEXT_GROWTH > limit_bytes:
         check_content_size(content, field, violations, limit_bytes=limit_bytes)
     return content
+
+
+def list_from(
+    values: ListValue, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+) -> list[JsonValue]:
+    """Return the canonical JSON of a ListValue; add every fault, with the index of its item."""
+    found = Violations()
+    without_kind: list[Value] = []
+    items = canonical_list([_json(value, without_kind) for value in values.values], field, found)
+    if without_kind:
+        _add_missing_kinds(Value(list_value=values), field, found)
+    if not found:
+        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    violations.extend(found)
+    return items
 
 
 class _UnfitError(Exception):

@@ -3,11 +3,14 @@
 from typing import TypeAlias
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
+from configapi.v1.schema_service_pb2 import CreateSchemaVersionRequest, DeleteSchemaRequest
 from configsvc.domain.errors import Violations
 from configsvc.domain.expectations import Expectation
 from configsvc.wire.fields import non_negative
 
-AnyExpecting: TypeAlias = UpdateApplicationRequest | DeleteApplicationRequest
+AnyExpecting: TypeAlias = (
+    UpdateApplicationRequest | DeleteApplicationRequest | CreateSchemaVersionRequest | DeleteSchemaRequest
+)
 
 
 def expectation(request: AnyExpecting, etag: str, violations: Violations) -> Expectation:

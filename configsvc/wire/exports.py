@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     ExportConfigurationsRequest,
@@ -50,7 +51,7 @@ def _item(configuration: Configuration) -> ConfigurationItem:
     assert configuration.config is not None
     pin = configuration.schema
     return ConfigurationItem(
-        application=configuration.application,
+        application=ApplicationRef(name=configuration.application),
         name=configuration.name,
         comments=configuration.comments,
         config=struct_of(configuration.config),

@@ -89,7 +89,6 @@ AnyOfApplication = (
     | ListChangesRequest
     | ListConfigurationsRequest
     | ExportConfigurationsRequest
-    | MigrateConfigurationsRequest
 )
 AnyWrite = (
     UpdateApplicationRequest

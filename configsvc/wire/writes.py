@@ -15,7 +15,15 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.configuration_service_pb2 import ConfigurationWrite as ConfigurationWriteMessage
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import ConfigurationUpdate, KeyRef, SchemaVersionRef, Unpinned, WriteContext
+from configsvc.domain.models import (
+    ConfigurationUpdate,
+    IdRef,
+    KeyRef,
+    NameRef,
+    SchemaVersionRef,
+    Unpinned,
+    WriteContext,
+)
 from configsvc.domain.writes import BatchWrite, Deletion, Update, Upsert
 from configsvc.wire import fields
 from configsvc.wire.content import content_from
@@ -111,7 +119,7 @@ def batch_write(
 
 
 def _item(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
-    application = fields.new_name(message.application, f"{field}.application", violations)
+    application = _application_name(message, f"{field}.application", violations)
     name = fields.configuration_name(message.name, f"{field}.name", violations)
     return Upsert(
         key=KeyRef(application=application, name=name),
@@ -120,6 +128,15 @@ def _item(message: ConfigurationItem, field: str, context: WriteContext, violati
         schema=new_pin(message, field, violations),
         context=context,
     )
+
+
+def _application_name(message: ConfigurationItem, field: str, violations: Violations) -> str:
+    match fields.application_ref(message.application, field, violations):
+        case NameRef(name=name):
+            return name
+        case IdRef():
+            violations.add(f"{field}.id", "is not supported yet: set name")
+            return ""
 
 
 def _update(message: ConfigurationChangeItem, field: str, context: WriteContext, violations: Violations) -> Update:

@@ -104,7 +104,7 @@ class Named:
     @property
     def item(self) -> configurations.ConfigurationItem:
         return configurations.ConfigurationItem(
-            application=self.target.application, name=self.target.name, config=struct({})
+            application=ApplicationRef(name=self.target.application), name=self.target.name, config=struct({})
         )
 
     @property
@@ -165,7 +165,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
         schemas=[schemas.ImportedSchema(name="schema", **DOCUMENT)], **DRY
     ),
     "MigrateConfigurations": lambda one: schemas.MigrateConfigurationsRequest(
-        schema="schema", **one.of_application, **DRY
+        schema="schema", selector=ConfigurationSelector(**one.of_application), **DRY
     ),
     "ListOperationItems": lambda one: items.ListOperationItemsRequest(operation=one.operation["name"]),
     "ListOperations": lambda _: operations.ListOperationsRequest(),

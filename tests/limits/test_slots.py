@@ -12,6 +12,7 @@ import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     ConfigurationItem,
@@ -212,7 +213,7 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
         await service.schemas.CreateSchema(new, metadata=as_(ROOT))
         pin = SchemaVersionRef(schema="any")
         await create(service, "one", "web", {}, schema=pin)
-        change = ConfigurationItem(application="one", name="api", config=struct({}), schema=pin)
+        change = ConfigurationItem(application=ApplicationRef(name="one"), name="api", config=struct({}), schema=pin)
         batch = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(upsert=change)])
         await service.configurations.BatchWriteConfigurations(batch, metadata=as_(ROOT))
         check = CheckSchemaVersionRequest(name="any", document=struct({}))

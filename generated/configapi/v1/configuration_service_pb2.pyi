@@ -918,16 +918,26 @@ class ConfigurationItem(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
-    application: _builtins.str
-    """The name of the application."""
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Configuration.name."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    config_json: _builtins.str
+    """The content as JSON text."""
+    expected_version: _builtins.int
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check. Not set in an export.
+    """
+    @_builtins.property
+    def application(self) -> _application_pb2.ApplicationRef:
+        """The application. In an export, its name."""
+
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: see Configuration.config. Required; it may be empty."""
+        """The content as a Struct."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
@@ -936,17 +946,26 @@ class ConfigurationItem(_message.Message):
     def __init__(
         self,
         *,
-        application: _builtins.str = ...,
+        application: _application_pb2.ApplicationRef | None = ...,
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
+        expected_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "application", b"application", "config", b"config", "config_json", b"config_json", "content", b"content", "expected_version", b"expected_version", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "schema", b"schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "application", b"application", "comments", b"comments", "config", b"config", "config_json", b"config_json", "content", b"content", "expected_version", b"expected_version", "name", b"name", "schema", b"schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["config", "config_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___ConfigurationItem: _TypeAlias = ConfigurationItem  # noqa: Y015
 
@@ -1429,7 +1448,7 @@ class ImportConfigurationsRequest(_message.Message):
     mode: Global___ImportMode.ValueType
     """The effect of failed items on the others."""
     upsert: _builtins.bool
-    """Replace the comments, config and schema of configurations that already exist. Otherwise such
+    """Replace the comments, content and schema of configurations that already exist. Otherwise such
     items fail.
     """
     create_applications: _builtins.bool
@@ -1441,9 +1460,7 @@ class ImportConfigurationsRequest(_message.Message):
     validate_only: _builtins.bool
     """Check everything but change nothing."""
     change_request: _builtins.str
-    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
-    printable characters. Empty: the value of the call's x-change-request metadata, if any.
-    """
+    """See CreateConfigurationRequest.change_request."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations: at most 1,000 in a message, each with a different key."""
