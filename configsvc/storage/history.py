@@ -13,6 +13,7 @@ from configsvc.domain.models import (
     KeyRef,
     Operation,
     VersionsPage,
+    Written,
 )
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
@@ -38,14 +39,18 @@ async def revision_at(connection: Connection, time: datetime) -> tuple[int, date
     return row["revision"], row["now"]
 
 
-async def at_revision(connection: Connection, ref: ConfigurationRef, revision: int) -> Configuration | None:
-    """Return the configuration at the revision. Raises RevisionUnknownError or RevisionCompactedError."""
+async def holder_at(connection: Connection, ref: ConfigurationRef, revision: int) -> str | None:
+    """Return the id of the configuration that may have had the key at the revision; an id is returned unchecked."""
     match ref:
         case IdRef(id=configuration_id):
-            holder = configuration_id
+            return configuration_id
         case KeyRef(application=application, name=name):
-            holder = await connection.fetchval(_SQL["holder_at"], application, name, revision)
-    row = await connection.fetchrow(_SQL["at_revision"], holder, revision)
+            return await connection.fetchval(_SQL["holder_at"], application, name, revision)
+
+
+async def at_revision(connection: Connection, ref: ConfigurationRef, revision: int) -> Configuration | None:
+    """Return the configuration at the revision. Raises RevisionUnknownError or RevisionCompactedError."""
+    row = await connection.fetchrow(_SQL["at_revision"], await holder_at(connection, ref, revision), revision)
     assert row is not None
     check_head(revision, row["head_revision"])
     check_kept(revision, row["compacted_revision"])
@@ -54,6 +59,24 @@ async def at_revision(connection: Connection, ref: ConfigurationRef, revision: i
     ):
         return None
     return configuration_of(row, row["config"])
+
+
+async def last_at(connection: Connection, ref: ConfigurationRef, revision: int) -> Written | None:
+    """Return the configuration that had the key at the revision, or had it last by then, with its version there, which
+    may be a deletion.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
+    """
+    found = await at_revision(connection, ref, revision)
+    if found is not None:
+        return Written(resource_id=found.id, version=found.version)
+    match ref:
+        case IdRef(id=configuration_id):
+            holder = configuration_id
+        case KeyRef(application=application, name=name):
+            holder = await connection.fetchval(_SQL["last_holder_by"], application, name, revision)
+    version = await connection.fetchval(_SQL["version_at"], holder, revision)
+    return Written(resource_id=holder, version=version) if version else None
 
 
 async def version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion | None:
@@ -86,6 +109,7 @@ async def versions(
     shown = tuple(_version_of(row) for row in rows[:limit] if row["id"] is not None)
     return VersionsPage(
         versions=shown,
+        revision=rows[0]["head_revision"],
         compacted=rows[0]["oldest_version"] > 1,
         more=bool(shown) and rows[0]["rows_found"] > len(shown),
     )
@@ -102,4 +126,5 @@ def _version_of(row: Record) -> ConfigurationVersion:
         operation=Operation(row["operation"]),
         reason=row["reason"],
         request_id=row["request_id"],
+        change_request=row["change_request"] or "",
     )

@@ -31,9 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
-    ExportConfigurationsRequest,
     GetConfigurationRequest,
-    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
     UpdateConfigurationRequest,
@@ -84,12 +82,7 @@ AnyConfigurationRef = (
     | ConfigurationDeletionItem
 )
 AnyOfApplication = (
-    CreateRoleBindingRequest
-    | ListRoleBindingsRequest
-    | ListChangesRequest
-    | ListConfigurationsRequest
-    | ExportConfigurationsRequest
-    | MigrateConfigurationsRequest
+    CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest | MigrateConfigurationsRequest
 )
 AnyWrite = (
     UpdateApplicationRequest

@@ -32,9 +32,9 @@ from configsvc.domain.operations import (
     StagedItem,
     encoded_faults,
 )
-from configsvc.wire.content import content_from
 from configsvc.wire.fields import not_one_of
 from configsvc.wire.fingerprints import fingerprint
+from configsvc.wire.json_fields import json_object
 from configsvc.wire.unknown_fields import refuse_unknown_fields
 
 MAX_MESSAGE_ITEMS = 1000
@@ -77,12 +77,12 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
 
 def _staged(item: ConfigurationItem) -> StagedItem:
     violations = Violations()
-    check_name(item.application, "application", violations)
+    check_name(item.application.name, "application", violations)
     check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
-    if not item.HasField("config"):
-        violations.add("config", "is required; it may be empty: {}")
-    config = content_from(item.config, "config", violations)
+    config = json_object(item, "config", "", violations)
+    if config is None:
+        violations.add("config", "is required, and may be empty: set config or config_json")
     pinned = item.HasField("schema")
     if pinned:
         check_name(item.schema.schema, "schema.schema", violations)
@@ -90,13 +90,13 @@ def _staged(item: ConfigurationItem) -> StagedItem:
             violations.add("schema.version", f"is {item.schema.version}: must not be negative")
     faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
     return StagedItem(
-        application=_storable(item.application),
+        application=_storable(item.application.name),
         name=_storable(item.name),
         comments="" if faults else item.comments,
         schema=_storable(item.schema.schema) if pinned else None,
         schema_version=item.schema.version if pinned else None,
         configuration_id=str(ULID()),
-        config=None if faults else encode_json(config),
+        config=None if faults or config is None else encode_json(config),
         state="FAILED" if faults else "WAITING",
         error=ItemError.INVALID.value if faults else None,
         faults=encoded_faults(faults),

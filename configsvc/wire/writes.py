@@ -111,7 +111,7 @@ def batch_write(
 
 
 def _item(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
-    application = fields.new_name(message.application, f"{field}.application", violations)
+    application = fields.new_name(message.application.name, f"{field}.application", violations)
     name = fields.configuration_name(message.name, f"{field}.name", violations)
     return Upsert(
         key=KeyRef(application=application, name=name),

@@ -25,7 +25,6 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     ConfigurationEvent,
     DiffConfigurationVersionsRequest,
-    ExportConfigurationsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
@@ -48,6 +47,7 @@ from tests.access.people import (
     make,
     until_known,
 )
+from tests.api.calls import export_request, list_request
 from tests.configurations.reading import timestamp
 from tests.identity.tokens import oidc_settings
 from tests.service import Service, reason_of, running_service, struct
@@ -86,9 +86,7 @@ class Stage:
 
     async def export(self, person: Person = READER, **fields: Any) -> list[str]:
         """Return the names of the exported configurations."""
-        call = self.service.configurations.ExportConfigurations(
-            ExportConfigurationsRequest(**fields), metadata=as_(person)
-        )
+        call = self.service.configurations.ExportConfigurations(export_request(**fields), metadata=as_(person))
         messages = [message async for message in call]
         self.answers += messages
         return [item.name for message in messages for item in message.items]
@@ -163,11 +161,11 @@ async def test_lists_and_exports_show_what_is_the_callers_in_full_pages(stage: S
         {"schema": SchemaVersionRef(schema="schema")},
     )
     for chosen in filters:
-        pages = await stage.pages(configurations.ListConfigurations, ListConfigurationsRequest(page_size=2, **chosen))
+        pages = await stage.pages(configurations.ListConfigurations, list_request(page_size=2, **chosen))
         assert names(pages, "configurations") == OWN_NAMES
         assert [len(page.configurations) for page in pages] == [2, 2]
         assert await stage.export(**chosen) == OWN_NAMES
-    pages = await stage.pages(configurations.ListConfigurations, ListConfigurationsRequest(contains=struct({MARK: 1})))
+    pages = await stage.pages(configurations.ListConfigurations, list_request(contains=struct({MARK: 1})))
     assert names(pages, "configurations") == []
     await stage.change(stage.own)
     await stage.change(stage.foreign)
@@ -204,12 +202,12 @@ async def test_a_json_path_is_matched_against_what_is_the_callers_alone(stage: S
     path = '$.date.datetime() < "2021-01-01 00:00:00+00".datetime()'
     method = stage.service.configurations.ListConfigurations
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await method(ListConfigurationsRequest(json_path=path), metadata=as_(ROOT))
+        await method(list_request(json_path=path), metadata=as_(ROOT))
     assert reason_of(caught.value) == "INVALID_REQUEST"
     await stage.psql.execute("UPDATE configurations SET config = '{}' WHERE application = $1", OWN)
     for narrowed in (path, f"$.{MARK} == 1 && {path}"):
         for as_of_revision in (0, await head(stage.psql)):
-            request = ListConfigurationsRequest(json_path=narrowed, as_of_revision=as_of_revision)
+            request = list_request(json_path=narrowed, as_of_revision=as_of_revision)
             answer = await method(request, metadata=as_(READER))
             assert not answer.configurations
 
@@ -311,7 +309,7 @@ async def test_a_name_that_a_foreign_application_had_in_the_past_shows_nothing_o
     assert await refused(f"{MARK}-x") == await refused(f"{MARK}0") == await refused("nothing-y")
     chosen: dict[str, Any] = {"application": ApplicationRef(name=OWN), "as_of_revision": then}
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await configurations.ListConfigurations(ListConfigurationsRequest(**chosen), metadata=as_(READER))
+        await configurations.ListConfigurations(list_request(**chosen), metadata=as_(READER))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stage.export(**chosen)

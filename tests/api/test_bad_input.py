@@ -45,6 +45,7 @@ from tests.api.calls import (
     get,
     head,
     key,
+    list_request,
     pages,
     refused,
     update,
@@ -156,7 +157,7 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
         ),
         (DeleteConfigurationRequest(key=key(name, name)), ["key.application", "key.name"]),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(key=key(name))]), ["refs[0].key.name"]),
-        (ListConfigurationsRequest(application=ApplicationRef(name=name)), ["application.name"]),
+        (list_request(application=ApplicationRef(name=name)), ["application.name"]),
         (WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=[name])]), ["selectors[0].names[0]"]),
     ):
         async with refused(shop, *fields):
@@ -195,7 +196,7 @@ async def test_a_bad_id_is_refused(shop: Service, bad: str) -> None:
         (DeleteConfigurationRequest(id=bad), "id"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=bad)]), "refs[0].id"),
         (CreateConfigurationRequest(application=ApplicationRef(id=bad), name="api", config=Struct()), "application.id"),
-        (ListConfigurationsRequest(application=ApplicationRef(id=bad)), "application.id"),
+        (list_request(application=ApplicationRef(id=bad)), "application.id"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef(id=bad))]),
             "selectors[0].application.id",
@@ -246,7 +247,7 @@ async def test_comments_and_reason_may_have_1024_characters_of_any_kind(shop: Se
 async def test_a_bad_name_prefix_is_refused(shop: Service) -> None:
     for bad in (LONG, "a b", "ä", "a\0", "a%"):
         async with refused(shop, "name_prefix"):
-            await send(shop, ListConfigurationsRequest(name_prefix=bad))
+            await send(shop, list_request(name_prefix=bad))
         async with refused(shop, "name_prefix"):
             await send(shop, ListApplicationsRequest(name_prefix=bad))
         async with refused(shop, "selectors[0].name_prefix"):
@@ -266,7 +267,7 @@ async def test_a_number_that_is_not_exact_is_refused(shop: Service, number: floa
             "configuration.config/a/0",
         ),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/0"),
-        (ListConfigurationsRequest(contains=bad), "contains/a/0"),
+        (list_request(contains=bad), "contains/a/0"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -278,7 +279,7 @@ async def test_a_config_of_300_kib_is_refused(shop: Service) -> None:
         (CreateConfigurationRequest(application=SHOP, name="api", config=large), "config"),
         (UpdateConfigurationRequest(key=key("web"), configuration=Configuration(config=large)), "configuration.config"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=large), "merge_patch"),
-        (ListConfigurationsRequest(contains=large), "contains"),
+        (list_request(contains=large), "contains"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -364,7 +365,7 @@ async def test_the_null_byte_is_refused_in_keys_and_values(shop: Service) -> Non
     async with refused(shop, "merge_patch/a/b\0", "merge_patch/a/c/1"):
         await send(shop, UpdateConfigurationRequest(key=key("web"), merge_patch=bad))
     async with refused(shop, "contains/a/b\0", "contains/a/c/1"):
-        await send(shop, ListConfigurationsRequest(contains=bad))
+        await send(shop, list_request(contains=bad))
 
 
 async def test_a_fault_inside_a_config_is_named_by_a_json_pointer(shop: Service) -> None:
@@ -378,7 +379,7 @@ async def test_a_value_without_a_kind_is_refused(shop: Service) -> None:
     for request, field in (
         (CreateConfigurationRequest(application=SHOP, name="api", config=bad), "config/a/1"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/1"),
-        (ListConfigurationsRequest(contains=bad), "contains/a/1"),
+        (list_request(contains=bad), "contains/a/1"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -416,7 +417,7 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
         creation("api", request_id=mark),
         CreateApplicationRequest(name=mark),
         ListConfigurationsRequest(page_token=mark),
-        ListConfigurationsRequest(json_path=mark),
+        list_request(json_path=mark),
         UpdateConfigurationRequest(key=key("web"), update_mask=FieldMask(paths=[mark])),
         WatchConfigurationsRequest(epoch=mark),
         GetConfigurationRequest(id=mark),
@@ -441,7 +442,7 @@ async def test_an_empty_oneof_is_refused(shop: Service) -> None:
         (UpdateConfigurationRequest(configuration=comments), "ref"),
         (DeleteConfigurationRequest(), "ref"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef()]), "refs[0]"),
-        (ListConfigurationsRequest(application=ApplicationRef()), "application"),
+        (list_request(application=ApplicationRef()), "application"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef())]),
             "selectors[0].application",

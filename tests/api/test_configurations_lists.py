@@ -11,7 +11,6 @@ from configapi.v1.application_service_pb2 import ListApplicationsRequest, Update
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configuration
 from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
-    ListConfigurationsRequest,
     ListConfigurationsResponse,
 )
 from configsvc.domain.content import JsonObject, JsonValue
@@ -25,6 +24,7 @@ from tests.api.calls import (
     failing,
     head,
     key,
+    list_request,
     names,
     pages,
     patch,
@@ -56,7 +56,7 @@ async def filled(shared_service: Service) -> Service:
 
 
 async def list_page(service: Service, **fields: Any) -> ListConfigurationsResponse:
-    return await service.configurations.ListConfigurations(ListConfigurationsRequest(**fields))
+    return await service.configurations.ListConfigurations(list_request(**fields))
 
 
 async def delete(service: Service, name: str) -> None:

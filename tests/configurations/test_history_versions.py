@@ -31,12 +31,12 @@ async def test_versions_are_listed_newest_first_with_who_when_and_why(shop: Serv
     changed = await patch(shop, "web", {"a": 2}, reason="second", request_id=request_id)
     revision = await delete(shop, "web", reason="third")
     listed = await versions(shop, id=created.id)
-    assert [(one.configuration.version, one.type, one.reason) for one in listed] == [
+    assert [(one.configuration.version, one.type, one.origin.reason) for one in listed] == [
         (3, CHANGE_TYPE_DELETED, "third"),
         (2, CHANGE_TYPE_UPDATED, "second"),
         (1, CHANGE_TYPE_CREATED, "first"),
     ]
-    assert [one.request_id for one in listed] == ["", request_id, ""]
+    assert [one.origin.request_id for one in listed] == ["", request_id, ""]
     assert [one.configuration.revision for one in listed] == [revision, changed.revision, created.revision]
     assert {one.configuration.updated_by for one in listed} == {"anonymous"}
     assert listed[1].configuration.update_time == changed.update_time
@@ -149,7 +149,7 @@ async def test_what_ran_in_sql_is_a_version_too(shop: Service, database_url: str
         await connection.execute("UPDATE configurations SET config = $1 WHERE name = 'web'", json.dumps({"a": 2}))
         role = await connection.fetchval("SELECT session_user")
     (newest, _) = await versions(shop, view=CONFIGURATION_VIEW_FULL)
-    assert (newest.configuration.updated_by, newest.reason) == (f"database:{role}", "")
+    assert (newest.configuration.updated_by, newest.origin.reason) == (f"database:{role}", "")
     assert content(newest.configuration.config) == {"a": 2}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from google.longrunning.operations_proto_pb2 import GetOperationRequest, Operation, WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest, ImportMode
 from configapi.v1.operation_service_pb2 import (
     ImportConfigurationsResult,
@@ -29,7 +30,7 @@ def item(
 ) -> ConfigurationItem:
     schema_name, _, version = schema.partition("@")
     return ConfigurationItem(
-        application=application,
+        application=ApplicationRef(name=application),
         name=name,
         config=struct(config or {}),
         schema=SchemaVersionRef(schema=schema_name, version=int(version or 0)) if schema else None,

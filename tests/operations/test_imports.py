@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.change_pb2 import ChangeType
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
@@ -70,7 +71,7 @@ async def test_an_atomic_import_lists_every_fault_and_writes_nothing(service: Se
         item("there"),
         item("elsewhere", application="nowhere"),
         item("good"),
-        ConfigurationItem(application="shop", name="empty"),
+        ConfigurationItem(application=ApplicationRef(name="shop"), name="empty"),
     )
     assert operation.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     failed = await items_of(service, operation, failed_only=True)

@@ -7,6 +7,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ConfigurationWrite, ImportMode
 from configapi.v1.schema_pb2 import SchemaVersionRef
@@ -83,7 +84,7 @@ def item_of(application: str, one: Item) -> ConfigurationItem:
     name, config, comments, pin = one
     schema, _, version = pin.partition("@")
     return ConfigurationItem(
-        application=application,
+        application=ApplicationRef(name=application),
         name=name,
         comments=comments,
         config=struct(config),

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -45,7 +46,7 @@ def test_an_unknown_field_is_refused_with_its_number() -> None:
 
 
 def test_unknown_fields_of_nested_messages_are_refused_with_their_paths() -> None:
-    items = [ConfigurationItem(application="shop", name=name) for name in ("web", "api")]
+    items = [ConfigurationItem(application=ApplicationRef(name="shop"), name=name) for name in ("web", "api")]
     items[1].MergeFromString(UNKNOWN)
     request = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(create=item) for item in items])
     request.MergeFromString(UNKNOWN)
@@ -69,7 +70,7 @@ async def test_every_kind_of_call_refuses_unknown_fields(service: Service) -> No
     get.key.MergeFromString(UNKNOWN)
     watch = WatchConfigurationsRequest()
     watch.MergeFromString(UNKNOWN)
-    upload = ImportConfigurationsRequest(items=[ConfigurationItem(application="shop", name="web")])
+    upload = ImportConfigurationsRequest(items=[ConfigurationItem(application=ApplicationRef(name="shop"), name="web")])
     upload.items[0].MergeFromString(UNKNOWN)
 
     async def uploads() -> AsyncIterator[ImportConfigurationsRequest]:

@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -20,7 +21,9 @@ from tests.service import Service, error_info_of, struct
 
 
 def item(name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any) -> ConfigurationItem:
-    return ConfigurationItem(application=application, name=name, config=struct(config or {}), **fields)
+    return ConfigurationItem(
+        application=ApplicationRef(name=application), name=name, config=struct(config or {}), **fields
+    )
 
 
 def creation(name: str, config: JsonObject | None = None, **fields: Any) -> ConfigurationWrite:
