@@ -157,7 +157,7 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
         ),
         (DeleteConfigurationRequest(key=key(name, name)), ["key.application", "key.name"]),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(key=key(name))]), ["refs[0].key.name"]),
-        (list_request(application=ApplicationRef(name=name)), ["application.name"]),
+        (list_request(application=ApplicationRef(name=name)), ["selector.application.name"]),
         (WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=[name])]), ["selectors[0].names[0]"]),
     ):
         async with refused(shop, *fields):
@@ -196,7 +196,7 @@ async def test_a_bad_id_is_refused(shop: Service, bad: str) -> None:
         (DeleteConfigurationRequest(id=bad), "id"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=bad)]), "refs[0].id"),
         (CreateConfigurationRequest(application=ApplicationRef(id=bad), name="api", config=Struct()), "application.id"),
-        (list_request(application=ApplicationRef(id=bad)), "application.id"),
+        (list_request(application=ApplicationRef(id=bad)), "selector.application.id"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef(id=bad))]),
             "selectors[0].application.id",
@@ -267,7 +267,7 @@ async def test_a_number_that_is_not_exact_is_refused(shop: Service, number: floa
             "configuration.config/a/0",
         ),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/0"),
-        (list_request(contains=bad), "contains/a/0"),
+        (list_request(contains=bad), "selector.contains/a/0"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -279,7 +279,7 @@ async def test_a_config_of_300_kib_is_refused(shop: Service) -> None:
         (CreateConfigurationRequest(application=SHOP, name="api", config=large), "config"),
         (UpdateConfigurationRequest(key=key("web"), configuration=Configuration(config=large)), "configuration.config"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=large), "merge_patch"),
-        (list_request(contains=large), "contains"),
+        (list_request(contains=large), "selector.contains"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -364,7 +364,7 @@ async def test_the_null_byte_is_refused_in_keys_and_values(shop: Service) -> Non
         await send(shop, CreateConfigurationRequest(application=SHOP, name="api", config=bad))
     async with refused(shop, "merge_patch/a/b\0", "merge_patch/a/c/1"):
         await send(shop, UpdateConfigurationRequest(key=key("web"), merge_patch=bad))
-    async with refused(shop, "contains/a/b\0", "contains/a/c/1"):
+    async with refused(shop, "selector.contains/a/b\0", "selector.contains/a/c/1"):
         await send(shop, list_request(contains=bad))
 
 
@@ -379,7 +379,7 @@ async def test_a_value_without_a_kind_is_refused(shop: Service) -> None:
     for request, field in (
         (CreateConfigurationRequest(application=SHOP, name="api", config=bad), "config/a/1"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/1"),
-        (list_request(contains=bad), "contains/a/1"),
+        (list_request(contains=bad), "selector.contains/a/1"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -442,7 +442,7 @@ async def test_an_empty_oneof_is_refused(shop: Service) -> None:
         (UpdateConfigurationRequest(configuration=comments), "ref"),
         (DeleteConfigurationRequest(), "ref"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef()]), "refs[0]"),
-        (list_request(application=ApplicationRef()), "application"),
+        (list_request(application=ApplicationRef()), "selector.application"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef())]),
             "selectors[0].application",
