@@ -11,8 +11,9 @@ from configsvc.domain.models import ConfigurationQuery, key_with_deleted
 from configsvc.domain.scope import Everything, Only
 from configsvc.limits.slots import connection_turn
 from configsvc.storage import configurations, deleted_configurations
-from configsvc.storage.database import Connection, open_database
+from configsvc.storage.database import READ_SETTINGS, Connection, open_database
 from configsvc.storage.deleted_configurations import page_with_deleted
+from configsvc.storage.sessions import open_session
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session, application, changes, configuration, head
 from tests.storage.test_compaction_histories import change
@@ -135,8 +136,14 @@ async def test_a_deletion_whose_content_was_compacted_is_shown_without_it_until_
 
 FILL = (
     "INSERT INTO applications (name) VALUES ('live'), ('gone')",
-    "INSERT INTO configurations (application, name, config) SELECT 'live', 'c' || n, '{}' FROM generate_series(1, 2000) n",
-    "INSERT INTO configurations (application, name, config) SELECT 'gone', 'g' || n, '{}' FROM generate_series(1, 3000) n",
+    """
+    INSERT INTO configurations (application, name, config)
+    SELECT 'live', 'c' || number, '{}' FROM generate_series(1, 2000) AS number
+    """,
+    """
+    INSERT INTO configurations (application, name, config)
+    SELECT 'gone', 'g' || number, '{}' FROM generate_series(1, 3000) AS number
+    """,
     "DELETE FROM configurations WHERE application = 'gone'",
     # One that was deleted again and again.
     """
@@ -163,11 +170,14 @@ async def test_deletions_are_found_by_index_and_no_more_of_them_are_read_than_ar
     newest = await head(psql)
     own = [await psql.fetchval("SELECT id FROM applications WHERE name = 'gone'")]
     filters = ("", None, None, None, None, None)
-    async with open_database(database_url, turn=connection_turn) as database, database.read() as connection:
+    session = await open_session(database_url, READ_SETTINGS, command_timeout=30)
+    try:
         for ids, index in ((None, "change_records_deleted"), (own, "change_records_deleted_of")):
             for after in (("", "", "0"), ("gone", "g2", "0")):
                 arguments = (newest, *after, ids, *filters, 51, True, 1_000_000, 100)
-                indexes, scanned = await plan(connection, "deleted_configurations", "list", *arguments)
+                indexes, scanned = await plan(session, "deleted_configurations", "list", *arguments)
                 assert {index, "change_records_kind_resource_id_version_key"} <= indexes
                 assert not scanned
-                assert await rows_read(connection, "deleted_configurations", "list", *arguments) <= 101
+                assert await rows_read(session, "deleted_configurations", "list", *arguments) <= 101
+    finally:
+        await session.close(timeout=10)
