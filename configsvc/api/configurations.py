@@ -1,6 +1,6 @@
 """ConfigurationService, without a transport."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -37,9 +37,11 @@ from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.reads import Shown
 from configsvc.configurations.use_cases import Configurations
+from configsvc.domain import models
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Now, PastMoment
+from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Now, Page, PastMoment
+from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.feed.feed import Feed
@@ -88,14 +90,16 @@ class ConfigurationServicer:
         parsed = wire.lookup_from(data)
         # Taken before the data are read, so that it is never newer than they are.
         epoch = self._feed.epoch_for(parsed.epoch)
+        shown = await self._found(parsed, caller)
+        return shown.encoded + wire.encoded_moment(shown.revision, epoch)
+
+    def _found(self, parsed: wire.Lookup, caller: Caller) -> Awaitable[Shown]:
         moment = parsed.moment
         if not isinstance(moment, Now):
-            return await self._get_past(parsed, moment, epoch, caller)
+            return self._get_past(parsed, moment, caller)
         if caller.access.everywhere >= Role.VIEWER:
-            shown = await self._configurations.get(parsed.ref, moment, as_text=parsed.as_text)
-        else:
-            shown = await self._get_confined(parsed, moment, caller)
-        return shown.encoded + wire.encoded_moment(shown.revision, epoch)
+            return self._configurations.get(parsed.ref, moment, as_text=parsed.as_text)
+        return self._get_confined(parsed, moment, caller)
 
     async def _get_confined(self, parsed: wire.Lookup, moment: Now, caller: Caller) -> Shown:
         ref = parsed.ref
@@ -114,10 +118,10 @@ class ConfigurationServicer:
             # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
             await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
 
-    async def _get_past(self, parsed: wire.Lookup, moment: PastMoment, epoch: str, caller: Caller) -> bytes:
+    async def _get_past(self, parsed: wire.Lookup, moment: PastMoment, caller: Caller) -> Shown:
         await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref,))
         found, revision = await self._history.get(parsed.ref, moment, scope=caller.scope(Role.VIEWER))
-        return wire.encoded_response(found, as_text=parsed.as_text) + wire.encoded_moment(revision, epoch)
+        return Shown(found.application_id, wire.encoded_response(found, as_text=parsed.as_text), revision)
 
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller
@@ -186,19 +190,23 @@ class ConfigurationServicer:
         parsed = export(request, caller.scope(Role.VIEWER))
         caller.require_listed(Role.VIEWER, parsed.chosen.application)
         epoch = self._feed.epoch_for(parsed.epoch)
-
-        def check() -> None:
-            caller.check_current()
-            # All pages must be of one history.
-            self._feed.check_epoch(epoch)
-
-        pages = exported(self._configurations, parsed, check)
+        pages = exported(self._configurations, parsed, partial(self._check_current, caller, epoch))
         with caller.long_lived("export"):
             async with aclosing(pages):
                 async for page in pages:
-                    encode = partial(encoded_exports, page.resources, page.revision, epoch, as_text=parsed.as_text)
-                    for encoded in await self._large.run(encode):
-                        await write(encoded)
+                    await self._write_page(page, parsed, epoch, write)
+
+    def _check_current(self, caller: Caller, epoch: str) -> None:
+        caller.check_current()
+        # All pages must be of one history.
+        self._feed.check_epoch(epoch)
+
+    async def _write_page(
+        self, page: Page[models.Configuration], parsed: ConfigurationExport, epoch: str, write: Write
+    ) -> None:
+        encode = partial(encoded_exports, page.resources, page.revision, epoch, as_text=parsed.as_text)
+        for encoded in await self._large.run(encode):
+            await write(encoded)
 
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
         with caller.long_lived("upload"):

@@ -108,7 +108,7 @@ async def test_every_fault_of_the_request_is_named_with_its_write(shop: Service)
         await write(
             shop,
             creation("../web"),
-            ConfigurationWrite(upsert={"application": "shop", "name": "web"}),  # type: ignore[arg-type]
+            ConfigurationWrite(upsert={"application": {"name": "shop"}, "name": "web"}),  # type: ignore[arg-type]
             ConfigurationWrite(update=ConfigurationChangeItem(expected_version=-1)),
             deletion(""),
             ConfigurationWrite(),

@@ -162,7 +162,7 @@ async def test_a_list_shows_those_that_are_pinned_to_a_schema_or_to_one_version_
     assert await names(shop, schema=pin("web"), page_size=1) == ["one", "two"]
     assert await names(shop, schema=pin("web", 1)) == ["one"]
     assert await names(shop, schema=pin("web", 3)) == []
-    async with refused(shop, "schema.schema"):
+    async with refused(shop, "selector.schema.schema"):
         await names(shop, schema=pin(""))
 
 
