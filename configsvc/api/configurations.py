@@ -40,7 +40,7 @@ from configsvc.configurations.use_cases import Configurations
 from configsvc.domain import models
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, Now, Page, PastMoment
+from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
 from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
@@ -163,15 +163,12 @@ class ConfigurationServicer:
         self, request: ListConfigurationVersionsRequest, caller: Caller
     ) -> ListConfigurationVersionsResponse:
         reading = wire.version_listing(request, caller.scope(Role.VIEWER))
-        parsed = reading.parsed
-        known = IdRef(id=parsed.page.resource_id) if parsed.page.resource_id else parsed.ref
-        await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref, known))
+        await self._guard.require_configurations(caller, Role.VIEWER, reading.parsed.refs)
         epoch = self._feed.epoch_for(reading.epoch)
         async with self._large.page():
-            configuration_id, page = await self._history.list_versions(replace(parsed, ref=known))
-            return await self._large.run(
-                partial(wire.versions_response, request, page, configuration_id, epoch, as_text=reading.as_text)
-            )
+            configuration_id, page = await self._history.list_versions(reading.parsed)
+            make = partial(wire.versions_response, request, page, configuration_id, epoch, as_text=reading.as_text)
+            return await self._large.run(make)
 
     async def DiffConfigurationVersions(
         self, request: DiffConfigurationVersionsRequest, caller: Caller

@@ -89,7 +89,7 @@ class _Start:
 async def _start(connection: Connection, listing: VersionListing) -> _Start:
     page = listing.page
     if page.after is not None:
-        known = await _known(connection, listing.ref, listing.scope)
+        known = await _known(connection, listing.refs[-1], listing.scope)
         return _Start(configuration_id=known, before=page.after, revision=page.revision)
     revision = await moments.revision_of(connection, listing.moment)
     if revision is None:

@@ -7,6 +7,7 @@ from configsvc.domain.models import (
     ApplicationRef,
     ConfigurationFilter,
     ConfigurationRef,
+    IdRef,
     Moment,
     Origin,
     SchemaRef,
@@ -106,6 +107,12 @@ class VersionListing:
     with_config: bool
     scope: Scope
     page: PageRequest[int]
+
+    @property
+    def refs(self) -> tuple[ConfigurationRef, ...]:
+        """The references of the request, the most exact one last: a page token names the id."""
+        known = self.page.resource_id
+        return (self.ref, IdRef(id=known)) if known else (self.ref,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
