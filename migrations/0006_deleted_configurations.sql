@@ -1,5 +1,5 @@
 -- Indexes of the deletions of configurations, for lists that show deleted ones
--- depends: 0004_names_of_one_segment
+-- depends: 0005_readable_operations
 
 -- migrate: apply
 

@@ -63,8 +63,8 @@ class OperationsServicer:
 
     async def ListOperations(self, request: ListOperationsRequest, caller: Caller) -> ListOperationsResponse:
         parsed = wire.listing(request)
-        page = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
-        last_key = (page[-1].id,) if len(page) == parsed.limit else None
+        page, last = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
+        last_key = None if last is None else (last,)
         fitted = fitting_page(request, page, operation_message, lambda operation: (operation.id,), last_key=last_key)
         return ListOperationsResponse(operations=fitted.messages, next_page_token=fitted.next_page_token)
 
@@ -101,8 +101,8 @@ class OperationServicer:
     ) -> ListOperationItemsResponse:
         parsed = wire.item_listing(request)
         await self._require_reader(parsed.operation_id, caller)
-        items, more = await self._operations.items(parsed)
-        last_key = (items[-1].index,) if more else None
+        items, last = await self._operations.items(parsed)
+        last_key = None if last is None else (last,)
         fitted = fitting_page(request, items, _item_message, lambda item: (item.index,), last_key=last_key)
         return ListOperationItemsResponse(items=fitted.messages, next_page_token=fitted.next_page_token)
 

@@ -94,7 +94,7 @@ class SchemaServicer:
         self, request: ListSchemaVersionsRequest, caller: Caller
     ) -> ListSchemaVersionsResponse:
         page = await self._schemas.list_versions(wire.version_listing(request))
-        respond = partial(versions_response, more=page.goes_on, revision=page.revision, schema_id=page.schema_id)
+        respond = partial(versions_response, last=page.last, revision=page.revision, schema_id=page.schema_id)
         return await asyncio.to_thread(respond, request, page.versions)
 
     async def CheckSchemaVersion(

@@ -163,6 +163,7 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
+    errors.RecordUnreadableError: Translation(Code.DATA_LOSS, Reason.ERROR_REASON_RECORD_UNREADABLE, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_APPLICATION_NOT_EMPTY, _resource_state("APPLICATION_NOT_EMPTY")
     ),
@@ -235,6 +236,7 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.DatabaseBusyError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_BUSY, _retry(1)),
     errors.WriteConflictError: Translation(Code.ABORTED, Reason.ERROR_REASON_WRITE_CONFLICT, _retry(1)),
     errors.DatabaseUnavailableError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_UNAVAILABLE, _retry(2)),
+    errors.OutOfDescriptorsError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_OUT_OF_DESCRIPTORS, _retry(2)),
     errors.UnauthenticatedError: Translation(Code.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),
     errors.IdentityProviderUnavailableError: Translation(
         Code.UNAVAILABLE, Reason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE, _later

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from configsvc.access.caller import Caller
 from configsvc.api.operations import operation_message
 from configsvc.domain.access import Role
-from configsvc.domain.errors import UnsupportedFieldError
+from configsvc.domain.errors import RateLimitedError, UnsupportedFieldError
 from configsvc.domain.models import NameRef
 from configsvc.domain.operations import ImportMessage
 from configsvc.offload.processes import ProcessPool
@@ -19,6 +19,8 @@ from configsvc.wire.parsing import malformed
 
 # Each takes up to 4 MiB and its parsed form. Operations that need the process pool wait for at most this many.
 MESSAGES_AT_ONCE = 2
+# Of all callers that are not told apart: each holds a message that is arriving.
+SHARED_UPLOADS = 32
 
 
 class Uploads:
@@ -28,9 +30,25 @@ class Uploads:
         self._imports = imports
         self._pool = pool
         self._room = asyncio.Semaphore(MESSAGES_AT_ONCE)
+        self._shared = 0
 
     async def start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        """Start an import and return its operation. Raises PermissionDeniedError, and what `Imports.start` raises."""
+        """Start an import and return its operation.
+
+        Raises PermissionDeniedError, RateLimitedError, and what `Imports.start` raises.
+        """
+        if caller.quota:
+            return await self._start(requests, caller)
+        if self._shared >= SHARED_UPLOADS:
+            text = f"without authentication, all callers share {SHARED_UPLOADS} uploads at a time: upload again later"
+            raise RateLimitedError(text, retry_seconds=1.0)
+        self._shared += 1
+        try:
+            return await self._start(requests, caller)
+        finally:
+            self._shared -= 1
+
+    async def _start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
         return operation_message(await self._imports.start(self._read(requests, caller), caller))
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:

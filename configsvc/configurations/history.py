@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from configsvc.domain.differences import Comparison, compared
-from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
+from configsvc.domain.errors import InvalidRequestError, RecordUnreadableError, ResourceNotFoundError, Violation
 from configsvc.domain.models import (
     AtVersion,
     Configuration,
@@ -34,10 +34,15 @@ class ConfigurationHistory:
     async def get(self, ref: ConfigurationRef, moment: PastMoment, *, scope: Scope) -> tuple[Configuration, int]:
         """Return a configuration at an earlier moment, and the revision of that moment.
 
-        Raises RevisionUnknownError or RevisionCompactedError.
+        Raises RevisionUnknownError, RevisionCompactedError or RecordUnreadableError.
         """
         async with self._database.read() as connection:
-            configuration, revision = await _at(connection, ref, moment, scope)
+            try:
+                configuration, revision = await _at(connection, ref, moment, scope)
+            except RecordUnreadableError as error:
+                if await _is_there(connection, error.resource_id, scope):
+                    raise
+                configuration, revision = None, 0
             is_there = await _is_there(connection, configuration.id if configuration else None, scope)
             if configuration is None or not is_there:
                 raise ResourceNotFoundError("configuration", str(ref))
@@ -63,7 +68,10 @@ class ConfigurationHistory:
         return start.configuration_id, replace(page, revision=start.revision or page.revision)
 
     async def compare(self, ref: ConfigurationRef, from_version: int, to_version: int, *, scope: Scope) -> Comparison:
-        """Compare two versions; 0 means the newest and the one before `to_version`. Raises RevisionCompactedError."""
+        """Compare two versions; 0 means the newest and the one before `to_version`.
+
+        Raises RevisionCompactedError or RecordUnreadableError.
+        """
         async with self._database.read() as connection:
             configuration_id = await _known(connection, ref, scope)
             if not to_version:

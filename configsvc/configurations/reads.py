@@ -78,7 +78,8 @@ class Reads:
     async def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Shown:
         """Return a configuration at a moment, its content encoded as text or not.
 
-        Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError.
+        Raises ResourceNotFoundError, RevisionUnknownError, RecordUnreadableError, DatabaseBusyError or
+        DatabaseUnavailableError.
         """
         self._notice_history()
         least, is_same_history = moment.min_revision, True

@@ -19,10 +19,9 @@ from configsvc.domain.models import (
     WriteContext,
 )
 from configsvc.domain.requests import BatchLookup, ConfigurationListing
-from configsvc.domain.scope import Everything
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
-from configsvc.storage import applications, configurations, log, moments, role_bindings
+from configsvc.storage import applications, configurations, log, moments
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.deleted_configurations import page_with_deleted
 from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
@@ -60,7 +59,7 @@ class Configurations:
         return created
 
     def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Awaitable[Shown]:
-        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
+        """Get a configuration. Raises ResourceNotFoundError, RevisionUnknownError or RecordUnreadableError."""
         return self._reads.get(ref, moment, as_text=as_text)
 
     def cached_application_id(self, ref: IdRef) -> str | None:
@@ -70,7 +69,7 @@ class Configurations:
     async def get_many(self, lookup: BatchLookup) -> Batch:
         """Return many configurations at one revision.
 
-        Raises RevisionUnknownError, RevisionCompactedError or ResponseTooLargeError.
+        Raises RevisionUnknownError, RevisionCompactedError, ResponseTooLargeError or RecordUnreadableError.
         """
         refs = lookup.refs
         async with self._database.read() as connection:
@@ -80,10 +79,10 @@ class Configurations:
                 revision=await moments.revision_of(connection, lookup.moment),
                 with_config=lookup.with_config,
                 limit_bytes=MAX_RESPONSE_BYTES,
+                scope=lookup.scope,
             )
-            visible = await _visible(connection, found, lookup)
         by_ref: dict[ConfigurationRef, Configuration] = {}
-        for configuration in visible:
+        for configuration in found:
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
         return Batch(configurations=tuple(map(by_ref.get, refs)), revision=revision)
@@ -154,20 +153,6 @@ class Configurations:
         result = await self._batches.write(str(ULID()), writes, context, with_config=False)
         self._reads.require(result.revision)
         return result
-
-
-async def _visible(
-    connection: Connection, found: Sequence[Configuration], lookup: BatchLookup
-) -> Sequence[Configuration]:
-    """Return the configurations in the scope of a lookup: those of the past by the application that they have now, or
-    had last.
-    """
-    if isinstance(lookup.scope, Everything):
-        return found
-    owners = {configuration.id: configuration.application_id for configuration in found}
-    if not isinstance(lookup.moment, Now):
-        owners = await role_bindings.applications_of(connection, owners)
-    return [configuration for configuration in found if lookup.scope.includes(owners[configuration.id])]
 
 
 async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:

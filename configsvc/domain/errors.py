@@ -66,6 +66,23 @@ class ResourceExistsError(ResourceError):
     verb = "already exists"
 
 
+class RecordUnreadableError(ResourceError):
+    """A row of the database that cannot be read: its bytes are no text, or its times or numbers none of ours.
+
+    `application_id` is that of the row, so that it is shown only to callers that may see it.
+    """
+
+    verb = "is damaged in the database and cannot be read: an operator has to repair it"
+
+    def __init__(
+        self, resource_type: str, resource_name: str, *, resource_id: str, application_id: str | None, version: int
+    ) -> None:
+        super().__init__(resource_type, resource_name)
+        self.resource_id = resource_id
+        self.application_id = application_id
+        self.version = version
+
+
 class ApplicationNotEmptyError(ResourceError):
     """An application that has configurations, deleted without force."""
 
@@ -220,17 +237,32 @@ class DatabaseBusyError(ConfigsvcError):
 
 
 class WriteConflictError(ConfigsvcError):
-    """A lock that another transaction did not release in time, a deadlock, or a serialization failure."""
+    """A lock that another transaction did not release in time, a deadlock, or a serialization failure.
 
-    def __init__(self) -> None:
+    `waited_for_row`: it was the lock of one row or key, so that other rows can be written.
+    """
+
+    def __init__(self, *, waited_for_row: bool = False) -> None:
         super().__init__("the write conflicts with another transaction and nothing was changed: try again")
+        self.waited_for_row = waited_for_row
 
 
 class DatabaseUnavailableError(ConfigsvcError):
     """A database that does not respond."""
 
+    text = "the database does not respond; a write may have been done: retry it with the same request_id"
+
     def __init__(self) -> None:
-        super().__init__("the database does not respond; a write may have been done: retry it with the same request_id")
+        super().__init__(self.text)
+
+
+class OutOfDescriptorsError(DatabaseUnavailableError):
+    """A call that needs a new connection or file of a process that has no file descriptor left.
+
+    Whoever waits for the database to come back waits for this to pass, too.
+    """
+
+    text = "the server has no file descriptor left and did nothing: try again later, or at another server"
 
 
 class UnauthenticatedError(ConfigsvcError):

@@ -351,9 +351,11 @@ class ConfigurationVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsPage:
-    """Versions of a configuration, newest first. `compacted`: the oldest are gone; `more`: another page follows."""
+    """Versions of a configuration, newest first. `compacted`: the oldest are gone. `last`: the next page begins before
+    it; None on the last page.
+    """
 
     versions: tuple[ConfigurationVersion, ...]
     revision: int
     compacted: bool
-    more: bool
+    last: int | None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
-from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, Violations
+from configsvc.domain.errors import RecordUnreadableError, ResourceNotFoundError, VersionMismatchError, Violations
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
@@ -163,7 +163,8 @@ def check_version(expected: int, current: int) -> None:
 
 
 def pin_to_check(
-    write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RetryNextGroup | None
+    write: ConfigurationWrite,
+    found: Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None,
 ) -> SchemaVersionRef | None:
     """Return the schema version that the config must satisfy after the write; None if there is nothing to check."""
     if isinstance(write, Creation):

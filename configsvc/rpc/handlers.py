@@ -5,14 +5,14 @@ body is received.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import grpc
 
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
-from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.domain.errors import InvalidRequestError, RateLimitedError, Violation
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
 from configsvc.rpc.credentials import CallReader, Context
@@ -21,6 +21,8 @@ from configsvc.telemetry.calls import InFlight
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
 STATUS_LIMIT_SECONDS = 5.0
+# The client may have to make a message, and its bytes need time: 4 MiB at 70 KB a second.
+UPLOAD_MESSAGE_SECONDS = 60.0
 # Smaller answers count as calls only, until they are sent.
 SMALL_ANSWER_BYTES = 64 * 1024
 
@@ -100,9 +102,20 @@ async def _whole(requests: Requests, context: Context) -> AsyncGenerator[bytes]:
 
     To grpcio, a stream that breaks off ends like any other; the difference is that then nothing can be sent any more.
     """
-    async for request in requests:
+    messages = aiter(requests)
+    while (request := await _next(messages)) is not None:
         yield request
     await check_connected(context)
+
+
+async def _next(messages: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next message of an upload; None at its end. Raises RateLimitedError if it does not arrive in time."""
+    try:
+        async with asyncio.timeout(UPLOAD_MESSAGE_SECONDS):
+            return await anext(messages, None)
+    except TimeoutError as error:
+        text = f"the next message of the upload did not arrive within {UPLOAD_MESSAGE_SECONDS:g} s: upload again"
+        raise RateLimitedError(text, retry_seconds=1.0) from error
 
 
 async def check_connected(context: Context) -> None:

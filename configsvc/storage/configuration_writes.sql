@@ -48,6 +48,9 @@ WHERE id = ANY ($1::text[])
 ORDER BY id
 FOR UPDATE;
 
+-- name: limit_waits
+SELECT set_config('lock_timeout', $1, true);
+
 -- name: share_or_skip
 -- The applications with the ids $1 or the names $2; take a shared lock on those that no one is renaming or deleting.
 WITH wanted AS MATERIALIZED (

@@ -11,6 +11,7 @@ from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
     FilterTooSlowError,
     InvalidRequestError,
+    RecordUnreadableError,
     ResponseTooLargeError,
     Violation,
 )
@@ -22,19 +23,44 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
-from configsvc.storage import log
+from configsvc.domain.scope import Everything, Scope
+from configsvc.storage import log, role_bindings
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
-from configsvc.storage.unreadable_rows import fetch_page
+from configsvc.storage.unreadable_rows import (
+    Names,
+    fetch_around,
+    fetch_one,
+    is_readable,
+    readable_rows,
+    unreadable,
+)
 
-# So many changes since a revision are looked at one by one; if there are more, each key of the page is.
-FEW_RECORDS = 1000
 # A page of the past ends early after so many keys: well under a second of work.
 KEYS_EXAMINED = 2_000
 
 _SQL = queries("configurations")
+
+_NAMES = Names(
+    kind="configuration",
+    columns="shown_revision, id, application_id, application, name, version",
+    ids="shown_revision, id, application_id, '' AS application, '' AS name, version",
+)
+_NAMES_OF_MANY = Names(kind="configuration", columns=f"total_bytes, {_NAMES.columns}", ids=f"total_bytes, {_NAMES.ids}")
+_BOUNDS = "head_revision, compacted_revision"
+_NAMES_OF_MANY_PAST = Names(
+    kind="configuration",
+    columns=f"{_BOUNDS}, {_NAMES_OF_MANY.columns}",
+    ids=f"{_BOUNDS}, {_NAMES_OF_MANY.ids}",
+)
+_PAGE = "shown_revision, head_revision, compacted_revision, id, rows_found, version, place"
+_NAMES_OF_PAGE = Names(
+    kind="configuration",
+    columns=f"{_PAGE}, application, name",
+    ids=f"{_PAGE}, NULL::text AS application, NULL::text AS name",
+)
 
 
 def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | None]:
@@ -46,8 +72,8 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
 
 
 async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
-    """Return the current configuration, and the revision that this read shows."""
-    row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
+    """Return the current configuration, and the revision that this read shows. Raises RecordUnreadableError."""
+    row = await fetch_one(connection, _NAMES, lambda _: str(ref), _SQL["get"], *_id_and_key(ref))
     assert row is not None
     return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
@@ -59,24 +85,37 @@ async def get_many(
     revision: int | None,
     with_config: bool,
     limit_bytes: int,
+    scope: Scope,
 ) -> tuple[tuple[Configuration, ...], int]:
-    """Return the configurations that exist at the revision (None: now), in any order, and the revision shown.
+    """Return the configurations in scope at the revision (None: now), in any order, and the revision shown. Those of
+    the past count to the application that they have now, or had last.
 
-    Raises ResponseTooLargeError, RevisionUnknownError or RevisionCompactedError.
+    Raises ResponseTooLargeError, RevisionUnknownError, RevisionCompactedError or RecordUnreadableError.
     """
     ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
     keys = [ref for ref in refs if isinstance(ref, KeyRef)]
     wanted = (ids, [key.application for key in keys], [key.name for key in keys], with_config, limit_bytes)
     if revision is None:
-        rows = await connection.fetch(_SQL["batch_get"], *wanted)
+        rows = await fetch_around(connection, _NAMES_OF_MANY, _SQL["batch_get"], *wanted)
     else:
-        rows = await connection.fetch(_SQL["batch_get_past"], *wanted, revision)
+        rows = await fetch_around(connection, _NAMES_OF_MANY_PAST, _SQL["batch_get_past"], *wanted, revision)
         check_head(revision, rows[0]["head_revision"])
         check_kept(revision, rows[0]["compacted_revision"])
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    found = tuple(configuration_of(row, row["config"]) for row in rows if row["id"] is not None)
-    return found, rows[0]["shown_revision"]
+    found = [row for row in rows if row["id"] is not None]
+    owners = {row["id"]: row["application_id"] for row in found}
+    if revision is not None and not isinstance(scope, Everything):
+        owners = await role_bindings.applications_of(connection, owners)
+    found = [row for row in found if scope.includes(owners[row["id"]])]
+    for row in found:
+        if not is_readable(row):
+            raise _unreadable(row)
+    return tuple(configuration_of(row, row["config"]) for row in found), rows[0]["shown_revision"]
+
+
+def _unreadable(row: Record) -> RecordUnreadableError:
+    return unreadable("configuration", f"{row['application']}:{row['name']}", row)
 
 
 async def page(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
@@ -85,7 +124,7 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
     with filter_errors(query):
-        if query.revision is not None and await log.has_changed_much(connection, query.revision, FEW_RECORDS):
+        if query.revision is not None and await log.has_changed_much(connection, query.revision, log.FEW_RECORDS):
             return await _page_of_the_past(connection, query, query.revision)
         return await _page_of_the_present(connection, query)
 
@@ -106,8 +145,9 @@ def filter_errors(query: ConfigurationQuery) -> Generator[None]:
 
 async def _page_of_the_present(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
     """Return a page of now, or of a revision after which little has changed: these changes are looked at one by one."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list"],
         query.revision,
         query.application_id,
@@ -122,8 +162,9 @@ async def _page_of_the_present(connection: Connection, query: ConfigurationQuery
 
 async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
     """Return a page of any revision: each key is looked at, not each change since then."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list_past"],
         revision,
         application_ids(query),
@@ -164,10 +205,11 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     check_kept(first["shown_revision"], first["compacted_revision"])
     chosen = [row for row in rows[:limit] if row["id"] is not None]
     goes_on = bool(chosen) and first["rows_found"] > len(chosen)
-    readable = [row for row in chosen if row["comments"] is not None]
+    readable = readable_rows(_NAMES_OF_PAGE, chosen)
+    named = [row for row in chosen if row["name"] is not None]
     return Page(
         resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
-        last_key=(chosen[-1]["application"], chosen[-1]["name"]) if goes_on else None,
+        last_key=(named[-1]["application"], named[-1]["name"]) if goes_on and named else None,
         content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,
     )

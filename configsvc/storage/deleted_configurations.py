@@ -1,5 +1,6 @@
 """Lists of configurations with the deleted ones, as they were last."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from asyncpg import Record
@@ -11,11 +12,18 @@ from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
+from configsvc.storage.unreadable_rows import Names, fetch_around, readable_rows
 
 # Following so many entries of an index takes some tens of milliseconds.
 DELETIONS_EXAMINED = 2_000
 
 _SQL = queries("deleted_configurations")
+
+_COLUMNS = (
+    "shown_revision, head_revision, compacted_revision, horizon_application, horizon_name, horizon_id, "
+    "id, application, name, version, rows_found"
+)
+_NAMES = Names(kind="configuration", columns=_COLUMNS, ids=_COLUMNS)
 
 
 async def page_with_deleted(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
@@ -47,7 +55,9 @@ def _merged(
 
 async def _page(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
     application, name, *rest = query.after or ("", "")
-    rows = await connection.fetch(
+    rows = await fetch_around(
+        connection,
+        _NAMES,
         _SQL["list"],
         revision,
         application,
@@ -68,11 +78,19 @@ async def _page(connection: Connection, query: ConfigurationQuery, revision: int
     first = rows[0]
     check_head(revision, first["head_revision"])
     check_kept(revision, first["compacted_revision"])
-    found = tuple(_deleted(row) for row in rows if row["id"] is not None)
-    horizon = (first["horizon_application"], first["horizon_name"], first["horizon_id"])
-    is_cut = bool(found) and (first["rows_found"] > len(found) or len(found) > query.limit)
-    last_key = key_with_deleted(found[-1]) if is_cut else horizon if first["horizon_id"] is not None else None
-    return Page(resources=found, revision=revision, last_key=last_key)
+    found = [row for row in rows if row["id"] is not None]
+    resources = tuple(map(_deleted, readable_rows(_NAMES, found)))
+    return Page(resources=resources, revision=revision, last_key=_last_key(rows, query.limit))
+
+
+def _last_key(rows: Sequence[Record], limit: int) -> tuple[str, ...] | None:
+    """Return the place up to which all deletions are known; None: all are."""
+    first, last = rows[0], rows[-1]
+    if first["id"] is not None and (first["rows_found"] > len(rows) or len(rows) > limit):
+        return last["application"], last["name"], last["id"]
+    if first["horizon_id"] is None:
+        return None
+    return first["horizon_application"], first["horizon_name"], first["horizon_id"]
 
 
 def _deleted(row: Record) -> Configuration:

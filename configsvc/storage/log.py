@@ -29,6 +29,8 @@ RECORDS_AT_ONCE = 500
 PAGE_LIMIT_COMMITS = 1000
 # Passing over this many records of other applications takes about 50 ms.
 RECORDS_PASSED_OVER = 20_000
+# So many changes since a revision are looked at one by one; if there are more, each key or resource of a page is.
+FEW_RECORDS = 1000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 

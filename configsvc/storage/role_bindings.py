@@ -12,15 +12,21 @@ from configsvc.domain.scope import Scope
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, require_record
-from configsvc.storage.pages import page_of
+from configsvc.storage.pages import ordered_by_id, page_of
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, readable_rows
 
 _SQL = queries("role_bindings")
 
+_GRANT = "application_id"
+_NAMES_OF_GRANT = Names(kind="role binding", columns=_GRANT, ids=_GRANT)
+_NAMES = Names(kind="role binding", columns="id, version", ids="id, version")
+_NAMES_OF_PAGE = ordered_by_id("role binding")
+
 
 async def grants(connection: Connection) -> tuple[Grant, ...]:
-    """Return the grants of all role bindings."""
-    return _grants(await connection.fetch(_SQL["all"]))
+    """Return the grants of all role bindings; one that cannot be read grants nothing."""
+    return _grants(readable_rows(_NAMES_OF_GRANT, await fetch_around(connection, _NAMES_OF_GRANT, _SQL["all"])))
 
 
 async def grants_at_deletion(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
@@ -102,7 +108,8 @@ async def application_of(connection: Connection, binding_id: str) -> str | None:
 
 async def get_version(connection: Connection, written: Written) -> RoleBinding:
     """Return the role binding as a write left it. Raises WriteConflictError if the log no longer has that version."""
-    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    statement, place = _SQL["get_version"], (written.resource_id, written.version)
+    row = await fetch_one(connection, _NAMES, lambda row: row["id"], statement, *place)
     return _role_binding(require_record(row))
 
 
@@ -120,5 +127,6 @@ async def page(
     Those for all applications are included only if everything is in scope. Raises
     RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, principal, scope.ids, after, limit + 1)
-    return page_of(rows, limit, _role_binding, lambda binding: binding.id)
+    arguments = (revision, principal, scope.ids, after, limit + 1)
+    rows = await fetch_around(connection, _NAMES_OF_PAGE, _SQL["list"], *arguments)
+    return page_of(rows, limit, _role_binding, "id", _NAMES_OF_PAGE)

@@ -17,7 +17,7 @@ from configsvc.feed.feed import Feed
 from configsvc.limits.pace import Pace
 from configsvc.limits.slots import caller_slots
 from configsvc.storage import configurations, log
-from configsvc.storage.database import Database
+from configsvc.storage.database import Database, away
 from configsvc.telemetry.families import Families, counter, gauge, labelled_gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
@@ -74,7 +74,7 @@ class Watches:
         DatabaseBusyError, RateLimitedError or ShuttingDownError, and what check and write raise.
         """
         if not self._feed.live:
-            raise DatabaseUnavailableError
+            raise away()
         history = self._feed.history
         if request.after_revision is not None and request.epoch:
             self._feed.check_epoch(request.epoch)

@@ -295,7 +295,7 @@ def versions_response(
         page.versions,
         partial(version_message, as_text=as_text),
         key,
-        last_key=key(page.versions[-1]) if page.more else None,
+        last_key=None if page.last is None else (page.last,),
         # All pages show the versions up to one revision.
         revision=page.revision,
         resource_id=configuration_id,

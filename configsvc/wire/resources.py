@@ -1,6 +1,7 @@
 """Configurations as messages."""
 
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
+from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.etags import etag_of
 from configsvc.domain.models import Configuration
 from configsvc.wire.json_fields import set_json
@@ -35,5 +36,18 @@ def configuration_message(
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
-        set_json(message, "config", configuration.config, as_text=as_text)
+        try:
+            set_json(message, "config", configuration.config, as_text=as_text)
+        except (ValueError, OverflowError) as error:
+            raise _unreadable(configuration) from error
     return message
+
+
+def _unreadable(configuration: Configuration) -> RecordUnreadableError:
+    return RecordUnreadableError(
+        "configuration",
+        f"{configuration.application}:{configuration.name}",
+        resource_id=configuration.id,
+        application_id=configuration.application_id,
+        version=configuration.version,
+    )

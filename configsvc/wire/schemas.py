@@ -95,20 +95,20 @@ def versions_response(
     request: ListSchemaVersionsRequest,
     versions: Sequence[SchemaVersion],
     *,
-    more: bool,
+    last: int | None,
     revision: int,
     schema_id: str,
 ) -> ListSchemaVersionsResponse:
     """Return the response that carries as many of the versions as fit. Large documents take tens of milliseconds.
 
-    `more`: older versions follow.
+    The next page begins before the version `last`; None: there is none.
     """
     fitted = fitting_page(
         request,
         versions,
         schema_version_message,
         lambda version: (version.version,),
-        last_key=(versions[-1].version,) if more else None,
+        last_key=None if last is None else (last,),
         revision=revision,
         resource_id=schema_id,
     )

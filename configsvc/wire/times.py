@@ -13,7 +13,8 @@ _NANOS = 1_000_000_000
 
 def timestamp(time: datetime) -> Timestamp:
     """Return the message of a time."""
-    since = time - _EPOCH
+    # PostgreSQL's infinity comes without a zone, as the last time of Python.
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 

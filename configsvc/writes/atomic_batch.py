@@ -129,7 +129,8 @@ class AtomicBatches:
         writes = await resolve_rollbacks(connection, writes)
         locked = await locks.lock_all(connection, writes, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
-        for index, error in conflicts(locked.writes, locked.found, locked.name_owners).items():
+        errors = {**conflicts(locked.writes, locked.found, locked.name_owners), **locked.unreadable}
+        for index, error in errors.items():
             plan.reject(index, error)
         needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
         pins = await load_pins(connection, self.validators, needed, locked.schemas)

@@ -15,11 +15,13 @@ from configsvc.aio import finish
 from configsvc.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    OutOfDescriptorsError,
     WriteConflictError,
     WriteTooLargeError,
 )
 from configsvc.domain.models import Configuration, RequestKey
 from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
+from configsvc.storage import configuration_writes
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import AtomicBatches
@@ -33,9 +35,14 @@ GROUP_LIMIT = 256
 GROUPS_AT_ONCE = 2
 SLOW_GROUP_SECONDS = 0.05
 QUEUE_LIMIT = 10_000
+# For a key that another session has inserted, or a row that a foreign key needs: all in the group wait for it.
+LOCK_SECONDS = 1.0
+# So the parts of such a group wait less, to find the write that waits. Their commit may take as long as any.
+PART_LOCK_SECONDS = 0.05
 RETRY_FIRST_SECONDS = 0.002
 RETRY_LAST_SECONDS = 0.05
 RETRY_LIMIT_SECONDS = 2.0
+_NOTHING_DONE = (DatabaseBusyError, OutOfDescriptorsError)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -115,14 +122,18 @@ class GroupCommit:
                 await asyncio.sleep(RETRY_FIRST_SECONDS)
 
     def _start_groups(self) -> None:
-        while self._may_start and (group := self._next_group()):
+        while self._may_start:
+            is_part = bool(self._halves)
+            group = self._next_group()
+            if not group:
+                return
             loop = asyncio.get_running_loop()
             self._began = loop.time()
             loop.call_later(SLOW_GROUP_SECONDS, self._start_groups)
             subjects = {queued.subject for queued in group}
             self._subjects |= subjects
             # An empty context: the group counts against no caller's quota.
-            task = asyncio.create_task(self._run_group(group), context=Context())
+            task = asyncio.create_task(self._run_group(group, is_part=is_part), context=Context())
             self._groups.add(task)
             task.add_done_callback(partial(self._group_done, subjects))
 
@@ -148,20 +159,24 @@ class GroupCommit:
         self._subjects -= subjects
         self._start_groups()
 
-    async def _run_group(self, group: Sequence[QueuedWrite]) -> None:
+    async def _run_group(self, group: Sequence[QueuedWrite], *, is_part: bool) -> None:
         committed = False
         try:
             async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
                 self.transactions += 1
                 async with transaction(connection):
+                    if is_part:
+                        await configuration_writes.limit_waits(connection, PART_LOCK_SECONDS)
                     writes = [queued.write for queued in group]
                     outcomes = await execute_group(connection, self._batches.validators, self._batches.checks, writes)
+                    if is_part:
+                        await configuration_writes.limit_waits(connection, LOCK_SECONDS)
                 committed = True
                 answers = await load_written(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # every caller gets it
             if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
-                _fail(group, error)
-            elif len(group) > 1 and not isinstance(error, WriteConflictError | WriteTooLargeError):
+                _fail(group, DatabaseUnavailableError() if committed else error)
+            elif len(group) > 1 and _is_of_one_write(error):
                 self._halve(group)
             else:
                 # Halves would wait as long again, for the same lock.
@@ -240,12 +255,19 @@ class GroupCommit:
             queued.fail(error)
 
 
+def _is_of_one_write(error: Exception) -> bool:
+    """Return whether one of the writes can be at fault, and not whatever all of them need."""
+    if isinstance(error, WriteConflictError):
+        return error.waited_for_row
+    return not isinstance(error, WriteTooLargeError)
+
+
 def _fail(group: Sequence[QueuedWrite], error: Exception) -> None:
-    """Fail every write of a group. Nothing was done if the database was busy; otherwise each write may have been
-    committed, and must not be repeated.
+    """Fail every write of a group. Unless nothing was done, each write may have been committed, and must not be
+    repeated.
     """
     for queued in group:
         # An error of its own for each: errors gather tracebacks.
-        own = DatabaseBusyError() if isinstance(error, DatabaseBusyError) else DatabaseUnavailableError()
+        own = next((kind() for kind in _NOTHING_DONE if isinstance(error, kind)), DatabaseUnavailableError())
         own.__cause__ = error.__cause__ or error
         queued.fail(own)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from configsvc.domain.conflicts import Key
-from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
+from configsvc.domain.errors import RecordUnreadableError, WriteConflictError, WriteTooLargeError
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
@@ -41,13 +41,15 @@ READ_LIMIT_BYTES = 32 * 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
     """The writes, with upserts resolved, and what was found for each, locked until the end of the transaction.
-    name_owners: ids of the configurations that have the names taken by renames. schemas: old and new ones.
+    name_owners: ids of the configurations that have the names taken by renames. schemas: old and new ones. unreadable:
+    the errors of writes whose configuration cannot be read.
     """
 
     writes: Sequence[ConfigurationWrite]
     found: Mapping[int, Owner | Configuration | None]
     name_owners: Mapping[Key, str]
     schemas: Mapping[str, PinnedSchema]
+    unreadable: Mapping[int, RecordUnreadableError]
 
 
 async def lock_all(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
@@ -83,14 +85,17 @@ async def _lock(connection: Connection, writes: Sequence[BatchWrite], *, with_co
         if ids
         else {}
     )
+    readable = {row.id: row for row in rows.values() if isinstance(row, Configuration)}
     for ref, glimpse in current.items():
-        _check_unchanged(ref, rows.get(glimpse.id), schemas)
+        if glimpse.id not in rows or glimpse.id in readable:
+            _check_unchanged(ref, readable.get(glimpse.id), schemas)
     resolved = [_resolve_upsert(write, current) for write in writes]
     return Locked(
         writes=resolved,
-        found={index: _found(write, owners, current, rows) for index, write in enumerate(resolved)},
+        found={index: _found(write, owners, current, readable) for index, write in enumerate(resolved)},
         name_owners={(owner.application_id, owner.name): owner.id for owner in owners_of_names.values()},
         schemas=schemas,
+        unreadable=_unreadable(writes, current, rows),
     )
 
 
@@ -156,6 +161,17 @@ def _check_unchanged(ref: ConfigurationRef, row: Configuration | None, schemas: 
         raise ChangedBeforeLockError
 
 
+def _unreadable(
+    writes: Sequence[BatchWrite],
+    current: Mapping[ConfigurationRef, Glimpse],
+    rows: Mapping[str, Configuration | RecordUnreadableError],
+) -> dict[int, RecordUnreadableError]:
+    refs = {index: ref for index, write in enumerate(writes) if (ref := _ref(write)) in current and ref}
+    return {
+        index: row for index, ref in refs.items() if isinstance(row := rows[current[ref].id], RecordUnreadableError)
+    }
+
+
 def _resolve_upsert(write: BatchWrite, current: Mapping[ConfigurationRef, Glimpse]) -> ConfigurationWrite:
     if not isinstance(write, Upsert):
         return write
@@ -170,5 +186,5 @@ def _found(
 ) -> Owner | Configuration | None:
     if isinstance(write, Creation):
         return owners.get(write.application)
-    found = rows[current[write.ref].id] if write.ref in current else None
+    found = rows.get(current[write.ref].id) if write.ref in current else None
     return found if found and write.context.scope.includes(found.application_id) else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ulid import ULID
 
 from configsvc.domain.content import JsonObject, check_stored_size, encode_json
-from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
+from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
@@ -31,7 +31,7 @@ from configsvc.validation.compiled import CompiledOrError
 GROUP_LIMIT_BYTES = 512 * 1024
 _NOT_YET = datetime.fromtimestamp(0, UTC)
 
-Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | None
+Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +110,9 @@ class Plan:
         schema that pin_to_check names.
         """
         write = self._writes[index]
-        if isinstance(found, Owner | Configuration | LockedElsewhere) and not _is_for(write, found):
+        if not isinstance(found, RetryNextGroup | None) and not _is_for(write, found):
             found = None
-        if isinstance(found, LockedElsewhere | RetryNextGroup):
+        if isinstance(found, LockedElsewhere | RetryNextGroup | RecordUnreadableError):
             self.outcomes[index] = found
             return
         try:
@@ -208,7 +208,7 @@ class Plan:
         return text
 
 
-def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere) -> bool:
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RecordUnreadableError) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
     return application_id is None or write.context.scope.includes(application_id)
 

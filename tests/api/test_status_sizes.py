@@ -38,6 +38,9 @@ faulty = st.one_of(
 simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcError]] = {
     errors.ResourceNotFoundError: st.builds(errors.ResourceNotFoundError, texts, texts),
     errors.ResourceExistsError: st.builds(errors.ResourceExistsError, texts, texts),
+    errors.RecordUnreadableError: st.builds(
+        errors.RecordUnreadableError, texts, texts, resource_id=texts, application_id=texts, version=numbers
+    ),
     errors.ApplicationNotEmptyError: st.builds(errors.ApplicationNotEmptyError, texts, texts),
     errors.LastAdminError: st.builds(errors.LastAdminError, texts, texts),
     errors.OperationRunningError: st.builds(errors.OperationRunningError, texts, texts),

@@ -1,7 +1,6 @@
 """Records that cannot be read: the log goes on for all others, and nobody misses one without hearing of it."""
 
 from collections.abc import AsyncGenerator
-from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -11,8 +10,8 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Wa
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.api.calls import create, create_application
 from tests.app.scraping import Metrics, measured_service
-from tests.postgres import execute
 from tests.service import Service, reason_of
+from tests.storage.damaging import write_unchecked
 from tests.watch.recording import recorded
 
 # As written by a server that checked no encoding, or restored from a disk that lied.
@@ -24,14 +23,6 @@ BAD_TIME = (
     "INSERT INTO configurations (application, name, config) VALUES ('shop', 'bad', '{}'); "
     "UPDATE change_records SET create_time = '20000-01-01' WHERE name = 'bad'"
 )
-
-
-async def write_unchecked(url: str, statements: str) -> None:
-    """Run statements in one transaction of a session that takes any bytes for text."""
-    name = urlsplit(url).path.removeprefix("/")
-    mark = "UPDATE pg_database SET encoding = pg_char_to_encoding('{}') WHERE datname = '{}'"
-    await execute(url, mark.format("SQL_ASCII", name))
-    await execute(url, f"{statements}; {mark.format('UTF8', name)}")
 
 
 @pytest.fixture

@@ -95,14 +95,13 @@ async def items_of(service: Service, operation: Operation, **fields: Any) -> lis
     """Return all items that are done."""
     found: list[OperationItem] = []
     token = ""
-    while not found or token:
+    while True:
         request = ListOperationItemsRequest(operation=operation.name, page_token=token, **fields)
         response = await service.items.ListOperationItems(request)
         found += response.items
         token = response.next_page_token
-        if not response.items:
-            break
-    return found
+        if not token:
+            return found
 
 
 async def until_state(service: Service, name: str, state: OperationMetadata.State.ValueType) -> Operation:

@@ -407,3 +407,13 @@ async def rows_read(connection: "Connection", file: str, name: str, *arguments: 
     """Return the most rows that any part of a statement's plan gave."""
     text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
     return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))
+
+
+async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_changed_since(
+    connection: "Connection",
+) -> None:
+    for revision in (5, 1000):
+        for scope in (None, [await application_id(connection)]):
+            arguments = (revision, "", None, 51, scope)
+            # At most some rows for each of the five applications, of thousands of records.
+            assert await rows_read(connection, "applications", "list_past", *arguments) <= 100, (revision, scope)

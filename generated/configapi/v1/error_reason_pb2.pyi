@@ -140,6 +140,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
     the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
+    ERROR_REASON_RECORD_UNREADABLE: _ErrorReason.ValueType  # 35
+    """DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+    be read. Do not retry: an operator has to repair it. Others are not affected.
+    """
+    ERROR_REASON_OUT_OF_DESCRIPTORS: _ErrorReason.ValueType  # 36
+    """UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+    Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
@@ -265,6 +273,14 @@ items list them. Check the server's log, and start a new operation with fewer it
 ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
 """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
 the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
+"""
+ERROR_REASON_RECORD_UNREADABLE: ErrorReason.ValueType  # 35
+"""DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+be read. Do not retry: an operator has to repair it. Others are not affected.
+"""
+ERROR_REASON_OUT_OF_DESCRIPTORS: ErrorReason.ValueType  # 36
+"""UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
