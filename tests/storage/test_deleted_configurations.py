@@ -10,7 +10,7 @@ import pytest
 from configsvc.domain.models import ConfigurationQuery, key_with_deleted
 from configsvc.domain.scope import Everything, Only
 from configsvc.limits.slots import connection_turn
-from configsvc.storage import configurations, deleted_configurations
+from configsvc.storage import configurations, deleted_configurations, log
 from configsvc.storage.database import READ_SETTINGS, Connection, open_database
 from configsvc.storage.deleted_configurations import page_with_deleted
 from configsvc.storage.sessions import open_session
@@ -98,16 +98,16 @@ async def test_a_list_shows_everything_that_was_deleted_by_its_revision_as_it_wa
     dice = random.Random(seed)
     for _ in range(COMMITS):
         await change(psql, dice)
-    log = [dict(row) for row in await changes(psql)]
+    records = [dict(row) for row in await changes(psql)]
     newest = await head(psql)
     async with open_database(database_url, turn=connection_turn) as database, database.read() as connection:
         for revision in (newest, *dice.sample(range(newest + 1), 8)):
             for case in cases(f"{dice.randrange(5):026}"):
-                monkeypatch.setattr(configurations, "FEW_RECORDS", dice.choice((-1, 5, 1000)))
+                monkeypatch.setattr(log, "FEW_RECORDS", dice.choice((-1, 5, 1000)))
                 monkeypatch.setattr(configurations, "KEYS_EXAMINED", dice.choice((1, 3, 2000)))
                 monkeypatch.setattr(deleted_configurations, "DELETIONS_EXAMINED", dice.choice((1, 3, 2000)))
                 found = await listed(connection, revision, dice.choice((1, 2, 100)), case.filters)
-                assert found == state_at(log, revision, case.matches)
+                assert found == state_at(records, revision, case.matches)
 
 
 async def test_a_deletion_whose_content_was_compacted_is_shown_without_it_until_it_is_compacted_too(
