@@ -98,9 +98,8 @@ def judge(life: Life, history: History) -> None:
 
 
 def latest(reads: Sequence[LatestRead], history: History) -> None:
-    """Check that latest reads are linearizable: each shows its key as it was at one revision, which is at least the
-    head before the call and at most the head after the answer. Revisions order all commits, so reads of all keys agree.
-    """
+    """Check that a latest read shows its key at one revision between the heads before and after the call."""
+    # Revisions order all commits, so that the reads of all keys agree.
     states = _States(history)
     for read in reads:
         if read.revision is None:
