@@ -1,17 +1,28 @@
 """ServerService, without a transport."""
 
-from google.protobuf.duration_pb2 import Duration
+from functools import partial
 
-from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
+from configapi.v1.server_service_pb2 import (
+    GetServerStatusRequest,
+    GetServerStatusResponse,
+    ListWatchesRequest,
+    ListWatchesResponse,
+)
 from configsvc.access.caller import Caller
 from configsvc.feed.feed import Feed
+from configsvc.offload.threads import LargeAnswers
+from configsvc.watch.registry import WatchRegistry
+from configsvc.wire import open_watches
+from configsvc.wire.times import duration
 
 
 class ServerServicer:
     """One method for each RPC, named like it."""
 
-    def __init__(self, feed: Feed, version: str) -> None:
+    def __init__(self, feed: Feed, watches: WatchRegistry, large: LargeAnswers, version: str) -> None:
         self._feed = feed
+        self._watches = watches
+        self._large = large
         self._version = version
 
     async def GetServerStatus(self, request: GetServerStatusRequest, caller: Caller) -> GetServerStatusResponse:
@@ -20,12 +31,11 @@ class ServerServicer:
             epoch=self._feed.history.epoch,
             revision=self._feed.revision,
             live=self._feed.live,
-            feed_lag=_duration(self._feed.lag_seconds),
+            feed_lag=duration(self._feed.lag_seconds),
             compacted_revision=self._feed.compacted_revision,
         )
 
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration
+    async def ListWatches(self, request: ListWatchesRequest, caller: Caller) -> ListWatchesResponse:
+        parsed = open_watches.listing(request)
+        page = self._watches.page(parsed.after, parsed.limit)
+        return await self._large.run(partial(open_watches.list_response, request, page, self._feed.history.epoch))

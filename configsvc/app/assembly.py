@@ -153,7 +153,7 @@ def _servicers(
     database, writes = engines.database, engines.writes
     snapshots = SnapshotReads(database, engines.batches.checks)
     return {
-        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads), engines.feed),
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
@@ -172,9 +172,9 @@ def _servicers(
             SchemaImporter(database, writes, reads, snapshots),
             engines.migrations,
         ),
-        "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
-        "ServerService": ServerServicer(engines.feed, version("configsvc")),
+        "AuditService": AuditServicer(Audit(database), engines.feed),
+        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
+        "ServerService": ServerServicer(engines.feed, watches.registry, large, version("configsvc")),
     }
 
 

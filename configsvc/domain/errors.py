@@ -149,10 +149,13 @@ class AttemptsExhaustedError(ConfigsvcError):
 
 
 class VersionMismatchError(ConfigsvcError):
-    """An expected_version that is not the current version."""
+    """An expected version (0: that there is none), or the version of an etag (None), that is not the current one."""
 
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(f"expected version {expected}, but the current version is {current}")
+    def __init__(self, *, expected: int | None, current: int) -> None:
+        of_etag = "the version with this etag"
+        wanted = of_etag if expected is None else f"version {expected}" if expected else "that it does not exist"
+        found = f"the current version is {current}" if current else "it does not exist"
+        super().__init__(f"expected {wanted}, but {found}")
         self.current = current
 
 
@@ -180,7 +183,7 @@ class RevisionCompactedError(ConfigsvcError):
     ) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
         super().__init__(
-            f"a record of revision {compacted_revision} cannot be read: start over without after_revision"
+            f"a record of revision {compacted_revision} cannot be read: start over with a snapshot"
             if is_unreadable
             else f"{wanted} was compacted: the history starts at revision {compacted_revision}"
         )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from configsvc.domain.content import JsonObject
+from configsvc.domain.etags import etag_of
 from configsvc.domain.scope import Scope
 
 Resource = TypeVar("Resource")
@@ -22,6 +23,11 @@ class Application:
     revision: int
     create_time: datetime
     update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +303,22 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The effect of a call: the version that it left (None: nothing exists), and whether the call made that version."""
+
+    written: Written | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[Resource]):
+    """The result of a call, and whether the call changed anything; for a dry run, whether it would."""
+
+    result: Resource
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Resource]):
     """A page of a list at one revision. The next page begins after `last_key`; None on the last page.
 
@@ -335,6 +357,8 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+    request_id: str
+    change_request: str
     is_readable: bool = True
 
 

@@ -59,11 +59,12 @@ class NameListing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBindingListing:
-    """Role bindings of a principal (empty: of all) for an application (None: for all)."""
+    """Role bindings of a principal (empty: of all) for an application (None: for all). `epoch` empty: any."""
 
     principal: str
     application: ApplicationRef | None
-    min_revision: int
+    moment: Moment
+    epoch: str
     page: PageRequest[str]
 
 

@@ -148,7 +148,7 @@ def stream_handler(
         call = Call(partial(read.peer, context))
         _count(method.in_flight, context)
         try:
-            caller = await method.admit(call, read.credentials(context))
+            caller = (await method.admit(call, read.credentials(context)))._replace(peer=read.peer(context))
             call.request = parse(await received_body(bodies, caller.quota, context))
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())

@@ -1,11 +1,19 @@
 """Schemas for callers: create, get, list, delete."""
 
-from functools import partial
-
 from ulid import ULID
 
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
-from configsvc.domain.models import Kind, NameRef, Page, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.models import (
+    Effect,
+    Kind,
+    NameRef,
+    Page,
+    Schema,
+    SchemaRef,
+    SchemaVersionRef,
+    WriteContext,
+    Written,
+)
 from configsvc.domain.requests import NameListing, SchemaVersionListing
 from configsvc.domain.schema_versions import NewDocument, SchemaVersion
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
@@ -32,16 +40,17 @@ class Schemas:
             async with self._database.read() as connection:
                 await link(connection, (new,), {})
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Effect:
             schema_id = str(ULID())
             inserted = await schemas.insert(connection, ((schema_id, name, comments),), context)
             if not inserted:
                 raise ResourceExistsError("schema", name)
             ref = SchemaVersionRef(schema=name, version=1)
             await schema_versions.insert(connection, (NewVersion(schema_id=schema_id, ref=ref, new=new),), context)
-            return inserted[0]
+            return Effect(written=inserted[0], changed=True)
 
-        return await self._writes.run_once(context, subject_of(NameRef(name=name)), change, schemas.get_version)
+        created = await self._writes.run_once(context, subject_of(NameRef(name=name)), change, schemas.get_version)
+        return created.result
 
     async def get(self, ref: SchemaRef, *, min_revision: int) -> Schema:
         """Return a schema. Raises ResourceNotFoundError or RevisionUnknownError."""
@@ -103,7 +112,7 @@ class Schemas:
             await log.explain_deletions(connection, {current.id: context})
             return await schemas.delete(connection, current)
 
-        return await self._writes.run_once(context, subject_of(ref), change, partial(log.revision_of, Kind.SCHEMA))
+        return (await self._writes.delete_once(context, subject_of(ref), Kind.SCHEMA, change)).result
 
 
 def subject_of(ref: SchemaRef) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
 from configsvc.domain.jsonschema.compatibility import incompatibilities
-from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.models import Effect, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
 from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import LinkedDocument, link
@@ -55,20 +55,21 @@ class SchemaVersions:
         """
         prechecked = await self._prepare(ref, new, strict=strict, expected_version=expected_version, context=context)
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Effect:
             current = await lock_schema(connection, ref, expected_version)
             newest = await schema_versions.newest(connection, {current.name: new})
             if newest[current.name].is_same:
-                return Written(resource_id=current.id, version=current.version)
+                return Effect(written=Written(resource_id=current.id, version=current.version), changed=False)
             if strict:
                 # There was no precheck if the document was the newest, or the call was done, a moment ago.
                 await recheck(
                     connection, [current], {current.name: prechecked} if prechecked else {}, self._snapshots.checks
                 )
-            return await _add(connection, current, new, context, strict=strict)
+            added = await _add(connection, current, new, context, strict=strict)
+            return Effect(written=added, changed=True)
 
         load = partial(schema_versions.get_written, new)
-        created = await self._writes.run_once(context, subject_of(ref), change, load)
+        created = (await self._writes.run_once(context, subject_of(ref), change, load)).result
         if strict:
             self._reads.require(created.revision)
         return created

@@ -2,7 +2,7 @@
 
 from asyncpg import Record, UniqueViolationError
 
-from configsvc.domain.errors import ResourceExistsError
+from configsvc.domain.errors import DatabaseUnavailableError, ResourceExistsError
 from configsvc.domain.models import Application, ApplicationRef, IdRef, NameRef, Operation, Page, WriteContext, Written
 from configsvc.domain.scope import Everything, Scope
 from configsvc.storage import contexts
@@ -74,8 +74,19 @@ async def has_configurations(connection: Connection, application_name: str) -> b
 
 async def get(connection: Connection, ref: ApplicationRef) -> Application | None:
     """Return the current application."""
+    application, _ = await get_shown(connection, ref)
+    return application
+
+
+async def get_shown(connection: Connection, ref: ApplicationRef) -> tuple[Application | None, int]:
+    """Return the current application, and the revision as of which that is so.
+
+    Raises DatabaseUnavailableError while the log is being restored.
+    """
     row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref))
-    return _application(row) if row else None
+    if row is None:
+        raise DatabaseUnavailableError
+    return _application(row) if row["id"] else None, row["shown_revision"]
 
 
 async def get_at(connection: Connection, ref: ApplicationRef, revision: int) -> Application | None:

@@ -24,12 +24,12 @@ DELETE FROM configurations WHERE application = $1;
 SELECT EXISTS (SELECT FROM configurations WHERE application = $1);
 
 -- name: get
+-- With the revision that this statement shows; otherwise nulls if the application does not exist.
 SELECT
-    a.id, a.name, a.comments, a.version, commits.revision,
+    revision_counter.revision AS shown_revision, a.id, a.name, a.comments, a.version, commits.revision,
     coalesce(nullif(a.create_time, a.update_time), commits.time) AS create_time, commits.time AS update_time
-FROM applications AS a
-JOIN commits ON commits.id = a.commit_id
-WHERE a.id = $1 OR a.name = $2;
+FROM revision_counter
+LEFT JOIN (applications AS a JOIN commits ON commits.id = a.commit_id) ON a.id = $1 OR a.name = $2;
 
 -- name: get_at
 -- The application with id $1 at revision $2.

@@ -18,7 +18,7 @@ from configsvc.storage.unreadable_rows import Names, fetch_around, readable_rows
 _SQL = queries("audit")
 _LAST_REVISION = 2**63 - 1
 _LAST_ORDINAL = 2**31 - 1
-_PLACE = "compacted_revision, revision, ordinal, version, place, chosen"
+_PLACE = "compacted_revision, head, revision, ordinal, version, place, chosen"
 _NAMES = Names(kind="change", columns=_PLACE, ids=_PLACE)
 
 
@@ -52,6 +52,7 @@ async def changes(
         changes=tuple(map(_change, readable_rows(_NAMES, matching[:limit]))),
         last=_last(last, chosen) if ends_early or last["place"] == window else None,
         compacted_revision=rows[0]["compacted_revision"],
+        head=rows[0]["head"],
     )
 
 

@@ -6,7 +6,7 @@ import asyncpg
 from asyncpg import ForeignKeyViolationError
 
 from configsvc.domain.access import Grant, Role, RoleBinding
-from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
+from configsvc.domain.errors import ResourceExistsError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
 from configsvc.storage import contexts
@@ -93,12 +93,10 @@ async def lock_admins(connection: Connection) -> frozenset[str]:
     return frozenset(row["id"] for row in await connection.fetch(_SQL["lock_admins"]))
 
 
-async def delete(connection: Connection, binding_id: str) -> Written:
-    """Delete a role binding. Raises ResourceNotFoundError."""
+async def delete(connection: Connection, binding_id: str) -> Written | None:
+    """Delete a role binding; return None if it does not exist."""
     version = await connection.fetchval(_SQL["delete"], binding_id)
-    if version is None:
-        raise ResourceNotFoundError("role binding", binding_id)
-    return Written(resource_id=binding_id, version=version)
+    return None if version is None else Written(resource_id=binding_id, version=version)
 
 
 async def application_of(connection: Connection, binding_id: str) -> str | None:

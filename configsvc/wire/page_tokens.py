@@ -18,6 +18,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, ListConfigurationVersionsRequest
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest
 from configapi.v1.schema_service_pb2 import ListSchemasRequest, ListSchemaVersionsRequest
+from configapi.v1.server_service_pb2 import ListWatchesRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
@@ -31,6 +32,7 @@ AnyList: TypeAlias = (
     | ListSchemasRequest
     | ListSchemaVersionsRequest
     | ListRoleBindingsRequest
+    | ListWatchesRequest
 )
 
 AnyKey: TypeAlias = "list[str | int]"

@@ -37,11 +37,13 @@ def _collect(message: Message, path: str, found: list[Violation]) -> None:
 
 @cache
 def _nested(descriptor: Descriptor) -> tuple[tuple[str, bool], ...]:
-    """Return the fields with messages of ours, and whether they are repeated. None is a map."""
+    """Return the fields with messages of ours, and whether they are repeated. Maps have values without fields."""
     return tuple(
         (field.name, field.is_repeated)
         for field in descriptor.fields
-        if field.message_type and field.message_type.full_name not in _CONTENTS
+        if field.message_type
+        and field.message_type.full_name not in _CONTENTS
+        and not field.message_type.GetOptions().map_entry
     )
 
 

@@ -3,26 +3,27 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext, Written
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 
 
 async def once(
-    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Written]]
-) -> Written:
-    """Make the change, or return what an earlier call with the same request_id wrote.
+    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Effect]]
+) -> Effect:
+    """Make the change, or return the effect of an earlier call with the same request_id.
 
     Raises RequestIdReusedError, WriteConflictError, and what change raises.
     """
     earlier = await claim(connection, context)
     if earlier is not None:
-        return earlier.written[0]
-    written = await change(connection)
-    if context.request_id:
-        await storage.complete(connection, {context.key: written})
-    return written
+        written = earlier.written[0] if earlier.written else None
+        return Effect(written=written, changed=earlier.changed is not None)
+    effect = await change(connection)
+    kept = (effect.written,) if effect.written else ()
+    await complete(connection, context, Earlier(written=kept, changed=effect.written if effect.changed else None))
+    return effect
 
 
 async def claim(connection: Connection, context: WriteContext) -> Earlier | None:

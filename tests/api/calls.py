@@ -38,7 +38,8 @@ SHOP = ApplicationRef(name="shop")
 
 
 async def create_application(service: Service, name: str = "shop", **fields: Any) -> Application:
-    return await service.applications.CreateApplication(CreateApplicationRequest(name=name, **fields))
+    request = CreateApplicationRequest(name=name, **fields)
+    return (await service.applications.CreateApplication(request)).application
 
 
 def creation(

@@ -110,7 +110,7 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
     second = await commit_time(psql, changed.revision)
     listed = await service.applications.ListApplications(ListApplicationsRequest())
     got = await service.applications.GetApplication(GetApplicationRequest(name="shop"))
-    for application in (changed, got, listed.applications[0]):
+    for application in (changed.application, got.application, listed.applications[0]):
         assert times_of(application) == (first, second)
     await psql.execute("INSERT INTO schemas (name) VALUES ('app')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('app', '{}')")
@@ -123,7 +123,7 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
         CreateRoleBindingRequest(principal="user:alice", role=Role.ROLE_VIEWER, all_applications=Empty())
     )
     bindings = await service.access.ListRoleBindings(ListRoleBindingsRequest())
-    for shown in (binding, bindings.role_bindings[0]):
+    for shown in (binding.role_binding, bindings.role_bindings[0]):
         assert shown.create_time.ToDatetime(UTC) == await commit_time(psql, binding.revision)
 
 
@@ -137,7 +137,7 @@ async def test_the_time_of_a_change_finds_it_in_the_audit_trail(shop: Service) -
     created = await create(shop, "web")
     end = Timestamp(seconds=created.update_time.seconds, nanos=created.update_time.nanos + 1000)
     answer = await shop.audit.ListChanges(ListChangesRequest(start_time=created.update_time, end_time=end))
-    assert [(change.revision, change.commit_time) for change in answer.changes] == [
+    assert [(change.revision, change.origin.commit_time) for change in answer.changes] == [
         (created.revision, created.update_time)
     ]
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.embedded import packaged_binaries
 from tests.postgres import chosen_binaries, cloned_database, execute, plain_connection
 from tests.service import reason_of, running_service
 from tests.storage.reading import application, configuration, head
-from tests.watch.changing import watching
 from tests.watch.recording import recorded
 
 TABLES = (
@@ -66,8 +66,7 @@ async def test_who_resumes_after_a_restore_into_the_same_cluster_gets_epoch_chan
         await configuration(session, "other")
         assert await head(session) == last
     async with running_service(database_url) as service:
-        request = watching(after_revision=last)
-        request.epoch = epoch
+        request = WatchConfigurationsRequest(resume_token=f"{epoch}:{last}")
         async with recorded(service, request) as watch:
             assert reason_of(await watch.until_error()) == "EPOCH_CHANGED"
 

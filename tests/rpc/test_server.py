@@ -10,7 +10,6 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.api.calls import (
     create,
@@ -23,6 +22,7 @@ from tests.api.calls import (
 from tests.proxy import Proxy, far_service, proxied
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.watch.changing import watching, with_epoch
 
 # Methods whose requests may be empty.
 TAKE_NOTHING = {
@@ -36,6 +36,7 @@ TAKE_NOTHING = {
     "ListRoleBindings",
     "ListSchemas",
     "ListConfigurations",
+    "ListWatches",
     "WatchConfigurations",
 }
 
@@ -85,7 +86,7 @@ async def test_reflection_names_every_service(service: Service, version: str) ->
 
 async def test_every_method_of_the_protos_is_served(service: Service) -> None:
     methods = [method for name in OURS for method in await methods_of(service, name)]
-    assert len(methods) == 40
+    assert len(methods) == 41
     for method in methods:
         # Empty bytes are an empty request, which no method but one can take; all of them answer it.
         call = service.channel.unary_stream(method)(b"")
@@ -110,7 +111,7 @@ async def test_the_server_tells_its_status(service: Service) -> None:
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.version
     assert status.live
-    async for _ in service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=0)):
+    async for _ in service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=0))):
         break
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.revision == created.revision

@@ -89,7 +89,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
                 if message.revision == revision:
                     break
         recorded = await changes(service)
-    assert {change.actor for change in recorded} == {"anonymous"}
+    assert {change.origin.actor for change in recorded} == {"anonymous"}
     await age(psql, up_to=revision)
     async with open_database(service_url, turn=connection_turn) as database:
         await purge_requests(database)
