@@ -23,6 +23,7 @@ from configsvc.domain.operations import BulkOperation, OperationItem, OperationK
 from configsvc.domain.requests import ItemListing, PageRequest
 from configsvc.wire.content import struct_of
 from configsvc.wire.paging import name_key, number_key, page_request
+from configsvc.wire.responses import listed
 from configsvc.wire.times import timestamp
 
 COLLECTION = "operations"
@@ -139,11 +140,11 @@ def item_message(item: OperationItem, error: Status | None) -> OperationItemMess
         name=item.name,
         type=ChangeType.Value(f"CHANGE_TYPE_{item.change or 'UNSPECIFIED'}"),
         error=error,
-        faults=[
+        faults=listed(
             ContentFault(pointer=fault.field.removeprefix("config"), keyword=fault.keyword, message=fault.message)
             for fault in item.faults
             if fault.field == "config" or fault.field.startswith("config/")
-        ],
+        ),
     )
     if item.before is not None:
         message.before.CopyFrom(struct_of(item.before))

@@ -28,10 +28,10 @@ from configsvc.domain.schema_versions import (
     SchemaVersion,
     SchemaVersionCheck,
 )
-from configsvc.domain.sizes import MAX_RESPONSE_BYTES
+from configsvc.domain.sizes import LISTED_BYTES
 from configsvc.wire.content import struct_of
 from configsvc.wire.paging import fitting_list, fitting_page
-from configsvc.wire.responses import fitting
+from configsvc.wire.responses import ROOM_BYTES, listed, size_of
 from configsvc.wire.times import timestamp
 
 _OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") for outcome in ImportOutcome}
@@ -72,7 +72,7 @@ def _set_document(message: SchemaVersionMessage, text: str) -> None:
     if _fits_struct(document, 1):
         message.document.CopyFrom(struct_of(document))
     # Small numbers take several times their text.
-    if not message.HasField("document") or message.ByteSize() > MAX_RESPONSE_BYTES:
+    if not message.HasField("document") or message.ByteSize() > ROOM_BYTES:
         message.ClearField("document")
         message.document_json = encode_json(document)
 
@@ -119,12 +119,14 @@ def versions_response(
 
 def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:
     """Return the effects of a new version, with as many offenders as fit into one response."""
+    # The other two lists need their room too.
+    room = ROOM_BYTES - 2 * LISTED_BYTES
     return CheckSchemaVersionResponse(
-        offenders=fitting(map(configuration_faults_message, check.pinned.offenders)),
+        offenders=listed(map(configuration_faults_message, check.pinned.offenders), room),
         offender_count=check.pinned.offender_count,
         checked_count=check.pinned.checked_count,
         backward_compatible=not check.incompatibilities,
-        incompatibilities=map(content_fault_message, check.incompatibilities),
+        incompatibilities=listed(map(content_fault_message, check.incompatibilities)),
         additions=_additions(check.additions),
         revision=check.pinned.revision,
     )
@@ -137,7 +139,7 @@ def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFau
         application=found.application,
         name=found.name,
         version=found.version,
-        faults=map(content_fault_message, found.faults),
+        faults=listed(map(content_fault_message, found.faults)),
     )
 
 
@@ -147,20 +149,18 @@ def content_fault_message(fault: Fault) -> ContentFault:
 
 
 def import_message(done: SchemaImports) -> ImportSchemasResponse:
-    """Return the outcomes of an import."""
-    return ImportSchemasResponse(
-        imports=[
-            SchemaImportMessage(
-                name=schema.name,
-                outcome=_OUTCOMES[schema.outcome],
-                version=schema.version,
-                additions=_additions(schema.additions),
-            )
-            for schema in done.imports
-        ],
-        revision=done.revision,
-    )
+    """Return the outcomes of an import, with as many additions as fit into one response."""
+    imports = [
+        SchemaImportMessage(name=schema.name, outcome=_OUTCOMES[schema.outcome], version=schema.version)
+        for schema in done.imports
+    ]
+    room = ROOM_BYTES - sum(map(size_of, imports))
+    for message, schema in zip(imports, done.imports, strict=True):
+        message.additions.extend(_additions(schema.additions, min(room, LISTED_BYTES)))
+        room -= sum(map(size_of, message.additions))
+    return ImportSchemasResponse(imports=imports, revision=done.revision)
 
 
-def _additions(additions: Iterable[Addition]) -> list[SchemaAddition]:
-    return [SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions]
+def _additions(additions: Iterable[Addition], room: int = LISTED_BYTES) -> list[SchemaAddition]:
+    messages = (SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions)
+    return listed(messages, room)

@@ -52,4 +52,4 @@ def _violation(path: str, message: str, number: int) -> Violation:
         f"field number {number} of {message} is not known to this server: it is older than the client. "
         "Upgrade the server, or do not set the field"
     )
-    return Violation(field=f"{path}{number}", description=description)
+    return Violation(field=f"{path}{number}", description=description, reason="UNSUPPORTED_FIELD")

@@ -84,6 +84,37 @@ async def test_reflection_names_every_service(service: Service, version: str) ->
     assert all(one.file_descriptor_response.file_descriptor_proto for one in described)
 
 
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize(
+    ("symbol", "file"),
+    [
+        ("configapi.v1.ConfigurationService", "configuration_service"),
+        ("configapi.v1.ConfigurationService.GetConfiguration", "configuration_service"),
+        ("configapi.v1.SchemaImport.Outcome", "schema_service"),
+        ("configapi.v1.OperationMetadata.STATE_RUNNING", "operation_service"),
+        ("configapi.v1.ROLE_VIEWER", "access_service"),
+        ("configapi.v1.Configuration.name", "configuration"),
+        ("configapi.v1.rules", "method_rules"),
+    ],
+)
+async def test_reflection_resolves_every_kind_of_symbol_with_comments(
+    service: Service, version: str, symbol: str, file: str
+) -> None:
+    (response,) = await reflect(service, version, ServerReflectionRequest(file_containing_symbol=symbol))
+    found = FileDescriptorProto.FromString(response.file_descriptor_response.file_descriptor_proto[0])
+    assert found.name == f"configapi/v1/{file}.proto"
+    assert any(location.leading_comments for location in found.source_code_info.location)
+
+
+async def test_reflection_resolves_methods_of_others_and_no_unknown_symbol(service: Service) -> None:
+    for symbol in ("google.longrunning.Operations.GetOperation", "grpc.health.v1.Health.Check"):
+        (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=symbol))
+        assert response.file_descriptor_response.file_descriptor_proto
+    for symbol in ("", "nowhere", "configapi.v1.ConfigurationService.Nope", "configapi.v1.Nope.GetConfiguration"):
+        (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=symbol))
+        assert response.error_response.error_code == StatusCode.NOT_FOUND.value[0]
+
+
 async def test_every_method_of_the_protos_is_served(service: Service) -> None:
     methods = [method for name in OURS for method in await methods_of(service, name)]
     assert len(methods) == 41

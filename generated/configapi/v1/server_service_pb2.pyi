@@ -52,6 +52,10 @@ class GetServerStatusResponse(_message.Message):
     LIVE_FIELD_NUMBER: _builtins.int
     FEED_LAG_FIELD_NUMBER: _builtins.int
     COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
+    HEAD_REVISION_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     epoch: _builtins.str
@@ -66,9 +70,25 @@ class GetServerStatusResponse(_message.Message):
     """The first revision whose state can be read and after which a watch can resume, as far as this
     process knows. Compaction advances it. 0: the whole history is available.
     """
+    head_revision: _builtins.int
+    """The head of the history, as the database has it now. 0 if the database does not respond."""
     @_builtins.property
     def feed_lag(self) -> _duration_pb2.Duration:
         """The time since this process last confirmed that it had read the whole log."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The time, by the clock of this process."""
+
+    @_builtins.property
+    def limits(self) -> Global___ServerLimits:
+        """The limits of this server. They can change with a release."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What this server can do that servers of version 1.0 need not: none so far. Ignore names that you
+        do not know.
+        """
 
     def __init__(
         self,
@@ -79,14 +99,76 @@ class GetServerStatusResponse(_message.Message):
         live: _builtins.bool = ...,
         feed_lag: _duration_pb2.Duration | None = ...,
         compacted_revision: _builtins.int = ...,
+        head_revision: _builtins.int = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: Global___ServerLimits | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag", "limits", b"limits", "server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "feed_lag", b"feed_lag", "live", b"live", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "features", b"features", "feed_lag", b"feed_lag", "head_revision", b"head_revision", "limits", b"limits", "live", b"live", "revision", b"revision", "server_time", b"server_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerStatusResponse: _TypeAlias = GetServerStatusResponse  # noqa: Y015
+
+@_typing.final
+class ServerLimits(_message.Message):
+    """The limits of a server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
+    DOCUMENT_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_DEPTH_FIELD_NUMBER: _builtins.int
+    REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    RESPONSE_BYTES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    WATCH_SELECTORS_FIELD_NUMBER: _builtins.int
+    SELECTOR_NAMES_FIELD_NUMBER: _builtins.int
+    WATCHES_PER_CALLER_FIELD_NUMBER: _builtins.int
+    content_bytes: _builtins.int
+    """The largest content of a configuration, in bytes of compact JSON."""
+    document_bytes: _builtins.int
+    """The largest document of a schema, in bytes of compact JSON."""
+    content_depth: _builtins.int
+    """The deepest nesting of contents and documents."""
+    request_bytes: _builtins.int
+    """The largest message that the server accepts, in bytes."""
+    response_bytes: _builtins.int
+    """The largest message that the server sends, in bytes."""
+    page_size: _builtins.int
+    """The largest page."""
+    batch_size: _builtins.int
+    """The most references of BatchGetConfigurations, and the most writes of BatchWriteConfigurations."""
+    watch_selectors: _builtins.int
+    """The most selectors of a watch."""
+    selector_names: _builtins.int
+    """The most names in a selector."""
+    watches_per_caller: _builtins.int
+    """The most open watches of one caller in one process."""
+    def __init__(
+        self,
+        *,
+        content_bytes: _builtins.int = ...,
+        document_bytes: _builtins.int = ...,
+        content_depth: _builtins.int = ...,
+        request_bytes: _builtins.int = ...,
+        response_bytes: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        batch_size: _builtins.int = ...,
+        watch_selectors: _builtins.int = ...,
+        selector_names: _builtins.int = ...,
+        watches_per_caller: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "content_bytes", b"content_bytes", "content_depth", b"content_depth", "document_bytes", b"document_bytes", "page_size", b"page_size", "request_bytes", b"request_bytes", "response_bytes", b"response_bytes", "selector_names", b"selector_names", "watch_selectors", b"watch_selectors", "watches_per_caller", b"watches_per_caller"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServerLimits: _TypeAlias = ServerLimits  # noqa: Y015
 
 @_typing.final
 class ListWatchesRequest(_message.Message):
