@@ -7,6 +7,7 @@ from configsvc.domain.models import (
     ApplicationRef,
     ConfigurationFilter,
     ConfigurationRef,
+    IdRef,
     Moment,
     Origin,
     SchemaRef,
@@ -55,29 +56,30 @@ class BatchLookup:
     """Many configurations at one revision."""
 
     refs: list[ConfigurationRef]
-    min_revision: int
+    moment: Moment
     with_config: bool
     scope: Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationListing:
-    """Configurations as of a revision (0: now), in the order of application and name."""
+    """Configurations at a moment, in the order of application and name. `with_deleted`: deleted ones too."""
 
     chosen: ConfigurationFilter
-    min_revision: int
-    as_of_revision: int
+    moment: Moment
     with_config: bool
-    page: PageRequest[tuple[str, str]]
+    with_deleted: bool
+    page: PageRequest[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationExport:
-    """All configurations of a filter as of a revision (0: now)."""
+    """All configurations of a filter at a moment. `as_text`: contents are JSON text in the response."""
 
     chosen: ConfigurationFilter
-    min_revision: int
-    as_of_revision: int
+    moment: Moment
+    epoch: str
+    as_text: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +87,16 @@ class VersionListing:
     """Versions of one configuration, newest first."""
 
     ref: ConfigurationRef
-    min_revision: int
+    moment: Moment
     with_config: bool
     scope: Scope
     page: PageRequest[int]
+
+    @property
+    def refs(self) -> tuple[ConfigurationRef, ...]:
+        """The references of the request, the most exact one last: a page token names the id."""
+        known = self.page.resource_id
+        return (self.ref, IdRef(id=known)) if known else (self.ref,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
-    ExportConfigurationsRequest,
     GetConfigurationRequest,
-    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
     UpdateConfigurationRequest,
@@ -83,13 +81,7 @@ AnyConfigurationRef = (
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
-AnyOfApplication = (
-    CreateRoleBindingRequest
-    | ListRoleBindingsRequest
-    | ListChangesRequest
-    | ListConfigurationsRequest
-    | ExportConfigurationsRequest
-)
+AnyOfApplication = CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest
 AnyWrite = (
     UpdateApplicationRequest
     | UpdateConfigurationRequest

@@ -94,6 +94,10 @@ class Named:
         return {"application": ApplicationRef(**self.application)}
 
     @property
+    def selector(self) -> ConfigurationSelector:
+        return ConfigurationSelector(**self.of_application)
+
+    @property
     def configuration(self) -> dict[str, Any]:
         return {"id": self.target.id} if self.by_id else {"key": key(self.target.application, self.target.name)}
 
@@ -135,7 +139,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "BatchGetConfigurations": lambda one: configurations.BatchGetConfigurationsRequest(
         refs=[ConfigurationRef(**one.configuration)]
     ),
-    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(**one.of_application),
+    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(selector=one.selector),
     "UpdateConfiguration": lambda one: configurations.UpdateConfigurationRequest(
         **one.configuration, configuration=Configuration(comments="new"), **DRY
     ),
@@ -149,10 +153,8 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
         **one.configuration, version=1, **DRY
     ),
     "ImportConfigurations": lambda one: configurations.ImportConfigurationsRequest(items=[one.item], **DRY),
-    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(**one.of_application),
-    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(
-        selectors=[ConfigurationSelector(**one.of_application)]
-    ),
+    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(selector=one.selector),
+    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(selectors=[one.selector]),
     "CreateSchema": lambda _: schemas.CreateSchemaRequest(name="new", **DOCUMENT, **DRY),
     "GetSchema": lambda _: schemas.GetSchemaRequest(**SCHEMA),
     "GetSchemaVersion": lambda _: schemas.GetSchemaVersionRequest(**SCHEMA),

@@ -36,6 +36,7 @@ from tests.access.people import (
     unbind,
     until_known,
 )
+from tests.api.calls import export_request
 from tests.app.scraping import measured_service
 from tests.feed.pausing import paused_feed
 from tests.identity.tokens import bearing, oidc_settings
@@ -92,7 +93,7 @@ async def fill_up(psql: Session) -> None:
 
 async def stalled_export(service: Service, person: Person, **fields: Any) -> Any:
     """Begin an export of more than its client takes for now."""
-    call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
+    call = service.configurations.ExportConfigurations(export_request(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
 

@@ -72,7 +72,7 @@ async def test_every_answer_shows_the_times_of_commits(shop: Service, psql: Conn
     )
     at_first = await shop.configurations.ListConfigurations(ListConfigurationsRequest(as_of_revision=created.revision))
     assert times_of(at_first.configurations[0]) == (first, first)
-    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.configurations[0]):
+    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.results[0].configuration):
         assert times_of(shown) == (first, second)
 
 
