@@ -299,7 +299,7 @@ async def test_what_a_session_locks_fails_alone_however_many_items_it_has(servic
             operation = await imported(service, *items, mode=PER_ITEM, upsert=True, create_applications=True)
         failed = await items_of(service, operation, failed_only=True)
         assert {(one.application, one.name, reason(one)) for one in failed} == {
-            (one.application, one.name, "WRITE_CONFLICT") for one in groups[locked]
+            (one.application.name, one.name, "WRITE_CONFLICT") for one in groups[locked]
         }
 
 
