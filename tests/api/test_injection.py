@@ -71,7 +71,7 @@ AT_ONCE = 4
 NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 
 WEB: JsonObject = {"key": {"application": "shop", "name": "web"}}
-ITEM: JsonObject = {"application": "shop", "name": "web", "config": {}}
+ITEM: JsonObject = {"application": {"name": "shop"}, "name": "web", "config": {}}
 # A good request of each method, so that a text in one field gets as far as possible. None of them changes anything.
 TAKEN: dict[str, Any] = {
     "CreateApplication": {"name": "zoo"},

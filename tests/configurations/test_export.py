@@ -30,7 +30,7 @@ async def test_an_export_is_all_configurations_in_order(shop: Service, psql: Ses
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('limits', '{}')")
     await psql.execute("UPDATE configurations SET schema = 'limits' WHERE name = 'c'")
     messages = await export(shop)
-    assert [(item.application, item.name, item.comments) for item in items(messages)] == [
+    assert [(item.application.name, item.name, item.comments) for item in items(messages)] == [
         ("bank", "z", ""),
         ("shop", "a", "it is a"),
         ("shop", "b", "it is b"),
