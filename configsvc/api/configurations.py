@@ -41,6 +41,7 @@ from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, PastMoment
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
+from configsvc.domain.watching import Watcher
 from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.watch.watches import Watches
@@ -48,7 +49,7 @@ from configsvc.wire import configurations as wire
 from configsvc.wire.exports import encoded_exports, export
 from configsvc.wire.history import comparison_message
 from configsvc.wire.resources import configuration_message, encoded_configuration
-from configsvc.wire.watches import watch_request
+from configsvc.wire.watch_requests import watch_request
 
 
 class ConfigurationServicer:
@@ -189,8 +190,9 @@ class ConfigurationServicer:
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))
         parsed = replace(parsed, selection=_confined(parsed.selection, caller))
-        with self._quotas.watching(caller.quota, parsed.selection.size_bytes):
-            await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
+        watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
+        with self._quotas.watching(caller.quota, parsed.size_bytes):
+            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write)
 
 
 def _confined(selection: Selection, caller: Caller) -> Selection:

@@ -24,6 +24,8 @@ from configsvc.domain import errors
 
 DOMAIN = "configsvc"
 MAX_TEXT_BYTES = 300
+# Other watches of the caller or the process may have ended by then.
+WATCH_RETRY_SECONDS = 5
 # Enough for most failures of 1,000 writes. Base64 makes it a third longer, and a cause has to fit beside it.
 MAX_INDEXES_BYTES = 2000
 
@@ -45,7 +47,7 @@ class Translation:
 
 
 def _faults(error: errors.FaultyRequestError) -> Listing:
-    entries = (_violation(fault.field, fault.description) for fault in error.violations)
+    entries = (_violation(fault.field, fault.description, fault.reason) for fault in error.violations)
     return Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted)
 
 
@@ -53,9 +55,9 @@ def _bad_request(violations: list[BadRequest.FieldViolation]) -> BadRequest:
     return BadRequest(field_violations=violations)
 
 
-def _violation(field: str, description: str) -> BadRequest.FieldViolation:
+def _violation(field: str, description: str, reason: str) -> BadRequest.FieldViolation:
     field, description = shortened(field, MAX_TEXT_BYTES), shortened(description, MAX_TEXT_BYTES)
-    return BadRequest.FieldViolation(field=field, description=description)
+    return BadRequest.FieldViolation(field=field, description=description, reason=reason)
 
 
 def _text(error: Exception) -> str:
@@ -103,8 +105,10 @@ def _failed_writes(error: errors.BatchFailedError) -> Listing:
 
 def _faults_of_write(index: int, failure: errors.ConfigsvcError) -> Iterable[Message]:
     if not isinstance(failure, errors.FaultyRequestError):
-        return (_violation(f"writes[{index}]", str(failure)),)
-    return (_violation(f"writes[{index}].{fault.field}", fault.description) for fault in failure.violations)
+        return (_violation(f"writes[{index}]", str(failure), reason_of(failure)),)
+    return (
+        _violation(f"writes[{index}].{fault.field}", fault.description, fault.reason) for fault in failure.violations
+    )
 
 
 def _fault_count(failure: errors.ConfigsvcError) -> int:
@@ -250,7 +254,9 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.RateLimitedError: Translation(Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED, _slow_down),
     errors.TooManyWatchesError: Translation(
-        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_WATCHES, _quota("watches")
+        Code.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_TOO_MANY_WATCHES,
+        lambda error: (*_quota("watches")(error), *_retry(WATCH_RETRY_SECONDS)(error)),
     ),
     errors.ShuttingDownError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_SHUTTING_DOWN, _retry(1)),
 }

@@ -28,6 +28,7 @@ from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
+from configsvc.feed.head import Head
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
@@ -114,7 +115,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
-    servicers = _servicers(engines, reads, watches, large, quotas)
+    servicers = _servicers(engines, reads, watches, large, quotas, watches_per_caller=settings.watches_per_caller)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
@@ -124,6 +125,7 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
             admission,
             _addresses(settings),
             calls,
+            epoch_for=engines.feed.epoch_for,
             trusted_proxies=trusted_proxies(settings.trusted_proxies),
             shared_port=settings.workers > 1,
             connection_age_seconds=settings.connection_age_seconds,
@@ -146,7 +148,13 @@ def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry
 
 
 def _servicers(
-    engines: Engines, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas
+    engines: Engines,
+    reads: Reads,
+    watches: Watches,
+    large: LargeAnswers,
+    quotas: Quotas,
+    *,
+    watches_per_caller: int,
 ) -> dict[str, object]:
     """Return the servicers by the names of their services."""
     database, writes = engines.database, engines.writes
@@ -173,7 +181,14 @@ def _servicers(
         ),
         "AuditService": AuditServicer(Audit(database), engines.feed),
         "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
-        "ServerService": ServerServicer(engines.feed, version("configsvc")),
+        "ServerService": ServerServicer(
+            engines.feed,
+            Head(database),
+            watches.registry,
+            large,
+            version("configsvc"),
+            watches_per_caller=watches_per_caller,
+        ),
     }
 
 

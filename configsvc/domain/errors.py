@@ -1,11 +1,13 @@
 """Every error that a caller may see. `configsvc.api.statuses` translates them to gRPC, in one table."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
 MAX_VIOLATIONS = 100
+_CAPITAL = re.compile("[A-Z]")
 
 
 class ConfigsvcError(Exception):
@@ -14,10 +16,20 @@ class ConfigsvcError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One fault of a request. `field` is its path in the request, followed by a JSON Pointer if it is in a config."""
+    """One fault of a request. `field` is its path in the request, followed by a JSON Pointer if it is in a config.
+
+    `reason` is a constant for programs, in UPPER_SNAKE_CASE: the keyword of the schema, or a kind of our own; empty if
+    there is none.
+    """
 
     field: str
     description: str
+    reason: str = ""
+
+
+def reason_of_keyword(keyword: str) -> str:
+    """Return a keyword of JSON Schema as the reason of a violation: additionalProperties, ADDITIONAL_PROPERTIES."""
+    return _CAPITAL.sub(r"_\g<0>", keyword.lstrip("$")).upper()
 
 
 class FaultyRequestError(ConfigsvcError):
@@ -183,7 +195,7 @@ class RevisionCompactedError(ConfigsvcError):
     ) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
         super().__init__(
-            f"a record of revision {compacted_revision} cannot be read: start over without after_revision"
+            f"a record of revision {compacted_revision} cannot be read: start over with a snapshot"
             if is_unreadable
             else f"{wanted} was compacted: the history starts at revision {compacted_revision}"
         )
@@ -220,7 +232,7 @@ class ResponseTooLargeError(ConfigsvcError):
     """A response that would not fit into one message."""
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources")
+        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources, or for format JSON")
 
 
 class FormatUnsuitableError(ResourceError):
@@ -334,17 +346,17 @@ class Violations:
         if kind is None:
             self.check()
 
-    def add(self, field: str, description: str) -> None:
+    def add(self, field: str, description: str, reason: str = "") -> None:
         """Add a fault. It is only counted if there are MAX_VIOLATIONS already."""
         if len(self._found) < MAX_VIOLATIONS:
-            self._found.append(Violation(field=field, description=description))
+            self._found.append(Violation(field=field, description=description, reason=reason))
         else:
             self.omitted += 1
 
     def extend(self, other: "Violations") -> None:
         """Add the faults of another collection."""
         for violation in other.found:
-            self.add(violation.field, violation.description)
+            self.add(violation.field, violation.description, violation.reason)
         self.omitted += other.omitted
 
     @property

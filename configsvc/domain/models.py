@@ -344,6 +344,8 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+    request_id: str
+    change_request: str
     is_readable: bool = True
 
 

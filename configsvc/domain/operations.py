@@ -21,9 +21,11 @@ from configsvc.domain.errors import (
     Violation,
     WriteConflictError,
     WriteTooLargeError,
+    reason_of_keyword,
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
+from configsvc.domain.sizes import LISTED_BYTES, first_within
 
 
 class OperationKind(StrEnum):
@@ -214,8 +216,9 @@ class StagedItem(NamedTuple):
 
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
-    """Return faults as JSON text: a list of lists of field, keyword and message."""
-    return encode_json([[fault.field, fault.keyword, fault.message] for fault in faults])
+    """Return the first faults as JSON text: a list of lists of field, keyword and message."""
+    kept = first_within(faults, lambda fault: len(fault.field) + len(fault.message), LISTED_BYTES)
+    return encode_json([[fault.field, fault.keyword, fault.message] for fault in kept])
 
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:
@@ -270,7 +273,10 @@ def error_of_item(item: OperationItem) -> ConfigsvcError | None:
 
 
 def _violations(item: OperationItem) -> tuple[Violation, ...]:
-    return tuple(Violation(field=fault.field, description=fault.message) for fault in item.faults)
+    return tuple(
+        Violation(field=fault.field, description=fault.message, reason=reason_of_keyword(fault.keyword))
+        for fault in item.faults
+    )
 
 
 def _schema_name(item: OperationItem) -> str:

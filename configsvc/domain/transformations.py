@@ -9,6 +9,7 @@ from configsvc.domain.content import (
     MAX_CONTENT_BYTES,
     JsonObject,
     JsonValue,
+    add_reserved_members,
     canonical_content,
     check_content_size,
     encode_json,
@@ -50,6 +51,8 @@ def transformed(config: JsonObject, *, json_patch: str | None, merge: JsonObject
     with Violations() as violations:
         config = canonical_content(config, "config", violations)
         check_content_size(config, "config", violations)
+        if json_patch is not None or merge is not None:
+            add_reserved_members(config, encode_json(config), "config", violations)
     return config
 
 

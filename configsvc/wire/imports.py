@@ -13,7 +13,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
     ImportMode,
 )
-from configsvc.domain.content import encode_json
+from configsvc.domain.content import add_reserved_members, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import IdRef
 from configsvc.domain.names import (
@@ -87,6 +87,9 @@ def _staged(item: ConfigurationItem) -> StagedItem:
     config = json_object(item, "config", "", violations)
     if config is None:
         violations.add("config", "is required, and may be empty: set config or config_json")
+    text = None if config is None else encode_json(config)
+    if config is not None and text is not None:
+        add_reserved_members(config, text, "config", violations)
     pinned = item.HasField("schema")
     if pinned:
         check_name(item.schema.schema, "schema.schema", violations)
@@ -104,7 +107,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
         schema=_storable(item.schema.schema) if pinned else None,
         schema_version=item.schema.version if pinned else None,
         configuration_id=str(ULID()),
-        config=None if faults or config is None else encode_json(config),
+        config=None if faults else text,
         state="FAILED" if faults else "WAITING",
         error=ItemError.INVALID.value if faults else None,
         faults=encoded_faults(faults),

@@ -24,7 +24,7 @@ from configsvc.domain.requests import ItemListing, PageRequest
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.json_fields import set_json, wants_json
 from configsvc.wire.paging import name_key, number_key, page_request
-from configsvc.wire.responses import within
+from configsvc.wire.responses import listed
 from configsvc.wire.times import timestamp
 
 COLLECTION = "operations"
@@ -166,7 +166,7 @@ def item_message(item: OperationItem, error: Status | None, *, as_text: bool) ->
         raise FormatUnsuitableError("operation item", f"{item.application}/{item.name}")
     faults = [fault for fault in map(_content_fault, item.faults) if fault]
     message.fault_count = len(faults)
-    message.faults.extend(within(faults, ITEM_BYTES - message.ByteSize()))
+    message.faults.extend(listed(faults, ITEM_BYTES - message.ByteSize()))
     return message
 
 

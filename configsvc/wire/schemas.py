@@ -36,15 +36,15 @@ from configsvc.domain.schema_versions import (
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
 from configsvc.wire.paging import fitting_list, fitting_page
-from configsvc.wire.responses import FRAME_BYTES, within
+from configsvc.wire.responses import ELEMENT_BYTES, ROOM_BYTES, listed, size_of
 from configsvc.wire.times import timestamp
 
 # Beside the other fields of a response, such as its epoch, token and names.
-VERSION_BYTES = MAX_RESPONSE_BYTES - 16 * 1024
+VERSION_BYTES = ROOM_BYTES
 DOCUMENT_BYTES = VERSION_BYTES - 16 * 1024
 # A response has three lists at most. The first offender always fits.
 LIST_BYTES = VERSION_BYTES // 3
-OFFENDER_BYTES = LIST_BYTES - FRAME_BYTES
+OFFENDER_BYTES = LIST_BYTES - ELEMENT_BYTES
 
 _OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") for outcome in ImportOutcome}
 
@@ -169,11 +169,11 @@ def versions_response(
 def check_response(check: SchemaVersionCheck, epoch: str) -> CheckSchemaVersionResponse:
     """Return the effects of a new version. Each list has its part of a response."""
     return CheckSchemaVersionResponse(
-        offenders=within(map(configuration_faults_message, check.pinned.offenders), LIST_BYTES),
+        offenders=listed(map(configuration_faults_message, check.pinned.offenders), LIST_BYTES),
         offender_count=check.pinned.offender_count,
         checked_count=check.pinned.checked_count,
         backward_compatible=not check.incompatibilities,
-        incompatibilities=within(map(content_fault_message, check.incompatibilities), LIST_BYTES),
+        incompatibilities=listed(map(content_fault_message, check.incompatibilities), LIST_BYTES),
         incompatibility_count=len(check.incompatibilities),
         additions=_additions(check.additions, LIST_BYTES),
         addition_count=len(check.additions),
@@ -191,7 +191,7 @@ def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFau
         version=found.version,
         fault_count=len(found.faults),
     )
-    message.faults.extend(within(map(content_fault_message, found.faults), OFFENDER_BYTES - message.ByteSize()))
+    message.faults.extend(listed(map(content_fault_message, found.faults), OFFENDER_BYTES - message.ByteSize()))
     return message
 
 
@@ -210,14 +210,14 @@ def import_response(done: Done[SchemaImports], epoch: str) -> ImportSchemasRespo
             version=schema.version,
             addition_count=len(schema.additions),
         )
-    left = VERSION_BYTES - response.ByteSize() - len(response.imports) * FRAME_BYTES
+    left = VERSION_BYTES - response.ByteSize() - len(response.imports) * ELEMENT_BYTES
     for message, schema in zip(response.imports, done.result.imports, strict=True):
         additions = _additions(schema.additions, left)
         message.additions.extend(additions)
-        left -= sum(addition.ByteSize() + FRAME_BYTES for addition in additions)
+        left -= sum(map(size_of, additions))
     return response
 
 
 def _additions(additions: Iterable[Addition], limit_bytes: int) -> list[SchemaAddition]:
     messages = (SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions)
-    return within(messages, limit_bytes)
+    return listed(messages, limit_bytes)

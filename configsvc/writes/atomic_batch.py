@@ -27,6 +27,7 @@ from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency, locks
+from configsvc.writes.answers import check_answer
 from configsvc.writes.execution import apply_plan, load_pins, load_written, reject_invalid, version_written
 from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
 from configsvc.writes.rollback import resolve_rollbacks
@@ -119,6 +120,7 @@ class AtomicBatches:
         failures = _errors(executed.outcomes)
         if failures:
             raise BatchFailedError(failures)
+        await check_answer(connection, executed.outcomes)
         written = tuple(version for outcome in executed.outcomes if (version := version_written(outcome)))
         await idempotency.complete(connection, context, Earlier(written=written, changed=executed.changed))
         return executed

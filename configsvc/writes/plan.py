@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.domain.content import JsonObject, check_stored_size, encode_json
+from configsvc.domain.content import JsonObject, check_storable, encode_json
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
@@ -197,7 +197,7 @@ class Plan:
         if self._is_full:
             return None
         text = encode_json(config)
-        check_stored_size(text)
+        check_storable(config, text)
         if self._limit_bytes is None:
             return text
         size = len(text.encode())

@@ -70,6 +70,7 @@ NEEDED: dict[str, tuple[Role, About]] = {
     "WaitOperation": (Role.ADMIN, About.OPERATION),
     "ListChanges": (Role.VIEWER, About.APPLICATION),
     "GetServerStatus": (Role.NONE, About.ANY),
+    "ListWatches": (Role.ADMIN, About.ALL),
     "CreateRoleBinding": (Role.ADMIN, About.APPLICATION),
     "ListRoleBindings": (Role.ADMIN, About.APPLICATION),
     "DeleteRoleBinding": (Role.ADMIN, About.APPLICATION),
@@ -174,6 +175,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "WaitOperation": lambda one: operations.WaitOperationRequest(**one.operation, timeout=Duration()),
     "ListChanges": lambda one: audit.ListChangesRequest(**one.of_application),
     "GetServerStatus": lambda _: server.GetServerStatusRequest(),
+    "ListWatches": lambda _: server.ListWatchesRequest(),
     "CreateRoleBinding": lambda one: access.CreateRoleBindingRequest(
         principal="user:new", role=access.ROLE_VIEWER, **one.of_application, **DRY
     ),

@@ -20,10 +20,12 @@ from configapi.v1.audit_service_pb2 import (
     ListChangesRequest,
     ResourceKind,
 )
+from configapi.v1.change_pb2 import CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import ConfigurationRef
 from configapi.v1.configuration_service_pb2 import (
+    EFFECT_REMOVE,
+    EFFECT_SET,
     BatchGetConfigurationsRequest,
-    ConfigurationEvent,
     DiffConfigurationVersionsRequest,
     ExportConfigurationsRequest,
     GetConfigurationRequest,
@@ -52,7 +54,7 @@ from tests.configurations.reading import timestamp
 from tests.identity.tokens import oidc_settings
 from tests.service import Service, reason_of, running_service, struct
 from tests.storage.reading import Session, head
-from tests.watch.changing import selector, watching
+from tests.watch.changing import selector, watching, with_epoch
 from tests.watch.recording import Recorder
 
 # In every name, comment, reason and content of the foreign application, and of nothing else.
@@ -320,7 +322,7 @@ async def test_a_name_that_a_foreign_application_had_in_the_past_shows_nothing_o
 
 @asynccontextmanager
 async def recorded_by(person: Person, stage: Stage, request: WatchConfigurationsRequest) -> AsyncGenerator[Recorder]:
-    recorder = Recorder(stage.service, request, metadata=as_(person))
+    recorder = Recorder(stage.service, await with_epoch(stage.service, request, as_(person)), metadata=as_(person))
     try:
         yield recorder
     finally:
@@ -349,13 +351,9 @@ async def test_a_watch_never_sees_the_application_that_takes_over_a_name(stage: 
             recording = await recorder.until(lambda recording: recording.revision >= revision)
             assert {event.configuration.application_id for event in recording.events} == {stage.own.application_id}
             assert len(recording.view()) == len(OWN_NAMES)
-        kinds = [event.type for event in by_name.recording.events if event.configuration.id == stage.own.id]
-        assert kinds == [
-            ConfigurationEvent.TYPE_EXISTING,
-            ConfigurationEvent.TYPE_DELETED,
-            ConfigurationEvent.TYPE_CREATED,
-            ConfigurationEvent.TYPE_UPDATED,
-        ]
+        own_events = [event for event in by_name.recording.events if event.configuration.id == stage.own.id]
+        assert [event.effect for event in own_events] == [EFFECT_SET, EFFECT_REMOVE, EFFECT_SET, EFFECT_SET]
+        assert {event.change for event in own_events[1:]} == {CHANGE_TYPE_UPDATED}
     async with recorded_by(READER, stage, watching(selector(OWN), after_revision=0)) as late:
         await late.until(lambda recording: recording.revision >= revision)
     stage.check()
@@ -372,7 +370,7 @@ async def test_what_moves_to_a_foreign_application_leaves_a_watch_without_tellin
             MARK,
         )
         recording = await recorder.until(lambda recording: recording.revision >= 0 and len(recording.events) > 4)
-        assert recording.events[-1].type == ConfigurationEvent.TYPE_DELETED
+        assert (recording.events[-1].effect, recording.events[-1].change) == (EFFECT_REMOVE, CHANGE_TYPE_UPDATED)
         assert recording.events[-1].configuration.name == stage.own.name
     await stage.pages(stage.service.audit.ListChanges, ListChangesRequest())
     with denied():
@@ -380,6 +378,27 @@ async def test_what_moves_to_a_foreign_application_leaves_a_watch_without_tellin
             GetConfigurationRequest(id=stage.own.id), metadata=as_(READER)
         )
     stage.check()
+
+
+async def test_what_moves_in_from_a_foreign_application_does_not_tell_what_it_was(stage: Stage) -> None:
+    async with recorded_by(READER, stage, watching(selector(OWN))) as recorder:
+        known = len((await recorder.until_synced()).events)
+        await stage.psql.execute(
+            """UPDATE configurations SET application_id = $2, application = $3, name = 'arrived', comments = '',
+            config = '{}' WHERE id = $1""",
+            stage.foreign.id,
+            stage.own.application_id,
+            OWN,
+        )
+        recording = await recorder.until(lambda recording: len(recording.events) > known)
+        event = recording.events[-1]
+        assert (event.effect, event.change, event.configuration.name) == (EFFECT_SET, CHANGE_TYPE_UPDATED, "arrived")
+        assert not event.HasField("previous_key")
+        await stage.psql.execute("UPDATE configurations SET name = 'renamed' WHERE id = $1", stage.foreign.id)
+        recording = await recorder.until(lambda recording: len(recording.events) > known + 1)
+        assert recording.events[-1].previous_key.name == "arrived"
+        messages = [message.SerializeToString() for message in recording.messages]
+    assert not [message for message in messages if stage.foreign.application_id.encode() in message]
 
 
 async def test_a_watch_without_an_application_is_for_who_has_a_role_for_all(stage: Stage) -> None:

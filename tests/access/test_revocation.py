@@ -17,7 +17,7 @@ from ulid import ULID
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import (
-    ConfigurationEvent,
+    EFFECT_REMOVE,
     ConfigurationItem,
     ExportConfigurationsRequest,
     ImportConfigurationsRequest,
@@ -42,7 +42,7 @@ from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import item
 from tests.service import LIMIT_SECONDS, Service, end_of, running_service
 from tests.storage.reading import Session, head
-from tests.watch.changing import fill, selector, watching
+from tests.watch.changing import fill, selector, watching, with_epoch
 from tests.watch.recording import Recorder
 
 OWN, FOREIGN = "shop", "bank"
@@ -204,7 +204,7 @@ async def test_watchers_of_an_application_that_is_deleted_see_its_deletion_and_s
             DeleteApplicationRequest(name=OWN, force=True), metadata=as_(ROOT)
         )
         recording = await recorder.until(lambda recording: len(recording.events) == 2)
-        assert recording.events[-1].type == ConfigurationEvent.TYPE_DELETED
+        assert recording.events[-1].effect == EFFECT_REMOVE
         await stage.psql.execute("DELETE FROM role_bindings WHERE principal = 'user:auditor'")
         await create(stage.service, FOREIGN, "new", {})
         await until_known(stage.service, stage.psql)
@@ -254,7 +254,7 @@ async def test_roles_that_change_elsewhere_disturb_no_stream(stage: Stage) -> No
 async def test_what_is_committed_after_the_loss_of_a_role_is_never_delivered(stage: Stage) -> None:
     async with recorded_by(AUDITOR, stage.service, watching()) as recorder:
         behind = stage.service.configurations.WatchConfigurations(
-            WatchConfigurationsRequest(after_revision=0), metadata=as_(AUDITOR)
+            await with_epoch(stage.service, watching(after_revision=0), as_(AUDITOR)), metadata=as_(AUDITOR)
         )
         revoked = await unbind(stage.psql, AUDITOR)
         for number in range(20):

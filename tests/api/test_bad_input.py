@@ -28,7 +28,9 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
+    HistoryPosition,
     ListConfigurationsRequest,
+    SnapshotOptions,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
@@ -50,6 +52,7 @@ from tests.api.calls import (
     update,
 )
 from tests.service import Service, error_info_of, status_of, struct, violations_of
+from tests.watch.changing import watching, with_epoch
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -298,7 +301,9 @@ async def test_32_levels_are_fine_also_through_list_and_watch(
     assert content(created.config) == deep
     assert await get(shop, nested.__name__) == created
     assert created in [one for page in await pages(shop, contains=struct(deep)) for one in page.configurations]
-    watch = shop.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=created.revision - 1))
+    watch = shop.configurations.WatchConfigurations(
+        await with_epoch(shop, watching(after_revision=created.revision - 1))
+    )
     async for response in watch:
         if response.events:
             assert response.events[0].configuration == created
@@ -418,7 +423,7 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
         ListConfigurationsRequest(page_token=mark),
         ListConfigurationsRequest(json_path=mark),
         UpdateConfigurationRequest(key=key("web"), update_mask=FieldMask(paths=[mark])),
-        WatchConfigurationsRequest(epoch=mark),
+        WatchConfigurationsRequest(resume_token=mark),
         GetConfigurationRequest(id=mark),
     ):
         data = request.SerializeToString().replace(mark.encode(), broken)
@@ -490,7 +495,11 @@ async def test_a_negative_number_is_refused(shop: Service, number: int) -> None:
             UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"a": 2}), expected_version=number),
             "expected_version",
         ),
-        (WatchConfigurationsRequest(after_revision=number), "after_revision"),
+        (
+            WatchConfigurationsRequest(history=HistoryPosition(epoch="1-1", after_revision=number)),
+            "history.after_revision",
+        ),
+        (WatchConfigurationsRequest(snapshot=SnapshotOptions(min_revision=number)), "snapshot.min_revision"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -523,7 +532,7 @@ async def test_a_bad_watch_is_refused(shop: Service) -> None:
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=3601)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=-1)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=2**63 - 1)), "progress_interval"),
-        (WatchConfigurationsRequest(epoch="x" * 101), "epoch"),
+        (WatchConfigurationsRequest(history=HistoryPosition(epoch="x" * 101)), "history.epoch"),
     ):
         async with refused(shop, field):
             await send(shop, request)

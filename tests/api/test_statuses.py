@@ -9,7 +9,7 @@ from pathlib import Path
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import SnapshotOptions, WatchConfigurationsRequest
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.api.statuses import TRANSLATIONS
 from configsvc.domain.errors import ConfigsvcError
@@ -141,8 +141,8 @@ async def test_grpcurl_lists_and_describes(service: Service) -> None:
 
 async def test_a_watch_that_cannot_be_resumed_says_why(service: Service) -> None:
     for request, reason in (
-        (WatchConfigurationsRequest(after_revision=99), "REVISION_UNKNOWN"),
-        (WatchConfigurationsRequest(after_revision=0, epoch="1-1"), "EPOCH_CHANGED"),
+        (WatchConfigurationsRequest(snapshot=SnapshotOptions(min_revision=99)), "REVISION_UNKNOWN"),
+        (WatchConfigurationsRequest(resume_token="1-1:0"), "EPOCH_CHANGED"),
     ):
         with failing(StatusCode.OUT_OF_RANGE, reason):
             async for _ in service.configurations.WatchConfigurations(request):

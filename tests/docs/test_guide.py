@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.method_rules_pb2 import Permission, rules
 from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
 from configsvc.rpc.server import SERVICES
 from tests.service import Service
+from tests.watch.changing import watching, with_epoch
 
 if TYPE_CHECKING:
     import asyncpg
@@ -96,7 +96,7 @@ async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service)
         patched = await output_of(patch)
         assert '"replicas": 5' in patched
         assert "tls" not in patched
-        await line_with("TYPE_UPDATED", watching)
+        await line_with("CHANGE_TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
 
 
@@ -152,14 +152,15 @@ async def test_the_lines_about_access_work_as_they_stand(service: Service) -> No
 async def test_the_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
     for command in grpcurl_commands(service)[:2]:
         await output_of(command)
-    watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
+    watch = service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=2)))
     messages = aiter(watch)
+    assert (await anext(messages)).HasField("opened")
     assert (await anext(messages)).synced
     await psql.execute(block("docs/reference/sql.md", "sql"))
     (event,) = (await anext(messages)).events
     watch.cancel()
     assert event.configuration.config["replicas"] == 7
-    assert event.actor.startswith("database:")
+    assert event.origin.actor.startswith("database:")
 
 
 def test_the_table_of_settings_is_complete_and_true() -> None:

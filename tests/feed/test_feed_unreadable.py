@@ -36,7 +36,7 @@ def watching(application: str, after: int | None = None) -> WatchConfigurationsR
         selectors=[ConfigurationSelector(application=ApplicationRef(name=application))]
     )
     if after is not None:
-        request.after_revision = after
+        request.history.after_revision = after
     return request
 
 

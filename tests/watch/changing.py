@@ -1,5 +1,7 @@
 """Helpers that change watched resources."""
 
+from collections.abc import Sequence
+
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -8,10 +10,12 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    HistoryPosition,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
 from tests.storage.reading import (
@@ -86,7 +90,19 @@ async def commit_one_by_one(session: Session, count: int, *, application: str = 
 
 
 def watching(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
-    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision)
+    """Return a request for a watch. The epoch of a revision is still to be set: see `with_epoch`."""
+    history = None if after_revision is None else HistoryPosition(after_revision=after_revision)
+    return WatchConfigurationsRequest(selectors=selectors, history=history)
+
+
+async def with_epoch(
+    service: Service, request: WatchConfigurationsRequest, metadata: Sequence[tuple[str, str]] = ()
+) -> WatchConfigurationsRequest:
+    """Return the request with the present epoch, if it names a revision without one."""
+    if request.HasField("history") and not request.history.epoch:
+        status = await service.server.GetServerStatus(GetServerStatusRequest(), metadata=tuple(metadata))
+        request.history.epoch = status.epoch
+    return request
 
 
 def selector(

@@ -18,6 +18,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
     ListConfigurationsRequest,
     WatchConfigurationsRequest,
+    WatchInstance,
 )
 from configsvc.domain.errors import UnsupportedFieldError, Violation
 from configsvc.wire.parsing import parsed
@@ -51,6 +52,13 @@ def test_unknown_fields_of_nested_messages_are_refused_with_their_paths() -> Non
     request = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(create=item) for item in items])
     request.MergeFromString(UNKNOWN)
     assert faults(request) == ["4000", "writes[1].create.4000"]
+
+
+def test_an_unknown_field_beside_a_map_is_refused() -> None:
+    request = WatchConfigurationsRequest(instance=WatchInstance(labels={"zone": "eu-1"}))
+    refuse_unknown_fields(request)
+    request.instance.MergeFromString(UNKNOWN)
+    assert faults(request) == ["instance.4000"]
 
 
 def test_contents_are_not_searched_for_unknown_fields() -> None:

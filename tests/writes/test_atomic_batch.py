@@ -8,11 +8,11 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc import StatusCode
 
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationChangeItem,
     ConfigurationDeletionItem,
-    ConfigurationEvent,
     ConfigurationWrite,
 )
 from tests.api.calls import content, create, create_application, failing, get, head, names, refused, update
@@ -69,7 +69,7 @@ async def test_all_kinds_of_writes_go_into_one_commit(shop: Service, database_ur
     ]
     assert (await get(shop, "put")).comments == "put"
     last = recording.messages[-1]
-    assert {event.reason for event in last.events} == {"all of it"}
+    assert {event.origin.reason for event in last.events} == {"all of it"}
     assert len(last.events) == 6
     validate(recording, await read_history(database_url))
 
@@ -276,11 +276,11 @@ async def test_a_name_that_a_deletion_gives_up_may_be_taken_in_the_same_call(sho
     assert (await get(shop, "api")).id == cron.id
     last = recording.messages[-1]
     assert {event.configuration.id for event in last.events[:2]} == {web.id, api.id}
-    assert [event.type for event in last.events] == [
-        ConfigurationEvent.TYPE_DELETED,
-        ConfigurationEvent.TYPE_DELETED,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_CREATED,
+    assert [event.change for event in last.events] == [
+        CHANGE_TYPE_DELETED,
+        CHANGE_TYPE_DELETED,
+        CHANGE_TYPE_UPDATED,
+        CHANGE_TYPE_CREATED,
     ]
     validate(recording, await read_history(database_url))
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import change_pb2 as _change_pb2
 from configapi.v1 import configuration_pb2 as _configuration_pb2
+from configapi.v1 import content_pb2 as _content_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
 from configapi.v1 import selector_pb2 as _selector_pb2
 from google.protobuf import descriptor as _descriptor
@@ -28,6 +29,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Effect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EFFECT_UNSPECIFIED: _Effect.ValueType  # 0
+    """Never sent."""
+    EFFECT_SET: _Effect.ValueType  # 1
+    """Put the configuration into the view, under its id."""
+    EFFECT_REMOVE: _Effect.ValueType  # 2
+    """Take the configuration with this id out of the view."""
+
+class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
+    """What to do with an event. There will be no other effect."""
+
+EFFECT_UNSPECIFIED: Effect.ValueType  # 0
+"""Never sent."""
+EFFECT_SET: Effect.ValueType  # 1
+"""Put the configuration into the view, under its id."""
+EFFECT_REMOVE: Effect.ValueType  # 2
+"""Take the configuration with this id out of the view."""
+Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 class _ImportMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -514,28 +539,34 @@ class WatchConfigurationsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SELECTORS_FIELD_NUMBER: _builtins.int
-    AFTER_REVISION_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
-    after_revision: _builtins.int
-    """Resume after this revision. 0: from the start of the history. OUT_OF_RANGE, reason
-    REVISION_COMPACTED, if later changes were compacted, even if that happens while the watch is
-    catching up. Not set: start with a snapshot.
-    """
-    epoch: _builtins.str
-    """The epoch of after_revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a
-    different history. Empty: no check.
-    """
+    FORMAT_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The last resume_token that was received, from any process."""
     view: _configuration_pb2.ConfigurationView.ValueType
     """The parts of each configuration to send."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the events."""
     @_builtins.property
     def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.ConfigurationSelector]:
-        """Watch configurations that match at least one of these: at most 100. None: watch all. A
-        configuration renamed into the selection arrives as CREATED, one renamed out of it as DELETED.
-        A caller without a role for all applications must name an application in each selector; if
-        another application later takes over the name, the watch sends nothing of it.
+        """Watch configurations that match at least one of these: at most 100. None: watch all. The parts
+        schema, contains and json_path are refused. A caller without a role for all applications must
+        name an application in each selector; the application need not exist yet, and if another one
+        later takes over the name, the watch sends nothing of it.
         """
+
+    @_builtins.property
+    def history(self) -> Global___HistoryPosition:
+        """A position in the history, for audits and tools."""
+
+    @_builtins.property
+    def snapshot(self) -> Global___SnapshotOptions:
+        """A snapshot, with options."""
 
     @_builtins.property
     def progress_interval(self) -> _duration_pb2.Duration:
@@ -544,71 +575,237 @@ class WatchConfigurationsRequest(_message.Message):
         watches for more than 2,000.
         """
 
+    @_builtins.property
+    def instance(self) -> Global___WatchInstance:
+        """The program that watches, for ServerService.ListWatches."""
+
     def __init__(
         self,
         *,
         selectors: _abc.Iterable[_selector_pb2.ConfigurationSelector] | None = ...,
-        after_revision: _builtins.int | None = ...,
-        epoch: _builtins.str = ...,
+        resume_token: _builtins.str = ...,
+        history: Global___HistoryPosition | None = ...,
+        snapshot: Global___SnapshotOptions | None = ...,
         progress_interval: _duration_pb2.Duration | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+        instance: Global___WatchInstance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "progress_interval", b"progress_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "instance", b"instance", "progress_interval", b"progress_interval", "resume_token", b"resume_token", "snapshot", b"snapshot", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "epoch", b"epoch", "progress_interval", b"progress_interval", "selectors", b"selectors", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "history", b"history", "instance", b"instance", "progress_interval", b"progress_interval", "resume_token", b"resume_token", "selectors", b"selectors", "snapshot", b"snapshot", "start", b"start", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
-    _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_revision) -> _WhichOneofReturnType__after_revision | None: ...
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "history", "snapshot"]  # noqa: Y015
+    _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
 
 Global___WatchConfigurationsRequest: _TypeAlias = WatchConfigurationsRequest  # noqa: Y015
 
 @_typing.final
-class WatchConfigurationsResponse(_message.Message):
-    """A message of a watch. Without events and synced it is a bookmark: everything up to revision was
-    delivered.
-    """
+class HistoryPosition(_message.Message):
+    """A position in the history: just after a revision."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    REVISION_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
-    EVENTS_FIELD_NUMBER: _builtins.int
-    SYNCED_FIELD_NUMBER: _builtins.int
-    MORE_FIELD_NUMBER: _builtins.int
-    revision: _builtins.int
-    """With events, the revision of their commit. Without, everything up to this revision was
-    delivered, and the watch can resume after it. During the snapshot, the revision of the
-    snapshot: the watch can resume after it only once synced was sent.
-    """
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
-    """The epoch of revision: it identifies the history that revisions count in."""
-    synced: _builtins.bool
-    """True in one message: the snapshot is complete, or the watch has caught up."""
-    more: _builtins.bool
-    """The commit or the snapshot continues in the next message: apply them together. A watch can
-    resume after a revision only if the last message with it did not set more.
+    """The epoch that the revision counts in. Required. OUT_OF_RANGE, reason EPOCH_CHANGED, if the
+    database has a different history.
     """
+    after_revision: _builtins.int
+    """The revision to start after. 0: the start of the history. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if later changes were compacted, even if that happens while the watch is
+    catching up.
+    """
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.str = ...,
+        after_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryPosition: _TypeAlias = HistoryPosition  # noqa: Y015
+
+@_typing.final
+class SnapshotOptions(_message.Message):
+    """The options of a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    min_revision: _builtins.int
+    """The snapshot is at least as new as this revision. OUT_OF_RANGE if the history has not reached it.
+    0: no bound.
+    """
+    def __init__(
+        self,
+        *,
+        min_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotOptions: _TypeAlias = SnapshotOptions  # noqa: Y015
+
+@_typing.final
+class WatchInstance(_message.Message):
+    """A program that watches, as it describes itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """A name that tells it from others, such as the name of its host or pod: at most 256 characters."""
+    program: _builtins.str
+    """The name of the program or library: at most 256 characters."""
+    version: _builtins.str
+    """Its version: at most 256 characters."""
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationEvent]:
-        """The changes, or, before synced, the existing configurations."""
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels, such as zone or team: at most 32, with keys of at most 63 and values of at most 256
+        characters.
+        """
 
     def __init__(
         self,
         *,
-        revision: _builtins.int = ...,
-        epoch: _builtins.str = ...,
-        events: _abc.Iterable[Global___ConfigurationEvent] | None = ...,
-        synced: _builtins.bool = ...,
-        more: _builtins.bool = ...,
+        id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        program: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "more", b"more", "revision", b"revision", "synced", b"synced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "program", b"program", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInstance: _TypeAlias = WatchInstance  # noqa: Y015
+
+@_typing.final
+class WatchConfigurationsResponse(_message.Message):
+    """A message of a watch. Ignore one that has nothing that you know. One with a resume_token and
+    without events and synced is a bookmark: the watch is alive, and nothing else has changed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    SYNCED_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The position after this message. Store the last one that was received, and nothing else, to
+    resume. It is set only on messages after which everything before was delivered: not during the
+    snapshot, and not inside of a commit.
+    """
+    revision: _builtins.int
+    """The revision of the commit, of the snapshot, or up to which everything was delivered: to
+    compare, not to resume. The next revision is greater, and not always the next number.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    more: _builtins.bool
+    """The commit or the snapshot continues in the next message: apply them together."""
+    synced: _builtins.bool
+    """True in one message: the snapshot is complete, or the watch has caught up."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationEvent]:
+        """The changes, or, before synced, the existing configurations."""
+
+    @_builtins.property
+    def opened(self) -> Global___WatchOpened:
+        """Set in the first message of each stream, which comes at once, and in no other."""
+
+    def __init__(
+        self,
+        *,
+        resume_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        events: _abc.Iterable[Global___ConfigurationEvent] | None = ...,
+        more: _builtins.bool = ...,
+        synced: _builtins.bool = ...,
+        opened: Global___WatchOpened | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "more", b"more", "opened", b"opened", "resume_token", b"resume_token", "revision", b"revision", "synced", b"synced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchConfigurationsResponse: _TypeAlias = WatchConfigurationsResponse  # noqa: Y015
+
+@_typing.final
+class WatchOpened(_message.Message):
+    """The beginning of a watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
+    HEAD_REVISION_FIELD_NUMBER: _builtins.int
+    COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    head_revision: _builtins.int
+    """The head of the history when the watch began. synced comes once this revision was delivered."""
+    compacted_revision: _builtins.int
+    """The first revision after which a watch can resume. 0: the whole history is available."""
+    watch_id: _builtins.str
+    """A ULID of this stream, as in ServerService.ListWatches."""
+    @_builtins.property
+    def progress_interval(self) -> _duration_pb2.Duration:
+        """The interval of bookmarks."""
+
+    def __init__(
+        self,
+        *,
+        progress_interval: _duration_pb2.Duration | None = ...,
+        head_revision: _builtins.int = ...,
+        compacted_revision: _builtins.int = ...,
+        watch_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress_interval", b"progress_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "head_revision", b"head_revision", "progress_interval", b"progress_interval", "watch_id", b"watch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchOpened: _TypeAlias = WatchOpened  # noqa: Y015
 
 @_typing.final
 class ConfigurationEvent(_message.Message):
@@ -616,70 +813,50 @@ class ConfigurationEvent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _Type:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _TypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ConfigurationEvent._Type.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        TYPE_UNSPECIFIED: ConfigurationEvent._Type.ValueType  # 0
-        """Never sent."""
-        TYPE_EXISTING: ConfigurationEvent._Type.ValueType  # 1
-        """The configuration existed when the watch started."""
-        TYPE_CREATED: ConfigurationEvent._Type.ValueType  # 2
-        """The configuration is new, or was renamed into the selection."""
-        TYPE_UPDATED: ConfigurationEvent._Type.ValueType  # 3
-        """The configuration has a new version."""
-        TYPE_DELETED: ConfigurationEvent._Type.ValueType  # 4
-        """The configuration was deleted, or renamed out of the selection. config is not set; the names
-        are the last ones that the watch sent.
-        """
-
-    class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """The type of an event."""
-
-    TYPE_UNSPECIFIED: ConfigurationEvent.Type.ValueType  # 0
-    """Never sent."""
-    TYPE_EXISTING: ConfigurationEvent.Type.ValueType  # 1
-    """The configuration existed when the watch started."""
-    TYPE_CREATED: ConfigurationEvent.Type.ValueType  # 2
-    """The configuration is new, or was renamed into the selection."""
-    TYPE_UPDATED: ConfigurationEvent.Type.ValueType  # 3
-    """The configuration has a new version."""
-    TYPE_DELETED: ConfigurationEvent.Type.ValueType  # 4
-    """The configuration was deleted, or renamed out of the selection. config is not set; the names
-    are the last ones that the watch sent.
-    """
-
-    TYPE_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     CONFIGURATION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_KEY_FIELD_NUMBER: _builtins.int
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    type: Global___ConfigurationEvent.Type.ValueType
-    """The type of the event."""
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    effect: Global___Effect.ValueType
+    """What to do."""
+    change: _change_pb2.ChangeType.ValueType
+    """The change that the commit made. A configuration that was renamed out of the selection is UPDATED
+    and has EFFECT_REMOVE. UNSPECIFIED in a snapshot.
+    """
     previous_version: _builtins.int
-    """The version before the change. 0 for EXISTING and for a configuration that did not exist."""
-    actor: _builtins.str
-    """The actor that made the change; database:ROLE for a change made in SQL. Empty for EXISTING."""
-    reason: _builtins.str
-    """The reason that the actor gave. Empty for EXISTING."""
+    """The version before the change. 0 in a snapshot and for a configuration that did not exist."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration after the change."""
+        """The configuration after the change. With EFFECT_REMOVE, it has no content, and the names are the
+        last ones that the watch sent.
+        """
+
+    @_builtins.property
+    def previous_key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names before the change, if they were different. A view by name takes the entry of these names
+        out if it has this id: in the same commit, another configuration can have taken them. Not set with
+        EFFECT_REMOVE, nor if the caller may not watch the application that owned the configuration.
+        """
+
+    @_builtins.property
+    def origin(self) -> _change_pb2.ChangeOrigin:
+        """The commit, its actor and its reason. Not set in a snapshot."""
 
     def __init__(
         self,
         *,
-        type: Global___ConfigurationEvent.Type.ValueType = ...,
+        effect: Global___Effect.ValueType = ...,
+        change: _change_pb2.ChangeType.ValueType = ...,
         configuration: _configuration_pb2.Configuration | None = ...,
+        previous_key: _configuration_pb2.ConfigurationKey | None = ...,
         previous_version: _builtins.int = ...,
-        actor: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        origin: _change_pb2.ChangeOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin", "previous_key", b"previous_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "configuration", b"configuration", "previous_version", b"previous_version", "reason", b"reason", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "configuration", b"configuration", "effect", b"effect", "origin", b"origin", "previous_key", b"previous_key", "previous_version", b"previous_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

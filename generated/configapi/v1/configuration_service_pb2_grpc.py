@@ -202,12 +202,14 @@ class ConfigurationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchConfigurations(self, request, context):
-        """Streams every change, in order, as it is committed. Without after_revision, the stream starts
-        with a snapshot at one revision (EXISTING events) and a message with synced; every change after
-        that revision follows. With after_revision, it sends every change after that revision, and
-        synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
-        REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
-        reconnect with the after_revision and epoch of the last message.
+        """Streams every change, in order, as it is committed. Apply each event: EFFECT_SET puts the
+        configuration into the view under its id, EFFECT_REMOVE takes it out. Store the last
+        resume_token; after any end of the stream, reconnect with it, and nothing is lost or repeated
+        wrongly. Without a start, the stream begins with a snapshot at one revision and a message with
+        synced; every change after that revision follows. After a resume, synced comes when the stream
+        has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+        REVISION_UNKNOWN, REVISION_COMPACTED), start over without a start: keep the old view until
+        synced, and then replace it. Ignore messages and fields that you do not know.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,11 +44,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_UNKNOWN: _ErrorReason.ValueType  # 7
     """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-    Start a watch over, without after_revision.
+    Start a watch over, without a start.
     """
     ERROR_REASON_EPOCH_CHANGED: _ErrorReason.ValueType  # 8
     """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-    without after_revision.
+    without a start.
     """
     ERROR_REASON_FILTER_TOO_SLOW: _ErrorReason.ValueType  # 9
     """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -76,7 +76,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_COMPACTED: _ErrorReason.ValueType  # 17
     """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-    still available. Start a watch over, without after_revision; restart a list from its first
+    still available. Start a watch over, without a start; restart a list from its first
     page.
     """
     ERROR_REASON_SCHEMA_VIOLATED: _ErrorReason.ValueType  # 18
@@ -182,11 +182,11 @@ a new one.
 """
 ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 7
 """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-Start a watch over, without after_revision.
+Start a watch over, without a start.
 """
 ERROR_REASON_EPOCH_CHANGED: ErrorReason.ValueType  # 8
 """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-without after_revision.
+without a start.
 """
 ERROR_REASON_FILTER_TOO_SLOW: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -214,7 +214,7 @@ in RetryInfo.
 """
 ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
 """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-still available. Start a watch over, without after_revision; restart a list from its first
+still available. Start a watch over, without a start; restart a list from its first
 page.
 """
 ERROR_REASON_SCHEMA_VIOLATED: ErrorReason.ValueType  # 18
