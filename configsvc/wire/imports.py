@@ -89,7 +89,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
         violations.add("config", "is required, and may be empty: set config or config_json")
     text = None if config is None else encode_json(config)
     if config is not None and text is not None:
-        add_reserved_members(config, text, "config", violations)
+        add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
     pinned = item.HasField("schema")
     if pinned:
         check_name(item.schema.schema, "schema.schema", violations)
