@@ -241,6 +241,9 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.ResponseTooLargeError: Translation(
         Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RESPONSE_TOO_LARGE, _quota("response")
     ),
+    errors.FormatUnsuitableError: Translation(
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_FORMAT_UNSUITABLE, _resource_state("FORMAT_UNSUITABLE")
+    ),
     errors.WriteTooLargeError: Translation(
         Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_WRITE_TOO_LARGE, _quota("write")
     ),

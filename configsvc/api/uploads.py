@@ -10,8 +10,9 @@ from configsvc.access.caller import Caller
 from configsvc.api.operations import operation_message
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, UnsupportedFieldError
-from configsvc.domain.models import NameRef
-from configsvc.domain.operations import ImportMessage
+from configsvc.domain.models import ApplicationRef, IdRef, NameRef
+from configsvc.domain.operations import ImportMessage, StagedItem
+from configsvc.feed.feed import Feed
 from configsvc.offload.processes import ProcessPool
 from configsvc.operations.imports import Imports
 from configsvc.wire.imports import import_message
@@ -26,9 +27,10 @@ SHARED_UPLOADS = 32
 class Uploads:
     """Imports, from their encoded messages on."""
 
-    def __init__(self, imports: Imports, pool: ProcessPool) -> None:
+    def __init__(self, imports: Imports, pool: ProcessPool, feed: Feed) -> None:
         self._imports = imports
         self._pool = pool
+        self._feed = feed
         self._room = asyncio.Semaphore(MESSAGES_AT_ONCE)
         self._shared = 0
 
@@ -49,7 +51,8 @@ class Uploads:
             self._shared -= 1
 
     async def _start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        return operation_message(await self._imports.start(self._read(requests, caller), caller))
+        epoch = self._feed.epoch_for("")
+        return operation_message(await self._imports.start(self._read(requests, caller), caller), epoch)
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:
         digest = b""
@@ -72,5 +75,9 @@ class Uploads:
 def _authorize(message: ImportMessage, caller: Caller) -> None:
     if message.options.create_applications:
         caller.require(Role.ADMIN, None, "creating applications")
-    for application in dict.fromkeys(item.application for item in message.items):
-        caller.require_application(Role.EDITOR, NameRef(name=application))
+    for ref in dict.fromkeys(map(_application_of, message.items)):
+        caller.require_application(Role.EDITOR, ref)
+
+
+def _application_of(item: StagedItem) -> ApplicationRef:
+    return NameRef(name=item.application) if item.application_id is None else IdRef(id=item.application_id)

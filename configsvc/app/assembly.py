@@ -22,7 +22,7 @@ from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
 from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Encoding, Reads
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
@@ -55,7 +55,7 @@ from configsvc.telemetry.calls import CallMetrics
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
-from configsvc.wire.resources import encoded_configuration
+from configsvc.wire.configurations import encoded_response, response_as_text
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.transactions import Writes
@@ -111,7 +111,8 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
 
 def new_server(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Server:
     """Return the bound server, with its metrics registered. Raises StartError."""
-    reads = Reads(engines.database, engines.feed, engines.cache, encoded_configuration)
+    encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
+    reads = Reads(engines.database, engines.feed, engines.cache, encoding)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
@@ -166,18 +167,19 @@ def _servicers(
             ConfigurationHistory(database),
             watches,
             large,
-            Uploads(engines.imports, engines.pool),
+            Uploads(engines.imports, engines.pool, engines.feed),
             quotas,
             Guard(database),
             engines.feed,
         ),
         "OperationService": OperationServicer(engines.operations),
-        "Operations": OperationsServicer(engines.operations),
+        "Operations": OperationsServicer(engines.operations, engines.feed),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
             engines.migrations,
+            engines.feed,
         ),
         "AuditService": AuditServicer(Audit(database), engines.feed),
         "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),

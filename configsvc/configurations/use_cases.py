@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from ulid import ULID
 
-from configsvc.configurations.cache import Answer
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Reads, Shown
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
     Configuration,
@@ -16,6 +15,7 @@ from configsvc.domain.models import (
     Done,
     IdRef,
     KeyRef,
+    Now,
     Page,
     WriteContext,
 )
@@ -23,18 +23,18 @@ from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Restoration, Update
-from configsvc.storage import applications, configurations, log
+from configsvc.storage import applications, configurations, log, moments
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.deleted_configurations import page_with_deleted
 from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
 from configsvc.writes.group_commit import GroupCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The configurations that exist, without duplicates, and references to the others, in the order of the request."""
+    """A configuration for each reference, in the order of the request; None: it does not exist for the caller."""
 
-    configurations: tuple[Configuration, ...]
-    not_found: tuple[ConfigurationRef, ...]
+    configurations: tuple[Configuration | None, ...]
     revision: int
 
 
@@ -58,9 +58,9 @@ class Configurations:
         """
         return self._noted(await self._writes.write(creation))
 
-    def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
+    def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Awaitable[Shown]:
         """Get a configuration. Raises ResourceNotFoundError, RevisionUnknownError or RecordUnreadableError."""
-        return self._reads.get(ref, min_revision=min_revision)
+        return self._reads.get(ref, moment, as_text=as_text)
 
     def cached_application_id(self, ref: IdRef) -> str | None:
         """Return the application of a configuration, if it can be told from memory."""
@@ -69,14 +69,14 @@ class Configurations:
     async def get_many(self, lookup: BatchLookup) -> Batch:
         """Return many configurations at one revision.
 
-        Raises RevisionUnknownError, ResponseTooLargeError or RecordUnreadableError.
+        Raises RevisionUnknownError, RevisionCompactedError, ResponseTooLargeError or RecordUnreadableError.
         """
         refs = lookup.refs
         async with self._database.read() as connection:
-            await log.require_revision(connection, lookup.min_revision)
             found, revision = await configurations.get_many(
                 connection,
                 refs,
+                revision=await moments.revision_of(connection, lookup.moment),
                 with_config=lookup.with_config,
                 limit_bytes=MAX_RESPONSE_BYTES,
                 scope=lookup.scope,
@@ -85,9 +85,7 @@ class Configurations:
         for configuration in found:
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
-        shown = {by_ref[ref].id: by_ref[ref] for ref in refs if ref in by_ref}
-        not_found = dict.fromkeys(ref for ref in refs if ref not in by_ref)
-        return Batch(configurations=tuple(shown.values()), not_found=tuple(not_found), revision=revision)
+        return Batch(configurations=tuple(map(by_ref.get, refs)), revision=revision)
 
     async def list_page(
         self, listing: ConfigurationListing, *, limit_bytes: int = MAX_RESPONSE_BYTES
@@ -100,11 +98,8 @@ class Configurations:
         """
         chosen, page = listing.chosen, listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, listing.min_revision)
-            if chosen.json_path is not None:
-                await configurations.check_json_path(connection, chosen.json_path)
             if page.after is None:
-                revision = listing.as_of_revision or None
+                revision = await moments.revision_of(connection, listing.moment)
                 application_id = await _application_id(connection, chosen, revision)
             else:
                 revision, application_id = page.revision, page.resource_id
@@ -113,6 +108,7 @@ class Configurations:
                 revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
+                names=chosen.names or None,
                 contains=chosen.contains,
                 json_path=chosen.json_path,
                 schema=chosen.schema.schema if chosen.schema else None,
@@ -122,7 +118,8 @@ class Configurations:
                 with_config=listing.with_config,
                 limit_bytes=limit_bytes,
             )
-            return await configurations.page(connection, query), application_id
+            read_page = page_with_deleted if listing.with_deleted else configurations.page
+            return await read_page(connection, query), application_id
 
     async def update(self, update: Update) -> Done[Configuration]:
         """Update a configuration, or create it if that may be.

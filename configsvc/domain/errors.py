@@ -247,6 +247,12 @@ class ResponseTooLargeError(ConfigsvcError):
         super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources, or for format JSON")
 
 
+class FormatUnsuitableError(ResourceError):
+    """JSON that was asked for as a Struct, which cannot hold it."""
+
+    verb = "cannot be a google.protobuf.Struct, which would change a number or exceed 3 MiB: ask for format JSON"
+
+
 class WriteTooLargeError(ConfigsvcError):
     """A write that took the database too long."""
 

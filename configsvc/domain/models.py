@@ -62,13 +62,18 @@ class Schema:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """A named JSON object of an application.
 
-    `config` is None if it was not requested. `schema` is the version that it is pinned to. `revision` is 0 before the
-    commit.
+    `config` is None if it was not requested, or is no longer known. `schema` is the version that it is pinned to.
+    `revision` is 0 before the commit. `delete_time` is set in lists of deleted configurations.
     """
 
     id: str
@@ -84,11 +89,23 @@ class Configuration:
     update_time: datetime
     created_by: str
     updated_by: str
+    delete_time: datetime | None = None
 
-    @property
-    def etag(self) -> str:
-        """An opaque text that differs for each version; empty before the commit."""
-        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
+# Of those with one key, the places of the living one and of the end: before and after the ids of deleted ones.
+BEFORE_IDS = "0"
+AFTER_IDS = "Z"
+
+
+def key_of(configuration: Configuration) -> tuple[str, str]:
+    """Return the place of a living configuration in lists."""
+    return configuration.application, configuration.name
+
+
+def key_with_deleted(configuration: Configuration) -> tuple[str, str, str]:
+    """Return the place of a configuration in lists with deleted ones, which follow the living one with their key."""
+    place = BEFORE_IDS if configuration.delete_time is None else configuration.id
+    return configuration.application, configuration.name, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,11 +230,12 @@ class ConfigurationUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFilter:
-    """A filter for lists; None and an empty prefix match all. `scope`: the applications that the caller may read."""
+    """A filter for lists; None and empty parts match all. `scope`: the applications that the caller may read."""
 
     scope: Scope
     application: ApplicationRef | None
     name_prefix: str
+    names: tuple[str, ...]
     contains: JsonObject | None
     json_path: str | None
     schema: SchemaVersionRef | None
@@ -233,7 +251,7 @@ class ConfigurationQuery:
 
     scope: Scope
     revision: int | None
-    after: tuple[str, str] | None
+    after: tuple[str, ...] | None
     limit: int
     limit_bytes: int
     with_config: bool
@@ -381,6 +399,7 @@ class ConfigurationVersion:
     operation: Operation
     reason: str
     request_id: str
+    change_request: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,5 +409,6 @@ class VersionsPage:
     """
 
     versions: tuple[ConfigurationVersion, ...]
+    revision: int
     compacted: bool
     last: int | None

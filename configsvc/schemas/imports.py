@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import WriteConflictError
-from configsvc.domain.models import Effect, Schema, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.models import Done, Effect, Schema, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportedSchema, NewDocument, SchemaImports
 from configsvc.schemas.linking import link
 from configsvc.schemas.pinned import SnapshotReads
@@ -39,7 +39,9 @@ class SchemaImporter:
         self._reads = reads
         self._snapshots = snapshots
 
-    async def run(self, imported: Sequence[ImportedSchema], *, strict: bool, context: WriteContext) -> SchemaImports:
+    async def run(
+        self, imported: Sequence[ImportedSchema], *, strict: bool, context: WriteContext
+    ) -> Done[SchemaImports]:
         """Create schemas, or new versions of existing ones unless the newest has the document. Names are unique.
 
         Raises InvalidRequestError, SchemaVersionRefusedError, WriteConflictError, WriteTooLargeError,
@@ -68,8 +70,8 @@ class SchemaImporter:
             commit_id = await schema_versions.commit_id(connection)
             return Effect(written=Written(resource_id=_COMMIT, version=commit_id), changed=True)
 
-        done = (await self._writes.run_once(context, SUBJECT, change, partial(_load, documents))).result
-        self._reads.require(done.revision)
+        done = await self._writes.run_once(context, SUBJECT, change, partial(_load, documents))
+        self._reads.require(done.result.revision)
         return done
 
     async def _prepare(

@@ -42,8 +42,10 @@ class CheckedItem:
     faults: tuple[ItemFault, ...]
 
 
-def _chosen(settings: MigrationSettings) -> tuple[str, int, int, str | None]:
-    return settings.to.schema, settings.from_version, settings.to.version, settings.application_id
+def _chosen(settings: MigrationSettings) -> tuple[str, int, int, str | None, str, list[str] | None]:
+    to = settings.to
+    names = settings.names or None
+    return to.schema, settings.from_version, to.version, settings.application_id, settings.name_prefix, names
 
 
 async def stage(connection: Connection, operation_id: str, settings: MigrationSettings) -> int:

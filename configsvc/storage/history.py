@@ -13,6 +13,7 @@ from configsvc.domain.models import (
     KeyRef,
     Operation,
     VersionsPage,
+    Written,
 )
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
@@ -26,7 +27,7 @@ _AT_REVISION = "head_revision, compacted_revision, id, application_id, version"
 _NAMES_AT_REVISION = Names(kind="configuration", columns=_AT_REVISION, ids=_AT_REVISION)
 _VERSION = "compacted_revision, oldest_version, id, application_id, version"
 _NAMES_OF_VERSION = Names(kind="configuration version", columns=_VERSION, ids=_VERSION)
-_VERSIONS = "oldest_version, rows_found, id, version"
+_VERSIONS = "oldest_version, head_revision, rows_found, id, version"
 _NAMES_OF_VERSIONS = Names(kind="configuration version", columns=_VERSIONS, ids=_VERSIONS)
 
 
@@ -74,6 +75,24 @@ async def at_revision(connection: Connection, ref: ConfigurationRef, revision: i
     return configuration_of(row, row["config"])
 
 
+async def last_at(connection: Connection, ref: ConfigurationRef, revision: int) -> Written | None:
+    """Return the configuration that had the key at the revision, or had it last by then, with its version there, which
+    may be a deletion.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
+    """
+    found = await at_revision(connection, ref, revision)
+    if found is not None:
+        return Written(resource_id=found.id, version=found.version)
+    match ref:
+        case IdRef(id=configuration_id):
+            holder = configuration_id
+        case KeyRef(application=application, name=name):
+            holder = await connection.fetchval(_SQL["last_holder_by"], application, name, revision)
+    version = await connection.fetchval(_SQL["version_at"], holder, revision)
+    return Written(resource_id=holder, version=version) if version else None
+
+
 async def version(connection: Connection, configuration_id: str, number: int) -> ConfigurationVersion | None:
     """Return one version. Raises RevisionCompactedError or RecordUnreadableError."""
     name = f"{configuration_id} version {number}"
@@ -107,6 +126,7 @@ async def versions(
     more = bool(shown) and rows[0]["rows_found"] > len(shown)
     return VersionsPage(
         versions=tuple(map(_version_of, readable_rows(_NAMES_OF_VERSIONS, shown))),
+        revision=rows[0]["head_revision"],
         compacted=rows[0]["oldest_version"] > 1,
         last=shown[-1]["version"] if more else None,
     )
@@ -123,4 +143,5 @@ def _version_of(row: Record) -> ConfigurationVersion:
         operation=Operation(row["operation"]),
         reason=row["reason"],
         request_id=row["request_id"],
+        change_request=row["change_request"] or "",
     )

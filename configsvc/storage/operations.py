@@ -206,7 +206,10 @@ def _item(row: Record) -> OperationItem:
     return OperationItem(
         index=row["place"],
         application=row["application"],
+        application_id=row["application_id"],
         name=row["name"],
+        expected_version=row["expected_version"],
+        current_version=row["configuration_version"],
         schema=row["schema"],
         schema_version=row["schema_version"],
         change=ItemChange(row["change"]) if row["change"] else None,
@@ -346,4 +349,5 @@ async def note_outcomes(connection: Connection, operation_id: str, outcomes: Seq
         [outcome.change for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [encoded_faults(outcome.faults) for outcome in outcomes],
+        [outcome.current_version for outcome in outcomes],
     )

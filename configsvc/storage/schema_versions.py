@@ -7,10 +7,17 @@ from typing import Any
 from asyncpg import CheckViolationError, ForeignKeyViolationError, Record
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
+from configsvc.domain.errors import DatabaseUnavailableError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, Written
-from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
+from configsvc.domain.schema_versions import (
+    ImportOutcome,
+    NewDocument,
+    SchemaImport,
+    SchemaImports,
+    SchemaVersion,
+    VersionPage,
+)
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.queries import id_and_name, queries
@@ -49,18 +56,6 @@ class StoredDocument:
     references: tuple[SchemaVersionRef, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionPage:
-    """A page of the versions of a schema, newest first, as of a revision. `last`: the next page begins before it;
-    None on the last page.
-    """
-
-    schema_id: str
-    versions: tuple[SchemaVersion, ...]
-    revision: int
-    last: int | None
-
-
 def _name(row: Record) -> str:
     return f"{row['schema']}@{row['version']}"
 
@@ -71,6 +66,7 @@ def _version(row: Record, document: str | None) -> SchemaVersion:
         version=row["version"],
         document=document,
         additions=_additions(row["additions"]),
+        addition_count=row["addition_count"],
         revision=row["revision"],
         create_time=row["create_time"],
         created_by=row["created_by"],
@@ -126,10 +122,15 @@ async def _insert_references(connection: Connection, versions: Sequence[NewVersi
         raise WriteConflictError from error
 
 
-async def get(connection: Connection, ref: SchemaRef, version: int) -> SchemaVersion | None:
-    """Return a version of a schema; 0 means the newest. Raises RecordUnreadableError."""
+async def get(connection: Connection, ref: SchemaRef, version: int) -> tuple[SchemaVersion | None, int]:
+    """Return a version of a schema (0: the newest), and the revision as of which that is so.
+
+    Raises RecordUnreadableError, or DatabaseUnavailableError while the log is being restored.
+    """
     row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref), version)
-    return _version(row, row["document"]) if row else None
+    if row is None:
+        raise DatabaseUnavailableError
+    return _version(row, row["document"]) if row["version"] else None, row["shown_revision"]
 
 
 async def get_written(new: NewDocument, connection: Connection, written: Written) -> SchemaVersion:
@@ -144,6 +145,7 @@ async def get_written(new: NewDocument, connection: Connection, written: Written
         version=row["version"],
         document=new.text,
         additions=new.additions if row["additions"] is None else _additions(row["additions"]),
+        addition_count=len(new.additions) if row["additions"] is None else row["addition_count"],
         revision=row["revision"],
         create_time=row["create_time"],
         created_by=row["created_by"],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from asyncpg import ForeignKeyViolationError, Record
 
-from configsvc.domain.errors import SchemaInUseError, WriteConflictError
+from configsvc.domain.errors import DatabaseUnavailableError, SchemaInUseError, WriteConflictError
 from configsvc.domain.models import Page, Schema, SchemaRef, WriteContext, Written
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
@@ -69,9 +69,20 @@ async def check_unused(connection: Connection, name: str) -> None:
 
 
 async def get(connection: Connection, ref: SchemaRef) -> Schema | None:
-    """Return the current schema."""
+    """Return the current schema. Raises DatabaseUnavailableError while the log is being restored."""
+    schema, _ = await get_shown(connection, ref)
+    return schema
+
+
+async def get_shown(connection: Connection, ref: SchemaRef) -> tuple[Schema | None, int]:
+    """Return the current schema, and the revision as of which that is so.
+
+    Raises DatabaseUnavailableError while the log is being restored.
+    """
     row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref))
-    return _schema(row) if row else None
+    if row is None:
+        raise DatabaseUnavailableError
+    return _schema(row) if row["id"] else None, row["shown_revision"]
 
 
 async def lock(connection: Connection, ref: SchemaRef) -> Schema | None:

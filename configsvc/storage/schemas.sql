@@ -26,12 +26,12 @@ RETURNING version + 1;
 DELETE FROM schema_references WHERE schema = $1;
 
 -- name: get
+-- With the revision that this statement shows; otherwise nulls if the schema does not exist.
 SELECT
-    s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
+    revision_counter.revision AS shown_revision, s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
     coalesce(nullif(s.create_time, s.update_time), commits.time) AS create_time, commits.time AS update_time
-FROM schemas AS s
-JOIN commits ON commits.id = s.commit_id
-WHERE s.id = $1 OR s.name = $2;
+FROM revision_counter
+LEFT JOIN (schemas AS s JOIN commits ON commits.id = s.commit_id) ON s.id = $1 OR s.name = $2;
 
 -- name: lock
 -- Lock the schemas with the ids $1 or the names $2; configurations can still be pinned to them. No join: if a row

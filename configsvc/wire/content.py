@@ -133,6 +133,28 @@ def _add_missing_kinds(value: Value, pointer: str, violations: Violations) -> No
             pass
 
 
+def json_of(struct: Struct) -> JsonObject:
+    """Return the JSON of a Struct that `struct_of` made of stored content, with keys in the order of PostgreSQL."""
+    return {key: _json_of(struct.fields[key]) for key in sorted(struct.fields, key=_stored_order)}
+
+
+def _stored_order(key: str) -> tuple[int, bytes]:
+    encoded = key.encode()
+    return len(encoded), encoded
+
+
+def _json_of(value: Value) -> JsonValue:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return json_of(value.struct_value)
+    if kind == "list_value":
+        return [_json_of(item) for item in value.list_value.values]
+    if kind == "null_value" or kind is None:
+        return None
+    found: JsonValue = getattr(value, kind)
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
 def struct_of(content: JsonObject) -> Struct:
     """Return the Struct of a JSON object. Filling it in place takes half as long as Struct.update."""
     struct = Struct()

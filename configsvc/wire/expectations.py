@@ -11,6 +11,7 @@ from configapi.v1.configuration_service_pb2 import (
     RollbackConfigurationRequest,
     UpdateConfigurationRequest,
 )
+from configapi.v1.schema_service_pb2 import CreateSchemaVersionRequest, DeleteSchemaRequest
 from configsvc.domain.errors import Violations
 from configsvc.domain.expectations import Expectation
 from configsvc.wire.fields import non_negative, path_of
@@ -18,6 +19,8 @@ from configsvc.wire.fields import non_negative, path_of
 AnyExpecting: TypeAlias = (
     UpdateApplicationRequest
     | DeleteApplicationRequest
+    | CreateSchemaVersionRequest
+    | DeleteSchemaRequest
     | UpdateConfigurationRequest
     | DeleteConfigurationRequest
     | RollbackConfigurationRequest

@@ -31,9 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
-    ExportConfigurationsRequest,
     GetConfigurationRequest,
-    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
     UndeleteConfigurationRequest,
@@ -85,14 +83,7 @@ AnyConfigurationRef = (
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
-AnyOfApplication = (
-    CreateRoleBindingRequest
-    | ListRoleBindingsRequest
-    | ListChangesRequest
-    | ListConfigurationsRequest
-    | ExportConfigurationsRequest
-    | MigrateConfigurationsRequest
-)
+AnyOfApplication = CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest
 AnyWrite = (
     UpdateApplicationRequest
     | UpdateConfigurationRequest

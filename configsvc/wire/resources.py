@@ -1,20 +1,19 @@
 """Configurations as messages."""
 
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
-from configapi.v1.configuration_pb2 import ConfigurationKey
-from configapi.v1.configuration_pb2 import ConfigurationRef as ConfigurationRefMessage
 from configsvc.domain.errors import RecordUnreadableError
-from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
+from configsvc.domain.etags import etag_of
+from configsvc.domain.models import Configuration
 from configsvc.wire.json_fields import set_json
 from configsvc.wire.times import timestamp
 
 
 def configuration_message(
-    configuration: Configuration, *, with_config: bool = True, as_json: bool = False
+    configuration: Configuration, *, with_config: bool = True, as_text: bool = False
 ) -> ConfigurationMessage:
-    """Return the message of a configuration, without its content if that is not wanted or not known.
+    """Return the message of a configuration, without content if it is not wanted or not known.
 
-    `as_json`: with the content as JSON text, not as a Struct.
+    `as_text`: the content is JSON text.
     """
     message = ConfigurationMessage(
         id=configuration.id,
@@ -28,14 +27,17 @@ def configuration_message(
         update_time=timestamp(configuration.update_time),
         created_by=configuration.created_by,
         updated_by=configuration.updated_by,
-        etag=configuration.etag,
     )
+    if configuration.revision:
+        message.etag = etag_of(configuration.id, configuration.version, configuration.update_time)
+    if configuration.delete_time is not None:
+        message.delete_time.CopyFrom(timestamp(configuration.delete_time))
     if configuration.schema is not None:
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
         try:
-            set_json(message, "config", configuration.config, as_text=as_json)
+            set_json(message, "config", configuration.config, as_text=as_text)
         except (ValueError, OverflowError) as error:
             raise _unreadable(configuration) from error
     return message
@@ -49,17 +51,3 @@ def _unreadable(configuration: Configuration) -> RecordUnreadableError:
         application_id=configuration.application_id,
         version=configuration.version,
     )
-
-
-def encoded_configuration(configuration: Configuration) -> bytes:
-    """Return the encoded message of a configuration."""
-    return configuration_message(configuration).SerializeToString()
-
-
-def configuration_ref_message(ref: ConfigurationRef) -> ConfigurationRefMessage:
-    """Return the message that names a configuration."""
-    match ref:
-        case IdRef(id=configuration_id):
-            return ConfigurationRefMessage(id=configuration_id)
-        case KeyRef(application=application, name=name):
-            return ConfigurationRefMessage(key=ConfigurationKey(application=application, name=name))

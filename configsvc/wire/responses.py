@@ -13,12 +13,12 @@ MESSAGE_LIMIT_BYTES = 1024 * 1024
 OTHER_FIELDS_BYTES = 8 * 1024
 ROOM_BYTES = MAX_RESPONSE_BYTES - OTHER_FIELDS_BYTES
 # A tag and a length in front of each element.
-_ELEMENT_BYTES = 6
+ELEMENT_BYTES = 6
 
 
 def size_of(message: Message) -> int:
     """Return the bytes that a message takes as an element of a list, at most."""
-    return message.ByteSize() + _ELEMENT_BYTES
+    return message.ByteSize() + ELEMENT_BYTES
 
 
 def fitting(messages: Iterable[AnyMessage]) -> list[AnyMessage]:

@@ -95,6 +95,10 @@ class Named:
         return {"application": ApplicationRef(**self.application)}
 
     @property
+    def selector(self) -> ConfigurationSelector:
+        return ConfigurationSelector(**self.of_application)
+
+    @property
     def configuration(self) -> dict[str, Any]:
         return {"id": self.target.id} if self.by_id else {"key": key(self.target.application, self.target.name)}
 
@@ -136,7 +140,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "BatchGetConfigurations": lambda one: configurations.BatchGetConfigurationsRequest(
         refs=[ConfigurationRef(**one.configuration)]
     ),
-    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(**one.of_application),
+    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(selector=one.selector),
     "UpdateConfiguration": lambda one: configurations.UpdateConfigurationRequest(
         **one.configuration, configuration=Configuration(comments="new"), **DRY
     ),
@@ -151,10 +155,8 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     ),
     "UndeleteConfiguration": lambda one: configurations.UndeleteConfigurationRequest(**one.configuration, **DRY),
     "ImportConfigurations": lambda one: configurations.ImportConfigurationsRequest(items=[one.item], **DRY),
-    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(**one.of_application),
-    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(
-        selectors=[ConfigurationSelector(**one.of_application)]
-    ),
+    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(selector=one.selector),
+    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(selectors=[one.selector]),
     "CreateSchema": lambda _: schemas.CreateSchemaRequest(name="new", **DOCUMENT, **DRY),
     "GetSchema": lambda _: schemas.GetSchemaRequest(**SCHEMA),
     "GetSchemaVersion": lambda _: schemas.GetSchemaVersionRequest(**SCHEMA),
@@ -167,7 +169,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
         schemas=[schemas.ImportedSchema(name="schema", **DOCUMENT)], **DRY
     ),
     "MigrateConfigurations": lambda one: schemas.MigrateConfigurationsRequest(
-        schema="schema", **one.of_application, **DRY
+        schema="schema", selector=ConfigurationSelector(**one.of_application), **DRY
     ),
     "ListOperationItems": lambda one: items.ListOperationItemsRequest(operation=one.operation["name"]),
     "ListOperations": lambda _: operations.ListOperationsRequest(),

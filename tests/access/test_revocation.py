@@ -12,11 +12,13 @@ import grpc
 import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
+from ulid import ULID
 
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import (
     EFFECT_REMOVE,
+    ConfigurationItem,
     ExportConfigurationsRequest,
     ImportConfigurationsRequest,
     WatchConfigurationsRequest,
@@ -34,6 +36,7 @@ from tests.access.people import (
     unbind,
     until_known,
 )
+from tests.api.calls import export_request
 from tests.app.scraping import measured_service
 from tests.feed.pausing import paused_feed
 from tests.identity.tokens import bearing, oidc_settings
@@ -90,7 +93,7 @@ async def fill_up(psql: Session) -> None:
 
 async def stalled_export(service: Service, person: Person, **fields: Any) -> Any:
     """Begin an export of more than its client takes for now."""
-    call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
+    call = service.configurations.ExportConfigurations(export_request(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
 
@@ -140,6 +143,11 @@ async def test_a_foreign_item_ends_an_upload_before_anything_of_its_message_is_s
     call = stage.service.configurations.ImportConfigurations(iter(messages), metadata=as_(OWNER))
     assert await call.code() is DENIED
     assert [row["name"] for row in await stage.psql.fetch("SELECT name FROM operation_items")] == ["a"]
+    for foreign in (ApplicationRef(id=stage.foreign.application_id), ApplicationRef(id=str(ULID()))):
+        by_id = ConfigurationItem(application=foreign, name="d", config_json="{}")
+        stream = iter([ImportConfigurationsRequest(items=[by_id])])
+        call = stage.service.configurations.ImportConfigurations(stream, metadata=as_(OWNER))
+        assert await call.code() is DENIED
     creating = iter([ImportConfigurationsRequest(create_applications=True)])
     call = stage.service.configurations.ImportConfigurations(creating, metadata=as_(OWNER))
     assert await call.code() is DENIED

@@ -17,11 +17,13 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey, Conf
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    ExportConfigurationsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
     UpdateConfigurationRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
 from tests.service import Service, error_info_of, reason_of, status_of, struct
 
@@ -65,7 +67,7 @@ def key_ref(name: str, application: str = "shop") -> ConfigurationRef:
 
 async def get(service: Service, name: str, application: str = "shop", min_revision: int = 0) -> Configuration:
     request = GetConfigurationRequest(key=key(name, application), min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
+    return (await service.configurations.GetConfiguration(request)).configuration
 
 
 async def update(service: Service, name: str, **fields: Any) -> Configuration:
@@ -82,12 +84,24 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
     return (await service.configurations.DeleteConfiguration(request)).revision
 
 
+def list_request(**fields: Any) -> ListConfigurationsRequest:
+    """Return the request of a list; fields of a selector are put into it."""
+    chosen = {name: fields.pop(name) for name in ConfigurationSelector.DESCRIPTOR.fields_by_name if name in fields}
+    return ListConfigurationsRequest(selector=ConfigurationSelector(**chosen) if chosen else None, **fields)
+
+
+def export_request(**fields: Any) -> ExportConfigurationsRequest:
+    """Return the request of an export; fields of a selector are put into it."""
+    chosen = {name: fields.pop(name) for name in ConfigurationSelector.DESCRIPTOR.fields_by_name if name in fields}
+    return ExportConfigurationsRequest(selector=ConfigurationSelector(**chosen) if chosen else None, **fields)
+
+
 async def pages(service: Service, **fields: Any) -> list[ListConfigurationsResponse]:
-    """Return all pages of a list."""
+    """Return all pages of a list; fields of a selector choose."""
     found: list[ListConfigurationsResponse] = []
     token = ""
     while not found or token:
-        request = ListConfigurationsRequest(page_token=token, **fields)
+        request = list_request(page_token=token, **fields)
         found.append(await service.configurations.ListConfigurations(request))
         token = found[-1].next_page_token
     return found

@@ -19,13 +19,22 @@ from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     ConfigurationChangeItem,
     ConfigurationWrite,
-    ExportConfigurationsRequest,
-    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     WatchConfigurationsRequest,
 )
 from configsvc.domain.content import JsonObject
-from tests.api.calls import Connection, content, create, create_application, creation, get, key, patch
+from tests.api.calls import (
+    Connection,
+    content,
+    create,
+    create_application,
+    creation,
+    export_request,
+    get,
+    key,
+    list_request,
+    patch,
+)
 from tests.operations.operating import begin, ended, item
 from tests.rpc.served import Answer, Method, send, served_methods
 from tests.schemas.calls import create_schema, get_version
@@ -208,18 +217,16 @@ async def test_every_text_is_kept_and_found_again_as_it_is(stocked: Service) -> 
         made = await create(stocked, f"c{number}", {text: [text, {text: text}]}, comments=text, reason=text)
         assert (content(made.config), made.comments) == ({text: [text, {text: text}]}, text)
         assert await get(stocked, made.name) == made
-        found = await stocked.configurations.ListConfigurations(
-            ListConfigurationsRequest(contains=struct({text: [{text: text}]}))
-        )
+        found = await stocked.configurations.ListConfigurations(list_request(contains=struct({text: [{text: text}]})))
         assert [one.name for one in found.configurations] == [made.name]
     await everywhere(stocked, texts)
     (versions,) = (
         await stocked.configurations.ListConfigurationVersions(ListConfigurationVersionsRequest(key=key("c0"))),
     )
-    assert [one.reason for one in versions.versions] == [TEXTS[0]]
+    assert [one.origin.reason for one in versions.versions] == [TEXTS[0]]
     changes = await stocked.audit.ListChanges(ListChangesRequest(page_size=1000))
     assert {change.origin.reason for change in changes.changes} >= set(TEXTS)
-    async for exported in stocked.configurations.ExportConfigurations(ExportConfigurationsRequest(name_prefix="all/")):
+    async for exported in stocked.configurations.ExportConfigurations(export_request(name_prefix="all/")):
         assert all(one.config == everything for one in exported.items)
     async for watched in stocked.configurations.WatchConfigurations(WatchConfigurationsRequest()):
         if watched.events:

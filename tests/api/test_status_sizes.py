@@ -44,6 +44,7 @@ simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcErro
         errors.RecordUnreadableError, texts, texts, resource_id=texts, application_id=texts, version=numbers
     ),
     errors.ApplicationNotEmptyError: st.builds(errors.ApplicationNotEmptyError, texts, texts),
+    errors.FormatUnsuitableError: st.builds(errors.FormatUnsuitableError, texts, texts),
     errors.LastAdminError: st.builds(errors.LastAdminError, texts, texts),
     errors.OperationRunningError: st.builds(errors.OperationRunningError, texts, texts),
     errors.OperationCancelledError: st.builds(errors.OperationCancelledError, texts),

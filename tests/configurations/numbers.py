@@ -9,7 +9,7 @@ from tests.storage.reading import Session, application, configuration
 
 async def by_id(service: Service, configuration_id: str, min_revision: int = 0) -> Configuration:
     request = GetConfigurationRequest(id=configuration_id, min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
+    return (await service.configurations.GetConfiguration(request)).configuration
 
 
 async def set_number(session: Session, number: int, name: str = "web") -> int:

@@ -20,10 +20,10 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     ListConfigurationsRequest,
 )
-from configapi.v1.schema_service_pb2 import GetSchemaRequest, GetSchemaVersionRequest
 from tests.api.calls import Connection, create, create_application, delete, failing, get, patch
 from tests.configurations.reading import get_at, versions
 from tests.operations.operating import ATOMIC, imported, item, metadata_of
+from tests.schemas.calls import get_schema, get_version
 from tests.service import Service
 from tests.watch.changing import selector, watching
 from tests.watch.recording import recorded
@@ -72,7 +72,7 @@ async def test_every_answer_shows_the_times_of_commits(shop: Service, psql: Conn
     )
     at_first = await shop.configurations.ListConfigurations(ListConfigurationsRequest(as_of_revision=created.revision))
     assert times_of(at_first.configurations[0]) == (first, first)
-    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.configurations[0]):
+    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.results[0].configuration):
         assert times_of(shown) == (first, second)
 
 
@@ -114,8 +114,8 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
         assert times_of(application) == (first, second)
     await psql.execute("INSERT INTO schemas (name) VALUES ('app')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('app', '{}')")
-    schema = await service.schemas.GetSchema(GetSchemaRequest(name="app"))
-    version = await service.schemas.GetSchemaVersion(GetSchemaVersionRequest(name="app"))
+    schema = await get_schema(service, "app")
+    version = await get_version(service, "app")
     assert schema.create_time.ToDatetime(UTC) == await commit_time(psql, schema.revision - 1)
     assert schema.update_time.ToDatetime(UTC) == await commit_time(psql, schema.revision)
     assert version.create_time == schema.update_time

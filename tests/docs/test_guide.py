@@ -102,9 +102,8 @@ async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service)
 
 async def test_the_lines_about_history_work_as_they_stand(service: Service) -> None:
     await take_first_steps(service)
-    versions, differences, past, back, restoration, changes, applications, export = grpcurl_commands(
-        service, "docs/guide/history.md"
-    )
+    commands = grpcurl_commands(service, "docs/guide/history.md")
+    versions, differences, past, back, restoration, deleted, changes, applications, export = commands
     listed = await output_of(versions)
     assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
     assert "~ /replicas: 3 → 5" in await output_of(differences)
@@ -113,6 +112,7 @@ async def test_the_lines_about_history_work_as_they_stand(service: Service) -> N
     restored = await output_of(restoration)
     assert '"version": "5"' in restored
     assert '"replicas": 3' in restored
+    assert '"name": "web"' in await output_of(deleted)
     assert '"reason": "needed after all"' in await output_of(changes)
     assert '"name": "shop"' in await output_of(applications)
     assert '"name": "web"' in await output_of(export)
@@ -120,8 +120,10 @@ async def test_the_lines_about_history_work_as_they_stand(service: Service) -> N
 
 async def test_the_first_steps_work_as_they_stand(service: Service) -> None:
     await take_first_steps(service)
-    batch, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
+    batch, find, latest, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
     assert '"name": "api"' in await output_of(batch)
+    assert '"name": "web"' in await output_of(find)
+    assert '"replicas": 6' in await output_of(latest)
     assert '"additionalProperties"' in await output_of(create_schema)
     assert '"schema": "service"' in await output_of(pin)
     checked = await output_of(check)

@@ -11,6 +11,7 @@ from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, End, Life, watch_of
 from tests.robustness.followers import Sight, followers_of
+from tests.robustness.readers import LatestRead
 from tests.robustness.stage import following, watching
 from tests.robustness.traffic import Outcome, Write
 from tests.service import Service
@@ -19,6 +20,7 @@ from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import History, read_history
 
 Judge = Callable[[Life, History], None]
+ULID = "0" * 26
 
 
 def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
@@ -179,3 +181,28 @@ def test_a_write_that_was_lost_doubled_or_made_in_spite_of_its_answer_is_found(
 def test_a_change_that_was_taken_back_is_found() -> None:
     with pytest.raises(AssertionError):
         validators.answered([], {"taken back a": [1]})
+
+
+def latest_read(*, floor: int, ceiling: int, revision: int | None, version: int = 0) -> LatestRead:
+    shown = (ULID, version) if revision is not None else None
+    return LatestRead(application="shop", name="web", floor=floor, ceiling=ceiling, revision=revision, shown=shown)
+
+
+async def test_a_latest_read_that_is_stale_or_wrong_is_found(psql: Session, database_url: str) -> None:
+    await application(psql)
+    created = "INSERT INTO configurations (id, application, name, config) VALUES ($1, 'shop', 'web', '{}')"
+    await psql.execute(created, ULID)
+    await psql.execute("UPDATE configurations SET comments = 'changed'")
+    history = await read_history(database_url)
+
+    validators.latest([latest_read(floor=2, ceiling=3, revision=2, version=1)], history)
+    validators.latest([latest_read(floor=3, ceiling=3, revision=3, version=2)], history)
+    validators.latest([latest_read(floor=1, ceiling=3, revision=None)], history)
+    for wrong in (
+        latest_read(floor=3, ceiling=3, revision=2, version=1),
+        latest_read(floor=2, ceiling=3, revision=3, version=1),
+        latest_read(floor=2, ceiling=2, revision=3, version=2),
+        latest_read(floor=2, ceiling=3, revision=None),
+    ):
+        with pytest.raises(AssertionError):
+            validators.latest([wrong], history)

@@ -8,6 +8,7 @@ from grpc import StatusCode
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.robustness.clients import Life
 from tests.robustness.followers import Sight
+from tests.robustness.readers import LatestRead
 from tests.robustness.traffic import Outcome, Write
 from tests.watch import validators
 from tests.watch.history import History, selected
@@ -110,3 +111,33 @@ def judge(life: Life, history: History) -> None:
     """Check all promises to one client."""
     for promise in JUDGES:
         promise(life, history)
+
+
+def latest(reads: Sequence[LatestRead], history: History) -> None:
+    """Check that a latest read shows its key at one revision between the heads before and after the call."""
+    # Revisions order all commits, so that the reads of all keys agree.
+    states = _States(history)
+    for read in reads:
+        if read.revision is None:
+            between = range(read.floor, read.ceiling + 1)
+            assert any(states.holder(read, revision) is None for revision in between), f"{read} was there all the time"
+        else:
+            assert read.floor <= read.revision <= read.ceiling, f"{read} shows a revision of another time"
+            assert states.holder(read, read.revision) == read.shown, f"{read} is not what the log has"
+
+
+class _States:
+    """The configurations by key at each revision that was asked for."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._known: dict[int, dict[tuple[str, str], tuple[str, int]]] = {}
+
+    def holder(self, read: LatestRead, revision: int) -> tuple[str, int] | None:
+        """Return the id and version of what had the key of the read at the revision."""
+        if revision not in self._known:
+            self._known[revision] = {
+                (change.application, change.name): (change.id, change.version)
+                for change in self._history.state_at(revision).values()
+            }
+        return self._known[revision].get((read.application, read.name))

@@ -129,7 +129,7 @@ async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its
     await witness.see(2, schemas.CreateSchemaVersion(version({"minProperties": 0}), metadata=cr))
     pinned = version({"maxProperties": 9}, mode=SchemaVersionMode.SCHEMA_VERSION_MODE_PINNED)
     await witness.see(1, schemas.CreateSchemaVersion(pinned, metadata=cr))
-    migration = MigrateConfigurationsRequest(schema="s", to_version=3)
+    migration = MigrateConfigurationsRequest(schema="s", to_version=3, all_configurations=Empty())
     await witness.see(1, schemas.MigrateConfigurations(migration, metadata=cr))
     imported = ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
     await witness.see(1, schemas.ImportSchemas(imported, metadata=cr))

@@ -10,9 +10,15 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
-from tests.api.calls import create, create_application, failing, get, head
+from tests.api.calls import (
+    create,
+    create_application,
+    failing,
+    get,
+    head,
+    list_request,
+)
 from tests.proxy import Proxy, far_service, proxied
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
@@ -201,7 +207,7 @@ async def test_a_call_on_a_lost_connection_is_unavailable_and_the_next_one_works
 
 async def test_a_request_larger_than_4_mib_is_refused(service: Service) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await service.configurations.ListConfigurations(ListConfigurationsRequest(name_prefix="x" * 5 * 1024 * 1024))
+        await service.configurations.ListConfigurations(list_request(name_prefix="x" * 5 * 1024 * 1024))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
 
 

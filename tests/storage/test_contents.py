@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configsvc.domain.json_text import MAX_DIGITS
 from tests.api.calls import create, create_application, get, update
 from tests.operations.operating import imported, item, items_of
@@ -28,9 +29,13 @@ async def test_a_document_with_a_number_of_thousands_of_digits_is_read_listed_an
     await psql.execute(AS_SERVICE)
     document = f'{{"properties": {{"a": {{"maximum": {LARGE}}}}}}}'
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('web', $1)", document)
-    assert LARGE in (await get_version(service, "web", 2)).document_json
+    assert LARGE in (await get_version(service, "web", 2, format=CONTENT_FORMAT_JSON)).document_json
     assert (await get_schema(service, "web")).latest_version == 2
-    assert [version.version for page in await version_pages(service) for version in page.versions] == [2, 1]
+    assert [
+        version.version
+        for page in await version_pages(service, format=CONTENT_FORMAT_JSON)
+        for version in page.versions
+    ] == [2, 1]
     assert (await create(service, "api", config={"a": 1}, schema=pinned("web"))).schema.version == 2
 
 

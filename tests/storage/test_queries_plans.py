@@ -235,6 +235,15 @@ async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
     assert not scanned
 
 
+async def test_a_batch_of_the_past_is_found_by_index(connection: "Connection") -> None:
+    ids = [await connection.fetchval("SELECT id FROM configurations WHERE name = 'c7'")]
+    indexes, scanned = await plan(
+        connection, "configurations", "batch_get_past", ids, ["app3", "app1"], ["c17", "c100"], True, LIMIT_BYTES, 100
+    )
+    assert {VERSIONS, GIVEN_UP, KEY} <= indexes
+    assert not scanned
+
+
 async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(connection: "Connection") -> None:
     rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
     ids = [row["id"] for row in rows[:10]]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from google.longrunning.operations_proto_pb2 import DeleteOperationRequest
+from google.protobuf.empty_pb2 import Empty
 from pydantic import SecretStr
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, ListApplicationsRequest
@@ -129,9 +130,8 @@ async def _run_operations(service: Service) -> None:
     done = await imported(service, item("imported", {"replicas": 1}, schema="web"), item("free"))
     assert result_of(done).created_count == 2
     assert len(await items_of(service, done)) == 2
-    moved = await ended(
-        service, await service.schemas.MigrateConfigurations(MigrateConfigurationsRequest(schema="web"))
-    )
+    request = MigrateConfigurationsRequest(schema="web", all_configurations=Empty())
+    moved = await ended(service, await service.schemas.MigrateConfigurations(request))
     assert migration_result_of(moved).updated_count == 1
     await service.operations.DeleteOperation(DeleteOperationRequest(name=done.name))
 

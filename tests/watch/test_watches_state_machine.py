@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from configapi.v1.application_pb2 import Application, ApplicationRef
+from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
     DeleteApplicationRequest,
@@ -336,11 +336,8 @@ class Machine(RuleBasedStateMachine):
         for each in chosen or [ConfigurationSelector()]:
             if each.application.name and each.application.name not in self.model.state:
                 continue
-            request = ListConfigurationsRequest(name_prefix=each.name_prefix, page_size=3)
-            if each.application.name:
-                request.application.CopyFrom(ApplicationRef(name=each.application.name))
-            found = await self._listed(request, revision)
-            view |= {known.id: known for known in found.values() if not each.names or known.name in list(each.names)}
+            found = await self._listed(ListConfigurationsRequest(selector=each, page_size=3), revision)
+            view |= found
         return view
 
     async def _listed(self, request: ListConfigurationsRequest, revision: int) -> View:

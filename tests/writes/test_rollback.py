@@ -55,7 +55,7 @@ async def test_a_rollback_is_a_new_version_with_the_old_content(shop: Service) -
     assert rolled == await get(shop, "web")
     assert rolled.revision == await head(shop)
     (newest, *_) = await versions(shop)
-    assert (newest.type, newest.reason) == (CHANGE_TYPE_UPDATED, "it was better")
+    assert (newest.type, newest.origin.reason) == (CHANGE_TYPE_UPDATED, "it was better")
 
 
 async def test_a_rollback_leaves_the_name_as_it_is(shop: Service) -> None:
@@ -86,7 +86,7 @@ async def test_a_deleted_configuration_is_restored(shop: Service) -> None:
     assert (content(restored.config), restored.comments) == ({"n": 2}, "one")
     assert restored == await get(shop, "web") == await get_at(shop, id=created.id, version=4)
     (newest, *_) = await versions(shop)
-    assert (newest.type, newest.reason) == (CHANGE_TYPE_CREATED, "a mistake")
+    assert (newest.type, newest.origin.reason) == (CHANGE_TYPE_CREATED, "a mistake")
     await delete(shop, "web")
     again = await roll_back(shop, id=created.id, version=1)
     assert (again.version, content(again.config)) == (6, {"n": 1})

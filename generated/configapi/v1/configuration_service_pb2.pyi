@@ -199,30 +199,44 @@ class GetConfigurationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     AS_OF_REVISION_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
     version: _builtins.int
     """This version, from 1. A key means the configuration that has it now, or else the one that had
     it last. NOT_FOUND if this version is a deletion.
     """
     as_of_revision: _builtins.int
-    """The state as of this revision. A key means the configuration that had it then."""
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """The state at this time, by the database's clock: after the last commit made by then.
-        OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future. If the clock was set back, a
-        time that occurred twice may mean either occurrence.
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
@@ -231,24 +245,59 @@ class GetConfigurationRequest(_message.Message):
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
         version: _builtins.int = ...,
         as_of_revision: _builtins.int = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "ref", b"ref", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "min_revision", b"min_revision", "ref", b"ref", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["version", "as_of_revision", "as_of_time"]  # noqa: Y015
-    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "version", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetConfigurationRequest: _TypeAlias = GetConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class GetConfigurationResponse(_message.Message):
+    """The response of GetConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the response shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigurationResponse: _TypeAlias = GetConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetConfigurationsRequest(_message.Message):
@@ -257,30 +306,62 @@ class BatchGetConfigurationsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REFS_FIELD_NUMBER: _builtins.int
-    MIN_REVISION_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    view: _configuration_pb2.ConfigurationView.ValueType
+    """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
-    view: _configuration_pb2.ConfigurationView.ValueType
-    """The parts of each configuration to return."""
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     @_builtins.property
     def refs(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """The configurations to read: 1 to 1,000. Duplicates are returned once."""
+        """The configurations to read: 1 to 1,000."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
 
     def __init__(
         self,
         *,
         refs: _abc.Iterable[_configuration_pb2.ConfigurationRef] | None = ...,
-        min_revision: _builtins.int = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+        min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "refs", b"refs", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "refs", b"refs", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___BatchGetConfigurationsRequest: _TypeAlias = BatchGetConfigurationsRequest  # noqa: Y015
 
@@ -290,109 +371,138 @@ class BatchGetConfigurationsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONFIGURATIONS_FIELD_NUMBER: _builtins.int
-    NOT_FOUND_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision that the whole response shows."""
+    """The revision that the whole response shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
-    def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.Configuration]:
-        """The configurations that exist, in the order of the request."""
-
-    @_builtins.property
-    def not_found(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """The references without a configuration, in the order of the request."""
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationResult]:
+        """One result for each reference, in the order of the request."""
 
     def __init__(
         self,
         *,
-        configurations: _abc.Iterable[_configuration_pb2.Configuration] | None = ...,
-        not_found: _abc.Iterable[_configuration_pb2.ConfigurationRef] | None = ...,
+        results: _abc.Iterable[Global___ConfigurationResult] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "not_found", b"not_found", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "results", b"results", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchGetConfigurationsResponse: _TypeAlias = BatchGetConfigurationsResponse  # noqa: Y015
 
 @_typing.final
-class ListConfigurationsRequest(_message.Message):
-    """The request of ListConfigurations. All filters must match."""
+class ConfigurationResult(_message.Message):
+    """The result of one reference of BatchGetConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    APPLICATION_FIELD_NUMBER: _builtins.int
-    NAME_PREFIX_FIELD_NUMBER: _builtins.int
-    CONTAINS_FIELD_NUMBER: _builtins.int
-    JSON_PATH_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration. Not set: it does not exist."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigurationResult: _TypeAlias = ConfigurationResult  # noqa: Y015
+
+@_typing.final
+class ListConfigurationsRequest(_message.Message):
+    """The request of ListConfigurations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTOR_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    SCHEMA_FIELD_NUMBER: _builtins.int
-    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
-    name_prefix: _builtins.str
-    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
-    json_path: _builtins.str
-    """Return only configurations whose config satisfies this SQL/JSON path predicate, in lax mode:
-    $.replicas > 3. At most 1,024 characters and one **. A path can be compared with a value, not
-    with another path.
-    """
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     view: _configuration_pb2.ConfigurationView.ValueType
     """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     page_size: _builtins.int
-    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
+    """
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
     Empty: the first page.
     """
-    as_of_revision: _builtins.int
-    """Return the state as of this revision; an application is found by its name at that revision.
-    OUT_OF_RANGE, reason REVISION_COMPACTED, if it was compacted. 0: the current state.
+    show_deleted: _builtins.bool
+    """List deleted configurations too, as they were last, with their delete_time. Compaction removes
+    them.
     """
     @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Return only configurations of this application. Not set: all applications."""
+    def selector(self) -> _selector_pb2.ConfigurationSelector:
+        """The configurations to list. Not set: all that the caller may read."""
 
     @_builtins.property
-    def contains(self) -> _struct_pb2.Struct:
-        """Return only configurations whose config contains this object (PostgreSQL's jsonb @>): it has
-        every given member with the same value at the same path. Elements of arrays match in any order.
-        """
-
-    @_builtins.property
-    def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Return only configurations pinned to this schema version; version 0: any version of the schema.
-        Not set: all configurations.
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
         self,
         *,
-        application: _application_pb2.ApplicationRef | None = ...,
-        name_prefix: _builtins.str = ...,
-        contains: _struct_pb2.Struct | None = ...,
-        json_path: _builtins.str = ...,
+        selector: _selector_pb2.ConfigurationSelector | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
-        schema: _schema_pb2.SchemaVersionRef | None = ...,
-        as_of_revision: _builtins.int = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "contains", b"contains", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "contains", b"contains", "json_path", b"json_path", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "schema", b"schema", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "page_size", b"page_size", "page_token", b"page_token", "selector", b"selector", "show_deleted", b"show_deleted", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ListConfigurationsRequest: _TypeAlias = ListConfigurationsRequest  # noqa: Y015
 
@@ -405,12 +515,15 @@ class ListConfigurationsResponse(_message.Message):
     CONFIGURATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page, and only there: a page of an earlier
     revision can have few or no configurations although others follow.
     """
     revision: _builtins.int
-    """The revision that all pages of this list show."""
+    """The revision that all pages of this list show. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.Configuration]:
         """The configurations, in the order of application and name."""
@@ -421,10 +534,11 @@ class ListConfigurationsResponse(_message.Message):
         configurations: _abc.Iterable[_configuration_pb2.Configuration] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1372,16 +1486,35 @@ class ListConfigurationVersionsRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     view: _configuration_pb2.ConfigurationView.ValueType
-    """The parts of each configuration to return. UNSPECIFIED is the same as BASIC here."""
+    """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
+    """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
     """
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
@@ -1397,22 +1530,38 @@ class ListConfigurationVersionsRequest(_message.Message):
         one that had them last.
         """
 
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "min_revision", b"min_revision", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ListConfigurationVersionsRequest: _TypeAlias = ListConfigurationVersionsRequest  # noqa: Y015
@@ -1426,12 +1575,18 @@ class ListConfigurationVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPACTED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     compacted: _builtins.bool
     """True if older versions were compacted: the history does not start with the creation of the
     configuration.
     """
+    revision: _builtins.int
+    """The revision that this page shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationVersion]:
         """The versions, newest first. Versions never change, so pages are consistent despite concurrent
@@ -1444,10 +1599,12 @@ class ListConfigurationVersionsResponse(_message.Message):
         versions: _abc.Iterable[Global___ConfigurationVersion] | None = ...,
         next_page_token: _builtins.str = ...,
         compacted: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1461,29 +1618,27 @@ class ConfigurationVersion(_message.Message):
 
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     type: _change_pb2.ChangeType.ValueType
     """The type of the change."""
-    reason: _builtins.str
-    """The reason that the actor, configuration.updated_by, gave."""
-    request_id: _builtins.str
-    """The request_id of the call that made the change."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration as of this version. For a deletion, config is not set."""
+        """The configuration as of this version. For a deletion, it has no content."""
+
+    @_builtins.property
+    def origin(self) -> _change_pb2.ChangeOrigin:
+        """The commit, its actor and its reason."""
 
     def __init__(
         self,
         *,
         configuration: _configuration_pb2.Configuration | None = ...,
         type: _change_pb2.ChangeType.ValueType = ...,
-        reason: _builtins.str = ...,
-        request_id: _builtins.str = ...,
+        origin: _change_pb2.ChangeOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "reason", b"reason", "request_id", b"request_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1499,12 +1654,15 @@ class DiffConfigurationVersionsRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     TO_VERSION_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     from_version: _builtins.int
     """The version to start from. 0: the latest kept version before to_version."""
     to_version: _builtins.int
     """The version to end with. 0: the newest."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the patch in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration. If no configuration has them now, the
@@ -1518,10 +1676,11 @@ class DiffConfigurationVersionsRequest(_message.Message):
         key: _configuration_pb2.ConfigurationKey | None = ...,
         from_version: _builtins.int = ...,
         to_version: _builtins.int = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "id", b"id", "key", b"key", "ref", b"ref", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "from_version", b"from_version", "id", b"id", "key", b"key", "ref", b"ref", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -1538,7 +1697,10 @@ class DiffConfigurationVersionsResponse(_message.Message):
     FROM_CONFIGURATION_FIELD_NUMBER: _builtins.int
     TO_CONFIGURATION_FIELD_NUMBER: _builtins.int
     PATCH_FIELD_NUMBER: _builtins.int
+    PATCH_JSON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    patch_json: _builtins.str
+    """The patch as JSON text."""
     text: _builtins.str
     """The differences as text for people, including name, comments and schema: one line each, with
     the old and the new value (~ /replicas: 2 → 3, + added, - removed). Values longer than 80
@@ -1546,18 +1708,15 @@ class DiffConfigurationVersionsResponse(_message.Message):
     """
     @_builtins.property
     def from_configuration(self) -> _configuration_pb2.Configuration:
-        """The version to start from, without config."""
+        """The version to start from, without its content."""
 
     @_builtins.property
     def to_configuration(self) -> _configuration_pb2.Configuration:
-        """The version to end with, without config."""
+        """The version to end with, without its content."""
 
     @_builtins.property
     def patch(self) -> _struct_pb2.ListValue:
-        """A JSON Patch (RFC 6902) of add, remove and replace that turns the first config into the second;
-        a deletion counts as an empty config. A part is replaced as a whole if its single operations
-        would be larger than the part itself.
-        """
+        """The patch as a list."""
 
     def __init__(
         self,
@@ -1565,13 +1724,16 @@ class DiffConfigurationVersionsResponse(_message.Message):
         from_configuration: _configuration_pb2.Configuration | None = ...,
         to_configuration: _configuration_pb2.Configuration | None = ...,
         patch: _struct_pb2.ListValue | None = ...,
+        patch_json: _builtins.str = ...,
         text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "to_configuration", b"to_configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "from_configuration", b"from_configuration", "patch", b"patch", "patch_json", b"patch_json", "to_configuration", b"to_configuration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "text", b"text", "to_configuration", b"to_configuration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "from_configuration", b"from_configuration", "patch", b"patch", "patch_json", b"patch_json", "text", b"text", "to_configuration", b"to_configuration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_difference: _TypeAlias = _typing.Literal["patch", "patch_json"]  # noqa: Y015
+    _WhichOneofArgType_difference: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_difference) -> _WhichOneofReturnType_difference | None: ...
 
 Global___DiffConfigurationVersionsResponse: _TypeAlias = DiffConfigurationVersionsResponse  # noqa: Y015
 
@@ -1795,7 +1957,7 @@ class ImportConfigurationsRequest(_message.Message):
     mode: Global___ImportMode.ValueType
     """The effect of failed items on the others."""
     upsert: _builtins.bool
-    """Replace the comments, config and schema of configurations that already exist. Otherwise such
+    """Replace the comments, content and schema of configurations that already exist. Otherwise such
     items fail.
     """
     create_applications: _builtins.bool
@@ -1807,9 +1969,7 @@ class ImportConfigurationsRequest(_message.Message):
     validate_only: _builtins.bool
     """Check everything but change nothing."""
     change_request: _builtins.str
-    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
-    printable characters. Empty: the value of the call's x-change-request metadata, if any.
-    """
+    """See CreateConfigurationRequest.change_request."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations: at most 1,000 in a message, each with a different key."""
@@ -1840,43 +2000,59 @@ class ExportConfigurationsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    APPLICATION_FIELD_NUMBER: _builtins.int
-    NAME_PREFIX_FIELD_NUMBER: _builtins.int
-    SCHEMA_FIELD_NUMBER: _builtins.int
-    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
-    name_prefix: _builtins.str
-    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
-    as_of_revision: _builtins.int
-    """Export the state as of this revision. 0: the current state."""
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Return only configurations of this application. Not set: all applications."""
+    def selector(self) -> _selector_pb2.ConfigurationSelector:
+        """The configurations to export. Not set: all that the caller may read."""
 
     @_builtins.property
-    def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Return only configurations pinned to this schema version; version 0: any version of the schema.
-        Not set: all configurations.
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
         self,
         *,
-        application: _application_pb2.ApplicationRef | None = ...,
-        name_prefix: _builtins.str = ...,
-        schema: _schema_pb2.SchemaVersionRef | None = ...,
-        as_of_revision: _builtins.int = ...,
+        selector: _selector_pb2.ConfigurationSelector | None = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "schema", b"schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ExportConfigurationsRequest: _TypeAlias = ExportConfigurationsRequest  # noqa: Y015
 
@@ -1888,8 +2064,11 @@ class ExportConfigurationsResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision that the whole export shows."""
+    """The revision that the whole export shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations, in the form that ImportConfigurations accepts."""
@@ -1899,10 +2078,11 @@ class ExportConfigurationsResponse(_message.Message):
         *,
         items: _abc.Iterable[Global___ConfigurationItem] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "items", b"items", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,6 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
-from configapi.v1 import configuration_pb2 as configapi_dot_v1_dot_configuration__pb2
 from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
@@ -25,7 +24,7 @@ class ConfigurationServiceStub(object):
         self.GetConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/GetConfiguration',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.FromString,
                 )
         self.BatchGetConfigurations = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/BatchGetConfigurations',
@@ -105,17 +104,18 @@ class ConfigurationServiceServicer(object):
     def GetConfiguration(self, request, context):
         """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
         usually a few milliseconds. Reads of one process never go back in time and show every write
-        that the process has confirmed; with min_revision, reads of any process are at least that new.
-        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+        that the process has confirmed; with min_revision, reads of any process are at least that new;
+        with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+        as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+        REVISION_COMPACTED, if that state was compacted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetConfigurations(self, request, context):
-        """Returns many configurations, all as of one revision. Those that do not exist are listed in
-        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+        """Returns many configurations, all as of one revision, in the order of the request. Those that do
+        not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,7 +240,7 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
             'GetConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.SerializeToString,
             ),
             'BatchGetConfigurations': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetConfigurations,
@@ -343,7 +343,7 @@ class ConfigurationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/GetConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.SerializeToString,
-            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

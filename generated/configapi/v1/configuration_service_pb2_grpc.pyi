@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import configuration_pb2 as _configuration_pb2
 from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
@@ -40,16 +39,17 @@ class ConfigurationServiceStub:
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
     """
-    GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]
+    GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_service_pb2.GetConfigurationResponse]
     """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
     usually a few milliseconds. Reads of one process never go back in time and show every write
-    that the process has confirmed; with min_revision, reads of any process are at least that new.
-    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+    that the process has confirmed; with min_revision, reads of any process are at least that new;
+    with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+    as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]
-    """Returns many configurations, all as of one revision. Those that do not exist are listed in
-    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+    """Returns many configurations, all as of one revision, in the order of the request. Those that do
+    not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]
     """Lists configurations in the order of application and name (by code point). All pages show the
@@ -126,16 +126,17 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
     """
-    GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_service_pb2.GetConfigurationResponse]  # type: ignore[assignment]
     """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
     usually a few milliseconds. Reads of one process never go back in time and show every write
-    that the process has confirmed; with min_revision, reads of any process are at least that new.
-    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+    that the process has confirmed; with min_revision, reads of any process are at least that new;
+    with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+    as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]  # type: ignore[assignment]
-    """Returns many configurations, all as of one revision. Those that do not exist are listed in
-    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+    """Returns many configurations, all as of one revision, in the order of the request. Those that do
+    not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]  # type: ignore[assignment]
     """Lists configurations in the order of application and name (by code point). All pages show the
@@ -221,12 +222,13 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.GetConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.GetConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.GetConfigurationResponse]]:
         """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
         usually a few milliseconds. Reads of one process never go back in time and show every write
-        that the process has confirmed; with min_revision, reads of any process are at least that new.
-        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+        that the process has confirmed; with min_revision, reads of any process are at least that new;
+        with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+        as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+        REVISION_COMPACTED, if that state was compacted.
         """
 
     @_abc_1.abstractmethod
@@ -235,8 +237,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.BatchGetConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchGetConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchGetConfigurationsResponse]]:
-        """Returns many configurations, all as of one revision. Those that do not exist are listed in
-        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+        """Returns many configurations, all as of one revision, in the order of the request. Those that do
+        not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
 
     @_abc_1.abstractmethod

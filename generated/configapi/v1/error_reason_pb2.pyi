@@ -147,6 +147,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
     Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
     """
+    ERROR_REASON_FORMAT_UNSUITABLE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+    cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
+    """
     ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 38
     """ABORTED: a precondition of the batch does not hold: something that it selects has changed.
     Metadata precondition is its index, and changed_revision the revision of the latest such change.
@@ -284,6 +288,10 @@ be read. Do not retry: an operator has to repair it. Others are not affected.
 ERROR_REASON_OUT_OF_DESCRIPTORS: ErrorReason.ValueType  # 36
 """UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
 Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
+"""
+ERROR_REASON_FORMAT_UNSUITABLE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
 """
 ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 38
 """ABORTED: a precondition of the batch does not hold: something that it selects has changed.

@@ -20,7 +20,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$configapi/v1/operation_service.proto\x12\x0c\x63onfigapi.v1\x1a\x19\x63onfigapi/v1/change.proto\x1a\x1a\x63onfigapi/v1/content.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc9\x04\n\x11OperationMetadata\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32$.configapi.v1.OperationMetadata.Kind\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.configapi.v1.OperationMetadata.State\x12\x12\n\ndone_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x03\x12\x13\n\x0btotal_count\x18\x05 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aKIND_IMPORT_CONFIGURATIONS\x10\x01\x12\x1f\n\x1bKIND_MIGRATE_CONFIGURATIONS\x10\x02\"\x96\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\x9f\x01\n\x1aImportConfigurationsResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rcreated_count\x18\x04 \x01(\x03\x12\x15\n\rupdated_count\x18\x05 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x06 \x01(\x03\"\x89\x01\n\x1bMigrateConfigurationsResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rupdated_count\x18\x04 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x05 \x01(\x03\"j\n\x19ListOperationItemsRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61iled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x1aListOperationItemsResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.OperationItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x02\n\rOperationItem\x12\r\n\x05place\x18\x01 \x01(\x03\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12\'\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct2\x8e\x01\n\x10OperationService\x12z\n\x12ListOperationItems\x12\'.configapi.v1.ListOperationItemsRequest\x1a(.configapi.v1.ListOperationItemsResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x07\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$configapi/v1/operation_service.proto\x12\x0c\x63onfigapi.v1\x1a\x19\x63onfigapi/v1/change.proto\x1a\x1a\x63onfigapi/v1/content.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xe1\x04\n\x11OperationMetadata\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32$.configapi.v1.OperationMetadata.Kind\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.configapi.v1.OperationMetadata.State\x12\x12\n\ndone_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x03\x12\x13\n\x0btotal_count\x18\x05 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63hange_request\x18\x0b \x01(\t\"]\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aKIND_IMPORT_CONFIGURATIONS\x10\x01\x12\x1f\n\x1bKIND_MIGRATE_CONFIGURATIONS\x10\x02\"\x96\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\xae\x01\n\x1aImportConfigurationsResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rcreated_count\x18\x04 \x01(\x03\x12\x15\n\rupdated_count\x18\x05 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x06 \x01(\x03\x12\r\n\x05\x65poch\x18\x07 \x01(\t\"\x98\x01\n\x1bMigrateConfigurationsResult\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x12\n\ndone_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03\x12\x15\n\rupdated_count\x18\x04 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x05 \x01(\x03\x12\r\n\x05\x65poch\x18\x06 \x01(\t\"\x97\x01\n\x19ListOperationItemsRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61iled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12+\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1b.configapi.v1.ContentFormat\"a\n\x1aListOperationItemsResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.configapi.v1.OperationItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf2\x02\n\rOperationItem\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.configapi.v1.ChangeType\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32\x1a.configapi.v1.ContentFault\x12)\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x15\n\x0b\x62\x65\x66ore_json\x18\t \x01(\tH\x00\x12(\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructH\x01\x12\x14\n\nafter_json\x18\n \x01(\tH\x01\x12\x13\n\x0b\x66\x61ult_count\x18\x0b \x01(\x03\x42\x10\n\x0e\x63ontent_beforeB\x0f\n\rcontent_after2\x8e\x01\n\x10OperationService\x12z\n\x12ListOperationItems\x12\'.configapi.v1.ListOperationItemsRequest\x1a(.configapi.v1.ListOperationItemsResponse\"\x11\x90\x02\x01\x92\xfc\x86\x01\t\x08\x07\x12\x03\x31.0\x18\x01\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -31,21 +31,21 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_OPERATIONSERVICE'].methods_by_name['ListOperationItems']._options = None
   _globals['_OPERATIONSERVICE'].methods_by_name['ListOperationItems']._serialized_options = b'\220\002\001\222\374\206\001\t\010\007\022\0031.0\030\001'
   _globals['_OPERATIONMETADATA']._serialized_start=231
-  _globals['_OPERATIONMETADATA']._serialized_end=816
-  _globals['_OPERATIONMETADATA_KIND']._serialized_start=570
-  _globals['_OPERATIONMETADATA_KIND']._serialized_end=663
-  _globals['_OPERATIONMETADATA_STATE']._serialized_start=666
-  _globals['_OPERATIONMETADATA_STATE']._serialized_end=816
-  _globals['_IMPORTCONFIGURATIONSRESULT']._serialized_start=819
-  _globals['_IMPORTCONFIGURATIONSRESULT']._serialized_end=978
-  _globals['_MIGRATECONFIGURATIONSRESULT']._serialized_start=981
-  _globals['_MIGRATECONFIGURATIONSRESULT']._serialized_end=1118
-  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_start=1120
-  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_end=1226
-  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_start=1228
-  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_end=1325
-  _globals['_OPERATIONITEM']._serialized_start=1328
-  _globals['_OPERATIONITEM']._serialized_end=1593
-  _globals['_OPERATIONSERVICE']._serialized_start=1596
-  _globals['_OPERATIONSERVICE']._serialized_end=1738
+  _globals['_OPERATIONMETADATA']._serialized_end=840
+  _globals['_OPERATIONMETADATA_KIND']._serialized_start=594
+  _globals['_OPERATIONMETADATA_KIND']._serialized_end=687
+  _globals['_OPERATIONMETADATA_STATE']._serialized_start=690
+  _globals['_OPERATIONMETADATA_STATE']._serialized_end=840
+  _globals['_IMPORTCONFIGURATIONSRESULT']._serialized_start=843
+  _globals['_IMPORTCONFIGURATIONSRESULT']._serialized_end=1017
+  _globals['_MIGRATECONFIGURATIONSRESULT']._serialized_start=1020
+  _globals['_MIGRATECONFIGURATIONSRESULT']._serialized_end=1172
+  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_start=1175
+  _globals['_LISTOPERATIONITEMSREQUEST']._serialized_end=1326
+  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_start=1328
+  _globals['_LISTOPERATIONITEMSRESPONSE']._serialized_end=1425
+  _globals['_OPERATIONITEM']._serialized_start=1428
+  _globals['_OPERATIONITEM']._serialized_end=1798
+  _globals['_OPERATIONSERVICE']._serialized_start=1801
+  _globals['_OPERATIONSERVICE']._serialized_end=1943
 # @@protoc_insertion_point(module_scope)
