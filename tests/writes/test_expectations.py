@@ -501,7 +501,8 @@ async def test_a_creation_still_fails_if_the_name_is_taken(shop: Service) -> Non
     await create(shop, "web")
     with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
         await creating(shop, config=struct({}))
-    for fields in ({}, {"expected_version": 1}):
+    expectations: list[dict[str, Any]] = [{}, {"expected_version": 1}]
+    for fields in expectations:
         with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
             await write(shop, creation("web", **fields))
         assert reasons(caught.value) == {0: "RESOURCE_EXISTS"}
