@@ -1,6 +1,6 @@
 """ConfigurationService, without a transport."""
 
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from google.longrunning.operations_proto_pb2 import Operation
 
-from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     BatchWriteConfigurationsRequest,
     BatchWriteConfigurationsResponse,
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     DeleteConfigurationResponse,
     DiffConfigurationVersionsRequest,
@@ -25,11 +25,15 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
     RollbackConfigurationRequest,
+    RollbackConfigurationResponse,
+    UndeleteConfigurationRequest,
+    UndeleteConfigurationResponse,
     UpdateConfigurationRequest,
+    UpdateConfigurationResponse,
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
-from configsvc.api.batches import batch_response, parsed_batch, target_of
+from configsvc.api.batches import batch_response, parsed_batch, targets_of
 from configsvc.api.methods import Write
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
@@ -41,19 +45,22 @@ from configsvc.domain import models
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
 from configsvc.domain.watching import Watcher
+from configsvc.domain.writes import BatchWrite
 from configsvc.feed.feed import Feed
 from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.watch.watches import Watches
 from configsvc.wire import configurations as wire
+from configsvc.wire import write_requests
 from configsvc.wire.exports import encoded_exports, export
 from configsvc.wire.history import comparison_message
-from configsvc.wire.resources import configuration_message
 from configsvc.wire.watch_requests import watch_request
+from configsvc.wire.write_requests import written
 
 
 class ConfigurationServicer:
@@ -81,11 +88,15 @@ class ConfigurationServicer:
         self._uploads = uploads
         self._watches = watches
         self._guard = guard
+        self._feed = feed
 
-    async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
-        creation = wire.creation(request, caller.author(caller.scope(Role.EDITOR)))
+    async def CreateConfiguration(
+        self, request: CreateConfigurationRequest, caller: Caller
+    ) -> CreateConfigurationResponse:
+        creation = write_requests.creation(request, caller.author(caller.scope(Role.EDITOR)))
         caller.require_application(Role.EDITOR, creation.application)
-        return configuration_message(await self._configurations.create(creation))
+        epoch = self._feed.epoch_for("")
+        return written(CreateConfigurationResponse, request, await self._configurations.create(creation), epoch)
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
         parsed = wire.lookup_from(data)
@@ -148,17 +159,22 @@ class ConfigurationServicer:
                 partial(wire.list_response, request, page, application_id, epoch, as_text=reading.as_text)
             )
 
-    async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
-        update = wire.update(request, caller.author(caller.scope(Role.EDITOR)))
+    async def UpdateConfiguration(
+        self, request: UpdateConfigurationRequest, caller: Caller
+    ) -> UpdateConfigurationResponse:
+        update = write_requests.update(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (update.ref,))
-        return configuration_message(await self._configurations.update(update))
+        epoch = self._feed.epoch_for("")
+        return written(UpdateConfigurationResponse, request, await self._configurations.update(update), epoch)
 
     async def DeleteConfiguration(
         self, request: DeleteConfigurationRequest, caller: Caller
     ) -> DeleteConfigurationResponse:
-        deletion = wire.deletion(request, caller.author(caller.scope(Role.EDITOR)))
+        deletion = write_requests.deletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (deletion.ref,))
-        return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
+        epoch = self._feed.epoch_for("")
+        done = await self._configurations.delete(deletion)
+        return DeleteConfigurationResponse(revision=done.result, epoch=epoch, changed=done.changed)
 
     async def ListConfigurationVersions(
         self, request: ListConfigurationVersionsRequest, caller: Caller
@@ -179,10 +195,21 @@ class ConfigurationServicer:
         found = await self._history.compare(parsed.ref, parsed.from_version, parsed.to_version, scope=scope)
         return comparison_message(found, as_text=parsed.as_text)
 
-    async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
-        rollback = wire.rollback(request, caller.author(caller.scope(Role.EDITOR)))
+    async def RollbackConfiguration(
+        self, request: RollbackConfigurationRequest, caller: Caller
+    ) -> RollbackConfigurationResponse:
+        rollback = write_requests.rollback(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (rollback.ref,))
-        return configuration_message(await self._configurations.roll_back(rollback))
+        epoch = self._feed.epoch_for("")
+        return written(RollbackConfigurationResponse, request, await self._configurations.restore(rollback), epoch)
+
+    async def UndeleteConfiguration(
+        self, request: UndeleteConfigurationRequest, caller: Caller
+    ) -> UndeleteConfigurationResponse:
+        undeletion = write_requests.undeletion(request, caller.author(caller.scope(Role.EDITOR)))
+        await self._guard.require_configurations(caller, Role.EDITOR, (undeletion.ref,))
+        epoch = self._feed.epoch_for("")
+        return written(UndeleteConfigurationResponse, request, await self._configurations.restore(undeletion), epoch)
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = export(request, caller.scope(Role.VIEWER))
@@ -213,10 +240,22 @@ class ConfigurationServicer:
     async def BatchWriteConfigurations(
         self, request: BatchWriteConfigurationsRequest, caller: Caller
     ) -> BatchWriteConfigurationsResponse:
-        writes, context = await parsed_batch(request, caller.author(caller.scope(Role.EDITOR)))
-        await self._guard.require_configurations(caller, Role.EDITOR, dict.fromkeys(map(target_of, writes)))
-        result = await self._configurations.write_many(writes, context)
-        return await batch_response(result, len(writes))
+        author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
+        writes, preconditions, context = await parsed_batch(request, author, visible)
+        await self._require_batch(caller, writes, preconditions)
+        epoch = self._feed.epoch_for("")
+        result = await self._configurations.write_many(writes, preconditions, context)
+        return await batch_response(result, epoch)
+
+    async def _require_batch(
+        self, caller: Caller, writes: Sequence[BatchWrite], preconditions: Sequence[Precondition]
+    ) -> None:
+        applications, refs = targets_of(writes)
+        for application in applications:
+            caller.require_application(Role.EDITOR, application)
+        for condition in preconditions:
+            caller.require_listed(Role.VIEWER, condition.application)
+        await self._guard.require_configurations(caller, Role.EDITOR, refs)
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))

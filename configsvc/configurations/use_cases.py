@@ -1,4 +1,4 @@
-"""Use cases of configurations: create, get, list, update, roll back, delete, batch."""
+"""Use cases of configurations: create, get, list, update, restore, delete, batch."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,17 @@ from configsvc.domain.models import (
     ConfigurationFilter,
     ConfigurationQuery,
     ConfigurationRef,
+    Done,
     IdRef,
     KeyRef,
     Now,
     Page,
     WriteContext,
 )
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Restoration, Update
 from configsvc.storage import applications, configurations, log, moments
 from configsvc.storage.database import Connection, Database
 from configsvc.storage.deleted_configurations import page_with_deleted
@@ -49,14 +51,12 @@ class Configurations:
         self._batches = batches
         self._reads = reads
 
-    async def create(self, creation: Creation) -> Configuration:
+    async def create(self, creation: Creation) -> Done[Configuration]:
         """Create a configuration.
 
         Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError.
         """
-        created = await self._writes.write(creation)
-        self._reads.note_write(created)
-        return created
+        return self._noted(await self._writes.write(creation))
 
     def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Awaitable[Shown]:
         """Get a configuration. Raises ResourceNotFoundError, RevisionUnknownError or RecordUnreadableError."""
@@ -121,38 +121,50 @@ class Configurations:
             read_page = page_with_deleted if listing.with_deleted else configurations.page
             return await read_page(connection, query), application_id
 
-    async def update(self, update: Update) -> Configuration:
-        """Update a configuration.
+    async def update(self, update: Update) -> Done[Configuration]:
+        """Update a configuration, or create it if that may be.
 
         Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
         SchemaViolatedError.
         """
-        updated = await self._writes.write(update)
-        self._reads.note_write(updated)
-        return updated
+        return self._noted(await self._writes.write(update))
 
-    async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Restore an earlier version of a configuration.
+    async def restore(self, restoration: Restoration) -> Done[Configuration]:
+        """Restore an earlier version of a configuration, or a deleted one.
 
         Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
-        restored = await self._batches.write_one(str(rollback), rollback)
-        self._reads.note_write(restored)
-        return restored
+        return self._noted(await self._batches.write_one(str(restoration), restoration))
 
-    async def delete(self, deletion: Deletion) -> int:
-        """Delete a configuration and return the revision. Raises ResourceNotFoundError or VersionMismatchError."""
-        revision = (await self._writes.write(deletion)).revision
+    async def delete(self, deletion: Deletion) -> Done[int]:
+        """Delete a configuration and return the revision; 0 if there was none, and that may be.
+
+        Raises ResourceNotFoundError or VersionMismatchError.
+        """
+        done = await self._writes.write(deletion)
+        revision = done.result.revision if done.result else 0
         self._reads.require(revision)
-        return revision
+        return Done(result=revision, changed=done.changed)
 
-    async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
-        """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+    async def write_many(
+        self, writes: Sequence[BatchWrite], preconditions: Sequence[Precondition], context: WriteContext
+    ) -> BatchResult:
+        """Do all writes in one commit, or none.
+
+        Raises BatchFailedError, PreconditionFailedError, RevisionUnknownError, RevisionCompactedError,
+        EpochChangedError or WriteTooLargeError.
+        """
         # A key of its own: batches do not queue in this process, the database orders them.
-        result = await self._batches.write(str(ULID()), writes, context, with_config=False)
+        result = await self._batches.write(str(ULID()), writes, preconditions, context, with_config=False)
         self._reads.require(result.revision)
         return result
+
+    def _noted(self, done: Done[Configuration | None]) -> Done[Configuration]:
+        """Return the result of a write that leaves a configuration, which reads show from now on."""
+        assert done.result is not None
+        self._reads.note_write(done.result)
+        return Done(result=done.result, changed=done.changed)
 
 
 async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:

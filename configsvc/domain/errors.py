@@ -171,6 +171,18 @@ class VersionMismatchError(ConfigsvcError):
         self.current = current
 
 
+class PreconditionFailedError(ConfigsvcError):
+    """A precondition of a batch that does not hold: something that it selects has changed."""
+
+    def __init__(self, *, index: int, since: int, changed_revision: int) -> None:
+        super().__init__(
+            f"preconditions[{index}] does not hold, so nothing was changed: something that it selects changed after "
+            f"revision {since}, last in revision {changed_revision}"
+        )
+        self.index = index
+        self.changed_revision = changed_revision
+
+
 class RequestIdReusedError(ConfigsvcError):
     """A request_id that was used for another request."""
 

@@ -91,6 +91,11 @@ class Configuration:
     updated_by: str
     delete_time: datetime | None = None
 
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
 
 # Of those with one key, the places of the living one and of the end: before and after the ids of deleted ones.
 BEFORE_IDS = "0"
@@ -194,14 +199,38 @@ class Unpinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergePatch:
+    """A JSON merge patch (RFC 7396). `field`: its name in the request."""
+
+    patch: JsonObject
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsPatch:
+    """A JSON Patch (RFC 6902), as JSON text. `field`: its name in the request."""
+
+    operations: str
+    field: str
+
+
+Patch = MergePatch | OperationsPatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationUpdate:
-    """The new values of a configuration; None leaves a field unchanged. `config` excludes `merge_patch`."""
+    """The new values of a configuration; None leaves a field unchanged. `config` excludes `patch`."""
 
     name: str | None
     comments: str | None
     config: JsonObject | None
-    merge_patch: JsonObject | None
+    patch: Patch | None
     schema: SchemaVersionRef | Unpinned | None
+
+    @property
+    def has_content(self) -> bool:
+        """True if the content may change."""
+        return self.config is not None or self.patch is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,6 +171,12 @@ async def share_or_wait(
     return by_ref
 
 
+async def application_names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of the applications that exist, by id, without locking them."""
+    rows = await connection.fetch(_SQL["application_names"], list(ids))
+    return {row["id"]: row["name"] for row in rows}
+
+
 async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
     """Insert configurations; return the inserted ones by id. Those whose key is taken are left out."""
     owners = [(plan.configuration.application_id, plan.configuration.application) for plan in planned]

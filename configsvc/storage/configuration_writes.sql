@@ -71,6 +71,9 @@ WHERE (id = ANY ($1::text[]) OR name = ANY ($2::text[])) AND ($3::text[] IS NULL
 ORDER BY id
 FOR KEY SHARE;
 
+-- name: application_names
+SELECT id, name FROM applications WHERE id = ANY ($1::text[]);
+
 -- name: insert
 -- In key order, so that two sessions with the same keys cannot deadlock. A restored configuration keeps its id.
 INSERT INTO configurations (

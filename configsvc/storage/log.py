@@ -84,6 +84,11 @@ async def require_state(connection: Connection, revision: int) -> None:
     check_kept(revision, reached.compacted_revision)
 
 
+async def take_revision(connection: Connection) -> None:
+    """Give this transaction its revision now, if it has changed anything. Nobody else commits before its end."""
+    await connection.execute(_SQL["take_revision"])
+
+
 async def head(connection: Connection) -> int:
     """Return the revision of the last commit."""
     return await connection.fetchval(_SQL["head"])

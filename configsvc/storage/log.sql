@@ -8,6 +8,10 @@ WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
 -- name: head
 SELECT revision FROM revision_counter;
 
+-- name: take_revision
+-- The trigger takes it, which otherwise waits for the commit.
+SET CONSTRAINTS assign_revision IMMEDIATE;
+
 -- name: bounds
 SELECT
     revision_counter.revision AS head, compaction.revision AS compacted_revision, commits.id AS commit_id, commits.time AS commit_time

@@ -1,4 +1,4 @@
-"""ConfigurationService: requests and responses; batches, exports, imports and watches have modules of their own.
+"""ConfigurationService: reading requests and responses; writes, exports, imports and watches have modules of their own.
 
 Parsers raise InvalidRequestError with every fault.
 """
@@ -12,8 +12,6 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     ConfigurationResult,
-    CreateConfigurationRequest,
-    DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
     GetConfigurationRequest,
     GetConfigurationResponse,
@@ -21,8 +19,6 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationsResponse,
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
-    RollbackConfigurationRequest,
-    UpdateConfigurationRequest,
 )
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import (
@@ -37,10 +33,9 @@ from configsvc.domain.models import (
     key_of,
     key_with_deleted,
 )
-from configsvc.domain.requests import Author, BatchLookup, ConfigurationListing, VersionListing
+from configsvc.domain.requests import BatchLookup, ConfigurationListing, VersionListing
 from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
 from configsvc.wire.content import json_of
 from configsvc.wire.history import version_message
@@ -51,7 +46,6 @@ from configsvc.wire.parsing import parsed as parsed_message
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import fitting
 from configsvc.wire.selectors import configuration_filter
-from configsvc.wire.writes import configuration_update, new_pin, required_config
 
 MAX_BATCH = 1000
 # Clients repeat their lookups, and to parse and check one takes as long as to answer it.
@@ -91,18 +85,6 @@ class VersionPair:
     from_version: int
     to_version: int
     as_text: bool
-
-
-def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
-    with Violations() as violations:
-        return Creation(
-            application=fields.application_ref(request.application, "application", violations),
-            name=fields.configuration_name(request.name, "name", violations),
-            comments=fields.comments(request.comments, "comments", violations),
-            config=required_config(request, "", violations),
-            schema=new_pin(request, "", violations),
-            context=fields.write_context(request, author, violations),
-        )
 
 
 def lookup(request: GetConfigurationRequest) -> Lookup:
@@ -167,25 +149,6 @@ def listing(request: ListConfigurationsRequest, scope: Scope) -> Reading[Configu
         return _reading(request, listing, violations)
 
 
-def update(request: UpdateConfigurationRequest, author: Author) -> Update:
-    with Violations() as violations:
-        return Update(
-            ref=fields.configuration_ref(request, "", violations),
-            values=configuration_update(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
-
-
-def deletion(request: DeleteConfigurationRequest, author: Author) -> Deletion:
-    with Violations() as violations:
-        return Deletion(
-            ref=fields.configuration_ref(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
-
-
 def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> Reading[VersionListing]:
     with Violations() as violations:
         listing = VersionListing(
@@ -205,16 +168,6 @@ def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             to_version=fields.non_negative(request.to_version, "to_version", violations),
             as_text=wants_json(request.format, violations),
-        )
-
-
-def rollback(request: RollbackConfigurationRequest, author: Author) -> Rollback:
-    with Violations() as violations:
-        return Rollback(
-            ref=fields.configuration_ref(request, "", violations),
-            version=fields.non_negative(request.version, "version", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
         )
 
 

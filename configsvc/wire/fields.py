@@ -34,6 +34,7 @@ from configapi.v1.configuration_service_pb2 import (
     GetConfigurationRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
@@ -78,6 +79,7 @@ AnyConfigurationRef = (
     | ListConfigurationVersionsRequest
     | DiffConfigurationVersionsRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
@@ -95,6 +97,7 @@ AnyWrite = (
     | DeleteSchemaRequest
     | ImportSchemasRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | MigrateConfigurationsRequest
     | CreateRoleBindingRequest
     | DeleteRoleBindingRequest

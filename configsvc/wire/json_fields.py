@@ -5,8 +5,8 @@ from google.protobuf.message import Message
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, ContentFormat
 from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, JsonValue, encode_json
 from configsvc.domain.errors import Violations
+from configsvc.domain.json_patch import checked_json_patch
 from configsvc.domain.json_text import content_from_text, list_from_text
-from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import fields
 from configsvc.wire.content import content_from, list_from, struct_of
 

@@ -19,14 +19,14 @@ from configsvc.domain.errors import (
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.domain.models import Configuration, RequestKey
+from configsvc.domain.models import Configuration, Done, RequestKey
 from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
 from configsvc.storage import configuration_writes
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import AtomicBatches
-from configsvc.writes.execution import execute_group, load_written
-from configsvc.writes.plan import Changed, Outcome, RunAlone, Unchanged
+from configsvc.writes.execution import done, execute_group, load_written
+from configsvc.writes.plan import Changed, Kept, Outcome, RunAlone
 from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
 
 GROUP_LIMIT = 256
@@ -53,14 +53,14 @@ class QueuedWrite:
 
     write: ConfigurationWrite
     subject: str
-    answer: asyncio.Future[Configuration]
+    answer: asyncio.Future[Done[Configuration | None]]
     context: Context = field(default_factory=copy_context)
     give_up: float = 0.0
     tries: int = 0
 
-    def succeed(self, configuration: Configuration) -> None:
+    def succeed(self, result: Done[Configuration | None]) -> None:
         """Answer the caller."""
-        self.answer.set_result(configuration)
+        self.answer.set_result(result)
 
     def fail(self, error: Exception) -> None:
         """Answer the caller with an error."""
@@ -94,8 +94,9 @@ class GroupCommit:
         yield counter("write_transactions", "Write transactions begun.", transactions)
         yield counter("merged_writes", "Writes done in group commits.", self.grouped)
 
-    async def write(self, write: ConfigurationWrite) -> Configuration:
-        """Make the write; return the configuration as it left it (of a deletion, only the revision matters).
+    async def write(self, write: ConfigurationWrite) -> Done[Configuration | None]:
+        """Make the write; return the configuration as it left it (of a deletion, only the revision matters; None: there
+        was nothing to delete).
 
         A cancelled caller waits for the end of its write. Raises the errors of the write itself, WriteConflictError,
         DatabaseBusyError or DatabaseUnavailableError.
@@ -191,10 +192,8 @@ class GroupCommit:
         next_group: list[QueuedWrite] = []
         for index, (queued, outcome) in enumerate(zip(group, outcomes, strict=True)):
             match outcome:
-                case Changed() | Unchanged() if index in answers:
-                    queued.succeed(answers[index])
-                case Changed() | Unchanged():
-                    queued.fail(WriteConflictError())
+                case Changed() | Kept():
+                    self._succeed(queued, outcome, answers.get(index))
                 case LockedElsewhere():
                     self._retry_later(queued)
                 case RetryNextGroup():
@@ -204,6 +203,12 @@ class GroupCommit:
                 case _:
                     queued.fail(outcome)
         self._queue.extendleft(reversed(next_group))
+
+    def _succeed(self, queued: QueuedWrite, outcome: Changed | Kept, left: Configuration | None) -> None:
+        try:
+            queued.succeed(done(outcome, left))
+        except WriteConflictError as error:
+            queued.fail(error)
 
     def _retry_later(self, queued: QueuedWrite) -> None:
         """Retry after a pause, without a connection until then: the row may stay locked for long."""

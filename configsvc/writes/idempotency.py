@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import Effect, RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
@@ -18,11 +18,10 @@ async def once(
     """
     earlier = await claim(connection, context)
     if earlier is not None:
-        written = earlier.written[0] if earlier.written else None
-        return Effect(written=written, changed=earlier.changed is not None)
+        return earlier.effects[0]
     effect = await change(connection)
-    kept = (effect.written,) if effect.written else ()
-    await complete(connection, context, Earlier(written=kept, changed=effect.written if effect.changed else None))
+    if context.request_id:
+        await storage.complete(connection, {context.key: effect})
     return effect
 
 
@@ -51,10 +50,10 @@ async def claim_many(
     return await storage.claim(connection, claimed) if claimed else {}
 
 
-async def settle_many(connection: Connection, results: Mapping[RequestKey, Written | None]) -> None:
-    """Keep the results of claimed calls, by key; release the request_ids of calls that wrote nothing."""
-    written = {key: result for key, result in results.items() if result}
-    if written:
-        await storage.complete(connection, written)
-    if len(written) < len(results):
-        await storage.release(connection, results.keys() - written.keys())
+async def settle_many(connection: Connection, results: Mapping[RequestKey, Effect | None]) -> None:
+    """Keep the effects of claimed calls, by key; release the request_ids of calls that failed."""
+    effects = {key: effect for key, effect in results.items() if effect}
+    if effects:
+        await storage.complete(connection, effects)
+    if len(effects) < len(results):
+        await storage.release(connection, results.keys() - effects.keys())

@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.domain.content import JsonObject, check_storable, encode_json
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
+from configsvc.domain.models import Configuration, Effect, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -19,7 +19,7 @@ from configsvc.domain.writes import (
     Planned,
     RetryNextGroup,
     Update,
-    check_version,
+    check_expected,
     pin_to_check,
     resolved,
     updated,
@@ -42,10 +42,10 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unchanged:
-    """A version of an earlier transaction: the write changes nothing, or an earlier call made it."""
+class Kept:
+    """The effect of a write that changes nothing, or of an earlier call with the same request_id."""
 
-    written: Written
+    effect: Effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class RunAlone:
     """A write that could hold up or fail the others of its group: no other write shares its transaction."""
 
 
-Outcome = Changed | Unchanged | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
+Outcome = Changed | Kept | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,17 +131,17 @@ class Plan:
 
     def _plan(
         self, index: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
-    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
+    ) -> Kept | RetryNextGroup | LockedElsewhere | RunAlone | None:
         if isinstance(found, Owner):
             assert isinstance(write, Creation)
             return self._insert(index, write, found, pins)
         if isinstance(write, Creation):
             raise ResourceNotFoundError("application", str(write.application))
         if found is None:
-            raise ResourceNotFoundError("configuration", str(write.ref))
+            return _missing(write)
         if self._conflicts({found.id}):
             return RetryNextGroup()
-        check_version(write.expected_version, found.version)
+        check_expected(write.expected, found)
         if isinstance(write, Deletion):
             return self._delete(index, write, found)
         return self._update(index, write, found, pins)
@@ -161,7 +161,7 @@ class Plan:
 
     def _update(
         self, index: int, write: Update, current: Configuration, pins: Pins
-    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
+    ) -> Kept | RetryNextGroup | LockedElsewhere | None:
         if self._is_full:
             return RetryNextGroup()
         pin = pins.resolved(pin_to_check(write, current))
@@ -170,9 +170,9 @@ class Plan:
         values = write.values
         configuration = updated(current, values, pin.ref if pin else None)
         if configuration is None:
-            return Unchanged(written=Written(resource_id=current.id, version=current.version))
+            return unchanged(current)
         keys = _keys_of_rename(current, configuration)
-        new = configuration.config if values.config is not None or values.merge_patch is not None else None
+        new = configuration.config if values.has_content else None
         text = None if new is None else self._encoded_if_fits(new)
         if self._conflicts(keys) or (new is not None and text is None):
             return RetryNextGroup()
@@ -206,6 +206,21 @@ class Plan:
             return None
         self._bytes += size
         return text
+
+
+def unchanged(current: Configuration) -> Kept:
+    """Return the outcome of a write that leaves a configuration as it is."""
+    return Kept(effect=Effect(written=Written(resource_id=current.id, version=current.version), changed=False))
+
+
+def _missing(write: Update | Deletion) -> Kept | RunAlone:
+    """Return the outcome of a write whose configuration does not exist. Raises ResourceNotFoundError."""
+    if not write.allow_missing:
+        raise ResourceNotFoundError("configuration", str(write.ref))
+    if isinstance(write, Update):
+        # It needs the lock of its application, which only an atomic batch takes at this point.
+        return RunAlone()
+    return Kept(effect=Effect(written=None, changed=False))
 
 
 def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RecordUnreadableError) -> bool:

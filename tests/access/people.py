@@ -122,7 +122,7 @@ async def create(service: Service, application: str, name: str, config: dict[str
         reason=f"{application} reason",
         **fields,
     )
-    return await service.configurations.CreateConfiguration(request, metadata=as_(ROOT))
+    return (await service.configurations.CreateConfiguration(request, metadata=as_(ROOT))).configuration
 
 
 def key(application: str, name: str) -> ConfigurationKey:

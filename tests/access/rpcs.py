@@ -49,6 +49,7 @@ NEEDED: dict[str, tuple[Role, About]] = {
     "ListConfigurationVersions": (Role.VIEWER, About.APPLICATION),
     "DiffConfigurationVersions": (Role.VIEWER, About.APPLICATION),
     "RollbackConfiguration": (Role.EDITOR, About.APPLICATION),
+    "UndeleteConfiguration": (Role.EDITOR, About.APPLICATION),
     "ImportConfigurations": (Role.EDITOR, About.APPLICATION),
     "ExportConfigurations": (Role.VIEWER, About.APPLICATION),
     "WatchConfigurations": (Role.VIEWER, About.APPLICATION),
@@ -152,6 +153,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "RollbackConfiguration": lambda one: configurations.RollbackConfigurationRequest(
         **one.configuration, version=1, **DRY
     ),
+    "UndeleteConfiguration": lambda one: configurations.UndeleteConfigurationRequest(**one.configuration, **DRY),
     "ImportConfigurations": lambda one: configurations.ImportConfigurationsRequest(items=[one.item], **DRY),
     "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(selector=one.selector),
     "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(selectors=[one.selector]),

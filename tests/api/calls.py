@@ -53,7 +53,8 @@ def creation(
 async def create(
     service: Service, name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any
 ) -> Configuration:
-    return await service.configurations.CreateConfiguration(creation(name, config, application, **fields))
+    response = await service.configurations.CreateConfiguration(creation(name, config, application, **fields))
+    return response.configuration
 
 
 def key(name: str, application: str = "shop") -> ConfigurationKey:
@@ -70,7 +71,8 @@ async def get(service: Service, name: str, application: str = "shop", min_revisi
 
 
 async def update(service: Service, name: str, **fields: Any) -> Configuration:
-    return await service.configurations.UpdateConfiguration(UpdateConfigurationRequest(key=key(name), **fields))
+    request = UpdateConfigurationRequest(key=key(name), **fields)
+    return (await service.configurations.UpdateConfiguration(request)).configuration
 
 
 async def patch(service: Service, name: str, merge_patch: JsonObject, **fields: Any) -> Configuration:

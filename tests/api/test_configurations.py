@@ -16,6 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
     UpdateConfigurationRequest,
@@ -77,7 +78,7 @@ async def test_an_application_may_be_named_by_its_id(service: Service) -> None:
     application = await create_application(service, "shop")
     ref = ApplicationRef(id=application.id)
     request = CreateConfigurationRequest(application=ref, name="web", config=Struct())
-    created = await service.configurations.CreateConfiguration(request)
+    created = (await service.configurations.CreateConfiguration(request)).configuration
     assert (created.application_id, created.application) == (application.id, "shop")
     assert await names(service, application=ref) == ["web"]
 
@@ -110,7 +111,7 @@ async def test_two_that_create_one_name_at_once_get_one_configuration(shop: Serv
     answers = await asyncio.gather(
         *(shop.configurations.CreateConfiguration(request) for _ in range(4)), return_exceptions=True
     )
-    assert sum(isinstance(answer, Configuration) for answer in answers) == 1
+    assert sum(isinstance(answer, CreateConfigurationResponse) for answer in answers) == 1
     assert await head(shop) == 2
 
 
@@ -503,5 +504,5 @@ async def test_reads_take_min_revision(shop: Service) -> None:
 async def test_an_update_by_id_is_the_same(shop: Service) -> None:
     created = await create(shop, "web", {"a": 1})
     request = UpdateConfigurationRequest(id=created.id, merge_patch=struct({"a": 2}))
-    updated = await shop.configurations.UpdateConfiguration(request)
+    updated = (await shop.configurations.UpdateConfiguration(request)).configuration
     assert updated == await get(shop, "web")

@@ -96,6 +96,7 @@ TAKEN: dict[str, Any] = {
     "ListConfigurationVersions": WEB,
     "DiffConfigurationVersions": WEB | {"from_version": 1, "to_version": 2},
     "RollbackConfiguration": WEB | {"version": 1},
+    "UndeleteConfiguration": WEB,
     "ImportConfigurations": {"items": [ITEM], "upsert": True, "create_applications": True},
     "CreateSchema": {"name": "queue", "document": {}},
     "GetSchema": {"name": "web"},

@@ -43,6 +43,7 @@ from configapi.v1.configuration_service_pb2 import (
     ExportConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     WatchConfigurationsRequest,
     WatchInstance,
 )
@@ -193,6 +194,7 @@ async def configurations(stage: Stage) -> None:
             break
     watch.cancel()
     await calls.delete(service, "c0", reason=LONG)
+    await stub.UndeleteConfiguration(UndeleteConfigurationRequest(key=key("c0"), reason=LONG))
 
 
 async def batch(stage: Stage) -> None:
@@ -367,7 +369,7 @@ DRIVERS: dict[Callable[[Stage], Awaitable[None]], Driven] = {
     configurations: Driven(
         methods="CreateConfiguration UpdateConfiguration GetConfiguration BatchGetConfigurations ListConfigurations "
         "ListConfigurationVersions DiffConfigurationVersions RollbackConfiguration ExportConfigurations "
-        "WatchConfigurations DeleteConfiguration",
+        "WatchConfigurations DeleteConfiguration UndeleteConfiguration",
         filled="BatchGetConfigurations ListConfigurations ListConfigurationVersions",
     ),
     batch: Driven(methods="BatchWriteConfigurations", filled="BatchWriteConfigurations ListConfigurations"),

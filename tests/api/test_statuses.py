@@ -121,7 +121,7 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
     code, out, err = await grpcurl(
         "-d", json.dumps(request), service.address, "configapi.v1.ConfigurationService/CreateConfiguration"
     )
-    assert (code, json.loads(out)["config"]) == (0, request["config"])
+    assert (code, json.loads(out)["configuration"]["config"]) == (0, request["config"])
 
 
 async def test_grpcurl_lists_and_describes(service: Service) -> None:

@@ -27,6 +27,7 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationWrite,
     DeleteConfigurationRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import Closing
@@ -87,8 +88,10 @@ async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(se
     patched = UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"n": 1}), request_id=str(ULID()))
     await witness.see(1, configurations.UpdateConfiguration(patched, metadata=cr))
     await witness.see(1, configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web")), metadata=cr))
-    restored = RollbackConfigurationRequest(key=key("web"))
-    await witness.see(1, configurations.RollbackConfiguration(restored, metadata=cr))
+    restored = UndeleteConfigurationRequest(key=key("web"))
+    await witness.see(1, configurations.UndeleteConfiguration(restored, metadata=cr))
+    rolled_back = RollbackConfigurationRequest(key=key("web"), version=1)
+    await witness.see(1, configurations.RollbackConfiguration(rolled_back, metadata=cr))
     to_all = CreateRoleBindingRequest(principal="user:a", role=VIEWER, all_applications=Empty())
     everywhere = (await access.CreateRoleBinding(to_all, metadata=cr)).role_binding
     witness.revision = everywhere.revision

@@ -409,6 +409,33 @@ async def rows_read(connection: "Connection", file: str, name: str, *arguments: 
     return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))
 
 
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_changes_of_what_a_precondition_selects_are_found_by_index(connection: "Connection", mode: str) -> None:
+    """Look at both plans: connections for writes keep a generic one."""
+    since = await connection.fetchval("SELECT revision - 5 FROM revision_counter")
+    by_id, last = await application_id(connection), "\U0010ffff"
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    names = [f"c{number}" for number in range(20)]
+    count = 2 + len(names)
+    narrow = (
+        list(range(count)),
+        [by_id] + [None] * (count - 1),
+        [None] + ["app2"] * (count - 1),
+        ["", "c1", *names],
+        [last, f"c1{last}", *names],
+        [since] * count,
+        None,
+    )
+    indexes, scanned = await plan(connection, "preconditions", "changes", *narrow)
+    assert {KEY, "change_records_given_up", "commits_pkey"} <= indexes
+    assert not scanned
+    wide = ([0], [None], [None], ["c1"], [f"c1{last}"], [since], None)
+    for arguments in (narrow, wide):
+        indexes, scanned = await plan(connection, "preconditions", "changes_after", *arguments)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+
+
 async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_changed_since(
     connection: "Connection",
 ) -> None:

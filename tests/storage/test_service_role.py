@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
-    RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
@@ -107,7 +107,7 @@ async def _write_and_read(service: Service) -> None:
     await write(service, creation("api"), upsert("web", {"replicas": 2}), request_id=str(uuid.uuid4()))
     await write(service, deletion("api"))
     await service.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web"), reason="a mistake"))
-    await service.configurations.RollbackConfiguration(RollbackConfigurationRequest(key=key("web")))
+    await service.configurations.UndeleteConfiguration(UndeleteConfigurationRequest(key=key("web")))
     assert content((await get(service, "web")).config) == {"replicas": 2}
     assert await names(service, application=SHOP) == ["web"]
     assert len(await versions(service, key=key("web"))) > 3

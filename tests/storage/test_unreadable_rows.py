@@ -192,7 +192,7 @@ async def test_a_version_that_cannot_be_read_is_left_out_of_the_history(
     rollback = RollbackConfigurationRequest(key=key("web"), version=2)
     assert "version 2" in await unreadable(shop.configurations.RollbackConfiguration(rollback))
     rollback.version = 1
-    assert (await shop.configurations.RollbackConfiguration(rollback)).version == 5
+    assert (await shop.configurations.RollbackConfiguration(rollback)).configuration.version == 5
 
 
 @pytest.mark.parametrize("column", ["reason", "actor", "comments", "name", "request_id"])

@@ -33,29 +33,32 @@ async def create_application(service: Service, name: str = "shop") -> Applicatio
 async def create(
     service: Service, name: str, config: JsonObject | None = None, *, application: str = "shop", reason: str = ""
 ) -> Configuration:
-    return await service.configurations.CreateConfiguration(
+    response = await service.configurations.CreateConfiguration(
         CreateConfigurationRequest(
             application=ApplicationRef(name=application), name=name, config=struct(config or {}), reason=reason
         )
     )
+    return response.configuration
 
 
 async def patch(
     service: Service, name: str, merge_patch: JsonObject, *, application: str = "shop", reason: str = ""
 ) -> Configuration:
-    return await service.configurations.UpdateConfiguration(
+    response = await service.configurations.UpdateConfiguration(
         UpdateConfigurationRequest(
             key=ConfigurationKey(application=application, name=name), merge_patch=struct(merge_patch), reason=reason
         )
     )
+    return response.configuration
 
 
 async def rename(service: Service, name: str, new_name: str, *, application: str = "shop") -> Configuration:
-    return await service.configurations.UpdateConfiguration(
+    response = await service.configurations.UpdateConfiguration(
         UpdateConfigurationRequest(
             key=ConfigurationKey(application=application, name=name), configuration=Configuration(name=new_name)
         )
     )
+    return response.configuration
 
 
 async def delete(service: Service, name: str, *, application: str = "shop", reason: str = "") -> int:

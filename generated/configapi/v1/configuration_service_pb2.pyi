@@ -18,7 +18,6 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -88,15 +87,19 @@ class CreateConfigurationRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Configuration.name. Required."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    config_json: _builtins.str
+    """The content as JSON text."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -110,13 +113,15 @@ class CreateConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """The application that will own the configuration. Required."""
 
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: see Configuration.config. Required; it may be empty."""
+        """The content as a Struct."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
@@ -129,19 +134,61 @@ class CreateConfigurationRequest(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "config_json", b"config_json", "content", b"content", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "comments", b"comments", "config", b"config", "config_json", b"config_json", "content", b"content", "format", b"format", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["config", "config_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___CreateConfigurationRequest: _TypeAlias = CreateConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class CreateConfigurationResponse(_message.Message):
+    """The response of CreateConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The new configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CreateConfigurationRequest: _TypeAlias = CreateConfigurationRequest  # noqa: Y015
+Global___CreateConfigurationResponse: _TypeAlias = CreateConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class GetConfigurationRequest(_message.Message):
@@ -508,15 +555,26 @@ class UpdateConfigurationRequest(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_JSON_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_JSON_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
+    merge_patch_json: _builtins.str
+    """A JSON merge patch as JSON text."""
+    json_patch_json: _builtins.str
+    """A JSON Patch as JSON text."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -527,26 +585,34 @@ class UpdateConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Create the configuration if it does not exist; it must then be named by key. configuration.name
+    and patches are refused in this case.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The new values."""
+        """The new values. If etag is set, it must be the current one; the other output fields are ignored."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields of configuration to change: name, comments, config, schema, or * for all four.
-        Empty: the fields that are set. To change a part of config, use merge_patch. To unpin the
-        configuration, list schema here and leave configuration.schema unset.
+        """The fields of configuration to change: name, comments, config (or config_json), schema, or * for
+        these four. Empty: the fields that are set. To change a part of the content, set a patch. To
+        unpin the configuration, list schema here and leave configuration.schema unset.
         """
 
     @_builtins.property
     def merge_patch(self) -> _struct_pb2.Struct:
-        """A JSON merge patch (RFC 7396) for config: it replaces members, and null removes a member. It
-        excludes a new config.
-        """
+        """A JSON merge patch (RFC 7396): it replaces members, and null removes a member."""
+
+    @_builtins.property
+    def json_patch(self) -> _struct_pb2.ListValue:
+        """A JSON Patch (RFC 6902): a list of operations."""
 
     def __init__(
         self,
@@ -556,21 +622,73 @@ class UpdateConfigurationRequest(_message.Message):
         configuration: _configuration_pb2.Configuration | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         merge_patch: _struct_pb2.Struct | None = ...,
-        expected_version: _builtins.int = ...,
+        merge_patch_json: _builtins.str = ...,
+        json_patch: _struct_pb2.ListValue | None = ...,
+        json_patch_json: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "configuration", b"configuration", "expected_version", b"expected_version", "format", b"format", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_patch: _TypeAlias = _typing.Literal["merge_patch", "merge_patch_json", "json_patch", "json_patch_json"]  # noqa: Y015
+    _WhichOneofArgType_patch: _TypeAlias = _typing.Literal["patch", b"patch"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_patch) -> _WhichOneofReturnType_patch | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___UpdateConfigurationRequest: _TypeAlias = UpdateConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateConfigurationResponse(_message.Message):
+    """The response of UpdateConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration after the request."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateConfigurationResponse: _TypeAlias = UpdateConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class DeleteConfigurationRequest(_message.Message):
@@ -581,14 +699,20 @@ class DeleteConfigurationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -599,6 +723,8 @@ class DeleteConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -608,39 +734,56 @@ class DeleteConfigurationRequest(_message.Message):
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___DeleteConfigurationRequest: _TypeAlias = DeleteConfigurationRequest  # noqa: Y015
 
 @_typing.final
 class DeleteConfigurationResponse(_message.Message):
-    """The response of a deletion."""
+    """The response of DeleteConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
+    """The revision of the commit that deleted it. 0 if nothing was deleted."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """False if nothing was deleted: with allow_missing, it did not exist. With validate_only, true if
+    it would be deleted.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -996,7 +1139,7 @@ class ConfigurationWrite(_message.Message):
 
     @_builtins.property
     def upsert(self) -> Global___ConfigurationItem:
-        """Creates a configuration, or replaces the comments, config and schema of the one with the same
+        """Creates a configuration, or replaces the comments, content and schema of the one with the same
         key.
         """
 
@@ -1042,8 +1185,8 @@ class ConfigurationItem(_message.Message):
     config_json: _builtins.str
     """The content as JSON text."""
     expected_version: _builtins.int
-    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
-    set: no check. Not set in an export.
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist, which
+    is all that a creation can expect. Not set: no check. Not set in an export.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
@@ -1094,26 +1237,47 @@ class ConfigurationChangeItem(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_JSON_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_JSON_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
+    merge_patch_json: _builtins.str
+    """A JSON merge patch as JSON text."""
+    json_patch_json: _builtins.str
+    """A JSON Patch as JSON text."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    allow_missing: _builtins.bool
+    """Create the configuration if it does not exist; it must then be named by key. configuration.name
+    and patches are refused in this case.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The new values."""
+        """The new values. If etag is set, it must be the current one; the other output fields are ignored."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """See UpdateConfigurationRequest.update_mask."""
+        """The fields of configuration to change: name, comments, config (or config_json), schema, or * for
+        these four. Empty: the fields that are set. To change a part of the content, set a patch. To
+        unpin the configuration, list schema here and leave configuration.schema unset.
+        """
 
     @_builtins.property
     def merge_patch(self) -> _struct_pb2.Struct:
-        """See UpdateConfigurationRequest.merge_patch."""
+        """A JSON merge patch (RFC 7396): it replaces members, and null removes a member."""
+
+    @_builtins.property
+    def json_patch(self) -> _struct_pb2.ListValue:
+        """A JSON Patch (RFC 6902): a list of operations."""
 
     def __init__(
         self,
@@ -1123,14 +1287,27 @@ class ConfigurationChangeItem(_message.Message):
         configuration: _configuration_pb2.Configuration | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         merge_patch: _struct_pb2.Struct | None = ...,
-        expected_version: _builtins.int = ...,
+        merge_patch_json: _builtins.str = ...,
+        json_patch: _struct_pb2.ListValue | None = ...,
+        json_patch_json: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_patch: _TypeAlias = _typing.Literal["merge_patch", "merge_patch_json", "json_patch", "json_patch_json"]  # noqa: Y015
+    _WhichOneofArgType_patch: _TypeAlias = _typing.Literal["patch", b"patch"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_patch) -> _WhichOneofReturnType_patch | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ConfigurationChangeItem: _TypeAlias = ConfigurationChangeItem  # noqa: Y015
@@ -1144,10 +1321,18 @@ class ConfigurationDeletionItem(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -1157,14 +1342,21 @@ class ConfigurationDeletionItem(_message.Message):
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ConfigurationDeletionItem: _TypeAlias = ConfigurationDeletionItem  # noqa: Y015
@@ -1180,14 +1372,13 @@ class BatchWriteConfigurationsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    PRECONDITIONS_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """The reason for the changes, kept in the history: at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Check everything but change nothing. The response has an outcome for each write, even if some
-    fail.
-    """
+    """Check everything and respond as if the change were made, but change nothing."""
     change_request: _builtins.str
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
@@ -1195,6 +1386,10 @@ class BatchWriteConfigurationsRequest(_message.Message):
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWrite]:
         """The writes: 1 to 1,000, each of a different configuration."""
+
+    @_builtins.property
+    def preconditions(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.Precondition]:
+        """Conditions, checked in the same commit: at most 100, with 1,000 names in all."""
 
     def __init__(
         self,
@@ -1204,10 +1399,11 @@ class BatchWriteConfigurationsRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        preconditions: _abc.Iterable[_selector_pb2.Precondition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "preconditions", b"preconditions", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1221,10 +1417,16 @@ class BatchWriteConfigurationsResponse(_message.Message):
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the commit. 0 if nothing changed, and in the response to a validate_only
     request.
     """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if at least one write made a new version or, with validate_only, would make one."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWriteOutcome]:
         """The outcome of each write, in the order of the request."""
@@ -1234,10 +1436,12 @@ class BatchWriteConfigurationsResponse(_message.Message):
         *,
         outcomes: _abc.Iterable[Global___ConfigurationWriteOutcome] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "outcomes", b"outcomes", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1250,24 +1454,24 @@ class ConfigurationWriteOutcome(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONFIGURATION_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """True if the write made a new version or, with validate_only, would make one."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration after the write, without config. Not set if the write failed."""
-
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """With validate_only: the error with which the write failed."""
+        """The configuration after the write, without its content. Not set if, with allow_missing, there
+        was nothing to delete.
+        """
 
     def __init__(
         self,
         *,
         configuration: _configuration_pb2.Configuration | None = ...,
-        error: _status_pb2.Status | None = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1543,18 +1747,22 @@ class RollbackConfigurationRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     version: _builtins.int
-    """The version to restore. 0: for a deleted configuration, the last version before its deletion;
-    otherwise INVALID_ARGUMENT.
-    """
+    """The version to restore. Required."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -1565,6 +1773,8 @@ class RollbackConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration. If no configuration has them now, the
@@ -1577,21 +1787,158 @@ class RollbackConfigurationRequest(_message.Message):
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         version: _builtins.int = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "format", b"format", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class RollbackConfigurationResponse(_message.Message):
+    """The response of RollbackConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration after the request."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigurationResponse: _TypeAlias = RollbackConfigurationResponse  # noqa: Y015
+
+@_typing.final
+class UndeleteConfigurationRequest(_message.Message):
+    """The request of UndeleteConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    reason: _builtins.str
+    """The reason for the change, kept in the history: at most 1,024 characters."""
+    request_id: _builtins.str
+    """See CreateConfigurationRequest.request_id."""
+    validate_only: _builtins.bool
+    """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of the application and of the configuration. If no configuration has them now, the
+        one that had them last.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "format", b"format", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
-Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest  # noqa: Y015
+Global___UndeleteConfigurationRequest: _TypeAlias = UndeleteConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteConfigurationResponse(_message.Message):
+    """The response of UndeleteConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The restored configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteConfigurationResponse: _TypeAlias = UndeleteConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class ImportConfigurationsRequest(_message.Message):

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import configuration_pb2 as _configuration_pb2
 from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
@@ -35,7 +34,7 @@ class ConfigurationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigurationServiceAsyncStub: ...
-    CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]
+    CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_service_pb2.CreateConfigurationResponse]
     """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
@@ -57,20 +56,20 @@ class ConfigurationServiceStub:
     same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
     not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
-    UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]
+    UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_service_pb2.UpdateConfigurationResponse]
     """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-    configuration does not exist; ABORTED if expected_version is not the current version;
-    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+    the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
     faults if config violates its schema.
     """
     DeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]
-    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-    current version.
+    """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+    expected_version or expected_etag is not the current one.
     """
     BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-    faults as field violations, as many as fit.
+    tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+    faults, as many as fit.
     """
     ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
     """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
@@ -80,7 +79,7 @@ class ConfigurationServiceStub:
     """Returns the differences of config between two versions. NOT_FOUND if one of them does not
     exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
     """
-    RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]
+    RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_service_pb2.RollbackConfigurationResponse]
     """Creates a new version with the config, comments and schema of an earlier version. It is
     validated against the newest version of that schema and pinned to it. The name stays; if
     nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -88,6 +87,11 @@ class ConfigurationServiceStub:
     NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
     SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
     version; ALREADY_EXISTS if another configuration has the name now.
+    """
+    UndeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UndeleteConfigurationRequest, _configuration_service_pb2.UndeleteConfigurationResponse]
+    """Restores a deleted configuration with its id, its last name, its last content and its
+    application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+    ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
     """Creates or updates the configurations of a stream. The operation runs in the background and
@@ -117,7 +121,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """Reads, changes and watches configurations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_service_pb2.CreateConfigurationResponse]  # type: ignore[assignment]
     """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
@@ -139,20 +143,20 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
     not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
-    UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_service_pb2.UpdateConfigurationResponse]  # type: ignore[assignment]
     """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-    configuration does not exist; ABORTED if expected_version is not the current version;
-    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+    the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
     faults if config violates its schema.
     """
     DeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]  # type: ignore[assignment]
-    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-    current version.
+    """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+    expected_version or expected_etag is not the current one.
     """
     BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-    faults as field violations, as many as fit.
+    tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+    faults, as many as fit.
     """
     ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
@@ -162,7 +166,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """Returns the differences of config between two versions. NOT_FOUND if one of them does not
     exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
     """
-    RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_service_pb2.RollbackConfigurationResponse]  # type: ignore[assignment]
     """Creates a new version with the config, comments and schema of an earlier version. It is
     validated against the newest version of that schema and pinned to it. The name stays; if
     nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -170,6 +174,11 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
     SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
     version; ALREADY_EXISTS if another configuration has the name now.
+    """
+    UndeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UndeleteConfigurationRequest, _configuration_service_pb2.UndeleteConfigurationResponse]  # type: ignore[assignment]
+    """Restores a deleted configuration with its id, its last name, its last content and its
+    application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+    ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Creates or updates the configurations of a stream. The operation runs in the background and
@@ -202,7 +211,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.CreateConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.CreateConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.CreateConfigurationResponse]]:
         """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
         ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
         if config violates its schema.
@@ -248,10 +257,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.UpdateConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.UpdateConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.UpdateConfigurationResponse]]:
         """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-        configuration does not exist; ABORTED if expected_version is not the current version;
-        ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+        configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+        the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
         faults if config violates its schema.
         """
 
@@ -261,8 +270,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.DeleteConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.DeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.DeleteConfigurationResponse]]:
-        """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-        current version.
+        """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+        expected_version or expected_etag is not the current one.
         """
 
     @_abc_1.abstractmethod
@@ -272,8 +281,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-        faults as field violations, as many as fit.
+        tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+        faults, as many as fit.
         """
 
     @_abc_1.abstractmethod
@@ -301,7 +310,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.RollbackConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.RollbackConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.RollbackConfigurationResponse]]:
         """Creates a new version with the config, comments and schema of an earlier version. It is
         validated against the newest version of that schema and pinned to it. The name stays; if
         nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -309,6 +318,17 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
         SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
         version; ALREADY_EXISTS if another configuration has the name now.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteConfiguration(
+        self,
+        request: _configuration_service_pb2.UndeleteConfigurationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_service_pb2.UndeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.UndeleteConfigurationResponse]]:
+        """Restores a deleted configuration with its id, its last name, its last content and its
+        application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+        ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
         """
 
     @_abc_1.abstractmethod
