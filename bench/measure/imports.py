@@ -103,14 +103,11 @@ async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
 
 def _items(repetition: int, number: int) -> Iterator[ImportConfigurationsRequest]:
     config = messages.struct(messages.content())
+    application = ApplicationRef(name=messages.APPLICATION)
     for first in range(0, number, MESSAGE_ITEMS):
         yield ImportConfigurationsRequest(
             items=[
-                ConfigurationItem(
-                    application=ApplicationRef(name=messages.APPLICATION),
-                    name=f"import-{repetition}-{index}",
-                    config=config,
-                )
+                ConfigurationItem(application=application, name=f"import-{repetition}-{index}", config=config)
                 for index in range(first, min(first + MESSAGE_ITEMS, number))
             ]
         )

@@ -91,6 +91,11 @@ class Configuration:
     updated_by: str
     delete_time: datetime | None = None
 
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
 
 # Of those with one key, the places of the living one and of the end: before and after the ids of deleted ones.
 BEFORE_IDS = "0"

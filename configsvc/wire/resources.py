@@ -2,7 +2,6 @@
 
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configsvc.domain.errors import RecordUnreadableError
-from configsvc.domain.etags import etag_of
 from configsvc.domain.models import Configuration
 from configsvc.wire.json_fields import set_json
 from configsvc.wire.times import timestamp
@@ -27,9 +26,8 @@ def configuration_message(
         update_time=timestamp(configuration.update_time),
         created_by=configuration.created_by,
         updated_by=configuration.updated_by,
+        etag=configuration.etag,
     )
-    if configuration.revision:
-        message.etag = etag_of(configuration.id, configuration.version, configuration.update_time)
     if configuration.delete_time is not None:
         message.delete_time.CopyFrom(timestamp(configuration.delete_time))
     if configuration.schema is not None:
