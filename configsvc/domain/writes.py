@@ -50,7 +50,7 @@ class Update:
     """New values for a configuration.
 
     With `allow_missing`, `ref` is a key, and a configuration that does not exist is created: in the application
-    `owner`, if that is not the one that the key names.
+    `owner`, if that is not the one that the key names. With `only_missing`, one that exists is an error.
     """
 
     ref: ConfigurationRef
@@ -59,6 +59,7 @@ class Update:
     allow_missing: bool
     context: WriteContext
     owner: ApplicationRef | None = None
+    only_missing: bool = False
 
     def __str__(self) -> str:
         return str(self.ref)
@@ -136,7 +137,7 @@ Restoration = Rollback | Undeletion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
-    """A creation, or an update of the configuration that has the name."""
+    """A creation, or an update of the configuration that has the name; with `only_missing`, a creation alone."""
 
     application: ApplicationRef
     name: str
@@ -144,6 +145,7 @@ class Upsert:
     config: JsonObject
     schema: SchemaVersionRef | None
     expected: Expectation
+    only_missing: bool
     context: WriteContext
 
     def as_update(self, application: str) -> Update:
@@ -158,6 +160,7 @@ class Upsert:
             allow_missing=True,
             context=self.context,
             owner=self.application,
+            only_missing=self.only_missing,
         )
 
 

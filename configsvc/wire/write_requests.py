@@ -93,9 +93,9 @@ def written(
     response: type[AnyResponse], request: AnyWriteRequest, done: Done[Configuration], epoch: str
 ) -> AnyResponse:
     """Return the response of a type to a write, with the content in the form that the request wants."""
-    as_json = wants_json(request.format, Violations())
+    as_text = wants_json(request.format, Violations())
     return response(
-        configuration=configuration_message(done.result, as_text=as_json),
+        configuration=configuration_message(done.result, as_text=as_text),
         revision=done.result.revision,
         epoch=epoch,
         changed=done.changed,

@@ -147,7 +147,7 @@ def batch_write(
         case "create":
             return _creation(message.create, f"{field}.create", context, violations)
         case "upsert":
-            return _upsert(message.upsert, f"{field}.upsert", context, violations)
+            return _upsert(message.upsert, f"{field}.upsert", context, violations, only_missing=False)
         case "update":
             return change(message.update, f"{field}.update", context, violations)
         case "deletion":
@@ -157,10 +157,12 @@ def batch_write(
             return None
 
 
-def _creation(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Creation:
-    if message.expected_version:
-        path = path_of(field, "expected_version")
-        violations.add(path, f"is {message.expected_version}: a creation can only expect 0, that nothing exists")
+def _creation(
+    message: ConfigurationItem, field: str, context: WriteContext, violations: Violations
+) -> Creation | Upsert:
+    if message.HasField("expected_version"):
+        # To be compared with the version of what has the name, if anything does.
+        return _upsert(message, field, context, violations, only_missing=True)
     return Creation(
         application=fields.application_ref(message.application, f"{field}.application", violations),
         name=fields.configuration_name(message.name, f"{field}.name", violations),
@@ -171,7 +173,9 @@ def _creation(message: ConfigurationItem, field: str, context: WriteContext, vio
     )
 
 
-def _upsert(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
+def _upsert(
+    message: ConfigurationItem, field: str, context: WriteContext, violations: Violations, *, only_missing: bool
+) -> Upsert:
     return Upsert(
         application=fields.application_ref(message.application, f"{field}.application", violations),
         name=fields.configuration_name(message.name, f"{field}.name", violations),
@@ -179,6 +183,7 @@ def _upsert(message: ConfigurationItem, field: str, context: WriteContext, viola
         config=required_config(message, field, violations),
         schema=new_pin(message, field, violations),
         expected=expectation(message, "", violations, field=field),
+        only_missing=only_missing,
         context=context,
     )
 

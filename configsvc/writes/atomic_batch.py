@@ -157,8 +157,10 @@ class AtomicBatches:
 
 
 def _may_create(write: BatchWrite) -> bool:
-    """Return whether the write can do without its configuration: taken meanwhile, the key is that of one to update."""
-    return isinstance(write, Upsert) or (isinstance(write, Update) and write.allow_missing)
+    """Return whether the write is an update if its name was taken meanwhile."""
+    if isinstance(write, Upsert):
+        return not write.only_missing
+    return isinstance(write, Update) and write.allow_missing
 
 
 def _executed(outcomes: tuple[Outcome, ...]) -> Executed:

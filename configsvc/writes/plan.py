@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ulid import ULID
 
 from configsvc.domain.content import JsonObject, check_storable, encode_json
-from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceNotFoundError
+from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, Effect, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
@@ -144,6 +144,8 @@ class Plan:
         check_expected(write.expected, found)
         if isinstance(write, Deletion):
             return self._delete(index, write, found)
+        if write.only_missing:
+            raise ResourceExistsError("configuration", str(write.ref))
         return self._update(index, write, found, pins)
 
     def _insert(self, index: int, write: Creation, owner: Owner, pins: Pins) -> RetryNextGroup | LockedElsewhere | None:

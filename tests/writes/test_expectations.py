@@ -85,6 +85,10 @@ async def test_zero_means_that_the_configuration_must_not_exist(shop: Service) -
     with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
         await write(shop, upsert("web", {"n": 2}, expected_version=0), creation("web2", expected_version=0))
     assert reasons(caught.value) == {0: "VERSION_MISMATCH"}
+    with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
+        await write(shop, creation("web", {"n": 2}, expected_version=0))
+    (failure,) = failures_of(caught.value)
+    assert (reasons(caught.value), failure.current_version) == ({0: "VERSION_MISMATCH"}, 1)
     made = await write(shop, upsert("new", {}, expected_version=0), creation("new2", expected_version=0))
     assert [outcome.configuration.version for outcome in made.outcomes] == [1, 1]
     deleted = await delete(shop, "web")
@@ -122,7 +126,7 @@ async def test_impossible_expectations_are_refused(shop: Service) -> None:
         async with refused(shop, "expected_version"):
             await call
     async with refused(shop, "writes[0].upsert.expected_version", "writes[1].create.expected_version"):
-        await write(shop, upsert("a", expected_version=-1), creation("b", expected_version=1))
+        await write(shop, upsert("a", expected_version=-1), creation("b", expected_version=-1))
 
 
 # Etags
@@ -497,6 +501,11 @@ async def test_a_creation_still_fails_if_the_name_is_taken(shop: Service) -> Non
     await create(shop, "web")
     with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
         await creating(shop, config=struct({}))
+    expectations: list[dict[str, Any]] = [{}, {"expected_version": 1}]
+    for fields in expectations:
+        with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
+            await write(shop, creation("web", **fields))
+        assert reasons(caught.value) == {0: "RESOURCE_EXISTS"}
     with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
-        await write(shop, creation("web", expected_version=0))
-    assert reasons(caught.value) == {0: "RESOURCE_EXISTS"}
+        await write(shop, creation("new", expected_version=1))
+    assert (reasons(caught.value), failures_of(caught.value)[0].current_version) == ({0: "VERSION_MISMATCH"}, 0)

@@ -1185,8 +1185,8 @@ class ConfigurationItem(_message.Message):
     config_json: _builtins.str
     """The content as JSON text."""
     expected_version: _builtins.int
-    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist, which
-    is all that a creation can expect. Not set: no check. Not set in an export.
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check. Not set in an export.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
