@@ -31,6 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     DeleteConfigurationRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_service_pb2 import (
@@ -41,7 +42,7 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
-from tests.api.calls import create, create_application, creation, fields_at_fault, head, key, update
+from tests.api.calls import create, create_application, creation, delete, fields_at_fault, head, key, update
 from tests.operations.operating import ended, item, messages
 from tests.schemas.calls import add_version, create_schema, import_request, version_request
 from tests.service import Service, struct
@@ -77,6 +78,8 @@ async def prepared(service: Service) -> str:
     await create_schema(service, "web", {})
     await create(service, "web", {"n": 1})
     await update(service, "web", merge_patch=struct({"n": 2}))
+    await create(service, "gone")
+    await delete(service, "gone")
     pinned = [item("pinned", schema="web@1")]
     await ended(service, await service.configurations.ImportConfigurations(messages(pinned)))
     await add_version(service, DOCUMENT)
@@ -113,6 +116,10 @@ def calls(service: Service, binding_id: str) -> dict[str, Callable[[dict[str, An
         "RollbackConfiguration": lambda more: (
             configurations.RollbackConfiguration,
             RollbackConfigurationRequest(key=key("web"), version=1, **more),
+        ),
+        "UndeleteConfiguration": lambda more: (
+            configurations.UndeleteConfiguration,
+            UndeleteConfigurationRequest(key=key("gone"), **more),
         ),
         "BatchWriteConfigurations": lambda more: (
             configurations.BatchWriteConfigurations,

@@ -102,7 +102,7 @@ async def test_calls_made_before_request_ids_had_callers_are_answered_again(
             await create(service, "web", {"a": 1}, request_id=ids[0]),
             await patch(service, "web", {"a": 2}, request_id=ids[1]),
             await outcomes(service, batches.creation("api"), batches.patch("web", {"a": 3}), request_id=ids[2]),
-            await import_schemas(service, {"one": {}, "two": {}}, request_id=ids[3]),
+            list((await import_schemas(service, {"one": {}, "two": {}}, request_id=ids[3])).imports),
             (await ended(service, await begin(service, item("imported"), request_id=ids[4]))).name,
         ]
 

@@ -41,6 +41,8 @@ from tests.writes.batches import change, creation, deletion, upsert, write
 from tests.writes.requests import undeleting, updating
 
 FAILED = (StatusCode.ABORTED, "PRECONDITION_FAILED")
+# That must be done in a race.
+BATCHES = 30
 
 
 def unchanged(since: int, *, epoch: str = "", **selector: Any) -> Precondition:
@@ -342,19 +344,21 @@ class Race:
                     ON CONFLICT (application, name) DO UPDATE SET comments = gen_random_uuid()::text""",
                     f"web-{self.chance.randrange(6)}",
                 )
-                await asyncio.sleep(self.chance.random() / 50)
+                await asyncio.sleep(self.chance.random() / 5)
 
     async def writer(self, service: Service) -> None:
         """Change configurations one by one."""
         while not self.stopped.is_set():
             new = Configuration(config=struct({"n": self.chance.random()}))
             await updating(service, f"web-{self.chance.randrange(6)}", configuration=new, allow_missing=True)
-            await asyncio.sleep(self.chance.random() / 50)
+            await asyncio.sleep(self.chance.random() / 5)
 
     async def batches(self, service: Service) -> None:
-        """Make batches with a precondition, which often fails."""
-        for _ in range(40):
+        """Make batches with a precondition, which often fails, until enough of them were done."""
+        while len(self.done) < BATCHES:
             since = await head(service)
+            # So that others commit meanwhile.
+            await asyncio.sleep(self.chance.random() / 20)
             with suppress(AioRpcError):
                 self.done[await guarded(service, unchanged(since, **self.selector))] = since
 
