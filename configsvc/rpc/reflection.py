@@ -70,7 +70,10 @@ def _with_comments() -> dict[bytes, bytes]:
         if file.package.startswith(configapi.__name__):
             plain = descriptor_pb2.FileDescriptorProto()
             descriptor_pool.Default().FindFileByName(file.name).CopyToProto(plain)
-            found[plain.SerializeToString()] = file.SerializeToString()
+            without = plain.SerializeToString()
+            # Only these: protoc's descriptors have names for JSON, too, and grpcurl would print fields in camel case.
+            plain.source_code_info.CopyFrom(file.source_code_info)
+            found[without] = plain.SerializeToString()
     return found
 
 

@@ -17,6 +17,7 @@ from google.longrunning.operations_proto_pb2 import (
     DeleteOperationRequest,
     ListOperationsRequest,
 )
+from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthListRequest
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
@@ -220,7 +221,7 @@ async def batch(stage: Stage) -> None:
 
 def with_additions(count: int, key: str) -> JsonObject:
     """Return a schema to which closing adds this many keywords, each with the key in its JSON Pointer."""
-    objects: JsonObject = {str(number): {"properties": {}} for number in range(count)}
+    objects: JsonObject = {str(number): {"properties": {"a": {}}} for number in range(count)}
     return {"properties": {key: {"properties": objects}}}
 
 
@@ -283,7 +284,9 @@ async def operations(stage: Stage) -> None:
     await schemas.add_version(service, {"title": "t"})
     for number in range(2):
         await calls.create(service, f"c{number}", ZEROS, schema=SchemaVersionRef(schema="web", version=1))
-    request = MigrateConfigurationsRequest(schema="web", merge_patch=struct({"b": 1}), validate_only=True, reason=LONG)
+    request = MigrateConfigurationsRequest(
+        schema="web", merge_patch=struct({"b": 1}), validate_only=True, reason=LONG, all_configurations=Empty()
+    )
     moved = await ended(service, await service.schemas.MigrateConfigurations(request))
     await items_of(service, moved, page_size=MANY)
     operation = await begin(service, item("c9", {}), reason=LONG)
