@@ -10,6 +10,8 @@ from configsvc.domain.json_text import content_from_text, list_from_text
 from configsvc.wire import fields
 from configsvc.wire.content import content_from, list_from, struct_of
 
+_FORMATS = frozenset(ContentFormat.values())
+
 
 def json_object(
     message: Message,
@@ -59,7 +61,7 @@ def json_patch(message: Message, field: str, violations: Violations) -> list[Jso
 
 def wants_json(content_format: ContentFormat.ValueType, violations: Violations) -> bool:
     """Return whether the response contains JSON text instead of a Struct."""
-    if content_format not in ContentFormat.values():
+    if content_format not in _FORMATS:
         violations.add("format", fields.not_one_of(ContentFormat.keys(), content_format))
     return content_format == CONTENT_FORMAT_JSON
 

@@ -13,6 +13,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
     UpdateConfigurationResponse,
 )
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import Configuration, Done
 from configsvc.domain.requests import Author
@@ -93,9 +94,8 @@ def written(
     response: type[AnyResponse], request: AnyWriteRequest, done: Done[Configuration], epoch: str
 ) -> AnyResponse:
     """Return the response of a type to a write, with the content in the form that the request wants."""
-    as_text = wants_json(request.format, Violations())
     return response(
-        configuration=configuration_message(done.result, as_text=as_text),
+        configuration=configuration_message(done.result, as_text=request.format == CONTENT_FORMAT_JSON),
         revision=done.result.revision,
         epoch=epoch,
         changed=done.changed,
