@@ -11,6 +11,7 @@ View = dict[str, Configuration]
 Follow = Callable[[str, WatchConfigurationsRequest, View, Callable[[View, int], None]], Awaitable[None]]
 
 GUIDE = "docs/guide/watch.md"
+README = "README.md"
 
 
 def program() -> ModuleType:
@@ -23,3 +24,10 @@ def program() -> ModuleType:
 def follow_of(module: ModuleType) -> Follow:
     """Return the function that keeps a copy."""
     return module.follow
+
+
+def short_program() -> ModuleType:
+    """Return the function of the README, with what its imports would bring."""
+    module = program()
+    exec(compile(block(README, "python"), README, "exec"), module.__dict__)  # it is ours
+    return module

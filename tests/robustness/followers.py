@@ -1,15 +1,22 @@
-"""The program of the guide, which stores nothing but its view and the last resume token, through every fault."""
+"""The programs of the guide and the README, which store only their view and the last resume token, in every fault."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+import grpc
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
+from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.selector_pb2 import ConfigurationSelector
-from tests.docs.follower import View, follow_of, program
+from tests.docs.follower import View, follow_of, program, short_program
 from tests.robustness.clients import watch_of
 from tests.watch.changing import selector
+
+if TYPE_CHECKING:
+    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
 
 LIMIT_SECONDS = 40.0
 # Three bookmarks, as in the program, of a shorter interval.
@@ -79,6 +86,44 @@ class Follower:
             raise AssertionError(f"not so within {LIMIT_SECONDS} s: the program is at {self.revision}") from None
 
 
+class ShortFollower(Follower):
+    """Runs the function of the README instead, which only stores the last token and applies effects."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        module = short_program()
+        module.__dict__.update(asyncio=_Hasty())
+        view: View = {}
+        async with grpc.aio.insecure_channel(self._target, module.__dict__["OPTIONS"]) as channel:
+            stub = _Recorded(ConfigurationServiceStub(channel), lambda revision: self._see(view, revision))
+            await module.__dict__["follow"](stub, self._request, view)
+
+
+class _Recorded:
+    """A stub that tells when the program has read on, so that it has done with a message that has a token."""
+
+    def __init__(self, stub: "ConfigurationServiceAsyncStub", seen: Callable[[int], None]) -> None:
+        self._stub = stub
+        self._seen = seen
+
+    async def WatchConfigurations(  # noqa: N802  # as in the contract
+        self, request: WatchConfigurationsRequest
+    ) -> AsyncGenerator[WatchConfigurationsResponse]:
+        """Yield the messages of the service."""
+        async for message in self._stub.WatchConfigurations(request):
+            yield message
+            if message.resume_token:
+                self._seen(message.revision)
+
+
+class _Hasty:
+    """The module asyncio for a program that may not pause for long."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+        await asyncio.sleep(min(seconds, MOST_PAUSE_SECONDS))
+
+
 class _Impatient:
     """A random number generator for pauses that are short, whatever the program has asked for."""
 
@@ -89,4 +134,5 @@ class _Impatient:
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:
     """Return followers of everything, and of one of the applications that the traffic changes."""
-    return [Follower(addresses, watch_of()), Follower(addresses, watch_of(selector("bank")))]
+    bank = watch_of(selector("bank"))
+    return [Follower(addresses, watch_of()), Follower(addresses, bank), ShortFollower(addresses, watch_of())]
