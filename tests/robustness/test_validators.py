@@ -148,7 +148,7 @@ async def test_a_view_that_is_not_the_state_of_the_database_is_found(
     service: Service, psql: Session, database_url: str, fault: Callable[[Sight], None]
 ) -> None:
     await application(psql)
-    (follower, _) = followers_of([service.address])
+    (follower, *_) = followers_of([service.address])
     async with following([follower]):
         await fill(psql, 2)
         await follower.until_revision(await head(psql))

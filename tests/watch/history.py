@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, Effect, WatchConfigurationsRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
-from configsvc.domain.content import JsonObject
+from configsvc.domain.content import JsonObject, encode_json
 from tests.postgres import plain_connection
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ FROM changes
 WHERE kind = 'CONFIGURATION'
 ORDER BY revision, ordinal
 """
+
+
+# The least size of an event beside its config, in bytes.
+EVENT_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,14 @@ class History:
             else:
                 state[change.id] = change
         return state
+
+    def commit_bytes(self, revision: int) -> int:
+        """Return the approximate size of a commit's events as a message, in bytes."""
+        return sum(
+            EVENT_BYTES + len(encode_json(change.config or {}))
+            for change in self.changes
+            if change.revision == revision
+        )
 
     def expected(self, selectors: Sequence[ConfigurationSelector], after: int, up_to: int) -> list[Expected]:
         """Return the events of a watch between two revisions. The earlier state is that of the change before."""

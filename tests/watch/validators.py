@@ -15,8 +15,6 @@ from tests.watch.history import Change, Expected, History, selected
 from tests.watch.recording import Recording, is_bookmark, is_existing
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
-# What the service leaves free in a message for its other fields and for the frames of its events.
-ROOM_BYTES = 64 * 1024
 
 
 def ordered(recording: Recording) -> None:
@@ -70,7 +68,7 @@ def begins_with_snapshot(recording: Recording) -> bool:
     return recording.request.WhichOneof("start") in {None, "snapshot"}
 
 
-def atomic(recording: Recording, _: History) -> None:
+def atomic(recording: Recording, history: History) -> None:
     """Check that a commit's changes are one message or, over a limit, several with `more` on all but the last."""
     steps = recording.steps
     revisions = [step.revision for step in steps if step.events]
@@ -78,7 +76,7 @@ def atomic(recording: Recording, _: History) -> None:
     for step in steps:
         assert {message.revision for message in step.messages} == {step.revision}
         if len(step.messages) > 1 and not step.synced:
-            assert sum(message.ByteSize() for message in step.messages) > MESSAGE_LIMIT_BYTES - ROOM_BYTES
+            assert history.commit_bytes(step.revision) > MESSAGE_LIMIT_BYTES
         for message in step.messages:
             assert len(message.events) <= 1 or message.ByteSize() <= size_limit(message)
 
