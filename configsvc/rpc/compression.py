@@ -13,7 +13,7 @@ from configsvc.rpc.credentials import Context
 OPTION = ("grpc.default_compression_level", 1)
 # What TCP sends at once on a new connection: a smaller answer would not arrive earlier.
 LEAST_BYTES = 16 * 1024
-# It takes 3 ms, for which all other calls wait. Clients that want more compressed ask for smaller pages.
+# It takes some 6 ms, for which all other calls wait. Clients that want more compressed ask for smaller pages.
 MOST_BYTES = 256 * 1024
 
 
