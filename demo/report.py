@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.change_pb2 import ChangeType
 from demo.watcher import Sighting
 
 # Wide enough for each event to fit on one line.
@@ -31,9 +31,12 @@ def progress_bar(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def event_type(sighting: Sighting) -> str:
-    """Return the type of an event, without the prefix of its enum."""
-    return ConfigurationEvent.Type.Name(sighting.event.type).removeprefix("TYPE_")
+def change_type(sighting: Sighting) -> str:
+    """Return the type of a change, without the prefix of its enum; the number of one that is unknown here."""
+    try:
+        return ChangeType.Name(sighting.event.change).removeprefix("CHANGE_TYPE_")
+    except ValueError:
+        return str(sighting.event.change)
 
 
 def latency(sighting: Sighting, sent: Sent) -> float | None:
@@ -73,15 +76,15 @@ def _table(sightings: Sequence[Sighting], sent: Sent) -> Table:
 
 
 def _row(sighting: Sighting, sent: Sent) -> tuple[Text, ...]:
-    kind = event_type(sighting)
+    kind = change_type(sighting)
     configuration = sighting.event.configuration
     return (
         Text(str(sighting.revision)),
-        Text(kind, style=COLOURS[kind]),
+        Text(kind, style=COLOURS.get(kind, "")),
         Text(f"{configuration.application}:{configuration.name}"),
-        Text(sighting.event.actor),
+        Text(sighting.event.origin.actor),
         Text(_milliseconds(latency(sighting, sent))),
-        Text(sighting.event.reason),
+        Text(sighting.event.origin.reason),
     )
 
 
@@ -91,7 +94,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 def show_counts(console: Console, sightings: Sequence[Sighting]) -> None:
     """Print the number of events of each type."""
-    counts = Counter(map(event_type, sightings))
+    counts = Counter(map(change_type, sightings))
     shown = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
     console.print(f"  events    {shown}")
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.change_pb2 import CHANGE_TYPE_UNSPECIFIED
 from configapi.v1.configuration_service_pb2 import (
+    EFFECT_REMOVE,
+    EFFECT_SET,
     ConfigurationEvent,
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
@@ -65,8 +68,8 @@ class Watcher:
         self._incomplete += (
             Sighting(revision=message.revision, arrived=arrived, event=event) for event in message.events
         )
-        # The parts of one commit, or of the snapshot, are applied together.
-        if not message.more:
+        # Everything up to a token is applied together: a commit, or the snapshot.
+        if message.resume_token:
             for sighting in self._incomplete:
                 self._apply(sighting)
             self._incomplete.clear()
@@ -75,9 +78,9 @@ class Watcher:
 
     def _apply(self, sighting: Sighting) -> None:
         event = sighting.event
-        if event.type == ConfigurationEvent.TYPE_DELETED:
+        if event.effect == EFFECT_REMOVE:
             self.view.pop(event.configuration.id, None)
-        else:
+        elif event.effect == EFFECT_SET:
             self.view[event.configuration.id] = event.configuration
-        if event.type != ConfigurationEvent.TYPE_EXISTING:
+        if event.change != CHANGE_TYPE_UNSPECIFIED:
             self.changes.append(sighting)

@@ -17,8 +17,10 @@ from configapi.v1.application_service_pb2_grpc import ApplicationServiceStub
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     UpdateConfigurationRequest,
+    UpdateConfigurationResponse,
 )
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from demo.files import Item
@@ -99,7 +101,8 @@ class Writer:
             config=_struct(item.content),
             reason="demo: load",
         )
-        return await self._timed(self._configurations.CreateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+        created = await self._timed(self._configurations.CreateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+        return created.configuration
 
     async def _replace(self, item: Item) -> Configuration:
         request = UpdateConfigurationRequest(
@@ -107,7 +110,8 @@ class Writer:
             configuration=Configuration(config=_struct(item.content)),
             reason="demo: load again",
         )
-        return await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+        updated = await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
+        return updated.configuration
 
     async def patch(self, configuration: Configuration) -> None:
         """Add a member to the content and change nothing else."""
@@ -134,19 +138,16 @@ class Writer:
         await self._timed(call, configuration.id)
 
     async def _delete_if_there(self, key: ConfigurationKey) -> None:
-        request = DeleteConfigurationRequest(key=key, reason="demo: left by an earlier run")
-        try:
-            await self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.NOT_FOUND:
-                raise
+        request = DeleteConfigurationRequest(key=key, allow_missing=True, reason="demo: left by an earlier run")
+        await self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
 
     async def _timed(self, call: Awaitable[Answer], resource_id: str | None = None) -> Answer:
         # grpc.aio sends a call in the next turn of the event loop, which is after this.
         moment = time.monotonic()
         answer = await call
         self.last_revision = max(self.last_revision, answer.revision)
-        written = answer.id if isinstance(answer, Configuration) else resource_id
+        is_kept = isinstance(answer, CreateConfigurationResponse | UpdateConfigurationResponse)
+        written = answer.configuration.id if is_kept else resource_id
         assert written is not None
         # A write that changed nothing returns the revision of an earlier one.
         self.sent.setdefault((answer.revision, written), moment)

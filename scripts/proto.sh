@@ -8,9 +8,13 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 mkdir -p "$output" "$fresh/configapi"
 
+# Comments for buf are no documentation: readers of stubs, of the descriptor set and of reflection do not get them.
+cp -r protos "$fresh/protos"
+find "$fresh/protos" -name '*.proto' -exec sed -i '/^ *\/\/ buf:lint:ignore /d' {} +
+
 mapfile -t files < <(cd protos && find . -name '*.proto' -printf '%P\n' | LC_ALL=C sort)
 # The plugins for type stubs are found through PATH.
-protoc() { PATH="$PWD/.venv/bin:$PATH" .venv-proto/bin/python -m grpc_tools.protoc -Iprotos -Ithird_party "$@"; }
+protoc() { PATH="$PWD/.venv/bin:$PATH" .venv-proto/bin/python -m grpc_tools.protoc -I"$fresh/protos" -Ithird_party "$@"; }
 protoc \
     --python_out="$fresh" --mypy_out=quiet:"$fresh" \
     --grpc_python_out="$fresh" --mypy_grpc_out=quiet:"$fresh" \

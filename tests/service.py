@@ -105,20 +105,25 @@ async def connected(
         if credentials
         else grpc.aio.insecure_channel(address, options=options)
     ) as channel:
-        yield Service(
-            address=address,
-            channel=channel,
-            applications=ApplicationServiceStub(channel),
-            configurations=ConfigurationServiceStub(channel),
-            schemas=SchemaServiceStub(channel),
-            access=AccessServiceStub(channel),
-            audit=AuditServiceStub(channel),
-            server=ServerServiceStub(channel),
-            items=OperationServiceStub(channel),
-            operations=OperationsStub(channel),
-            health=HealthStub(channel),
-            stop=stop,
-        )
+        yield service_on(channel, address, stop)
+
+
+def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> Service:
+    """Return stubs on a channel."""
+    return Service(
+        address=address,
+        channel=channel,
+        applications=ApplicationServiceStub(channel),
+        configurations=ConfigurationServiceStub(channel),
+        schemas=SchemaServiceStub(channel),
+        access=AccessServiceStub(channel),
+        audit=AuditServiceStub(channel),
+        server=ServerServiceStub(channel),
+        items=OperationServiceStub(channel),
+        operations=OperationsStub(channel),
+        health=HealthStub(channel),
+        stop=stop,
+    )
 
 
 async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingStatus.ValueType) -> None:

@@ -111,7 +111,8 @@ def versions(name: str, page_size: int, *, full: bool = False, page_token: str =
 
 def list_of(application: str) -> Call:
     """Return ListConfigurations of an application, with contents."""
-    request = ListConfigurationsRequest(application=ApplicationRef(name=application), page_size=1000)
+    selector = ConfigurationSelector(application=ApplicationRef(name=application))
+    request = ListConfigurationsRequest(selector=selector, page_size=1000)
     return _call("ListConfigurations", request)
 
 
@@ -137,7 +138,9 @@ def batch_write() -> Call:
     request = BatchWriteConfigurationsRequest(
         writes=[
             ConfigurationWrite(
-                create=ConfigurationItem(application=APPLICATION, name=f"batch-{TURN}-{index}", config=config)
+                create=ConfigurationItem(
+                    application=ApplicationRef(name=APPLICATION), name=f"batch-{TURN}-{index}", config=config
+                )
             )
             for index in range(BATCH)
         ]

@@ -15,6 +15,7 @@ from bench.loads import messages
 from bench.peers.processes import Running
 from bench.plan import Run
 from bench.report.results import Row, figures, percentile, row
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
@@ -102,10 +103,11 @@ async def _read(channel: grpc.aio.Channel, stop: asyncio.Event) -> list[float]:
 
 def _items(repetition: int, number: int) -> Iterator[ImportConfigurationsRequest]:
     config = messages.struct(messages.content())
+    application = ApplicationRef(name=messages.APPLICATION)
     for first in range(0, number, MESSAGE_ITEMS):
         yield ImportConfigurationsRequest(
             items=[
-                ConfigurationItem(application=messages.APPLICATION, name=f"import-{repetition}-{index}", config=config)
+                ConfigurationItem(application=application, name=f"import-{repetition}-{index}", config=config)
                 for index in range(first, min(first + MESSAGE_ITEMS, number))
             ]
         )

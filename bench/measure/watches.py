@@ -95,8 +95,8 @@ async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list
 
 
 async def _service(stack: AsyncExitStack, server: Running, commits: Committer) -> Subject:
-    # A snapshot and synced precede the changes.
-    return await _subject(stack, SERVICE, server, messages.watch(), commits.commit, greetings=2)
+    # The opening, a snapshot and synced precede the changes.
+    return await _subject(stack, SERVICE, server, messages.watch(), commits.commit, greetings=3)
 
 
 async def _subject(
@@ -117,7 +117,7 @@ async def _subject(
 async def _message(address: str, commits: Committer) -> bytes:
     """Return the service's message for one change. A gRPC client receives it, so errors are raised."""
     async with stream(address, messages.watch()) as received:
-        snapshot, _synced = await anext(received), await anext(received)
+        _opened, snapshot, _synced = await anext(received), await anext(received), await anext(received)
         await commits.commit()
         message = await anext(received)
     if messages.WATCHED.encode() not in snapshot or messages.WATCHED.encode() not in message:

@@ -19,7 +19,7 @@ from configsvc.storage.database import Database
 class Caller(NamedTuple):
     """A caller and its roles. `quota` is None without authentication.
 
-    `revocable` is set for long calls, `origin` for calls that may change something.
+    `revocable` is set for long calls, `origin` for calls that may change something, `peer` for streams of answers.
     """
 
     identity: Identity
@@ -27,6 +27,7 @@ class Caller(NamedTuple):
     quota: Quota | None = None
     revocable: RevocableCall | None = None
     origin: Origin | None = None
+    peer: str = ""
 
     @property
     def actor(self) -> str:

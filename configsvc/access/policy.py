@@ -10,8 +10,8 @@ from configsvc.access.revocation import GrantsAtDeletion, RevocableCall, end_rev
 from configsvc.domain.access import EVERYTHING, NOTHING, Access, Grant, Identity, Role
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.commits import CommitPart
-from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.feed.observers import FeedObserver
+from configsvc.storage.database import away
 from configsvc.storage.listener import Listener
 
 # The policy must have been confirmed within this time; the feed does so at least every 2 s.
@@ -57,7 +57,7 @@ class AccessPolicy(FeedObserver):
     def check_current(self) -> None:
         """Raise DatabaseUnavailableError if role bindings may have changed unnoticed."""
         if self._admins is not None and time.monotonic() - self._confirmed > STALENESS_LIMIT_SECONDS:
-            raise DatabaseUnavailableError
+            raise away()
 
     def access_of(self, identity: Identity) -> Access:
         """Return the access of a caller."""

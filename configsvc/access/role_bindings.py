@@ -1,18 +1,27 @@
 """Role bindings: create, list and delete."""
 
-from functools import partial
-
 from ulid import ULID
 
 from configsvc.access.caller import Caller
 from configsvc.domain.access import Grant, Role, RoleBinding
 from configsvc.domain.errors import LastAdminError, ResourceNotFoundError
-from configsvc.domain.models import Application, ApplicationRef, IdRef, Kind, Page, WriteContext, Written
+from configsvc.domain.models import (
+    Application,
+    ApplicationRef,
+    Done,
+    Effect,
+    IdRef,
+    Kind,
+    Page,
+    WriteContext,
+    Written,
+)
 from configsvc.domain.requests import RoleBindingListing
 from configsvc.domain.scope import Only
 from configsvc.feed.feed import Feed
 from configsvc.storage import applications, log, role_bindings
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.moments import revision_of
 from configsvc.writes.transactions import Writes
 
 # The feed reads a commit at once, or within its polling interval if the notification was lost.
@@ -33,11 +42,11 @@ class RoleBindings:
 
     async def create(
         self, caller: Caller, principal: str, role: Role, ref: ApplicationRef | None, context: WriteContext
-    ) -> RoleBinding:
+    ) -> Done[RoleBinding]:
         """Bind a role for one application; None: for all. Raises ResourceNotFoundError or ResourceExistsError."""
         _require_admin(caller, ref)
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Effect:
             application = None if ref is None else await _application(connection, caller, ref)
             grant = Grant(
                 principal=principal,
@@ -45,25 +54,32 @@ class RoleBindings:
                 application_id=application.id if application else None,
                 application=application.name if application else None,
             )
-            return await role_bindings.insert(connection, str(ULID()), grant, context)
+            inserted = await role_bindings.insert(connection, str(ULID()), grant, context)
+            return Effect(written=inserted, changed=True)
 
         binding = await self._writes.run_once(context, principal, change, role_bindings.get_version)
-        await self._feed.wait_revision(binding.revision, FEED_LIMIT_SECONDS)
+        await self._feed.wait_revision(binding.result.revision, FEED_LIMIT_SECONDS)
         return binding
 
-    async def delete(self, caller: Caller, binding_id: str, context: WriteContext) -> int:
-        """Delete a binding and return the revision. Raises ResourceNotFoundError or LastAdminError."""
+    async def delete(self, caller: Caller, binding_id: str, *, allow_missing: bool, context: WriteContext) -> Done[int]:
+        """Delete a binding and return the revision; 0 if there was none, with allow_missing.
+
+        Raises ResourceNotFoundError or LastAdminError.
+        """
         await self._require_admin_of(caller, binding_id)
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Written | None:
             if await role_bindings.lock_admins(connection) == frozenset({binding_id}):
                 raise LastAdminError("role binding", binding_id)
             await log.explain_deletions(connection, {binding_id: context})
-            return await role_bindings.delete(connection, binding_id)
+            deleted = await role_bindings.delete(connection, binding_id)
+            if deleted is None and not allow_missing:
+                raise ResourceNotFoundError("role binding", binding_id)
+            return deleted
 
-        revision = await self._writes.run_once(context, binding_id, change, partial(log.revision_of, Kind.ROLE_BINDING))
-        await self._feed.wait_revision(revision, FEED_LIMIT_SECONDS)
-        return revision
+        deleted = await self._writes.delete_once(context, binding_id, Kind.ROLE_BINDING, change)
+        await self._feed.wait_revision(deleted.result, FEED_LIMIT_SECONDS)
+        return deleted
 
     async def list_page(self, caller: Caller, listing: RoleBindingListing) -> Page[RoleBinding]:
         """Return a page of the bindings for the applications that the caller is admin of.
@@ -75,12 +91,12 @@ class RoleBindings:
         if ref is not None:
             caller.require_application(Role.ADMIN, ref)
         async with self._database.read() as connection:
-            await log.require_revision(connection, listing.min_revision)
+            first = await revision_of(connection, listing.moment) if page.revision is None else page.revision
             if ref is not None:
                 scope = Only(frozenset({(await _application(connection, caller, ref)).id}))
             return await role_bindings.page(
                 connection,
-                revision=page.revision,
+                revision=first,
                 principal=listing.principal,
                 scope=scope,
                 after=page.after,

@@ -1,18 +1,21 @@
 """Batches of writes, parsed and answered in parts: other calls run between the parts of a large one."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     BatchWriteConfigurationsResponse,
     ConfigurationWriteOutcome,
 )
-from configsvc.api.statuses import status_of
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import ConfigurationRef, KeyRef, NameRef, WriteContext
+from configsvc.domain.models import ApplicationRef, Configuration, ConfigurationRef, Done, WriteContext
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import Author
-from configsvc.domain.writes import BatchWrite, Creation, Deletion, Update, Upsert
+from configsvc.domain.scope import Scope
+from configsvc.domain.writes import BatchWrite, Creation, Upsert
 from configsvc.wire.fields import write_context
+from configsvc.wire.preconditions import preconditions
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.writes import MAX_WRITES, batch_write, check_number
 from configsvc.writes.atomic_batch import BatchResult
@@ -21,12 +24,13 @@ WRITES_AT_A_TIME = 50
 
 
 async def parsed_batch(
-    request: BatchWriteConfigurationsRequest, author: Author
-) -> tuple[list[BatchWrite], WriteContext]:
-    """Parse the request. Raises InvalidRequestError."""
+    request: BatchWriteConfigurationsRequest, author: Author, visible: Scope
+) -> tuple[list[BatchWrite], Sequence[Precondition], WriteContext]:
+    """Parse the request. Preconditions see what is visible to the caller. Raises InvalidRequestError."""
     writes: list[BatchWrite] = []
     with Violations() as violations:
         check_number(request, violations)
+        conditions = preconditions(request, visible, violations)
         context = write_context(request, author, violations)
         for index, message in enumerate(request.writes[:MAX_WRITES]):
             write = batch_write(message, f"writes[{index}]", context, violations)
@@ -34,35 +38,35 @@ async def parsed_batch(
                 writes.append(write)
             if index % WRITES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
-    return writes, context
+    return writes, conditions, context
 
 
-def target_of(write: BatchWrite) -> ConfigurationRef:
-    """Return the configuration that a write of a batch is about."""
-    match write:
-        case Creation(application=NameRef(name=application), name=name):
-            return KeyRef(application=application, name=name)
-        case Upsert(key=key):
-            return key
-        case Update(ref=ref) | Deletion(ref=ref):
-            return ref
-        case _:
-            raise AssertionError(f"creations of a batch name their application: {write}")
+def targets_of(writes: Iterable[BatchWrite]) -> tuple[Iterable[ApplicationRef], Iterable[ConfigurationRef]]:
+    """Return the applications of new configurations, and the other configurations, that writes are about."""
+    applications: dict[ApplicationRef, None] = {}
+    refs: dict[ConfigurationRef, None] = {}
+    for write in writes:
+        if isinstance(write, Creation | Upsert):
+            applications[write.application] = None
+        else:
+            refs[write.ref] = None
+    return applications, refs
 
 
-async def batch_response(result: BatchResult, count: int) -> BatchWriteConfigurationsResponse:
-    """Return the response with the outcomes of so many writes."""
-    response = BatchWriteConfigurationsResponse(revision=result.revision)
-    for index in range(count):
-        response.outcomes.append(_outcome(result, index))
+async def batch_response(result: BatchResult, epoch: str) -> BatchWriteConfigurationsResponse:
+    """Return the response with the outcomes of the writes."""
+    changed = any(done.changed for done in result.outcomes)
+    response = BatchWriteConfigurationsResponse(revision=result.revision, epoch=epoch, changed=changed)
+    for index, done in enumerate(result.outcomes):
+        response.outcomes.append(_outcome(done))
         if index % WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return response
 
 
-def _outcome(result: BatchResult, index: int) -> ConfigurationWriteOutcome:
-    if index in result.errors:
-        return ConfigurationWriteOutcome(error=status_of(result.errors[index]))
+def _outcome(done: Done[Configuration | None]) -> ConfigurationWriteOutcome:
+    if done.result is None:
+        return ConfigurationWriteOutcome(changed=done.changed)
     return ConfigurationWriteOutcome(
-        configuration=configuration_message(result.configurations[index], with_config=False)
+        configuration=configuration_message(done.result, with_config=False), changed=done.changed
     )

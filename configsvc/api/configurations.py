@@ -1,6 +1,6 @@
 """ConfigurationService, without a transport."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from google.longrunning.operations_proto_pb2 import Operation
 
-from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     BatchWriteConfigurationsRequest,
     BatchWriteConfigurationsResponse,
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     DeleteConfigurationResponse,
     DiffConfigurationVersionsRequest,
@@ -25,30 +25,42 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
     RollbackConfigurationRequest,
+    RollbackConfigurationResponse,
+    UndeleteConfigurationRequest,
+    UndeleteConfigurationResponse,
     UpdateConfigurationRequest,
+    UpdateConfigurationResponse,
     WatchConfigurationsRequest,
 )
 from configsvc.access.caller import Caller, Guard
-from configsvc.api.batches import batch_response, parsed_batch, target_of
+from configsvc.api.batches import batch_response, parsed_batch, targets_of
 from configsvc.api.methods import Write
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
 from configsvc.configurations.history import ConfigurationHistory
+from configsvc.configurations.reads import Shown
 from configsvc.configurations.use_cases import Configurations
+from configsvc.domain import models
 from configsvc.domain.access import Role
 from configsvc.domain.errors import ResourceNotFoundError
-from configsvc.domain.models import ConfigurationRef, IdRef, KeyRef, PastMoment
+from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
+from configsvc.domain.preconditions import Precondition
+from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
+from configsvc.domain.watching import Watcher
+from configsvc.domain.writes import BatchWrite
+from configsvc.feed.feed import Feed
 from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
 from configsvc.watch.watches import Watches
 from configsvc.wire import configurations as wire
+from configsvc.wire import write_requests
 from configsvc.wire.exports import encoded_exports, export
 from configsvc.wire.history import comparison_message
-from configsvc.wire.resources import configuration_message, encoded_configuration
-from configsvc.wire.watches import watch_request
+from configsvc.wire.watch_requests import watch_request
+from configsvc.wire.write_requests import written
 
 
 class ConfigurationServicer:
@@ -65,7 +77,9 @@ class ConfigurationServicer:
         uploads: Uploads,
         quotas: Quotas,
         guard: Guard,
+        feed: Feed,
     ) -> None:
+        self._feed = feed
         self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
@@ -74,26 +88,38 @@ class ConfigurationServicer:
         self._uploads = uploads
         self._watches = watches
         self._guard = guard
+        self._feed = feed
 
-    async def CreateConfiguration(self, request: CreateConfigurationRequest, caller: Caller) -> Configuration:
-        creation = wire.creation(request, caller.author(caller.scope(Role.EDITOR)))
+    async def CreateConfiguration(
+        self, request: CreateConfigurationRequest, caller: Caller
+    ) -> CreateConfigurationResponse:
+        creation = write_requests.creation(request, caller.author(caller.scope(Role.EDITOR)))
         caller.require_application(Role.EDITOR, creation.application)
-        return configuration_message(await self._configurations.create(creation))
+        epoch = self._feed.epoch_for("")
+        return written(CreateConfigurationResponse, request, await self._configurations.create(creation), epoch)
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
         parsed = wire.lookup_from(data)
-        if parsed.at is not None:
-            return await self._get_past(parsed.ref, parsed.at, parsed.min_revision, caller)
-        if caller.access.everywhere >= Role.VIEWER:
-            return (await self._configurations.get(parsed.ref, min_revision=parsed.min_revision)).encoded
-        return await self._get_confined(parsed.ref, parsed.min_revision, caller)
+        # Taken before the data are read, so that it is never newer than they are.
+        epoch = self._feed.epoch_for(parsed.epoch)
+        shown = await self._found(parsed, caller)
+        return shown.encoded + wire.encoded_moment(shown.revision, epoch)
 
-    async def _get_confined(self, ref: ConfigurationRef, min_revision: int, caller: Caller) -> bytes:
+    def _found(self, parsed: wire.Lookup, caller: Caller) -> Awaitable[Shown]:
+        moment = parsed.moment
+        if not isinstance(moment, Now):
+            return self._get_past(parsed, moment, caller)
+        if caller.access.everywhere >= Role.VIEWER:
+            return self._configurations.get(parsed.ref, moment, as_text=parsed.as_text)
+        return self._get_confined(parsed, moment, caller)
+
+    async def _get_confined(self, parsed: wire.Lookup, moment: Now, caller: Caller) -> Shown:
+        ref = parsed.ref
         await self._check_confined(ref, caller)
         with suppress(ResourceNotFoundError):
-            answer = await self._configurations.get(ref, min_revision=min_revision)
-            if caller.access.allows(Role.VIEWER, answer.application_id):
-                return answer.encoded
+            shown = await self._configurations.get(ref, moment, as_text=parsed.as_text)
+            if caller.access.allows(Role.VIEWER, shown.application_id):
+                return shown
         caller.require_configuration(Role.VIEWER, ref, None)
         raise ResourceNotFoundError("configuration", str(ref))
 
@@ -104,52 +130,62 @@ class ConfigurationServicer:
             # By id, neither the answer nor the work for it tells a missing configuration from a foreign one.
             await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
 
-    async def _get_past(self, ref: ConfigurationRef, at: PastMoment, min_revision: int, caller: Caller) -> bytes:
-        await self._guard.require_configurations(caller, Role.VIEWER, (ref,))
-        found = await self._history.get(ref, at, min_revision=min_revision, scope=caller.scope(Role.VIEWER))
-        return encoded_configuration(found)
+    async def _get_past(self, parsed: wire.Lookup, moment: PastMoment, caller: Caller) -> Shown:
+        await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref,))
+        found, revision = await self._history.get(parsed.ref, moment, scope=caller.scope(Role.VIEWER))
+        return Shown(found.application_id, wire.encoded_response(found, as_text=parsed.as_text), revision)
 
     async def BatchGetConfigurations(
         self, request: BatchGetConfigurationsRequest, caller: Caller
     ) -> BatchGetConfigurationsResponse:
-        parsed = wire.batch_lookup(request, caller.scope(Role.VIEWER))
-        await self._guard.require_configurations(caller, Role.VIEWER, parsed.refs)
+        reading = wire.batch_lookup(request, caller.scope(Role.VIEWER))
+        await self._guard.require_configurations(caller, Role.VIEWER, reading.parsed.refs)
+        epoch = self._feed.epoch_for(reading.epoch)
         async with self._large.page():
-            batch = await self._configurations.get_many(parsed)
+            batch = await self._configurations.get_many(reading.parsed)
             return await self._large.run(
-                partial(wire.batch_response, batch.configurations, batch.not_found, batch.revision)
+                partial(wire.batch_response, batch.configurations, batch.revision, epoch, as_text=reading.as_text)
             )
 
     async def ListConfigurations(
         self, request: ListConfigurationsRequest, caller: Caller
     ) -> ListConfigurationsResponse:
-        parsed = wire.listing(request, caller.scope(Role.VIEWER))
-        caller.require_listed(Role.VIEWER, parsed.chosen.application)
+        reading = wire.listing(request, caller.scope(Role.VIEWER))
+        caller.require_listed(Role.VIEWER, reading.parsed.chosen.application)
+        epoch = self._feed.epoch_for(reading.epoch)
         async with self._large.page():
-            page, application_id = await self._configurations.list_page(parsed)
-            return await self._large.run(partial(wire.list_response, request, page, application_id))
+            page, application_id = await self._configurations.list_page(reading.parsed)
+            return await self._large.run(
+                partial(wire.list_response, request, page, application_id, epoch, as_text=reading.as_text)
+            )
 
-    async def UpdateConfiguration(self, request: UpdateConfigurationRequest, caller: Caller) -> Configuration:
-        update = wire.update(request, caller.author(caller.scope(Role.EDITOR)))
+    async def UpdateConfiguration(
+        self, request: UpdateConfigurationRequest, caller: Caller
+    ) -> UpdateConfigurationResponse:
+        update = write_requests.update(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (update.ref,))
-        return configuration_message(await self._configurations.update(update))
+        epoch = self._feed.epoch_for("")
+        return written(UpdateConfigurationResponse, request, await self._configurations.update(update), epoch)
 
     async def DeleteConfiguration(
         self, request: DeleteConfigurationRequest, caller: Caller
     ) -> DeleteConfigurationResponse:
-        deletion = wire.deletion(request, caller.author(caller.scope(Role.EDITOR)))
+        deletion = write_requests.deletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (deletion.ref,))
-        return DeleteConfigurationResponse(revision=await self._configurations.delete(deletion))
+        epoch = self._feed.epoch_for("")
+        done = await self._configurations.delete(deletion)
+        return DeleteConfigurationResponse(revision=done.result, epoch=epoch, changed=done.changed)
 
     async def ListConfigurationVersions(
         self, request: ListConfigurationVersionsRequest, caller: Caller
     ) -> ListConfigurationVersionsResponse:
-        parsed = wire.version_listing(request, caller.scope(Role.VIEWER))
-        known = IdRef(id=parsed.page.resource_id) if parsed.page.resource_id else parsed.ref
-        await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref, known))
+        reading = wire.version_listing(request, caller.scope(Role.VIEWER))
+        await self._guard.require_configurations(caller, Role.VIEWER, reading.parsed.refs)
+        epoch = self._feed.epoch_for(reading.epoch)
         async with self._large.page():
-            configuration_id, page = await self._history.list_versions(replace(parsed, ref=known))
-            return await self._large.run(partial(wire.versions_response, request, page, configuration_id))
+            configuration_id, page = await self._history.list_versions(reading.parsed)
+            make = partial(wire.versions_response, request, page, configuration_id, epoch, as_text=reading.as_text)
+            return await self._large.run(make)
 
     async def DiffConfigurationVersions(
         self, request: DiffConfigurationVersionsRequest, caller: Caller
@@ -157,22 +193,45 @@ class ConfigurationServicer:
         parsed, scope = wire.comparison(request), caller.scope(Role.VIEWER)
         await self._guard.require_configurations(caller, Role.VIEWER, (parsed.ref,))
         found = await self._history.compare(parsed.ref, parsed.from_version, parsed.to_version, scope=scope)
-        return comparison_message(found)
+        return comparison_message(found, as_text=parsed.as_text)
 
-    async def RollbackConfiguration(self, request: RollbackConfigurationRequest, caller: Caller) -> Configuration:
-        rollback = wire.rollback(request, caller.author(caller.scope(Role.EDITOR)))
+    async def RollbackConfiguration(
+        self, request: RollbackConfigurationRequest, caller: Caller
+    ) -> RollbackConfigurationResponse:
+        rollback = write_requests.rollback(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (rollback.ref,))
-        return configuration_message(await self._configurations.roll_back(rollback))
+        epoch = self._feed.epoch_for("")
+        return written(RollbackConfigurationResponse, request, await self._configurations.restore(rollback), epoch)
+
+    async def UndeleteConfiguration(
+        self, request: UndeleteConfigurationRequest, caller: Caller
+    ) -> UndeleteConfigurationResponse:
+        undeletion = write_requests.undeletion(request, caller.author(caller.scope(Role.EDITOR)))
+        await self._guard.require_configurations(caller, Role.EDITOR, (undeletion.ref,))
+        epoch = self._feed.epoch_for("")
+        return written(UndeleteConfigurationResponse, request, await self._configurations.restore(undeletion), epoch)
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = export(request, caller.scope(Role.VIEWER))
         caller.require_listed(Role.VIEWER, parsed.chosen.application)
-        pages = exported(self._configurations, parsed, caller.check_current)
+        epoch = self._feed.epoch_for(parsed.epoch)
+        pages = exported(self._configurations, parsed, partial(self._check_current, caller, epoch))
         with caller.long_lived("export"):
             async with aclosing(pages):
                 async for page in pages:
-                    for encoded in await self._large.run(partial(encoded_exports, page.revision, page.resources)):
-                        await write(encoded)
+                    await self._write_page(page, parsed, epoch, write)
+
+    def _check_current(self, caller: Caller, epoch: str) -> None:
+        caller.check_current()
+        # All pages must be of one history.
+        self._feed.check_epoch(epoch)
+
+    async def _write_page(
+        self, page: Page[models.Configuration], parsed: ConfigurationExport, epoch: str, write: Write
+    ) -> None:
+        encode = partial(encoded_exports, page.resources, page.revision, epoch, as_text=parsed.as_text)
+        for encoded in await self._large.run(encode):
+            await write(encoded)
 
     async def ImportConfigurations(self, data: AsyncIterable[bytes], caller: Caller) -> Operation:
         with caller.long_lived("upload"):
@@ -181,16 +240,29 @@ class ConfigurationServicer:
     async def BatchWriteConfigurations(
         self, request: BatchWriteConfigurationsRequest, caller: Caller
     ) -> BatchWriteConfigurationsResponse:
-        writes, context = await parsed_batch(request, caller.author(caller.scope(Role.EDITOR)))
-        await self._guard.require_configurations(caller, Role.EDITOR, dict.fromkeys(map(target_of, writes)))
-        result = await self._configurations.write_many(writes, context)
-        return await batch_response(result, len(writes))
+        author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
+        writes, preconditions, context = await parsed_batch(request, author, visible)
+        await self._require_batch(caller, writes, preconditions)
+        epoch = self._feed.epoch_for("")
+        result = await self._configurations.write_many(writes, preconditions, context)
+        return await batch_response(result, epoch)
+
+    async def _require_batch(
+        self, caller: Caller, writes: Sequence[BatchWrite], preconditions: Sequence[Precondition]
+    ) -> None:
+        applications, refs = targets_of(writes)
+        for application in applications:
+            caller.require_application(Role.EDITOR, application)
+        for condition in preconditions:
+            caller.require_listed(Role.VIEWER, condition.application)
+        await self._guard.require_configurations(caller, Role.EDITOR, refs)
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
         parsed = watch_request(request, caller.scope(Role.VIEWER))
         parsed = replace(parsed, selection=_confined(parsed.selection, caller))
-        with self._quotas.watching(caller.quota, parsed.selection.size_bytes):
-            await self._watches.watch(parsed, caller.check_current, self._encoder.encoded, write)
+        watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
+        with self._quotas.watching(caller.quota, parsed.size_bytes):
+            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write)
 
 
 def _confined(selection: Selection, caller: Caller) -> Selection:

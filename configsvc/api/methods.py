@@ -31,6 +31,8 @@ log = structlog.get_logger()
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
 Write = Callable[[bytes], Awaitable[None]]
 StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
+# Returns the current epoch; raises EpochChangedError if it is not the expected one (empty: any).
+EpochFor = Callable[[str], str]
 UploadMethod = Callable[[AsyncIterable[bytes], Caller], Awaitable[Message]]
 
 
@@ -65,6 +67,7 @@ class Methods:
     in_flight: InFlight
     drain: Drain
     refusals: Refusals
+    epoch_for: EpochFor
 
     def of(self, descriptor: MethodDescriptor) -> "Method":
         """Return the method that the descriptor declares. Raises KeyError if it declares no permission."""

@@ -1,5 +1,6 @@
 """google.longrunning.Operations and OperationService, without a transport."""
 
+from functools import partial
 from typing import ClassVar
 
 from google.longrunning.operations_proto_pb2 import (
@@ -28,6 +29,7 @@ from configsvc.domain.operations import (
     error_of_item,
     error_of_operation,
 )
+from configsvc.feed.feed import Feed
 from configsvc.operations.use_cases import Operations
 from configsvc.wire import operations as wire
 from configsvc.wire.paging import fitting_page
@@ -38,15 +40,15 @@ def owner_of(caller: Caller) -> str | None:
     return None if caller.access_now.everywhere >= Role.ADMIN else caller.actor
 
 
-def operation_message(operation: BulkOperation) -> Operation:
-    """Return the message of an operation."""
+def operation_message(operation: BulkOperation, epoch: str) -> Operation:
+    """Return the message of an operation. `epoch`: that of its revision."""
     if operation.failure is Failure.INTERNAL:
-        return wire.operation_message(operation, internal_status(operation.id))
-    return wire.operation_message(operation, _status(error_of_operation(operation)))
+        return wire.operation_message(operation, internal_status(operation.id), epoch)
+    return wire.operation_message(operation, _status(error_of_operation(operation)), epoch)
 
 
-def _item_message(item: OperationItem) -> OperationItemMessage:
-    return wire.item_message(item, _status(error_of_item(item)))
+def _item_message(item: OperationItem, *, as_text: bool) -> OperationItemMessage:
+    return wire.item_message(item, _status(error_of_item(item)), as_text=as_text)
 
 
 def _status(error: ConfigsvcError | None) -> Status | None:
@@ -58,18 +60,21 @@ class OperationsServicer:
 
     LASTS: ClassVar = frozenset({"WaitOperation"})
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, feed: Feed) -> None:
         self._operations = operations
+        self._feed = feed
 
     async def ListOperations(self, request: ListOperationsRequest, caller: Caller) -> ListOperationsResponse:
         parsed = wire.listing(request)
-        page = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
-        last_key = (page[-1].id,) if len(page) == parsed.limit else None
-        fitted = fitting_page(request, page, operation_message, lambda operation: (operation.id,), last_key=last_key)
+        message = partial(operation_message, epoch=self._feed.epoch_for(""))
+        page, last = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
+        last_key = None if last is None else (last,)
+        fitted = fitting_page(request, page, message, lambda operation: (operation.id,), last_key=last_key)
         return ListOperationsResponse(operations=fitted.messages, next_page_token=fitted.next_page_token)
 
     async def GetOperation(self, request: GetOperationRequest, caller: Caller) -> Operation:
-        return operation_message(await self._operations.get(wire.operation_id(request.name), owner_of(caller)))
+        operation_id, epoch = wire.operation_id(request.name), self._feed.epoch_for("")
+        return operation_message(await self._operations.get(operation_id, owner_of(caller)), epoch)
 
     async def CancelOperation(self, request: CancelOperationRequest, caller: Caller) -> Empty:
         await self._operations.cancel(wire.operation_id(request.name), owner_of(caller))
@@ -87,7 +92,7 @@ class OperationsServicer:
         with caller.long_lived("wait"):
             limit = parsed.limit_seconds
             operation = await self._operations.wait(parsed.operation_id, owner, check, limit_seconds=limit)
-        return operation_message(operation)
+        return operation_message(operation, self._feed.epoch_for(""))
 
 
 class OperationServicer:
@@ -100,10 +105,11 @@ class OperationServicer:
         self, request: ListOperationItemsRequest, caller: Caller
     ) -> ListOperationItemsResponse:
         parsed = wire.item_listing(request)
-        await self._require_reader(parsed.operation_id, caller)
-        items, more = await self._operations.items(parsed)
-        last_key = (items[-1].index,) if more else None
-        fitted = fitting_page(request, items, _item_message, lambda item: (item.index,), last_key=last_key)
+        await self._require_reader(parsed.listing.operation_id, caller)
+        items, last = await self._operations.items(parsed.listing)
+        last_key = None if last is None else (last,)
+        message = partial(_item_message, as_text=parsed.as_text)
+        fitted = fitting_page(request, items, message, lambda item: (item.index,), last_key=last_key)
         return ListOperationItemsResponse(items=fitted.messages, next_page_token=fitted.next_page_token)
 
     async def _require_reader(self, operation_id: str, caller: Caller) -> None:

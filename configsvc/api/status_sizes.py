@@ -1,6 +1,6 @@
 """Statuses that fit into the trailers of a call: what does not fit is shortened, or left out and counted."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -33,34 +33,72 @@ AnyDetail = TypeVar("AnyDetail", bound=Message)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A detail with a list of entries, of which as many stay as fit. `count` is the number of all, made or not."""
+    """A detail with a list of entries, of which as many stay as fit.
+
+    `count` is the number of all, made or not, so that the message counts those left out; 0: the detail counts them.
+    """
 
     detail: Callable[[list[Any]], Message]
     entries: Iterable[Message]
     count: int
 
 
-def fitting_status(code: Code, text: str, info: ErrorInfo, details: Sequence[Message], listing: Listing) -> Status:
+@dataclass(slots=True)
+class _Kept:
+    """The entries of a listing that are in the status, and the others."""
+
+    listing: Listing
+    entries: Iterator[Message]
+    kept: list[Message]
+
+    def keep_next(self, room: int, limit: int) -> int:
+        """Keep the next entry if it fits into the room, and return its size; 0 if it does not, or there is none."""
+        entry = next(self.entries, None)
+        if entry is None:
+            return 0
+        size = -(-(_short(entry, limit).ByteSize() + _LENGTH_BYTES) // 3) * 4
+        if size > room:
+            return 0
+        self.kept.append(entry)
+        return size
+
+
+def fitting_status(
+    code: Code, text: str, info: ErrorInfo, details: Sequence[Message], listings: Sequence[Listing]
+) -> Status:
     """Return a status of at most MAX_WIRE_BYTES in the trailers.
 
-    `info` stays as it is, and the first entry of the listing stays. The message counts the entries that are left out.
+    `info` stays as it is, and the first entry of each listing stays. The message counts the entries that are left out.
     """
-    entries = iter(listing.entries)
-    kept = list(islice(entries, 1))
-    message, status, limit = text, Status(), 0
+    parts = [_first_kept(listing) for listing in listings]
+    status, limit = Status(), 0
     for limit in TEXT_LIMITS:
-        message = shortened(text, min(limit, MAX_MESSAGE_BYTES))
         # If more entries fit, the number in the message gets no longer.
-        counted = _counted(message, listing.count - len(kept))
-        status = _status(code, counted, [info, *details, *_listed(listing, kept)], limit)
+        status = _status(code, text, [info, *details], parts, limit)
         if wire_bytes(status) <= MAX_WIRE_BYTES:
             break
-    more = list(_fitting(entries, MAX_WIRE_BYTES - wire_bytes(status), limit))
-    if not more:
+    if not _keep_fitting(parts, MAX_WIRE_BYTES - wire_bytes(status), limit):
         return status
-    kept += more
-    message = _counted(message, listing.count - len(kept))
-    return _status(code, message, [info, *details, *_listed(listing, kept)], limit)
+    return _status(code, text, [info, *details], parts, limit)
+
+
+def _first_kept(listing: Listing) -> _Kept:
+    entries = iter(listing.entries)
+    return _Kept(listing, entries, list(islice(entries, 1)))
+
+
+def _keep_fitting(parts: Iterable[_Kept], room: int, limit: int) -> bool:
+    """Keep one entry of each listing in turn, as long as they fit; return whether any did."""
+    any_fits = False
+    growing = list(parts)
+    while growing:
+        for part in tuple(growing):
+            size = part.keep_next(room, limit)
+            room -= size
+            any_fits = any_fits or size > 0
+            if not size:
+                growing.remove(part)
+    return any_fits
 
 
 def wire_bytes(status: Status) -> int:
@@ -82,21 +120,13 @@ def _counted(message: str, omitted: int) -> str:
     return f"{message}; and {omitted} more than the details list" if omitted else message
 
 
-def _listed(listing: Listing, entries: list[Message]) -> Iterable[Message]:
-    return (listing.detail(entries),) if entries else ()
-
-
-def _fitting(entries: Iterable[Message], room: int, limit: int) -> Iterable[Message]:
-    """Yield the entries that fit into the room, up to the first that does not."""
-    for entry in entries:
-        room -= -(-(_short(entry, limit).ByteSize() + _LENGTH_BYTES) // 3) * 4
-        if room < 0:
-            return
-        yield entry
-
-
-def _status(code: Code, message: str, details: Iterable[Message], limit: int) -> Status:
-    return Status(code=code, message=message, details=[_packed(_short(detail, limit)) for detail in details])
+def _status(code: Code, text: str, details: Iterable[Message], parts: Sequence[_Kept], limit: int) -> Status:
+    omitted = sum(max(part.listing.count - len(part.kept), 0) for part in parts)
+    message = _counted(shortened(text, min(limit, MAX_MESSAGE_BYTES)), omitted)
+    listed = (part.listing.detail(part.kept) for part in parts if part.kept)
+    return Status(
+        code=code, message=message, details=[_packed(_short(detail, limit)) for detail in (*details, *listed)]
+    )
 
 
 def _short(detail: AnyDetail, limit: int) -> AnyDetail:

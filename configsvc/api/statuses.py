@@ -1,7 +1,8 @@
 """Domain errors as google.rpc.Status: one table for every transport."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, repeat, starmap
 from typing import Any
 
@@ -18,44 +19,43 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 
+from configapi.v1.batch_failure_pb2 import BatchFailure, FailedWrite
 from configapi.v1.error_reason_pb2 import ErrorReason as Reason
 from configsvc.api.status_sizes import Listing, fitting_status, shortened
 from configsvc.domain import errors
 
 DOMAIN = "configsvc"
 MAX_TEXT_BYTES = 300
-# Enough for most failures of 1,000 writes. Base64 makes it a third longer, and a cause has to fit beside it.
-MAX_INDEXES_BYTES = 2000
-
-
-NO_LISTING = Listing(detail=lambda _: Status(), entries=(), count=0)
+MAX_FAILED_WRITE_BYTES = 200
+# Other watches of the caller or the process may have ended by then.
+WATCH_RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One kind of error as a status. `metadata` returns the attributes for ErrorInfo, `listing` the detail that may be
-    too long.
+    """One kind of error as a status. `metadata` returns the attributes for ErrorInfo, `listings` the details that can
+    be too long.
     """
 
     code: Code
     reason: Reason.ValueType
     details: Callable[[Any], Iterable[Message]] = lambda _: ()
     metadata: Callable[[Any], dict[str, str]] = lambda _: {}
-    listing: Callable[[Any], Listing] = lambda _: NO_LISTING
+    listings: Callable[[Any], Sequence[Listing]] = lambda _: ()
 
 
-def _faults(error: errors.FaultyRequestError) -> Listing:
-    entries = (_violation(fault.field, fault.description) for fault in error.violations)
-    return Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted)
+def _faults(error: errors.FaultyRequestError) -> Sequence[Listing]:
+    entries = (_violation(fault.field, fault.description, fault.reason) for fault in error.violations)
+    return (Listing(detail=_bad_request, entries=entries, count=len(error.violations) + error.omitted),)
 
 
 def _bad_request(violations: list[BadRequest.FieldViolation]) -> BadRequest:
     return BadRequest(field_violations=violations)
 
 
-def _violation(field: str, description: str) -> BadRequest.FieldViolation:
+def _violation(field: str, description: str, reason: str) -> BadRequest.FieldViolation:
     field, description = shortened(field, MAX_TEXT_BYTES), shortened(description, MAX_TEXT_BYTES)
-    return BadRequest.FieldViolation(field=field, description=description)
+    return BadRequest.FieldViolation(field=field, description=description, reason=reason)
 
 
 def _text(error: Exception) -> str:
@@ -74,57 +74,60 @@ def _resource_state(kind: str) -> Callable[[errors.ResourceError], Iterable[Mess
     return details
 
 
-def _users(error: errors.SchemaInUseError) -> Listing:
+def _users(error: errors.SchemaInUseError) -> Sequence[Listing]:
     return _preconditions("SCHEMA_IN_USE", error.users, error, len(error.users))
 
 
-def _offenders(error: errors.SchemaVersionRefusedError) -> Listing:
+def _offenders(error: errors.SchemaVersionRefusedError) -> Sequence[Listing]:
     return _preconditions("SCHEMA_VERSION_REFUSED", error.offenders, error, error.count)
 
 
-def _preconditions(kind: str, subjects: Iterable[str], error: Exception, count: int) -> Listing:
+def _preconditions(kind: str, subjects: Iterable[str], error: Exception, count: int) -> Sequence[Listing]:
     descriptions = chain((_text(error),), repeat(""))
     entries = (
         PreconditionFailure.Violation(type=kind, subject=subject, description=description)
         for subject, description in zip(subjects, descriptions, strict=False)
     )
-    return Listing(detail=_precondition_failure, entries=entries, count=count)
+    return (Listing(detail=_precondition_failure, entries=entries, count=count),)
 
 
 def _precondition_failure(violations: list[PreconditionFailure.Violation]) -> PreconditionFailure:
     return PreconditionFailure(violations=violations)
 
 
-def _failed_writes(error: errors.BatchFailedError) -> Listing:
-    """Return a violation for each failed write; invalid writes have one for each faulty field."""
-    entries = chain.from_iterable(starmap(_faults_of_write, error.failures.items()))
-    return Listing(detail=_bad_request, entries=entries, count=sum(map(_fault_count, error.failures.values())))
+def _failed_writes(error: errors.BatchFailedError) -> Sequence[Listing]:
+    """Return the failed writes, and a violation for each; invalid writes have one for each faulty field."""
+    failures = sorted(error.failures.items())
+    faults = chain.from_iterable(starmap(_faults_of_write, failures))
+    return (
+        Listing(detail=partial(_batch_failure, len(failures)), entries=starmap(_failed_write, failures), count=0),
+        Listing(detail=_bad_request, entries=faults, count=sum(map(_fault_count, error.failures.values()))),
+    )
+
+
+def _batch_failure(count: int, failures: list[FailedWrite]) -> BatchFailure:
+    return BatchFailure(failures=failures, omitted_count=count - len(failures))
+
+
+def _failed_write(index: int, failure: errors.ConfigsvcError) -> FailedWrite:
+    return FailedWrite(
+        index=index,
+        reason=TRANSLATIONS[type(failure)].reason,
+        message=shortened(str(failure), MAX_FAILED_WRITE_BYTES),
+        current_version=failure.current if isinstance(failure, errors.VersionMismatchError) else 0,
+    )
 
 
 def _faults_of_write(index: int, failure: errors.ConfigsvcError) -> Iterable[Message]:
     if not isinstance(failure, errors.FaultyRequestError):
-        return (_violation(f"writes[{index}]", str(failure)),)
-    return (_violation(f"writes[{index}].{fault.field}", fault.description) for fault in failure.violations)
+        return (_violation(f"writes[{index}]", str(failure), reason_of(failure)),)
+    return (
+        _violation(f"writes[{index}].{fault.field}", fault.description, fault.reason) for fault in failure.violations
+    )
 
 
 def _fault_count(failure: errors.ConfigsvcError) -> int:
     return len(failure.violations) + failure.omitted if isinstance(failure, errors.FaultyRequestError) else 1
-
-
-def _failed_indexes(error: errors.BatchFailedError) -> dict[str, str]:
-    return {"failed_writes": _ranges(error.failures), "failed_count": str(len(error.failures))}
-
-
-def _ranges(indexes: Iterable[int]) -> str:
-    """Format indexes as ranges, such as 0-3,17, up to MAX_INDEXES_BYTES."""
-    ranges: list[list[int]] = []
-    for index in sorted(indexes):
-        if ranges and ranges[-1][-1] == index - 1:
-            ranges[-1][1:] = [index]
-        else:
-            ranges.append([index])
-    text = ",".join("-".join(map(str, ends)) for ends in ranges)
-    return text if len(text) <= MAX_INDEXES_BYTES else text[: MAX_INDEXES_BYTES + 1].rpartition(",")[0]
 
 
 def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
@@ -156,33 +159,34 @@ def _retry(seconds: int) -> Callable[[Exception], Iterable[Message]]:
 
 TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.InvalidRequestError: Translation(
-        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, listing=_faults
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_INVALID_REQUEST, listings=_faults
     ),
     errors.UnsupportedFieldError: Translation(
-        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_UNSUPPORTED_FIELD, listing=_faults
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_UNSUPPORTED_FIELD, listings=_faults
     ),
     errors.ResourceNotFoundError: Translation(Code.NOT_FOUND, Reason.ERROR_REASON_RESOURCE_NOT_FOUND, _resource_info),
     errors.ResourceExistsError: Translation(Code.ALREADY_EXISTS, Reason.ERROR_REASON_RESOURCE_EXISTS, _resource_info),
+    errors.RecordUnreadableError: Translation(Code.DATA_LOSS, Reason.ERROR_REASON_RECORD_UNREADABLE, _resource_info),
     errors.ApplicationNotEmptyError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_APPLICATION_NOT_EMPTY, _resource_state("APPLICATION_NOT_EMPTY")
     ),
     errors.SchemaViolatedError: Translation(
-        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_SCHEMA_VIOLATED, listing=_faults
+        Code.INVALID_ARGUMENT, Reason.ERROR_REASON_SCHEMA_VIOLATED, listings=_faults
     ),
     errors.SchemaVersionRefusedError: Translation(
         Code.FAILED_PRECONDITION,
         Reason.ERROR_REASON_SCHEMA_VERSION_REFUSED,
-        listing=_offenders,
+        listings=_offenders,
         metadata=lambda error: {"offender_count": str(error.count)},
     ),
     errors.SchemaInUseError: Translation(
-        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SCHEMA_IN_USE, _resource_info, listing=_users
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SCHEMA_IN_USE, _resource_info, listings=_users
     ),
     errors.BatchFailedError: Translation(
         Code.FAILED_PRECONDITION,
         Reason.ERROR_REASON_BATCH_FAILED,
-        listing=_failed_writes,
-        metadata=_failed_indexes,
+        listings=_failed_writes,
+        metadata=lambda error: {"failed_count": str(len(error.failures))},
     ),
     errors.OperationRunningError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_OPERATION_RUNNING, _resource_state("OPERATION_RUNNING")
@@ -204,6 +208,14 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         Code.ABORTED,
         Reason.ERROR_REASON_VERSION_MISMATCH,
         metadata=lambda error: {"current_version": str(error.current)},
+    ),
+    errors.PreconditionFailedError: Translation(
+        Code.ABORTED,
+        Reason.ERROR_REASON_PRECONDITION_FAILED,
+        metadata=lambda error: {
+            "precondition": str(error.index),
+            "changed_revision": str(error.changed_revision),
+        },
     ),
     errors.RequestIdReusedError: Translation(
         Code.FAILED_PRECONDITION,
@@ -229,12 +241,16 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     errors.ResponseTooLargeError: Translation(
         Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RESPONSE_TOO_LARGE, _quota("response")
     ),
+    errors.FormatUnsuitableError: Translation(
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_FORMAT_UNSUITABLE, _resource_state("FORMAT_UNSUITABLE")
+    ),
     errors.WriteTooLargeError: Translation(
         Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_WRITE_TOO_LARGE, _quota("write")
     ),
     errors.DatabaseBusyError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_BUSY, _retry(1)),
     errors.WriteConflictError: Translation(Code.ABORTED, Reason.ERROR_REASON_WRITE_CONFLICT, _retry(1)),
     errors.DatabaseUnavailableError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_DATABASE_UNAVAILABLE, _retry(2)),
+    errors.OutOfDescriptorsError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_OUT_OF_DESCRIPTORS, _retry(2)),
     errors.UnauthenticatedError: Translation(Code.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),
     errors.IdentityProviderUnavailableError: Translation(
         Code.UNAVAILABLE, Reason.ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE, _later
@@ -245,7 +261,9 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
     ),
     errors.RateLimitedError: Translation(Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED, _slow_down),
     errors.TooManyWatchesError: Translation(
-        Code.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_WATCHES, _quota("watches")
+        Code.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_TOO_MANY_WATCHES,
+        lambda error: (*_quota("watches")(error), *_retry(WATCH_RETRY_SECONDS)(error)),
     ),
     errors.ShuttingDownError: Translation(Code.UNAVAILABLE, Reason.ERROR_REASON_SHUTTING_DOWN, _retry(1)),
 }
@@ -256,7 +274,7 @@ def status_of(error: errors.ConfigsvcError) -> Status:
     translation = TRANSLATIONS[type(error)]
     info = _error_info(translation.reason, translation.metadata(error))
     details = tuple(translation.details(error))
-    return fitting_status(translation.code, str(error), info, details, translation.listing(error))
+    return fitting_status(translation.code, str(error), info, details, translation.listings(error))
 
 
 def reason_of(error: errors.ConfigsvcError) -> str:
@@ -267,7 +285,7 @@ def reason_of(error: errors.ConfigsvcError) -> str:
 def internal_status(error_id: str) -> Status:
     """Return a status that reveals only an id to quote to the operator."""
     info = _error_info(Reason.ERROR_REASON_INTERNAL, {"error_id": error_id})
-    return fitting_status(Code.INTERNAL, f"internal error {error_id}", info, (), NO_LISTING)
+    return fitting_status(Code.INTERNAL, f"internal error {error_id}", info, (), ())
 
 
 def _error_info(reason: Reason.ValueType, metadata: dict[str, str]) -> ErrorInfo:

@@ -3,9 +3,9 @@
 from functools import partial
 
 from configsvc.domain.commits import History
-from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchMessage
+from configsvc.domain.watching import CommitMessage, ExistingMessage, OpenedMessage, ProgressMessage, WatchMessage
 from configsvc.offload.threads import LargeAnswers
-from configsvc.wire.watches import encoded_commit, encoded_progress, encoded_snapshot
+from configsvc.wire.watches import encoded_commit, encoded_opened, encoded_progress, encoded_snapshot
 
 
 class WatchEncoder:
@@ -24,5 +24,7 @@ class WatchEncoder:
             case ExistingMessage():
                 make = partial(encoded_snapshot, history.epoch, message)
                 return await self._large.run(make) if message.is_large else make()
+            case OpenedMessage():
+                return encoded_opened(history.epoch, message)
             case ProgressMessage():
                 return encoded_progress(history.epoch, message)

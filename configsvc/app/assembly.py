@@ -25,12 +25,13 @@ from configsvc.configurations.applications import Applications
 from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
 from configsvc.configurations.history import ConfigurationHistory
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Encoding, Reads
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
+from configsvc.feed.head import Head
 from configsvc.http.health import HealthPages
 from configsvc.http.server import HttpAddressInUseError, HttpServer, build_http_server
 from configsvc.http.tls import renewed_context
@@ -61,7 +62,7 @@ from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
-from configsvc.wire.resources import encoded_configuration
+from configsvc.wire.configurations import encoded_response, response_as_text
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.transactions import Writes
@@ -125,16 +126,24 @@ class Servers:
 
 def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
     """Return the bound servers, with their metrics registered. Raises StartError."""
-    reads = Reads(engines.database, engines.feed, engines.cache, encoded_configuration)
+    encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
+    reads = Reads(engines.database, engines.feed, engines.cache, encoding)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
-    servicers = _servicers(engines, reads, watches, large, quotas)
+    servicers = _servicers(engines, reads, watches, large, quotas, watches_per_caller=settings.watches_per_caller)
     calls = CallMetrics()
     try:
         certificates = Certificates() if "mtls" in settings.ways else None
         admission = Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas)
-        methods = Methods(admission=admission, metrics=calls, in_flight=InFlight(), drain=Drain(), refusals=Refusals())
+        methods = Methods(
+            admission=admission,
+            metrics=calls,
+            in_flight=InFlight(),
+            drain=Drain(),
+            refusals=Refusals(),
+            epoch_for=engines.feed.epoch_for,
+        )
         proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
         server = build_server(
             servicers,
@@ -174,33 +183,48 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
 
 
 def _servicers(
-    engines: Engines, reads: Reads, watches: Watches, large: LargeAnswers, quotas: Quotas
+    engines: Engines,
+    reads: Reads,
+    watches: Watches,
+    large: LargeAnswers,
+    quotas: Quotas,
+    *,
+    watches_per_caller: int,
 ) -> dict[str, object]:
     """Return the servicers by the names of their services."""
     database, writes = engines.database, engines.writes
     snapshots = SnapshotReads(database, engines.batches.checks)
     return {
-        "ApplicationService": ApplicationServicer(Applications(database, writes, reads)),
+        "ApplicationService": ApplicationServicer(Applications(database, writes, reads), engines.feed),
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
             watches,
             large,
-            Uploads(engines.imports, engines.pool),
+            Uploads(engines.imports, engines.pool, engines.feed),
             quotas,
             Guard(database),
+            engines.feed,
         ),
         "OperationService": OperationServicer(engines.operations),
-        "Operations": OperationsServicer(engines.operations),
+        "Operations": OperationsServicer(engines.operations, engines.feed),
         "SchemaService": SchemaServicer(
             Schemas(database, writes),
             SchemaVersions(database, writes, reads, snapshots),
             SchemaImporter(database, writes, reads, snapshots),
             engines.migrations,
+            engines.feed,
         ),
-        "AuditService": AuditServicer(Audit(database)),
-        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed)),
-        "ServerService": ServerServicer(engines.feed, version("configsvc")),
+        "AuditService": AuditServicer(Audit(database), engines.feed),
+        "AccessService": AccessServicer(RoleBindings(database, writes, engines.feed), engines.feed),
+        "ServerService": ServerServicer(
+            engines.feed,
+            Head(database),
+            watches.registry,
+            large,
+            version("configsvc"),
+            watches_per_caller=watches_per_caller,
+        ),
     }
 
 

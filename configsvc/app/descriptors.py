@@ -8,6 +8,8 @@ import time
 
 import structlog
 
+from configsvc.telemetry.descriptors import shortage
+
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 1.0
@@ -22,27 +24,17 @@ async def watch_descriptors() -> None:
     """Log when no file descriptor is left, every minute while that lasts, and when there are some again."""
     reminded: float | None = None
     while True:
-        shortage = _shortage()
-        if shortage and (reminded is None or time.monotonic() - reminded >= REMINDER_SECONDS):
+        number = shortage()
+        if number and (reminded is None or time.monotonic() - reminded >= REMINDER_SECONDS):
             reminded = time.monotonic()
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             log.error(
                 "out of file descriptors: new connections of clients and to the database fail or wait",
-                reason=os.strerror(shortage),
+                reason=os.strerror(number),
                 limit=soft,
-                advice=ADVICE[shortage],
+                advice=ADVICE[number],
             )
-        elif reminded is not None and not shortage:
+        elif reminded is not None and not number:
             reminded = None
             log.info("file descriptors are available again")
         await asyncio.sleep(INTERVAL_SECONDS)
-
-
-def _shortage() -> int:
-    """Return the error number if no file can be opened for want of descriptors, otherwise 0."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        if error.errno in ADVICE:
-            return error.errno
-    return 0

@@ -13,6 +13,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from configsvc.telemetry.descriptors import is_shortage
 from configsvc.telemetry.families import Families, counter
 from configsvc.telemetry.stderr import lost_lines
 
@@ -22,6 +23,8 @@ _untyped: Any = prometheus_client
 # Each connection has a thread. A client that is slow, or one of too many, is hung up on, the oldest first.
 MAX_CONNECTIONS = 16
 CONNECTION_SECONDS = 10.0
+# Between attempts to accept a connection without a file descriptor for it.
+PAUSE_SECONDS = 0.5
 
 
 def new_registry() -> CollectorRegistry:
@@ -44,6 +47,16 @@ class BoundedServer(ThreadingWSGIServer):
         # Oldest first, with the time at which each began.
         self._connections: dict[socket.socket, float] = {}
         super().__init__(*arguments, **more)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection. Raises OSError."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if is_shortage(error):
+                # It stays in the queue, and the server would try again without end.
+                time.sleep(PAUSE_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection."""

@@ -19,12 +19,12 @@ async def exported(
 
     Raises the errors of `Configurations.list_page` and of `check`.
     """
-    first: PageRequest[tuple[str, str]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
+    first: PageRequest[tuple[str, ...]] = PageRequest(limit=PAGE_LIMIT, revision=None, resource_id=None, after=None)
     listing = ConfigurationListing(
         chosen=export.chosen,
-        min_revision=export.min_revision,
-        as_of_revision=export.as_of_revision,
+        moment=export.moment,
         with_config=True,
+        with_deleted=False,
         page=first,
     )
     while True:
@@ -33,6 +33,5 @@ async def exported(
         yield page
         if page.last_key is None:
             return
-        application, name = page.last_key
-        after = replace(first, revision=page.revision, resource_id=application_id, after=(application, name))
+        after = replace(first, revision=page.revision, resource_id=application_id, after=page.last_key)
         listing = replace(listing, page=after)

@@ -4,13 +4,14 @@ concurrent callers.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
 
+from configsvc.aio import SharedRead
 from configsvc.configurations.cache import Answer, Cache
 from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
-from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef
+from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef, Now
 from configsvc.feed.feed import Feed
 from configsvc.limits.slots import Slots, caller_slots
 from configsvc.storage import configurations, log
@@ -32,6 +33,22 @@ class Found:
     shown_revision: int
 
 
+class Shown(NamedTuple):
+    """An encoded configuration, and the revision that it is current for."""
+
+    application_id: str
+    encoded: bytes
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """Functions that encode a configuration, and derive the encoding with the content as text from the other one."""
+
+    encode: Callable[[Configuration], bytes]
+    as_text: Callable[[bytes], bytes]
+
+
 class Reads:
     """Reads of configurations through a cache that the feed invalidates.
 
@@ -39,12 +56,13 @@ class Reads:
     cached or shared only if nothing newer was shown before by another read, by a write of this process or by the feed.
     """
 
-    def __init__(self, database: Database, feed: Feed, cache: Cache, encode: Callable[[Configuration], bytes]) -> None:
+    def __init__(self, database: Database, feed: Feed, cache: Cache, encoding: Encoding) -> None:
         self.hits = self.misses = self.overtaken = 0
         self._database = database
         self._feed = feed
         self._cache = cache
-        self._encode = encode
+        self._encoding = encoding
+        self._head = SharedRead(self._read_head)
         self._history = feed.history
         # The newest revision that any caller was shown, and the revision that the cache must have reached to be used.
         self._shown = self._required = 0
@@ -57,25 +75,54 @@ class Reads:
         yield counter("cache_misses", "Reads answered from the database.", self.misses)
         yield counter("cache_overtaken", "Reads of the database that were too old to cache.", self.overtaken)
 
-    async def get(self, ref: ConfigurationRef, *, min_revision: int) -> Answer:
-        """Return a configuration at min_revision or later.
+    async def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Shown:
+        """Return a configuration at a moment, its content encoded as text or not.
 
-        Raises ResourceNotFoundError, RevisionUnknownError, DatabaseBusyError or DatabaseUnavailableError.
+        Raises ResourceNotFoundError, RevisionUnknownError, RecordUnreadableError, DatabaseBusyError or
+        DatabaseUnavailableError.
         """
         self._notice_history()
-        if min_revision and min_revision > self._feed.revision and self._is_fresh:
-            await self._feed.wait_revision(min_revision, FEED_LIMIT_SECONDS)
-        is_fresh = self._is_fresh
-        answer = self._remembered(ref, min_revision) if is_fresh else None
+        least, is_same_history = moment.min_revision, True
+        if moment.latest:
+            least, epoch = await self._head.read()
+            is_same_history = epoch == self._feed.history.epoch
+        if least > self._feed.revision and is_same_history and self._is_fresh:
+            await self._feed.wait_revision(least, FEED_LIMIT_SECONDS)
+        is_fresh = is_same_history and self._is_fresh
+        answer = self._remembered(ref, least) if is_fresh else None
         if answer is not None:
             self.hits += 1
-            return answer
+            return self._in_form(answer, max(answer.shown_revision, self._feed.revision), as_text=as_text)
         self.misses += 1
-        found = await (self._shared(ref, min_revision) if is_fresh else self._read(ref))
-        log.check_head(min_revision, found.shown_revision)
+        found = await (self._shared(ref, least) if is_fresh else self._read(ref))
+        log.check_head(least, found.shown_revision)
         if found.answer is None:
             raise ResourceNotFoundError("configuration", str(ref))
-        return found.answer
+        return self._in_form(found.answer, found.shown_revision, as_text=as_text)
+
+    async def _read_head(self) -> tuple[int, str]:
+        """Return the head of the database and its epoch.
+
+        The head comes first: if another history begins in between, it is not taken for a head of that one.
+        """
+        async with self._database.read() as connection:
+            head = await log.head(connection)
+            return head, await log.epoch(connection)
+
+    def _in_form(self, answer: Answer, revision: int, *, as_text: bool) -> Shown:
+        encoded = self._as_text(answer) if as_text else answer.encoded
+        return Shown(answer.application_id, encoded, revision)
+
+    def _as_text(self, answer: Answer) -> bytes:
+        # Callers that shared a read have the answer as it was read.
+        known = self._cache.peek(IdRef(id=answer.id))
+        if known is None or known.encoded is not answer.encoded:
+            return self._encoding.as_text(answer.encoded)
+        if known.encoded_as_text is not None:
+            return known.encoded_as_text
+        encoded = self._encoding.as_text(answer.encoded)
+        self._cache.put(replace(known, encoded_as_text=encoded))
+        return encoded
 
     def cached_application_id(self, ref: IdRef) -> str | None:
         """Return the application that the cached answer names, if there is one."""
@@ -105,11 +152,11 @@ class Reads:
         feed = self._feed
         return self._cache.limit_bytes > 0 and feed.live and feed.lag_seconds <= STALENESS_LIMIT_SECONDS
 
-    def _remembered(self, ref: ConfigurationRef, min_revision: int) -> Answer | None:
+    def _remembered(self, ref: ConfigurationRef, least: int) -> Answer | None:
         answer = self._cache.get(ref)
         if answer is None:
             return None
-        least = max(min_revision, self._required)
+        least = max(least, self._required)
         return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
     async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
@@ -153,7 +200,8 @@ class Reads:
             application_id=configuration.application_id,
             application=configuration.application,
             name=configuration.name,
-            encoded=self._encode(configuration),
+            encoded=self._encoding.encode(configuration),
+            encoded_as_text=None,
             shown_revision=shown_revision,
         )
 

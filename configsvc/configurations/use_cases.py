@@ -1,38 +1,40 @@
-"""Use cases of configurations: create, get, list, update, roll back, delete, batch."""
+"""Use cases of configurations: create, get, list, update, restore, delete, batch."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from ulid import ULID
 
-from configsvc.configurations.cache import Answer
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Reads, Shown
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import (
     Configuration,
     ConfigurationFilter,
     ConfigurationQuery,
     ConfigurationRef,
+    Done,
     IdRef,
     KeyRef,
+    Now,
     Page,
     WriteContext,
 )
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import BatchLookup, ConfigurationListing
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import BatchWrite, Creation, Deletion, Rollback, Update
-from configsvc.storage import applications, configurations, log
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Restoration, Update
+from configsvc.storage import applications, configurations, log, moments
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.deleted_configurations import page_with_deleted
 from configsvc.writes.atomic_batch import AtomicBatches, BatchResult
 from configsvc.writes.group_commit import GroupCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The configurations that exist, without duplicates, and references to the others, in the order of the request."""
+    """A configuration for each reference, in the order of the request; None: it does not exist for the caller."""
 
-    configurations: tuple[Configuration, ...]
-    not_found: tuple[ConfigurationRef, ...]
+    configurations: tuple[Configuration | None, ...]
     revision: int
 
 
@@ -49,40 +51,41 @@ class Configurations:
         self._batches = batches
         self._reads = reads
 
-    async def create(self, creation: Creation) -> Configuration:
+    async def create(self, creation: Creation) -> Done[Configuration]:
         """Create a configuration.
 
         Raises ResourceNotFoundError, ResourceExistsError, InvalidRequestError or SchemaViolatedError.
         """
-        created = await self._writes.write(creation)
-        self._reads.note_write(created)
-        return created
+        return self._noted(await self._writes.write(creation))
 
-    def get(self, ref: ConfigurationRef, *, min_revision: int) -> Awaitable[Answer]:
-        """Get a configuration. Raises ResourceNotFoundError or RevisionUnknownError."""
-        return self._reads.get(ref, min_revision=min_revision)
+    def get(self, ref: ConfigurationRef, moment: Now, *, as_text: bool) -> Awaitable[Shown]:
+        """Get a configuration. Raises ResourceNotFoundError, RevisionUnknownError or RecordUnreadableError."""
+        return self._reads.get(ref, moment, as_text=as_text)
 
     def cached_application_id(self, ref: IdRef) -> str | None:
         """Return the application of a configuration, if it can be told from memory."""
         return self._reads.cached_application_id(ref)
 
     async def get_many(self, lookup: BatchLookup) -> Batch:
-        """Return many configurations at one revision. Raises RevisionUnknownError or ResponseTooLargeError."""
+        """Return many configurations at one revision.
+
+        Raises RevisionUnknownError, RevisionCompactedError, ResponseTooLargeError or RecordUnreadableError.
+        """
         refs = lookup.refs
         async with self._database.read() as connection:
-            await log.require_revision(connection, lookup.min_revision)
             found, revision = await configurations.get_many(
-                connection, refs, with_config=lookup.with_config, limit_bytes=MAX_RESPONSE_BYTES
+                connection,
+                refs,
+                revision=await moments.revision_of(connection, lookup.moment),
+                with_config=lookup.with_config,
+                limit_bytes=MAX_RESPONSE_BYTES,
+                scope=lookup.scope,
             )
         by_ref: dict[ConfigurationRef, Configuration] = {}
         for configuration in found:
-            if not lookup.scope.includes(configuration.application_id):
-                continue
             by_ref[IdRef(id=configuration.id)] = configuration
             by_ref[KeyRef(application=configuration.application, name=configuration.name)] = configuration
-        shown = {by_ref[ref].id: by_ref[ref] for ref in refs if ref in by_ref}
-        not_found = dict.fromkeys(ref for ref in refs if ref not in by_ref)
-        return Batch(configurations=tuple(shown.values()), not_found=tuple(not_found), revision=revision)
+        return Batch(configurations=tuple(map(by_ref.get, refs)), revision=revision)
 
     async def list_page(
         self, listing: ConfigurationListing, *, limit_bytes: int = MAX_RESPONSE_BYTES
@@ -95,11 +98,8 @@ class Configurations:
         """
         chosen, page = listing.chosen, listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, listing.min_revision)
-            if chosen.json_path is not None:
-                await configurations.check_json_path(connection, chosen.json_path)
             if page.after is None:
-                revision = listing.as_of_revision or None
+                revision = await moments.revision_of(connection, listing.moment)
                 application_id = await _application_id(connection, chosen, revision)
             else:
                 revision, application_id = page.revision, page.resource_id
@@ -108,6 +108,7 @@ class Configurations:
                 revision=revision,
                 application_id=application_id,
                 name_prefix=chosen.name_prefix,
+                names=chosen.names or None,
                 contains=chosen.contains,
                 json_path=chosen.json_path,
                 schema=chosen.schema.schema if chosen.schema else None,
@@ -117,40 +118,53 @@ class Configurations:
                 with_config=listing.with_config,
                 limit_bytes=limit_bytes,
             )
-            return await configurations.page(connection, query), application_id
+            read_page = page_with_deleted if listing.with_deleted else configurations.page
+            return await read_page(connection, query), application_id
 
-    async def update(self, update: Update) -> Configuration:
-        """Update a configuration.
+    async def update(self, update: Update) -> Done[Configuration]:
+        """Update a configuration, or create it if that may be.
 
         Raises ResourceNotFoundError, VersionMismatchError, ResourceExistsError, InvalidRequestError or
         SchemaViolatedError.
         """
-        updated = await self._writes.write(update)
-        self._reads.note_write(updated)
-        return updated
+        return self._noted(await self._writes.write(update))
 
-    async def roll_back(self, rollback: Rollback) -> Configuration:
-        """Restore an earlier version of a configuration.
+    async def restore(self, restoration: Restoration) -> Done[Configuration]:
+        """Restore an earlier version of a configuration, or a deleted one.
 
         Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError, ResourceExistsError,
         InvalidRequestError or SchemaViolatedError.
         """
-        restored = await self._batches.write_one(str(rollback), rollback)
-        self._reads.note_write(restored)
-        return restored
+        return self._noted(await self._batches.write_one(str(restoration), restoration))
 
-    async def delete(self, deletion: Deletion) -> int:
-        """Delete a configuration and return the revision. Raises ResourceNotFoundError or VersionMismatchError."""
-        revision = (await self._writes.write(deletion)).revision
+    async def delete(self, deletion: Deletion) -> Done[int]:
+        """Delete a configuration and return the revision; 0 if there was none, and that may be.
+
+        Raises ResourceNotFoundError or VersionMismatchError.
+        """
+        done = await self._writes.write(deletion)
+        revision = done.result.revision if done.result else 0
         self._reads.require(revision)
-        return revision
+        return Done(result=revision, changed=done.changed)
 
-    async def write_many(self, writes: Sequence[BatchWrite], context: WriteContext) -> BatchResult:
-        """Do all writes in one commit, or none. Raises BatchFailedError or WriteTooLargeError."""
+    async def write_many(
+        self, writes: Sequence[BatchWrite], preconditions: Sequence[Precondition], context: WriteContext
+    ) -> BatchResult:
+        """Do all writes in one commit, or none.
+
+        Raises BatchFailedError, PreconditionFailedError, RevisionUnknownError, RevisionCompactedError,
+        EpochChangedError or WriteTooLargeError.
+        """
         # A key of its own: batches do not queue in this process, the database orders them.
-        result = await self._batches.write(str(ULID()), writes, context, with_config=False)
+        result = await self._batches.write(str(ULID()), writes, preconditions, context, with_config=False)
         self._reads.require(result.revision)
         return result
+
+    def _noted(self, done: Done[Configuration | None]) -> Done[Configuration]:
+        """Return the result of a write that leaves a configuration, which reads show from now on."""
+        assert done.result is not None
+        self._reads.note_write(done.result)
+        return Done(result=done.result, changed=done.changed)
 
 
 async def _application_id(connection: Connection, chosen: ConfigurationFilter, revision: int | None) -> str | None:

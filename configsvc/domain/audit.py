@@ -74,9 +74,10 @@ class ChangeFilter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesPage:
     """A page of changes, newest first. The next page begins before `last`; None on the last page. Changes before
-    `compacted_revision` are incomplete.
+    `compacted_revision` are incomplete. `head`: the revision of the last commit when the page was read.
     """
 
     changes: tuple[Change, ...]
     last: LogPosition | None
     compacted_revision: int
+    head: int

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterable, Iterator
 
 from pydantic_core import to_json
 
@@ -20,6 +21,9 @@ MAX_NUMBER = 2**53 - 1
 MAX_STORED_BYTES = 1024 * 1024
 # PostgreSQL writes a number like 5e-324 without its exponent.
 _EXPONENT_BYTES = 340
+# Members of objects that begin so are kept for what contents will mean one day: references, parameters, includes.
+RESERVED_PREFIX = "$configsvc"
+_RESERVED = f"has a key that begins with {RESERVED_PREFIX}, which is reserved: choose another key"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SMALL_NUMBER = re.compile(r"(?:\.(\d+))?e-(\d+)")
 
@@ -47,6 +51,15 @@ def canonical_content(content: JsonObject, field: str, violations: Violations) -
     except _UnfitError:
         _add_faults(content, field, 1, violations)
         return {}
+
+
+def canonical_list(items: list[JsonValue], field: str, violations: Violations) -> list[JsonValue]:
+    """Return the items as `canonical_content` does the members of an object."""
+    try:
+        return [_canonical(item, 1) for item in items]
+    except _UnfitError:
+        _add_faults(items, field, 1, violations)
+        return []
 
 
 class _UnfitError(Exception):
@@ -114,7 +127,7 @@ def escaped(key: str) -> str:
 
 
 def check_content_size(
-    content: JsonObject, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+    content: JsonObject | list[JsonValue], field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> None:
     """Add a fault if the content exceeds limit_bytes as compact JSON in UTF-8."""
     size = len(encode_json(content).encode())
@@ -122,8 +135,34 @@ def check_content_size(
         violations.add(field, f"has {size} bytes as compact JSON: at most {limit_bytes} are allowed")
 
 
-def check_stored_size(text: str) -> None:
-    """Check that compact JSON text fits into the database. Raises InvalidRequestError."""
+def add_reserved_members(content: JsonObject, text: str, field: str, violations: Violations) -> None:
+    """Add a fault for each member, at any depth, that begins with RESERVED_PREFIX. `text`: the content, encoded."""
+    # Few have one, and only those are searched.
+    if f'"{RESERVED_PREFIX}' in text:
+        for pointer in _reserved_members(content, field):
+            violations.add(pointer, _RESERVED, "RESERVED_KEY")
+
+
+def _reserved_members(value: JsonValue, pointer: str) -> Iterator[str]:
+    items: Iterable[tuple[object, JsonValue]] = ()
+    if isinstance(value, dict):
+        yield from (f"{pointer}/{escaped(key)}" for key in value if key.startswith(RESERVED_PREFIX))
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, item in items:
+        if isinstance(item, dict | list):
+            yield from _reserved_members(item, f"{pointer}/{escaped(str(key))}")
+
+
+def check_storable(content: JsonObject, text: str) -> None:
+    """Check that a new content, and its compact JSON text, can be stored. Raises InvalidRequestError."""
+    with Violations() as violations:
+        add_reserved_members(content, text, "config", violations)
+    _check_stored_size(text)
+
+
+def _check_stored_size(text: str) -> None:
     # Few can exceed the limit, and only those are measured.
     if 2 * len(text.encode()) + text.count("e-") * _EXPONENT_BYTES > MAX_STORED_BYTES < stored_bytes(text):
         description = "is larger than 1 MiB as PostgreSQL writes it (numbers without exponents)"

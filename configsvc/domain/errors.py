@@ -1,11 +1,13 @@
 """Every error that a caller may see. `configsvc.api.statuses` translates them to gRPC, in one table."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
 MAX_VIOLATIONS = 100
+_CAPITAL = re.compile("[A-Z]")
 
 
 class ConfigsvcError(Exception):
@@ -14,10 +16,20 @@ class ConfigsvcError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One fault of a request. `field` is its path in the request, followed by a JSON Pointer if it is in a config."""
+    """One fault of a request. `field` is its path in the request, followed by a JSON Pointer if it is in a config.
+
+    `reason` is a constant for programs, in UPPER_SNAKE_CASE: the keyword of the schema, or a kind of our own; empty if
+    there is none.
+    """
 
     field: str
     description: str
+    reason: str = ""
+
+
+def reason_of_keyword(keyword: str) -> str:
+    """Return a keyword of JSON Schema as the reason of a violation: additionalProperties, ADDITIONAL_PROPERTIES."""
+    return _CAPITAL.sub(r"_\g<0>", keyword.lstrip("$")).upper()
 
 
 class FaultyRequestError(ConfigsvcError):
@@ -64,6 +76,23 @@ class ResourceExistsError(ResourceError):
     """A name that another resource has."""
 
     verb = "already exists"
+
+
+class RecordUnreadableError(ResourceError):
+    """A row of the database that cannot be read: its bytes are no text, or its times or numbers none of ours.
+
+    `application_id` is that of the row, so that it is shown only to callers that may see it.
+    """
+
+    verb = "is damaged in the database and cannot be read: an operator has to repair it"
+
+    def __init__(
+        self, resource_type: str, resource_name: str, *, resource_id: str, application_id: str | None, version: int
+    ) -> None:
+        super().__init__(resource_type, resource_name)
+        self.resource_id = resource_id
+        self.application_id = application_id
+        self.version = version
 
 
 class ApplicationNotEmptyError(ResourceError):
@@ -132,11 +161,26 @@ class AttemptsExhaustedError(ConfigsvcError):
 
 
 class VersionMismatchError(ConfigsvcError):
-    """An expected_version that is not the current version."""
+    """An expected version (0: that there is none), or the version of an etag (None), that is not the current one."""
 
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(f"expected version {expected}, but the current version is {current}")
+    def __init__(self, *, expected: int | None, current: int) -> None:
+        of_etag = "the version with this etag"
+        wanted = of_etag if expected is None else f"version {expected}" if expected else "that it does not exist"
+        found = f"the current version is {current}" if current else "it does not exist"
+        super().__init__(f"expected {wanted}, but {found}")
         self.current = current
+
+
+class PreconditionFailedError(ConfigsvcError):
+    """A precondition of a batch that does not hold: something that it selects has changed."""
+
+    def __init__(self, *, index: int, since: int, changed_revision: int) -> None:
+        super().__init__(
+            f"preconditions[{index}] does not hold, so nothing was changed: something that it selects changed after "
+            f"revision {since}, last in revision {changed_revision}"
+        )
+        self.index = index
+        self.changed_revision = changed_revision
 
 
 class RequestIdReusedError(ConfigsvcError):
@@ -163,7 +207,7 @@ class RevisionCompactedError(ConfigsvcError):
     ) -> None:
         wanted = f"version {version}" if version else f"revision {revision}"
         super().__init__(
-            f"a record of revision {compacted_revision} cannot be read: start over without after_revision"
+            f"a record of revision {compacted_revision} cannot be read: start over with a snapshot"
             if is_unreadable
             else f"{wanted} was compacted: the history starts at revision {compacted_revision}"
         )
@@ -200,7 +244,13 @@ class ResponseTooLargeError(ConfigsvcError):
     """A response that would not fit into one message."""
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources")
+        super().__init__(f"the response would exceed {limit} bytes: ask for fewer resources, or for format JSON")
+
+
+class FormatUnsuitableError(ResourceError):
+    """JSON that was asked for as a Struct, which cannot hold it."""
+
+    verb = "cannot be a google.protobuf.Struct, which would change a number or exceed 3 MiB: ask for format JSON"
 
 
 class WriteTooLargeError(ConfigsvcError):
@@ -220,17 +270,32 @@ class DatabaseBusyError(ConfigsvcError):
 
 
 class WriteConflictError(ConfigsvcError):
-    """A lock that another transaction did not release in time, a deadlock, or a serialization failure."""
+    """A lock that another transaction did not release in time, a deadlock, or a serialization failure.
 
-    def __init__(self) -> None:
+    `waited_for_row`: it was the lock of one row or key, so that other rows can be written.
+    """
+
+    def __init__(self, *, waited_for_row: bool = False) -> None:
         super().__init__("the write conflicts with another transaction and nothing was changed: try again")
+        self.waited_for_row = waited_for_row
 
 
 class DatabaseUnavailableError(ConfigsvcError):
     """A database that does not respond."""
 
+    text = "the database does not respond; a write may have been done: retry it with the same request_id"
+
     def __init__(self) -> None:
-        super().__init__("the database does not respond; a write may have been done: retry it with the same request_id")
+        super().__init__(self.text)
+
+
+class OutOfDescriptorsError(DatabaseUnavailableError):
+    """A call that needs a new connection or file of a process that has no file descriptor left.
+
+    Whoever waits for the database to come back waits for this to pass, too.
+    """
+
+    text = "the server has no file descriptor left and did nothing: try again later, or at another server"
 
 
 class UnauthenticatedError(ConfigsvcError):
@@ -293,17 +358,17 @@ class Violations:
         if kind is None:
             self.check()
 
-    def add(self, field: str, description: str) -> None:
+    def add(self, field: str, description: str, reason: str = "") -> None:
         """Add a fault. It is only counted if there are MAX_VIOLATIONS already."""
         if len(self._found) < MAX_VIOLATIONS:
-            self._found.append(Violation(field=field, description=description))
+            self._found.append(Violation(field=field, description=description, reason=reason))
         else:
             self.omitted += 1
 
     def extend(self, other: "Violations") -> None:
         """Add the faults of another collection."""
         for violation in other.found:
-            self.add(violation.field, violation.description)
+            self.add(violation.field, violation.description, violation.reason)
         self.omitted += other.omitted
 
     @property

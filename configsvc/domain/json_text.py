@@ -5,12 +5,24 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 
-from configsvc.domain.content import MAX_NUMBER, JsonObject, JsonValue, canonical_content, check_content_size, escaped
+from configsvc.domain.content import (
+    MAX_NUMBER,
+    JsonObject,
+    JsonValue,
+    canonical_content,
+    canonical_list,
+    check_content_size,
+    escaped,
+)
 from configsvc.domain.errors import Violations
 
 MAX_DIGITS = 1000
 MAX_SHOWN = 64
+
+Container = TypeVar("Container", JsonObject, "list[JsonValue]")
+_NAMES = {dict: "object", list: "array"}
 
 
 def content_from_text(
@@ -21,6 +33,30 @@ def content_from_text(
     With `wide_numbers`, whole numbers may have MAX_DIGITS digits; otherwise a double must hold them. A fraction must be
     exact as a double. Keys must be unique.
     """
+    found = Violations()
+    value = _parsed(text, dict, field, found, wide_numbers=wide_numbers)
+    content: JsonObject = {} if value is None else canonical_content(value, field, found)
+    if not found and len(text.encode()) > limit_bytes:
+        check_content_size(content, field, found, limit_bytes=limit_bytes)
+    violations.extend(found)
+    return content
+
+
+def list_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> list[JsonValue]:
+    """Return the canonical items of a JSON array, whose numbers a double holds. Add every fault."""
+    found = Violations()
+    value = _parsed(text, list, field, found, wide_numbers=False)
+    items: list[JsonValue] = [] if value is None else canonical_list(value, field, found)
+    if not found and len(text.encode()) > limit_bytes:
+        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    violations.extend(found)
+    return items
+
+
+def _parsed(
+    text: str, kind: type[Container], field: str, violations: Violations, *, wide_numbers: bool
+) -> Container | None:
+    """Return the value of the text if it is of the kind; None after a fault."""
     parsing = _Parsing(wide_numbers)
     try:
         text.encode()
@@ -34,19 +70,13 @@ def content_from_text(
         faults = list(parsing.faults(value, field))
     except (ValueError, RecursionError) as error:
         violations.add(field, _description(error))
-        return {}
+        return None
     for pointer, description in faults:
         violations.add(pointer, description)
-    if not isinstance(value, dict):
-        violations.add(field, "must be a JSON object")
-    if faults or not isinstance(value, dict):
-        return {}
-    found = Violations()
-    content = canonical_content(value, field, found)
-    if not found and len(text.encode()) > limit_bytes:
-        check_content_size(content, field, found, limit_bytes=limit_bytes)
-    violations.extend(found)
-    return content
+    if not isinstance(value, kind):
+        violations.add(field, f"must be a JSON {_NAMES[kind]}")
+        return None
+    return None if faults else value
 
 
 def _description(error: Exception) -> str:

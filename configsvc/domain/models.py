@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from configsvc.domain.content import JsonObject
+from configsvc.domain.etags import etag_of
 from configsvc.domain.scope import Scope
 
 Resource = TypeVar("Resource")
@@ -22,6 +23,11 @@ class Application:
     revision: int
     create_time: datetime
     update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +62,18 @@ class Schema:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """A named JSON object of an application.
 
-    `config` is None if it was not requested. `schema` is the version that it is pinned to. `revision` is 0 before the
-    commit.
+    `config` is None if it was not requested, or is no longer known. `schema` is the version that it is pinned to.
+    `revision` is 0 before the commit. `delete_time` is set in lists of deleted configurations.
     """
 
     id: str
@@ -78,6 +89,28 @@ class Configuration:
     update_time: datetime
     created_by: str
     updated_by: str
+    delete_time: datetime | None = None
+
+    @property
+    def etag(self) -> str:
+        """An opaque text that differs for each version; empty before the commit."""
+        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
+
+# Of those with one key, the places of the living one and of the end: before and after the ids of deleted ones.
+BEFORE_IDS = "0"
+AFTER_IDS = "Z"
+
+
+def key_of(configuration: Configuration) -> tuple[str, str]:
+    """Return the place of a living configuration in lists."""
+    return configuration.application, configuration.name
+
+
+def key_with_deleted(configuration: Configuration) -> tuple[str, str, str]:
+    """Return the place of a configuration in lists with deleted ones, which follow the living one with their key."""
+    place = BEFORE_IDS if configuration.delete_time is None else configuration.id
+    return configuration.application, configuration.name, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,23 +199,48 @@ class Unpinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergePatch:
+    """A JSON merge patch (RFC 7396). `field`: its name in the request."""
+
+    patch: JsonObject
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsPatch:
+    """A JSON Patch (RFC 6902), as JSON text. `field`: its name in the request."""
+
+    operations: str
+    field: str
+
+
+Patch = MergePatch | OperationsPatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationUpdate:
-    """The new values of a configuration; None leaves a field unchanged. `config` excludes `merge_patch`."""
+    """The new values of a configuration; None leaves a field unchanged. `config` excludes `patch`."""
 
     name: str | None
     comments: str | None
     config: JsonObject | None
-    merge_patch: JsonObject | None
+    patch: Patch | None
     schema: SchemaVersionRef | Unpinned | None
+
+    @property
+    def has_content(self) -> bool:
+        """True if the content may change."""
+        return self.config is not None or self.patch is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFilter:
-    """A filter for lists; None and an empty prefix match all. `scope`: the applications that the caller may read."""
+    """A filter for lists; None and empty parts match all. `scope`: the applications that the caller may read."""
 
     scope: Scope
     application: ApplicationRef | None
     name_prefix: str
+    names: tuple[str, ...]
     contains: JsonObject | None
     json_path: str | None
     schema: SchemaVersionRef | None
@@ -198,7 +256,7 @@ class ConfigurationQuery:
 
     scope: Scope
     revision: int | None
-    after: tuple[str, str] | None
+    after: tuple[str, ...] | None
     limit: int
     limit_bytes: int
     with_config: bool
@@ -279,6 +337,22 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The effect of a call: the version that it left (None: nothing exists), and whether the call made that version."""
+
+    written: Written | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[Resource]):
+    """The result of a call, and whether the call changed anything; for a dry run, whether it would."""
+
+    result: Resource
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Resource]):
     """A page of a list at one revision. The next page begins after `last_key`; None on the last page.
 
@@ -317,6 +391,8 @@ class ConfigurationChange:
     previous_name: str
     actor: str
     reason: str
+    request_id: str
+    change_request: str
     is_readable: bool = True
 
 
@@ -328,12 +404,16 @@ class ConfigurationVersion:
     operation: Operation
     reason: str
     request_id: str
+    change_request: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsPage:
-    """Versions of a configuration, newest first. `compacted`: the oldest are gone; `more`: another page follows."""
+    """Versions of a configuration, newest first. `compacted`: the oldest are gone. `last`: the next page begins before
+    it; None on the last page.
+    """
 
     versions: tuple[ConfigurationVersion, ...]
+    revision: int
     compacted: bool
-    more: bool
+    last: int | None

@@ -17,12 +17,15 @@ from configsvc.domain.errors import (
     ResourceExistsError,
     ResourceNotFoundError,
     SchemaViolatedError,
+    VersionMismatchError,
     Violation,
     WriteConflictError,
     WriteTooLargeError,
+    reason_of_keyword,
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
+from configsvc.domain.sizes import LISTED_BYTES, first_within
 
 
 class OperationKind(StrEnum):
@@ -112,6 +115,7 @@ class ImportMessage:
 
     options: ImportOptions
     reason: str
+    change_request: str
     request_id: str
     items: "list[StagedItem]"
     digest: bytes
@@ -122,11 +126,14 @@ class ImportMessage:
 class MigrationSettings:
     """Settings of a migration: the configurations to move, the version to move them to, and the change of each config
     (at most one of json_patch and merge_patch). from_version 0: any other version. valid_only: skip those that fail.
+    application_id None, an empty prefix and no names: all.
     """
 
     to: SchemaVersionRef
     from_version: int
     application_id: str | None
+    name_prefix: str
+    names: list[str]
     json_patch: list[JsonObject] | None
     merge_patch: JsonObject | None
     valid_only: bool
@@ -151,6 +158,7 @@ class ItemError(StrEnum):
     SCHEMA_NOT_FOUND = "SCHEMA_NOT_FOUND"
     SCHEMA_VIOLATED = "SCHEMA_VIOLATED"
     CONFLICT = "CONFLICT"
+    VERSION_MISMATCH = "VERSION_MISMATCH"
 
 
 class ItemChange(StrEnum):
@@ -162,12 +170,15 @@ class ItemChange(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The outcome of an item: a change, an error, or neither if it already was as requested."""
+    """The outcome of an item: a change, an error, or neither if it already was as requested. `current_version`: in
+    place of the one that the item expected.
+    """
 
     index: int
     change: ItemChange | None = None
     error: ItemError | None = None
     faults: tuple[ItemFault, ...] = ()
+    current_version: int = 0
 
 
 def progress_of(outcomes: Sequence[Outcome]) -> Progress:
@@ -186,11 +197,14 @@ def progress_of(outcomes: Sequence[Outcome]) -> Progress:
 
 class StagedItem(NamedTuple):
     """A configuration waiting to be written, or already failed. configuration_id is used if it is new; schema_version 0
-    is the newest; config and faults are JSON text, see encoded_faults.
+    is the newest; config and faults are JSON text, see encoded_faults. application is empty if only its id is given.
+    expected_version 0: the configuration does not exist; None: any.
     """
 
     application: str
+    application_id: str | None
     name: str
+    expected_version: int | None
     comments: str
     schema: str | None
     schema_version: int | None
@@ -202,8 +216,9 @@ class StagedItem(NamedTuple):
 
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
-    """Return faults as JSON text: a list of lists of field, keyword and message."""
-    return encode_json([[fault.field, fault.keyword, fault.message] for fault in faults])
+    """Return the first faults as JSON text: a list of lists of field, keyword and message."""
+    kept = first_within(faults, lambda fault: len(fault.field) + len(fault.message), LISTED_BYTES)
+    return encode_json([[fault.field, fault.keyword, fault.message] for fault in kept])
 
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:
@@ -215,11 +230,16 @@ def decoded_faults(text: str) -> tuple[ItemFault, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationItem:
-    """A finished item. before and after are set in the dry run of a migration."""
+    """A finished item. before and after are set in the dry run of a migration. current_version is known if it is not
+    the expected one.
+    """
 
     index: int
     application: str
+    application_id: str | None
     name: str
+    expected_version: int | None
+    current_version: int
     schema: str | None
     schema_version: int | None
     change: ItemChange | None
@@ -253,7 +273,10 @@ def error_of_item(item: OperationItem) -> ConfigsvcError | None:
 
 
 def _violations(item: OperationItem) -> tuple[Violation, ...]:
-    return tuple(Violation(field=fault.field, description=fault.message) for fault in item.faults)
+    return tuple(
+        Violation(field=fault.field, description=fault.message, reason=reason_of_keyword(fault.keyword))
+        for fault in item.faults
+    )
 
 
 def _schema_name(item: OperationItem) -> str:
@@ -263,8 +286,13 @@ def _schema_name(item: OperationItem) -> str:
 _ERRORS: dict[ItemError, Callable[[OperationItem], ConfigsvcError]] = {
     ItemError.INVALID: lambda item: InvalidRequestError(_violations(item)),
     ItemError.SCHEMA_VIOLATED: lambda item: SchemaViolatedError(_violations(item)),
-    ItemError.APPLICATION_NOT_FOUND: lambda item: ResourceNotFoundError("application", item.application),
+    ItemError.APPLICATION_NOT_FOUND: lambda item: ResourceNotFoundError(
+        "application", item.application_id or item.application
+    ),
     ItemError.SCHEMA_NOT_FOUND: lambda item: ResourceNotFoundError("schema", _schema_name(item)),
     ItemError.EXISTS: lambda item: ResourceExistsError("configuration", f"{item.application}:{item.name}"),
     ItemError.CONFLICT: lambda _: WriteConflictError(),
+    ItemError.VERSION_MISMATCH: lambda item: VersionMismatchError(
+        expected=item.expected_version, current=item.current_version
+    ),
 }

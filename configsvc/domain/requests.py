@@ -7,6 +7,8 @@ from configsvc.domain.models import (
     ApplicationRef,
     ConfigurationFilter,
     ConfigurationRef,
+    IdRef,
+    Moment,
     Origin,
     SchemaRef,
 )
@@ -39,29 +41,13 @@ class PageRequest(Generic[Key]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameLookup:
-    """An application or a schema. `min_revision`: what the answer must show; 0: any."""
-
-    ref: ApplicationRef | SchemaRef
-    min_revision: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameListing:
-    """Applications or schemas, in the order of their names."""
-
-    name_prefix: str
-    min_revision: int
-    page: PageRequest[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBindingListing:
-    """Role bindings of a principal (empty: of all) for an application (None: for all)."""
+    """Role bindings of a principal (empty: of all) for an application (None: for all). `epoch` empty: any."""
 
     principal: str
     application: ApplicationRef | None
-    min_revision: int
+    moment: Moment
+    epoch: str
     page: PageRequest[str]
 
 
@@ -70,29 +56,30 @@ class BatchLookup:
     """Many configurations at one revision."""
 
     refs: list[ConfigurationRef]
-    min_revision: int
+    moment: Moment
     with_config: bool
     scope: Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationListing:
-    """Configurations as of a revision (0: now), in the order of application and name."""
+    """Configurations at a moment, in the order of application and name. `with_deleted`: deleted ones too."""
 
     chosen: ConfigurationFilter
-    min_revision: int
-    as_of_revision: int
+    moment: Moment
     with_config: bool
-    page: PageRequest[tuple[str, str]]
+    with_deleted: bool
+    page: PageRequest[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationExport:
-    """All configurations of a filter as of a revision (0: now)."""
+    """All configurations of a filter at a moment. `as_text`: contents are JSON text in the response."""
 
     chosen: ConfigurationFilter
-    min_revision: int
-    as_of_revision: int
+    moment: Moment
+    epoch: str
+    as_text: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +87,16 @@ class VersionListing:
     """Versions of one configuration, newest first."""
 
     ref: ConfigurationRef
-    min_revision: int
+    moment: Moment
     with_config: bool
     scope: Scope
     page: PageRequest[int]
+
+    @property
+    def refs(self) -> tuple[ConfigurationRef, ...]:
+        """The references of the request, the most exact one last: a page token names the id."""
+        known = self.page.resource_id
+        return (self.ref, IdRef(id=known)) if known else (self.ref,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +104,7 @@ class SchemaVersionListing:
     """Versions of one schema, newest first."""
 
     ref: SchemaRef
-    min_revision: int
+    moment: Moment
     with_document: bool
     page: PageRequest[int]
 

@@ -59,15 +59,30 @@ def _stored_references(document: JsonObject) -> dict[SchemaVersionRef, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaVersion:
-    """A version of a schema. document: JSON text, None if not requested; revision: 0 before its commit."""
+    """A version of a schema. document: JSON text, None if not requested; revision: 0 before its commit. additions: the
+    first ones.
+    """
 
     schema: str
     version: int
     document: str | None
     additions: tuple[Addition, ...]
+    addition_count: int
     revision: int
     create_time: datetime
     created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPage:
+    """A page of the versions of a schema, newest first, as of a revision. `last`: the next page begins before it;
+    None on the last page.
+    """
+
+    schema_id: str
+    versions: tuple[SchemaVersion, ...]
+    revision: int
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Selects the changes that a watch sees, and the event type of each."""
+"""Selects the changes that a watch sees, and the effect of each."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ SELECTOR_BYTES = 1024
 NAME_BYTES = 512
 
 
-class EventType(StrEnum):
-    EXISTING = "EXISTING"
-    CREATED = "CREATED"
-    UPDATED = "UPDATED"
-    DELETED = "DELETED"
+class Effect(StrEnum):
+    """The effect of an event on the view of a watch: it sets a configuration, or removes it."""
+
+    SET = "SET"
+    REMOVE = "REMOVE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,23 +157,20 @@ class SelectionIndex:
             or self.anywhere.includes(name)
         )
 
-    def event_type(self, change: ConfigurationChange) -> EventType | None:
-        """Return the type of the change for this watch, as renames and moves lead into and out of it; None: unseen."""
+    def effect_of(self, change: ConfigurationChange) -> Effect | None:
+        """Return the effect of the change on this watch, as renames and moves lead into and out of it; None: unseen."""
         after = change.configuration
+        if change.operation is not Operation.DELETED and self.selects(
+            after.application_id, after.application, after.name
+        ):
+            return Effect.SET
         was_followed = change.operation is not Operation.CREATED and self.selects(
             change.previous_application_id, change.previous_application, change.previous_name
         )
-        is_followed = change.operation is not Operation.DELETED and self.selects(
-            after.application_id, after.application, after.name
-        )
-        if is_followed:
-            return EventType.UPDATED if was_followed else EventType.CREATED
-        return EventType.DELETED if was_followed else None
+        return Effect.REMOVE if was_followed else None
 
-    def picked(self, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, EventType], ...]:
-        """Return the indexes and event types of the changes that the watch sees, in order."""
+    def picked(self, changes: Sequence[ConfigurationChange]) -> tuple[tuple[int, Effect], ...]:
+        """Return the indexes of the changes that the watch sees, in order, and their effects."""
         return tuple(
-            (index, event_type)
-            for index, change in enumerate(changes)
-            if (event_type := self.event_type(change)) is not None
+            (index, effect) for index, change in enumerate(changes) if (effect := self.effect_of(change)) is not None
         )

@@ -1,27 +1,116 @@
-"""The data of watches: their requests and messages."""
+"""The data of watches: their requests, their messages, and who watches."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from configsvc.domain.commits import RECORD_BYTES, CommitPart
 from configsvc.domain.models import Configuration
-from configsvc.domain.selection import EventType, Selection
+from configsvc.domain.scope import Scope
+from configsvc.domain.selection import Effect, Selection, Selector
 
 # Messages up to this size are encoded on the event loop: about 10 ms.
 LARGE_BYTES = 32 * 1024
+# Approximate memory of an instance and of each of its labels, beside their text.
+INSTANCE_BYTES = 512
+LABEL_BYTES = 256
+
+
+class ContentForm(StrEnum):
+    """The form in which events have contents."""
+
+    ABSENT = "ABSENT"
+    STRUCT = "STRUCT"
+    JSON = "JSON"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A start with a snapshot, at least as new as `min_revision`; 0: no bound."""
+
+    min_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A start just after a revision of a history."""
+
+    epoch: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchInstance:
+    """A program that watches, as it describes itself."""
+
+    id: str
+    labels: tuple[tuple[str, str], ...]
+    program: str
+    version: str
+
+    @property
+    def size_bytes(self) -> int:
+        """The approximate memory that it takes while its watch is open."""
+        texts = len(self.id) + len(self.program) + len(self.version)
+        # A character takes up to 4 bytes.
+        return INSTANCE_BYTES + 4 * texts + sum(LABEL_BYTES + 4 * (len(key) + len(value)) for key, value in self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who watches: the caller, its address, and its program; None: it does not say which."""
+
+    principal: str
+    peer: str
+    instance: WatchInstance | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRequest:
-    """The parameters of a watch.
-
-    after_revision: None begins with a snapshot. epoch: an empty one is not checked.
-    """
+    """The parameters of a watch."""
 
     selection: Selection
-    after_revision: int | None
-    epoch: str
+    start: Snapshot | After
     progress_interval_seconds: float
-    with_config: bool
+    form: ContentForm
+    instance: WatchInstance | None
+
+    @property
+    def size_bytes(self) -> int:
+        """The approximate memory that it takes while it is open."""
+        return self.selection.size_bytes + (self.instance.size_bytes if self.instance else 0)
+
+
+class WatchState(StrEnum):
+    """Up to date: waits for the feed. Behind: reads a snapshot or the table. Blocked: waits for its client."""
+
+    UP_TO_DATE = "up_to_date"
+    BEHIND = "behind"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWatch:
+    """A watch as it was at one moment. `revision`: everything up to it was sent, or it is that of the snapshot."""
+
+    id: str
+    watcher: Watcher
+    selectors: tuple[Selector, ...]
+    start_time: datetime
+    state: WatchState
+    revision: int
+    behind_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedMessage:
+    """The first message of a watch. `revision`: the one that it starts after, or that of its snapshot."""
+
+    revision: int
+    watch_id: str
+    progress_interval_seconds: float
+    head: int
+    compacted_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +119,7 @@ class ExistingMessage:
 
     revision: int
     configurations: tuple[Configuration, ...]
+    form: ContentForm
     content_bytes: int
 
     @property
@@ -42,13 +132,15 @@ class ExistingMessage:
 class CommitMessage:
     """The events of one part of a commit, for one audience.
 
-    events: indexes of the part's changes, with their types. shared: it goes to all watches of the audience.
-    size_bytes: its approximate size on the wire. encoded: its bytes, once they were made.
+    events: indexes of the part's changes, with their effects. scope: the applications whose names it may have.
+    shared: it goes to all watches of the audience. size_bytes: its approximate size on the wire. encoded: its bytes,
+    once they were made.
     """
 
     part: CommitPart
-    events: tuple[tuple[int, EventType], ...]
-    with_config: bool
+    events: tuple[tuple[int, Effect], ...]
+    scope: Scope
+    form: ContentForm
     shared: bool
     size_bytes: int
     encoded: tuple[bytes, ...] = ()
@@ -72,4 +164,4 @@ class ProgressMessage:
     synced: bool
 
 
-WatchMessage = ExistingMessage | CommitMessage | ProgressMessage
+WatchMessage = OpenedMessage | ExistingMessage | CommitMessage | ProgressMessage

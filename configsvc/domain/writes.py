@@ -3,13 +3,24 @@
 from dataclasses import dataclass, replace
 
 from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
-from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, Violations
+from configsvc.domain.errors import (
+    InvalidRequestError,
+    RecordUnreadableError,
+    ResourceNotFoundError,
+    VersionMismatchError,
+    Violation,
+    Violations,
+)
+from configsvc.domain.etags import etag_of
+from configsvc.domain.expectations import Expectation
+from configsvc.domain.json_patch import after_json_patch
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
     ConfigurationRef,
     ConfigurationUpdate,
     KeyRef,
+    MergePatch,
     NameRef,
     PinnedVersion,
     SchemaVersionRef,
@@ -36,23 +47,60 @@ class Creation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """New values for a configuration. expected_version 0: any."""
+    """New values for a configuration.
+
+    With `allow_missing`, `ref` is a key, and a configuration that does not exist is created: in the application
+    `owner`, if that is not the one that the key names. With `only_missing`, one that exists is an error.
+    """
 
     ref: ConfigurationRef
     values: ConfigurationUpdate
-    expected_version: int
+    expected: Expectation
+    allow_missing: bool
     context: WriteContext
+    owner: ApplicationRef | None = None
+    only_missing: bool = False
 
     def __str__(self) -> str:
         return str(self.ref)
 
+    @property
+    def creates_in(self) -> ApplicationRef | None:
+        """The application that gets the configuration if it does not exist; None: that is an error."""
+        if not self.allow_missing:
+            return None
+        assert isinstance(self.ref, KeyRef)
+        return self.owner or NameRef(name=self.ref.application)
+
+    def as_creation(self) -> Creation:
+        """Return the creation of a configuration that does not exist.
+
+        Raises VersionMismatchError if the caller expects one, or InvalidRequestError if there is no content.
+        """
+        self.expected.check_absence()
+        assert isinstance(self.ref, KeyRef)
+        application, values = self.creates_in, self.values
+        assert application is not None
+        if values.config is None:
+            description = "is required, because the configuration does not exist; it may be empty: {}"
+            raise InvalidRequestError((Violation(field="configuration.config", description=description),))
+        return Creation(
+            application=application,
+            name=self.ref.name,
+            comments=values.comments or "",
+            config=values.config,
+            schema=None if isinstance(values.schema, Unpinned) else values.schema,
+            context=self.context,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """The deletion of a configuration. expected_version 0: any."""
+    """The deletion of a configuration. With `allow_missing`, it need not exist, whatever the caller expects of it."""
 
     ref: ConfigurationRef
-    expected_version: int
+    expected: Expectation
+    allow_missing: bool
     context: WriteContext
 
     def __str__(self) -> str:
@@ -61,13 +109,22 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """A return to an earlier version of a configuration, which may be deleted. version 0: the last one before the
-    deletion. expected_version 0: any.
-    """
+    """A return to an earlier version of a configuration, which may be deleted."""
 
     ref: ConfigurationRef
     version: int
-    expected_version: int
+    expected: Expectation
+    context: WriteContext
+
+    def __str__(self) -> str:
+        return str(self.ref)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undeletion:
+    """A return to the last version of a deleted configuration."""
+
+    ref: ConfigurationRef
     context: WriteContext
 
     def __str__(self) -> str:
@@ -75,39 +132,40 @@ class Rollback:
 
 
 ConfigurationWrite = Creation | Update | Deletion
+Restoration = Rollback | Undeletion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
-    """A creation, or an update of the configuration that has the key."""
+    """A creation, or an update of the configuration that has the name; with `only_missing`, a creation alone."""
 
-    key: KeyRef
+    application: ApplicationRef
+    name: str
     comments: str
     config: JsonObject
     schema: SchemaVersionRef | None
+    expected: Expectation
+    only_missing: bool
     context: WriteContext
 
-    def as_creation(self) -> Creation:
-        """Return the creation, for a key that is free."""
-        return Creation(
-            application=NameRef(name=self.key.application),
-            name=self.key.name,
-            comments=self.comments,
-            config=self.config,
-            schema=self.schema,
-            context=self.context,
-        )
-
-    def as_update(self) -> Update:
-        """Return the update of the configuration that has the key."""
+    def as_update(self, application: str) -> Update:
+        """Return the update that creates a configuration if there is none, given the name of the application."""
         values = ConfigurationUpdate(
-            name=None, comments=self.comments, config=self.config, merge_patch=None, schema=self.schema or Unpinned()
+            name=None, comments=self.comments, config=self.config, patch=None, schema=self.schema or Unpinned()
         )
-        return Update(ref=self.key, values=values, expected_version=0, context=self.context)
+        return Update(
+            ref=KeyRef(application=application, name=self.name),
+            values=values,
+            expected=self.expected,
+            allow_missing=True,
+            context=self.context,
+            owner=self.application,
+            only_missing=self.only_missing,
+        )
 
 
 BatchWrite = ConfigurationWrite | Upsert
-AnyWrite = BatchWrite | Rollback
+AnyWrite = BatchWrite | Restoration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +214,16 @@ class ChangedBeforeLockError(Exception):
     """A row that changed before it was locked, or a free name that was taken: the caller starts again."""
 
 
+def check_expected(expected: Expectation, current: Configuration) -> None:
+    """Raise VersionMismatchError unless the configuration, with the time of its commit, is the expected one.
+
+    Without an expected etag, the time does not matter.
+    """
+    expected.check_version(current.version)
+    if expected.etag:
+        expected.check_etag(etag_of(current.id, current.version, current.update_time), current.version)
+
+
 def check_version(expected: int, current: int) -> None:
     """Raise VersionMismatchError if a version is expected, and not the current one."""
     if expected and expected != current:
@@ -163,7 +231,8 @@ def check_version(expected: int, current: int) -> None:
 
 
 def pin_to_check(
-    write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RetryNextGroup | None
+    write: ConfigurationWrite,
+    found: Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None,
 ) -> SchemaVersionRef | None:
     """Return the schema version that the config must satisfy after the write; None if there is nothing to check."""
     if isinstance(write, Creation):
@@ -173,7 +242,7 @@ def pin_to_check(
     values = write.values
     if values.schema is not None:
         return None if isinstance(values.schema, Unpinned) else values.schema
-    if isinstance(found, Configuration) and (values.config is not None or values.merge_patch is not None):
+    if isinstance(found, Configuration) and values.has_content:
         return found.schema
     return None
 
@@ -191,8 +260,8 @@ def resolved(pin: SchemaVersionRef, schema: PinnedSchema | None) -> PinnedVersio
 def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVersionRef | None) -> Configuration | None:
     """Return the configuration with the new values, pinned to pin if they have a schema; None if nothing changes.
 
-    The current config may be None, except for a merge patch; then a new one counts as a change. Raises
-    InvalidRequestError if a merge patch makes the config too large or too deep.
+    The current config may be None, except for a patch; then a new one counts as a change. Raises InvalidRequestError if
+    a patch cannot be applied, or makes the config too large or too deep.
     """
     name = current.name if values.name is None else values.name
     comments = current.comments if values.comments is None else values.comments
@@ -213,10 +282,15 @@ def _new_schema(
 
 
 def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> JsonObject | None:
-    if values.merge_patch is None:
+    patch = values.patch
+    if patch is None:
         return current if values.config is None else values.config
     assert current is not None
+    if isinstance(patch, MergePatch):
+        patched = merge_patch(current, patch.patch)
+    else:
+        patched = after_json_patch(current, patch.operations, patch.field)
     with Violations() as violations:
-        merged = canonical_content(merge_patch(current, values.merge_patch), "merge_patch", violations)
-        check_content_size(merged, "merge_patch", violations)
-    return merged
+        patched = canonical_content(patched, patch.field, violations)
+        check_content_size(patched, patch.field, violations)
+    return patched

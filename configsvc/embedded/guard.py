@@ -1,6 +1,7 @@
 """Starting the server again when it ends by itself: killed, or out of memory or disk."""
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -63,8 +64,18 @@ async def _guard(cluster: Cluster) -> None:
 
 
 async def _end(cluster: Cluster) -> None:
-    while running_postmaster(cluster.data):  # noqa: ASYNC110 - other processes set no Event
+    while _may_run(cluster):  # noqa: ASYNC110 - other processes set no Event
         await asyncio.sleep(POLL)
+
+
+def _may_run(cluster: Cluster) -> bool:
+    try:
+        return running_postmaster(cluster.data) is not None
+    except OSError as error:
+        # Without a file descriptor nobody can look; that passes, and the server knows nothing of it.
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        return True
 
 
 async def _start_again(cluster: Cluster, attempts: int) -> int:

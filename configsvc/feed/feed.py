@@ -140,6 +140,10 @@ class Feed:
         """Forget a future that `join` returned."""
         self._waiters.discard(waiter, interest)
 
+    def is_waiting(self, waiter: Waiter) -> bool:
+        """Return whether a future that `join` returned is unresolved: nothing that was read touches its interest."""
+        return waiter in self._waiters
+
     def wake(self, waiter: Waiter) -> None:
         """Resolve a future that `join` returned with the end of the log, unless it is being resolved already."""
         self._waiters.resolve(waiter, self._next)

@@ -6,8 +6,8 @@ from configsvc.domain.commits import CommitPart, Position
 
 RING_LIMIT = 10_000
 RING_LIMIT_BYTES = 64 * 1024 * 1024
-# Approximate memory of a change beside its config.
-CHANGE_BYTES = 1024
+# Approximate memory of a change beside its config and its free texts.
+CHANGE_BYTES = 1280
 
 
 class Ring:
@@ -52,4 +52,7 @@ class Ring:
 
 
 def _memory_of(part: CommitPart) -> int:
-    return part.weight + CHANGE_BYTES * len(part.changes)
+    texts = sum(
+        len(change.configuration.comments) + len(change.reason) + len(change.change_request) for change in part.changes
+    )
+    return part.weight + CHANGE_BYTES * len(part.changes) + texts

@@ -124,6 +124,9 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __contains__(self, waiter: Waiter) -> bool:
+        return waiter in self._all
+
     def add(self, waiter: Waiter, interest: Interest | None) -> None:
         """Add a future that waits for a commit of interest; None: for any commit."""
         self._all.add(waiter)

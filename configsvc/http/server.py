@@ -10,6 +10,7 @@ import uvicorn
 from google.protobuf.descriptor import MethodDescriptor
 
 from configsvc.api.methods import Methods, revocable
+from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.http.browsers import BrowserRules, is_loopback
@@ -126,6 +127,8 @@ def _handler(
         return upload_handler(method, read, implementation)
     if descriptor.server_streaming:
         return stream_handler(method, read, bodies, implementation)
+    if has_pages(descriptor):
+        implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from configsvc.aio import wait_for_event
-from configsvc.domain.errors import IdentityProviderUnavailableError
+from configsvc.domain.errors import IdentityProviderUnavailableError, OutOfDescriptorsError
 from configsvc.identity.jwks import KeySet, VerificationKey
 from configsvc.identity.key_sources import KeySource, UnreadableKeysError
+from configsvc.telemetry.descriptors import shortage
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ RETRY_SECONDS = 10.0
 # How long keys are used after the last successful refresh: longer than outages last, but finite, because during an
 # outage a withdrawn key goes unnoticed.
 KEEP_SECONDS = 24 * 3600.0
+
+_NO_DESCRIPTOR = "this process has no file descriptor left"
 
 
 class ProviderKeys:
@@ -57,12 +60,14 @@ class ProviderKeys:
     async def ask_provider(self) -> None:
         """Wait for a refresh that all callers share; return at once if the last one ended less than PAUSE_SECONDS ago.
 
-        Raises IdentityProviderUnavailableError if the refresh failed.
+        Raises IdentityProviderUnavailableError or OutOfDescriptorsError if the refresh failed.
         """
         if not self._resting:
             self._wanted.set()
             await self._ended.wait()
         if self._failure is not None:
+            if self._failure == _NO_DESCRIPTOR:
+                raise OutOfDescriptorsError
             raise IdentityProviderUnavailableError(retry_seconds=PAUSE_SECONDS)
 
     async def run(self) -> None:
@@ -82,7 +87,8 @@ class ProviderKeys:
                 document = await self._read()
             keys = KeySet.parsed(document)
         except UnreadableKeysError as error:
-            self._fail(str(error))
+            # Libraries hide the cause: what they could not open, they call a failed connection.
+            self._fail(_NO_DESCRIPTOR if shortage() else str(error))
         except TimeoutError:
             self._fail(f"no response within {READING_LIMIT_SECONDS:g} s")
         else:

@@ -15,6 +15,8 @@ from typing import TypeVar
 import structlog
 
 from configsvc.aio import wait_for_event
+from configsvc.domain.errors import OutOfDescriptorsError
+from configsvc.telemetry.descriptors import is_shortage
 from configsvc.telemetry.stderr import install_standard_error
 
 log = structlog.get_logger()
@@ -44,7 +46,8 @@ class ProcessPool:
     async def call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         """Return the result of a module's function, called with arguments that can be pickled.
 
-        Repeats the call once if the process dies. Raises what the function raises, or ProcessDiedError.
+        Repeats the call once if the process dies. Raises what the function raises, ProcessDiedError or
+        OutOfDescriptorsError.
         """
         try:
             return await self.call_once(function, *arguments)
@@ -61,6 +64,16 @@ class ProcessPool:
             self._running -= 1
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        try:
+            return await self._submitted(function, *arguments)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            # Half started: it would never answer.
+            await self._end()
+            raise OutOfDescriptorsError from error
+
+    async def _submitted(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         if self._executor is None:
             # Spawned, as a fork of a process that runs gRPC may hang.
             self._executor = ProcessPoolExecutor(

@@ -22,6 +22,15 @@ _TOO_LARGE = ItemFault(
 )
 
 
+UNREADABLE_CONFIG = ItemFault(
+    field="config", keyword="", message="is damaged in the database and cannot be read: an operator has to repair it"
+)
+
+_UNREADABLE = ItemFault(
+    field="schema", keyword="", message="is damaged in the database and cannot be read: an operator has to repair it"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
     """The error for items that pin to an unusable version."""
@@ -68,11 +77,16 @@ async def _faults_of_group(
         documents = await load_documents(connection, PinnedVersion(schema_id=schema.id, ref=ref))
     if isinstance(documents, Unusable):
         return [Outcome(index=item.index, error=documents.error, faults=documents.faults) for item in group]
-    faults = await call_for_all(pool, [item.config for item in group], faults_of_configs, documents)
+    configs = {item.index: item.config for item in group if item.config is not None}
+    faults = await call_for_all(pool, list(configs.values()), faults_of_configs, documents)
     return [
-        Outcome(index=item.index, error=ItemError.SCHEMA_VIOLATED, faults=found)
-        for item, found in zip(group, faults, strict=True)
+        Outcome(index=index, error=ItemError.SCHEMA_VIOLATED, faults=found)
+        for index, found in zip(configs, faults, strict=True)
         if found
+    ] + [
+        Outcome(index=item.index, error=ItemError.INVALID, faults=(UNREADABLE_CONFIG,))
+        for item in group
+        if item.config is None
     ]
 
 
@@ -94,6 +108,8 @@ async def load_documents(connection: Connection, version: PinnedVersion) -> Vers
     documents = found.get(version.ref)
     if documents is None:
         return Unusable(error=ItemError.SCHEMA_NOT_FOUND)
+    if documents.unreadable is not None:
+        return Unusable(error=ItemError.INVALID, faults=(_UNREADABLE,))
     if documents.document is None:
         return Unusable(error=ItemError.INVALID, faults=(_TOO_LARGE,))
     return VersionDocuments(version=version, document=documents.document, referenced=documents.referenced)

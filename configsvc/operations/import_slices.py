@@ -70,7 +70,7 @@ async def write_slice(
 ) -> list[Outcome]:
     """Write the waiting items of a slice within a transaction; fail those that are invalid, missing or locked.
 
-    Raises SchemaChangedError if a schema is not as in schemas, or WriteConflictError.
+    Raises SchemaChangedError if a schema is not as in schemas, ApplicationRenamedError, or WriteConflictError.
     """
     while job.budget.is_left:
         try:
@@ -101,7 +101,9 @@ async def _write_at_once(
             )
             locked = await imports.share_schemas(connection, job.operation.id, span)
             require_unchanged(schemas, locked)
-            return missing + await imports.write(connection, job.operation, span, locked, upsert=job.settings.upsert)
+            mismatched = await imports.check_versions(connection, job.operation.id, span)
+            written = await imports.write(connection, job.operation, span, locked, upsert=job.settings.upsert)
+            return missing + mismatched + written
 
 
 async def _write_in_halves(

@@ -29,8 +29,9 @@ from configsvc.operations.import_slices import (
 )
 from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
-from configsvc.storage import operations
+from configsvc.storage import imports, operations
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.imports import ApplicationRenamedError
 from configsvc.storage.operations import Run, Slice
 from configsvc.writes.transactions import Writes, transaction
 
@@ -81,13 +82,18 @@ class Imports:
         """
         settings = ImportSettings(**operation.settings)  # pyright: ignore[reportArgumentType]
         job = ImportJob(operation=operation, run=run, settings=settings, budget=WaitBudget())
-        async with self._database.operation() as connection:
-            await operations.fail_duplicates(connection, operation.id)
-            await operations.recount(connection, run)
+        await self._resolve(job)
         if settings.atomic:
             await self._import_atomically(job)
         else:
             await self._import_by_slices(job)
+
+    async def _resolve(self, job: ImportJob) -> None:
+        """Look up the names of applications, and fail items with the same key."""
+        async with self._database.operation() as connection:
+            await imports.resolve_applications(connection, job.operation.id, job.settings.application_ids)
+            await operations.fail_duplicates(connection, job.operation.id)
+            await operations.recount(connection, job.run)
 
     async def _import_by_slices(self, job: ImportJob) -> None:
         async for span in slices(self._database, job.operation):
@@ -101,6 +107,9 @@ class Imports:
             try:
                 await self._commit_slice(job, span, schemas)
             except SchemaChangedError:
+                continue
+            except ApplicationRenamedError:
+                await self._resolve(job)
                 continue
             return
         raise WriteConflictError
@@ -122,6 +131,9 @@ class Imports:
             try:
                 await self._commit_all(job, await self._check_all(job))
             except SchemaChangedError:
+                continue
+            except ApplicationRenamedError:
+                await self._resolve(job)
                 continue
             return
         raise WriteConflictError
@@ -174,9 +186,10 @@ def _roll_back_unless(keep: bool) -> None:
 
 def _context(message: ImportMessage, caller: Caller) -> WriteContext:
     assert caller.origin is not None
+    named = message.change_request
     return WriteContext(
         actor=caller.actor,
-        origin=caller.origin,
+        origin=replace(caller.origin, change_request=named) if named else caller.origin,
         reason=message.reason,
         request_id=message.request_id,
         fingerprint=message.digest,

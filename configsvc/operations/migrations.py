@@ -19,7 +19,7 @@ from configsvc.domain.operations import (
 )
 from configsvc.domain.scope import Scope
 from configsvc.offload.processes import ProcessPool
-from configsvc.operations.checks import Unusable, call_for_all, load_documents
+from configsvc.operations.checks import UNREADABLE_CONFIG, Unusable, call_for_all, load_documents
 from configsvc.operations.slices import finish, slices, write_all
 from configsvc.operations.staging import Staging
 from configsvc.storage import applications, operations, schema_locks
@@ -31,6 +31,9 @@ from configsvc.writes.transactions import Writes, transaction
 
 # Attempts when others change what is being moved.
 ATTEMPTS = 10
+
+
+_UNREADABLE = Transformed(config=None, faults=(UNREADABLE_CONFIG,), is_same=False, violates=False)
 
 
 class ChangedMeanwhileError(Exception):
@@ -104,11 +107,11 @@ class ConfigurationMigrations:
         async with self._database.operation() as connection:
             items = await moves.unchecked(connection, job.operation.id, span)
         transformation = _transformation(job.settings)
-        configs = [item.before for item in items]
-        found = await call_for_all(self._pool, configs, transformed_configs, job.documents, transformation)
-        checked = [
-            _checked(job.settings, item.index, transformed) for item, transformed in zip(items, found, strict=True)
-        ]
+        configs = {item.index: item.before for item in items if item.before is not None}
+        texts = list(configs.values())
+        found = await call_for_all(self._pool, texts, transformed_configs, job.documents, transformation)
+        checked = [_checked(job.settings, index, one) for index, one in zip(configs, found, strict=True)]
+        checked += [_checked(job.settings, item.index, _UNREADABLE) for item in items if item.before is None]
         if checked:
             async with self._database.operation() as connection:
                 await moves.note_checked(connection, job.operation.id, checked, dry_run=job.settings.validate_only)

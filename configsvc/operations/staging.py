@@ -6,7 +6,7 @@ from ulid import ULID
 
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import ResourceNotFoundError, WriteTooLargeError
-from configsvc.domain.models import WriteContext, Written
+from configsvc.domain.models import Effect, WriteContext, Written
 from configsvc.domain.operations import BulkOperation, OperationKind, StagedItem
 from configsvc.operations import queue
 from configsvc.storage import operations
@@ -48,14 +48,15 @@ class Staging:
         many unfinished operations, and what `Writes.run` raises.
         """
 
-        async def submit(connection: Connection) -> Written:
+        async def submit(connection: Connection) -> Effect:
             if not await operations.submit(connection, self.id):
                 raise WriteTooLargeError
             await queue.add(connection, context.actor)
-            return Written(resource_id=self.id, version=1)
+            return Effect(written=Written(resource_id=self.id, version=1), changed=True)
 
         async def change(connection: Connection) -> Written:
-            submitted = await idempotency.once(connection, context, submit)
+            submitted = (await idempotency.once(connection, context, submit)).written
+            assert submitted is not None
             if submitted.resource_id != self.id:
                 await operations.hide(connection, self.id)
             return submitted

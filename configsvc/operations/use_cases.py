@@ -48,13 +48,13 @@ class Operations:
             raise _missing(operation_id, owner)
         return operation
 
-    async def page(self, owner: str | None, *, after: str | None, limit: int) -> tuple[BulkOperation, ...]:
-        """Return operations, newest first, after the one with the id."""
+    async def page(self, owner: str | None, *, after: str | None, limit: int) -> tuple[list[BulkOperation], str | None]:
+        """Return operations, newest first, after the one with the id; and the last id, if more may follow."""
         async with self._database.read() as connection:
-            return tuple(await operations.page(connection, owner, after=after, limit=limit))
+            return await operations.page(connection, owner, after=after, limit=limit)
 
-    async def items(self, listing: ItemListing) -> tuple[list[OperationItem], bool]:
-        """Return a page of items that are done, in their order, and whether more of them follow."""
+    async def items(self, listing: ItemListing) -> tuple[list[OperationItem], int | None]:
+        """Return a page of items that are done, in their order, and the last index, if more of them follow."""
         page = listing.page
         async with self._database.read() as connection:
             return await operations.page_of_items(

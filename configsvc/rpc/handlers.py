@@ -5,22 +5,26 @@ body is received.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import grpc
 
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
-from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.domain.errors import InvalidRequestError, RateLimitedError, ResponseTooLargeError, Violation
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
+from configsvc.rpc.compression import exempt, uncompressed
 from configsvc.rpc.credentials import CallReader, Context
 from configsvc.rpc.failures import Failure, failure_of
 from configsvc.telemetry.calls import InFlight
 
 # A status waits behind the messages that its client does not read; a failed call gives up after this time.
 STATUS_LIMIT_SECONDS = 5.0
+# The client may have to make a message, and its bytes need time: 4 MiB at 70 KB a second.
+UPLOAD_MESSAGE_SECONDS = 60.0
 # Smaller answers count as calls only, until they are sent.
 SMALL_ANSWER_BYTES = 64 * 1024
 
@@ -52,16 +56,25 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
             request = call.request = parse(await received_body(bodies, caller.quota, context))
             answered = await answer(request, caller)
             response = answered if isinstance(answered, bytes) else answered.SerializeToString()
-            if caller.quota and len(response) > SMALL_ANSWER_BYTES:
-                caller.quota.hold_answer(len(response), context.add_done_callback)
+            if len(response) > SMALL_ANSWER_BYTES:
+                _check_size(response, method)
+                if caller.quota:
+                    caller.quota.hold_answer(len(response), context.add_done_callback)
         except BaseException as error:
             method.observe(call)
             await _fail(error, method, call, context)
             raise
         succeed(call)
+        exempt(context, response)
         return response
 
     return handle
+
+
+def _check_size(response: bytes, method: Method) -> None:
+    """Check that clients will take an answer. What a call has changed cannot be taken back: it checks before."""
+    if len(response) > MAX_RESPONSE_BYTES and not method.changes_something:
+        raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
 
 
 def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> AnswerHandler:
@@ -82,6 +95,7 @@ def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> An
             await _fail(error, method, call, context)
             raise
         method.succeed(call)
+        exempt(context, response)
         return response
 
     return handle
@@ -100,9 +114,20 @@ async def _whole(requests: Requests, context: Context) -> AsyncGenerator[bytes]:
 
     To grpcio, a stream that breaks off ends like any other; the difference is that then nothing can be sent any more.
     """
-    async for request in requests:
+    messages = aiter(requests)
+    while (request := await _next(messages)) is not None:
         yield request
     await check_connected(context)
+
+
+async def _next(messages: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next message of an upload; None at its end. Raises RateLimitedError if it does not arrive in time."""
+    try:
+        async with asyncio.timeout(UPLOAD_MESSAGE_SECONDS):
+            return await anext(messages, None)
+    except TimeoutError as error:
+        text = f"the next message of the upload did not arrive within {UPLOAD_MESSAGE_SECONDS:g} s: upload again"
+        raise RateLimitedError(text, retry_seconds=1.0) from error
 
 
 async def check_connected(context: Context) -> None:
@@ -135,12 +160,12 @@ def stream_handler(
         call = Call(partial(read.peer, context))
         _count(method.in_flight, context)
         try:
-            caller = await method.admit(call, read.credentials(context))
+            caller = (await method.admit(call, read.credentials(context)))._replace(peer=read.peer(context))
             call.request = parse(await received_body(bodies, caller.quota, context))
             # The headers tell the client that the stream is open, before there is anything to send.
             await context.send_initial_metadata(())
             with method.revocable(caller) as revocable_caller:
-                await answer(call.request, revocable_caller, context.write)
+                await answer(call.request, revocable_caller, uncompressed(context))
         except grpc.aio.InternalError as error:
             # grpcio raises it when the client went away while a write waited for it.
             gone = asyncio.CancelledError()

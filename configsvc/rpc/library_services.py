@@ -36,7 +36,9 @@ def unary_handler(
     """Return the handler of a unary method."""
 
     async def handle(_: AsyncIterable[bytes], context: Context) -> Message:
-        return await behaviour(await _request(request_class, bodies, context), context)
+        answer = await behaviour(await _request(request_class, bodies, context), context)
+        context.disable_next_message_compression()
+        return answer
 
     return grpc.stream_unary_rpc_method_handler(handle, response_serializer=_serialized)
 
@@ -98,6 +100,7 @@ async def _write(context: Context, message: Any) -> None:
     """Write a message. Raises CancelledError if the client does not read it in time."""
     try:
         async with asyncio.timeout(UNREAD_SECONDS):
+            context.disable_next_message_compression()
             await context.write(message)
     except TimeoutError as error:
         # Nothing else can be done: grpcio keeps the stream until its client reads or hangs up.

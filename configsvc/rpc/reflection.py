@@ -1,13 +1,17 @@
 """Server reflection, v1 and v1alpha, for tools such as grpcurl."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+from google.protobuf.descriptor import FileDescriptor
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+import configapi
+from configsvc.rpc.credentials import Context
 from configsvc.rpc.library_services import LibraryStreams
 
 V1 = "grpc.reflection.v1.ServerReflection"
@@ -17,15 +21,60 @@ V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 _untyped: Any = reflection
 
 
+class Symbols:
+    """The descriptor pool, which also finds methods: protobuf's own does not, and the protocol names them."""
+
+    def __init__(self, pool: descriptor_pool.DescriptorPool) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802  # protobuf's name
+        """Return the file that declares a symbol. Raises KeyError."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            service, _, method = symbol.rpartition(".")
+            return self._pool.FindServiceByName(service).methods_by_name[method].containing_service.file
+
+
 def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str], streams: LibraryStreams) -> None:
     """Register reflection for the named services."""
     _describe_v1()
-    servicer = _untyped.aio.ReflectionServicer((*service_names, V1, V1ALPHA))
+    symbols = Symbols(descriptor_pool.Default())
+    servicer = _untyped.aio.ReflectionServicer((*service_names, V1, V1ALPHA), pool=symbols)
+
+    async def answers(requests: AsyncIterable[Any], context: Context) -> AsyncGenerator[Any]:
+        async for answer in servicer.ServerReflectionInfo(requests, context):
+            files = answer.file_descriptor_response.file_descriptor_proto
+            # Not for other answers: it would set the field.
+            if files:
+                files[:] = [_with_comments().get(data, data) for data in files]
+            yield answer
+
     # The package has v1alpha only; v1 has the same messages on the wire.
-    handler = streams.exchange_handler(servicer.ServerReflectionInfo, reflection_pb2.ServerReflectionRequest)
+    handler = streams.exchange_handler(answers, reflection_pb2.ServerReflectionRequest)
     for service in (V1, V1ALPHA):
         handlers = grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
         grpc_server.add_generic_rpc_handlers((handlers,))
+
+
+@cache
+def _with_comments() -> dict[bytes, bytes]:
+    """Return the descriptors of our files with comments, by those without, which protobuf keeps."""
+    (folder,) = configapi.__path__
+    described = descriptor_pb2.FileDescriptorSet.FromString(Path(folder, "descriptors.binpb").read_bytes())
+    found: dict[bytes, bytes] = {}
+    for file in described.file:
+        if file.package.startswith(configapi.__name__):
+            plain = descriptor_pb2.FileDescriptorProto()
+            descriptor_pool.Default().FindFileByName(file.name).CopyToProto(plain)
+            without = plain.SerializeToString()
+            # Only these: protoc's descriptors have names for JSON, too, and grpcurl would print fields in camel case.
+            plain.source_code_info.CopyFrom(file.source_code_info)
+            found[without] = plain.SerializeToString()
+    return found
 
 
 @cache

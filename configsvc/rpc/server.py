@@ -14,15 +14,18 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods, revocable
+from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.sizes import MAX_REQUEST_BYTES
 from configsvc.limits.bodies import Bodies
-from configsvc.rpc import health
+from configsvc.rpc import compression, health
 from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
 from configsvc.rpc.health import Health
 from configsvc.rpc.library_services import LibraryStreams
 from configsvc.rpc.reflection import add_reflection
+from configsvc.rpc.tenants import RefusedTenants
 from configsvc.telemetry.calls import InFlight
 from configsvc.telemetry.refusals import Refusals
 from configsvc.wire.parsing import parsed
@@ -67,8 +70,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # A stream's window: what a client may send before anybody asks for it. Probing would let it grow to 4 MiB.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 1024),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
+    compression.OPTION,
     # A call's headers: room for two tokens. Between different limits gRPC rejects calls at random.
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
@@ -156,6 +160,7 @@ def build_server(
     grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
     read = call_reader(methods.admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
+    grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
     for service in SERVICES:
         servicer = servicers[service.name]
         handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
@@ -222,6 +227,8 @@ def _handler(
     # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
     if descriptor.server_streaming:
         return grpc.stream_stream_rpc_method_handler(stream_handler(method, read, bodies, parse, implementation))
+    if has_pages(descriptor):
+        implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     return grpc.stream_unary_rpc_method_handler(unary_handler(method, read, bodies, parse, answer))

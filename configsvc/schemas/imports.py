@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import WriteConflictError
-from configsvc.domain.models import Schema, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.models import Done, Effect, Schema, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import ImportedSchema, NewDocument, SchemaImports
 from configsvc.schemas.linking import link
 from configsvc.schemas.pinned import SnapshotReads
@@ -39,7 +39,9 @@ class SchemaImporter:
         self._reads = reads
         self._snapshots = snapshots
 
-    async def run(self, imported: Sequence[ImportedSchema], *, strict: bool, context: WriteContext) -> SchemaImports:
+    async def run(
+        self, imported: Sequence[ImportedSchema], *, strict: bool, context: WriteContext
+    ) -> Done[SchemaImports]:
         """Create schemas, or new versions of existing ones unless the newest has the document. Names are unique.
 
         Raises InvalidRequestError, SchemaVersionRefusedError, WriteConflictError, WriteTooLargeError,
@@ -48,12 +50,13 @@ class SchemaImporter:
         documents = {schema.name: schema.new for schema in imported}
         plan = await self._prepare(documents, context, strict=strict)
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Effect:
             current = await schemas.lock_named(connection, list(documents))
             newest = await schema_versions.newest(connection, documents)
             new_versions = _new_versions(documents, newest)
             if not new_versions:
-                return Written(resource_id=_REVISION, version=await log.head(connection))
+                head = await log.head(connection)
+                return Effect(written=Written(resource_id=_REVISION, version=head), changed=False)
             if plan is None or new_versions.keys() != plan.new_versions.keys():
                 raise WriteConflictError
             changed = [current[ref.schema] for ref in new_versions if ref.schema in current]
@@ -64,10 +67,11 @@ class SchemaImporter:
             if strict and changed:
                 moved = [ref for ref in new_versions if ref.schema in current]
                 await pinned_configurations.move(connection, moved, context)
-            return Written(resource_id=_COMMIT, version=await schema_versions.commit_id(connection))
+            commit_id = await schema_versions.commit_id(connection)
+            return Effect(written=Written(resource_id=_COMMIT, version=commit_id), changed=True)
 
         done = await self._writes.run_once(context, SUBJECT, change, partial(_load, documents))
-        self._reads.require(done.revision)
+        self._reads.require(done.result.revision)
         return done
 
     async def _prepare(

@@ -16,6 +16,12 @@ from configsvc.validation.compiled import CompiledSchema
 
 SNAPSHOT_LIMIT_SECONDS = 30.0
 
+_UNREADABLE = Fault(
+    pointer="",
+    keyword="",
+    message="the configuration is damaged in the database and cannot be read: an operator has to repair it",
+)
+
 
 class SnapshotReads:
     """Long reads at one revision: one at a time in a process, so they take one connection and one page of memory."""
@@ -81,6 +87,11 @@ def _offenders(
     found: list[ConfigurationFaults] = []
     slow: list[tuple[PinnedConfiguration, Check]] = []
     for one in page:
+        if one.config is None:
+            count += 1
+            if len(found) < limit:
+                found.append(_offender(one, (_UNREADABLE,)))
+            continue
         check = prepare_check(schema, compiled, json.loads(one.config), one.config)
         if check.may_take_long:
             slow.append((one, check))

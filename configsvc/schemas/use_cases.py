@@ -1,19 +1,31 @@
 """Schemas for callers: create, get, list, delete."""
 
-from functools import partial
-
 from ulid import ULID
 
 from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
-from configsvc.domain.models import Kind, NameRef, Page, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
-from configsvc.domain.requests import NameListing, SchemaVersionListing
-from configsvc.domain.schema_versions import NewDocument, SchemaVersion
+from configsvc.domain.expectations import Expectation
+from configsvc.domain.models import (
+    Done,
+    Effect,
+    IdRef,
+    Kind,
+    Moment,
+    NameRef,
+    Page,
+    Schema,
+    SchemaRef,
+    SchemaVersionRef,
+    WriteContext,
+    Written,
+)
+from configsvc.domain.requests import PageRequest, SchemaVersionListing
+from configsvc.domain.schema_versions import NewDocument, SchemaVersion, VersionPage
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import link
 from configsvc.storage import log, schema_versions, schemas
 from configsvc.storage.database import Connection, Database
-from configsvc.storage.schema_versions import NewVersion, VersionPage
+from configsvc.storage.moments import revision_of
+from configsvc.storage.schema_versions import NewVersion
 from configsvc.writes.transactions import Writes
 
 
@@ -26,58 +38,54 @@ class Schemas:
         self._database = database
         self._writes = writes
 
-    async def create(self, name: str, comments: str, new: NewDocument, context: WriteContext) -> Schema:
+    async def create(self, name: str, comments: str, new: NewDocument, context: WriteContext) -> Done[Schema]:
         """Create a schema with its first version. Raises ResourceExistsError or InvalidRequestError."""
         if new.references:
             async with self._database.read() as connection:
                 await link(connection, (new,), {})
 
-        async def change(connection: Connection) -> Written:
+        async def change(connection: Connection) -> Effect:
             schema_id = str(ULID())
             inserted = await schemas.insert(connection, ((schema_id, name, comments),), context)
             if not inserted:
                 raise ResourceExistsError("schema", name)
             ref = SchemaVersionRef(schema=name, version=1)
             await schema_versions.insert(connection, (NewVersion(schema_id=schema_id, ref=ref, new=new),), context)
-            return inserted[0]
+            return Effect(written=inserted[0], changed=True)
 
         return await self._writes.run_once(context, subject_of(NameRef(name=name)), change, schemas.get_version)
 
-    async def get(self, ref: SchemaRef, *, min_revision: int) -> Schema:
-        """Return a schema. Raises ResourceNotFoundError or RevisionUnknownError."""
+    async def get(self, ref: SchemaRef, moment: Moment) -> tuple[Schema, int]:
+        """Return a schema, and the revision that this shows. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            schema = await schemas.get(connection, ref)
-        if schema is None:
-            raise ResourceNotFoundError("schema", str(ref))
-        return schema
+            await revision_of(connection, moment)
+            schema, revision = await schemas.get_shown(connection, ref)
+        return require_schema(schema, ref), revision
 
-    async def get_version(self, ref: SchemaRef, version: int, *, min_revision: int) -> SchemaVersion:
-        """Return a version of a schema, the newest for 0. Raises ResourceNotFoundError or RevisionUnknownError."""
+    async def get_version(self, ref: SchemaRef, version: int, moment: Moment) -> tuple[SchemaVersion, int]:
+        """Return a version of a schema, the newest for 0, and the revision that this shows.
+
+        Raises ResourceNotFoundError or RevisionUnknownError.
+        """
         async with self._database.read() as connection:
-            await log.require_revision(connection, min_revision)
-            found = await schema_versions.get(connection, ref, version)
+            await revision_of(connection, moment)
+            found, revision = await schema_versions.get(connection, ref, version)
         if found is None:
             raise ResourceNotFoundError("schema version", f"{ref}@{version}" if version else str(ref))
-        return found
+        return found, revision
 
-    async def list_page(self, listing: NameListing) -> Page[Schema]:
+    async def list_page(self, name_prefix: str, moment: Moment, page: PageRequest[str]) -> Page[Schema]:
         """Return a page of schemas. Raises RevisionUnknownError or RevisionCompactedError."""
-        page = listing.page
         async with self._database.read() as connection:
-            await log.require_revision(connection, listing.min_revision)
+            first = await revision_of(connection, moment) if page.revision is None else page.revision
             return await schemas.page(
-                connection,
-                revision=page.revision,
-                name_prefix=listing.name_prefix,
-                after=page.after,
-                limit=page.limit,
+                connection, revision=first, name_prefix=name_prefix, after=page.after, limit=page.limit
             )
 
     async def list_versions(self, listing: SchemaVersionListing) -> VersionPage:
         """Return a page of versions, newest first. Raises ResourceNotFoundError or RevisionUnknownError."""
         async with self._database.read() as connection:
-            await log.require_revision(connection, listing.min_revision)
+            await revision_of(connection, listing.moment)
             page = await schema_versions.page(
                 connection,
                 listing.ref,
@@ -90,20 +98,25 @@ class Schemas:
             raise ResourceNotFoundError("schema", str(listing.ref))
         return page
 
-    async def delete(self, ref: SchemaRef, *, expected_version: int, context: WriteContext) -> int:
-        """Delete a schema, and return the revision.
+    async def delete(
+        self, ref: SchemaRef, *, expected: Expectation, allow_missing: bool, context: WriteContext
+    ) -> Done[int]:
+        """Delete a schema, and return the revision; 0 if there was none, with allow_missing.
 
         Raises ResourceNotFoundError, VersionMismatchError or SchemaInUseError.
         """
 
-        async def change(connection: Connection) -> Written:
-            current = await lock_schema(connection, ref, expected_version)
+        async def change(connection: Connection) -> Written | None:
+            current = await lock_schema(connection, ref, expected)
+            if current is None and allow_missing:
+                return None
+            current = require_schema(current, ref)
             await schemas.close(connection, (current.id,))
             await schemas.check_unused(connection, current.name)
             await log.explain_deletions(connection, {current.id: context})
             return await schemas.delete(connection, current)
 
-        return await self._writes.run_once(context, subject_of(ref), change, partial(log.revision_of, Kind.SCHEMA))
+        return await self._writes.delete_once(context, subject_of(ref), Kind.SCHEMA, change)
 
 
 def subject_of(ref: SchemaRef) -> str:
@@ -111,14 +124,22 @@ def subject_of(ref: SchemaRef) -> str:
     return f"schema {ref}"
 
 
-async def lock_schema(connection: Connection, ref: SchemaRef, expected_version: int) -> Schema:
-    """Lock a schema until the end of the transaction, and return it.
-
-    Raises ResourceNotFoundError or VersionMismatchError.
-    """
+async def lock_schema(connection: Connection, ref: SchemaRef, expected: Expectation) -> Schema | None:
+    """Lock a schema until the end of the transaction, and return it, if it exists. Raises VersionMismatchError."""
     # After waiting for a schema that was deleted and created again in one transaction, the first try finds nothing.
-    current = await schemas.lock(connection, ref) or await schemas.lock(connection, ref)
-    if current is None:
+    locked = await schemas.lock(connection, ref) or await schemas.lock(connection, ref)
+    if locked is None:
+        return None
+    expected.check_version(locked.version)
+    if expected.etag:
+        # The locked row has the time of its transaction, not that of its commit.
+        current = require_schema(await schemas.get(connection, IdRef(id=locked.id)), ref)
+        expected.check_etag(current.etag, current.version)
+    return locked
+
+
+def require_schema(schema: Schema | None, ref: SchemaRef) -> Schema:
+    """Return the schema. Raises ResourceNotFoundError if there is none."""
+    if schema is None:
         raise ResourceNotFoundError("schema", str(ref))
-    check_version(expected_version, current.version)
-    return current
+    return schema

@@ -12,15 +12,16 @@ from functools import partial
 
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, SchemaVersionRefusedError, WriteConflictError
+from configsvc.domain.expectations import Expectation
 from configsvc.domain.jsonschema.compatibility import incompatibilities
-from configsvc.domain.models import Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
+from configsvc.domain.models import Done, Effect, Moment, Schema, SchemaRef, SchemaVersionRef, WriteContext, Written
 from configsvc.domain.schema_versions import MAX_OFFENDERS, NewDocument, PinnedCheck, SchemaVersion, SchemaVersionCheck
-from configsvc.domain.writes import check_version
 from configsvc.schemas.linking import LinkedDocument, link
 from configsvc.schemas.pinned import SnapshotReads, check_pinned
-from configsvc.schemas.use_cases import lock_schema, subject_of
+from configsvc.schemas.use_cases import lock_schema, require_schema, subject_of
 from configsvc.storage import idempotency, pinned_configurations, schema_versions, schemas
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.moments import revision_of
 from configsvc.storage.schema_versions import NewVersion
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import CompiledSchema
@@ -45,38 +46,43 @@ class SchemaVersions:
         self._snapshots = snapshots
 
     async def create(
-        self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected_version: int, context: WriteContext
-    ) -> SchemaVersion:
+        self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected: Expectation, context: WriteContext
+    ) -> Done[SchemaVersion]:
         """Return the new version, or the newest if that has this document. With strict, all configurations that are
         pinned to the schema move to the new version.
 
         Raises ResourceNotFoundError, VersionMismatchError, InvalidRequestError, SchemaVersionRefusedError,
         WriteConflictError, WriteTooLargeError or RequestIdReusedError.
         """
-        prechecked = await self._prepare(ref, new, strict=strict, expected_version=expected_version, context=context)
+        prechecked = await self._prepare(ref, new, strict=strict, expected=expected, context=context)
 
-        async def change(connection: Connection) -> Written:
-            current = await lock_schema(connection, ref, expected_version)
+        async def change(connection: Connection) -> Effect:
+            current = require_schema(await lock_schema(connection, ref, expected), ref)
             newest = await schema_versions.newest(connection, {current.name: new})
             if newest[current.name].is_same:
-                return Written(resource_id=current.id, version=current.version)
+                return Effect(written=Written(resource_id=current.id, version=current.version), changed=False)
             if strict:
                 # There was no precheck if the document was the newest, or the call was done, a moment ago.
                 await recheck(
                     connection, [current], {current.name: prechecked} if prechecked else {}, self._snapshots.checks
                 )
-            return await _add(connection, current, new, context, strict=strict)
+            added = await _add(connection, current, new, context, strict=strict)
+            return Effect(written=added, changed=True)
 
         load = partial(schema_versions.get_written, new)
         created = await self._writes.run_once(context, subject_of(ref), change, load)
         if strict:
-            self._reads.require(created.revision)
+            self._reads.require(created.result.revision)
         return created
 
-    async def check(self, ref: SchemaRef, new: NewDocument) -> SchemaVersionCheck:
-        """Return the effects of a new version, at one revision. Raises ResourceNotFoundError or InvalidRequestError."""
+    async def check(self, ref: SchemaRef, new: NewDocument, moment: Moment) -> SchemaVersionCheck:
+        """Return the effects of a new version, at one revision.
+
+        Raises ResourceNotFoundError, RevisionUnknownError or InvalidRequestError.
+        """
         async with self._snapshots.open() as connection:
-            newest = await schema_versions.get(connection, ref, 0)
+            await revision_of(connection, moment)
+            newest, _ = await schema_versions.get(connection, ref, 0)
             if newest is None:
                 raise ResourceNotFoundError("schema", str(ref))
             (found,) = await link(connection, (new,), {})
@@ -85,16 +91,15 @@ class SchemaVersions:
         return await asyncio.to_thread(_compare, newest, new, check)
 
     async def _prepare(
-        self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected_version: int, context: WriteContext
+        self, ref: SchemaRef, new: NewDocument, *, strict: bool, expected: Expectation, context: WriteContext
     ) -> Prechecked | None:
         """Do the slow part before anything is locked."""
         async with self._database.read() as connection:
             if await idempotency.is_done(connection, context):
                 return None
-            current = await schemas.get(connection, ref)
-            if current is None:
-                raise ResourceNotFoundError("schema", str(ref))
-            check_version(expected_version, current.version)
+            current = require_schema(await schemas.get(connection, ref), ref)
+            expected.check_version(current.version)
+            expected.check_etag(current.etag, current.version)
             (found,) = await link(connection, (new,), {})
             newest = await schema_versions.newest(connection, {current.name: new})
         if not strict or current.name not in newest or newest[current.name].is_same:

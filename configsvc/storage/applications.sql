@@ -24,12 +24,12 @@ DELETE FROM configurations WHERE application = $1;
 SELECT EXISTS (SELECT FROM configurations WHERE application = $1);
 
 -- name: get
+-- With the revision that this statement shows; otherwise nulls if the application does not exist.
 SELECT
-    a.id, a.name, a.comments, a.version, commits.revision,
+    revision_counter.revision AS shown_revision, a.id, a.name, a.comments, a.version, commits.revision,
     coalesce(nullif(a.create_time, a.update_time), commits.time) AS create_time, commits.time AS update_time
-FROM applications AS a
-JOIN commits ON commits.id = a.commit_id
-WHERE a.id = $1 OR a.name = $2;
+FROM revision_counter
+LEFT JOIN (applications AS a JOIN commits ON commits.id = a.commit_id) ON a.id = $1 OR a.name = $2;
 
 -- name: get_at
 -- The application with id $1 at revision $2.
@@ -38,6 +38,9 @@ SELECT
     commit_time AS update_time, operation
 FROM changes
 WHERE kind = 'APPLICATION' AND resource_id = $1 AND version = version_at('APPLICATION', $1, $2);
+
+-- name: id_named
+SELECT id FROM applications WHERE name = $1;
 
 -- name: lock
 -- No join: if the row changed while this waited for its lock, the join would compare it with the old row of the other
@@ -102,6 +105,74 @@ WITH shown AS MATERIALIZED (
     LIMIT $4
 )
 SELECT shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
+FROM shown
+LEFT JOIN page ON true
+ORDER BY page.name;
+
+-- name: list_past
+-- Like list, at revision $1, but resource by resource: what each of them, and all others, changed since costs nothing.
+WITH RECURSIVE shown AS MATERIALIZED (
+    SELECT counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
+), every AS (
+    -- Each id that the log has, from one to the next: the index has an entry for each of their versions.
+    (
+        SELECT r.resource_id AS id FROM change_records AS r
+        WHERE r.kind = 'APPLICATION' AND $5::text[] IS NULL
+        ORDER BY r.resource_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT
+        (
+            SELECT r.resource_id FROM change_records AS r
+            WHERE r.kind = 'APPLICATION' AND r.resource_id > every.id
+            ORDER BY r.resource_id
+            LIMIT 1
+        )
+    FROM every
+    WHERE every.id IS NOT NULL
+), touched AS MATERIALIZED (
+    SELECT ids.id
+    FROM (SELECT id FROM every UNION ALL SELECT unnest($5::text[])) AS ids
+    WHERE ids.id IS NOT NULL AND (
+        SELECT commits.revision <= $1
+        FROM applications AS a
+        JOIN commits ON commits.id = a.commit_id
+        WHERE a.id = ids.id
+        LIMIT 1
+    ) IS NOT TRUE
+), present AS (
+    SELECT
+        a.id, a.name, a.comments, a.version, made.revision,
+        coalesce(nullif(a.create_time, a.update_time), made.time) AS create_time, made.time AS update_time
+    FROM applications AS a
+    CROSS JOIN LATERAL (SELECT revision, time FROM commits WHERE commits.id = a.commit_id LIMIT 1) AS made
+    WHERE ($5::text[] IS NULL OR a.id = ANY ($5)) AND starts_with(a.name, $2) AND ($3::text IS NULL OR a.name > $3) AND made.revision <= $1
+    ORDER BY a.name
+    LIMIT $4
+), past AS (
+    SELECT
+        state.resource_id, state.name, state.comments, state.version, state.revision,
+        coalesce(nullif(state.create_time, state.time), state.commit_time), state.commit_time
+    FROM touched
+    CROSS JOIN LATERAL (
+        SELECT r.*, commits.revision, commits.time AS commit_time
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.kind = 'APPLICATION' AND r.resource_id = touched.id AND r.version = version_at('APPLICATION', touched.id, $1)
+        LIMIT 1
+    ) AS state
+    WHERE state.operation <> 'DELETED' AND starts_with(state.name, $2) AND ($3::text IS NULL OR state.name > $3)
+), page AS (
+    SELECT * FROM present
+    UNION ALL
+    SELECT * FROM past
+    ORDER BY name
+    LIMIT $4
+)
+SELECT $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
 FROM shown
 LEFT JOIN page ON true
 ORDER BY page.name;

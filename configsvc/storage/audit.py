@@ -13,10 +13,13 @@ from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import id_and_name, queries
 from configsvc.storage.rows import schema_of
+from configsvc.storage.unreadable_rows import Names, fetch_around, readable_rows
 
 _SQL = queries("audit")
 _LAST_REVISION = 2**63 - 1
 _LAST_ORDINAL = 2**31 - 1
+_PLACE = "compacted_revision, head, revision, ordinal, version, place, chosen"
+_NAMES = Names(kind="change", columns=_PLACE, ids=_PLACE)
 
 
 async def resource(connection: Connection, resource_id: str, kind: Kind | None) -> tuple[Kind, str | None] | None:
@@ -34,7 +37,7 @@ async def changes(
     """Return at most limit changes that match the filter, out of the window records before a position (None: the
     newest).
 
-    With a resource_id, the kind must be set. Raises FilterTooSlowError.
+    Changes that cannot be read are left out. With a resource_id, the kind must be set. Raises FilterTooSlowError.
     """
     try:
         rows = await (_of_resource if chosen.resource_id else _of_all)(connection, chosen, before, limit, window)
@@ -46,9 +49,10 @@ async def changes(
     ends_early = len(matching) > limit
     last = matching[limit - 1] if ends_early else rows[-1]
     return ChangesPage(
-        changes=tuple(map(_change, matching[:limit])),
+        changes=tuple(map(_change, readable_rows(_NAMES, matching[:limit]))),
         last=_last(last, chosen) if ends_early or last["place"] == window else None,
         compacted_revision=rows[0]["compacted_revision"],
+        head=rows[0]["head"],
     )
 
 
@@ -57,7 +61,9 @@ async def _of_all(
 ) -> Sequence[Record]:
     until = _LAST_REVISION if chosen.until_revision is None else chosen.until_revision
     revision, ordinal = (before.revision, before.ordinal) if before else (until, _LAST_ORDINAL)
-    return await connection.fetch(
+    return await fetch_around(
+        connection,
+        _NAMES,
         _SQL["changes"],
         chosen.actor,
         *id_and_name(chosen.application),
@@ -77,7 +83,9 @@ async def _of_all(
 async def _of_resource(
     connection: Connection, chosen: ChangeFilter, before: LogPosition | None, limit: int, window: int
 ) -> Sequence[Record]:
-    return await connection.fetch(
+    return await fetch_around(
+        connection,
+        _NAMES,
         _SQL["changes_of_resource"],
         chosen.actor,
         *id_and_name(chosen.application),

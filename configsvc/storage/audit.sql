@@ -4,8 +4,9 @@
 -- continues there. $1: actor. $2, $3: the application's id and name. $4: kind. $5: name. $6: range of commit times, end
 -- excluded. $12: ids of applications that may be shown, null for all; a move between applications needs both. $13:
 -- whether to show changes outside any application.
-SELECT compaction.revision AS compacted_revision, page.*
+SELECT compaction.revision AS compacted_revision, revision_counter.revision AS head, page.*
 FROM compaction
+CROSS JOIN revision_counter
 LEFT JOIN (
     SELECT *
     FROM (
@@ -59,8 +60,9 @@ ORDER BY page.revision DESC, page.ordinal DESC;
 -- name: changes_of_resource
 -- Like changes, for the resource of kind $4 with id $11 and its versions before $12 (null: all). $13, $14: as $12, $13
 -- there.
-SELECT compaction.revision AS compacted_revision, page.*
+SELECT compaction.revision AS compacted_revision, revision_counter.revision AS head, page.*
 FROM compaction
+CROSS JOIN revision_counter
 LEFT JOIN (
     SELECT *
     FROM (

@@ -16,16 +16,19 @@ from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.operations import Slice, outcome_of
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable
 
 _SQL = queries("configuration_migrations")
+
+_NAMES = Names(kind="operation item", columns="place", ids="place")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncheckedItem:
-    """An item with its current config as JSON text."""
+    """An item with its current config as JSON text; None: it cannot be read."""
 
     index: int
-    before: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,10 @@ class CheckedItem:
     faults: tuple[ItemFault, ...]
 
 
-def _chosen(settings: MigrationSettings) -> tuple[str, int, int, str | None]:
-    return settings.to.schema, settings.from_version, settings.to.version, settings.application_id
+def _chosen(settings: MigrationSettings) -> tuple[str, int, int, str | None, str, list[str] | None]:
+    to = settings.to
+    names = settings.names or None
+    return to.schema, settings.from_version, to.version, settings.application_id, settings.name_prefix, names
 
 
 async def stage(connection: Connection, operation_id: str, settings: MigrationSettings) -> int:
@@ -50,8 +55,8 @@ async def stage(connection: Connection, operation_id: str, settings: MigrationSe
 
 async def unchecked(connection: Connection, operation_id: str, span: Slice) -> list[UncheckedItem]:
     """Return the items of a slice that are not transformed yet."""
-    rows = await connection.fetch(_SQL["unchecked"], operation_id, span.first, span.last)
-    return [UncheckedItem(index=row["place"], before=row["before"]) for row in rows]
+    rows = await fetch_around(connection, _NAMES, _SQL["unchecked"], operation_id, span.first, span.last)
+    return [UncheckedItem(index=row["place"], before=row["before"] if is_readable(row) else None) for row in rows]
 
 
 async def note_checked(

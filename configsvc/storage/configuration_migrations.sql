@@ -1,5 +1,6 @@
 -- name: stage
--- Those pinned to version $3 of schema $2 (0: to any but $4), in application $5 (null: all).
+-- Those pinned to version $3 of schema $2 (0: to any but $4), in application $5 (null: all), with prefix $6 and one of
+-- the names $7 (null: any).
 WITH staged AS (
     INSERT INTO operation_items (
         operation_id, place, application, name, schema, schema_version, configuration_id, configuration_version, before
@@ -9,6 +10,7 @@ WITH staged AS (
     FROM configurations
     WHERE schema = $2 AND (schema_version = $3 OR ($3 = 0 AND schema_version <> $4))
         AND ($5::text IS NULL OR application_id = $5)
+        AND starts_with(name, $6) AND ($7::text[] IS NULL OR name = ANY ($7))
     RETURNING 1
 )
 SELECT count(*) FROM staged;
@@ -62,7 +64,8 @@ SET
 FROM configurations AS c
 WHERE i.operation_id = $1 AND i.state = 'WAITING' AND c.id = i.configuration_id AND c.version <> i.configuration_version
     AND c.schema = $2 AND (c.schema_version = $3 OR ($3 = 0 AND c.schema_version <> $4))
-    AND ($5::text IS NULL OR c.application_id = $5);
+    AND ($5::text IS NULL OR c.application_id = $5)
+    AND starts_with(c.name, $6) AND ($7::text[] IS NULL OR c.name = ANY ($7));
 
 -- name: let_go
 -- Configurations that were deleted, or pinned to something else, leave the migration.
@@ -72,6 +75,7 @@ WHERE i.operation_id = $1 AND i.state = 'WAITING' AND NOT EXISTS (
     SELECT FROM configurations AS c
     WHERE c.id = i.configuration_id AND c.schema = $2 AND (c.schema_version = $3 OR ($3 = 0 AND c.schema_version <> $4))
         AND ($5::text IS NULL OR c.application_id = $5)
+        AND starts_with(c.name, $6) AND ($7::text[] IS NULL OR c.name = ANY ($7))
 );
 
 -- name: move

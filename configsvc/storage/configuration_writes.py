@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 from asyncpg import Record
 
+from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
@@ -21,8 +22,21 @@ from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
+from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable, readable_rows, unreadable
 
 _SQL = queries("configuration_writes")
+
+_COLUMNS = "id, application_id, application, name, version"
+_NAMES = Names(kind="configuration", columns=_COLUMNS, ids=_COLUMNS)
+_WANTED = f"wanted_id, wanted_application_id, wanted_application, wanted_name, fits, {_COLUMNS}"
+_NAMES_OF_WANTED = Names(kind="configuration", columns=_WANTED, ids=_WANTED)
+_NAMES_OF_VERSION = Names(
+    kind="configuration version", columns=_COLUMNS, ids="id, application_id, '' AS application, '' AS name, version"
+)
+
+
+# What a write finds, locked or not.
+Current = Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +75,23 @@ async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict
 
 async def lock_or_skip(
     connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
-) -> dict[ConfigurationRef, Configuration | LockedElsewhere | RetryNextGroup]:
+) -> dict[ConfigurationRef, Current]:
     """Lock the configurations that exist, skipping those that another transaction has locked (LockedElsewhere).
 
     They come without their revision. RetryNextGroup: not tried, because those before it fill
-    limit_bytes.
+    limit_bytes. RecordUnreadableError: locked, and not readable.
     """
     keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
-    rows = await connection.fetch(
+    rows = await fetch_around(
+        connection,
+        _NAMES_OF_WANTED,
         _SQL["lock_or_skip"],
         [ref.id if isinstance(ref, IdRef) else None for ref in refs],
         [application for application, _ in keys],
         [name for _, name in keys],
         limit_bytes,
     )
-    by_ref: dict[ConfigurationRef, Configuration | LockedElsewhere | RetryNextGroup] = {}
+    by_ref: dict[ConfigurationRef, Current] = {}
     for row in rows:
         current = _locked(row)
         by_ref[IdRef(id=row["wanted_id"])] = current
@@ -83,15 +99,19 @@ async def lock_or_skip(
     return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
 
 
-def _locked(row: Record) -> Configuration | LockedElsewhere | RetryNextGroup:
+def _locked(row: Record) -> Current:
+    if not is_readable(row):
+        return _unreadable(row)
     if row["id"] is not None:
         return configuration_of(row, row["config"])
     return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
 
 
-def _as_named(
-    ref: ConfigurationRef, current: Configuration | LockedElsewhere | RetryNextGroup
-) -> Configuration | LockedElsewhere | RetryNextGroup:
+def _unreadable(row: Record) -> RecordUnreadableError:
+    return unreadable("configuration", f"{row['application']}:{row['name']}", row)
+
+
+def _as_named(ref: ConfigurationRef, current: Current) -> Current:
     # Renamed between the look-up and the lock: the next try finds the name's new meaning.
     if (
         isinstance(ref, KeyRef)
@@ -104,10 +124,15 @@ def _as_named(
 
 async def lock_or_wait(
     connection: Connection, ids: Collection[str], *, with_config: Collection[str]
-) -> dict[str, Configuration]:
+) -> dict[str, Configuration | RecordUnreadableError]:
     """Lock the configurations that still exist, waiting for other transactions; return them by id."""
-    rows = await connection.fetch(_SQL["lock_or_wait"], list(ids), list(with_config))
-    return {row["id"]: configuration_of(row, row["config"]) for row in rows}
+    rows = await fetch_around(connection, _NAMES, _SQL["lock_or_wait"], list(ids), list(with_config))
+    return {row["id"]: configuration_of(row, row["config"]) if is_readable(row) else _unreadable(row) for row in rows}
+
+
+async def limit_waits(connection: Connection, seconds: float) -> None:
+    """Wait at most so long for each lock, until the end of the transaction."""
+    await connection.execute(_SQL["limit_waits"], f"{seconds * 1000:.0f}ms")
 
 
 async def share_or_skip(
@@ -144,6 +169,12 @@ async def share_or_wait(
         owner = Owner(id=row["id"], name=row["name"])
         by_ref[IdRef(id=owner.id)] = by_ref[NameRef(name=owner.name)] = owner
     return by_ref
+
+
+async def application_names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of the applications that exist, by id, without locking them."""
+    rows = await connection.fetch(_SQL["application_names"], list(ids))
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def insert(connection: Connection, planned: Sequence[Planned]) -> dict[str, Configuration]:
@@ -218,16 +249,19 @@ async def delete(connection: Connection, planned: Sequence[Planned]) -> dict[str
 async def get_versions(
     connection: Connection, written: Iterable[Written], *, with_config: bool
 ) -> dict[Written, Configuration]:
-    """Return versions that are in the log; that of a deletion has no config."""
+    """Return versions that are in the log and can be read; that of a deletion has no config."""
     written = tuple(written)
-    rows = await connection.fetch(
+    rows = await fetch_around(
+        connection,
+        _NAMES_OF_VERSION,
         _SQL["get_versions"],
         [version.resource_id for version in written],
         [version.version for version in written],
         with_config,
     )
     return {
-        Written(resource_id=row["id"], version=row["version"]): configuration_of(row, row["config"]) for row in rows
+        Written(resource_id=row["id"], version=row["version"]): configuration_of(row, row["config"])
+        for row in readable_rows(_NAMES_OF_VERSION, rows)
     }
 
 

@@ -48,6 +48,9 @@ WHERE id = ANY ($1::text[])
 ORDER BY id
 FOR UPDATE;
 
+-- name: limit_waits
+SELECT set_config('lock_timeout', $1, true);
+
 -- name: share_or_skip
 -- The applications with the ids $1 or the names $2; take a shared lock on those that no one is renaming or deleting.
 WITH wanted AS MATERIALIZED (
@@ -67,6 +70,9 @@ SELECT id, name FROM applications
 WHERE (id = ANY ($1::text[]) OR name = ANY ($2::text[])) AND ($3::text[] IS NULL OR id = ANY ($3))
 ORDER BY id
 FOR KEY SHARE;
+
+-- name: application_names
+SELECT id, name FROM applications WHERE id = ANY ($1::text[]);
 
 -- name: insert
 -- In key order, so that two sessions with the same keys cannot deadlock. A restored configuration keeps its id.

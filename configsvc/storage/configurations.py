@@ -1,7 +1,7 @@
 """Reads of configurations."""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import asyncpg
@@ -11,6 +11,7 @@ from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
     FilterTooSlowError,
     InvalidRequestError,
+    RecordUnreadableError,
     ResponseTooLargeError,
     Violation,
 )
@@ -22,26 +23,43 @@ from configsvc.domain.models import (
     KeyRef,
     Page,
 )
-from configsvc.storage import log
+from configsvc.domain.scope import Everything, Scope
+from configsvc.storage import log, role_bindings
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
 from configsvc.storage.rows import configuration_of
-from configsvc.storage.unreadable_rows import fetch_page
+from configsvc.storage.unreadable_rows import (
+    Names,
+    fetch_around,
+    fetch_one,
+    is_readable,
+    readable_rows,
+    unreadable,
+)
 
-# So many changes since a revision are looked at one by one; if there are more, each key of the page is.
-FEW_RECORDS = 1000
 # A page of the past ends early after so many keys: well under a second of work.
 KEYS_EXAMINED = 2_000
 
 _SQL = queries("configurations")
 
-# The last one: a variable, which has no value here.
-_JSON_PATH_FAULTS = (
-    asyncpg.PostgresSyntaxError,
-    asyncpg.DataError,
-    asyncpg.FeatureNotSupportedError,
-    asyncpg.UndefinedObjectError,
+_NAMES = Names(
+    kind="configuration",
+    columns="shown_revision, id, application_id, application, name, version",
+    ids="shown_revision, id, application_id, '' AS application, '' AS name, version",
+)
+_NAMES_OF_MANY = Names(kind="configuration", columns=f"total_bytes, {_NAMES.columns}", ids=f"total_bytes, {_NAMES.ids}")
+_BOUNDS = "head_revision, compacted_revision"
+_NAMES_OF_MANY_PAST = Names(
+    kind="configuration",
+    columns=f"{_BOUNDS}, {_NAMES_OF_MANY.columns}",
+    ids=f"{_BOUNDS}, {_NAMES_OF_MANY.ids}",
+)
+_PAGE = "shown_revision, head_revision, compacted_revision, id, rows_found, version, place"
+_NAMES_OF_PAGE = Names(
+    kind="configuration",
+    columns=f"{_PAGE}, application, name",
+    ids=f"{_PAGE}, NULL::text AS application, NULL::text AS name",
 )
 
 
@@ -54,56 +72,50 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
 
 
 async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
-    """Return the current configuration, and the revision that this read shows."""
-    row = await connection.fetchrow(_SQL["get"], *_id_and_key(ref))
+    """Return the current configuration, and the revision that this read shows. Raises RecordUnreadableError."""
+    row = await fetch_one(connection, _NAMES, lambda _: str(ref), _SQL["get"], *_id_and_key(ref))
     assert row is not None
     return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
 
 async def get_many(
-    connection: Connection, refs: Sequence[ConfigurationRef], *, with_config: bool, limit_bytes: int
+    connection: Connection,
+    refs: Sequence[ConfigurationRef],
+    *,
+    revision: int | None,
+    with_config: bool,
+    limit_bytes: int,
+    scope: Scope,
 ) -> tuple[tuple[Configuration, ...], int]:
-    """Return the configurations that exist, in any order, and the revision shown. Raises ResponseTooLargeError."""
+    """Return the configurations in scope at the revision (None: now), in any order, and the revision shown. Those of
+    the past count to the application that they have now, or had last.
+
+    Raises ResponseTooLargeError, RevisionUnknownError, RevisionCompactedError or RecordUnreadableError.
+    """
     ids = [ref.id for ref in refs if isinstance(ref, IdRef)]
     keys = [ref for ref in refs if isinstance(ref, KeyRef)]
-    applications, names = [key.application for key in keys], [key.name for key in keys]
-    rows = await connection.fetch(_SQL["batch_get"], ids, applications, names, with_config, limit_bytes)
+    wanted = (ids, [key.application for key in keys], [key.name for key in keys], with_config, limit_bytes)
+    if revision is None:
+        rows = await fetch_around(connection, _NAMES_OF_MANY, _SQL["batch_get"], *wanted)
+    else:
+        rows = await fetch_around(connection, _NAMES_OF_MANY_PAST, _SQL["batch_get_past"], *wanted, revision)
+        check_head(revision, rows[0]["head_revision"])
+        check_kept(revision, rows[0]["compacted_revision"])
     if with_config and rows[0]["total_bytes"] > limit_bytes:
         raise ResponseTooLargeError(limit=limit_bytes)
-    return tuple(configuration_of(row, row["config"]) for row in rows if row["id"] is not None), rows[0][
-        "shown_revision"
-    ]
+    found = [row for row in rows if row["id"] is not None]
+    owners = {row["id"]: row["application_id"] for row in found}
+    if revision is not None and not isinstance(scope, Everything):
+        owners = await role_bindings.applications_of(connection, owners)
+    found = [row for row in found if scope.includes(owners[row["id"]])]
+    for row in found:
+        if not is_readable(row):
+            raise _unreadable(row)
+    return tuple(configuration_of(row, row["config"]) for row in found), rows[0]["shown_revision"]
 
 
-_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-# In PostgreSQL's own spelling, with strings emptied: the end of a path, an operator, and anything but a value.
-_PATH_COMPARED_WITH_PATH = re.compile(r'(?:[$@*\])}]|\."") (?:==|!=|<=?|>=?) (?!""|-?\d|true|false|null)')
-
-
-async def check_json_path(connection: Connection, json_path: str) -> None:
-    """Check that the text is a SQL/JSON path predicate in lax mode. Raises InvalidRequestError."""
-    try:
-        row = await connection.fetchrow(_SQL["explain_json_path"], json_path)
-    except _JSON_PATH_FAULTS as error:
-        raise _bad_json_path(f"is not a SQL/JSON path: {error}") from error
-    except asyncpg.QueryCanceledError as error:
-        raise FilterTooSlowError from error
-    assert row is not None
-    path = _JSON_STRING.sub('""', row["path"])
-    if path.count("**") > 1:
-        # Each one multiplies PostgreSQL's memory use by the size of the document.
-        raise _bad_json_path("has more than one **")
-    if _PATH_COMPARED_WITH_PATH.search(path):
-        # PostgreSQL compares every pair of values of the two, and cannot be interrupted meanwhile.
-        raise _bad_json_path("compares a path with a path: compare it with a value")
-    if row["path"].startswith("strict"):
-        raise _bad_json_path("must be in lax mode")
-    if row["answers"] not in ([True], [False], [None]):
-        raise _bad_json_path("must be a predicate, such as $.replicas > 3 or exists($.tls)")
-
-
-def _bad_json_path(description: str) -> InvalidRequestError:
-    return InvalidRequestError((Violation(field="json_path", description=description),))
+def _unreadable(row: Record) -> RecordUnreadableError:
+    return unreadable("configuration", f"{row['application']}:{row['name']}", row)
 
 
 async def page(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
@@ -111,23 +123,31 @@ async def page(connection: Connection, query: ConfigurationQuery) -> Page[Config
 
     Raises RevisionUnknownError, RevisionCompactedError, FilterTooSlowError or InvalidRequestError.
     """
-    try:
-        if query.revision is not None and await log.has_changed_much(connection, query.revision, FEW_RECORDS):
+    with filter_errors(query):
+        if query.revision is not None and await log.has_changed_much(connection, query.revision, log.FEW_RECORDS):
             return await _page_of_the_past(connection, query, query.revision)
         return await _page_of_the_present(connection, query)
+
+
+@contextmanager
+def filter_errors(query: ConfigurationQuery) -> Generator[None]:
+    """Raise FilterTooSlowError or InvalidRequestError for what a filter is to blame for."""
+    try:
+        yield
     except asyncpg.QueryCanceledError as error:
         if not query.has_filter:
             raise
         raise FilterTooSlowError from error
-    except asyncpg.FeatureNotSupportedError as error:
-        # Some paths fail only on certain values, such as times with and without a zone.
-        raise _bad_json_path(f"cannot be evaluated: {error}") from error
+    except asyncpg.InvalidRegularExpressionError as error:
+        fault = Violation(field="selector.json_path", description=f"has a pattern that is not valid: {error}")
+        raise InvalidRequestError((fault,)) from error
 
 
 async def _page_of_the_present(connection: Connection, query: ConfigurationQuery) -> Page[Configuration]:
     """Return a page of now, or of a revision after which little has changed: these changes are looked at one by one."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list"],
         query.revision,
         query.application_id,
@@ -142,11 +162,12 @@ async def _page_of_the_present(connection: Connection, query: ConfigurationQuery
 
 async def _page_of_the_past(connection: Connection, query: ConfigurationQuery, revision: int) -> Page[Configuration]:
     """Return a page of any revision: each key is looked at, not each change since then."""
-    rows = await fetch_page(
+    rows = await fetch_around(
         connection,
+        _NAMES_OF_PAGE,
         _SQL["list_past"],
         revision,
-        _application_ids(query),
+        application_ids(query),
         *_chosen(query),
         query.schema,
         query.schema_version,
@@ -167,12 +188,12 @@ def _chosen(query: ConfigurationQuery) -> tuple[object, ...]:
     contains = None if query.contains is None else encode_json(query.contains)
     return (
         *(query.application, query.name_prefix, query.names, contains, query.json_path),
-        *(query.after or (None, None)),
+        *(query.after or (None, None))[:2],
         *(query.limit + 1, query.with_config),
     )
 
 
-def _application_ids(query: ConfigurationQuery) -> Collection[str] | None:
+def application_ids(query: ConfigurationQuery) -> Collection[str] | None:
     if query.application_id is None:
         return query.scope.ids
     return [query.application_id] if query.scope.includes(query.application_id) else []
@@ -184,10 +205,11 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     check_kept(first["shown_revision"], first["compacted_revision"])
     chosen = [row for row in rows[:limit] if row["id"] is not None]
     goes_on = bool(chosen) and first["rows_found"] > len(chosen)
-    readable = [row for row in chosen if row["comments"] is not None]
+    readable = readable_rows(_NAMES_OF_PAGE, chosen)
+    named = [row for row in chosen if row["name"] is not None]
     return Page(
         resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
-        last_key=(chosen[-1]["application"], chosen[-1]["name"]) if goes_on else None,
+        last_key=(named[-1]["application"], named[-1]["name"]) if goes_on and named else None,
         content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,
     )

@@ -38,9 +38,54 @@ FROM revision_counter
 CROSS JOIN total
 LEFT JOIN found ON true;
 
--- name: explain_json_path
--- A predicate returns one value for every document; its result for an empty one shows whether the path is a predicate.
-SELECT $1::jsonpath::text AS path, jsonb_path_query_array('{}', $1::jsonpath, silent => true) AS answers;
+-- name: batch_get_past
+-- Like batch_get, at revision $6.
+WITH shown AS MATERIALIZED (
+    SELECT counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
+), wanted AS (
+    SELECT id FROM unnest($1::text[]) AS ids (id)
+    UNION
+    SELECT coalesce(gone.id, present.id)
+    FROM unnest($2::text[], $3::text[]) AS key (application, name)
+    LEFT JOIN LATERAL (
+        -- The first that gave up the key since had it.
+        SELECT r.resource_id AS id
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.previous_application = key.application AND r.previous_name = key.name AND r.kind = 'CONFIGURATION'
+            AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+            AND commits.revision > $6
+        ORDER BY commits.revision, r.ordinal
+        LIMIT 1
+    ) AS gone ON true
+    LEFT JOIN LATERAL (
+        SELECT c.id FROM configurations AS c WHERE c.application = key.application AND c.name = key.name LIMIT 1
+    ) AS present ON true
+), found AS MATERIALIZED (
+    SELECT state.*
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT r.*, commits.revision, commits.time AS commit_time
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.kind = 'CONFIGURATION' AND r.resource_id = wanted.id
+            AND r.version = version_at('CONFIGURATION', wanted.id, $6) AND r.operation <> 'DELETED'
+        LIMIT 1
+    ) AS state
+), total AS MATERIALIZED (
+    SELECT coalesce(sum(content_bytes), 0) AS bytes FROM found
+)
+SELECT
+    $6::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
+    total.bytes AS total_bytes, f.resource_id AS id, f.application_id, f.application, f.name, f.comments,
+    CASE WHEN $4 AND total.bytes <= $5 THEN f.content END AS config, f.schema, f.schema_version, f.version, f.revision,
+    coalesce(nullif(f.create_time, f.time), f.commit_time) AS create_time, f.commit_time AS update_time, f.created_by,
+    f.actor AS updated_by
+FROM shown
+CROSS JOIN total
+LEFT JOIN found AS f ON true;
 
 -- name: list
 -- The configurations at revision $1 (null: now): unchanged ones from the table, the others from the log. $2, $3: the

@@ -2,9 +2,16 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,9 +22,11 @@ import structlog
 from configsvc.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    OutOfDescriptorsError,
     WriteConflictError,
     WriteTooLargeError,
 )
+from configsvc.storage import unreadable_rows
 from configsvc.storage.database_url import BadDatabaseUrlError, connect_arguments
 from configsvc.storage.sessions import (
     CONNECT_TIMEOUT_SECONDS,
@@ -28,6 +37,7 @@ from configsvc.storage.sessions import (
     set_up,
     startup_settings,
 )
+from configsvc.telemetry.descriptors import is_shortage, shortage
 from configsvc.telemetry.families import Families, labelled_gauge
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
@@ -92,6 +102,7 @@ WRITE_SETTINGS = COMMON_SETTINGS | {
 # Group commits skip locked rows; they wait only for other commits, and for keys that others insert.
 MERGE_SETTINGS = WRITE_SETTINGS | {"lock_timeout": "1s"}
 
+_PLACE_OF_ROW = re.compile(r"\(\d+,\d+\)")
 _CONFLICTS = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -115,20 +126,39 @@ _AWAY = (
 )
 
 
-@contextmanager
-def translated_errors() -> Generator[None]:
+def translated_errors() -> AbstractContextManager[None]:
     """Translate connection failures and transaction conflicts into domain errors.
 
     A failure during cancellation, such as a rollback that gets no answer, stays a cancellation: the
     task must not take it for an error and continue.
     """
+    return _translated(lambda error: OutOfDescriptorsError() if is_shortage(error) else DatabaseUnavailableError())
+
+
+@contextmanager
+def _translated(unavailable: Callable[[Exception], DatabaseUnavailableError]) -> Generator[None]:
     try:
         yield
     except (*_CONFLICTS, *_AWAY) as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        raise (WriteConflictError if isinstance(error, _CONFLICTS) else DatabaseUnavailableError) from error
+        if isinstance(error, _CONFLICTS):
+            raise WriteConflictError(waited_for_row=_waited_for_row(error)) from error
+        raise unavailable(error) from error
+
+
+def _waited_for_row(error: asyncpg.PostgresError) -> bool:
+    """Return whether one row was locked, or its key inserted, and not a table, or the row that orders all commits."""
+    # Its texts are in the server's language; the place of a row looks the same in all of them.
+    context = str(getattr(error, "context", None) or "")
+    is_timeout = isinstance(error, asyncpg.LockNotAvailableError)
+    return is_timeout and _PLACE_OF_ROW.search(context) is not None and "commit_order" not in context
+
+
+def away() -> DatabaseUnavailableError:
+    """Return the error for a database that the process has not reached, before anything was done."""
+    return OutOfDescriptorsError() if shortage() else DatabaseUnavailableError()
 
 
 async def _prepare(settings: dict[str, str], connection: Session) -> None:
@@ -178,6 +208,7 @@ class Database:
         sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
         sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
         yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
+        yield from unreadable_rows.collect()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Connection]:
@@ -246,19 +277,26 @@ def _refused_if_too_long() -> Generator[None]:
 
 @asynccontextmanager
 async def _acquired(pool: Pool, limit_seconds: float) -> AsyncGenerator[Connection]:
+    # Libraries hide that no descriptor was left: then they call a host unknown, or a file missing.
+    with _translated(lambda _: away()):
+        connection = await _acquire(pool, limit_seconds)
     with translated_errors():
-        started = time.monotonic()
-        try:
-            connection = await pool.acquire(timeout=limit_seconds)
-        except TimeoutError as error:
-            # Connecting has its own, shorter limit.
-            # Timers may be a little early.
-            busy = time.monotonic() - started >= limit_seconds - TIMER_SECONDS
-            raise (DatabaseBusyError if busy else DatabaseUnavailableError) from error
         try:
             yield connection
         finally:
             await pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
+
+
+async def _acquire(pool: Pool, limit_seconds: float) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    started = time.monotonic()
+    try:
+        return await pool.acquire(timeout=limit_seconds)
+    except TimeoutError as error:
+        # Connecting has its own, shorter limit.
+        # Timers may be a little early.
+        if time.monotonic() - started >= limit_seconds - TIMER_SECONDS:
+            raise DatabaseBusyError from error
+        raise
 
 
 @asynccontextmanager

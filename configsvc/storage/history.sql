@@ -30,6 +30,17 @@ SELECT coalesce(
     (SELECT id FROM configurations WHERE application = $1 AND name = $2)
 ) AS id;
 
+-- name: last_holder_by
+-- The id of the last configuration that gave up application $1 and name $2 by revision $3.
+SELECT r.resource_id
+FROM change_records AS r
+JOIN commits ON commits.id = r.commit_id
+WHERE r.previous_application = $1 AND r.previous_name = $2 AND r.kind = 'CONFIGURATION'
+    AND (r.operation = 'DELETED' OR r.previous_application <> r.application OR r.previous_name <> r.name)
+    AND commits.revision <= $3
+ORDER BY commits.revision DESC, r.ordinal DESC
+LIMIT 1;
+
 -- name: revision_at
 -- The revision of the last commit by time $1, and the last time that can be read: that of the clock, or of the last
 -- commit. A binary search, because times follow revisions.
@@ -115,8 +126,10 @@ SELECT
     m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
     m.schema, m.schema_version, m.version, commits.revision,
     coalesce(nullif(m.create_time, m.time), commits.time) AS create_time, commits.time AS update_time, m.created_by,
-    m.actor AS updated_by, m.operation, m.reason, m.request_id
+    m.actor AS updated_by, m.operation, m.reason, m.request_id, m.origin ->> 'change_request' AS change_request,
+    revision_counter.revision AS head_revision
 FROM kept
+CROSS JOIN revision_counter
 LEFT JOIN (measured AS m JOIN commits ON commits.id = m.commit_id)
     ON NOT $4 OR m.bytes_before = 0 OR m.bytes_before + m.content_bytes <= $5
 ORDER BY m.version DESC;
@@ -132,10 +145,16 @@ SELECT
     r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
     r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
     commits.time AS update_time, r.created_by, r.actor AS updated_by, r.operation, r.reason,
-    r.request_id
+    r.request_id, r.origin ->> 'change_request' AS change_request
 FROM compaction
 LEFT JOIN (change_records AS r JOIN commits ON commits.id = r.commit_id)
     ON r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = $2;
 
 -- name: newest_version
 SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version DESC LIMIT 1;
+
+-- name: version_at
+-- The version that the configuration with id $1 had at revision $2, which may be a deletion; null if the log has none.
+SELECT version
+FROM change_records
+WHERE kind = 'CONFIGURATION' AND resource_id = $1 AND version = version_at('CONFIGURATION', $1, $2);

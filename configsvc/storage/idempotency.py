@@ -5,20 +5,21 @@ from dataclasses import dataclass
 
 from asyncpg import Record
 
-from configsvc.domain.content import encode_json
+from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.errors import ConfigsvcError, RequestIdReusedError, WriteConflictError
-from configsvc.domain.models import RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext, Written
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 
 _SQL = queries("idempotency")
+_NOTHING = Written(resource_id="", version=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """The result of an earlier call: versions in its order, and one that its commit made, if it changed anything."""
+    """The result of an earlier call: its effects in its order, and one version that its commit made, if any."""
 
-    written: tuple[Written, ...]
+    effects: tuple[Effect, ...]
     changed: Written | None
 
 
@@ -65,23 +66,41 @@ def _earlier(row: Record) -> Earlier:
     changed = Written(resource_id=row["resource_id"], version=row["version"]) if row["resource_id"] else None
     if row["answers"] is None:
         assert changed is not None
-        return Earlier(written=(changed,), changed=changed)
-    written = tuple(Written(resource_id=resource_id, version=version) for resource_id, version in row["answers"])
-    return Earlier(written=written, changed=changed)
+        return Earlier(effects=(Effect(written=changed, changed=True),), changed=changed)
+    return Earlier(effects=tuple(_effect(*answer) for answer in row["answers"]), changed=changed)
 
 
-async def complete(connection: Connection, written: Mapping[RequestKey, Written]) -> None:
-    """Store what the claimed calls wrote."""
-    resource_ids = [version.resource_id for version in written.values()]
-    versions = [version.version for version in written.values()]
-    await connection.execute(_SQL["complete"], *_columns(written), resource_ids, versions)
+def _effect(resource_id: str, version: int, changed: bool = True) -> Effect:  # as stored
+    # Releases before this one stored no `changed`.
+    written = Written(resource_id=resource_id, version=version) if resource_id else None
+    return Effect(written=written, changed=changed)
+
+
+async def complete(connection: Connection, effects: Mapping[RequestKey, Effect]) -> None:
+    """Store the effects of the claimed calls."""
+    changed = [effect.written if effect.changed and effect.written else _NOTHING for effect in effects.values()]
+    await connection.execute(
+        _SQL["complete"],
+        *_columns(effects),
+        [written.resource_id for written in changed],
+        [written.version for written in changed],
+        [None if effect.changed else _answers((effect,)) for effect in effects.values()],
+    )
 
 
 async def complete_many(connection: Connection, key: RequestKey, earlier: Earlier) -> None:
-    """Store what the claimed call wrote, any number of versions."""
-    answers = encode_json([[written.resource_id, written.version] for written in earlier.written])
-    changed = earlier.changed or Written(resource_id="", version=0)
+    """Store the effects of the claimed call, any number of them."""
+    changed = earlier.changed or _NOTHING
+    answers = _answers(earlier.effects)
     await connection.execute(_SQL["complete_many"], *key, changed.resource_id, changed.version, answers)
+
+
+def _answers(effects: Iterable[Effect]) -> str:
+    stored: list[JsonValue] = []
+    for effect in effects:
+        written = effect.written or _NOTHING
+        stored.append([written.resource_id, written.version, effect.changed])
+    return encode_json(stored)
 
 
 async def release(connection: Connection, keys: Collection[RequestKey]) -> None:

@@ -23,8 +23,8 @@ SELECT EXISTS (
 
 -- name: complete
 UPDATE requests
-SET resource_id = done.resource_id, version = done.version
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS done (request_id, actor, resource_id, version)
+SET resource_id = done.resource_id, version = done.version, answers = done.answers::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) AS done (request_id, actor, resource_id, version, answers)
 WHERE requests.request_id = done.request_id AND requests.actor = done.actor;
 
 -- name: complete_many

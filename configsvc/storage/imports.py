@@ -32,6 +32,10 @@ class SliceLockedError(SliceFailedError):
     """A slice that waited too long for rows that another transaction has locked."""
 
 
+class ApplicationRenamedError(Exception):
+    """An application that was renamed since its name was looked up for items."""
+
+
 @asynccontextmanager
 async def written_at_once(connection: Connection, span: Slice, *, lock_seconds: float) -> AsyncGenerator[None]:
     """Run the body for a slice in a transaction that waits at most lock_seconds for each lock.
@@ -58,6 +62,11 @@ def _conflict(span: Slice) -> Outcome:
     return Outcome(index=span.first, error=ItemError.CONFLICT)
 
 
+async def resolve_applications(connection: Connection, operation_id: str, application_ids: list[str] | None) -> None:
+    """Give waiting items that name their application by id, one of the ids (None: any), its current name."""
+    await connection.execute(_SQL["resolve_applications"], operation_id, application_ids)
+
+
 async def share_applications(
     connection: Connection,
     operation: BulkOperation,
@@ -69,11 +78,14 @@ async def share_applications(
     """Take a shared lock on the applications of the waiting items of a slice, until the end of the transaction.
 
     Items whose application does not exist, or is not among the ids, fail; return their outcomes.
+    Raises ApplicationRenamedError if one named by id has another name than the item.
     """
     bounds = (operation.id, span.first, span.last)
     if create:
         await connection.execute(_SQL["create_applications"], *bounds, contexts.encoded(operation))
     await connection.execute(_SQL["share_applications"], *bounds, application_ids)
+    if await connection.fetchval(_SQL["has_renamed"], *bounds, application_ids):
+        raise ApplicationRenamedError
     missing = await connection.fetch(_SQL["fail_without_application"], *bounds, application_ids)
     return [Outcome(index=row["place"], error=ItemError.APPLICATION_NOT_FOUND) for row in missing]
 
@@ -82,6 +94,18 @@ async def share_schemas(connection: Connection, operation_id: str, span: Slice) 
     """Take a shared lock on the schemas of the waiting items of a slice in this transaction; return them."""
     rows = await connection.fetch(_SQL["share_schemas"], operation_id, span.first, span.last)
     return by_name(rows)
+
+
+async def check_versions(connection: Connection, operation_id: str, span: Slice) -> list[Outcome]:
+    """Fail the waiting items of a slice that expect another version than the current one; return their outcomes.
+
+    The configurations stay locked by this transaction.
+    """
+    rows = await connection.fetch(_SQL["check_versions"], operation_id, span.first, span.last)
+    return [
+        Outcome(index=row["place"], error=ItemError.VERSION_MISMATCH, current_version=row["configuration_version"])
+        for row in rows
+    ]
 
 
 async def write(
@@ -94,11 +118,14 @@ async def write(
 ) -> list[Outcome]:
     """Write the waiting items of a slice in the current transaction and store their outcomes.
 
-    Their applications and schemas must be locked; the schemas given have their newest versions.
+    Their applications and schemas must be locked, and their versions checked; the schemas given have their newest
+    versions. Raises SliceLockedError if another transaction has just created a configuration that must not exist.
     """
     bounds = (operation.id, span.first, span.last)
     newest = (list(schemas), [schema.latest_version for schema in schemas.values()])
     rows = await connection.fetch(_SQL["upsert" if upsert else "create"], *bounds, contexts.encoded(operation), *newest)
+    if any(row["raced"] for row in rows):
+        raise SliceLockedError(_conflict(span))
     return [outcome_of(row) for row in rows]
 
 

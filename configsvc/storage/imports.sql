@@ -57,23 +57,48 @@ WHERE failed.operation_id = $1 AND failed.place = $2 AND i.operation_id = $1 AND
     )
 RETURNING i.place;
 
+-- name: resolve_applications
+-- Applications named by id, out of $2 (null: all), get the names that they have now.
+UPDATE operation_items AS i
+SET application = a.name
+FROM applications AS a
+WHERE i.operation_id = $1 AND i.state = 'WAITING' AND a.id = i.application_id AND a.name <> i.application
+    AND ($2::text[] IS NULL OR a.id = ANY ($2));
+
+-- name: has_renamed
+-- Whether an application of a slice, from index $2 to $3, has another name than when it was resolved.
+SELECT EXISTS (
+    SELECT FROM operation_items AS i
+    JOIN applications AS a ON a.id = i.application_id
+    WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING' AND a.name <> i.application
+        AND ($4::text[] IS NULL OR a.id = ANY ($4))
+);
+
 -- name: create_applications
 -- Create the missing applications of a slice, from index $2 to $3.
 INSERT INTO applications (name, updated_by, update_reason, update_request_id, update_origin)
 SELECT DISTINCT
     application, $4::jsonb ->> 'actor', $4::jsonb ->> 'reason', $4::jsonb ->> 'request_id', $4::jsonb -> 'origin'
 FROM operation_items
-WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
+WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND application_id IS NULL
 ORDER BY application
 ON CONFLICT (name) DO NOTHING;
 
 -- name: share_applications
 -- Restricted to the ids $4 (null: all), so that no one waits for locks on other applications.
 SELECT id FROM applications
-WHERE ($4::text[] IS NULL OR id = ANY ($4)) AND name = ANY (
-    ARRAY(
-        SELECT DISTINCT application FROM operation_items
-        WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
+WHERE ($4::text[] IS NULL OR id = ANY ($4)) AND (
+    name = ANY (
+        ARRAY(
+            SELECT DISTINCT application FROM operation_items
+            WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND application_id IS NULL
+        )
+    )
+    OR id = ANY (
+        ARRAY(
+            SELECT DISTINCT application_id FROM operation_items
+            WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING' AND application_id IS NOT NULL
+        )
     )
 )
 ORDER BY id
@@ -98,13 +123,38 @@ SET state = 'FAILED', error = 'APPLICATION_NOT_FOUND', config = NULL
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.state = 'WAITING'
     AND NOT EXISTS (
         SELECT FROM applications AS a
-        WHERE a.name = i.application AND ($4::text[] IS NULL OR a.id = ANY ($4))
+        WHERE a.name = i.application AND a.id = coalesce(i.application_id, a.id)
+            AND ($4::text[] IS NULL OR a.id = ANY ($4))
     )
 RETURNING place;
 
+-- name: check_versions
+-- Fail the items of a slice, from index $2 to $3, whose configuration has another version than they expect. If one
+-- expects a version, all configurations of the slice are locked, in key order, as the write locks them.
+WITH waiting AS MATERIALIZED (
+    SELECT place, application, name, expected_version FROM operation_items
+    WHERE operation_id = $1 AND place BETWEEN $2 AND $3 AND state = 'WAITING'
+), locked AS MATERIALIZED (
+    SELECT application, name, version FROM configurations
+    WHERE EXISTS (SELECT FROM waiting WHERE expected_version IS NOT NULL)
+        AND (application, name) IN (SELECT application, name FROM waiting)
+    ORDER BY application, name
+    FOR NO KEY UPDATE
+), found AS (
+    SELECT waiting.place, coalesce(locked.version, 0) AS version
+    FROM waiting
+    LEFT JOIN locked ON locked.application = waiting.application AND locked.name = waiting.name
+    WHERE waiting.expected_version <> coalesce(locked.version, 0)
+)
+UPDATE operation_items AS i
+SET state = 'FAILED', error = 'VERSION_MISMATCH', configuration_version = found.version, config = NULL
+FROM found
+WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
+RETURNING i.place, i.configuration_version;
+
 -- name: upsert
 -- In key order, so that two sessions with the same keys cannot deadlock. Rows that the write does not return are
--- unchanged. $5, $6: the schemas and newest versions that the items were checked against; versions added since then
+-- unchanged. raced: someone else created a configuration that must not exist. $5, $6: the schemas and newest versions that the items were checked against; versions added since then
 -- moved no configuration.
 WITH chosen AS MATERIALIZED (
     SELECT
@@ -145,7 +195,8 @@ SET state = 'DONE', change = found.change, config = NULL
 FROM found
 -- The range bounds the scan if the planner underestimates a large operation.
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
-RETURNING i.place, i.change, i.error;
+RETURNING
+    i.place, i.change, i.error, coalesce(i.expected_version = 0, false) AND i.change IS DISTINCT FROM 'CREATED' AS raced;
 
 -- name: create
 WITH chosen AS MATERIALIZED (
@@ -178,4 +229,5 @@ SET
 FROM found
 -- The range bounds the scan if the planner underestimates a large operation.
 WHERE i.operation_id = $1 AND i.place BETWEEN $2 AND $3 AND i.place = found.place
-RETURNING i.place, i.change, i.error;
+RETURNING
+    i.place, i.change, i.error, coalesce(i.expected_version = 0, false) AND i.change IS DISTINCT FROM 'CREATED' AS raced;

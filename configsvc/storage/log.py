@@ -29,6 +29,8 @@ RECORDS_AT_ONCE = 500
 PAGE_LIMIT_COMMITS = 1000
 # Passing over this many records of other applications takes about 50 ms.
 RECORDS_PASSED_OVER = 20_000
+# So many changes since a revision are looked at one by one; if there are more, each key or resource of a page is.
+FEW_RECORDS = 1000
 PAGE_LIMIT_BYTES = 3 * 1024 * 1024
 PAGE_SECONDS = 10.0
 
@@ -80,6 +82,11 @@ async def require_state(connection: Connection, revision: int) -> None:
     reached = await bounds(connection)
     check_head(revision, reached.head)
     check_kept(revision, reached.compacted_revision)
+
+
+async def take_revision(connection: Connection) -> None:
+    """Give this transaction its revision now, if it has changed anything. Nobody else commits before its end."""
+    await connection.execute(_SQL["take_revision"])
 
 
 async def head(connection: Connection) -> int:

@@ -8,6 +8,10 @@ WHERE r.kind = $1 AND r.resource_id = $2 AND r.version = $3;
 -- name: head
 SELECT revision FROM revision_counter;
 
+-- name: take_revision
+-- The trigger takes it, which otherwise waits for the commit.
+SET CONSTRAINTS assign_revision IMMEDIATE;
+
 -- name: bounds
 SELECT
     revision_counter.revision AS head, compaction.revision AS compacted_revision, commits.id AS commit_id, commits.time AS commit_time
@@ -68,7 +72,8 @@ SELECT
     END AS config_text, m.content_bytes,
     m.schema, m.schema_version, m.version, coalesce(nullif(m.create_time, m.time), m.commit_time) AS create_time,
     m.commit_time AS update_time, m.created_by, m.actor AS updated_by, m.previous_version,
-    m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.is_last
+    m.previous_application_id, m.previous_application, m.previous_name, m.reason, m.request_id,
+    m.origin ->> 'change_request' AS change_request, m.is_last
 FROM compaction
 CROSS JOIN revision_counter
 LEFT JOIN commits AS before ON before.revision = CASE WHEN $2::integer = 0 THEN $1 - 1 ELSE $1 END
@@ -91,7 +96,8 @@ SELECT
     commits.revision, r.commit_id, r.ordinal, r.operation, r.resource_id AS id, r.application_id, r.application, r.name, r.comments,
     r.content::text AS config_text, r.content_bytes, r.schema, r.schema_version, r.version,
     coalesce(nullif(r.create_time, r.time), commits.time) AS create_time, commits.time AS update_time,
-    r.created_by, r.actor AS updated_by, r.previous_version, r.previous_application_id, r.previous_application, r.previous_name, r.reason
+    r.created_by, r.actor AS updated_by, r.previous_version, r.previous_application_id, r.previous_application, r.previous_name, r.reason,
+    r.request_id, r.origin ->> 'change_request' AS change_request
 FROM unnest($1::bigint[], $2::integer[]) AS place (commit_id, ordinal)
 JOIN change_records AS r ON r.commit_id = place.commit_id AND r.ordinal = place.ordinal
 JOIN commits ON commits.id = r.commit_id;

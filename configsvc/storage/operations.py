@@ -30,8 +30,16 @@ from configsvc.domain.operations import (
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, is_readable, readable_rows
 
 _SQL = queries("operations")
+
+_NAMES = Names(kind="operation", columns="id", ids="id")
+_NAMES_OF_ACTOR = Names(kind="operation", columns="NULL::text AS actor", ids="NULL::text AS actor")
+_NAMES_OF_ITEM = Names(kind="operation item", columns="place, found", ids="place, found")
+_NAMES_OF_WAITING = Names(
+    kind="operation item", columns="place, schema, schema_version", ids="place, NULL AS schema, 0 AS schema_version"
+)
 
 Value = TypeVar("Value", str, int)
 
@@ -60,11 +68,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingItem:
-    """An item to pin; version 0 means the newest. config is JSON text."""
+    """An item to pin; version 0 means the newest. config is JSON text; None: it cannot be read."""
 
     index: int
     schema: SchemaVersionRef
-    config: str
+    config: str | None
 
 
 def outcome_of(row: Record) -> Outcome:
@@ -106,14 +114,21 @@ async def submit(connection: Connection, operation_id: str) -> bool:
 
 
 async def get(connection: Connection, operation_id: str, owner: str | None) -> BulkOperation | None:
-    """Return the operation, if the actor (None: any) has it."""
-    row = await connection.fetchrow(_SQL["get"], operation_id, owner)
+    """Return the operation, if the actor (None: any) has it. Raises RecordUnreadableError."""
+    name = f"operations/{operation_id}"
+    row = await fetch_one(connection, _NAMES, lambda _: name, _SQL["get"], operation_id, owner)
     return _operation(row) if row else None
 
 
-async def page(connection: Connection, owner: str | None, *, after: str | None, limit: int) -> list[BulkOperation]:
-    """Return operations of the actor (None: of all), newest first, that come after one."""
-    return [_operation(row) for row in await connection.fetch(_SQL["list"], after, limit, owner)]
+async def page(
+    connection: Connection, owner: str | None, *, after: str | None, limit: int
+) -> tuple[list[BulkOperation], str | None]:
+    """Return operations of the actor (None: of all), newest first, that come after one; and the last id, if more may
+    follow. Those that cannot be read are left out.
+    """
+    rows = await fetch_around(connection, _NAMES, _SQL["list"], after, limit, owner)
+    found = [_operation(row) for row in readable_rows(_NAMES, rows)]
+    return found, rows[-1]["id"] if len(rows) == limit else None
 
 
 def _operation(row: Record) -> BulkOperation:
@@ -177,17 +192,24 @@ def _count(status: str) -> int:
 
 async def page_of_items(
     connection: Connection, operation_id: str, *, after: int, failed_only: bool, limit: int, limit_bytes: int
-) -> tuple[list[OperationItem], bool]:
-    """Return finished items after one, in order, within limit_bytes of JSON text; and whether more follow."""
-    rows = await connection.fetch(_SQL["list_items"], operation_id, after, failed_only, limit, limit_bytes)
-    return [_item(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
+) -> tuple[list[OperationItem], int | None]:
+    """Return finished items after one, in order, within limit_bytes of JSON text; and the last index, if more follow.
+    Those that cannot be read are left out.
+    """
+    arguments = (operation_id, after, failed_only, limit, limit_bytes)
+    rows = await fetch_around(connection, _NAMES_OF_ITEM, _SQL["list_items"], *arguments)
+    more = bool(rows) and rows[0]["found"] > len(rows)
+    return [_item(row) for row in readable_rows(_NAMES_OF_ITEM, rows)], rows[-1]["place"] if more else None
 
 
 def _item(row: Record) -> OperationItem:
     return OperationItem(
         index=row["place"],
         application=row["application"],
+        application_id=row["application_id"],
         name=row["name"],
+        expected_version=row["expected_version"],
+        current_version=row["configuration_version"],
         schema=row["schema"],
         schema_version=row["schema_version"],
         change=ItemChange(row["change"]) if row["change"] else None,
@@ -241,7 +263,8 @@ async def actor_of(connection: Connection, operation_id: str) -> str | None:
 
 async def actors_without_job(connection: Connection) -> list[str]:
     """Return the actors that have operations without a job: waiting for their turn, or with a lost job."""
-    return [row["actor"] for row in await connection.fetch(_SQL["actors_without_job"])]
+    rows = await fetch_around(connection, _NAMES_OF_ACTOR, _SQL["actors_without_job"])
+    return [row["actor"] for row in readable_rows(_NAMES_OF_ACTOR, rows)]
 
 
 async def standing(connection: Connection, run: Run) -> OperationState:
@@ -294,12 +317,12 @@ async def fail_duplicates(connection: Connection, operation_id: str) -> None:
 
 async def pinned(connection: Connection, operation_id: str, span: Slice) -> list[WaitingItem]:
     """Return the waiting items of a slice that are to be pinned."""
-    rows = await connection.fetch(_SQL["pinned"], operation_id, span.first, span.last)
+    rows = await fetch_around(connection, _NAMES_OF_WAITING, _SQL["pinned"], operation_id, span.first, span.last)
     return [
         WaitingItem(
             index=row["place"],
             schema=SchemaVersionRef(schema=row["schema"], version=row["schema_version"]),
-            config=row["config"],
+            config=row["config"] if is_readable(row) else None,
         )
         for row in rows
     ]
@@ -326,4 +349,5 @@ async def note_outcomes(connection: Connection, operation_id: str, outcomes: Seq
         [outcome.change for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [encoded_faults(outcome.faults) for outcome in outcomes],
+        [outcome.current_version for outcome in outcomes],
     )

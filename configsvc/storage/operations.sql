@@ -157,7 +157,8 @@ RETURNING id;
 -- At most $4 items within $5 bytes, and at least one; found tells whether there are more.
 SELECT * FROM (
     SELECT
-        place, application, name, schema, schema_version, change, error, faults, before,
+        place, application, application_id, name, expected_version, configuration_version, schema, schema_version, change,
+        error, faults, before,
         CASE WHEN before IS NOT NULL THEN config END AS after,
         sum(octet_length(coalesce(before, '')) + octet_length(coalesce(config, '')) + octet_length(faults))
         OVER (ORDER BY place) AS bytes,
@@ -184,14 +185,17 @@ SELECT max(place) FROM (
 WHERE bytes <= $4 OR number = 1;
 
 -- name: fail_duplicates
--- All but the first of the items with one key. No join: the planner expects one row for an operation that is newer than
+-- All but the first of the items with one key; an application without a name does not exist. No join: the planner expects one row for an operation that is newer than
 -- the last ANALYZE, and would number all items again for each of them.
 UPDATE operation_items
 SET state = 'FAILED', error = 'INVALID', faults = $2, config = NULL
 WHERE operation_id = $1 AND state = 'WAITING' AND place = ANY (ARRAY(
     SELECT place
     FROM (
-        SELECT place, row_number() OVER (PARTITION BY application, name ORDER BY place) AS number
+        SELECT
+            place, row_number() OVER (
+                PARTITION BY application, CASE application WHEN '' THEN application_id END, name ORDER BY place
+            ) AS number
         FROM operation_items
         WHERE operation_id = $1
     ) AS numbered
@@ -215,8 +219,11 @@ WHERE i.operation_id = $1 AND i.place = failed.place AND i.state = 'WAITING';
 UPDATE operation_items AS i
 SET
     state = CASE WHEN noted.error IS NULL THEN 'DONE' ELSE 'FAILED' END, change = noted.change, error = noted.error,
-    faults = noted.faults, config = CASE WHEN i.before IS NOT NULL THEN i.config END
-FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS noted (place, change, error, faults)
+    faults = noted.faults, config = CASE WHEN i.before IS NOT NULL THEN i.config END,
+    configuration_version = noted.current_version
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[]) AS noted (
+    place, change, error, faults, current_version
+)
 WHERE i.operation_id = $1 AND i.place = noted.place;
 
 -- name: purge_log_of_jobs

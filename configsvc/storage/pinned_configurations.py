@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 
+from asyncpg import Record
+
 from configsvc.domain.models import SchemaVersionRef, WriteContext
 from configsvc.storage import contexts
 from configsvc.storage.database import LARGE_WRITE_ANSWER_SECONDS, Connection
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable, unreadable
 
 # Decoding a page blocks the event loop: 1,000 rows of 1 KiB took 30 ms. The last row may exceed the bytes.
 PAGE_LIMIT = 200
@@ -14,16 +17,19 @@ PAGE_LIMIT_BYTES = 256 * 1024
 
 _SQL = queries("pinned_configurations")
 
+_COLUMNS = "id, application, name, version"
+_NAMES = Names(kind="configuration", columns=_COLUMNS, ids=_COLUMNS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedConfiguration:
-    """The part of a configuration that a check needs. config is JSON text."""
+    """The part of a configuration that a check needs. config is JSON text; None: it cannot be read."""
 
     id: str
     application: str
     name: str
     version: int
-    config: str
+    config: str | None
 
 
 async def pages(
@@ -32,18 +38,26 @@ async def pages(
     """Yield all of them, or those changed after the revision, by application and name."""
     name, more = ("page", ()) if after_revision is None else ("changed_page", (after_revision,))
     key: tuple[str | None, str | None] = (None, None)
-    while rows := await connection.fetch(_SQL[name], schema, *key, PAGE_LIMIT, PAGE_LIMIT_BYTES, *more):
+    limits = (PAGE_LIMIT, PAGE_LIMIT_BYTES, *more)
+    while rows := await fetch_around(connection, _NAMES, _SQL[name], schema, *key, *limits):
         yield [
             PinnedConfiguration(
                 id=row["id"],
                 application=row["application"],
                 name=row["name"],
                 version=row["version"],
-                config=row["config"],
+                config=_config(row),
             )
             for row in rows
         ]
         key = rows[-1]["application"], rows[-1]["name"]
+
+
+def _config(row: Record) -> str | None:
+    if is_readable(row):
+        return row["config"]
+    unreadable(_NAMES.kind, f"{row['application']}:{row['name']}", row)
+    return None
 
 
 async def move(connection: Connection, versions: Collection[SchemaVersionRef], context: WriteContext) -> None:

@@ -6,21 +6,27 @@ import asyncpg
 from asyncpg import ForeignKeyViolationError
 
 from configsvc.domain.access import Grant, Role, RoleBinding
-from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError, WriteConflictError
+from configsvc.domain.errors import ResourceExistsError, WriteConflictError
 from configsvc.domain.models import Page, WriteContext, Written
 from configsvc.domain.scope import Scope
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import PAGE_SECONDS, require_record
-from configsvc.storage.pages import page_of
+from configsvc.storage.pages import ordered_by_id, page_of
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, readable_rows
 
 _SQL = queries("role_bindings")
 
+_GRANT = "application_id"
+_NAMES_OF_GRANT = Names(kind="role binding", columns=_GRANT, ids=_GRANT)
+_NAMES = Names(kind="role binding", columns="id, version", ids="id, version")
+_NAMES_OF_PAGE = ordered_by_id("role binding")
+
 
 async def grants(connection: Connection) -> tuple[Grant, ...]:
-    """Return the grants of all role bindings."""
-    return _grants(await connection.fetch(_SQL["all"]))
+    """Return the grants of all role bindings; one that cannot be read grants nothing."""
+    return _grants(readable_rows(_NAMES_OF_GRANT, await fetch_around(connection, _NAMES_OF_GRANT, _SQL["all"])))
 
 
 async def grants_at_deletion(connection: Connection, application_ids: Iterable[str]) -> tuple[Grant, ...]:
@@ -87,12 +93,10 @@ async def lock_admins(connection: Connection) -> frozenset[str]:
     return frozenset(row["id"] for row in await connection.fetch(_SQL["lock_admins"]))
 
 
-async def delete(connection: Connection, binding_id: str) -> Written:
-    """Delete a role binding. Raises ResourceNotFoundError."""
+async def delete(connection: Connection, binding_id: str) -> Written | None:
+    """Delete a role binding; return None if it does not exist."""
     version = await connection.fetchval(_SQL["delete"], binding_id)
-    if version is None:
-        raise ResourceNotFoundError("role binding", binding_id)
-    return Written(resource_id=binding_id, version=version)
+    return None if version is None else Written(resource_id=binding_id, version=version)
 
 
 async def application_of(connection: Connection, binding_id: str) -> str | None:
@@ -102,7 +106,8 @@ async def application_of(connection: Connection, binding_id: str) -> str | None:
 
 async def get_version(connection: Connection, written: Written) -> RoleBinding:
     """Return the role binding as a write left it. Raises WriteConflictError if the log no longer has that version."""
-    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    statement, place = _SQL["get_version"], (written.resource_id, written.version)
+    row = await fetch_one(connection, _NAMES, lambda row: row["id"], statement, *place)
     return _role_binding(require_record(row))
 
 
@@ -120,5 +125,6 @@ async def page(
     Those for all applications are included only if everything is in scope. Raises
     RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, principal, scope.ids, after, limit + 1)
-    return page_of(rows, limit, _role_binding, lambda binding: binding.id)
+    arguments = (revision, principal, scope.ids, after, limit + 1)
+    rows = await fetch_around(connection, _NAMES_OF_PAGE, _SQL["list"], *arguments)
+    return page_of(rows, limit, _role_binding, "id", _NAMES_OF_PAGE)

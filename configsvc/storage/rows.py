@@ -45,4 +45,6 @@ def change_of(row: Record) -> ConfigurationChange:
         previous_name=row["previous_name"],
         actor=row["updated_by"],
         reason=row["reason"],
+        request_id=row["request_id"],
+        change_request=row["change_request"] or "",
     )

@@ -6,19 +6,26 @@ from dataclasses import dataclass, field
 from asyncpg import Record
 
 from configsvc.domain.content import JsonObject
+from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import SchemaVersionRef
 from configsvc.domain.writes import LockedElsewhere, PinnedSchema
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable, unreadable
 
 _SQL = queries("schema_locks")
+
+_NAMES = Names(kind="schema version", columns="place, schema, version", ids="place, schema, version")
 
 
 @dataclass(slots=True, kw_only=True)
 class Documents:
-    """The document of a version and those that it refers to; None if too large. bytes: their total as JSON text."""
+    """The document of a version and those that it refers to; None if too large. bytes: their total as JSON text.
+    unreadable: the error of one that cannot be read.
+    """
 
     document: JsonObject | None = None
+    unreadable: RecordUnreadableError | None = None
     referenced: dict[SchemaVersionRef, JsonObject] = field(default_factory=dict[SchemaVersionRef, JsonObject])
     bytes: int = 0
 
@@ -57,14 +64,17 @@ async def documents(
     connection: Connection, refs: Sequence[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, Documents]:
     """Return the versions that exist, each with all that it refers to: at most limit documents and limit_bytes."""
-    rows = await connection.fetch(
-        _SQL["documents"], [ref.schema for ref in refs], [ref.version for ref in refs], limit, limit_bytes
-    )
+    arguments = ([ref.schema for ref in refs], [ref.version for ref in refs], limit, limit_bytes)
+    rows = await fetch_around(connection, _NAMES, _SQL["documents"], *arguments)
     found: dict[SchemaVersionRef, Documents] = {}
     for row in rows:
         ref = SchemaVersionRef(schema=row["schema"], version=row["version"])
         pinned = refs[int(row["place"]) - 1]
-        one = found.setdefault(pinned, Documents(bytes=int(row["bytes"])))
+        one = found.setdefault(pinned, Documents())
+        if not is_readable(row):
+            one.unreadable = unreadable(_NAMES.kind, str(ref), row)
+            continue
+        one.bytes = int(row["bytes"])
         if ref == pinned:
             one.document = row["document"]
         elif row["document"] is not None:

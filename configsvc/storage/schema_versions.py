@@ -7,15 +7,27 @@ from typing import Any
 from asyncpg import CheckViolationError, ForeignKeyViolationError, Record
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.errors import InvalidRequestError, Violation, WriteConflictError
+from configsvc.domain.errors import DatabaseUnavailableError, InvalidRequestError, Violation, WriteConflictError
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.models import SchemaRef, SchemaVersionRef, WriteContext, Written
-from configsvc.domain.schema_versions import ImportOutcome, NewDocument, SchemaImport, SchemaImports, SchemaVersion
+from configsvc.domain.schema_versions import (
+    ImportOutcome,
+    NewDocument,
+    SchemaImport,
+    SchemaImports,
+    SchemaVersion,
+    VersionPage,
+)
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
 from configsvc.storage.queries import id_and_name, queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, is_readable, readable_rows, unreadable
 
 _SQL = queries("schema_versions")
+
+_NAMES = Names(kind="schema version", columns="schema, version", ids="schema, version")
+_PAGE = "shown_revision, schema_id, schema, version, rows_found"
+_NAMES_OF_PAGE = Names(kind="schema version", columns=_PAGE, ids=_PAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +56,8 @@ class StoredDocument:
     references: tuple[SchemaVersionRef, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionPage:
-    """A page of the versions of a schema, newest first, as of a revision. goes_on: there are older ones."""
-
-    schema_id: str
-    versions: tuple[SchemaVersion, ...]
-    revision: int
-    goes_on: bool
+def _name(row: Record) -> str:
+    return f"{row['schema']}@{row['version']}"
 
 
 def _version(row: Record, document: str | None) -> SchemaVersion:
@@ -60,6 +66,7 @@ def _version(row: Record, document: str | None) -> SchemaVersion:
         version=row["version"],
         document=document,
         additions=_additions(row["additions"]),
+        addition_count=row["addition_count"],
         revision=row["revision"],
         create_time=row["create_time"],
         created_by=row["created_by"],
@@ -115,10 +122,15 @@ async def _insert_references(connection: Connection, versions: Sequence[NewVersi
         raise WriteConflictError from error
 
 
-async def get(connection: Connection, ref: SchemaRef, version: int) -> SchemaVersion | None:
-    """Return a version of a schema; 0 means the newest."""
-    row = await connection.fetchrow(_SQL["get"], *id_and_name(ref), version)
-    return _version(row, row["document"]) if row else None
+async def get(connection: Connection, ref: SchemaRef, version: int) -> tuple[SchemaVersion | None, int]:
+    """Return a version of a schema (0: the newest), and the revision as of which that is so.
+
+    Raises RecordUnreadableError, or DatabaseUnavailableError while the log is being restored.
+    """
+    row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref), version)
+    if row is None:
+        raise DatabaseUnavailableError
+    return _version(row, row["document"]) if row["version"] else None, row["shown_revision"]
 
 
 async def get_written(new: NewDocument, connection: Connection, written: Written) -> SchemaVersion:
@@ -126,12 +138,14 @@ async def get_written(new: NewDocument, connection: Connection, written: Written
 
     Raises WriteConflictError if the log no longer has that version.
     """
-    row = require_record(await connection.fetchrow(_SQL["written"], written.resource_id, written.version))
+    place = (written.resource_id, written.version)
+    row = require_record(await fetch_one(connection, _NAMES, _name, _SQL["written"], *place))
     return SchemaVersion(
         schema=row["schema"],
         version=row["version"],
         document=new.text,
         additions=new.additions if row["additions"] is None else _additions(row["additions"]),
+        addition_count=len(new.additions) if row["additions"] is None else row["addition_count"],
         revision=row["revision"],
         create_time=row["create_time"],
         created_by=row["created_by"],
@@ -150,12 +164,17 @@ async def newest(connection: Connection, documents: Mapping[str, NewDocument]) -
 async def documents(
     connection: Connection, refs: Collection[SchemaVersionRef], *, limit: int, limit_bytes: int
 ) -> dict[SchemaVersionRef, StoredDocument] | None:
-    """Return the versions that exist and all that they refer to; None if they are too many or too large."""
+    """Return the versions that exist and all that they refer to; None if they are too many or too large.
+
+    Raises RecordUnreadableError.
+    """
     if not refs:
         return {}
-    rows = await connection.fetch(
-        _SQL["documents"], [ref.schema for ref in refs], [ref.version for ref in refs], limit, limit_bytes
-    )
+    arguments = ([ref.schema for ref in refs], [ref.version for ref in refs], limit, limit_bytes)
+    rows = await fetch_around(connection, _NAMES, _SQL["documents"], *arguments)
+    for row in rows:
+        if not is_readable(row):
+            raise unreadable(_NAMES.kind, _name(row), row)
     if any(row["document"] is None for row in rows):
         return None
     return {
@@ -181,17 +200,19 @@ async def page(
 ) -> VersionPage | None:
     """Return at most limit versions before one, within limit_bytes of documents, which the first may exceed.
 
-    None if the schema does not exist.
+    None if the schema does not exist. Versions that cannot be read are left out.
     """
-    rows = await connection.fetch(_SQL["list"], *id_and_name(ref), before, limit + 1, with_document, limit_bytes)
+    arguments = (*id_and_name(ref), before, limit + 1, with_document, limit_bytes)
+    rows = await fetch_around(connection, _NAMES_OF_PAGE, _SQL["list"], *arguments)
     if rows[0]["schema_id"] is None:
         return None
-    shown = tuple(_version(row, row["document"]) for row in rows[:limit] if row["version"] is not None)
+    shown = [row for row in rows[:limit] if row["version"] is not None]
+    goes_on = bool(shown) and rows[0]["rows_found"] > len(shown)
     return VersionPage(
         schema_id=rows[0]["schema_id"],
-        versions=shown,
+        versions=tuple(_version(row, row["document"]) for row in readable_rows(_NAMES_OF_PAGE, shown)),
         revision=rows[0]["shown_revision"],
-        goes_on=bool(shown) and rows[0]["rows_found"] > len(shown),
+        last=shown[-1]["version"] if goes_on else None,
     )
 
 

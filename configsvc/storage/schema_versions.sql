@@ -10,18 +10,25 @@ INSERT INTO schema_references (schema, version, referenced_schema, referenced_ve
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]);
 
 -- name: get
--- Version $3 (0: the newest) of the schema with id $1 or name $2.
-SELECT v.schema, v.version, v.document::text AS document, v.additions, commits.revision, commits.time AS create_time, v.created_by
-FROM schemas AS s
-JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
-JOIN commits ON commits.id = v.commit_id
-WHERE s.id = $1 OR s.name = $2;
+-- The first 100 additions, as many as responses list, here and below. Version $3 (0: the newest) of the schema with id $1 or name $2, with the revision that this statement shows; otherwise
+-- nulls if it does not exist.
+SELECT
+    revision_counter.revision AS shown_revision, v.schema, v.version, v.document::text AS document,
+    jsonb_path_query_array(v.additions, '$[0 to 99]') AS additions, jsonb_array_length(v.additions) AS addition_count,
+    commits.revision, commits.time AS create_time, v.created_by
+FROM revision_counter
+LEFT JOIN (
+    schemas AS s
+    JOIN schema_versions AS v ON v.schema = s.name AND v.version = CASE $3::bigint WHEN 0 THEN s.latest_version ELSE $3 END
+    JOIN commits ON commits.id = v.commit_id
+) ON s.id = $1 OR s.name = $2;
 
 -- name: written
 -- The newest version of a schema as a write left it, even before the commit; one deleted since comes from the log,
 -- without its additions.
 SELECT
-    r.schema, r.schema_version AS version, v.additions, coalesce(commits.revision, 0) AS revision,
+    r.schema, r.schema_version AS version, jsonb_path_query_array(v.additions, '$[0 to 99]') AS additions,
+    jsonb_array_length(v.additions) AS addition_count, coalesce(commits.revision, 0) AS revision,
     coalesce(commits.time, v.create_time, r.time) AS create_time, coalesce(v.created_by, r.actor) AS created_by
 FROM change_records AS r
 LEFT JOIN schema_versions AS v ON v.schema_id = r.resource_id AND v.version = r.schema_version
@@ -86,7 +93,9 @@ WITH page AS (
 )
 SELECT
     revision_counter.revision AS shown_revision, s.id AS schema_id, m.schema, m.version,
-    CASE WHEN $5 THEN m.document::text END AS document, CASE WHEN $5 THEN m.additions ELSE '[]' END AS additions,
+    CASE WHEN $5 THEN m.document::text END AS document,
+    CASE WHEN $5 THEN jsonb_path_query_array(m.additions, '$[0 to 99]') ELSE '[]' END AS additions,
+    jsonb_array_length(m.additions) AS addition_count,
     commits.revision, commits.time AS create_time, m.created_by, m.rows_found
 FROM revision_counter
 LEFT JOIN schemas AS s ON s.id = $1 OR s.name = $2

@@ -4,17 +4,25 @@ from collections.abc import Iterable, Sequence
 
 from asyncpg import ForeignKeyViolationError, Record
 
-from configsvc.domain.errors import SchemaInUseError, WriteConflictError
+from configsvc.domain.errors import DatabaseUnavailableError, SchemaInUseError, WriteConflictError
 from configsvc.domain.models import Page, Schema, SchemaRef, WriteContext, Written
 from configsvc.storage import contexts
 from configsvc.storage.database import Connection
 from configsvc.storage.log import require_record
-from configsvc.storage.pages import page_of
+from configsvc.storage.pages import ordered_by_name, page_of, statement_for
 from configsvc.storage.queries import id_and_name, queries
+from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, is_readable, unreadable
 
 USERS_LIMIT = 100
 
 _SQL = queries("schemas")
+
+_NAMES = Names(kind="schema", columns="id, name, version", ids="id, '' AS name, version")
+_NAMES_OF_PAGE = ordered_by_name("schema")
+
+
+def _name(row: Record) -> str:
+    return row["name"]
 
 
 def _schema(row: Record) -> Schema:
@@ -61,21 +69,35 @@ async def check_unused(connection: Connection, name: str) -> None:
 
 
 async def get(connection: Connection, ref: SchemaRef) -> Schema | None:
-    """Return the current schema."""
-    row = await connection.fetchrow(_SQL["get"], *id_and_name(ref))
-    return _schema(row) if row else None
+    """Return the current schema. Raises DatabaseUnavailableError while the log is being restored."""
+    schema, _ = await get_shown(connection, ref)
+    return schema
+
+
+async def get_shown(connection: Connection, ref: SchemaRef) -> tuple[Schema | None, int]:
+    """Return the current schema, and the revision as of which that is so.
+
+    Raises DatabaseUnavailableError while the log is being restored.
+    """
+    row = await fetch_one(connection, _NAMES, _name, _SQL["get"], *id_and_name(ref))
+    if row is None:
+        raise DatabaseUnavailableError
+    return _schema(row) if row["id"] else None, row["shown_revision"]
 
 
 async def lock(connection: Connection, ref: SchemaRef) -> Schema | None:
     """Lock and return the schema, without its revision, until the end of the transaction."""
     schema_id, name = id_and_name(ref)
-    row = await connection.fetchrow(_SQL["lock"], [schema_id], [name])
+    row = await fetch_one(connection, _NAMES, _name, _SQL["lock"], [schema_id], [name])
     return _schema(row) if row else None
 
 
 async def lock_named(connection: Connection, names: Sequence[str]) -> dict[str, Schema]:
     """Lock and return the schemas that exist, by name, as `lock` does."""
-    rows = await connection.fetch(_SQL["lock"], [], names)
+    rows = await fetch_around(connection, _NAMES, _SQL["lock"], [], names)
+    for row in rows:
+        if not is_readable(row):
+            raise unreadable("schema", row["name"], row)
     return {row["name"]: _schema(row) for row in rows}
 
 
@@ -86,7 +108,7 @@ async def close(connection: Connection, ids: Iterable[str]) -> None:
 
 async def get_version(connection: Connection, written: Written) -> Schema:
     """Return the schema as a write left it. Raises WriteConflictError if the log no longer has that version."""
-    row = await connection.fetchrow(_SQL["get_version"], written.resource_id, written.version)
+    row = await fetch_one(connection, _NAMES, _name, _SQL["get_version"], written.resource_id, written.version)
     return _schema(require_record(row))
 
 
@@ -97,5 +119,6 @@ async def page(
 
     Raises RevisionUnknownError or RevisionCompactedError.
     """
-    rows = await connection.fetch(_SQL["list"], revision, name_prefix, after, limit + 1)
-    return page_of(rows, limit, _schema, lambda schema: schema.name)
+    statement = await statement_for(connection, _SQL, revision)
+    rows = await fetch_around(connection, _NAMES_OF_PAGE, statement, revision, name_prefix, after, limit + 1)
+    return page_of(rows, limit, _schema, "name", _NAMES_OF_PAGE)

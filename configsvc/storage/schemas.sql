@@ -26,12 +26,12 @@ RETURNING version + 1;
 DELETE FROM schema_references WHERE schema = $1;
 
 -- name: get
+-- With the revision that this statement shows; otherwise nulls if the schema does not exist.
 SELECT
-    s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
+    revision_counter.revision AS shown_revision, s.id, s.name, s.comments, s.latest_version, s.version, commits.revision,
     coalesce(nullif(s.create_time, s.update_time), commits.time) AS create_time, commits.time AS update_time
-FROM schemas AS s
-JOIN commits ON commits.id = s.commit_id
-WHERE s.id = $1 OR s.name = $2;
+FROM revision_counter
+LEFT JOIN (schemas AS s JOIN commits ON commits.id = s.commit_id) ON s.id = $1 OR s.name = $2;
 
 -- name: lock
 -- Lock the schemas with the ids $1 or the names $2; configurations can still be pinned to them. No join: if a row
@@ -119,6 +119,74 @@ WITH shown AS MATERIALIZED (
     LIMIT $4
 )
 SELECT shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
+FROM shown
+LEFT JOIN page ON true
+ORDER BY page.name;
+
+-- name: list_past
+-- Like list, at revision $1, but resource by resource: what each of them, and all others, changed since costs nothing.
+WITH RECURSIVE shown AS MATERIALIZED (
+    SELECT counter.revision AS head, compaction.revision AS compacted
+    FROM revision_counter AS counter
+    CROSS JOIN compaction
+), every AS (
+    -- Each id that the log has, from one to the next: the index has an entry for each of their versions.
+    (
+        SELECT r.resource_id AS id FROM change_records AS r
+        WHERE r.kind = 'SCHEMA'
+        ORDER BY r.resource_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT
+        (
+            SELECT r.resource_id FROM change_records AS r
+            WHERE r.kind = 'SCHEMA' AND r.resource_id > every.id
+            ORDER BY r.resource_id
+            LIMIT 1
+        )
+    FROM every
+    WHERE every.id IS NOT NULL
+), touched AS MATERIALIZED (
+    SELECT ids.id
+    FROM every AS ids
+    WHERE ids.id IS NOT NULL AND (
+        SELECT commits.revision <= $1
+        FROM schemas AS a
+        JOIN commits ON commits.id = a.commit_id
+        WHERE a.id = ids.id
+        LIMIT 1
+    ) IS NOT TRUE
+), present AS (
+    SELECT
+        a.id, a.name, a.comments, a.latest_version, a.version, made.revision,
+        coalesce(nullif(a.create_time, a.update_time), made.time) AS create_time, made.time AS update_time
+    FROM schemas AS a
+    CROSS JOIN LATERAL (SELECT revision, time FROM commits WHERE commits.id = a.commit_id LIMIT 1) AS made
+    WHERE starts_with(a.name, $2) AND ($3::text IS NULL OR a.name > $3) AND made.revision <= $1
+    ORDER BY a.name
+    LIMIT $4
+), past AS (
+    SELECT
+        state.resource_id, state.name, state.comments, state.schema_version, state.version, state.revision,
+        coalesce(nullif(state.create_time, state.time), state.commit_time), state.commit_time
+    FROM touched
+    CROSS JOIN LATERAL (
+        SELECT r.*, commits.revision, commits.time AS commit_time
+        FROM change_records AS r
+        JOIN commits ON commits.id = r.commit_id
+        WHERE r.kind = 'SCHEMA' AND r.resource_id = touched.id AND r.version = version_at('SCHEMA', touched.id, $1)
+        LIMIT 1
+    ) AS state
+    WHERE state.operation <> 'DELETED' AND starts_with(state.name, $2) AND ($3::text IS NULL OR state.name > $3)
+), page AS (
+    SELECT * FROM present
+    UNION ALL
+    SELECT * FROM past
+    ORDER BY name
+    LIMIT $4
+)
+SELECT $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision, page.*
 FROM shown
 LEFT JOIN page ON true
 ORDER BY page.name;

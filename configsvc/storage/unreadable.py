@@ -77,6 +77,8 @@ async def _named_change(connection: Connection, place: asyncpg.Record) -> Config
         previous_name=row["previous_name"],
         actor="",
         reason="",
+        request_id="",
+        change_request="",
         is_readable=False,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from configsvc.aio import finish
 from configsvc.domain.content import JsonObject
-from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation
+from configsvc.domain.errors import ConfigsvcError, DatabaseBusyError, SchemaViolatedError, Violation, reason_of_keyword
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.limits.slots import caller_slots
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
@@ -129,4 +129,8 @@ async def _faults_here(check: Check) -> tuple[Fault, ...]:
 
 
 def _violation(fault: Fault) -> Violation:
-    return Violation(field=f"config{fault.pointer}", description=f"{fault.keyword}: {fault.message}")
+    return Violation(
+        field=f"config{fault.pointer}",
+        description=f"{fault.keyword}: {fault.message}",
+        reason=reason_of_keyword(fault.keyword),
+    )

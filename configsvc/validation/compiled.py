@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.content import JsonObject
-from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
+from configsvc.domain.errors import InvalidRequestError, RecordUnreadableError, ResourceNotFoundError, Violation
 from configsvc.domain.jsonschema.linked import UnusableSchemaError
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
@@ -35,7 +35,7 @@ class CompiledSchema:
     bytes: int
 
 
-CompiledOrError = CompiledSchema | InvalidRequestError | ResourceNotFoundError
+CompiledOrError = CompiledSchema | InvalidRequestError | RecordUnreadableError | ResourceNotFoundError
 
 
 def compile_schema(
@@ -89,6 +89,8 @@ class ValidatorCache:
     async def _compile(self, version: PinnedVersion, found: schema_locks.Documents | None) -> CompiledOrError:
         if found is None:
             return ResourceNotFoundError("schema version", str(version.ref))
+        if found.unreadable is not None:
+            return found.unreadable
         if found.document is None:
             return _too_large(version)
         try:

@@ -43,7 +43,20 @@ def _validator(documents: VersionDocuments) -> Validator:
 def faults_of_configs(documents: VersionDocuments, configs: Sequence[str]) -> list[tuple[ItemFault, ...]]:
     """Return the faults of the first configs, given as JSON text: of as many as take CALL_SECONDS."""
     validator = _validator(documents)
-    return list(_in_time(_faults_of_config(validator, json.loads(config), config) for config in configs))
+    return list(_in_time(_faults_of_text(validator, config) for config in configs))
+
+
+def _faults_of_text(validator: Validator, text: str) -> tuple[ItemFault, ...]:
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        # Written in SQL, such as a number of thousands of digits: it must not fail the items beside it.
+        return (_unreadable(error),)
+    return _faults_of_config(validator, config, text)
+
+
+def _unreadable(error: ValueError) -> ItemFault:
+    return ItemFault(field="config", keyword="", message=f"cannot be read: {error}")
 
 
 def _in_time(answers: Iterable[Answer]) -> Iterator[Answer]:
@@ -120,7 +133,11 @@ def transformed_configs(
 
 def _transformed(validator: Validator, transformation: Transformation, config: str) -> Transformed:
     try:
-        after = transformed(json.loads(config), json_patch=transformation.json_patch, merge=transformation.merge_patch)
+        before = json.loads(config)
+    except ValueError as error:
+        return Transformed(config=None, faults=(_unreadable(error),), is_same=False, violates=False)
+    try:
+        after = transformed(before, json_patch=transformation.json_patch, merge=transformation.merge_patch)
     except InvalidRequestError as error:
         faults = (ItemFault(field=fault.field, keyword="", message=fault.description) for fault in error.violations)
         return Transformed(config=None, faults=tuple(faults), is_same=False, violates=False)
@@ -129,6 +146,6 @@ def _transformed(validator: Validator, transformation: Transformation, config: s
     return Transformed(
         config=text,
         faults=faults,
-        is_same=same_json(json.loads(config), after),
+        is_same=same_json(before, after),
         violates=bool(faults),
     )

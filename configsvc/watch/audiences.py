@@ -1,4 +1,4 @@
-"""Audiences: watches with one selection and view, for which each message is made once."""
+"""Audiences: watches with one selection and form of contents, for which each message is made once."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 from configsvc.domain.commits import RECORD_BYTES, CommitPart
 from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.selection import Selection, SelectionIndex
-from configsvc.domain.watching import CommitMessage
+from configsvc.domain.watching import CommitMessage, ContentForm
 from configsvc.feed.wakeups import Interest, Interests
 
 # For watches that are up to date; one that is behind makes its own messages.
@@ -17,13 +17,13 @@ REMEMBERED_BYTES = 32 * 1024 * 1024
 
 
 class Audience:
-    """All watches with one selection and view: they get the same messages."""
+    """All watches with one selection and form of contents: they get the same messages."""
 
-    __slots__ = ("__weakref__", "interest", "size", "with_config")
+    __slots__ = ("__weakref__", "form", "interest", "size")
 
-    def __init__(self, selection: Selection, *, with_config: bool) -> None:
+    def __init__(self, selection: Selection, form: ContentForm) -> None:
         self.interest = Interest(SelectionIndex(selection))
-        self.with_config = with_config
+        self.form = form
         self.size = 0
 
     def message(self, part: CommitPart, *, shared: bool) -> CommitMessage:
@@ -31,9 +31,11 @@ class Audience:
         events = self.interest.index.picked(part.changes)
         if part.unreadable and not all(part.changes[index].is_readable for index, _ in events):
             raise unreadable_revision(part.revision)
-        contents = (part.changes[index].content_bytes for index, _ in events) if self.with_config else ()
-        size = RECORD_BYTES * len(events) + sum(contents)
-        return CommitMessage(part=part, events=events, with_config=self.with_config, shared=shared, size_bytes=size)
+        size = RECORD_BYTES * len(events)
+        if self.form is not ContentForm.ABSENT:
+            size += sum(part.changes[index].content_bytes for index, _ in events)
+        scope = self.interest.index.selection.scope
+        return CommitMessage(part=part, events=events, scope=scope, form=self.form, shared=shared, size_bytes=size)
 
 
 class Audiences:
@@ -42,14 +44,14 @@ class Audiences:
     def __init__(self, interests: Interests) -> None:
         self.remembered_bytes = 0
         self._interests = interests
-        self._audiences: WeakValueDictionary[tuple[Selection, bool], Audience] = WeakValueDictionary()
+        self._audiences: WeakValueDictionary[tuple[Selection, ContentForm], Audience] = WeakValueDictionary()
         self._messages: dict[tuple[CommitPart, Audience], CommitMessage] = {}
 
     @contextmanager
-    def joined(self, selection: Selection, *, with_config: bool) -> Generator[Audience]:
+    def joined(self, selection: Selection, form: ContentForm) -> Generator[Audience]:
         """Yield the audience, counting one more watch in it."""
-        key = (selection, with_config)
-        audience = self._audiences.get(key) or Audience(selection, with_config=with_config)
+        key = (selection, form)
+        audience = self._audiences.get(key) or Audience(selection, form)
         self._audiences[key] = audience
         audience.size += 1
         if audience.size == 1:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.domain.watching import CommitMessage, ProgressMessage
+from configsvc.domain.watching import CommitMessage, ProgressMessage, WatchState
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Interest
 from configsvc.watch.audiences import Audience, Audiences
-from configsvc.watch.sending import IdleTimer, Sending, WatchState
+from configsvc.watch.sending import IdleTimer, Sending
 
 # Changes that a watch skips in a row before it yields to other tasks.
 SKIPPED_AT_ONCE = 256
@@ -83,7 +83,7 @@ class Follower:
     async def _wait(self) -> None:
         self._progress.state = WatchState.UP_TO_DATE
         interest = self._interest
-        waiter = self._idle.waiter = self._feed.join(interest)
+        waiter = self._idle.waiter = self._progress.waiter = self._feed.join(interest)
         try:
             ahead = await waiter
         finally:
@@ -175,5 +175,4 @@ class Follower:
         self._note_progress()
 
     def _note_progress(self) -> None:
-        position = self._position
-        self._progress.revision = position.revision if position.ordinal else position.revision - 1
+        self._progress.revision = self._position.revision - 1

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 
 from configsvc.domain.commits import History
-from configsvc.domain.watching import WatchMessage
+from configsvc.domain.watching import WatchMessage, WatchState
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Waiter
 from configsvc.limits.pace import Pace
@@ -18,24 +17,17 @@ Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
 Write = Callable[[bytes], Awaitable[None]]
 
 
-class WatchState(StrEnum):
-    """Up to date: waits for the feed. Behind: reads a snapshot or the table. Blocked: waits for its client."""
-
-    UP_TO_DATE = "up_to_date"
-    BEHIND = "behind"
-    BLOCKED = "blocked"
-
-
 @dataclass(slots=True, eq=False)
 class Progress:
-    """The revision, state and number of events of one watch, for the metrics.
+    """The revision, state and number of events of one watch.
 
-    For a watch that is up to date, nothing after its revision matches its selection.
+    For a watch that is up to date, nothing after its revision matches its selection, until its `waiter` is resolved.
     """
 
     revision: int
     state: WatchState = WatchState.BEHIND
     events: int = 0
+    waiter: Waiter | None = None
 
 
 class Sending:

@@ -1,27 +1,34 @@
 """Opens watches: sends the snapshot, or finds the log position to resume from, then follows the log."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 from configsvc.aio import SharedRead
 from configsvc.domain.commits import CommitPart, Position
-from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError, RateLimitedError
+from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
-from configsvc.domain.selection import Selection, Selector
-from configsvc.domain.watching import ExistingMessage, WatchRequest
+from configsvc.domain.selection import Selector
+from configsvc.domain.watching import (
+    After,
+    ContentForm,
+    ExistingMessage,
+    OpenedMessage,
+    Snapshot,
+    Watcher,
+    WatchRequest,
+)
 from configsvc.feed.feed import Feed
 from configsvc.limits.pace import Pace
 from configsvc.limits.slots import caller_slots
 from configsvc.storage import configurations, log
-from configsvc.storage.database import Database
-from configsvc.telemetry.families import Families, counter, gauge, labelled_gauge
+from configsvc.storage.database import Database, away
+from configsvc.telemetry.families import Families, gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
-from configsvc.watch.sending import Encode, IdleTimer, Progress, Sending, WatchState, Write
+from configsvc.watch.registry import WatchRegistry
+from configsvc.watch.sending import Encode, IdleTimer, Sending, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
@@ -40,69 +47,49 @@ class Watches:
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self.audiences = Audiences(feed.interests)
+        self.registry = WatchRegistry(feed)
         self._database = database
         self._feed = feed
         self._bounds = SharedRead(self._read_bounds)
         self._bookmarks = Pace(BOOKMARKS_PER_SECOND)
-        self._open: set[Progress] = set()
-        # Of the watches that ended.
-        self._ended_events = 0
-        self._slow_readers = 0
 
     def collect(self) -> Families:
         """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""
-        watches = tuple(self._open)
-        states = Counter(watch.state for watch in watches)
-        yield labelled_gauge("watches", "Open watches.", ("state",), {(state,): states[state] for state in WatchState})
-        events = self._ended_events + sum(watch.events for watch in watches)
-        yield counter("watch_events", "Events sent to watches, including those of snapshots.", events)
-        yield counter("slow_readers_closed", "Watches closed because they were not read.", self._slow_readers)
-        revision = self._feed.revision
-        late = (watch for watch in watches if watch.state is not WatchState.UP_TO_DATE)
-        lag = max((revision - watch.revision for watch in late), default=0)
-        yield gauge("watch_lag_revisions", "Revisions that the slowest watch is behind the feed.", max(lag, 0))
+        yield from self.registry.collect()
         yield gauge(
             "watch_remembered_bytes",
             "Approximate memory of the messages that watches share.",
             self.audiences.remembered_bytes,
         )
 
-    async def watch(self, request: WatchRequest, check: Check, encode: Encode, write: Write) -> None:
+    async def watch(self, request: WatchRequest, watcher: Watcher, check: Check, encode: Encode, write: Write) -> None:
         """Write the messages of one watch; never return. `check` is called before each page that is read.
 
         Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError,
         DatabaseBusyError, RateLimitedError or ShuttingDownError, and what check and write raise.
         """
         if not self._feed.live:
-            raise DatabaseUnavailableError
+            raise away()
         history = self._feed.history
-        if request.after_revision is not None and request.epoch:
-            self._feed.check_epoch(request.epoch)
+        if isinstance(request.start, After):
+            self._feed.check_epoch(request.start.epoch)
         # Read from the database: the feed may lag, and commits before the watch must not appear as new.
         bounds = await self._bounds.read()
-        head = bounds.head
         self._feed.check_history(history)
-        after = head if request.after_revision is None else request.after_revision
-        log.check_head(after, head)
-        log.check_kept(after, bounds.compacted_revision)
-        with self._progress(after) as progress:
-            sending = Sending(progress, history, encode, write)
-            if request.after_revision is None:
-                await self._send_snapshot(request, head, check, sending)
-            await self._follow(request, after, head, check, sending)
-
-    @contextmanager
-    def _progress(self, revision: int) -> Generator[Progress]:
-        progress = Progress(revision)
-        self._open.add(progress)
-        try:
-            yield progress
-        except RateLimitedError:
-            self._slow_readers += 1
-            raise
-        finally:
-            self._open.discard(progress)
-            self._ended_events += progress.events
+        after = _first_revision(request.start, bounds)
+        with self.registry.opened(request, watcher, after) as entry:
+            sending = Sending(entry.progress, history, encode, write)
+            opened = OpenedMessage(
+                revision=after,
+                watch_id=entry.id,
+                progress_interval_seconds=request.progress_interval_seconds,
+                head=bounds.head,
+                compacted_revision=bounds.compacted_revision,
+            )
+            await sending.write(await sending.encode(opened))
+            if isinstance(request.start, Snapshot):
+                await self._send_snapshot(request, after, check, sending)
+            await self._follow(request, after, bounds.head, check, sending)
 
     async def _read_bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
@@ -114,13 +101,13 @@ class Watches:
             after: tuple[str, ...] | None = ("", "")
             while after is not None:
                 query = _snapshot_query(request, selector, revision, after)
-                read = partial(self._encoded_page, request.selection, index, query, sending)
+                read = partial(self._encoded_page, request, index, query, sending)
                 async with sending.slot():
                     encoded, after = await self._patiently(read, check)
                     await sending.write(encoded)
 
     async def _encoded_page(
-        self, selection: Selection, index: int, query: ConfigurationQuery, sending: Sending
+        self, request: WatchRequest, index: int, query: ConfigurationQuery, sending: Sending
     ) -> tuple[tuple[bytes, ...], tuple[str, ...] | None]:
         """Return a page of the snapshot, encoded, and the key after which the next one begins.
 
@@ -132,17 +119,19 @@ class Watches:
             fresh = tuple(
                 configuration
                 for configuration in page.resources
-                if not index or selection.first_selector_of(configuration) == index
+                if not index or request.selection.first_selector_of(configuration) == index
             )
             if not fresh:
                 return (), page.last_key
             sending.progress.events += len(fresh)
-            message = ExistingMessage(revision=page.revision, configurations=fresh, content_bytes=page.content_bytes)
+            message = ExistingMessage(
+                revision=page.revision, configurations=fresh, form=request.form, content_bytes=page.content_bytes
+            )
             return await sending.encode(message), page.last_key
 
     async def _follow(self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending) -> None:
         with (
-            self.audiences.joined(request.selection, with_config=request.with_config) as audience,
+            self.audiences.joined(request.selection, request.form) as audience,
             IdleTimer(self._feed, request.progress_interval_seconds, self._paces()) as idle,
         ):
             read_on = partial(self._parts_from, check, request.selection.applications)
@@ -191,6 +180,21 @@ class Watches:
         return await read()
 
 
+def _first_revision(start: Snapshot | After, bounds: log.Bounds) -> int:
+    """Return the revision of the snapshot, or the one to start after.
+
+    Raises RevisionUnknownError or RevisionCompactedError.
+    """
+    match start:
+        case Snapshot(min_revision=revision):
+            log.check_head(revision, bounds.head)
+            return bounds.head
+        case After(revision=revision):
+            log.check_head(revision, bounds.head)
+            log.check_kept(revision, bounds.compacted_revision)
+            return revision
+
+
 def _snapshot_query(
     request: WatchRequest, selector: Selector, revision: int, after: tuple[str, ...]
 ) -> ConfigurationQuery:
@@ -204,6 +208,6 @@ def _snapshot_query(
         names=tuple(sorted(selector.names)) or None,
         after=(after[0], after[1]),
         limit=SNAPSHOT_LIMIT,
-        with_config=request.with_config,
+        with_config=request.form is not ContentForm.ABSENT,
         limit_bytes=SNAPSHOT_LIMIT_BYTES,
     )

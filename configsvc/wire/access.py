@@ -16,6 +16,7 @@ from configapi.v1.access_service_pb2 import (
     ApplicationRole,
     BoundApplication,
     CreateRoleBindingRequest,
+    CreateRoleBindingResponse,
     DeleteRoleBindingRequest,
     GetCallerResponse,
     ListRoleBindingsRequest,
@@ -34,10 +35,11 @@ from configsvc.domain.access import (
     check_principal,
 )
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import ApplicationRef, Page, WriteContext
+from configsvc.domain.models import ApplicationRef, Done, Page, WriteContext
 from configsvc.domain.names import check_id
 from configsvc.domain.requests import Author, RoleBindingListing
-from configsvc.wire.fields import application_if_any, non_negative, write_context
+from configsvc.wire.fields import application_if_any, write_context
+from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import fitting_list, name_key, page_request
 from configsvc.wire.times import timestamp
 
@@ -69,9 +71,10 @@ class Creation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """A DeleteRoleBindingRequest."""
+    """A DeleteRoleBindingRequest. `allow_missing`: if it exists."""
 
     id: str
+    allow_missing: bool
     context: WriteContext
 
 
@@ -107,7 +110,8 @@ def listing(request: ListRoleBindingsRequest) -> RoleBindingListing:
         return RoleBindingListing(
             principal=request.principal,
             application=application_if_any(request, violations),
-            min_revision=non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
+            epoch=epoch(request.epoch, violations),
             page=page_request(request, name_key, violations),
         )
 
@@ -115,7 +119,11 @@ def listing(request: ListRoleBindingsRequest) -> RoleBindingListing:
 def deletion(request: DeleteRoleBindingRequest, author: Author) -> Deletion:
     with Violations() as violations:
         check_id(request.id, "id", violations)
-        return Deletion(id=request.id, context=write_context(request, author, violations))
+        return Deletion(
+            id=request.id,
+            allow_missing=request.allow_missing,
+            context=write_context(request, author, violations),
+        )
 
 
 def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
@@ -137,11 +145,21 @@ def role_binding_message(binding: RoleBinding) -> RoleBindingMessage:
     )
 
 
-def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding]) -> ListRoleBindingsResponse:
+def creation_response(done: Done[RoleBinding], epoch: str) -> CreateRoleBindingResponse:
+    """Return the response to a creation."""
+    return CreateRoleBindingResponse(
+        role_binding=role_binding_message(done.result),
+        revision=done.result.revision,
+        epoch=epoch,
+        changed=done.changed,
+    )
+
+
+def list_response(request: ListRoleBindingsRequest, page: Page[RoleBinding], epoch: str) -> ListRoleBindingsResponse:
     """Return the response that carries as much of the page as fits."""
     fitted = fitting_list(request, page, role_binding_message, lambda binding: (binding.id,))
     return ListRoleBindingsResponse(
-        role_bindings=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
+        role_bindings=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision, epoch=epoch
     )
 
 

@@ -14,6 +14,7 @@ from configapi.v1.audit_service_pb2 import (
     ResourceKind,
 )
 from configapi.v1.audit_service_pb2 import Change as ChangeMessage
+from configapi.v1.change_pb2 import ChangeOrigin
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
 from configsvc.domain.access import check_principal
 from configsvc.domain.audit import Change, ChangeFilter, ChangesPage, LogPosition
@@ -25,6 +26,7 @@ from configsvc.domain.scope import Scope
 from configsvc.wire.access import ROLES
 from configsvc.wire.fields import application_if_any, non_negative, not_one_of
 from configsvc.wire.history import CHANGE_TYPES
+from configsvc.wire.moments import epoch
 from configsvc.wire.paging import fitting_page, log_position_key, page_request
 from configsvc.wire.times import time_from, timestamp
 
@@ -41,9 +43,10 @@ _RESOURCE_KINDS = {kind: value for value, kind in _KINDS.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeListing:
-    """A ListChangesRequest."""
+    """A ListChangesRequest. `epoch` empty: any."""
 
     chosen: ChangeFilter
+    epoch: str
     page: PageRequest[LogPosition]
 
 
@@ -64,7 +67,11 @@ def listing(request: ListChangesRequest, scope: Scope, *, outside_applications: 
             after_revision=non_negative(request.after_revision, "after_revision", violations),
             until_revision=non_negative(request.until_revision, "until_revision", violations) or None,
         )
-        return ChangeListing(chosen=chosen, page=page_request(request, log_position_key, violations))
+        return ChangeListing(
+            chosen=chosen,
+            epoch=epoch(request.epoch, violations),
+            page=page_request(request, log_position_key, violations),
+        )
 
 
 def _resource_id(request: ListChangesRequest, violations: Violations) -> str | None:
@@ -103,7 +110,6 @@ def change_message(change: Change) -> ChangeMessage:
     schema = change.schema
     return ChangeMessage(
         revision=change.position.revision,
-        commit_time=timestamp(change.time),
         type=CHANGE_TYPES[change.operation],
         kind=_RESOURCE_KINDS[change.kind],
         resource_id=change.resource_id,
@@ -114,18 +120,29 @@ def change_message(change: Change) -> ChangeMessage:
         name=change.name,
         previous_name=change.previous_name,
         schema=SchemaVersionRefMessage(schema=schema.schema, version=schema.version) if schema else None,
-        actor=change.actor,
-        reason=change.reason,
-        request_id=change.request_id,
+        origin=_origin(change),
         peer=change.origin.peer,
-        change_request=change.origin.change_request,
         role=ROLES[change.role],
     )
 
 
-def list_response(request: ListChangesRequest, page: ChangesPage) -> ListChangesResponse:
+def _origin(change: Change) -> ChangeOrigin:
+    return ChangeOrigin(
+        actor=change.actor,
+        reason=change.reason,
+        request_id=change.request_id,
+        change_request=change.origin.change_request,
+        commit_time=timestamp(change.time),
+    )
+
+
+def list_response(request: ListChangesRequest, page: ChangesPage, epoch: str) -> ListChangesResponse:
     """Return the response that carries as much of the page as fits."""
     fitted = fitting_page(request, page.changes, change_message, lambda change: change.position, last_key=page.last)
     return ListChangesResponse(
-        changes=fitted.messages, next_page_token=fitted.next_page_token, compacted_revision=page.compacted_revision
+        changes=fitted.messages,
+        next_page_token=fitted.next_page_token,
+        compacted_revision=page.compacted_revision,
+        revision=page.head,
+        epoch=epoch,
     )

@@ -1,64 +1,80 @@
-"""ConfigurationService: requests and responses; batches, exports, imports and watches have modules of their own.
+"""ConfigurationService: reading requests and responses; writes, exports, imports and watches have modules of their own.
 
 Parsers raise InvalidRequestError with every fault.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Generic, TypeVar
 
-from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_UNSPECIFIED
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
-    CreateConfigurationRequest,
-    DeleteConfigurationRequest,
+    ConfigurationResult,
     DiffConfigurationVersionsRequest,
     GetConfigurationRequest,
+    GetConfigurationResponse,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
-    RollbackConfigurationRequest,
-    UpdateConfigurationRequest,
 )
 from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import (
+    AtVersion,
     Configuration,
-    ConfigurationFilter,
     ConfigurationRef,
     ConfigurationVersion,
+    Now,
     Page,
     PastMoment,
     VersionsPage,
+    key_of,
+    key_with_deleted,
 )
-from configsvc.domain.names import check_text
-from configsvc.domain.requests import Author, BatchLookup, ConfigurationListing, VersionListing
+from configsvc.domain.requests import BatchLookup, ConfigurationListing, VersionListing
 from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.domain.writes import Creation, Deletion, Rollback, Update
 from configsvc.wire import fields
-from configsvc.wire.content import content_from
-from configsvc.wire.history import moment, version_message
-from configsvc.wire.paging import fitting_list, fitting_page, names_key, number_key, page_request
+from configsvc.wire.content import json_of
+from configsvc.wire.history import version_message
+from configsvc.wire.json_fields import set_json, wants_json
+from configsvc.wire.moments import epoch, moment
+from configsvc.wire.paging import configuration_key, fitting_list, fitting_page, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
-from configsvc.wire.resources import configuration_message, configuration_ref_message
+from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import fitting
-from configsvc.wire.writes import configuration_update, new_pin, required_config
+from configsvc.wire.selectors import configuration_filter
 
 MAX_BATCH = 1000
-MAX_JSON_PATH_LENGTH = 1024
 # Clients repeat their lookups, and to parse and check one takes as long as to answer it.
 CACHED_LOOKUPS = 4096
 CACHED_LOOKUP_BYTES = 1024
+# The newest, and those of answers that were read ahead of the feed.
+CACHED_MOMENTS = 64
+
+Parsed = TypeVar("Parsed")
+AnyReading = BatchGetConfigurationsRequest | ListConfigurationsRequest | ListConfigurationVersionsRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A GetConfigurationRequest. `at` None: now."""
+    """A GetConfigurationRequest. `epoch`: the expected one; empty: any."""
 
     ref: ConfigurationRef
-    min_revision: int
-    at: PastMoment | None
+    moment: Now | PastMoment
+    epoch: str
+    as_text: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Generic[Parsed]):
+    """A request for a response with an epoch. `epoch`: the expected one; empty: any."""
+
+    parsed: Parsed
+    epoch: str
+    as_text: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,27 +84,25 @@ class VersionPair:
     ref: ConfigurationRef
     from_version: int
     to_version: int
-
-
-def creation(request: CreateConfigurationRequest, author: Author) -> Creation:
-    with Violations() as violations:
-        return Creation(
-            application=fields.application_ref(request.application, "application", violations),
-            name=fields.configuration_name(request.name, "name", violations),
-            comments=fields.comments(request.comments, "comments", violations),
-            config=required_config(request, "", violations),
-            schema=new_pin(request, "", violations),
-            context=fields.write_context(request, author, violations),
-        )
+    as_text: bool
 
 
 def lookup(request: GetConfigurationRequest) -> Lookup:
     with Violations() as violations:
         return Lookup(
             ref=fields.configuration_ref(request, "", violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-            at=moment(request, violations),
+            moment=_moment(request, violations),
+            epoch=epoch(request.epoch, violations),
+            as_text=wants_json(request.format, violations),
         )
+
+
+def _moment(request: GetConfigurationRequest, violations: Violations) -> Now | PastMoment:
+    if request.WhichOneof("moment") != "version":
+        return moment(request, violations)
+    if request.version < 1:
+        violations.add("version", f"is {request.version}: versions are counted from 1")
+    return AtVersion(version=request.version)
 
 
 def lookup_from(data: bytes) -> Lookup:
@@ -103,72 +117,48 @@ def _lookup_from(data: bytes) -> Lookup:
 _cached_lookup = lru_cache(maxsize=CACHED_LOOKUPS)(_lookup_from)
 
 
-def batch_lookup(request: BatchGetConfigurationsRequest, scope: Scope) -> BatchLookup:
+def batch_lookup(request: BatchGetConfigurationsRequest, scope: Scope) -> Reading[BatchLookup]:
     with Violations() as violations:
         if not 1 <= len(request.refs) <= MAX_BATCH:
             violations.add("refs", f"has {len(request.refs)} items: must have between 1 and {MAX_BATCH}")
         refs = enumerate(request.refs[:MAX_BATCH])
-        return BatchLookup(
+        lookup = BatchLookup(
             refs=[fields.configuration_ref(ref, f"refs[{index}]", violations) for index, ref in refs],
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
             with_config=fields.wants_config(request.view, violations),
             scope=scope,
         )
+        return _reading(request, lookup, violations)
 
 
-def listing(request: ListConfigurationsRequest, scope: Scope) -> ConfigurationListing:
-    with Violations() as violations:
-        return ConfigurationListing(
-            chosen=_filter(request, scope, violations),
-            with_config=fields.wants_config(request.view, violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
-            as_of_revision=fields.non_negative(request.as_of_revision, "as_of_revision", violations),
-            page=page_request(request, names_key, violations),
-        )
-
-
-def _filter(request: ListConfigurationsRequest, scope: Scope, violations: Violations) -> ConfigurationFilter:
-    check_text(request.json_path, "json_path", MAX_JSON_PATH_LENGTH, violations)
-    has_contains, is_pinned = request.HasField("contains"), request.HasField("schema")
-    return ConfigurationFilter(
-        scope=scope,
-        application=fields.application_if_any(request, violations),
-        name_prefix=fields.name_prefix(request.name_prefix, violations),
-        contains=content_from(request.contains, "contains", violations) if has_contains else None,
-        json_path=request.json_path or None,
-        schema=fields.schema_version_ref(request.schema, "schema", violations) if is_pinned else None,
+def _reading(request: AnyReading, parsed: Parsed, violations: Violations) -> Reading[Parsed]:
+    return Reading(
+        parsed=parsed, epoch=epoch(request.epoch, violations), as_text=wants_json(request.format, violations)
     )
 
 
-def update(request: UpdateConfigurationRequest, author: Author) -> Update:
+def listing(request: ListConfigurationsRequest, scope: Scope) -> Reading[ConfigurationListing]:
     with Violations() as violations:
-        return Update(
-            ref=fields.configuration_ref(request, "", violations),
-            values=configuration_update(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
+        listing = ConfigurationListing(
+            chosen=configuration_filter(request.selector, "selector", scope, violations),
+            moment=moment(request, violations),
+            with_config=fields.wants_config(request.view, violations),
+            with_deleted=request.show_deleted,
+            page=page_request(request, configuration_key, violations),
         )
+        return _reading(request, listing, violations)
 
 
-def deletion(request: DeleteConfigurationRequest, author: Author) -> Deletion:
+def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> Reading[VersionListing]:
     with Violations() as violations:
-        return Deletion(
+        listing = VersionListing(
             ref=fields.configuration_ref(request, "", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
-
-
-def version_listing(request: ListConfigurationVersionsRequest, scope: Scope) -> VersionListing:
-    with Violations() as violations:
-        return VersionListing(
-            ref=fields.configuration_ref(request, "", violations),
-            with_config=request.view != CONFIGURATION_VIEW_UNSPECIFIED
-            and fields.wants_config(request.view, violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
+            with_config=fields.wants_config(request.view, violations),
             scope=scope,
             page=page_request(request, number_key, violations),
         )
+        return _reading(request, listing, violations)
 
 
 def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
@@ -177,57 +167,96 @@ def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
             ref=fields.configuration_ref(request, "", violations),
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             to_version=fields.non_negative(request.to_version, "to_version", violations),
+            as_text=wants_json(request.format, violations),
         )
 
 
-def rollback(request: RollbackConfigurationRequest, author: Author) -> Rollback:
-    with Violations() as violations:
-        return Rollback(
-            ref=fields.configuration_ref(request, "", violations),
-            version=fields.non_negative(request.version, "version", violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
-            context=fields.write_context(request, author, violations),
-        )
+def encoded_response(configuration: Configuration, *, as_text: bool) -> bytes:
+    """Return an encoded GetConfigurationResponse that lacks its revision and epoch: see `encoded_moment`."""
+    message = configuration_message(configuration, as_text=as_text)
+    return GetConfigurationResponse(configuration=message).SerializeToString()
+
+
+def response_as_text(encoded: bytes) -> bytes:
+    """Return what `encoded_response` makes of the same configuration as text."""
+    response = GetConfigurationResponse.FromString(encoded)
+    set_json(response.configuration, "config", json_of(response.configuration.config), as_text=True)
+    return response.SerializeToString()
+
+
+@lru_cache(maxsize=CACHED_MOMENTS)
+def encoded_moment(revision: int, epoch: str) -> bytes:
+    """Return the rest of an encoded GetConfigurationResponse, to append to what `encoded_response` returns."""
+    return GetConfigurationResponse(revision=revision, epoch=epoch).SerializeToString()
 
 
 def batch_response(
-    configurations: tuple[Configuration, ...], not_found: tuple[ConfigurationRef, ...], revision: int
+    configurations: Sequence[Configuration | None], revision: int, epoch: str, *, as_text: bool
 ) -> BatchGetConfigurationsResponse:
-    """Return the response that carries them all. Raises ResponseTooLargeError."""
-    fitted = fitting(map(configuration_message, configurations))
+    """Return the response with a result for each configuration, in order. Raises ResponseTooLargeError."""
+    fitted = fitting(map(partial(_result, as_text=as_text), configurations))
     if len(fitted) < len(configurations):
         raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
-    return BatchGetConfigurationsResponse(
-        configurations=fitted, not_found=map(configuration_ref_message, not_found), revision=revision
-    )
+    return BatchGetConfigurationsResponse(results=fitted, revision=revision, epoch=epoch)
+
+
+def _result(configuration: Configuration | None, *, as_text: bool) -> ConfigurationResult:
+    if configuration is None:
+        return ConfigurationResult()
+    return ConfigurationResult(configuration=configuration_message(configuration, as_text=as_text))
 
 
 def list_response(
-    request: ListConfigurationsRequest, page: Page[Configuration], application_id: str | None
+    request: ListConfigurationsRequest,
+    page: Page[Configuration],
+    application_id: str | None,
+    epoch: str,
+    *,
+    as_text: bool,
 ) -> ListConfigurationsResponse:
     """Return the response that carries as much of the page as fits."""
     fitted = fitting_list(
         request,
         page,
-        configuration_message,
-        lambda configuration: (configuration.application, configuration.name),
+        partial(configuration_message, as_text=as_text),
+        key_with_deleted if request.show_deleted else key_of,
         resource_id=application_id,
     )
     return ListConfigurationsResponse(
-        configurations=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision
+        configurations=fitted.messages,
+        next_page_token=fitted.next_page_token,
+        revision=page.revision,
+        epoch=epoch,
     )
 
 
 def versions_response(
-    request: ListConfigurationVersionsRequest, page: VersionsPage, configuration_id: str
+    request: ListConfigurationVersionsRequest,
+    page: VersionsPage,
+    configuration_id: str,
+    epoch: str,
+    *,
+    as_text: bool,
 ) -> ListConfigurationVersionsResponse:
     """Return the response that carries as much of the page as fits."""
 
     def key(version: ConfigurationVersion) -> tuple[int]:
         return (version.configuration.version,)
 
-    last_key = key(page.versions[-1]) if page.more else None
-    fitted = fitting_page(request, page.versions, version_message, key, last_key=last_key, resource_id=configuration_id)
+    fitted = fitting_page(
+        request,
+        page.versions,
+        partial(version_message, as_text=as_text),
+        key,
+        last_key=None if page.last is None else (page.last,),
+        # All pages show the versions up to one revision.
+        revision=page.revision,
+        resource_id=configuration_id,
+    )
     return ListConfigurationVersionsResponse(
-        versions=fitted.messages, next_page_token=fitted.next_page_token, compacted=page.compacted
+        versions=fitted.messages,
+        next_page_token=fitted.next_page_token,
+        compacted=page.compacted,
+        revision=page.revision,
+        epoch=epoch,
     )

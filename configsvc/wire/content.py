@@ -9,6 +9,7 @@ from configsvc.domain.content import (
     JsonObject,
     JsonValue,
     canonical_content,
+    canonical_list,
     check_content_size,
     escaped,
 )
@@ -30,6 +31,21 @@ def content_from(
     if struct.ByteSize() * TEXT_GROWTH > limit_bytes:
         check_content_size(content, field, violations, limit_bytes=limit_bytes)
     return content
+
+
+def list_from(
+    values: ListValue, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+) -> list[JsonValue]:
+    """Return the canonical JSON of a ListValue; add every fault, with the index of its item."""
+    found = Violations()
+    without_kind: list[Value] = []
+    items = canonical_list([_json(value, without_kind) for value in values.values], field, found)
+    if without_kind:
+        _add_missing_kinds(Value(list_value=values), field, found)
+    if not found:
+        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    violations.extend(found)
+    return items
 
 
 class _UnfitError(Exception):
@@ -115,6 +131,28 @@ def _add_missing_kinds(value: Value, pointer: str, violations: Violations) -> No
                 _add_missing_kinds(item, f"{pointer}/{index}", violations)
         case _:
             pass
+
+
+def json_of(struct: Struct) -> JsonObject:
+    """Return the JSON of a Struct that `struct_of` made of stored content, with keys in the order of PostgreSQL."""
+    return {key: _json_of(struct.fields[key]) for key in sorted(struct.fields, key=_stored_order)}
+
+
+def _stored_order(key: str) -> tuple[int, bytes]:
+    encoded = key.encode()
+    return len(encoded), encoded
+
+
+def _json_of(value: Value) -> JsonValue:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return json_of(value.struct_value)
+    if kind == "list_value":
+        return [_json_of(item) for item in value.list_value.values]
+    if kind == "null_value" or kind is None:
+        return None
+    found: JsonValue = getattr(value, kind)
+    return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
 def struct_of(content: JsonObject) -> Struct:

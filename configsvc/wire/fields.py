@@ -31,11 +31,10 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     DiffConfigurationVersionsRequest,
-    ExportConfigurationsRequest,
     GetConfigurationRequest,
-    ListConfigurationsRequest,
     ListConfigurationVersionsRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef as SchemaVersionRefMessage
@@ -80,17 +79,11 @@ AnyConfigurationRef = (
     | ListConfigurationVersionsRequest
     | DiffConfigurationVersionsRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
-AnyOfApplication = (
-    CreateRoleBindingRequest
-    | ListRoleBindingsRequest
-    | ListChangesRequest
-    | ListConfigurationsRequest
-    | ExportConfigurationsRequest
-    | MigrateConfigurationsRequest
-)
+AnyOfApplication = CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest
 AnyWrite = (
     UpdateApplicationRequest
     | UpdateConfigurationRequest
@@ -104,6 +97,7 @@ AnyWrite = (
     | DeleteSchemaRequest
     | ImportSchemasRequest
     | RollbackConfigurationRequest
+    | UndeleteConfigurationRequest
     | MigrateConfigurationsRequest
     | CreateRoleBindingRequest
     | DeleteRoleBindingRequest

@@ -1,15 +1,20 @@
-"""The history of configurations: moments, versions and differences."""
+"""The history of configurations: versions and differences."""
 
-from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED, ChangeType
+from configapi.v1.change_pb2 import (
+    CHANGE_TYPE_CREATED,
+    CHANGE_TYPE_DELETED,
+    CHANGE_TYPE_UPDATED,
+    ChangeOrigin,
+    ChangeType,
+)
 from configapi.v1.configuration_service_pb2 import ConfigurationVersion as ConfigurationVersionMessage
-from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse, GetConfigurationRequest
+from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse
+from configsvc.domain.content import encode_json
 from configsvc.domain.differences import Comparison
-from configsvc.domain.errors import Violations
-from configsvc.domain.models import AtRevision, AtTime, AtVersion, ConfigurationVersion, Operation, PastMoment
+from configsvc.domain.models import ConfigurationVersion, Operation
 from configsvc.wire.content import list_value_of
-from configsvc.wire.fields import non_negative
 from configsvc.wire.resources import configuration_message
-from configsvc.wire.times import time_from
+from configsvc.wire.times import timestamp
 
 CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
     Operation.CREATED: CHANGE_TYPE_CREATED,
@@ -18,36 +23,31 @@ CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
 }
 
 
-def moment(request: GetConfigurationRequest, violations: Violations) -> PastMoment | None:
-    """Return the moment at which the configuration is wanted; None: now."""
-    match request.WhichOneof("at"):
-        case "version":
-            if request.version < 1:
-                violations.add("version", f"is {request.version}: versions are counted from 1")
-            return AtVersion(version=request.version)
-        case "as_of_revision":
-            return AtRevision(revision=non_negative(request.as_of_revision, "as_of_revision", violations))
-        case "as_of_time":
-            return AtTime(time=time_from(request.as_of_time, "as_of_time", violations))
-        case None:
-            return None
-
-
-def version_message(version: ConfigurationVersion) -> ConfigurationVersionMessage:
+def version_message(version: ConfigurationVersion, *, as_text: bool) -> ConfigurationVersionMessage:
     """Return the message of a version."""
+    configuration = version.configuration
     return ConfigurationVersionMessage(
-        configuration=configuration_message(version.configuration),
+        configuration=configuration_message(configuration, as_text=as_text),
         type=CHANGE_TYPES[version.operation],
-        reason=version.reason,
-        request_id=version.request_id,
+        origin=ChangeOrigin(
+            actor=configuration.updated_by,
+            reason=version.reason,
+            request_id=version.request_id,
+            change_request=version.change_request,
+            commit_time=timestamp(configuration.update_time),
+        ),
     )
 
 
-def comparison_message(comparison: Comparison) -> DiffConfigurationVersionsResponse:
+def comparison_message(comparison: Comparison, *, as_text: bool) -> DiffConfigurationVersionsResponse:
     """Return the message of the differences between two versions."""
-    return DiffConfigurationVersionsResponse(
+    message = DiffConfigurationVersionsResponse(
         from_configuration=configuration_message(comparison.before, with_config=False),
         to_configuration=configuration_message(comparison.after, with_config=False),
-        patch=list_value_of(comparison.patch),
         text=comparison.text,
     )
+    if as_text:
+        message.patch_json = encode_json(comparison.patch)
+    else:
+        message.patch.CopyFrom(list_value_of(comparison.patch))
+    return message

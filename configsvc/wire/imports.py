@@ -13,13 +13,15 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
     ImportMode,
 )
-from configsvc.domain.content import encode_json
+from configsvc.domain.content import add_reserved_members, encode_json
 from configsvc.domain.errors import Violations
+from configsvc.domain.models import IdRef
 from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
     MAX_NAME_LENGTH,
     MAX_REASON_LENGTH,
     canonical_request_id,
+    check_change_request,
     check_configuration_name,
     check_name,
     check_text,
@@ -32,9 +34,9 @@ from configsvc.domain.operations import (
     StagedItem,
     encoded_faults,
 )
-from configsvc.wire.content import content_from
-from configsvc.wire.fields import not_one_of
+from configsvc.wire.fields import application_ref, not_one_of
 from configsvc.wire.fingerprints import fingerprint
+from configsvc.wire.json_fields import json_object
 from configsvc.wire.unknown_fields import refuse_unknown_fields
 
 MAX_MESSAGE_ITEMS = 1000
@@ -56,6 +58,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
     check_text(request.reason, "reason", MAX_REASON_LENGTH, violations)
     if request.mode not in ImportMode.values():
         violations.add("mode", not_one_of(ImportMode.keys(), request.mode))
+    check_change_request(request.change_request, "change_request", violations)
     request_id = canonical_request_id(request.request_id, "request_id", violations)
     digest = digest or settings
     for item in request.items:
@@ -68,6 +71,7 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
             validate_only=request.validate_only,
         ),
         reason=request.reason,
+        change_request=request.change_request,
         request_id=request_id,
         items=[] if violations else [_staged(item) for item in request.items],
         digest=digest,
@@ -77,26 +81,33 @@ def import_message(data: bytes, digest: bytes, actor: str) -> ImportMessage:
 
 def _staged(item: ConfigurationItem) -> StagedItem:
     violations = Violations()
-    check_name(item.application, "application", violations)
+    ref = application_ref(item.application, "application", violations)
     check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
-    if not item.HasField("config"):
-        violations.add("config", "is required; it may be empty: {}")
-    config = content_from(item.config, "config", violations)
+    config = json_object(item, "config", "", violations)
+    if config is None:
+        violations.add("config", "is required, and may be empty: set config or config_json")
+    text = None if config is None else encode_json(config)
+    if config is not None and text is not None:
+        add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
     pinned = item.HasField("schema")
     if pinned:
         check_name(item.schema.schema, "schema.schema", violations)
         if item.schema.version < 0:
             violations.add("schema.version", f"is {item.schema.version}: must not be negative")
+    if item.expected_version < 0:
+        violations.add("expected_version", f"is {item.expected_version}: must not be negative")
     faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
     return StagedItem(
-        application=_storable(item.application),
+        application=_storable(item.application.name),
+        application_id=_storable(ref.id) if isinstance(ref, IdRef) else None,
         name=_storable(item.name),
+        expected_version=item.expected_version if item.HasField("expected_version") and not faults else None,
         comments="" if faults else item.comments,
         schema=_storable(item.schema.schema) if pinned else None,
         schema_version=item.schema.version if pinned else None,
         configuration_id=str(ULID()),
-        config=None if faults else encode_json(config),
+        config=None if faults else text,
         state="FAILED" if faults else "WAITING",
         error=ItemError.INVALID.value if faults else None,
         faults=encoded_faults(faults),

@@ -3,11 +3,14 @@
 from google.protobuf.message import Message
 
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, ContentFormat
-from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, encode_json
+from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, JsonValue, encode_json
 from configsvc.domain.errors import Violations
-from configsvc.domain.json_text import content_from_text
+from configsvc.domain.json_patch import checked_json_patch
+from configsvc.domain.json_text import content_from_text, list_from_text
 from configsvc.wire import fields
-from configsvc.wire.content import content_from, struct_of
+from configsvc.wire.content import content_from, list_from, struct_of
+
+_FORMATS = frozenset(ContentFormat.values())
 
 
 def json_object(
@@ -34,9 +37,31 @@ def json_object(
     return None
 
 
+def json_list(message: Message, name: str, field: str, violations: Violations) -> list[JsonValue] | None:
+    """Return the list in the field `name`, a ListValue, or in `name`_json, JSON text; None if neither is set."""
+    if message.HasField(name):
+        return list_from(getattr(message, name), fields.path_of(field, name), violations)
+    as_text = f"{name}_json"
+    if message.HasField(as_text):
+        path = fields.path_of(field, as_text)
+        return list_from_text(getattr(message, as_text), path, violations, limit_bytes=MAX_CONTENT_BYTES)
+    return None
+
+
+def json_patch(message: Message, field: str, violations: Violations) -> list[JsonObject] | None:
+    """Return the operations of the JSON Patch in `json_patch` or `json_patch_json`; None if neither is set."""
+    found = Violations()
+    items = json_list(message, "json_patch", field, found)
+    violations.extend(found)
+    if items is None or found:
+        return None
+    name = "json_patch" if message.HasField("json_patch") else "json_patch_json"
+    return checked_json_patch(items, fields.path_of(field, name), violations)
+
+
 def wants_json(content_format: ContentFormat.ValueType, violations: Violations) -> bool:
     """Return whether the response contains JSON text instead of a Struct."""
-    if content_format not in ContentFormat.values():
+    if content_format not in _FORMATS:
         violations.add("format", fields.not_one_of(ContentFormat.keys(), content_format))
     return content_format == CONTENT_FORMAT_JSON
 

@@ -17,17 +17,21 @@ from configapi.v1.operation_service_pb2 import (
     OperationMetadata,
 )
 from configapi.v1.operation_service_pb2 import OperationItem as OperationItemMessage
-from configsvc.domain.errors import Violations
+from configsvc.domain.errors import FormatUnsuitableError, Violations
 from configsvc.domain.names import check_id
-from configsvc.domain.operations import BulkOperation, OperationItem, OperationKind, OperationState
+from configsvc.domain.operations import BulkOperation, ItemFault, OperationItem, OperationKind, OperationState
 from configsvc.domain.requests import ItemListing, PageRequest
-from configsvc.wire.content import struct_of
+from configsvc.domain.sizes import MAX_RESPONSE_BYTES
+from configsvc.wire.json_fields import set_json, wants_json
 from configsvc.wire.paging import name_key, number_key, page_request
+from configsvc.wire.responses import listed
 from configsvc.wire.times import timestamp
 
 COLLECTION = "operations"
 DEFAULT_WAIT_SECONDS = 30.0
 MOST_WAIT_SECONDS = 3600.0
+# The rest of a response is a page token.
+ITEM_BYTES = MAX_RESPONSE_BYTES - 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,14 @@ class Wait:
 
     operation_id: str
     limit_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """A ListOperationItemsRequest."""
+
+    listing: ItemListing
+    as_text: bool
 
 
 def operation_id(name: str) -> str:
@@ -79,23 +91,24 @@ def _timeout(request: WaitOperationRequest, violations: Violations) -> float:
     return seconds
 
 
-def item_listing(request: ListOperationItemsRequest) -> ItemListing:
+def item_listing(request: ListOperationItemsRequest) -> Items:
     with Violations() as violations:
-        return ItemListing(
+        listing = ItemListing(
             operation_id=_operation_id(request.operation, "operation", violations),
             failed_only=request.failed_only,
             page=page_request(request, number_key, violations),
         )
+        return Items(listing=listing, as_text=wants_json(request.format, violations))
 
 
-def operation_message(operation: BulkOperation, error: Status | None) -> Operation:
+def operation_message(operation: BulkOperation, error: Status | None, epoch: str) -> Operation:
     """Return the message of an operation and of the error with which it ended."""
     message = Operation(name=f"{COLLECTION}/{operation.id}", done=operation.end_time is not None)
     message.metadata.Pack(_metadata(operation))
     if error is not None:
         message.error.CopyFrom(error)
     elif operation.state is OperationState.SUCCEEDED:
-        message.response.Pack(_result(operation))
+        message.response.Pack(_result(operation, epoch))
     return message
 
 
@@ -110,13 +123,14 @@ def _metadata(operation: BulkOperation) -> OperationMetadata:
         reason=operation.reason,
         validate_only=operation.validate_only,
         create_time=timestamp(operation.create_time),
+        change_request=operation.origin.change_request,
     )
     if operation.end_time is not None:
         metadata.end_time.CopyFrom(timestamp(operation.end_time))
     return metadata
 
 
-def _result(operation: BulkOperation) -> ImportConfigurationsResult | MigrateConfigurationsResult:
+def _result(operation: BulkOperation, epoch: str) -> ImportConfigurationsResult | MigrateConfigurationsResult:
     progress = operation.progress
     match operation.kind:
         case OperationKind.IMPORT_CONFIGURATIONS:
@@ -124,6 +138,7 @@ def _result(operation: BulkOperation) -> ImportConfigurationsResult | MigrateCon
         case OperationKind.MIGRATE_CONFIGURATIONS:
             result = MigrateConfigurationsResult()
     result.revision = operation.revision
+    result.epoch = epoch
     result.done_count = progress.done
     result.failed_count = progress.failed
     result.updated_count = progress.updated
@@ -131,22 +146,33 @@ def _result(operation: BulkOperation) -> ImportConfigurationsResult | MigrateCon
     return result
 
 
-def item_message(item: OperationItem, error: Status | None) -> OperationItemMessage:
-    """Return the message of an item and of the error with which it failed."""
+def item_message(item: OperationItem, error: Status | None, *, as_text: bool) -> OperationItemMessage:
+    """Return the message of an item and of the error with which it failed.
+
+    Raises FormatUnsuitableError if its contents as Structs would exceed a response.
+    """
     message = OperationItemMessage(
-        place=item.index,
+        index=item.index,
         application=item.application,
         name=item.name,
         type=ChangeType.Value(f"CHANGE_TYPE_{item.change or 'UNSPECIFIED'}"),
         error=error,
-        faults=[
-            ContentFault(pointer=fault.field.removeprefix("config"), keyword=fault.keyword, message=fault.message)
-            for fault in item.faults
-            if fault.field == "config" or fault.field.startswith("config/")
-        ],
     )
     if item.before is not None:
-        message.before.CopyFrom(struct_of(item.before))
+        set_json(message, "before", item.before, as_text=as_text)
     if item.after is not None:
-        message.after.CopyFrom(struct_of(item.after))
+        set_json(message, "after", item.after, as_text=as_text)
+    if message.ByteSize() > ITEM_BYTES and not as_text:
+        raise FormatUnsuitableError("operation item", f"{item.application}/{item.name}")
+    faults = [fault for fault in map(_content_fault, item.faults) if fault]
+    message.fault_count = len(faults)
+    message.faults.extend(listed(faults, ITEM_BYTES - message.ByteSize()))
     return message
+
+
+def _content_fault(fault: ItemFault) -> ContentFault | None:
+    """Return a fault of the content; None for one of another field."""
+    field, slash, pointer = fault.field.partition("/")
+    if field not in {"config", "config_json"}:
+        return None
+    return ContentFault(pointer=slash + pointer, keyword=fault.keyword, message=fault.message)

@@ -27,11 +27,15 @@ def name_key(after: AnyKey) -> str | None:
             return None
 
 
-def names_key(after: AnyKey) -> tuple[str, str] | None:
-    """Return a key of two names; None if it is of another form."""
+def configuration_key(after: AnyKey) -> tuple[str, ...] | None:
+    """Return the names of an application and a configuration, with an id in lists of deleted ones; None if it is of
+    another form.
+    """
     match after:
-        case [str(first), str(second)]:
-            return first, second
+        case [str(application), str(name)]:
+            return application, name
+        case [str(application), str(name), str(configuration_id)]:
+            return application, name, configuration_id
         case _:
             return None
 

@@ -5,9 +5,8 @@ Parsing a large document takes tens of milliseconds: too long for the event loop
 
 from dataclasses import dataclass
 
-from google.protobuf.struct_pb2 import Struct
-
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SCHEMA_VIEW_BASIC, Closing, SchemaView
+from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
 from configapi.v1.schema_service_pb2 import (
     SCHEMA_VERSION_MODE_PINNED,
     CheckSchemaVersionRequest,
@@ -25,20 +24,25 @@ from configapi.v1.schema_service_pb2 import (
 from configapi.v1.schema_service_pb2 import (
     ImportedSchema as ImportedSchemaMessage,
 )
-from configsvc.domain.content import JsonObject
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.errors import Violations
-from configsvc.domain.json_text import content_from_text
-from configsvc.domain.models import ApplicationRef, IdRef, NameRef, SchemaRef, SchemaVersionRef, WriteContext
-from configsvc.domain.names import check_id, check_name
+from configsvc.domain.expectations import Expectation
+from configsvc.domain.models import ApplicationRef, IdRef, Moment, NameRef, SchemaRef, SchemaVersionRef, WriteContext
+from configsvc.domain.names import check_configuration_name, check_id, check_name, check_name_prefix
 from configsvc.domain.operations import MigrationSettings
-from configsvc.domain.requests import Author, NameListing, NameLookup, SchemaVersionListing
+from configsvc.domain.requests import Author, PageRequest, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
-from configsvc.domain.transformations import checked_json_patch
 from configsvc.wire import fields
-from configsvc.wire.content import content_from
+from configsvc.wire.expectations import expectation
+from configsvc.wire.json_fields import json_object, json_patch, wants_json
+from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import name_key, number_key, page_request
+from configsvc.wire.schemas import document_message
 
 MAX_IMPORTED = 1000
+MAX_NAMES = 1000
+
+_SELECTED_BY = frozenset({"application", "name_prefix", "names"})
 
 AnySchemaRef = (
     GetSchemaRequest
@@ -48,7 +52,16 @@ AnySchemaRef = (
     | CheckSchemaVersionRequest
     | DeleteSchemaRequest
 )
-AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest
+AnyDocument = CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest | ImportedSchemaMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A GetSchemaRequest. `epoch` empty: any, as in all requests."""
+
+    ref: SchemaRef
+    moment: Moment
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +70,47 @@ class VersionLookup:
 
     ref: SchemaRef
     version: int
-    min_revision: int
+    moment: Moment
+    epoch: str
+    as_text: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A ListSchemasRequest."""
+
+    name_prefix: str
+    moment: Moment
+    epoch: str
+    page: PageRequest[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionListing:
+    """A ListSchemaVersionsRequest."""
+
+    listing: SchemaVersionListing
+    epoch: str
+    as_text: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionCheck:
+    """A CheckSchemaVersionRequest."""
+
+    ref: SchemaRef
+    new: NewDocument
+    moment: Moment
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """A DeleteSchemaRequest. `expected_version` 0: any."""
+    """A DeleteSchemaRequest. `allow_missing`: if it exists."""
 
     ref: SchemaRef
-    expected_version: int
+    expected: Expectation
+    allow_missing: bool
     context: WriteContext
 
 
@@ -81,13 +126,14 @@ class NewSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """A CreateSchemaVersionRequest."""
+    """A CreateSchemaVersionRequest. `answer`: the document in the form of the response."""
 
     ref: SchemaRef
     new: NewDocument
     strict: bool
-    expected_version: int
+    expected: Expectation
     context: WriteContext
+    answer: SchemaVersionMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +167,12 @@ def _schema_ref(message: AnySchemaRef, violations: Violations) -> SchemaRef:
             return NameRef(name="")
 
 
-def lookup(request: GetSchemaRequest) -> NameLookup:
+def lookup(request: GetSchemaRequest) -> Lookup:
     with Violations() as violations:
-        return NameLookup(
+        return Lookup(
             ref=_schema_ref(request, violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
+            epoch=epoch(request.epoch, violations),
         )
 
 
@@ -134,28 +181,36 @@ def version_lookup(request: GetSchemaVersionRequest) -> VersionLookup:
         return VersionLookup(
             ref=_schema_ref(request, violations),
             version=fields.non_negative(request.version, "version", violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
+            epoch=epoch(request.epoch, violations),
+            as_text=wants_json(request.format, violations),
         )
 
 
-def listing(request: ListSchemasRequest) -> NameListing:
+def listing(request: ListSchemasRequest) -> Listing:
     with Violations() as violations:
-        return NameListing(
+        return Listing(
             name_prefix=fields.name_prefix(request.name_prefix, violations),
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
+            moment=moment(request, violations),
+            epoch=epoch(request.epoch, violations),
             page=page_request(request, name_key, violations),
         )
 
 
-def version_listing(request: ListSchemaVersionsRequest) -> SchemaVersionListing:
+def version_listing(request: ListSchemaVersionsRequest) -> VersionListing:
     with Violations() as violations:
         if request.view not in SchemaView.values():
             violations.add("view", fields.not_one_of(SchemaView.keys(), request.view))
-        return SchemaVersionListing(
+        listing = SchemaVersionListing(
             ref=_schema_ref(request, violations),
+            moment=moment(request, violations),
             with_document=request.view != SCHEMA_VIEW_BASIC,
-            min_revision=fields.non_negative(request.min_revision, "min_revision", violations),
             page=page_request(request, number_key, violations),
+        )
+        return VersionListing(
+            listing=listing,
+            epoch=epoch(request.epoch, violations),
+            as_text=wants_json(request.format, violations),
         )
 
 
@@ -163,7 +218,8 @@ def deletion(request: DeleteSchemaRequest, author: Author) -> Deletion:
     with Violations() as violations:
         return Deletion(
             ref=_schema_ref(request, violations),
-            expected_version=fields.non_negative(request.expected_version, "expected_version", violations),
+            expected=expectation(request, request.expected_etag, violations),
+            allow_missing=request.allow_missing,
             context=fields.write_context(request, author, violations),
         )
 
@@ -179,23 +235,26 @@ def new_schema(request: CreateSchemaRequest, author: Author) -> NewSchema:
 
 
 def new_version(request: CreateSchemaVersionRequest, author: Author) -> NewVersion:
+    """Parse the request. Raises FormatUnsuitableError if the response could not have the document in its form."""
     with Violations() as violations:
         ref = _schema_ref(request, violations)
         new = _document(request, violations)
         strict = _is_strict(request.mode, violations)
-        expected_version = fields.non_negative(request.expected_version, "expected_version", violations)
+        expected = expectation(request, request.expected_etag, violations)
         context = fields.write_context(request, author, violations)
+        as_text = wants_json(request.format, violations)
     assert new is not None
-    return NewVersion(ref=ref, new=new, strict=strict, expected_version=expected_version, context=context)
+    answer = document_message(new.document, f"of {ref}", as_text=as_text)
+    return NewVersion(ref=ref, new=new, strict=strict, expected=expected, context=context, answer=answer)
 
 
-def checked_version(request: CheckSchemaVersionRequest) -> tuple[SchemaRef, NewDocument]:
-    """Return the schema and the document to check. Raises InvalidRequestError."""
+def checked_version(request: CheckSchemaVersionRequest) -> VersionCheck:
     with Violations() as violations:
         ref = _schema_ref(request, violations)
         new = _document(request, violations)
+        wanted, expected_epoch = moment(request, violations), epoch(request.epoch, violations)
     assert new is not None
-    return ref, new
+    return VersionCheck(ref=ref, new=new, moment=wanted, epoch=expected_epoch)
 
 
 def schema_import(request: ImportSchemasRequest, author: Author) -> Import:
@@ -226,38 +285,23 @@ def _imported(
 ) -> ImportedSchema | None:
     name = fields.new_name(message.name, f"{field}.name", violations)
     comments = fields.comments(message.comments, f"{field}.comments", violations)
-    found = Violations()
-    chosen = message.WhichOneof("content")
-    content = _imported_content(message, field, found)
-    new = None if found else new_document(content, f"{field}.{chosen}", close=close, violations=found)
-    violations.extend(found)
+    new = _closed_document(message, field, close=close, violations=violations)
     return ImportedSchema(name=name, comments=comments, new=new) if new else None
 
 
-def _imported_content(message: ImportedSchemaMessage, field: str, violations: Violations) -> JsonObject:
-    match message.WhichOneof("content"):
-        case "document":
-            return content_from(message.document, f"{field}.document", violations, limit_bytes=MAX_DOCUMENT_BYTES)
-        case "document_json":
-            return content_from_text(
-                message.document_json,
-                f"{field}.document_json",
-                violations,
-                limit_bytes=MAX_DOCUMENT_BYTES,
-                wide_numbers=True,
-            )
-        case None:
-            violations.add(f"{field}.document", "is required: set document or document_json")
-            return {}
+def _document(
+    request: CreateSchemaRequest | CreateSchemaVersionRequest | CheckSchemaVersionRequest, violations: Violations
+) -> NewDocument | None:
+    return _closed_document(request, "", close=_closes(request.closing, violations), violations=violations)
 
 
-def _document(request: AnyDocument, violations: Violations) -> NewDocument | None:
+def _closed_document(message: AnyDocument, field: str, *, close: bool, violations: Violations) -> NewDocument | None:
     found = Violations()
-    if not request.HasField("document"):
-        found.add("document", "is required; it may be empty: {}")
-    close = _closes(request.closing, found)
-    content = content_from(request.document, "document", found, limit_bytes=MAX_DOCUMENT_BYTES)
-    new = None if found else new_document(content, "document", close=close, violations=found)
+    content = json_object(message, "document", field, found, limit_bytes=MAX_DOCUMENT_BYTES, wide_numbers=True)
+    path = fields.path_of(field, message.WhichOneof("content") or "document")
+    if content is None:
+        found.add(path, "is required, and may be empty: set document or document_json")
+    new = None if content is None or found else new_document(content, path, close=close, violations=found)
     violations.extend(found)
     return new
 
@@ -277,27 +321,50 @@ def _is_strict(mode: SchemaVersionMode.ValueType, violations: Violations) -> boo
 def migration(request: MigrateConfigurationsRequest, author: Author) -> Migration:
     with Violations() as violations:
         check_name(request.schema, "schema", violations)
-        application = fields.application_if_any(request, violations)
+        selector = _selector(request, violations)
         context = fields.write_context(request, author, violations)
-        patched, merged = request.HasField("json_patch"), request.HasField("merge_patch")
         settings = MigrationSettings(
             to=SchemaVersionRef(
                 schema=request.schema, version=fields.non_negative(request.to_version, "to_version", violations)
             ),
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             application_id=None,
-            json_patch=_json_patch(request, violations) if patched else None,
-            merge_patch=content_from(request.merge_patch, "merge_patch", violations) if merged else None,
+            name_prefix=selector.name_prefix,
+            names=list(dict.fromkeys(selector.names)),
+            json_patch=json_patch(request, "", violations),
+            merge_patch=json_object(request, "merge_patch", "", violations),
             valid_only=request.valid_only,
             validate_only=request.validate_only,
         )
+        application = None
+        if selector.HasField("application"):
+            application = fields.application_ref(selector.application, "selector.application", violations)
     return Migration(settings=settings, application=application, context=context)
 
 
-def _json_patch(request: MigrateConfigurationsRequest, violations: Violations) -> list[JsonObject]:
-    # Wrapped in an object, it is checked like any content.
-    wrapper = Struct()
-    wrapper.fields["json_patch"].list_value.CopyFrom(request.json_patch)
-    patch = content_from(wrapper, "", violations).get("json_patch", [])
-    assert isinstance(patch, list)
-    return checked_json_patch(patch, "json_patch", violations)
+def _selector(request: MigrateConfigurationsRequest, violations: Violations) -> ConfigurationSelector:
+    """Return the selector; an empty one selects everything."""
+    selector = request.selector
+    match request.WhichOneof("selection"):
+        case None:
+            violations.add("selection", "is required: set selector, or all_configurations to migrate everything")
+        case "selector":
+            _check_selector(selector, violations)
+        case "all_configurations":
+            pass
+    return selector
+
+
+def _check_selector(selector: ConfigurationSelector, violations: Violations) -> None:
+    parts = [field.name for field, _ in selector.ListFields()]
+    if not parts:
+        violations.add("selector", "selects everything: set application, name_prefix or names, or all_configurations")
+    for part in parts:
+        if part not in _SELECTED_BY:
+            description = "is not supported in a migration: select by application, name_prefix and names"
+            violations.add(f"selector.{part}", description)
+    check_name_prefix(selector.name_prefix, "selector.name_prefix", violations)
+    if len(selector.names) > MAX_NAMES:
+        violations.add("selector.names", f"has {len(selector.names)} items: at most {MAX_NAMES} are allowed")
+    for index, name in enumerate(selector.names[:MAX_NAMES]):
+        check_configuration_name(name, f"selector.names[{index}]", violations)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from configapi.v1.content_pb2 import ContentFault
 from configapi.v1.schema_pb2 import Schema as SchemaMessage
@@ -9,6 +10,8 @@ from configapi.v1.schema_pb2 import SchemaAddition
 from configapi.v1.schema_pb2 import SchemaVersion as SchemaVersionMessage
 from configapi.v1.schema_service_pb2 import (
     CheckSchemaVersionResponse,
+    CreateSchemaResponse,
+    CreateSchemaVersionResponse,
     ImportSchemasResponse,
     ListSchemasRequest,
     ListSchemasResponse,
@@ -17,27 +20,36 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configapi.v1.schema_service_pb2 import ConfigurationFaults as ConfigurationFaultsMessage
 from configapi.v1.schema_service_pb2 import SchemaImport as SchemaImportMessage
-from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonValue, encode_json
+from configsvc.domain.content import MAX_CONTENT_DEPTH, MAX_NUMBER, JsonObject, JsonValue, encode_json
+from configsvc.domain.errors import FormatUnsuitableError, ResponseTooLargeError
 from configsvc.domain.jsonschema.closing import Addition
 from configsvc.domain.jsonschema.faults import Fault
-from configsvc.domain.models import Page, Schema
+from configsvc.domain.models import Done, Page, Schema
 from configsvc.domain.schema_versions import (
     ConfigurationFaults,
     ImportOutcome,
     SchemaImports,
     SchemaVersion,
     SchemaVersionCheck,
+    VersionPage,
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire.content import struct_of
 from configsvc.wire.paging import fitting_list, fitting_page
-from configsvc.wire.responses import fitting
+from configsvc.wire.responses import ELEMENT_BYTES, ROOM_BYTES, listed, size_of
 from configsvc.wire.times import timestamp
+
+# Beside the other fields of a response, such as its epoch, token and names.
+VERSION_BYTES = ROOM_BYTES
+DOCUMENT_BYTES = VERSION_BYTES - 16 * 1024
+# A response has three lists at most. The first offender always fits.
+LIST_BYTES = VERSION_BYTES // 3
+OFFENDER_BYTES = LIST_BYTES - ELEMENT_BYTES
 
 _OUTCOMES = {outcome: SchemaImportMessage.Outcome.Value(f"OUTCOME_{outcome}") for outcome in ImportOutcome}
 
 
-def schema_message(schema: Schema, additions: Iterable[Addition] = ()) -> SchemaMessage:
+def schema_message(schema: Schema) -> SchemaMessage:
     """Return the message of a schema."""
     return SchemaMessage(
         id=schema.id,
@@ -48,33 +60,40 @@ def schema_message(schema: Schema, additions: Iterable[Addition] = ()) -> Schema
         revision=schema.revision,
         create_time=timestamp(schema.create_time),
         update_time=timestamp(schema.update_time),
-        additions=_additions(additions),
+        etag=schema.etag,
     )
 
 
-def schema_version_message(version: SchemaVersion) -> SchemaVersionMessage:
-    """Return the message of a version. A large document takes tens of milliseconds."""
-    message = SchemaVersionMessage(
-        schema=version.schema,
-        version=version.version,
-        revision=version.revision,
-        create_time=timestamp(version.create_time),
-        created_by=version.created_by,
-        additions=_additions(version.additions),
+def creation_response(done: Done[Schema], additions: Sequence[Addition], epoch: str) -> CreateSchemaResponse:
+    """Return the response to a creation."""
+    return CreateSchemaResponse(
+        schema=schema_message(done.result),
+        revision=done.result.revision,
+        epoch=epoch,
+        changed=done.changed,
+        additions=_additions(additions, LIST_BYTES),
+        addition_count=len(additions),
     )
-    if version.document is not None:
-        _set_document(message, version.document)
-    return message
 
 
-def _set_document(message: SchemaVersionMessage, text: str) -> None:
-    document = json.loads(text)
-    if _fits_struct(document, 1):
-        message.document.CopyFrom(struct_of(document))
-    # Small numbers take several times their text.
-    if not message.HasField("document") or message.ByteSize() > MAX_RESPONSE_BYTES:
-        message.ClearField("document")
+def document_message(document: JsonObject, name: str, *, as_text: bool) -> SchemaVersionMessage:
+    """Return a message with a document. A large one takes tens of milliseconds.
+
+    `name`: that of the version. Raises FormatUnsuitableError if a Struct cannot hold it, or ResponseTooLargeError.
+    """
+    message = SchemaVersionMessage()
+    if as_text:
         message.document_json = encode_json(document)
+    elif _fits_struct(document, 1):
+        message.document.CopyFrom(struct_of(document))
+    else:
+        raise FormatUnsuitableError("schema document", name)
+    # As a Struct, small numbers take several times their text.
+    if message.ByteSize() <= DOCUMENT_BYTES:
+        return message
+    if as_text:
+        raise ResponseTooLargeError(limit=MAX_RESPONSE_BYTES)
+    raise FormatUnsuitableError("schema document", name)
 
 
 def _fits_struct(value: JsonValue, depth: int) -> bool:
@@ -85,60 +104,95 @@ def _fits_struct(value: JsonValue, depth: int) -> bool:
     return not isinstance(value, int) or abs(value) <= MAX_NUMBER
 
 
-def list_response(request: ListSchemasRequest, page: Page[Schema]) -> ListSchemasResponse:
+def schema_version_message(version: SchemaVersion, *, as_text: bool) -> SchemaVersionMessage:
+    """Return the message of a version. Raises what `document_message` raises."""
+    if version.document is None:
+        return _completed(SchemaVersionMessage(), version)
+    document = json.loads(version.document)
+    return _completed(document_message(document, f"of {version.schema}@{version.version}", as_text=as_text), version)
+
+
+def _completed(message: SchemaVersionMessage, version: SchemaVersion) -> SchemaVersionMessage:
+    """Return a message that has the document, with the rest of the version."""
+    message.schema = version.schema
+    message.version = version.version
+    message.revision = version.revision
+    message.create_time.CopyFrom(timestamp(version.create_time))
+    message.created_by = version.created_by
+    message.addition_count = version.addition_count
+    message.additions.extend(_additions(version.additions, VERSION_BYTES - message.ByteSize()))
+    return message
+
+
+def new_version_response(
+    answer: SchemaVersionMessage, done: Done[SchemaVersion], epoch: str
+) -> CreateSchemaVersionResponse:
+    """Return the response to a new version, whose document the answer has."""
+    return CreateSchemaVersionResponse(
+        schema_version=_completed(answer, done.result),
+        revision=done.result.revision,
+        epoch=epoch,
+        changed=done.changed,
+    )
+
+
+def list_response(request: ListSchemasRequest, page: Page[Schema], epoch: str) -> ListSchemasResponse:
     """Return the response that carries as much of the page as fits."""
     fitted = fitting_list(request, page, schema_message, lambda schema: (schema.name,))
-    return ListSchemasResponse(schemas=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision)
+    return ListSchemasResponse(
+        schemas=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision, epoch=epoch
+    )
 
 
 def versions_response(
-    request: ListSchemaVersionsRequest,
-    versions: Sequence[SchemaVersion],
-    *,
-    more: bool,
-    revision: int,
-    schema_id: str,
+    request: ListSchemaVersionsRequest, page: VersionPage, epoch: str, *, as_text: bool
 ) -> ListSchemaVersionsResponse:
     """Return the response that carries as many of the versions as fit. Large documents take tens of milliseconds.
 
-    `more`: older versions follow.
+    Raises what `document_message` raises.
     """
+    versions = page.versions
     fitted = fitting_page(
         request,
         versions,
-        schema_version_message,
+        partial(schema_version_message, as_text=as_text),
         lambda version: (version.version,),
-        last_key=(versions[-1].version,) if more else None,
-        revision=revision,
-        resource_id=schema_id,
+        last_key=None if page.last is None else (page.last,),
+        revision=page.revision,
+        resource_id=page.schema_id,
     )
     return ListSchemaVersionsResponse(
-        versions=fitted.messages, next_page_token=fitted.next_page_token, revision=revision
+        versions=fitted.messages, next_page_token=fitted.next_page_token, revision=page.revision, epoch=epoch
     )
 
 
-def check_message(check: SchemaVersionCheck) -> CheckSchemaVersionResponse:
-    """Return the effects of a new version, with as many offenders as fit into one response."""
+def check_response(check: SchemaVersionCheck, epoch: str) -> CheckSchemaVersionResponse:
+    """Return the effects of a new version. Each list has its part of a response."""
     return CheckSchemaVersionResponse(
-        offenders=fitting(map(configuration_faults_message, check.pinned.offenders)),
+        offenders=listed(map(configuration_faults_message, check.pinned.offenders), LIST_BYTES),
         offender_count=check.pinned.offender_count,
         checked_count=check.pinned.checked_count,
         backward_compatible=not check.incompatibilities,
-        incompatibilities=map(content_fault_message, check.incompatibilities),
-        additions=_additions(check.additions),
+        incompatibilities=listed(map(content_fault_message, check.incompatibilities), LIST_BYTES),
+        incompatibility_count=len(check.incompatibilities),
+        additions=_additions(check.additions, LIST_BYTES),
+        addition_count=len(check.additions),
         revision=check.pinned.revision,
+        epoch=epoch,
     )
 
 
 def configuration_faults_message(found: ConfigurationFaults) -> ConfigurationFaultsMessage:
     """Return the message of a configuration that violates a schema."""
-    return ConfigurationFaultsMessage(
+    message = ConfigurationFaultsMessage(
         id=found.id,
         application=found.application,
         name=found.name,
         version=found.version,
-        faults=map(content_fault_message, found.faults),
+        fault_count=len(found.faults),
     )
+    message.faults.extend(listed(map(content_fault_message, found.faults), OFFENDER_BYTES - message.ByteSize()))
+    return message
 
 
 def content_fault_message(fault: Fault) -> ContentFault:
@@ -146,21 +200,24 @@ def content_fault_message(fault: Fault) -> ContentFault:
     return ContentFault(pointer=fault.pointer, keyword=fault.keyword, message=fault.message)
 
 
-def import_message(done: SchemaImports) -> ImportSchemasResponse:
-    """Return the outcomes of an import."""
-    return ImportSchemasResponse(
-        imports=[
-            SchemaImportMessage(
-                name=schema.name,
-                outcome=_OUTCOMES[schema.outcome],
-                version=schema.version,
-                additions=_additions(schema.additions),
-            )
-            for schema in done.imports
-        ],
-        revision=done.revision,
-    )
+def import_response(done: Done[SchemaImports], epoch: str) -> ImportSchemasResponse:
+    """Return the outcomes of an import, with as many of the additions as fit."""
+    response = ImportSchemasResponse(revision=done.result.revision, epoch=epoch, changed=done.changed)
+    for schema in done.result.imports:
+        response.imports.add(
+            name=schema.name,
+            outcome=_OUTCOMES[schema.outcome],
+            version=schema.version,
+            addition_count=len(schema.additions),
+        )
+    left = VERSION_BYTES - response.ByteSize() - len(response.imports) * ELEMENT_BYTES
+    for message, schema in zip(response.imports, done.result.imports, strict=True):
+        additions = _additions(schema.additions, left)
+        message.additions.extend(additions)
+        left -= sum(map(size_of, additions))
+    return response
 
 
-def _additions(additions: Iterable[Addition]) -> list[SchemaAddition]:
-    return [SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions]
+def _additions(additions: Iterable[Addition], limit_bytes: int) -> list[SchemaAddition]:
+    messages = (SchemaAddition(pointer=addition.pointer, keyword=addition.keyword) for addition in additions)
+    return listed(messages, limit_bytes)

@@ -1,8 +1,9 @@
-"""Timestamps to datetimes and back."""
+"""Timestamps to datetimes and back, and durations."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from configsvc.domain.errors import Violations
@@ -13,8 +14,16 @@ _NANOS = 1_000_000_000
 
 def timestamp(time: datetime) -> Timestamp:
     """Return the message of a time."""
-    since = time - _EPOCH
+    # PostgreSQL's infinity comes without a zone, as the last time of Python.
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+
+
+def duration(seconds: float) -> Duration:
+    """Return the message of a duration."""
+    message = Duration()
+    message.FromNanoseconds(round(seconds * _NANOS))
+    return message
 
 
 def time_from(message: Timestamp, field: str, violations: Violations) -> datetime:

@@ -37,11 +37,13 @@ def _collect(message: Message, path: str, found: list[Violation]) -> None:
 
 @cache
 def _nested(descriptor: Descriptor) -> tuple[tuple[str, bool], ...]:
-    """Return the fields with messages of ours, and whether they are repeated. None is a map."""
+    """Return the fields with messages of ours, and whether they are repeated. Maps have values without fields."""
     return tuple(
         (field.name, field.is_repeated)
         for field in descriptor.fields
-        if field.message_type and field.message_type.full_name not in _CONTENTS
+        if field.message_type
+        and field.message_type.full_name not in _CONTENTS
+        and not field.message_type.GetOptions().map_entry
     )
 
 
@@ -50,4 +52,4 @@ def _violation(path: str, message: str, number: int) -> Violation:
         f"field number {number} of {message} is not known to this server: it is older than the client. "
         "Upgrade the server, or do not set the field"
     )
-    return Violation(field=f"{path}{number}", description=description)
+    return Violation(field=f"{path}{number}", description=description, reason="UNSUPPORTED_FIELD")

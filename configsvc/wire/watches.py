@@ -1,98 +1,53 @@
-"""Watches: the request, and encoded messages, which all streams of an audience share.
-
-The parser raises InvalidRequestError with every fault.
-"""
+"""Messages of watches, encoded: all streams of an audience share them."""
 
 import json
 from collections.abc import Iterator
 
 from google.protobuf.struct_pb2 import Struct
 
+from configapi.v1.change_pb2 import ChangeOrigin
+from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
+from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
+    EFFECT_REMOVE,
+    EFFECT_SET,
     ConfigurationEvent,
-    WatchConfigurationsRequest,
     WatchConfigurationsResponse,
+    WatchOpened,
 )
-from configapi.v1.selector_pb2 import ConfigurationSelector
-from configsvc.domain.errors import Violations, unreadable_revision
-from configsvc.domain.models import ConfigurationChange
-from configsvc.domain.names import check_configuration_name, check_name_prefix
-from configsvc.domain.scope import Scope
-from configsvc.domain.selection import EventType, Selection, Selector
-from configsvc.domain.watching import CommitMessage, ExistingMessage, ProgressMessage, WatchRequest
+from configsvc.domain.errors import unreadable_revision
+from configsvc.domain.models import Configuration, ConfigurationChange, Operation
+from configsvc.domain.selection import Effect
+from configsvc.domain.watching import CommitMessage, ContentForm, ExistingMessage, OpenedMessage, ProgressMessage
 from configsvc.wire.content import struct_of
-from configsvc.wire.fields import application_ref, non_negative, wants_config
-from configsvc.wire.moments import epoch
+from configsvc.wire.history import CHANGE_TYPES
+from configsvc.wire.json_fields import set_json
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
-
-MAX_SELECTORS = 100
-_UNSUPPORTED = frozenset({"schema", "contains", "contains_json", "json_path"})
-MAX_SELECTOR_NAMES = 1000
-DEFAULT_PROGRESS_SECONDS = 10.0
-LEAST_PROGRESS_SECONDS = 0.1
-MOST_PROGRESS_SECONDS = 3600.0
-
-_EVENT_TYPES = {event_type: ConfigurationEvent.Type.Value(f"TYPE_{event_type}") for event_type in EventType}
+from configsvc.wire.times import duration, timestamp
 
 
-def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchRequest:
-    with Violations() as violations:
-        if len(request.selectors) > MAX_SELECTORS:
-            violations.add("selectors", f"has {len(request.selectors)} items: at most {MAX_SELECTORS} are allowed")
-        after = None
-        if request.HasField("after_revision"):
-            after = non_negative(request.after_revision, "after_revision", violations)
-        return WatchRequest(
-            selection=Selection(
-                scope=scope,
-                selectors=tuple(
-                    _selector(selector, f"selectors[{index}]", violations)
-                    for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
-                ),
-            ),
-            after_revision=after,
-            epoch=epoch(request.epoch, violations),
-            progress_interval_seconds=_progress_interval(request, violations),
-            with_config=wants_config(request.view, violations),
-        )
+def resume_token(epoch: str, revision: int) -> str:
+    """Return the token with which a watch resumes after the revision, at any process."""
+    return f"{epoch}:{revision}"
 
 
-def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
-    for part, _ in message.ListFields():
-        if part.name in _UNSUPPORTED:
-            violations.add(f"{field}.{part.name}", "is not supported in a watch: select by application and names")
-    application = None
-    if message.HasField("application"):
-        application = application_ref(message.application, f"{field}.application", violations)
-    if len(message.names) > MAX_SELECTOR_NAMES:
-        violations.add(f"{field}.names", f"has {len(message.names)} items: at most {MAX_SELECTOR_NAMES} are allowed")
-    for index, name in enumerate(message.names[:MAX_SELECTOR_NAMES]):
-        check_configuration_name(name, f"{field}.names[{index}]", violations)
-    check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
-    return Selector(
-        application=application,
-        name_prefix=message.name_prefix,
-        names=frozenset(message.names),
+def encoded_opened(epoch: str, message: OpenedMessage) -> tuple[bytes, ...]:
+    """Return the first response of a watch. Nothing was delivered by then, so it has no token."""
+    opened = WatchOpened(
+        progress_interval=duration(message.progress_interval_seconds),
+        head_revision=message.head,
+        compacted_revision=message.compacted_revision,
+        watch_id=message.watch_id,
     )
-
-
-def _progress_interval(request: WatchConfigurationsRequest, violations: Violations) -> float:
-    if not request.HasField("progress_interval"):
-        return DEFAULT_PROGRESS_SECONDS
-    seconds = request.progress_interval.seconds + request.progress_interval.nanos / 1e9
-    if not LEAST_PROGRESS_SECONDS <= seconds <= MOST_PROGRESS_SECONDS:
-        violations.add("progress_interval", f"is {seconds:g} s: must be between 0.1 s and 3600 s")
-    return seconds
+    response = WatchConfigurationsResponse(revision=message.revision, epoch=epoch, opened=opened)
+    return (response.SerializeToString(),)
 
 
 def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES."""
     events = (
-        ConfigurationEvent(
-            type=ConfigurationEvent.TYPE_EXISTING,
-            configuration=configuration_message(configuration, with_config=configuration.config is not None),
-        )
+        ConfigurationEvent(effect=EFFECT_SET, configuration=_existing(configuration, message.form))
         for configuration in message.configurations
     )
     return tuple(
@@ -101,46 +56,87 @@ def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
     )
 
 
+def _existing(configuration: Configuration, form: ContentForm) -> ConfigurationMessage:
+    message = configuration_message(configuration, with_config=False)
+    if form is not ContentForm.ABSENT and configuration.config is not None:
+        set_json(message, "config", configuration.config, as_text=form is ContentForm.JSON)
+    return message
+
+
 def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
     """Return the responses that carry a commit, each of at most MESSAGE_LIMIT_BYTES."""
     part = message.part
     bodies = [WatchConfigurationsResponse(events=group).SerializeToString() for group in grouped(_events(message))] or [
         b""
     ]
+    last = len(bodies) - 1
     # Concatenated, two encoded messages are one message with the fields of both.
     return tuple(
-        WatchConfigurationsResponse(
-            revision=part.revision, epoch=epoch, more=part.more or number < len(bodies)
-        ).SerializeToString()
-        + body
-        for number, body in enumerate(bodies, start=1)
+        _envelope(epoch, part.revision, more=part.more or number < last) + body for number, body in enumerate(bodies)
     )
 
 
+def _envelope(epoch: str, revision: int, *, more: bool) -> bytes:
+    token = "" if more else resume_token(epoch, revision)
+    return WatchConfigurationsResponse(
+        resume_token=token, revision=revision, epoch=epoch, more=more
+    ).SerializeToString()
+
+
 def _events(message: CommitMessage) -> Iterator[ConfigurationEvent]:
-    for index, event_type in message.events:
-        yield _event(message.part.changes[index], event_type, with_config=message.with_config)
+    for index, effect in message.events:
+        change = message.part.changes[index]
+        event = _removal(change) if effect is Effect.REMOVE else _setting(change, message)
+        event.change = CHANGE_TYPES[change.operation]
+        event.previous_version = change.previous_version
+        event.origin.CopyFrom(_origin(change))
+        yield event
 
 
-def _event(change: ConfigurationChange, event_type: EventType, *, with_config: bool) -> ConfigurationEvent:
-    deleted = event_type is EventType.DELETED
+def _setting(change: ConfigurationChange, message: CommitMessage) -> ConfigurationEvent:
+    event = ConfigurationEvent(effect=EFFECT_SET, configuration=configuration_message(change.configuration))
+    match message.form:
+        case ContentForm.STRUCT:
+            event.configuration.config.CopyFrom(_struct(change))
+        case ContentForm.JSON:
+            assert change.config_text is not None
+            event.configuration.config_json = change.config_text
+        case ContentForm.ABSENT:
+            pass
+    if _is_renamed(change) and message.scope.includes(change.previous_application_id):
+        event.previous_key.CopyFrom(
+            ConfigurationKey(application=change.previous_application, name=change.previous_name)
+        )
+    return event
+
+
+def _is_renamed(change: ConfigurationChange) -> bool:
+    now = change.configuration
+    return change.operation is Operation.UPDATED and (
+        (change.previous_name, change.previous_application) != (now.name, now.application)
+    )
+
+
+def _removal(change: ConfigurationChange) -> ConfigurationEvent:
+    """Return the event of a configuration that is gone for the watch, under the last names that it sent."""
     configuration = configuration_message(change.configuration)
-    if with_config and not deleted:
-        configuration.config.CopyFrom(_struct(change))
-    if deleted:
-        configuration.application_id = change.previous_application_id
-        configuration.application = change.previous_application
-        configuration.name = change.previous_name
-        if change.previous_application_id != change.configuration.application_id:
-            # It has moved: its new state is visible only to readers of the other application.
-            configuration.ClearField("comments")
-            configuration.ClearField("schema")
-    return ConfigurationEvent(
-        type=_EVENT_TYPES[event_type],
-        configuration=configuration,
-        previous_version=change.previous_version,
+    configuration.application_id = change.previous_application_id
+    configuration.application = change.previous_application
+    configuration.name = change.previous_name
+    if change.previous_application_id != change.configuration.application_id:
+        # It has moved: its new state is visible only to readers of the other application.
+        configuration.ClearField("comments")
+        configuration.ClearField("schema")
+    return ConfigurationEvent(effect=EFFECT_REMOVE, configuration=configuration)
+
+
+def _origin(change: ConfigurationChange) -> ChangeOrigin:
+    return ChangeOrigin(
         actor=change.actor,
         reason=change.reason,
+        request_id=change.request_id,
+        change_request=change.change_request,
+        commit_time=timestamp(change.configuration.update_time),
     )
 
 
@@ -154,5 +150,10 @@ def _struct(change: ConfigurationChange) -> Struct:
 
 def encoded_progress(epoch: str, message: ProgressMessage) -> tuple[bytes, ...]:
     """Return the response that carries a progress message."""
-    response = WatchConfigurationsResponse(revision=message.revision, epoch=epoch, synced=message.synced)
+    response = WatchConfigurationsResponse(
+        resume_token=resume_token(epoch, message.revision),
+        revision=message.revision,
+        epoch=epoch,
+        synced=message.synced,
+    )
     return (response.SerializeToString(),)

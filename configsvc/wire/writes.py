@@ -3,6 +3,8 @@
 Each function adds the faults it finds, under the path of its write.
 """
 
+from typing import TypeAlias
+
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -13,13 +15,26 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configapi.v1.configuration_service_pb2 import ConfigurationWrite as ConfigurationWriteMessage
-from configsvc.domain.content import JsonObject
+from configsvc.domain.content import JsonObject, JsonValue, encode_json
 from configsvc.domain.errors import Violations
-from configsvc.domain.models import ConfigurationUpdate, KeyRef, SchemaVersionRef, Unpinned, WriteContext
-from configsvc.domain.writes import BatchWrite, Deletion, Update, Upsert
+from configsvc.domain.models import (
+    ConfigurationRef,
+    ConfigurationUpdate,
+    IdRef,
+    MergePatch,
+    OperationsPatch,
+    Patch,
+    SchemaVersionRef,
+    Unpinned,
+    WriteContext,
+)
+from configsvc.domain.writes import BatchWrite, Creation, Deletion, Update, Upsert
 from configsvc.wire import fields
-from configsvc.wire.content import content_from
+from configsvc.wire.expectations import expectation
 from configsvc.wire.fields import path_of
+from configsvc.wire.json_fields import json_object, json_patch
+
+AnyChange: TypeAlias = UpdateConfigurationRequest | ConfigurationChangeItem
 
 MAX_WRITES = 1000
 
@@ -28,10 +43,11 @@ def required_config(
     message: CreateConfigurationRequest | ConfigurationItem, field: str, violations: Violations
 ) -> JsonObject:
     """Return the content of a new configuration."""
-    path = path_of(field, "config")
-    if not message.HasField("config"):
-        violations.add(path, "is required; it may be empty: {}")
-    return content_from(message.config, path, violations)
+    config = json_object(message, "config", field, violations)
+    if config is None:
+        violations.add(path_of(field, "config"), "is required, or config_json; it may be empty: {}")
+        return {}
+    return config
 
 
 def new_pin(
@@ -43,41 +59,72 @@ def new_pin(
     return fields.schema_version_ref(message.schema, path_of(field, "schema"), violations)
 
 
-def configuration_update(
-    message: UpdateConfigurationRequest | ConfigurationChangeItem, field: str, violations: Violations
-) -> ConfigurationUpdate:
-    """Return the new values that the message sets."""
+def change(message: AnyChange, field: str, context: WriteContext, violations: Violations) -> Update:
+    """Return an update, the only write of a call or one of a batch."""
+    ref = fields.configuration_ref(message, field, violations)
+    values = _values(message, field, violations)
+    if message.allow_missing:
+        _check_may_create(ref, values, field, violations)
+    return Update(
+        ref=ref,
+        values=values,
+        expected=expectation(message, message.configuration.etag, violations, field=field),
+        allow_missing=message.allow_missing,
+        context=context,
+    )
+
+
+def _check_may_create(ref: ConfigurationRef, values: ConfigurationUpdate, field: str, violations: Violations) -> None:
+    """Add the faults that keep an update from creating its configuration."""
+    if isinstance(ref, IdRef):
+        violations.add(path_of(field, "id"), "cannot be combined with allow_missing: name the configuration by key")
+    if values.name is not None:
+        name = path_of(field, "configuration.name")
+        violations.add(name, "cannot be combined with allow_missing: the key has the name; list fields without name")
+    if values.patch is not None:
+        violations.add(path_of(field, values.patch.field), "cannot be combined with allow_missing: set a content")
+
+
+def _values(message: AnyChange, field: str, violations: Violations) -> ConfigurationUpdate:
     new, path = message.configuration, path_of(field, "configuration")
     paths = _changed_fields(message, field, violations)
-    patched = message.HasField("merge_patch")
-    merge_patch = path_of(field, "merge_patch")
     return ConfigurationUpdate(
         name=fields.configuration_name(new.name, f"{path}.name", violations) if "name" in paths else None,
         comments=fields.comments(new.comments, f"{path}.comments", violations) if "comments" in paths else None,
-        config=content_from(new.config, f"{path}.config", violations) if "config" in paths else None,
-        merge_patch=content_from(message.merge_patch, merge_patch, violations) if patched else None,
+        config=json_object(new, "config", path, violations) if "config" in paths else None,
+        patch=_patch(message, field, violations),
         schema=_changed_pin(new, f"{path}.schema", violations) if "schema" in paths else None,
     )
 
 
-def _changed_fields(
-    message: UpdateConfigurationRequest | ConfigurationChangeItem, field: str, violations: Violations
-) -> frozenset[str]:
+def _patch(message: AnyChange, field: str, violations: Violations) -> Patch | None:
+    kind = message.WhichOneof("patch")
+    if kind is None:
+        return None
+    if kind in {"merge_patch", "merge_patch_json"}:
+        return MergePatch(patch=json_object(message, "merge_patch", field, violations) or {}, field=kind)
+    operations: list[JsonValue] = [*(json_patch(message, field, violations) or ())]
+    return OperationsPatch(operations=encode_json(operations), field=kind)
+
+
+def _changed_fields(message: AnyChange, field: str, violations: Violations) -> frozenset[str]:
     new, mask = message.configuration, path_of(field, "update_mask")
     is_set = {
         "name": bool(new.name),
         "comments": bool(new.comments),
         "config": new.HasField("config"),
+        "config_json": new.HasField("config_json"),
         "schema": new.HasField("schema"),
     }
     populated = {name for name in is_set if is_set[name]}
-    paths = frozenset(fields.updated_paths(message.update_mask, mask, tuple(is_set), populated, violations))
-    patched = message.HasField("merge_patch")
-    if not paths and not patched:
-        violations.add(mask, "lists nothing to change: set it, merge_patch, or fields of configuration")
-    if patched and "config" in paths:
-        violations.add(path_of(field, "merge_patch"), "cannot be combined with a new config")
-    if "config" in paths and not is_set["config"]:
+    listed = fields.updated_paths(message.update_mask, mask, tuple(is_set), populated, violations)
+    paths = frozenset("config" if path == "config_json" else path for path in listed)
+    patch = message.WhichOneof("patch")
+    if not paths and not patch:
+        violations.add(mask, "lists nothing to change: set it, a patch, or fields of configuration")
+    if patch and "config" in paths:
+        violations.add(path_of(field, patch), "cannot be combined with a new content")
+    if "config" in paths and not is_set["config"] and not is_set["config_json"]:
         violations.add(path_of(field, "configuration.config"), "is required, because update_mask lists it")
     return paths
 
@@ -98,23 +145,27 @@ def batch_write(
     """Return one write of a batch."""
     match message.WhichOneof("write"):
         case "create":
-            return _item(message.create, f"{field}.create", context, violations).as_creation()
+            return _creation(message.create, f"{field}.create", context, violations)
         case "upsert":
-            return _item(message.upsert, f"{field}.upsert", context, violations)
+            return _upsert(message.upsert, f"{field}.upsert", context, violations, only_missing=False)
         case "update":
-            return _update(message.update, f"{field}.update", context, violations)
+            return change(message.update, f"{field}.update", context, violations)
         case "deletion":
             return _deletion(message.deletion, f"{field}.deletion", context, violations)
         case None:
-            violations.add(field, "must set one of create, update, upsert or delete")
+            violations.add(field, "must set one of create, update, upsert or deletion")
             return None
 
 
-def _item(message: ConfigurationItem, field: str, context: WriteContext, violations: Violations) -> Upsert:
-    application = fields.new_name(message.application, f"{field}.application", violations)
-    name = fields.configuration_name(message.name, f"{field}.name", violations)
-    return Upsert(
-        key=KeyRef(application=application, name=name),
+def _creation(
+    message: ConfigurationItem, field: str, context: WriteContext, violations: Violations
+) -> Creation | Upsert:
+    if message.HasField("expected_version"):
+        # To be compared with the version of what has the name, if anything does.
+        return _upsert(message, field, context, violations, only_missing=True)
+    return Creation(
+        application=fields.application_ref(message.application, f"{field}.application", violations),
+        name=fields.configuration_name(message.name, f"{field}.name", violations),
         comments=fields.comments(message.comments, f"{field}.comments", violations),
         config=required_config(message, field, violations),
         schema=new_pin(message, field, violations),
@@ -122,12 +173,17 @@ def _item(message: ConfigurationItem, field: str, context: WriteContext, violati
     )
 
 
-def _update(message: ConfigurationChangeItem, field: str, context: WriteContext, violations: Violations) -> Update:
-    version = message.expected_version
-    return Update(
-        ref=fields.configuration_ref(message, field, violations),
-        values=configuration_update(message, field, violations),
-        expected_version=fields.non_negative(version, f"{field}.expected_version", violations),
+def _upsert(
+    message: ConfigurationItem, field: str, context: WriteContext, violations: Violations, *, only_missing: bool
+) -> Upsert:
+    return Upsert(
+        application=fields.application_ref(message.application, f"{field}.application", violations),
+        name=fields.configuration_name(message.name, f"{field}.name", violations),
+        comments=fields.comments(message.comments, f"{field}.comments", violations),
+        config=required_config(message, field, violations),
+        schema=new_pin(message, field, violations),
+        expected=expectation(message, "", violations, field=field),
+        only_missing=only_missing,
         context=context,
     )
 
@@ -135,9 +191,9 @@ def _update(message: ConfigurationChangeItem, field: str, context: WriteContext,
 def _deletion(
     message: ConfigurationDeletionItem, field: str, context: WriteContext, violations: Violations
 ) -> Deletion:
-    version = message.expected_version
     return Deletion(
         ref=fields.configuration_ref(message, field, violations),
-        expected_version=fields.non_negative(version, f"{field}.expected_version", violations),
+        expected=expectation(message, message.expected_etag, violations, field=field),
+        allow_missing=message.allow_missing,
         context=context,
     )

@@ -3,7 +3,7 @@
 `BatchWriteConfigurations` runs here, and so does each single write that must run alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from configsvc.domain.conflicts import conflicts
@@ -13,12 +13,15 @@ from configsvc.domain.errors import (
     ResourceExistsError,
     WriteConflictError,
 )
-from configsvc.domain.models import Configuration, WriteContext, Written
+from configsvc.domain.models import Configuration, Done, WriteContext, Written
+from configsvc.domain.preconditions import Precondition
 from configsvc.domain.writes import (
     AnyWrite,
+    BatchWrite,
     ChangedBeforeLockError,
     ConfigurationWrite,
-    Rollback,
+    Restoration,
+    Update,
     Upsert,
     pin_to_check,
 )
@@ -27,9 +30,11 @@ from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency, locks
-from configsvc.writes.execution import apply_plan, load_pins, load_written, reject_invalid, version_written
-from configsvc.writes.plan import Changed, Outcome, Plan, Unchanged
-from configsvc.writes.rollback import resolve_rollbacks
+from configsvc.writes.answers import check_answer
+from configsvc.writes.execution import apply_plan, done, effect_of, load_pins, load_written, reject_invalid
+from configsvc.writes.plan import Changed, Kept, Outcome, Plan
+from configsvc.writes.preconditions import first_check, last_check
+from configsvc.writes.rollback import resolve_restorations
 from configsvc.writes.transactions import Writes, queue_key
 
 TRIES = 3
@@ -37,12 +42,11 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """The configurations as the batch left them, and the errors of writes that failed, both by index. There are errors
-    only in a dry run: otherwise one error fails the batch. revision is that of the commit; 0 if there is none.
+    """The configurations as the batch left them, in the order of its writes; None where there was nothing to delete.
+    revision is that of the commit; 0 if there is none.
     """
 
-    configurations: Mapping[int, Configuration]
-    errors: Mapping[int, ConfigsvcError]
+    outcomes: Sequence[Done[Configuration | None]]
     revision: int
 
 
@@ -67,29 +71,34 @@ class AtomicBatches:
         """The number of transactions begun so far, those of groups apart."""
         return self._writes.transactions
 
-    async def write_one(self, subject: str, write: ConfigurationWrite | Rollback) -> Configuration:
+    async def write_one(self, subject: str, write: ConfigurationWrite | Restoration) -> Done[Configuration | None]:
         """Make one write; return the configuration as it left it.
 
         Raises the error of the write itself, and what `write` raises.
         """
         try:
-            result = await self.write(subject, (write,), write.context, with_config=True)
+            result = await self.write(subject, (write,), (), write.context, with_config=True)
         except BatchFailedError as error:
             raise error.failures[0] from error.failures[0].__cause__
-        if result.errors:
-            raise result.errors[0]
-        return result.configurations[0]
+        return result.outcomes[0]
 
     async def write(
-        self, subject: str, writes: Sequence[AnyWrite], context: WriteContext, *, with_config: bool
+        self,
+        subject: str,
+        writes: Sequence[AnyWrite],
+        preconditions: Sequence[Precondition],
+        context: WriteContext,
+        *,
+        with_config: bool,
     ) -> BatchResult:
-        """Make all writes, or none if one fails. A dry run (validate_only) returns the errors instead of raising.
+        """Make all writes, or none if one fails or a precondition does not hold.
 
-        Raises BatchFailedError, RequestIdReusedError, WriteTooLargeError, and what `Writes.run` raises.
+        Raises BatchFailedError, PreconditionFailedError, RequestIdReusedError, RevisionUnknownError,
+        RevisionCompactedError, EpochChangedError, WriteTooLargeError, and what `Writes.run` raises.
         """
 
         async def change(connection: Connection) -> Executed:
-            return await self._execute_once(connection, writes, context, with_config=with_config)
+            return await self._execute_once(connection, writes, preconditions, context, with_config=with_config)
 
         async def load(connection: Connection, executed: Executed) -> BatchResult:
             return await _load_result(connection, executed, with_config=with_config)
@@ -105,31 +114,35 @@ class AtomicBatches:
         self,
         connection: Connection,
         writes: Sequence[AnyWrite],
+        preconditions: Sequence[Precondition],
         context: WriteContext,
         *,
         with_config: bool,
     ) -> Executed:
-        if context.validate_only:
-            return _executed(await self._execute(connection, writes, with_config=with_config))
-        earlier = await idempotency.claim(connection, context)
+        earlier = None if context.validate_only else await idempotency.claim(connection, context)
         if earlier is not None:
-            outcomes = tuple(Unchanged(written=written) for written in earlier.written)
+            outcomes = tuple(Kept(effect=effect) for effect in earlier.effects)
             return Executed(outcomes=outcomes, changed=earlier.changed)
+        checked = await first_check(connection, preconditions)
         executed = _executed(await self._execute(connection, writes, with_config=with_config))
         failures = _errors(executed.outcomes)
         if failures:
             raise BatchFailedError(failures)
-        written = tuple(version for outcome in executed.outcomes if (version := version_written(outcome)))
-        await idempotency.complete(connection, context, Earlier(written=written, changed=executed.changed))
+        await check_answer(connection, executed.outcomes)
+        effects = tuple(effect for outcome in executed.outcomes if (effect := effect_of(outcome)))
+        if not context.validate_only:
+            await idempotency.complete(connection, context, Earlier(effects=effects, changed=executed.changed))
+            await last_check(connection, preconditions, checked)
         return executed
 
     async def _execute(
         self, connection: Connection, writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
-        writes = await resolve_rollbacks(connection, writes)
-        locked = await locks.lock_all(connection, writes, with_config=with_config)
+        resolved = await resolve_restorations(connection, writes)
+        locked = await locks.lock_all(connection, resolved, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
-        for index, error in conflicts(locked.writes, locked.found, locked.name_owners).items():
+        errors = {**conflicts(locked.writes, locked.found, locked.name_owners), **locked.failures}
+        for index, error in errors.items():
             plan.reject(index, error)
         needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, locked.found[index]))}
         pins = await load_pins(connection, self.validators, needed, locked.schemas)
@@ -137,15 +150,23 @@ class AtomicBatches:
             plan.add(index, locked.found[index], pins)
         await reject_invalid(plan, self.checks)
         await apply_plan(connection, plan)
-        for index, write in enumerate(writes):
-            if isinstance(write, Upsert) and isinstance(plan.outcomes[index], ResourceExistsError):
+        for index, write in enumerate(resolved):
+            if _may_create(write) and isinstance(plan.outcomes[index], ResourceExistsError):
                 raise ChangedBeforeLockError
         return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
+def _may_create(write: BatchWrite) -> bool:
+    """Return whether the write is an update if its name was taken meanwhile."""
+    if isinstance(write, Upsert):
+        return not write.only_missing
+    return isinstance(write, Update) and write.allow_missing
+
+
 def _executed(outcomes: tuple[Outcome, ...]) -> Executed:
     changed = next((outcome for outcome in outcomes if isinstance(outcome, Changed)), None)
-    return Executed(outcomes=outcomes, changed=version_written(changed) if changed else None)
+    effect = effect_of(changed) if changed else None
+    return Executed(outcomes=outcomes, changed=effect.written if effect else None)
 
 
 def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
@@ -154,9 +175,7 @@ def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
 
 async def _load_result(connection: Connection, executed: Executed, *, with_config: bool) -> BatchResult:
     configurations = await load_written(connection, executed.outcomes, with_config=with_config)
-    errors = _errors(executed.outcomes)
-    if len(configurations) + len(errors) < len(executed.outcomes):
-        raise WriteConflictError
+    outcomes = [done(outcome, configurations.get(index)) for index, outcome in enumerate(executed.outcomes)]
     revision = next(
         (
             configuration.revision
@@ -165,4 +184,4 @@ async def _load_result(connection: Connection, executed: Executed, *, with_confi
         ),
         0,
     )
-    return BatchResult(configurations=configurations, errors=errors, revision=revision)
+    return BatchResult(outcomes=outcomes, revision=revision)

@@ -3,12 +3,13 @@
 A write whose rows are locked elsewhere is left out. The statements serve atomic batches too.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from configsvc.domain.commits import Commit
-from configsvc.domain.errors import ResourceExistsError
-from configsvc.domain.models import Configuration, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
+from configsvc.domain.errors import ResourceExistsError, WriteConflictError
+from configsvc.domain.models import Configuration, Done, Effect, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -25,7 +26,20 @@ from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency
-from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Changed, Found, Outcome, Pins, Plan, RunAlone, Unchanged
+from configsvc.writes.plan import (
+    GROUP_LIMIT_BYTES,
+    NO_PINS,
+    Changed,
+    Found,
+    Kept,
+    Outcome,
+    Pins,
+    Plan,
+    RunAlone,
+    unchanged,
+)
+
+AnyFound = TypeVar("AnyFound", bound=Found)
 
 # Locking a configuration reads it: of large ones, lock as many as a group can write.
 READ_LIMIT_BYTES = 1024 * 1024
@@ -49,7 +63,7 @@ async def execute_group(
     await reject_invalid(plan, checks)
     await _set_aside_taken_names(connection, plan, found)
     await apply_plan(connection, plan)
-    results = {key: version_written(plan.outcomes[index]) for key, index in claimed.items()}
+    results = {key: effect_of(plan.outcomes[index]) for key, index in claimed.items()}
     await idempotency.settle_many(connection, results)
     return tuple(plan.outcomes[index] for index in range(len(writes)))
 
@@ -63,7 +77,7 @@ async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[Request
     answers = await idempotency.claim_many(connection, [write.context for _, write in plan.pending])
     for key, answer in answers.items():
         is_done = isinstance(answer, Earlier)
-        plan.outcomes[indexes.pop(key)] = Unchanged(written=answer.written[0]) if is_done else answer
+        plan.outcomes[indexes.pop(key)] = Kept(effect=answer.effects[0]) if is_done else answer
     return indexes
 
 
@@ -75,10 +89,30 @@ async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
     current = (
         await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
     )
-    return {
+    found: dict[int, Found] = {
         index: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
         for index, write in plan.pending
     }
+    return await with_commit_times(connection, plan.pending, found)
+
+
+async def with_commit_times(
+    connection: Connection, writes: Iterable[tuple[int, ConfigurationWrite]], found: Mapping[int, AnyFound]
+) -> dict[int, AnyFound | Configuration]:
+    """Return what was found, by index; with the times of commits where a write expects an etag, which needs them."""
+    checked = {
+        index: Written(resource_id=current.id, version=current.version)
+        for index, write in writes
+        if not isinstance(write, Creation) and write.expected.etag
+        if isinstance(current := found.get(index), Configuration)
+    }
+    timed: dict[int, AnyFound | Configuration] = dict(found)
+    if checked:
+        known = await configuration_writes.get_versions(connection, set(checked.values()), with_config=False)
+        for index, version in checked.items():
+            if isinstance(current := found[index], Configuration):
+                timed[index] = replace(current, update_time=known[version].update_time)
+    return timed
 
 
 async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapping[int, Found]) -> None:
@@ -144,8 +178,7 @@ async def apply_plan(connection: Connection, plan: Plan) -> None:
 def _updated(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
     # A trigger leaves rows alone that would stay the same.
     current = planned.configuration
-    unchanged = Unchanged(written=Written(resource_id=current.id, version=current.version))
-    return Changed(configuration=written[current.id]) if current.id in written else unchanged
+    return Changed(configuration=written[current.id]) if current.id in written else unchanged(current)
 
 
 def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
@@ -155,15 +188,24 @@ def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome
     return ResourceExistsError("configuration", f"{new.application}:{new.name}")
 
 
-def version_written(outcome: Outcome) -> Written | None:
-    """Return the version that the write left behind; None if it was not made."""
+def effect_of(outcome: Outcome) -> Effect | None:
+    """Return the effect of a write; None if it was not made."""
     match outcome:
         case Changed(configuration=configuration):
-            return Written(resource_id=configuration.id, version=configuration.version)
-        case Unchanged(written=written):
-            return written
+            return Effect(written=Written(resource_id=configuration.id, version=configuration.version), changed=True)
+        case Kept(effect=effect):
+            return effect
         case _:
             return None
+
+
+def done(outcome: Outcome, left: Configuration | None) -> Done[Configuration | None]:
+    """Return the result of a write, given what it left. Raises WriteConflictError if that was compacted since."""
+    effect = effect_of(outcome)
+    assert effect is not None
+    if left is None and effect.written is not None:
+        raise WriteConflictError
+    return Done(result=left, changed=effect.changed)
 
 
 async def load_written(
@@ -175,7 +217,11 @@ async def load_written(
     compacted is left out; only a call repeated when its request_id expires can find one.
     """
     changed = {index: outcome.configuration for index, outcome in enumerate(outcomes) if isinstance(outcome, Changed)}
-    earlier = {index: outcome.written for index, outcome in enumerate(outcomes) if isinstance(outcome, Unchanged)}
+    earlier = {
+        index: outcome.effect.written
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, Kept) and outcome.effect.written
+    }
     needed = set(earlier.values())
     get_versions = configuration_writes.get_versions
     versions = await get_versions(connection, needed, with_config=with_config) if earlier else {}

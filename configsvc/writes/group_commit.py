@@ -15,16 +15,18 @@ from configsvc.aio import finish
 from configsvc.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    OutOfDescriptorsError,
     WriteConflictError,
     WriteTooLargeError,
 )
-from configsvc.domain.models import Configuration, RequestKey
+from configsvc.domain.models import Configuration, Done, RequestKey
 from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
+from configsvc.storage import configuration_writes
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import AtomicBatches
-from configsvc.writes.execution import execute_group, load_written
-from configsvc.writes.plan import Changed, Outcome, RunAlone, Unchanged
+from configsvc.writes.execution import done, execute_group, load_written
+from configsvc.writes.plan import Changed, Kept, Outcome, RunAlone
 from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
 
 GROUP_LIMIT = 256
@@ -33,9 +35,14 @@ GROUP_LIMIT = 256
 GROUPS_AT_ONCE = 2
 SLOW_GROUP_SECONDS = 0.05
 QUEUE_LIMIT = 10_000
+# For a key that another session has inserted, or a row that a foreign key needs: all in the group wait for it.
+LOCK_SECONDS = 1.0
+# So the parts of such a group wait less, to find the write that waits. Their commit may take as long as any.
+PART_LOCK_SECONDS = 0.05
 RETRY_FIRST_SECONDS = 0.002
 RETRY_LAST_SECONDS = 0.05
 RETRY_LIMIT_SECONDS = 2.0
+_NOTHING_DONE = (DatabaseBusyError, OutOfDescriptorsError)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -46,14 +53,14 @@ class QueuedWrite:
 
     write: ConfigurationWrite
     subject: str
-    answer: asyncio.Future[Configuration]
+    answer: asyncio.Future[Done[Configuration | None]]
     context: Context = field(default_factory=copy_context)
     give_up: float = 0.0
     tries: int = 0
 
-    def succeed(self, configuration: Configuration) -> None:
+    def succeed(self, result: Done[Configuration | None]) -> None:
         """Answer the caller."""
-        self.answer.set_result(configuration)
+        self.answer.set_result(result)
 
     def fail(self, error: Exception) -> None:
         """Answer the caller with an error."""
@@ -87,8 +94,9 @@ class GroupCommit:
         yield counter("write_transactions", "Write transactions begun.", transactions)
         yield counter("merged_writes", "Writes done in group commits.", self.grouped)
 
-    async def write(self, write: ConfigurationWrite) -> Configuration:
-        """Make the write; return the configuration as it left it (of a deletion, only the revision matters).
+    async def write(self, write: ConfigurationWrite) -> Done[Configuration | None]:
+        """Make the write; return the configuration as it left it (of a deletion, only the revision matters; None: there
+        was nothing to delete).
 
         A cancelled caller waits for the end of its write. Raises the errors of the write itself, WriteConflictError,
         DatabaseBusyError or DatabaseUnavailableError.
@@ -115,14 +123,18 @@ class GroupCommit:
                 await asyncio.sleep(RETRY_FIRST_SECONDS)
 
     def _start_groups(self) -> None:
-        while self._may_start and (group := self._next_group()):
+        while self._may_start:
+            is_part = bool(self._halves)
+            group = self._next_group()
+            if not group:
+                return
             loop = asyncio.get_running_loop()
             self._began = loop.time()
             loop.call_later(SLOW_GROUP_SECONDS, self._start_groups)
             subjects = {queued.subject for queued in group}
             self._subjects |= subjects
             # An empty context: the group counts against no caller's quota.
-            task = asyncio.create_task(self._run_group(group), context=Context())
+            task = asyncio.create_task(self._run_group(group, is_part=is_part), context=Context())
             self._groups.add(task)
             task.add_done_callback(partial(self._group_done, subjects))
 
@@ -148,20 +160,24 @@ class GroupCommit:
         self._subjects -= subjects
         self._start_groups()
 
-    async def _run_group(self, group: Sequence[QueuedWrite]) -> None:
+    async def _run_group(self, group: Sequence[QueuedWrite], *, is_part: bool) -> None:
         committed = False
         try:
             async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
                 self.transactions += 1
                 async with transaction(connection):
+                    if is_part:
+                        await configuration_writes.limit_waits(connection, PART_LOCK_SECONDS)
                     writes = [queued.write for queued in group]
                     outcomes = await execute_group(connection, self._batches.validators, self._batches.checks, writes)
+                    if is_part:
+                        await configuration_writes.limit_waits(connection, LOCK_SECONDS)
                 committed = True
                 answers = await load_written(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # every caller gets it
             if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
-                _fail(group, error)
-            elif len(group) > 1 and not isinstance(error, WriteConflictError | WriteTooLargeError):
+                _fail(group, DatabaseUnavailableError() if committed else error)
+            elif len(group) > 1 and _is_of_one_write(error):
                 self._halve(group)
             else:
                 # Halves would wait as long again, for the same lock.
@@ -176,10 +192,8 @@ class GroupCommit:
         next_group: list[QueuedWrite] = []
         for index, (queued, outcome) in enumerate(zip(group, outcomes, strict=True)):
             match outcome:
-                case Changed() | Unchanged() if index in answers:
-                    queued.succeed(answers[index])
-                case Changed() | Unchanged():
-                    queued.fail(WriteConflictError())
+                case Changed() | Kept():
+                    self._succeed(queued, outcome, answers.get(index))
                 case LockedElsewhere():
                     self._retry_later(queued)
                 case RetryNextGroup():
@@ -189,6 +203,12 @@ class GroupCommit:
                 case _:
                     queued.fail(outcome)
         self._queue.extendleft(reversed(next_group))
+
+    def _succeed(self, queued: QueuedWrite, outcome: Changed | Kept, left: Configuration | None) -> None:
+        try:
+            queued.succeed(done(outcome, left))
+        except WriteConflictError as error:
+            queued.fail(error)
 
     def _retry_later(self, queued: QueuedWrite) -> None:
         """Retry after a pause, without a connection until then: the row may stay locked for long."""
@@ -240,12 +260,19 @@ class GroupCommit:
             queued.fail(error)
 
 
+def _is_of_one_write(error: Exception) -> bool:
+    """Return whether one of the writes can be at fault, and not whatever all of them need."""
+    if isinstance(error, WriteConflictError):
+        return error.waited_for_row
+    return not isinstance(error, WriteTooLargeError)
+
+
 def _fail(group: Sequence[QueuedWrite], error: Exception) -> None:
-    """Fail every write of a group. Nothing was done if the database was busy; otherwise each write may have been
-    committed, and must not be repeated.
+    """Fail every write of a group. Unless nothing was done, each write may have been committed, and must not be
+    repeated.
     """
     for queued in group:
         # An error of its own for each: errors gather tracebacks.
-        own = DatabaseBusyError() if isinstance(error, DatabaseBusyError) else DatabaseUnavailableError()
+        own = next((kind() for kind in _NOTHING_DONE if isinstance(error, kind)), DatabaseUnavailableError())
         own.__cause__ = error.__cause__ or error
         queued.fail(own)

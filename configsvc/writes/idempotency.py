@@ -3,26 +3,26 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import RequestKey, WriteContext, Written
+from configsvc.domain.models import Effect, RequestKey, WriteContext
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 
 
 async def once(
-    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Written]]
-) -> Written:
-    """Make the change, or return what an earlier call with the same request_id wrote.
+    connection: Connection, context: WriteContext, change: Callable[[Connection], Awaitable[Effect]]
+) -> Effect:
+    """Make the change, or return the effect of an earlier call with the same request_id.
 
     Raises RequestIdReusedError, WriteConflictError, and what change raises.
     """
     earlier = await claim(connection, context)
     if earlier is not None:
-        return earlier.written[0]
-    written = await change(connection)
+        return earlier.effects[0]
+    effect = await change(connection)
     if context.request_id:
-        await storage.complete(connection, {context.key: written})
-    return written
+        await storage.complete(connection, {context.key: effect})
+    return effect
 
 
 async def claim(connection: Connection, context: WriteContext) -> Earlier | None:
@@ -50,10 +50,10 @@ async def claim_many(
     return await storage.claim(connection, claimed) if claimed else {}
 
 
-async def settle_many(connection: Connection, results: Mapping[RequestKey, Written | None]) -> None:
-    """Keep the results of claimed calls, by key; release the request_ids of calls that wrote nothing."""
-    written = {key: result for key, result in results.items() if result}
-    if written:
-        await storage.complete(connection, written)
-    if len(written) < len(results):
-        await storage.release(connection, results.keys() - written.keys())
+async def settle_many(connection: Connection, results: Mapping[RequestKey, Effect | None]) -> None:
+    """Keep the effects of claimed calls, by key; release the request_ids of calls that failed."""
+    effects = {key: effect for key, effect in results.items() if effect}
+    if effects:
+        await storage.complete(connection, effects)
+    if len(effects) < len(results):
+        await storage.release(connection, results.keys() - effects.keys())

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from configsvc.domain.conflicts import Key
-from configsvc.domain.errors import WriteConflictError, WriteTooLargeError
+from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, WriteConflictError, WriteTooLargeError
 from configsvc.domain.models import (
     ApplicationRef,
     Configuration,
     ConfigurationRef,
     IdRef,
     KeyRef,
-    NameRef,
     Unpinned,
 )
 from configsvc.domain.scope import Scope
@@ -32,6 +31,7 @@ from configsvc.domain.writes import (
 from configsvc.storage import configuration_writes, schema_locks
 from configsvc.storage.configuration_writes import Glimpse
 from configsvc.storage.database import Connection
+from configsvc.writes.execution import with_commit_times
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of current configs that the batch needs to make the new ones.
@@ -40,12 +40,16 @@ READ_LIMIT_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """The writes, with upserts resolved, and what was found for each, locked until the end of the transaction.
-    name_owners: ids of the configurations that have the names taken by renames. schemas: old and new ones.
+    """The writes, and what was found for each, locked until the end of the transaction.
+
+    An update that may create its configuration is a creation here if that does not exist; failures: the errors of those
+    that cannot be one, and of writes whose configuration cannot be read, by index. name_owners: ids of the
+    configurations that have the names taken by renames. schemas: old and new ones.
     """
 
     writes: Sequence[ConfigurationWrite]
     found: Mapping[int, Owner | Configuration | None]
+    failures: Mapping[int, ConfigsvcError]
     name_owners: Mapping[Key, str]
     schemas: Mapping[str, PinnedSchema]
 
@@ -63,8 +67,9 @@ async def lock_all(connection: Connection, writes: Sequence[BatchWrite], *, with
         raise WriteConflictError from error
 
 
-async def _lock(connection: Connection, writes: Sequence[BatchWrite], *, with_config: bool) -> Locked:
-    scope = writes[0].context.scope
+async def _lock(connection: Connection, given: Sequence[BatchWrite], *, with_config: bool) -> Locked:
+    scope = given[0].context.scope
+    writes = await _as_updates(connection, given)
     current = await _find(connection, [ref for write in writes if (ref := _ref(write))], scope)
     new_keys = [key for write in writes if (key := _new_key(write, current))]
     owners_of_names = await _find(connection, new_keys, scope)
@@ -83,15 +88,34 @@ async def _lock(connection: Connection, writes: Sequence[BatchWrite], *, with_co
         if ids
         else {}
     )
+    readable = {row.id: row for row in rows.values() if isinstance(row, Configuration)}
     for ref, glimpse in current.items():
-        _check_unchanged(ref, rows.get(glimpse.id), schemas)
-    resolved = [_resolve_upsert(write, current) for write in writes]
+        if glimpse.id not in rows or glimpse.id in readable:
+            _check_unchanged(ref, readable.get(glimpse.id), schemas)
+    failures: dict[int, ConfigsvcError] = {**_unreadable(writes, current, rows)}
+    resolved = [_resolved(index, write, current, failures) for index, write in enumerate(writes)]
+    found = {index: _found(write, owners, current, readable) for index, write in enumerate(resolved)}
     return Locked(
         writes=resolved,
-        found={index: _found(write, owners, current, rows) for index, write in enumerate(resolved)},
+        found=await with_commit_times(connection, enumerate(resolved), found),
+        failures=failures,
         name_owners={(owner.application_id, owner.name): owner.id for owner in owners_of_names.values()},
         schemas=schemas,
     )
+
+
+async def _as_updates(connection: Connection, writes: Sequence[BatchWrite]) -> list[ConfigurationWrite]:
+    """Return the writes with upserts as updates, which name their applications."""
+    owners = {write.application for write in writes if isinstance(write, Upsert)}
+    ids = [ref.id for ref in owners if isinstance(ref, IdRef)]
+    names = await configuration_writes.application_names(connection, ids) if ids else {}
+    # No application has an empty name: with an unknown id, the creation does not find its application.
+    return [
+        write.as_update(names.get(ref.id, "") if isinstance(ref := write.application, IdRef) else ref.name)
+        if isinstance(write, Upsert)
+        else write
+        for write in writes
+    ]
 
 
 async def _find(
@@ -102,45 +126,39 @@ async def _find(
     return {ref: glimpse for ref, glimpse in found.items() if scope.includes(glimpse.application_id)}
 
 
-def _ref(write: BatchWrite) -> ConfigurationRef | None:
-    match write:
-        case Creation():
-            return None
-        case Upsert(key=key):
-            return key
-        case Update(ref=ref) | Deletion(ref=ref):
-            return ref
+def _ref(write: ConfigurationWrite) -> ConfigurationRef | None:
+    return None if isinstance(write, Creation) else write.ref
 
 
-def _new_key(write: BatchWrite, current: Mapping[ConfigurationRef, Glimpse]) -> KeyRef | None:
+def _new_key(write: ConfigurationWrite, current: Mapping[ConfigurationRef, Glimpse]) -> KeyRef | None:
     glimpse = current.get(write.ref) if isinstance(write, Update) else None
     if not isinstance(write, Update) or glimpse is None or write.values.name in (None, glimpse.name):
         return None
     return KeyRef(application=glimpse.application, name=write.values.name)
 
 
-def _needs_config(write: BatchWrite) -> bool:
+def _needs_config(write: ConfigurationWrite) -> bool:
     """Return whether the new config depends on the current one, or the current one needs a check by another schema."""
     if not isinstance(write, Update):
         return False
     values = write.values
     pins_anew = values.schema is not None and not isinstance(values.schema, Unpinned)
-    return values.merge_patch is not None or (pins_anew and values.config is None)
+    return values.patch is not None or (pins_anew and values.config is None)
 
 
-def _application(write: BatchWrite) -> ApplicationRef | None:
+def _application(write: ConfigurationWrite) -> ApplicationRef | None:
     match write:
         case Creation(application=application):
             return application
-        case Upsert(key=key):
-            return NameRef(name=key.application)
+        case Update(creates_in=application):
+            return application
         case _:
             return None
 
 
-def _new_schema(write: BatchWrite) -> str | None:
+def _new_schema(write: ConfigurationWrite) -> str | None:
     match write:
-        case Creation(schema=schema) | Upsert(schema=schema):
+        case Creation(schema=schema):
             pass
         case Update(values=values):
             schema = None if isinstance(values.schema, Unpinned) else values.schema
@@ -156,10 +174,31 @@ def _check_unchanged(ref: ConfigurationRef, row: Configuration | None, schemas: 
         raise ChangedBeforeLockError
 
 
-def _resolve_upsert(write: BatchWrite, current: Mapping[ConfigurationRef, Glimpse]) -> ConfigurationWrite:
-    if not isinstance(write, Upsert):
+def _unreadable(
+    writes: Sequence[ConfigurationWrite],
+    current: Mapping[ConfigurationRef, Glimpse],
+    rows: Mapping[str, Configuration | RecordUnreadableError],
+) -> dict[int, RecordUnreadableError]:
+    refs = {index: ref for index, write in enumerate(writes) if (ref := _ref(write)) in current and ref}
+    return {
+        index: row for index, ref in refs.items() if isinstance(row := rows[current[ref].id], RecordUnreadableError)
+    }
+
+
+def _resolved(
+    index: int,
+    write: ConfigurationWrite,
+    current: Mapping[ConfigurationRef, Glimpse],
+    failures: dict[int, ConfigsvcError],
+) -> ConfigurationWrite:
+    """Return the creation in place of an update of a missing configuration, if that may be; add why it cannot be."""
+    if not isinstance(write, Update) or not write.allow_missing or write.ref in current:
         return write
-    return write.as_update() if write.key in current else write.as_creation()
+    try:
+        return write.as_creation()
+    except ConfigsvcError as error:
+        failures[index] = error
+        return write
 
 
 def _found(
@@ -170,5 +209,5 @@ def _found(
 ) -> Owner | Configuration | None:
     if isinstance(write, Creation):
         return owners.get(write.application)
-    found = rows[current[write.ref].id] if write.ref in current else None
+    found = rows.get(current[write.ref].id) if write.ref in current else None
     return found if found and write.context.scope.includes(found.application_id) else None

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.domain.content import JsonObject, check_stored_size, encode_json
-from configsvc.domain.errors import ConfigsvcError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, PinnedVersion, SchemaVersionRef, Written
+from configsvc.domain.content import JsonObject, check_storable, encode_json
+from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceExistsError, ResourceNotFoundError
+from configsvc.domain.models import Configuration, Effect, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -19,7 +19,7 @@ from configsvc.domain.writes import (
     Planned,
     RetryNextGroup,
     Update,
-    check_version,
+    check_expected,
     pin_to_check,
     resolved,
     updated,
@@ -31,7 +31,7 @@ from configsvc.validation.compiled import CompiledOrError
 GROUP_LIMIT_BYTES = 512 * 1024
 _NOT_YET = datetime.fromtimestamp(0, UTC)
 
-Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | None
+Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unchanged:
-    """A version of an earlier transaction: the write changes nothing, or an earlier call made it."""
+class Kept:
+    """The effect of a write that changes nothing, or of an earlier call with the same request_id."""
 
-    written: Written
+    effect: Effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class RunAlone:
     """A write that could hold up or fail the others of its group: no other write shares its transaction."""
 
 
-Outcome = Changed | Unchanged | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
+Outcome = Changed | Kept | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +110,9 @@ class Plan:
         schema that pin_to_check names.
         """
         write = self._writes[index]
-        if isinstance(found, Owner | Configuration | LockedElsewhere) and not _is_for(write, found):
+        if not isinstance(found, RetryNextGroup | None) and not _is_for(write, found):
             found = None
-        if isinstance(found, LockedElsewhere | RetryNextGroup):
+        if isinstance(found, LockedElsewhere | RetryNextGroup | RecordUnreadableError):
             self.outcomes[index] = found
             return
         try:
@@ -131,19 +131,21 @@ class Plan:
 
     def _plan(
         self, index: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
-    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
+    ) -> Kept | RetryNextGroup | LockedElsewhere | RunAlone | None:
         if isinstance(found, Owner):
             assert isinstance(write, Creation)
             return self._insert(index, write, found, pins)
         if isinstance(write, Creation):
             raise ResourceNotFoundError("application", str(write.application))
         if found is None:
-            raise ResourceNotFoundError("configuration", str(write.ref))
+            return _missing(write)
         if self._conflicts({found.id}):
             return RetryNextGroup()
-        check_version(write.expected_version, found.version)
+        check_expected(write.expected, found)
         if isinstance(write, Deletion):
             return self._delete(index, write, found)
+        if write.only_missing:
+            raise ResourceExistsError("configuration", str(write.ref))
         return self._update(index, write, found, pins)
 
     def _insert(self, index: int, write: Creation, owner: Owner, pins: Pins) -> RetryNextGroup | LockedElsewhere | None:
@@ -161,7 +163,7 @@ class Plan:
 
     def _update(
         self, index: int, write: Update, current: Configuration, pins: Pins
-    ) -> Unchanged | RetryNextGroup | LockedElsewhere | None:
+    ) -> Kept | RetryNextGroup | LockedElsewhere | None:
         if self._is_full:
             return RetryNextGroup()
         pin = pins.resolved(pin_to_check(write, current))
@@ -170,9 +172,9 @@ class Plan:
         values = write.values
         configuration = updated(current, values, pin.ref if pin else None)
         if configuration is None:
-            return Unchanged(written=Written(resource_id=current.id, version=current.version))
+            return unchanged(current)
         keys = _keys_of_rename(current, configuration)
-        new = configuration.config if values.config is not None or values.merge_patch is not None else None
+        new = configuration.config if values.has_content else None
         text = None if new is None else self._encoded_if_fits(new)
         if self._conflicts(keys) or (new is not None and text is None):
             return RetryNextGroup()
@@ -197,7 +199,7 @@ class Plan:
         if self._is_full:
             return None
         text = encode_json(config)
-        check_stored_size(text)
+        check_storable(config, text)
         if self._limit_bytes is None:
             return text
         size = len(text.encode())
@@ -208,7 +210,22 @@ class Plan:
         return text
 
 
-def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere) -> bool:
+def unchanged(current: Configuration) -> Kept:
+    """Return the outcome of a write that leaves a configuration as it is."""
+    return Kept(effect=Effect(written=Written(resource_id=current.id, version=current.version), changed=False))
+
+
+def _missing(write: Update | Deletion) -> Kept | RunAlone:
+    """Return the outcome of a write whose configuration does not exist. Raises ResourceNotFoundError."""
+    if not write.allow_missing:
+        raise ResourceNotFoundError("configuration", str(write.ref))
+    if isinstance(write, Update):
+        # It needs the lock of its application, which only an atomic batch takes at this point.
+        return RunAlone()
+    return Kept(effect=Effect(written=None, changed=False))
+
+
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RecordUnreadableError) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
     return application_id is None or write.context.scope.includes(application_id)
 

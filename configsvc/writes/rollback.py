@@ -1,11 +1,12 @@
-"""Rollbacks: each becomes an update of its configuration, or a creation if that was deleted."""
+"""Rollbacks and undeletions: each becomes an update of its configuration, or a creation if that was deleted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from configsvc.domain.errors import InvalidRequestError, ResourceNotFoundError, Violation
+from configsvc.domain.errors import ResourceExistsError, ResourceNotFoundError
+from configsvc.domain.expectations import Expectation
 from configsvc.domain.models import (
     Configuration,
-    ConfigurationRef,
     ConfigurationUpdate,
     ConfigurationVersion,
     IdRef,
@@ -13,50 +14,73 @@ from configsvc.domain.models import (
     SchemaVersionRef,
     Unpinned,
 )
-from configsvc.domain.writes import AnyWrite, BatchWrite, Creation, Rollback, Update, check_version
+from configsvc.domain.writes import (
+    AnyWrite,
+    BatchWrite,
+    Creation,
+    Restoration,
+    Rollback,
+    Undeletion,
+    Update,
+    check_expected,
+)
 from configsvc.storage import history
 from configsvc.storage.database import Connection
 
 
-async def resolve_rollbacks(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[BatchWrite, ...]:
-    """Return the writes with rollbacks replaced by updates and creations.
+async def resolve_restorations(connection: Connection, writes: Sequence[AnyWrite]) -> tuple[BatchWrite, ...]:
+    """Return the writes with restorations replaced by updates and creations.
 
     Nothing is locked: versions never change, and the write itself notices a concurrent change.
 
-    Raises ResourceNotFoundError, RevisionCompactedError, VersionMismatchError or InvalidRequestError.
+    Raises ResourceNotFoundError, ResourceExistsError, RevisionCompactedError or VersionMismatchError.
     """
-    return tuple([await _write(connection, write) if isinstance(write, Rollback) else write for write in writes])
+    return tuple([await _resolved(connection, write) for write in writes])
 
 
-async def _write(connection: Connection, rollback: Rollback) -> Update | Creation:
-    newest = await _newest(connection, rollback.ref)
-    scope = rollback.context.scope
-    if newest is None or not scope.includes(newest.configuration.application_id):
-        raise ResourceNotFoundError("configuration", str(rollback.ref))
+async def _resolved(connection: Connection, write: AnyWrite) -> BatchWrite:
+    match write:
+        case Rollback():
+            return await _rolled_back(connection, write)
+        case Undeletion():
+            return await _undeleted(connection, write)
+        case _:
+            return write
+
+
+async def _rolled_back(connection: Connection, rollback: Rollback) -> Update | Creation:
+    newest = await _newest(connection, rollback)
     current = newest.configuration
-    is_deleted = newest.operation is Operation.DELETED
-    target = await _target(connection, rollback, current, is_deleted=is_deleted)
-    if not is_deleted:
+    target = await _target(connection, current, rollback.version)
+    if newest.operation is not Operation.DELETED:
         return _update(rollback, target)
-    check_version(rollback.expected_version, current.version)
+    _check_deleted(rollback.expected, current)
     return _creation(rollback, target, current)
 
 
-async def _newest(connection: Connection, ref: ConfigurationRef) -> ConfigurationVersion | None:
-    configuration_id = await history.last_holder(connection, ref)
-    if configuration_id is None:
-        return None
-    number = await history.newest_version(connection, configuration_id)
-    return None if number is None else await history.version(connection, configuration_id, number)
+async def _undeleted(connection: Connection, undeletion: Undeletion) -> Creation:
+    newest = await _newest(connection, undeletion)
+    if newest.operation is not Operation.DELETED:
+        raise ResourceExistsError("configuration", str(undeletion.ref))
+    current = newest.configuration
+    return _creation(undeletion, await _target(connection, current, current.version - 1), current)
 
 
-async def _target(
-    connection: Connection, rollback: Rollback, current: Configuration, *, is_deleted: bool
-) -> Configuration:
-    if not rollback.version and not is_deleted:
-        description = "is required, unless the configuration is deleted"
-        raise InvalidRequestError((Violation(field="version", description=description),))
-    number = rollback.version or current.version - 1
+async def _newest(connection: Connection, write: Restoration) -> ConfigurationVersion:
+    configuration_id = await history.last_holder(connection, write.ref)
+    number = None if configuration_id is None else await history.newest_version(connection, configuration_id)
+    newest = None if number is None else await history.version(connection, str(configuration_id), number)
+    if newest is None or not write.context.scope.includes(newest.configuration.application_id):
+        raise ResourceNotFoundError("configuration", str(write.ref))
+    return newest
+
+
+def _check_deleted(expected: Expectation, deletion: Configuration) -> None:
+    """Raise VersionMismatchError unless the caller expects that nothing exists, or this deletion."""
+    check_expected(replace(expected, version=None) if expected.version == 0 else expected, deletion)
+
+
+async def _target(connection: Connection, current: Configuration, number: int) -> Configuration:
     target = await history.version(connection, current.id, number)
     if target is None or target.operation is Operation.DELETED:
         raise ResourceNotFoundError("configuration", f"{current.id} version {number}")
@@ -70,15 +94,16 @@ def _update(rollback: Rollback, target: Configuration) -> Update:
             name=None,
             comments=target.comments,
             config=target.config,
-            merge_patch=None,
+            patch=None,
             schema=_newest_pin(target) or Unpinned(),
         ),
-        expected_version=rollback.expected_version,
+        expected=rollback.expected,
+        allow_missing=False,
         context=rollback.context,
     )
 
 
-def _creation(rollback: Rollback, target: Configuration, deleted: Configuration) -> Creation:
+def _creation(restoration: Restoration, target: Configuration, deleted: Configuration) -> Creation:
     assert target.config is not None
     return Creation(
         application=IdRef(id=deleted.application_id),
@@ -86,7 +111,7 @@ def _creation(rollback: Rollback, target: Configuration, deleted: Configuration)
         comments=target.comments,
         config=target.config,
         schema=_newest_pin(target),
-        context=rollback.context,
+        context=restoration.context,
         id=deleted.id,
     )
 

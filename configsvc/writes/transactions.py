@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 
 from configsvc.aio import finish
 from configsvc.domain.errors import WriteConflictError
-from configsvc.domain.models import WriteContext, Written
+from configsvc.domain.models import Done, Effect, Kind, WriteContext, Written
+from configsvc.storage import log
 from configsvc.storage.database import Connection, Database
 from configsvc.writes import idempotency
 
@@ -31,14 +32,42 @@ class Writes:
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run_once(
-        self, context: WriteContext, subject: str, change: Change[Written], load: Load[Written, Answer]
-    ) -> Answer:
-        """Make the change, unless an earlier call with its request_id did, and load the result.
+        self, context: WriteContext, subject: str, change: Change[Effect], load: Load[Written, Answer]
+    ) -> Done[Answer]:
+        """Make the change, unless an earlier call with its request_id did, and load what it left.
 
         Raises what change raises, RequestIdReusedError, and what `run` raises.
         """
 
-        async def once(connection: Connection) -> Written:
+        async def load_left(connection: Connection, effect: Effect) -> Done[Answer]:
+            assert effect.written is not None
+            return Done(result=await load(connection, effect.written), changed=effect.changed)
+
+        return await self._run_once(context, subject, change, load_left)
+
+    async def delete_once(
+        self, context: WriteContext, subject: str, kind: Kind, change: Change[Written | None]
+    ) -> Done[int]:
+        """Make the deletion, unless an earlier call with its request_id did; return its revision, 0 if it deleted
+        nothing (None).
+
+        Raises what `run_once` raises.
+        """
+
+        async def delete(connection: Connection) -> Effect:
+            deleted = await change(connection)
+            return Effect(written=deleted, changed=deleted is not None)
+
+        async def load(connection: Connection, effect: Effect) -> Done[int]:
+            revision = await log.revision_of(kind, connection, effect.written) if effect.written else 0
+            return Done(result=revision, changed=effect.changed)
+
+        return await self._run_once(context, subject, delete, load)
+
+    async def _run_once(
+        self, context: WriteContext, subject: str, change: Change[Effect], load: Load[Effect, Answer]
+    ) -> Answer:
+        async def once(connection: Connection) -> Effect:
             if context.validate_only:
                 return await change(connection)
             return await idempotency.once(connection, context, change)

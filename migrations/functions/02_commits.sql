@@ -2,10 +2,13 @@
 
 -- A session may set, reset and discard whatever it likes. So no setting tells to which commit a change belongs: the log does.
 
+-- Functions that look something up in the log SET enable_seqscan = off: sessions keep plans, and one that reads all of a log
+-- with two commits would read all of it with thousands of them, until autovacuum comes by.
+
 -- Return the id of the commit of this transaction, or an id that this session drew and did not use; null if it has to draw
 -- one. The commit of this transaction is not in commits yet, unless SET CONSTRAINTS made it take its revision early.
 CREATE OR REPLACE FUNCTION drawn_commit_id() RETURNS bigint
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off
 AS $$
 DECLARE
     drawn bigint;
@@ -50,7 +53,7 @@ $$;
 
 -- Return the ordinal of the next record of a commit.
 CREATE OR REPLACE FUNCTION next_ordinal(this_commit bigint) RETURNS integer
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off
 AS $$
 BEGIN
     RETURN coalesce((SELECT max(ordinal) + 1 FROM change_records WHERE commit_id = this_commit), 0);
@@ -72,7 +75,7 @@ $$;
 -- Return the time of the commit that created a resource, given its row. The row has it from its second change on; before
 -- that, it has the begin of the transaction that created it, twice.
 CREATE OR REPLACE FUNCTION create_time_of(created timestamptz, updated timestamptz, last_commit bigint) RETURNS timestamptz
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off
 AS $$
 BEGIN
     IF created <> updated THEN
@@ -96,7 +99,7 @@ $$;
 -- Assign the revision. Deferred to the commit, so that the counter's lock lasts little longer than the flush, and a
 -- transaction that stays open blocks nobody.
 CREATE OR REPLACE FUNCTION assign_revision() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     last record;
@@ -106,7 +109,8 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    PERFORM FROM commit_order FOR UPDATE;
+    -- Without the condition, its only plan would be one that is switched off, at a cost that is worth compiling (jit).
+    PERFORM FROM commit_order WHERE only_row FOR UPDATE;
     -- Now nobody else commits. A new snapshot shows what was committed before; a transaction that keeps its snapshot fails
     -- with a serialization failure where another one has taken its revision since.
     SELECT revision, time, transaction INTO last FROM commits ORDER BY revision DESC LIMIT 1;

@@ -3,7 +3,7 @@
 -- The service vouches for updated_by, update_reason, update_request_id and update_origin of the rows it writes. For any
 -- other writer, the database role is recorded.
 CREATE OR REPLACE FUNCTION stamp_application() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN

@@ -2,7 +2,7 @@
 
 -- See stamp_application.
 CREATE OR REPLACE FUNCTION stamp_schema() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN

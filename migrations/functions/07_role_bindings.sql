@@ -2,7 +2,7 @@
 
 -- See stamp_application.
 CREATE OR REPLACE FUNCTION stamp_role_binding() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -26,7 +26,7 @@ $$;
 
 -- The log knows the name of an application that was deleted in the same statement.
 CREATE OR REPLACE FUNCTION log_role_bindings() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     this_commit bigint := currval('commit_ids');

@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION version_at(of_kind text, of_resource_id text, at_revision bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 -- Connections for reads ask for a new plan each time, which costs more than the search.
-SET plan_cache_mode = force_generic_plan
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 DECLARE
     -- The first is at the revision or before it, or missing; the second is after it.
@@ -28,10 +28,13 @@ BEGIN
         probed := CASE WHEN low IS NULL THEN greatest(high - distance, 0) ELSE (low + high) / 2 END;
         EXIT WHEN probed = low;
         is_later := (
-            SELECT commits.revision > at_revision
-            FROM change_records AS r
-            JOIN commits ON commits.id = r.commit_id
-            WHERE r.kind = of_kind AND r.resource_id = of_resource_id AND r.version = probed
+            -- Not a join, whose plan for a small log would go through all commits.
+            SELECT revision > at_revision
+            FROM commits
+            WHERE id = (
+                SELECT commit_id FROM change_records
+                WHERE kind = of_kind AND resource_id = of_resource_id AND version = probed
+            )
         );
         IF is_later THEN
             high := probed;

@@ -20,7 +20,8 @@ VIEWER, EDITOR, ADMIN = Role.ROLE_VIEWER, Role.ROLE_EDITOR, Role.ROLE_ADMIN
 
 
 async def create_application(service: Service, name: str) -> Application:
-    return await service.applications.CreateApplication(CreateApplicationRequest(name=name), metadata=bearing("root"))
+    request = CreateApplicationRequest(name=name)
+    return (await service.applications.CreateApplication(request, metadata=bearing("root"))).application
 
 
 async def bind(
@@ -38,7 +39,7 @@ async def bind(
     request = CreateRoleBindingRequest(
         principal=principal, role=role, application=ref, all_applications=everywhere, **fields
     )
-    return await service.access.CreateRoleBinding(request, metadata=bearing(by))
+    return (await service.access.CreateRoleBinding(request, metadata=bearing(by))).role_binding
 
 
 async def unbind(service: Service, binding_id: str, *, by: str = "root", **fields: Any) -> int:

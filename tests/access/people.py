@@ -88,10 +88,10 @@ def nothing(like: str) -> Target:
 
 async def make(service: Service, psql: Session, application: str, owner: Person, **fields: Any) -> Target:
     """Create an application with a configuration as root, and an operation of its owner that nobody runs."""
-    made = await service.applications.CreateApplication(
-        CreateApplicationRequest(name=application, comments=f"{application} comments", reason=f"{application} reason"),
-        metadata=as_(ROOT),
+    request = CreateApplicationRequest(
+        name=application, comments=f"{application} comments", reason=f"{application} reason"
     )
+    made = (await service.applications.CreateApplication(request, metadata=as_(ROOT))).application
     configuration = await create(service, application, f"{application}-x", {application: application}, **fields)
     operation_id = str(ULID())
     settings = f'{{"application_ids": ["{made.id}"], "atomic": true}}'
@@ -122,7 +122,7 @@ async def create(service: Service, application: str, name: str, config: dict[str
         reason=f"{application} reason",
         **fields,
     )
-    return await service.configurations.CreateConfiguration(request, metadata=as_(ROOT))
+    return (await service.configurations.CreateConfiguration(request, metadata=as_(ROOT))).configuration
 
 
 def key(application: str, name: str) -> ConfigurationKey:

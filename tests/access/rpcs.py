@@ -49,6 +49,7 @@ NEEDED: dict[str, tuple[Role, About]] = {
     "ListConfigurationVersions": (Role.VIEWER, About.APPLICATION),
     "DiffConfigurationVersions": (Role.VIEWER, About.APPLICATION),
     "RollbackConfiguration": (Role.EDITOR, About.APPLICATION),
+    "UndeleteConfiguration": (Role.EDITOR, About.APPLICATION),
     "ImportConfigurations": (Role.EDITOR, About.APPLICATION),
     "ExportConfigurations": (Role.VIEWER, About.APPLICATION),
     "WatchConfigurations": (Role.VIEWER, About.APPLICATION),
@@ -70,6 +71,7 @@ NEEDED: dict[str, tuple[Role, About]] = {
     "WaitOperation": (Role.ADMIN, About.OPERATION),
     "ListChanges": (Role.VIEWER, About.APPLICATION),
     "GetServerStatus": (Role.NONE, About.ANY),
+    "ListWatches": (Role.ADMIN, About.ALL),
     "CreateRoleBinding": (Role.ADMIN, About.APPLICATION),
     "ListRoleBindings": (Role.ADMIN, About.APPLICATION),
     "DeleteRoleBinding": (Role.ADMIN, About.APPLICATION),
@@ -93,6 +95,10 @@ class Named:
         return {"application": ApplicationRef(**self.application)}
 
     @property
+    def selector(self) -> ConfigurationSelector:
+        return ConfigurationSelector(**self.of_application)
+
+    @property
     def configuration(self) -> dict[str, Any]:
         return {"id": self.target.id} if self.by_id else {"key": key(self.target.application, self.target.name)}
 
@@ -103,7 +109,7 @@ class Named:
     @property
     def item(self) -> configurations.ConfigurationItem:
         return configurations.ConfigurationItem(
-            application=self.target.application, name=self.target.name, config=struct({})
+            application=ApplicationRef(name=self.target.application), name=self.target.name, config=struct({})
         )
 
     @property
@@ -134,7 +140,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "BatchGetConfigurations": lambda one: configurations.BatchGetConfigurationsRequest(
         refs=[ConfigurationRef(**one.configuration)]
     ),
-    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(**one.of_application),
+    "ListConfigurations": lambda one: configurations.ListConfigurationsRequest(selector=one.selector),
     "UpdateConfiguration": lambda one: configurations.UpdateConfigurationRequest(
         **one.configuration, configuration=Configuration(comments="new"), **DRY
     ),
@@ -147,11 +153,10 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "RollbackConfiguration": lambda one: configurations.RollbackConfigurationRequest(
         **one.configuration, version=1, **DRY
     ),
+    "UndeleteConfiguration": lambda one: configurations.UndeleteConfigurationRequest(**one.configuration, **DRY),
     "ImportConfigurations": lambda one: configurations.ImportConfigurationsRequest(items=[one.item], **DRY),
-    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(**one.of_application),
-    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(
-        selectors=[ConfigurationSelector(**one.of_application)]
-    ),
+    "ExportConfigurations": lambda one: configurations.ExportConfigurationsRequest(selector=one.selector),
+    "WatchConfigurations": lambda one: configurations.WatchConfigurationsRequest(selectors=[one.selector]),
     "CreateSchema": lambda _: schemas.CreateSchemaRequest(name="new", **DOCUMENT, **DRY),
     "GetSchema": lambda _: schemas.GetSchemaRequest(**SCHEMA),
     "GetSchemaVersion": lambda _: schemas.GetSchemaVersionRequest(**SCHEMA),
@@ -164,7 +169,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
         schemas=[schemas.ImportedSchema(name="schema", **DOCUMENT)], **DRY
     ),
     "MigrateConfigurations": lambda one: schemas.MigrateConfigurationsRequest(
-        schema="schema", **one.of_application, **DRY
+        schema="schema", selector=ConfigurationSelector(**one.of_application), **DRY
     ),
     "ListOperationItems": lambda one: items.ListOperationItemsRequest(operation=one.operation["name"]),
     "ListOperations": lambda _: operations.ListOperationsRequest(),
@@ -174,6 +179,7 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "WaitOperation": lambda one: operations.WaitOperationRequest(**one.operation, timeout=Duration()),
     "ListChanges": lambda one: audit.ListChangesRequest(**one.of_application),
     "GetServerStatus": lambda _: server.GetServerStatusRequest(),
+    "ListWatches": lambda _: server.ListWatchesRequest(),
     "CreateRoleBinding": lambda one: access.CreateRoleBindingRequest(
         principal="user:new", role=access.ROLE_VIEWER, **one.of_application, **DRY
     ),

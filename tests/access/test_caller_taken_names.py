@@ -20,15 +20,17 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
     UpdateConfigurationRequest,
 )
+from configapi.v1.error_reason_pb2 import ERROR_REASON_RESOURCE_NOT_FOUND
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, as_, create, key, make, until_known
+from tests.api.calls import failing
 from tests.feed.pausing import paused_feed
 from tests.identity.tokens import oidc_settings
 from tests.operations.operating import PER_ITEM
 from tests.postgres import plain_connection
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session
-from tests.writes.batches import creation, deletion, item, patch, rename, upsert
+from tests.writes.batches import creation, deletion, failures_of, item, patch, rename, upsert
 
 OWN = "shop"
 OWNER = Person(name="owner", role=Role.EDITOR, application=OWN)
@@ -99,9 +101,11 @@ async def test_what_took_over_a_name_is_not_there_for_who_had_a_role_by_it(
             upsert("nothing"),
         ]
         request = BatchWriteConfigurationsRequest(writes=writes, validate_only=True)
-        outcomes = (await configurations.BatchWriteConfigurations(request, metadata=metadata)).outcomes
-        assert [outcome.error.code for outcome in outcomes] == [NOT_FOUND.value[0]] * len(writes)
-        assert outcomes[-2].error == outcomes[-1].error
+        with failing(grpc.StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
+            await configurations.BatchWriteConfigurations(request, metadata=metadata)
+        failures = failures_of(caught.value)
+        assert [failure.reason for failure in failures] == [ERROR_REASON_RESOURCE_NOT_FOUND] * len(writes)
+        assert failures[-2].message == failures[-1].message
         names = (foreign.name, "there", "nothing")
         for upserting in (False, True):
             assert await import_all(service, psql, *names, upsert=upserting) == ["APPLICATION_NOT_FOUND"] * len(names)

@@ -20,9 +20,10 @@ from configsvc.storage.listener import Listener
 from tests.access.people import ROOT, Person, Target, as_, make, unbind, until_known
 from tests.identity.tokens import oidc_settings
 from tests.operations.operating import item
+from tests.rpc.handshakes import next_message
 from tests.service import LIMIT_SECONDS, Service, end_of, running_service, wait_for_health
 from tests.storage.reading import Session
-from tests.watch.changing import fill, selector, watching
+from tests.watch.changing import fill, selector, watching, with_epoch
 from tests.watch.recording import Recorder
 
 OWN = "shop"
@@ -55,7 +56,7 @@ async def staged(psql: Session) -> list[str]:
 
 
 async def begun(service: Service, own: Target, psql: Session, more: asyncio.Event) -> tuple[Any, list[Any], list[Any]]:
-    """Begin an export and watches whose client has read the first message, an upload that goes on when there is more,
+    """Begin an export and watches whose client has read a first part, an upload that goes on when there is more,
     and a wait.
     """
 
@@ -66,21 +67,22 @@ async def begun(service: Service, own: Target, psql: Session, more: asyncio.Even
         await asyncio.Event().wait()
 
     metadata = as_(OWNER)
-    watches = [watching(selector(OWN)), watching(selector(OWN), after_revision=0)]
-    streams: list[Any] = [
-        service.configurations.ExportConfigurations(ExportConfigurationsRequest(), metadata=metadata),
-        *(service.configurations.WatchConfigurations(request, metadata=metadata) for request in watches),
+    requests = [
+        watching(selector(OWN)),
+        await with_epoch(service, watching(selector(OWN), after_revision=0), metadata),
     ]
-    for stream in streams:
-        assert await stream.read() is not grpc.aio.EOF
+    export: Any = service.configurations.ExportConfigurations(ExportConfigurationsRequest(), metadata=metadata)
+    assert await export.read() is not grpc.aio.EOF
+    watches: list[Any] = [service.configurations.WatchConfigurations(one, metadata=metadata) for one in requests]
+    for watch in watches:
+        assert (await next_message(watch)).events
     upload = service.configurations.ImportConfigurations(messages(), metadata=metadata)
     async with asyncio.timeout(LIMIT_SECONDS):
         while not await staged(psql):  # noqa: ASYNC110  # it can only be asked
             await asyncio.sleep(0.01)
     name, timeout = f"operations/{own.operation_id}", Duration(seconds=int(LIMIT_SECONDS))
     wait = service.operations.WaitOperation(WaitOperationRequest(name=name, timeout=timeout), metadata=metadata)
-    export, *watching_on = streams
-    return export, watching_on, [upload, wait]
+    return export, watches, [upload, wait]
 
 
 async def test_calls_that_last_are_shown_nothing_more_while_roles_may_change_unnoticed(

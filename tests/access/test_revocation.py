@@ -12,11 +12,13 @@ import grpc
 import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
+from ulid import ULID
 
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
 from configapi.v1.configuration_service_pb2 import (
-    ConfigurationEvent,
+    EFFECT_REMOVE,
+    ConfigurationItem,
     ExportConfigurationsRequest,
     ImportConfigurationsRequest,
     WatchConfigurationsRequest,
@@ -34,13 +36,14 @@ from tests.access.people import (
     unbind,
     until_known,
 )
+from tests.api.calls import export_request
 from tests.app.scraping import measured_service
 from tests.feed.pausing import paused_feed
 from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import item
 from tests.service import LIMIT_SECONDS, Service, end_of, running_service
 from tests.storage.reading import Session, head
-from tests.watch.changing import fill, selector, watching
+from tests.watch.changing import fill, selector, watching, with_epoch
 from tests.watch.recording import Recorder
 
 OWN, FOREIGN = "shop", "bank"
@@ -90,7 +93,7 @@ async def fill_up(psql: Session) -> None:
 
 async def stalled_export(service: Service, person: Person, **fields: Any) -> Any:
     """Begin an export of more than its client takes for now."""
-    call = service.configurations.ExportConfigurations(ExportConfigurationsRequest(**fields), metadata=as_(person))
+    call = service.configurations.ExportConfigurations(export_request(**fields), metadata=as_(person))
     assert await call.read() is not grpc.aio.EOF
     return call
 
@@ -140,6 +143,11 @@ async def test_a_foreign_item_ends_an_upload_before_anything_of_its_message_is_s
     call = stage.service.configurations.ImportConfigurations(iter(messages), metadata=as_(OWNER))
     assert await call.code() is DENIED
     assert [row["name"] for row in await stage.psql.fetch("SELECT name FROM operation_items")] == ["a"]
+    for foreign in (ApplicationRef(id=stage.foreign.application_id), ApplicationRef(id=str(ULID()))):
+        by_id = ConfigurationItem(application=foreign, name="d", config_json="{}")
+        stream = iter([ImportConfigurationsRequest(items=[by_id])])
+        call = stage.service.configurations.ImportConfigurations(stream, metadata=as_(OWNER))
+        assert await call.code() is DENIED
     creating = iter([ImportConfigurationsRequest(create_applications=True)])
     call = stage.service.configurations.ImportConfigurations(creating, metadata=as_(OWNER))
     assert await call.code() is DENIED
@@ -197,7 +205,7 @@ async def test_watchers_of_an_application_that_is_deleted_see_its_deletion_and_s
             DeleteApplicationRequest(name=OWN, force=True), metadata=as_(ROOT)
         )
         recording = await recorder.until(lambda recording: len(recording.events) == 2)
-        assert recording.events[-1].type == ConfigurationEvent.TYPE_DELETED
+        assert recording.events[-1].effect == EFFECT_REMOVE
         await stage.psql.execute("DELETE FROM role_bindings WHERE principal = 'user:auditor'")
         await create(stage.service, FOREIGN, "new", {})
         await until_known(stage.service, stage.psql)
@@ -247,7 +255,7 @@ async def test_roles_that_change_elsewhere_disturb_no_stream(stage: Stage) -> No
 async def test_what_is_committed_after_the_loss_of_a_role_is_never_delivered(stage: Stage) -> None:
     async with recorded_by(AUDITOR, stage.service, watching()) as recorder:
         behind = stage.service.configurations.WatchConfigurations(
-            WatchConfigurationsRequest(after_revision=0), metadata=as_(AUDITOR)
+            await with_epoch(stage.service, watching(after_revision=0), as_(AUDITOR)), metadata=as_(AUDITOR)
         )
         revoked = await unbind(stage.psql, AUDITOR)
         for number in range(20):

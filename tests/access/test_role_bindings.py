@@ -151,14 +151,14 @@ async def test_a_role_is_given_once_and_shown_with_who_gave_it_and_why(guarded: 
     revision = await unbind(guarded, made.id, reason="over")
     gone, *_, first, _ann = await changes(guarded)
     assert (gone.type, gone.revision, gone.name, gone.role) == (CHANGE_TYPE_DELETED, revision, "group:ops team", VIEWER)
-    assert (gone.actor, gone.reason, gone.application) == ("user:root", "over", "shop")
+    assert (gone.origin.actor, gone.origin.reason, gone.application) == ("user:root", "over", "shop")
     assert (first.type, first.revision, first.name, first.role) == (
         CHANGE_TYPE_CREATED,
         made.revision,
         "group:ops team",
         VIEWER,
     )
-    assert (first.actor, first.reason, first.resource_id) == ("user:ann", "they asked", made.id)
+    assert (first.origin.actor, first.origin.reason, first.resource_id) == ("user:ann", "they asked", made.id)
 
 
 async def test_a_role_for_all_applications_must_be_meant(guarded: Service) -> None:
@@ -168,7 +168,7 @@ async def test_a_role_for_all_applications_must_be_meant(guarded: Service) -> No
     assert fields_at_fault(caught.value) == ["scope"]
     request.all_applications.SetInParent()
     made = await guarded.access.CreateRoleBinding(request, metadata=bearing("root"))
-    assert made.WhichOneof("scope") == "all_applications"
+    assert made.role_binding.WhichOneof("scope") == "all_applications"
     assert (await bind(guarded, "user:bob", VIEWER, "shop")).WhichOneof("scope") == "application"
 
 

@@ -17,11 +17,13 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey, Conf
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    ExportConfigurationsRequest,
     GetConfigurationRequest,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
     UpdateConfigurationRequest,
 )
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
 from tests.service import Service, error_info_of, reason_of, status_of, struct
 
@@ -36,7 +38,8 @@ SHOP = ApplicationRef(name="shop")
 
 
 async def create_application(service: Service, name: str = "shop", **fields: Any) -> Application:
-    return await service.applications.CreateApplication(CreateApplicationRequest(name=name, **fields))
+    request = CreateApplicationRequest(name=name, **fields)
+    return (await service.applications.CreateApplication(request)).application
 
 
 def creation(
@@ -50,7 +53,8 @@ def creation(
 async def create(
     service: Service, name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any
 ) -> Configuration:
-    return await service.configurations.CreateConfiguration(creation(name, config, application, **fields))
+    response = await service.configurations.CreateConfiguration(creation(name, config, application, **fields))
+    return response.configuration
 
 
 def key(name: str, application: str = "shop") -> ConfigurationKey:
@@ -63,11 +67,12 @@ def key_ref(name: str, application: str = "shop") -> ConfigurationRef:
 
 async def get(service: Service, name: str, application: str = "shop", min_revision: int = 0) -> Configuration:
     request = GetConfigurationRequest(key=key(name, application), min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
+    return (await service.configurations.GetConfiguration(request)).configuration
 
 
 async def update(service: Service, name: str, **fields: Any) -> Configuration:
-    return await service.configurations.UpdateConfiguration(UpdateConfigurationRequest(key=key(name), **fields))
+    request = UpdateConfigurationRequest(key=key(name), **fields)
+    return (await service.configurations.UpdateConfiguration(request)).configuration
 
 
 async def patch(service: Service, name: str, merge_patch: JsonObject, **fields: Any) -> Configuration:
@@ -79,12 +84,24 @@ async def delete(service: Service, name: str, **fields: Any) -> int:
     return (await service.configurations.DeleteConfiguration(request)).revision
 
 
+def list_request(**fields: Any) -> ListConfigurationsRequest:
+    """Return the request of a list; fields of a selector are put into it."""
+    chosen = {name: fields.pop(name) for name in ConfigurationSelector.DESCRIPTOR.fields_by_name if name in fields}
+    return ListConfigurationsRequest(selector=ConfigurationSelector(**chosen) if chosen else None, **fields)
+
+
+def export_request(**fields: Any) -> ExportConfigurationsRequest:
+    """Return the request of an export; fields of a selector are put into it."""
+    chosen = {name: fields.pop(name) for name in ConfigurationSelector.DESCRIPTOR.fields_by_name if name in fields}
+    return ExportConfigurationsRequest(selector=ConfigurationSelector(**chosen) if chosen else None, **fields)
+
+
 async def pages(service: Service, **fields: Any) -> list[ListConfigurationsResponse]:
-    """Return all pages of a list."""
+    """Return all pages of a list; fields of a selector choose."""
     found: list[ListConfigurationsResponse] = []
     token = ""
     while not found or token:
-        request = ListConfigurationsRequest(page_token=token, **fields)
+        request = list_request(page_token=token, **fields)
         found.append(await service.configurations.ListConfigurations(request))
         token = found[-1].next_page_token
     return found

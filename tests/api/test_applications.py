@@ -8,6 +8,7 @@ from grpc import StatusCode
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
+    CreateApplicationResponse,
     DeleteApplicationRequest,
     GetApplicationRequest,
     ListApplicationsRequest,
@@ -19,12 +20,12 @@ from tests.service import Service, error_info_of, status_of
 
 
 async def fetch(service: Service, name: str) -> Application:
-    return await service.applications.GetApplication(GetApplicationRequest(name=name))
+    return (await service.applications.GetApplication(GetApplicationRequest(name=name))).application
 
 
 async def update(service: Service, name: str, **fields: object) -> Application:
     request = UpdateApplicationRequest(name=name, **fields)  # pyright: ignore[reportArgumentType]
-    return await service.applications.UpdateApplication(request)
+    return (await service.applications.UpdateApplication(request)).application
 
 
 async def test_an_application_is_created_and_got_by_id_and_by_name(service: Service) -> None:
@@ -33,7 +34,8 @@ async def test_an_application_is_created_and_got_by_id_and_by_name(service: Serv
     assert len(created.id) == 26
     assert created.create_time == created.update_time
     assert await fetch(service, "shop") == created
-    assert await service.applications.GetApplication(GetApplicationRequest(id=created.id)) == created
+    by_id = await service.applications.GetApplication(GetApplicationRequest(id=created.id))
+    assert (by_id.application, by_id.revision) == (created, 1)
 
 
 async def test_an_application_that_does_not_exist_is_not_found(service: Service) -> None:
@@ -212,7 +214,7 @@ async def test_a_page_of_applications_is_bound_to_its_request(service: Service) 
 async def test_reads_of_applications_take_min_revision(service: Service) -> None:
     created = await create_application(service, "shop")
     request = GetApplicationRequest(name="shop", min_revision=created.revision)
-    assert await service.applications.GetApplication(request) == created
+    assert (await service.applications.GetApplication(request)).application == created
     with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN") as caught:
         await service.applications.GetApplication(GetApplicationRequest(name="shop", min_revision=2))
     assert error_info_of(caught.value).metadata["head_revision"] == "1"
@@ -225,7 +227,7 @@ async def test_two_that_create_one_name_at_once_get_one_application(service: Ser
         *(service.applications.CreateApplication(CreateApplicationRequest(name="shop")) for _ in range(4)),
         return_exceptions=True,
     )
-    assert sum(isinstance(answer, Application) for answer in answers) == 1
+    assert sum(isinstance(answer, CreateApplicationResponse) for answer in answers) == 1
     assert await head(service) == 1
 
 

@@ -28,7 +28,9 @@ from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
+    HistoryPosition,
     ListConfigurationsRequest,
+    SnapshotOptions,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
@@ -45,11 +47,13 @@ from tests.api.calls import (
     get,
     head,
     key,
+    list_request,
     pages,
     refused,
     update,
 )
 from tests.service import Service, error_info_of, status_of, struct, violations_of
+from tests.watch.changing import watching, with_epoch
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -156,7 +160,7 @@ async def test_a_bad_name_is_refused(shop: Service, name: str) -> None:
         ),
         (DeleteConfigurationRequest(key=key(name, name)), ["key.application", "key.name"]),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(key=key(name))]), ["refs[0].key.name"]),
-        (ListConfigurationsRequest(application=ApplicationRef(name=name)), ["application.name"]),
+        (list_request(application=ApplicationRef(name=name)), ["selector.application.name"]),
         (WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=[name])]), ["selectors[0].names[0]"]),
     ):
         async with refused(shop, *fields):
@@ -195,7 +199,7 @@ async def test_a_bad_id_is_refused(shop: Service, bad: str) -> None:
         (DeleteConfigurationRequest(id=bad), "id"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef(id=bad)]), "refs[0].id"),
         (CreateConfigurationRequest(application=ApplicationRef(id=bad), name="api", config=Struct()), "application.id"),
-        (ListConfigurationsRequest(application=ApplicationRef(id=bad)), "application.id"),
+        (list_request(application=ApplicationRef(id=bad)), "selector.application.id"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef(id=bad))]),
             "selectors[0].application.id",
@@ -245,8 +249,8 @@ async def test_comments_and_reason_may_have_1024_characters_of_any_kind(shop: Se
 
 async def test_a_bad_name_prefix_is_refused(shop: Service) -> None:
     for bad in (LONG, "a b", "ä", "a\0", "a%"):
-        async with refused(shop, "name_prefix"):
-            await send(shop, ListConfigurationsRequest(name_prefix=bad))
+        async with refused(shop, "selector.name_prefix"):
+            await send(shop, list_request(name_prefix=bad))
         async with refused(shop, "name_prefix"):
             await send(shop, ListApplicationsRequest(name_prefix=bad))
         async with refused(shop, "selectors[0].name_prefix"):
@@ -266,7 +270,7 @@ async def test_a_number_that_is_not_exact_is_refused(shop: Service, number: floa
             "configuration.config/a/0",
         ),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/0"),
-        (ListConfigurationsRequest(contains=bad), "contains/a/0"),
+        (list_request(contains=bad), "selector.contains/a/0"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -278,7 +282,7 @@ async def test_a_config_of_300_kib_is_refused(shop: Service) -> None:
         (CreateConfigurationRequest(application=SHOP, name="api", config=large), "config"),
         (UpdateConfigurationRequest(key=key("web"), configuration=Configuration(config=large)), "configuration.config"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=large), "merge_patch"),
-        (ListConfigurationsRequest(contains=large), "contains"),
+        (list_request(contains=large), "selector.contains"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -298,7 +302,9 @@ async def test_32_levels_are_fine_also_through_list_and_watch(
     assert content(created.config) == deep
     assert await get(shop, nested.__name__) == created
     assert created in [one for page in await pages(shop, contains=struct(deep)) for one in page.configurations]
-    watch = shop.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=created.revision - 1))
+    watch = shop.configurations.WatchConfigurations(
+        await with_epoch(shop, watching(after_revision=created.revision - 1))
+    )
     async for response in watch:
         if response.events:
             assert response.events[0].configuration == created
@@ -341,7 +347,7 @@ async def test_more_levels_are_refused(shop: Service, nested: Callable[[int], by
         (CreateConfigurationRequest(application=SHOP, name="api"), field(4, deep)),
         (UpdateConfigurationRequest(key=key("web")), field(3, field(6, deep))),
         (UpdateConfigurationRequest(key=key("web")), field(5, deep)),
-        (ListConfigurationsRequest(), field(4, deep)),
+        (ListConfigurationsRequest(), field(1, field(5, deep))),
     ):
         with failing(INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], request.SerializeToString() + more)
@@ -363,8 +369,8 @@ async def test_the_null_byte_is_refused_in_keys_and_values(shop: Service) -> Non
         await send(shop, CreateConfigurationRequest(application=SHOP, name="api", config=bad))
     async with refused(shop, "merge_patch/a/b\0", "merge_patch/a/c/1"):
         await send(shop, UpdateConfigurationRequest(key=key("web"), merge_patch=bad))
-    async with refused(shop, "contains/a/b\0", "contains/a/c/1"):
-        await send(shop, ListConfigurationsRequest(contains=bad))
+    async with refused(shop, "selector.contains/a/b\0", "selector.contains/a/c/1"):
+        await send(shop, list_request(contains=bad))
 
 
 async def test_a_fault_inside_a_config_is_named_by_a_json_pointer(shop: Service) -> None:
@@ -378,7 +384,7 @@ async def test_a_value_without_a_kind_is_refused(shop: Service) -> None:
     for request, field in (
         (CreateConfigurationRequest(application=SHOP, name="api", config=bad), "config/a/1"),
         (UpdateConfigurationRequest(key=key("web"), merge_patch=bad), "merge_patch/a/1"),
-        (ListConfigurationsRequest(contains=bad), "contains/a/1"),
+        (list_request(contains=bad), "selector.contains/a/1"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -416,9 +422,9 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
         creation("api", request_id=mark),
         CreateApplicationRequest(name=mark),
         ListConfigurationsRequest(page_token=mark),
-        ListConfigurationsRequest(json_path=mark),
+        list_request(json_path=mark),
         UpdateConfigurationRequest(key=key("web"), update_mask=FieldMask(paths=[mark])),
-        WatchConfigurationsRequest(epoch=mark),
+        WatchConfigurationsRequest(resume_token=mark),
         GetConfigurationRequest(id=mark),
     ):
         data = request.SerializeToString().replace(mark.encode(), broken)
@@ -441,7 +447,7 @@ async def test_an_empty_oneof_is_refused(shop: Service) -> None:
         (UpdateConfigurationRequest(configuration=comments), "ref"),
         (DeleteConfigurationRequest(), "ref"),
         (BatchGetConfigurationsRequest(refs=[ConfigurationRef()]), "refs[0]"),
-        (ListConfigurationsRequest(application=ApplicationRef()), "application"),
+        (list_request(application=ApplicationRef()), "selector.application"),
         (
             WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=ApplicationRef())]),
             "selectors[0].application",
@@ -490,7 +496,11 @@ async def test_a_negative_number_is_refused(shop: Service, number: int) -> None:
             UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"a": 2}), expected_version=number),
             "expected_version",
         ),
-        (WatchConfigurationsRequest(after_revision=number), "after_revision"),
+        (
+            WatchConfigurationsRequest(history=HistoryPosition(epoch="1-1", after_revision=number)),
+            "history.after_revision",
+        ),
+        (WatchConfigurationsRequest(snapshot=SnapshotOptions(min_revision=number)), "snapshot.min_revision"),
     ):
         async with refused(shop, field):
             await send(shop, request)
@@ -523,7 +533,7 @@ async def test_a_bad_watch_is_refused(shop: Service) -> None:
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=3601)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=-1)), "progress_interval"),
         (WatchConfigurationsRequest(progress_interval=Duration(seconds=2**63 - 1)), "progress_interval"),
-        (WatchConfigurationsRequest(epoch="x" * 101), "epoch"),
+        (WatchConfigurationsRequest(history=HistoryPosition(epoch="x" * 101)), "history.epoch"),
     ):
         async with refused(shop, field):
             await send(shop, request)

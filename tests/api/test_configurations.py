@@ -16,6 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchGetConfigurationsResponse,
     CreateConfigurationRequest,
+    CreateConfigurationResponse,
     DeleteConfigurationRequest,
     GetConfigurationRequest,
     UpdateConfigurationRequest,
@@ -37,6 +38,7 @@ from tests.api.calls import (
     refused,
     update,
 )
+from tests.configurations.reading import get_at
 from tests.domain.merges import RFC_7396
 from tests.service import Service, error_info_of, status_of, struct
 
@@ -46,6 +48,11 @@ KIB = 1024
 async def batch(service: Service, refs: list[ConfigurationRef], **fields: Any) -> BatchGetConfigurationsResponse:
     request = BatchGetConfigurationsRequest(refs=refs, **fields)
     return await service.configurations.BatchGetConfigurations(request)
+
+
+def found_in(response: BatchGetConfigurationsResponse) -> list[Configuration | None]:
+    """Return the configuration of each result of a batch, or None."""
+    return [one.configuration if one.HasField("configuration") else None for one in response.results]
 
 
 async def stored(psql: Connection, name: str) -> str:
@@ -64,14 +71,14 @@ async def test_a_configuration_is_created_and_got_by_id_and_by_key(shop: Service
     assert created.create_time == created.update_time
     assert content(created.config) == {"replicas": 3}
     assert await get(shop, "web/eu") == created
-    assert await shop.configurations.GetConfiguration(GetConfigurationRequest(id=created.id)) == created
+    assert await get_at(shop, id=created.id) == created
 
 
 async def test_an_application_may_be_named_by_its_id(service: Service) -> None:
     application = await create_application(service, "shop")
     ref = ApplicationRef(id=application.id)
     request = CreateConfigurationRequest(application=ref, name="web", config=Struct())
-    created = await service.configurations.CreateConfiguration(request)
+    created = (await service.configurations.CreateConfiguration(request)).configuration
     assert (created.application_id, created.application) == (application.id, "shop")
     assert await names(service, application=ref) == ["web"]
 
@@ -104,7 +111,7 @@ async def test_two_that_create_one_name_at_once_get_one_configuration(shop: Serv
     answers = await asyncio.gather(
         *(shop.configurations.CreateConfiguration(request) for _ in range(4)), return_exceptions=True
     )
-    assert sum(isinstance(answer, Configuration) for answer in answers) == 1
+    assert sum(isinstance(answer, CreateConfigurationResponse) for answer in answers) == 1
     assert await head(shop) == 2
 
 
@@ -421,34 +428,31 @@ async def test_validate_only_finds_the_same_faults(shop: Service) -> None:
 async def test_a_batch_is_answered_in_the_order_of_the_request(shop: Service) -> None:
     created = {name: await create(shop, name, {"n": name}) for name in ("a", "b", "c")}
     response = await batch(shop, [key_ref("c"), ConfigurationRef(id=created["a"].id), key_ref("b")])
-    assert list(response.configurations) == [created["c"], created["a"], created["b"]]
+    assert found_in(response) == [created["c"], created["a"], created["b"]]
     assert response.revision == 4
-    assert not response.not_found
 
 
-async def test_a_batch_answers_once_for_one_that_is_named_twice(shop: Service) -> None:
+async def test_a_batch_has_a_result_for_each_reference_at_its_place(shop: Service) -> None:
     created = await create(shop, "web")
     missing = ConfigurationRef(id="0" * 26)
     refs = [key_ref("web"), missing, ConfigurationRef(id=created.id), key_ref("web"), missing]
-    response = await batch(shop, refs)
-    assert list(response.configurations) == [created]
-    assert list(response.not_found) == [missing]
+    assert found_in(await batch(shop, refs)) == [created, None, created, created, None]
 
 
-async def test_a_batch_lists_what_does_not_exist(shop: Service) -> None:
-    await create(shop, "web")
+async def test_what_does_not_exist_is_an_empty_result_of_a_batch(shop: Service) -> None:
+    created = await create(shop, "web")
     missing = [key_ref("web", "bank"), ConfigurationRef(id="0" * 26), key_ref("api")]
     response = await batch(shop, [missing[0], key_ref("web"), *missing[1:]])
-    assert [configuration.name for configuration in response.configurations] == ["web"]
-    assert list(response.not_found) == missing
+    assert found_in(response) == [None, created, None, None]
     nothing = await batch(shop, missing)
-    assert (len(nothing.configurations), list(nothing.not_found), nothing.revision) == (0, missing, 2)
+    assert (found_in(nothing), nothing.revision) == ([None] * 3, 2)
 
 
 async def test_a_batch_in_the_basic_view_omits_config(shop: Service) -> None:
     await create(shop, "web", {"a": 1}, comments="c")
-    (found,) = (await batch(shop, [key_ref("web")], view=CONFIGURATION_VIEW_BASIC)).configurations
-    assert not found.HasField("config")
+    (result,) = (await batch(shop, [key_ref("web")], view=CONFIGURATION_VIEW_BASIC)).results
+    found = result.configuration
+    assert not found.HasField("content")
     assert found.comments == "c"
 
 
@@ -458,8 +462,8 @@ async def test_a_batch_that_would_be_too_large_is_refused(shop: Service) -> None
     refs = [key_ref(f"c{number}") for number in range(13)]
     with failing(StatusCode.RESOURCE_EXHAUSTED, "RESPONSE_TOO_LARGE"):
         await batch(shop, refs)
-    assert len((await batch(shop, refs[:12])).configurations) == 12
-    assert len((await batch(shop, refs, view=CONFIGURATION_VIEW_BASIC)).configurations) == 13
+    assert len((await batch(shop, refs[:12])).results) == 12
+    assert len((await batch(shop, refs, view=CONFIGURATION_VIEW_BASIC)).results) == 13
 
 
 async def test_a_batch_that_is_small_as_text_and_large_as_message_is_refused_too(
@@ -481,13 +485,13 @@ async def test_a_batch_names_between_1_and_1000(shop: Service) -> None:
         await batch(shop, [])
     async with refused(shop, "refs"):
         await batch(shop, [key_ref("web")] * 1001)
-    assert len((await batch(shop, [key_ref("web")] * 1000)).not_found) == 1
+    assert found_in(await batch(shop, [key_ref("web")] * 1000)) == [None] * 1000
 
 
 async def test_reads_take_min_revision(shop: Service) -> None:
     created = await create(shop, "web")
     request = GetConfigurationRequest(id=created.id, min_revision=created.revision)
-    assert await shop.configurations.GetConfiguration(request) == created
+    assert (await shop.configurations.GetConfiguration(request)).configuration == created
     assert (await batch(shop, [key_ref("web")], min_revision=2)).revision == 2
     request.min_revision = 3
     with failing(StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN") as caught:
@@ -500,5 +504,5 @@ async def test_reads_take_min_revision(shop: Service) -> None:
 async def test_an_update_by_id_is_the_same(shop: Service) -> None:
     created = await create(shop, "web", {"a": 1})
     request = UpdateConfigurationRequest(id=created.id, merge_patch=struct({"a": 2}))
-    updated = await shop.configurations.UpdateConfiguration(request)
+    updated = (await shop.configurations.UpdateConfiguration(request)).configuration
     assert updated == await get(shop, "web")

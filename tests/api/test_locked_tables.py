@@ -24,6 +24,7 @@ from tests.api.calls import SHOP, create, create_application
 from tests.api.test_permissions import METHODS, call
 from tests.operations.operating import imported, item, result_of
 from tests.postgres import plain_connection
+from tests.rpc.handshakes import next_message
 from tests.service import LIMIT_SECONDS, Service, reason_of, running_service, status_of, struct, wait_for_health
 from tests.storage.reading import Session, until_waiting
 
@@ -153,14 +154,14 @@ async def test_a_snapshot_waits_for_a_table_that_is_locked(psql: Session, databa
         request = WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=SHOP)])
         async with locked(database_url, "configurations"):
             watch = service.configurations.WatchConfigurations(request)
-            reading = asyncio.ensure_future(watch.read())
+            reading = asyncio.ensure_future(next_message(watch))
             async with asyncio.timeout(LIMIT_SECONDS):
                 for _ in range(2):
                     await until_waiting(psql)
                     await until_nobody_waits(psql)
             assert not reading.done()
         async with asyncio.timeout(LIMIT_SECONDS):
-            message: Any = await reading
+            message = await reading
         assert [event.configuration.name for event in message.events] == ["web"]
         watch.cancel()
 

@@ -40,7 +40,10 @@ AT_ONCE = 20
 
 OK = {grpc.StatusCode.OK}
 # The operations are running, so they cannot be deleted.
-PRESENT = {"DeleteOperation": {grpc.StatusCode.FAILED_PRECONDITION}}
+PRESENT = {
+    "DeleteOperation": {grpc.StatusCode.FAILED_PRECONDITION},
+    "UndeleteConfiguration": {grpc.StatusCode.ALREADY_EXISTS},
+}
 MISSING = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
 
 

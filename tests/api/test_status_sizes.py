@@ -12,6 +12,8 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configapi.v1.batch_failure_pb2 import BatchFailure
+from configapi.v1.error_reason_pb2 import ErrorReason as Reason
 from configsvc.api.status_sizes import MAX_WIRE_BYTES, wire_bytes
 from configsvc.api.statuses import TRANSLATIONS, internal_status, status_of
 from configsvc.domain import errors
@@ -38,7 +40,11 @@ faulty = st.one_of(
 simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcError]] = {
     errors.ResourceNotFoundError: st.builds(errors.ResourceNotFoundError, texts, texts),
     errors.ResourceExistsError: st.builds(errors.ResourceExistsError, texts, texts),
+    errors.RecordUnreadableError: st.builds(
+        errors.RecordUnreadableError, texts, texts, resource_id=texts, application_id=texts, version=numbers
+    ),
     errors.ApplicationNotEmptyError: st.builds(errors.ApplicationNotEmptyError, texts, texts),
+    errors.FormatUnsuitableError: st.builds(errors.FormatUnsuitableError, texts, texts),
     errors.LastAdminError: st.builds(errors.LastAdminError, texts, texts),
     errors.OperationRunningError: st.builds(errors.OperationRunningError, texts, texts),
     errors.OperationCancelledError: st.builds(errors.OperationCancelledError, texts),
@@ -46,6 +52,9 @@ simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcErro
     errors.AttemptsExhaustedError: st.builds(errors.AttemptsExhaustedError, numbers),
     errors.VersionMismatchError: st.builds(errors.VersionMismatchError, expected=numbers, current=numbers),
     errors.RequestIdReusedError: st.builds(errors.RequestIdReusedError, texts),
+    errors.PreconditionFailedError: st.builds(
+        errors.PreconditionFailedError, index=st.integers(0, 99), since=numbers, changed_revision=numbers
+    ),
     errors.RevisionUnknownError: st.builds(
         errors.RevisionUnknownError, head=numbers, revision=numbers, time=st.sampled_from([None, datetime.now(UTC)])
     ),
@@ -68,7 +77,6 @@ simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcErro
     ),
 }
 failures = st.one_of(faulty, *simple.values())
-# Every second, every third missing, blocks: the indexes of failed writes in their longest forms.
 indexes = st.one_of(
     st.sets(st.integers(0, 999), min_size=1),
     st.tuples(st.integers(1, 9), st.integers(0, 999)).map(
@@ -129,6 +137,10 @@ def test_every_failed_batch_fits_and_counts_every_fault(error: errors.BatchFaile
     )
     assert listed(status) + omitted(status) == all_faults
     assert bad_request is not None or omitted(status) == all_faults
+    failed = detail(status, BatchFailure)
+    assert failed is not None
+    assert len(failed.failures) + failed.omitted_count == len(error.failures)
+    assert [one.index for one in failed.failures] == sorted(error.failures)[: len(failed.failures)]
 
 
 @given(faulty)
@@ -168,27 +180,37 @@ def test_every_kind_of_error_is_generated() -> None:
     check_fits(internal_status("0" * 26))
 
 
-@pytest.mark.parametrize("step", [2, 5, 1000])
-def test_the_indexes_of_failed_writes_are_never_cut_away_while_they_fit(step: int) -> None:
+def test_failed_writes_come_from_the_first_on_with_their_reasons_and_versions() -> None:
     error = errors.BatchFailedError(
-        {index: errors.InvalidRequestError(faults(100, "x" * 300)) for index in range(0, 1000, step)}
+        {
+            7: errors.VersionMismatchError(expected=2, current=3),
+            4: errors.ResourceExistsError("configuration", "日" * 300),
+            5: errors.InvalidRequestError(faults(2, "is required")),
+        }
     )
-    info = detail(status_of(error), ErrorInfo)
-    assert info is not None
-    assert info.metadata["failed_writes"] == ",".join(map(str, range(0, 1000, step)))
+    failed = detail(status_of(error), BatchFailure)
+    assert failed is not None
+    assert [(one.index, one.reason, one.current_version) for one in failed.failures] == [
+        (4, Reason.ERROR_REASON_RESOURCE_EXISTS, 0),
+        (5, Reason.ERROR_REASON_INVALID_REQUEST, 0),
+        (7, Reason.ERROR_REASON_VERSION_MISMATCH, 3),
+    ]
+    assert len(failed.failures[0].message) <= 200
+    assert failed.failures[2].message == str(error.failures[7])
+    assert failed.omitted_count == 0
 
 
-def test_indexes_that_do_not_fit_end_after_a_whole_range_and_are_counted() -> None:
-    pairs = [index for index in range(1000) if index % 3]
-    error = errors.BatchFailedError(dict.fromkeys(pairs, errors.WriteConflictError()))
-    status = status_of(error)
+@pytest.mark.parametrize("count", [1, 40, 1000])
+def test_failed_writes_and_their_faults_share_the_room(count: int) -> None:
+    failures = dict.fromkeys(range(count), errors.VersionMismatchError(expected=2**62, current=2**62 + 1))
+    status = status_of(errors.BatchFailedError(failures))
     check_fits(status)
-    info = detail(status, ErrorInfo)
-    assert info is not None
-    written = info.metadata["failed_writes"].split(",")
-    assert written == [f"{index}-{index + 1}" for index in range(1, 1000, 3)][: len(written)]
-    assert len(",".join(written)) > 1900
-    assert info.metadata["failed_count"] == str(len(pairs))
+    failed = detail(status, BatchFailure)
+    assert failed is not None
+    assert len(failed.failures) + failed.omitted_count == count
+    assert [one.index for one in failed.failures] == list(range(len(failed.failures)))
+    assert len(failed.failures) >= min(count, 8)
+    assert listed(status) >= min(count, 8)
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a" * 256, "b" * 256)])

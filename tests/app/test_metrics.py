@@ -1,21 +1,28 @@
 """Metrics of calls, reads, watches, feed and database."""
 
 import asyncio
+import os
 import re
+import resource
 import shutil
+import socket
 import subprocess
 import threading
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import make_server
 
 import grpc
 import pytest
 from grpc import StatusCode
+from prometheus_client import make_wsgi_app
 from ruamel.yaml import YAML
 
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.app import metrics as endpoint
-from configsvc.app.metrics import MAX_CONNECTIONS
+from configsvc.app.metrics import MAX_CONNECTIONS, BoundedServer
 from configsvc.app.run import StartError, run_service
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import RateLimitedError
@@ -303,3 +310,46 @@ async def test_a_slow_client_of_the_metrics_is_hung_up_on(database_url: str, mon
         async with asyncio.timeout(LIMIT_SECONDS):
             assert await reader.read() == b""
         writer.close()
+
+
+class CountedServer(BoundedServer):
+    """A server that counts its attempts to accept a connection."""
+
+    attempts = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.is_serving = threading.Event()
+
+    def get_request(self) -> tuple[Any, Any]:
+        self.attempts += 1
+        return super().get_request()
+
+    def service_actions(self) -> None:
+        super().service_actions()
+        self.is_serving.set()
+
+
+def test_a_server_without_a_file_descriptor_pauses_between_its_attempts_to_accept() -> None:
+    server = make_server("127.0.0.1", 0, make_wsgi_app(endpoint.new_registry()), CountedServer)
+    assert isinstance(server, CountedServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with server, socket.socket() as client:
+        assert server.is_serving.wait(LIMIT_SECONDS)
+        began = time.monotonic()
+        free = os.open(os.devnull, os.O_RDONLY)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            client.connect(server.server_address)
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            while server.attempts < 3 and time.monotonic() - began < LIMIT_SECONDS:
+                time.sleep(POLL_SECONDS)
+            seconds = time.monotonic() - began
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert server.attempts >= 3
+        assert seconds >= 2 * endpoint.PAUSE_SECONDS
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+        server.shutdown()

@@ -12,8 +12,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from tests.api.calls import create, create_application, failing, get, patch
 from tests.process.running import LIMIT_SECONDS, processes_of, program, serving
+from tests.rpc.handshakes import next_message
 from tests.service import connected
 from tests.storage.reading import wait_until_blocked
+from tests.watch.changing import watching, with_epoch
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -26,10 +28,8 @@ async def test_a_signal_drains_and_ends_with_0(tmp_path: Path, database_url: str
         await create(service, "web", {"a": 1})
         health = service.health.Watch(HealthCheckRequest())
         assert (await health.read()).status == HealthCheckResponse.SERVING
-        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
-        first = await watch.read()
-        assert isinstance(first, WatchConfigurationsResponse)
-        assert first.synced
+        watch = service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=2)))
+        assert (await next_message(watch)).synced
         locking = database.transaction()
         await locking.start()
         await database.execute("SELECT FROM commit_order FOR UPDATE")
@@ -109,8 +109,8 @@ async def test_during_the_drain_delay_health_is_not_serving_and_calls_are_served
         await create_application(service, "shop")
         health = service.health.Watch(HealthCheckRequest())
         assert (await health.read()).status == HealthCheckResponse.SERVING
-        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=1))
-        assert isinstance(await watch.read(), WatchConfigurationsResponse)
+        watch = service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=1)))
+        assert (await next_message(watch)).synced
         running.signal(signal.SIGTERM)
         assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
         async with connected(service.address, asyncio.Event()) as another:
@@ -125,7 +125,7 @@ async def test_during_the_drain_delay_health_is_not_serving_and_calls_are_served
 async def test_after_the_drain_delay_the_service_drains(tmp_path: Path, database_url: str) -> None:
     async with serving(tmp_path, database_url, "--drain-delay-seconds", "0.5") as (running, service):
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
-        assert isinstance(await watch.read(), WatchConfigurationsResponse)
+        assert (await next_message(watch)).synced
         running.signal(signal.SIGTERM)
         with failing(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
             await watch.read()

@@ -1,15 +1,15 @@
 """Helpers that set and read a number in a configuration."""
 
+from configapi.v1.access_service_pb2 import GetCallerRequest
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
-from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration
 
 
 async def by_id(service: Service, configuration_id: str, min_revision: int = 0) -> Configuration:
     request = GetConfigurationRequest(id=configuration_id, min_revision=min_revision)
-    return await service.configurations.GetConfiguration(request)
+    return (await service.configurations.GetConfiguration(request)).configuration
 
 
 async def set_number(session: Session, number: int, name: str = "web") -> int:
@@ -34,4 +34,4 @@ def number_of(configuration: Configuration) -> float:
 async def arrived(service: Service) -> None:
     """Wait until the earlier calls have reached the server, as far as a client can tell."""
     for _ in range(3):
-        await service.server.GetServerStatus(GetServerStatusRequest())
+        await service.access.GetCaller(GetCallerRequest())

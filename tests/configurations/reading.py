@@ -12,13 +12,12 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationVersion,
     DiffConfigurationVersionsRequest,
     DiffConfigurationVersionsResponse,
-    ExportConfigurationsRequest,
     ExportConfigurationsResponse,
     GetConfigurationRequest,
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
 )
-from tests.api.calls import key, update
+from tests.api.calls import export_request, key, update
 from tests.service import Service, struct
 
 
@@ -34,7 +33,7 @@ async def get_at(service: Service, **fields: Any) -> Configuration:
     """Return the configuration that the fields name, shop's web by default, at an earlier moment."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
-    return await service.configurations.GetConfiguration(GetConfigurationRequest(**fields))
+    return (await service.configurations.GetConfiguration(GetConfigurationRequest(**fields))).configuration
 
 
 async def version_pages(service: Service, **fields: Any) -> list[ListConfigurationVersionsResponse]:
@@ -75,7 +74,7 @@ async def changes(service: Service, **fields: Any) -> list[Change]:
 
 
 async def export(service: Service, **fields: Any) -> list[ExportConfigurationsResponse]:
-    request = ExportConfigurationsRequest(**fields)
+    request = export_request(**fields)
     return [message async for message in service.configurations.ExportConfigurations(request)]
 
 

@@ -58,13 +58,13 @@ async def test_every_change_is_reported_with_who_when_and_why(shop: Service, psq
         0,
     )
     assert (made.application, made.application_id) == ("shop", created.application_id)
-    assert (made.actor, made.reason, made.request_id) == ("anonymous", "first", request_id)
+    assert (made.origin.actor, made.origin.reason, made.origin.request_id) == ("anonymous", "first", request_id)
     assert (changed.name, changed.previous_name, made.previous_name) == ("site", "web", "")
-    assert (gone.version, gone.previous_version, gone.reason) == (3, 2, "over")
+    assert (gone.version, gone.previous_version, gone.origin.reason) == (3, 2, "over")
     assert (application.kind, application.name, application.application) == (RESOURCE_KIND_APPLICATION, "shop", "")
     assert application.resource_id == created.application_id
     time = await psql.fetchval("SELECT time FROM commits WHERE revision = $1", created.revision)
-    assert made.commit_time == timestamp(time)
+    assert made.origin.commit_time == timestamp(time)
 
 
 async def test_changes_made_in_sql_are_audited_too(shop: Service, psql: Session) -> None:

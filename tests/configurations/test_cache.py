@@ -17,6 +17,7 @@ def answer(number: int, size: int, *, shown_revision: int = 1, name: str | None 
         application=f"application-{number % 7}",
         name=name or f"configuration-{number}",
         encoded=b"x" * size,
+        encoded_as_text=None,
         shown_revision=shown_revision,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -30,7 +31,7 @@ async def test_an_export_is_all_configurations_in_order(shop: Service, psql: Ses
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('limits', '{}')")
     await psql.execute("UPDATE configurations SET schema = 'limits' WHERE name = 'c'")
     messages = await export(shop)
-    assert [(item.application, item.name, item.comments) for item in items(messages)] == [
+    assert [(item.application.name, item.name, item.comments) for item in items(messages)] == [
         ("bank", "z", ""),
         ("shop", "a", "it is a"),
         ("shop", "b", "it is b"),
@@ -60,7 +61,9 @@ async def test_an_export_is_of_what_is_asked_for(shop: Service, psql: Session) -
 
 
 async def test_an_export_of_nothing_tells_its_revision(shop: Service) -> None:
-    assert await export(shop) == [ExportConfigurationsResponse(revision=1)]
+    (message,) = await export(shop)
+    assert message == ExportConfigurationsResponse(revision=1, epoch=message.epoch)
+    assert message.epoch
 
 
 async def test_an_export_shows_one_revision_while_others_write(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,12 +157,17 @@ async def test_an_export_ends_with_ok_and_is_counted(database_url: str) -> None:
 
 
 async def test_faults_of_an_export_are_reported(shop: Service) -> None:
-    async with refused(shop, "application.name", "name_prefix", "schema.schema", "as_of_revision", "min_revision"):
+    fields = ("application.name", "name_prefix", "names[0]", "schema.schema", "contains_json", "json_path")
+    async with refused(shop, *(f"selector.{field}" for field in fields), "as_of_revision", "epoch", "format"):
         await export(
             shop,
             application=ApplicationRef(name="-"),
             name_prefix="?",
+            names=["?"],
             schema=SchemaVersionRef(schema="-"),
+            contains_json="[]",
+            json_path="$",
             as_of_revision=-1,
-            min_revision=-1,
+            epoch="x" * 101,
+            format=cast("Any", 7),
         )

@@ -213,7 +213,6 @@ async def test_compacted_is_distinguished_from_never_existed(shop: Service, data
     requests: tuple[dict[str, Any], ...] = (
         {"version": 1},
         {"version": 2},
-        {"as_of_revision": 0},
         {"as_of_revision": created.revision},
         {"as_of_time": timestamp(compacted_time - timedelta(seconds=5))},
     )

@@ -20,10 +20,10 @@ from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     ListConfigurationsRequest,
 )
-from configapi.v1.schema_service_pb2 import GetSchemaRequest, GetSchemaVersionRequest
 from tests.api.calls import Connection, create, create_application, delete, failing, get, patch
 from tests.configurations.reading import get_at, versions
 from tests.operations.operating import ATOMIC, imported, item, metadata_of
+from tests.schemas.calls import get_schema, get_version
 from tests.service import Service
 from tests.watch.changing import selector, watching
 from tests.watch.recording import recorded
@@ -72,7 +72,7 @@ async def test_every_answer_shows_the_times_of_commits(shop: Service, psql: Conn
     )
     at_first = await shop.configurations.ListConfigurations(ListConfigurationsRequest(as_of_revision=created.revision))
     assert times_of(at_first.configurations[0]) == (first, first)
-    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.configurations[0]):
+    for shown in (changed, await get(shop, "web"), listed.configurations[0], batch.results[0].configuration):
         assert times_of(shown) == (first, second)
 
 
@@ -110,12 +110,12 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
     second = await commit_time(psql, changed.revision)
     listed = await service.applications.ListApplications(ListApplicationsRequest())
     got = await service.applications.GetApplication(GetApplicationRequest(name="shop"))
-    for application in (changed, got, listed.applications[0]):
+    for application in (changed.application, got.application, listed.applications[0]):
         assert times_of(application) == (first, second)
     await psql.execute("INSERT INTO schemas (name) VALUES ('app')")
     await psql.execute("INSERT INTO schema_versions (schema, document) VALUES ('app', '{}')")
-    schema = await service.schemas.GetSchema(GetSchemaRequest(name="app"))
-    version = await service.schemas.GetSchemaVersion(GetSchemaVersionRequest(name="app"))
+    schema = await get_schema(service, "app")
+    version = await get_version(service, "app")
     assert schema.create_time.ToDatetime(UTC) == await commit_time(psql, schema.revision - 1)
     assert schema.update_time.ToDatetime(UTC) == await commit_time(psql, schema.revision)
     assert version.create_time == schema.update_time
@@ -123,7 +123,7 @@ async def test_applications_schemas_and_role_bindings_show_the_times_of_commits(
         CreateRoleBindingRequest(principal="user:alice", role=Role.ROLE_VIEWER, all_applications=Empty())
     )
     bindings = await service.access.ListRoleBindings(ListRoleBindingsRequest())
-    for shown in (binding, bindings.role_bindings[0]):
+    for shown in (binding.role_binding, bindings.role_bindings[0]):
         assert shown.create_time.ToDatetime(UTC) == await commit_time(psql, binding.revision)
 
 
@@ -137,7 +137,7 @@ async def test_the_time_of_a_change_finds_it_in_the_audit_trail(shop: Service) -
     created = await create(shop, "web")
     end = Timestamp(seconds=created.update_time.seconds, nanos=created.update_time.nanos + 1000)
     answer = await shop.audit.ListChanges(ListChangesRequest(start_time=created.update_time, end_time=end))
-    assert [(change.revision, change.commit_time) for change in answer.changes] == [
+    assert [(change.revision, change.origin.commit_time) for change in answer.changes] == [
         (created.revision, created.update_time)
     ]
 

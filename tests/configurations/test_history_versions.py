@@ -12,6 +12,7 @@ from configapi.v1.application_service_pb2 import UpdateApplicationRequest
 from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, CONFIGURATION_VIEW_FULL, Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationVersionsRequest
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from tests.api.calls import content, create, delete, failing, key, patch, refused, update
 from tests.configurations.reading import rename, version_pages, versions
 from tests.postgres import plain_connection
@@ -31,25 +32,27 @@ async def test_versions_are_listed_newest_first_with_who_when_and_why(shop: Serv
     changed = await patch(shop, "web", {"a": 2}, reason="second", request_id=request_id)
     revision = await delete(shop, "web", reason="third")
     listed = await versions(shop, id=created.id)
-    assert [(one.configuration.version, one.type, one.reason) for one in listed] == [
+    assert [(one.configuration.version, one.type, one.origin.reason) for one in listed] == [
         (3, CHANGE_TYPE_DELETED, "third"),
         (2, CHANGE_TYPE_UPDATED, "second"),
         (1, CHANGE_TYPE_CREATED, "first"),
     ]
-    assert [one.request_id for one in listed] == ["", request_id, ""]
+    assert [one.origin.request_id for one in listed] == ["", request_id, ""]
     assert [one.configuration.revision for one in listed] == [revision, changed.revision, created.revision]
     assert {one.configuration.updated_by for one in listed} == {"anonymous"}
     assert listed[1].configuration.update_time == changed.update_time
     assert {one.configuration.comments for one in listed} == {"one"}
 
 
-async def test_versions_are_basic_unless_full_ones_are_asked_for(shop: Service) -> None:
+async def test_versions_are_full_unless_basic_ones_are_asked_for(shop: Service) -> None:
     await create(shop, "web", {"a": 1})
     await patch(shop, "web", {"a": 2})
-    for view in (0, CONFIGURATION_VIEW_BASIC):
-        assert not any(one.configuration.HasField("config") for one in await versions(shop, view=view))
-    full = await versions(shop, view=CONFIGURATION_VIEW_FULL)
-    assert [content(one.configuration.config) for one in full] == [{"a": 2}, {"a": 1}]
+    basic = await versions(shop, view=CONFIGURATION_VIEW_BASIC)
+    assert not any(one.configuration.HasField("content") for one in basic)
+    for full in (await versions(shop), await versions(shop, view=CONFIGURATION_VIEW_FULL)):
+        assert [content(one.configuration.config) for one in full] == [{"a": 2}, {"a": 1}]
+    as_text = await versions(shop, format=CONTENT_FORMAT_JSON)
+    assert [one.configuration.config_json for one in as_text] == ['{"a":2}', '{"a":1}']
     await delete(shop, "web")
     (deletion, *_) = await versions(shop, view=CONFIGURATION_VIEW_FULL)
     assert not deletion.configuration.HasField("config")
@@ -84,7 +87,7 @@ async def test_a_page_of_versions_ends_before_it_grows_over_3_mib(shop: Service)
     assert [one.configuration.version for page in pages for one in page.versions] == list(range(21, 0, -1))
     assert len(pages) == 2
     assert all(page.ByteSize() <= 3 * MIB + 1000 for page in pages)
-    assert len(await version_pages(shop, page_size=1000)) == 1
+    assert len(await version_pages(shop, view=CONFIGURATION_VIEW_BASIC, page_size=1000)) == 1
 
 
 async def test_a_name_means_what_has_it_and_else_what_had_it_last(shop: Service) -> None:
@@ -149,18 +152,25 @@ async def test_what_ran_in_sql_is_a_version_too(shop: Service, database_url: str
         await connection.execute("UPDATE configurations SET config = $1 WHERE name = 'web'", json.dumps({"a": 2}))
         role = await connection.fetchval("SELECT session_user")
     (newest, _) = await versions(shop, view=CONFIGURATION_VIEW_FULL)
-    assert (newest.configuration.updated_by, newest.reason) == (f"database:{role}", "")
+    assert (newest.configuration.updated_by, newest.origin.reason) == (f"database:{role}", "")
     assert content(newest.configuration.config) == {"a": 2}
 
 
 async def test_faults_of_a_request_for_versions_are_reported(shop: Service) -> None:
-    async with refused(shop, "ref", "view", "min_revision", "page_size", "page_token"):
+    async with refused(shop, "ref", "view", "format", "min_revision", "epoch", "page_size", "page_token"):
         await shop.configurations.ListConfigurationVersions(
-            ListConfigurationVersionsRequest(view=cast("Any", 7), min_revision=-1, page_size=-1, page_token="x")
+            ListConfigurationVersionsRequest(
+                view=cast("Any", 7),
+                format=cast("Any", 7),
+                min_revision=-1,
+                epoch="x" * 101,
+                page_size=-1,
+                page_token="x",
+            )
         )
 
 
-@pytest.mark.parametrize("changed", [{"view": CONFIGURATION_VIEW_FULL}, {"key": key("other")}])
+@pytest.mark.parametrize("changed", [{"view": CONFIGURATION_VIEW_BASIC}, {"key": key("other")}])
 async def test_a_token_of_versions_serves_its_own_request_only(shop: Service, changed: dict[str, Any]) -> None:
     await create(shop, "web")
     await update(shop, "web", configuration=Configuration(comments="x"))

@@ -6,8 +6,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
+from configapi.v1.configuration_service_pb2 import GetConfigurationRequest, GetConfigurationResponse
 from configsvc.domain.errors import DatabaseBusyError
 from configsvc.storage import configurations
 from tests.api.calls import create, create_application, failing, get, key
@@ -92,7 +91,11 @@ async def test_a_caller_that_goes_away_leaves_the_answer_to_the_others(
     reads.resume()
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers.pop(leaves), asyncio.CancelledError)
-    assert [number_of(answer) for answer in answers if isinstance(answer, Configuration)] == [0, 0, 0]
+    assert [number_of(answer.configuration) for answer in answers if isinstance(answer, GetConfigurationResponse)] == [
+        0,
+        0,
+        0,
+    ]
     assert reads.begun == (2 if leaves == 0 else 1)
 
 

@@ -78,7 +78,7 @@ def test_every_test_of_robustness_stands_in_its_readme() -> None:
 def test_every_judge_of_robustness_stands_in_its_readme_with_its_sentence() -> None:
     text = (ROBUSTNESS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*.*\*\* \| (.+) \| `(\w+)` \|$", text, re.MULTILINE)
-    judges = (*validators.JUDGES, validators.bounded, validators.answered)
+    judges = (*validators.JUDGES, validators.right, validators.bounded, validators.answered, validators.latest)
     assert sorted(rows) == sorted((sentence_of(judge), judge.__name__) for judge in judges)
 
 

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.method_rules_pb2 import Permission, rules
 from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
 from configsvc.rpc.server import SERVICES
 from tests.service import Service
+from tests.watch.changing import watching, with_epoch
 
 if TYPE_CHECKING:
     import asyncpg
@@ -96,13 +96,14 @@ async def test_the_five_lines_of_the_readme_work_as_they_stand(service: Service)
         patched = await output_of(patch)
         assert '"replicas": 5' in patched
         assert "tls" not in patched
-        await line_with("TYPE_UPDATED", watching)
+        await line_with("CHANGE_TYPE_UPDATED", watching)
         await line_with('"reason": "more load"', watching)
 
 
 async def test_the_lines_about_history_work_as_they_stand(service: Service) -> None:
     await take_first_steps(service)
-    versions, differences, past, back, restoration, changes, export = grpcurl_commands(service, "docs/guide/history.md")
+    commands = grpcurl_commands(service, "docs/guide/history.md")
+    versions, differences, past, back, restoration, deleted, changes, applications, export = commands
     listed = await output_of(versions)
     assert listed.index('"reason": "more load"') < listed.index("CHANGE_TYPE_CREATED")
     assert "~ /replicas: 3 → 5" in await output_of(differences)
@@ -111,14 +112,18 @@ async def test_the_lines_about_history_work_as_they_stand(service: Service) -> N
     restored = await output_of(restoration)
     assert '"version": "5"' in restored
     assert '"replicas": 3' in restored
+    assert '"name": "web"' in await output_of(deleted)
     assert '"reason": "needed after all"' in await output_of(changes)
+    assert '"name": "shop"' in await output_of(applications)
     assert '"name": "web"' in await output_of(export)
 
 
 async def test_the_first_steps_work_as_they_stand(service: Service) -> None:
     await take_first_steps(service)
-    batch, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
+    batch, find, latest, create_schema, pin, check = grpcurl_commands(service, FIRST_STEPS)
     assert '"name": "api"' in await output_of(batch)
+    assert '"name": "web"' in await output_of(find)
+    assert '"replicas": 6' in await output_of(latest)
     assert '"additionalProperties"' in await output_of(create_schema)
     assert '"schema": "service"' in await output_of(pin)
     checked = await output_of(check)
@@ -142,21 +147,22 @@ async def test_the_lines_about_access_work_as_they_stand(service: Service) -> No
     assert '"role": "ROLE_EDITOR"' in await output_of(give)
     assert '"principal": "group:shop-team"' in await output_of(show)
     assert '"principal": "anonymous"' in await output_of(who)
-    changes = grpcurl_commands(service, "docs/guide/history.md")[-2]
+    changes = grpcurl_commands(service, "docs/guide/history.md")[-3]
     assert '"change_request": "OPS-42"' in await output_of(changes)
 
 
 async def test_the_sql_reaches_watchers(service: Service, psql: "Psql") -> None:
     for command in grpcurl_commands(service)[:2]:
         await output_of(command)
-    watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=2))
+    watch = service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=2)))
     messages = aiter(watch)
+    assert (await anext(messages)).HasField("opened")
     assert (await anext(messages)).synced
     await psql.execute(block("docs/reference/sql.md", "sql"))
     (event,) = (await anext(messages)).events
     watch.cancel()
     assert event.configuration.config["replicas"] == 7
-    assert event.actor.startswith("database:")
+    assert event.origin.actor.startswith("database:")
 
 
 def test_the_table_of_settings_is_complete_and_true() -> None:

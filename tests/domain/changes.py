@@ -49,4 +49,6 @@ def change(
         previous_name=before[1],
         actor="",
         reason="",
+        request_id="",
+        change_request="",
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from configsvc.domain.content import MAX_CONTENT_DEPTH, encode_json
 from configsvc.domain.errors import Violations
-from configsvc.domain.json_text import MAX_DIGITS, content_from_text
+from configsvc.domain.json_text import MAX_DIGITS, content_from_text, list_from_text
 from tests.domain.contents import exact
 
 LIMIT_BYTES = 10_000
@@ -128,3 +128,33 @@ def test_a_content_as_text_has_every_whole_number_that_a_double_holds() -> None:
     content = content_from_text(text, "config_json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=False)
 
     assert (content, violations.found) == ({"a": 9007199254740991, "b": -9007199254740991}, ())
+
+
+def list_faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:
+    violations = Violations()
+    list_from_text(text, "json", violations, limit_bytes=limit_bytes)
+    return {violation.field: violation.description for violation in violations.found}
+
+
+def test_a_list_as_text_has_its_items_in_order() -> None:
+    violations = Violations()
+
+    items = list_from_text('[1, 2.0, {"a": [null, true]}, "b"]', "json", violations, limit_bytes=LIMIT_BYTES)
+
+    assert (items, violations.found) == ([1, 2, {"a": [None, True]}, "b"], ())
+
+
+def test_faults_of_a_list_as_text_have_the_index_of_the_item() -> None:
+    text = '[{"a": 1e400}, {"b": "\\u0000"}, {"c": 0.1234567890123456789}]'
+
+    assert list_faults_of(text).keys() == {"json/0/a", "json/2/c"}
+    assert list_faults_of('[0, {"b": "\\u0000"}]').keys() == {"json/1/b"}
+
+
+@pytest.mark.parametrize("text", ["{}", "1", "null", "", "[", '[{"a":1,"a":2}]', "[" * 100_000])
+def test_what_is_no_list_as_text_is_one_fault(text: str) -> None:
+    assert len(list_faults_of(text)) == 1
+
+
+def test_a_list_as_text_has_a_limit() -> None:
+    assert list_faults_of('["0123456789"]', limit_bytes=10).keys() == {"json"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from configsvc.domain.models import ConfigurationChange, IdRef, NameRef, Operation
 from configsvc.domain.scope import Everything, Only
-from configsvc.domain.selection import EventType, Selection, SelectionIndex, Selector
+from configsvc.domain.selection import Effect, Selection, SelectionIndex, Selector
 from tests.domain.changes import EVERYTHING, change, selector
 
 
@@ -50,59 +50,55 @@ def test_one_selector_of_several_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "event"),
-    [
-        (Operation.CREATED, EventType.CREATED),
-        (Operation.UPDATED, EventType.UPDATED),
-        (Operation.DELETED, EventType.DELETED),
-    ],
+    ("operation", "effect"),
+    [(Operation.CREATED, Effect.SET), (Operation.UPDATED, Effect.SET), (Operation.DELETED, Effect.REMOVE)],
 )
-def test_within_a_selection_an_event_is_what_was_done(operation: Operation, event: EventType) -> None:
+def test_within_a_selection_only_a_deletion_removes(operation: Operation, effect: Effect) -> None:
     for chosen in (EVERYTHING, selection(selector(prefix="we")), selection(selector(IdRef(id="#shop")))):
-        assert SelectionIndex(chosen).event_type(change(operation)) is event
-    assert SelectionIndex(selection(selector(prefix="x"))).event_type(change(operation)) is None
+        assert SelectionIndex(chosen).effect_of(change(operation)) is effect
+    assert SelectionIndex(selection(selector(prefix="x"))).effect_of(change(operation)) is None
 
 
 @pytest.mark.parametrize(
-    ("chosen", "event"),
+    ("chosen", "effect"),
     [
-        (selector(prefix="new"), EventType.CREATED),
-        (selector(keys=("new",)), EventType.CREATED),
-        (selector(prefix="web"), EventType.DELETED),
-        (selector(keys=("web",)), EventType.DELETED),
-        (selector(keys=("web", "new")), EventType.UPDATED),
-        (selector(NameRef(name="shop")), EventType.UPDATED),
+        (selector(prefix="new"), Effect.SET),
+        (selector(keys=("new",)), Effect.SET),
+        (selector(prefix="web"), Effect.REMOVE),
+        (selector(keys=("web",)), Effect.REMOVE),
+        (selector(keys=("web", "new")), Effect.SET),
+        (selector(NameRef(name="shop")), Effect.SET),
         (selector(prefix="other"), None),
     ],
 )
-def test_a_rename_brings_a_configuration_in_or_out(chosen: Selector, event: EventType | None) -> None:
+def test_a_rename_brings_a_configuration_in_or_out(chosen: Selector, effect: Effect | None) -> None:
     renamed = change(Operation.UPDATED, before=("shop", "web"), after=("shop", "new"))
-    assert SelectionIndex(selection(chosen)).event_type(renamed) is event
+    assert SelectionIndex(selection(chosen)).effect_of(renamed) is effect
 
 
 @pytest.mark.parametrize(
-    ("chosen", "event"),
+    ("chosen", "effect"),
     [
-        (selector(NameRef(name="shop")), EventType.DELETED),
-        (selector(NameRef(name="bank")), EventType.CREATED),
-        (selector(IdRef(id="#shop")), EventType.DELETED),
-        (selector(IdRef(id="#bank")), EventType.CREATED),
-        (selector(), EventType.UPDATED),
+        (selector(NameRef(name="shop")), Effect.REMOVE),
+        (selector(NameRef(name="bank")), Effect.SET),
+        (selector(IdRef(id="#shop")), Effect.REMOVE),
+        (selector(IdRef(id="#bank")), Effect.SET),
+        (selector(), Effect.SET),
     ],
 )
-def test_a_move_to_another_application_does_so_too(chosen: Selector, event: EventType) -> None:
+def test_a_move_to_another_application_does_so_too(chosen: Selector, effect: Effect) -> None:
     moved = change(Operation.UPDATED, before=("shop", "web"), after=("bank", "web"))
-    assert SelectionIndex(selection(chosen)).event_type(moved) is event
+    assert SelectionIndex(selection(chosen)).effect_of(moved) is effect
 
 
 def test_a_name_that_was_selected_before_a_creation_or_after_a_deletion_means_nothing() -> None:
     chosen = selection(selector(prefix="web"))
     assert (
-        SelectionIndex(chosen).event_type(change(Operation.CREATED, before=("shop", "web"), after=("shop", "new")))
+        SelectionIndex(chosen).effect_of(change(Operation.CREATED, before=("shop", "web"), after=("shop", "new")))
         is None
     )
     assert (
-        SelectionIndex(chosen).event_type(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web")))
+        SelectionIndex(chosen).effect_of(change(Operation.DELETED, before=("shop", "old"), after=("shop", "web")))
         is None
     )
 
@@ -114,13 +110,13 @@ def test_the_changes_of_a_commit_are_picked_by_their_indexes() -> None:
         change(Operation.UPDATED, after=("shop", "db")),
     ]
     assert SelectionIndex(selection(selector(prefix="web"))).picked(changes) == (
-        (1, EventType.UPDATED),
-        (2, EventType.DELETED),
+        (1, Effect.SET),
+        (2, Effect.REMOVE),
     )
     assert SelectionIndex(EVERYTHING).picked(changes) == (
-        (0, EventType.CREATED),
-        (1, EventType.UPDATED),
-        (2, EventType.UPDATED),
+        (0, Effect.SET),
+        (1, Effect.SET),
+        (2, Effect.SET),
     )
     assert SelectionIndex(selection(selector(prefix="x"))).picked(changes) == ()
 
@@ -152,14 +148,14 @@ places = st.tuples(st.sampled_from(["shop", "bank"]), names)
 def test_events_lead_from_what_was_followed_to_what_is_followed(chosen: Selection, path: list[tuple[str, str]]) -> None:
     # A client that applies the events knows a configuration exactly while it is selected.
     index = SelectionIndex(chosen)
-    known = index.event_type(change(Operation.CREATED, before=path[0], after=path[0])) is EventType.CREATED
+    known = index.effect_of(change(Operation.CREATED, before=path[0], after=path[0])) is Effect.SET
     for before, after in itertools.pairwise(path):
-        event = index.event_type(change(Operation.UPDATED, before=before, after=after))
-        assert event in ({EventType.UPDATED, EventType.DELETED} if known else {EventType.CREATED, None})
-        known = event in {EventType.UPDATED, EventType.CREATED}
+        effect = index.effect_of(change(Operation.UPDATED, before=before, after=after))
+        assert known or effect is not Effect.REMOVE
+        known = effect is Effect.SET
         assert known == chosen.selects(application_id=f"#{after[0]}", application=after[0], name=after[1])
-    event = index.event_type(change(Operation.DELETED, before=path[-1], after=path[-1]))
-    assert event is (EventType.DELETED if known else None)
+    effect = index.effect_of(change(Operation.DELETED, before=path[-1], after=path[-1]))
+    assert effect is (Effect.REMOVE if known else None)
 
 
 @given(selections, places)
@@ -172,7 +168,7 @@ def test_an_index_selects_what_its_selectors_select(chosen: Selection, place: tu
 def test_what_is_in_no_application_of_the_watcher_is_not_there_whatever_name_it_has() -> None:
     by_name = Selection(selectors=(selector(NameRef(name="shop")),), scope=Only(frozenset({"#shop"})))
     taken_over = replace_application_id(change(Operation.UPDATED), "#bank")
-    assert SelectionIndex(by_name).picked([change(Operation.UPDATED), taken_over]) == ((0, EventType.UPDATED),)
+    assert SelectionIndex(by_name).picked([change(Operation.UPDATED), taken_over]) == ((0, Effect.SET),)
     assert SelectionIndex(replace(by_name, selectors=())).picked([taken_over]) == ()
 
 
@@ -181,7 +177,7 @@ def test_what_moves_to_a_foreign_application_of_the_same_name_is_gone() -> None:
     moved = change(Operation.UPDATED)
     out = replace(moved, configuration=replace(moved.configuration, application_id="#bank"))
     into = replace(moved, previous_application_id="#bank")
-    assert SelectionIndex(by_name).picked([out, into]) == ((0, EventType.DELETED), (1, EventType.CREATED))
+    assert SelectionIndex(by_name).picked([out, into]) == ((0, Effect.REMOVE), (1, Effect.SET))
 
 
 def replace_application_id(known: ConfigurationChange, application_id: str) -> ConfigurationChange:

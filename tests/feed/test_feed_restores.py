@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import pytest
 
+from configapi.v1.application_service_pb2 import ListApplicationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.embedded import packaged_binaries
+from tests.api.calls import create_application, failing
 from tests.postgres import chosen_binaries, cloned_database, execute, plain_connection
 from tests.service import reason_of, running_service
 from tests.storage.reading import application, configuration, head
-from tests.watch.changing import watching
 from tests.watch.recording import recorded
 
 TABLES = (
@@ -66,8 +69,7 @@ async def test_who_resumes_after_a_restore_into_the_same_cluster_gets_epoch_chan
         await configuration(session, "other")
         assert await head(session) == last
     async with running_service(database_url) as service:
-        request = watching(after_revision=last)
-        request.epoch = epoch
+        request = WatchConfigurationsRequest(resume_token=f"{epoch}:{last}")
         async with recorded(service, request) as watch:
             assert reason_of(await watch.until_error()) == "EPOCH_CHANGED"
 
@@ -96,6 +98,18 @@ async def test_an_operator_can_begin_a_new_epoch(database_url: str) -> None:
     epoch = await epoch_of(database_url)
     await execute(database_url, "UPDATE log_identity SET only_row = true")
     assert await epoch_of(database_url) != epoch
+
+
+async def test_a_page_token_of_before_a_new_epoch_is_refused(database_url: str) -> None:
+    async with running_service(database_url) as service:
+        for name in ("bank", "shop"):
+            await create_application(service, name)
+        token = (await service.applications.ListApplications(ListApplicationsRequest(page_size=1))).next_page_token
+        assert token
+    await execute(database_url, "UPDATE log_identity SET only_row = true")
+    async with running_service(database_url) as service:
+        with failing(grpc.StatusCode.OUT_OF_RANGE, "EPOCH_CHANGED"):
+            await service.applications.ListApplications(ListApplicationsRequest(page_token=token))
 
 
 async def test_a_restore_that_a_connected_feed_meets_changes_the_epoch(database_url: str, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Records that cannot be read: the log goes on for all others, and nobody misses one without hearing of it."""
 
 from collections.abc import AsyncGenerator
-from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -11,8 +10,8 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Wa
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.api.calls import create, create_application
 from tests.app.scraping import Metrics, measured_service
-from tests.postgres import execute
 from tests.service import Service, reason_of
+from tests.storage.damaging import write_unchecked
 from tests.watch.recording import recorded
 
 # As written by a server that checked no encoding, or restored from a disk that lied.
@@ -26,14 +25,6 @@ BAD_TIME = (
 )
 
 
-async def write_unchecked(url: str, statements: str) -> None:
-    """Run statements in one transaction of a session that takes any bytes for text."""
-    name = urlsplit(url).path.removeprefix("/")
-    mark = "UPDATE pg_database SET encoding = pg_char_to_encoding('{}') WHERE datname = '{}'"
-    await execute(url, mark.format("SQL_ASCII", name))
-    await execute(url, f"{statements}; {mark.format('UTF8', name)}")
-
-
 @pytest.fixture
 async def measured(database_url: str) -> AsyncGenerator[tuple[Service, Metrics]]:
     async with measured_service(database_url) as measured:
@@ -45,7 +36,7 @@ def watching(application: str, after: int | None = None) -> WatchConfigurationsR
         selectors=[ConfigurationSelector(application=ApplicationRef(name=application))]
     )
     if after is not None:
-        request.after_revision = after
+        request.history.after_revision = after
     return request
 
 

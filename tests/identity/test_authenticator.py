@@ -19,4 +19,4 @@ async def test_a_call_without_a_token_is_refused_and_one_with_a_role_is_not(data
         assert reason_of(caught.value) == "PERMISSION_DENIED"
         request = CreateApplicationRequest(name="billing")
         created = await service.applications.CreateApplication(request, metadata=bearing("root"))
-        assert created.name == "billing"
+        assert created.application.name == "billing"

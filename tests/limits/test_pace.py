@@ -7,11 +7,17 @@ from grpc import StatusCode
 
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, ListApplicationsRequest
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configsvc.domain.content import JsonObject
 from configsvc.limits import quotas
 from configsvc.limits.pace import Pace
-from tests.api.calls import create, create_application, creation, failing
+from tests.api.calls import (
+    create,
+    create_application,
+    creation,
+    failing,
+    list_request,
+)
 from tests.identity.tokens import bearing, oidc_settings
 from tests.rpc.frames import frames
 from tests.service import reason_of, running_service
@@ -93,7 +99,7 @@ async def test_answers_that_are_not_read_count_until_they_are(
 ) -> None:
     monkeypatch.setattr(quotas, "UNREAD_ANSWER_BYTES", 300_000)
     metadata = bearing("root")
-    request = ListConfigurationsRequest(application=ApplicationRef(name="shop"), page_size=1)
+    request = list_request(application=ApplicationRef(name="shop"), page_size=1)
     async with running_service(database_url, **oidc_settings(tmp_path)) as service:
         large: JsonObject = {"text": "x" * 200_000}
         await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=metadata)

@@ -12,6 +12,7 @@ import pytest
 from google.longrunning.operations_proto_pb2 import WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
     ConfigurationItem,
@@ -20,11 +21,11 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
 from configsvc.configurations.cache import Cache
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Encoding, Reads
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
-from configsvc.domain.models import IdRef
+from configsvc.domain.models import IdRef, Now
 from configsvc.limits.quotas import LONG_LIVED_CALLS, Limits, Quota
 from configsvc.limits.slots import Slots, caller_slots, connection_turn
 from configsvc.storage.database import open_database
@@ -96,7 +97,7 @@ async def outcome(call: Any) -> str:
 async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_another(database_url: str) -> None:
     async with open_database(database_url, turn=connection_turn) as database:
         feed: Any = SimpleNamespace(history=object(), live=True, lag_seconds=0.0, revision=0)
-        reads = Reads(database, feed, Cache(1024 * 1024), lambda _: b"")
+        reads = Reads(database, feed, Cache(1024 * 1024), Encoding(encode=lambda _: b"", as_text=lambda _: b""))
         greedy, polite = Slots(database.caller_pools), Slots(database.caller_pools)
         while not greedy.connections["reads"].locked():
             await greedy.connections["reads"].acquire()
@@ -104,7 +105,7 @@ async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_anothe
         async def get(slots: Slots) -> None:
             caller_slots.set(slots)
             with pytest.raises(ResourceNotFoundError):
-                await reads.get(SOMETHING, min_revision=0)
+                await reads.get(SOMETHING, Now(min_revision=0, latest=False), as_text=False)
 
         waiting = asyncio.create_task(get(greedy))
         for _ in range(10):
@@ -212,7 +213,7 @@ async def test_what_is_validated_for_a_caller_counts_as_its_own(
         await service.schemas.CreateSchema(new, metadata=as_(ROOT))
         pin = SchemaVersionRef(schema="any")
         await create(service, "one", "web", {}, schema=pin)
-        change = ConfigurationItem(application="one", name="api", config=struct({}), schema=pin)
+        change = ConfigurationItem(application=ApplicationRef(name="one"), name="api", config=struct({}), schema=pin)
         batch = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(upsert=change)])
         await service.configurations.BatchWriteConfigurations(batch, metadata=as_(ROOT))
         check = CheckSchemaVersionRequest(name="any", document=struct({}))

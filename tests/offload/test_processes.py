@@ -83,8 +83,8 @@ async def test_many_uploads_do_not_keep_an_operation_from_the_process(monkeypatc
     executor = Executor()
     monkeypatch.setattr(processes, "ProcessPoolExecutor", lambda *_, **__: executor)
     async with asyncio.timeout(20), ProcessPool.open() as pool:
-        uploads: Any = Uploads(_Reading(), pool)  # pyright: ignore[reportArgumentType]
-        caller = SimpleNamespace(actor="ada")
+        uploads: Any = Uploads(_Reading(), pool, SimpleNamespace(epoch_for=str))  # pyright: ignore[reportArgumentType]
+        caller = SimpleNamespace(actor="ada", quota=True)
         streams = [asyncio.create_task(uploads.start(_one_message(), caller)) for _ in range(20)]
         await until(lambda: len(executor.futures) == MESSAGES_AT_ONCE)
         operation = asyncio.create_task(pool.call(answer, 1))

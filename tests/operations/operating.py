@@ -7,6 +7,7 @@ from typing import Any
 from google.longrunning.operations_proto_pb2 import GetOperationRequest, Operation, WaitOperationRequest
 from google.protobuf.duration_pb2 import Duration
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest, ImportMode
 from configapi.v1.operation_service_pb2 import (
     ImportConfigurationsResult,
@@ -29,7 +30,7 @@ def item(
 ) -> ConfigurationItem:
     schema_name, _, version = schema.partition("@")
     return ConfigurationItem(
-        application=application,
+        application=ApplicationRef(name=application),
         name=name,
         config=struct(config or {}),
         schema=SchemaVersionRef(schema=schema_name, version=int(version or 0)) if schema else None,
@@ -94,14 +95,13 @@ async def items_of(service: Service, operation: Operation, **fields: Any) -> lis
     """Return all items that are done."""
     found: list[OperationItem] = []
     token = ""
-    while not found or token:
+    while True:
         request = ListOperationItemsRequest(operation=operation.name, page_token=token, **fields)
         response = await service.items.ListOperationItems(request)
         found += response.items
         token = response.next_page_token
-        if not response.items:
-            break
-    return found
+        if not token:
+            return found
 
 
 async def until_state(service: Service, name: str, state: OperationMetadata.State.ValueType) -> Operation:

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.change_pb2 import ChangeType
 from configapi.v1.configuration_service_pb2 import ConfigurationItem, ImportConfigurationsRequest
 from configapi.v1.operation_service_pb2 import OperationItem, OperationMetadata
@@ -70,11 +71,11 @@ async def test_an_atomic_import_lists_every_fault_and_writes_nothing(service: Se
         item("there"),
         item("elsewhere", application="nowhere"),
         item("good"),
-        ConfigurationItem(application="shop", name="empty"),
+        ConfigurationItem(application=ApplicationRef(name="shop"), name="empty"),
     )
     assert operation.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     failed = await items_of(service, operation, failed_only=True)
-    assert [(one.place, reason(one)) for one in failed] == [
+    assert [(one.index, reason(one)) for one in failed] == [
         (1, "INVALID_REQUEST"),
         (2, "RESOURCE_EXISTS"),
         (3, "RESOURCE_NOT_FOUND"),
@@ -91,7 +92,7 @@ async def test_an_import_by_item_keeps_the_good_ones(service: Service) -> None:
     result = result_of(operation)
     assert (result.done_count, result.created_count, result.failed_count) == (4, 2, 2)
     assert await names(service) == ["a", "b"]
-    assert [one.place for one in await items_of(service, operation, failed_only=True)] == [1, 3]
+    assert [one.index for one in await items_of(service, operation, failed_only=True)] == [1, 3]
 
 
 @pytest.mark.parametrize("mode", [ATOMIC, PER_ITEM])
@@ -246,7 +247,7 @@ async def test_what_postgresql_refuses_fails_alone(service: Service) -> None:
     made[17] = item("c17", {f"n{number}": 1e-300 for number in range(4000)})
     operation = await imported(service, *made, mode=PER_ITEM)
     (failed,) = await items_of(service, operation, failed_only=True)
-    assert (failed.place, reason(failed)) == (17, "INVALID_REQUEST")
+    assert (failed.index, reason(failed)) == (17, "INVALID_REQUEST")
     assert result_of(operation).created_count == 39
 
 
@@ -298,7 +299,7 @@ async def test_what_a_session_locks_fails_alone_however_many_items_it_has(servic
             operation = await imported(service, *items, mode=PER_ITEM, upsert=True, create_applications=True)
         failed = await items_of(service, operation, failed_only=True)
         assert {(one.application, one.name, reason(one)) for one in failed} == {
-            (one.application, one.name, "WRITE_CONFLICT") for one in groups[locked]
+            (one.application.name, one.name, "WRITE_CONFLICT") for one in groups[locked]
         }
 
 
@@ -324,7 +325,7 @@ async def test_an_atomic_import_fails_with_what_a_session_locks_for_too_long(
         operation = await imported(service, *made)
     assert operation.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     failed = await items_of(service, operation, failed_only=True)
-    assert [(one.place, reason(one)) for one in failed] == [(index, "WRITE_CONFLICT") for index in range(1, 100, 2)]
+    assert [(one.index, reason(one)) for one in failed] == [(index, "WRITE_CONFLICT") for index in range(1, 100, 2)]
     assert await names(service) == []
 
 

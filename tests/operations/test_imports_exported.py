@@ -30,7 +30,7 @@ async def stored(service: Service) -> list[Configuration]:
     """Return all configurations, without the fields that differ after a new creation."""
     found = [one for page in await pages(service, page_size=1000) for one in page.configurations]
     for one in found:
-        for field in ("id", "application_id", "version", "revision", "create_time", "update_time"):
+        for field in ("id", "application_id", "version", "revision", "create_time", "update_time", "etag"):
             one.ClearField(field)
     return found
 

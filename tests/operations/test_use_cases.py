@@ -129,9 +129,9 @@ async def test_items_come_in_pages_in_their_order(service: Service) -> None:
     await create_application(service)
     made = [item(f"c{number}" if number % 3 else f"bad {number}") for number in range(20)]
     operation = await imported(service, *made, mode=PER_ITEM)
-    assert [one.place for one in await items_of(service, operation, page_size=3)] == list(range(20))
+    assert [one.index for one in await items_of(service, operation, page_size=3)] == list(range(20))
     failed = await items_of(service, operation, page_size=2, failed_only=True)
-    assert [one.place for one in failed] == list(range(0, 20, 3))
+    assert [one.index for one in failed] == list(range(0, 20, 3))
 
 
 async def test_a_stream_that_is_abandoned_leaves_nothing_to_be_seen(

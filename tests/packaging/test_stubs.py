@@ -152,3 +152,9 @@ def _methods() -> Iterator[tuple[str, MethodDescriptorProto]]:
     for file in _our_files():
         for service in file.service:
             yield from ((f"{service.name}.{method.name}", method) for method in service.method)
+
+
+def test_comments_for_the_linter_of_the_protos_are_not_documentation() -> None:
+    texts = [path.read_bytes() for path in GENERATED.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert any(b"buf:lint:ignore" in path.read_bytes() for path in (ROOT / "protos").rglob("*.proto"))
+    assert not any(b"buf:lint" in text for text in texts)

@@ -15,6 +15,7 @@ import pytest
 from grpc import StatusCode
 from pydantic import SecretStr
 
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.limits.slots import connection_turn
 from configsvc.process.settings import Settings
@@ -166,7 +167,7 @@ async def test_a_watch_on_a_killed_worker_goes_on_at_another_with_nothing_lost(
             # Until then, the kernel may give a new connection to the port of the process that ends, and reset it.
             await running.wait_for("worker ended")
             await commit_one_by_one(session, 5, prefix="later")
-            resumed = watching(after_revision=first.recording.revision)
+            resumed = WatchConfigurationsRequest(resume_token=first.recording.resume_token)
             async with connected(address, asyncio.Event()) as service, recorded(service, resumed) as second:
                 await second.until_revision(26)
             await untouched.until_revision(26)

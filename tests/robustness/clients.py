@@ -1,4 +1,4 @@
-"""Clients that watch as a good one does, through every loss, and record all that they get."""
+"""Clients that resume each watch with its last token, through every loss, and record all that they get."""
 
 import asyncio
 import random
@@ -13,8 +13,8 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.robustness.traffic import APPLICATIONS, NAMES
 from tests.service import Service, connected, reason_if_any
-from tests.watch.changing import OFTEN, selector
-from tests.watch.recording import Recorder, Recording, at_once, summary
+from tests.watch.changing import OFTEN, selector, watching, with_epoch
+from tests.watch.recording import Recorder, Recording, at_once, resumed, summary
 
 PAUSE_SECONDS = (0.05, 0.2)
 SLOW_SECONDS = 0.01
@@ -56,7 +56,7 @@ class Life:
             for message in step.messages
             if stream.recording is first or not message.synced
         ]
-        return Recording(request=first.request, messages=messages)
+        return Recording(request=first.request, messages=first.messages[:1] + messages)
 
 
 async def slowly() -> None:
@@ -133,7 +133,7 @@ class Client:
                 await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
 
     async def _read(self, service: Service) -> None:
-        recorder = Recorder(service, self._next_request(), self._pace)
+        recorder = Recorder(service, await self._next_request(service), self._pace)
         stream = Stream(recording=recorder.recording)
         self.lives[-1].streams.append(stream)
         try:
@@ -144,19 +144,17 @@ class Client:
         if recorder.error:
             stream.end = End(code=recorder.error.code(), reason=reason_if_any(recorder.error))
 
-    def _next_request(self) -> WatchConfigurationsRequest:
+    async def _next_request(self, service: Service) -> WatchConfigurationsRequest:
         if not self.lives:
-            return self._begin(self._request)
+            return self._begin(await with_epoch(service, self._request))
         last = self.lives[-1].streams[-1]
         assert last.end
+        if last.end.code != grpc.StatusCode.OUT_OF_RANGE and last.recording.resume_token:
+            return resumed(last.recording)
         request = WatchConfigurationsRequest()
         request.CopyFrom(self._request)
-        if last.end.code == grpc.StatusCode.OUT_OF_RANGE or last.recording.revision < 0:
-            request.ClearField("after_revision")
-            return self._begin(request)
-        request.after_revision = last.recording.revision
-        request.epoch = last.recording.epoch
-        return request
+        request.ClearField("start")
+        return self._begin(request)
 
     def _begin(self, request: WatchConfigurationsRequest) -> WatchConfigurationsRequest:
         self.lives.append(Life())
@@ -165,7 +163,9 @@ class Client:
 
 def watch_of(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
     """Return a request for a watch with frequent bookmarks."""
-    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision, progress_interval=OFTEN)
+    request = watching(*selectors, after_revision=after_revision)
+    request.progress_interval.CopyFrom(OFTEN)
+    return request
 
 
 def clients_of_every_kind(addresses: Sequence[str]) -> list[Client]:

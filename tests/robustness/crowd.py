@@ -17,6 +17,7 @@ import grpc
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
 from tests.robustness.clients import watch_of
 from tests.service import Service, connected, reason_if_any
+from tests.watch.changing import with_epoch
 
 CHANNELS = 10
 BUSY = "UNAVAILABLE DATABASE_BUSY"
@@ -28,6 +29,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.revision = -1
+        self.token = ""
         self.synced = False
         self.end = ""
         self._digest = hashlib.sha256()
@@ -43,7 +45,9 @@ class Watch:
             await self._read(service)
 
     async def _read(self, service: Service) -> None:
-        request = watch_of(after_revision=max(self.revision, 0))
+        request = await with_epoch(service, watch_of(after_revision=0))
+        if self.token:
+            request.resume_token = self.token
         request.progress_interval.FromSeconds(PROGRESS_SECONDS)
         try:
             async for message in service.configurations.WatchConfigurations(request):
@@ -55,8 +59,8 @@ class Watch:
         self.synced = self.synced or message.synced
         if message.events:
             self._digest.update(message.SerializeToString(deterministic=True))
-        if not message.more:
-            self.revision = message.revision
+        if message.resume_token:
+            self.token, self.revision = message.resume_token, message.revision
 
 
 async def follow(watches: list[Watch], running: list[asyncio.Task[None]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.postgres import plain_connection
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind
+from tests.robustness.followers import Follower, followers_of
 from tests.robustness.form import FORM, SEED
 from tests.robustness.traffic import APPLICATIONS, Traffic, read_marks
 from tests.service import Service, connected
@@ -40,14 +41,17 @@ async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage
     kept.
     """
     print(f"CONFIGSVC_ROBUSTNESS_SEED={SEED}")
-    clients = clients_of_every_kind([service.address for service in services])
+    addresses = [service.address for service in services]
+    clients, followers = clients_of_every_kind(addresses), followers_of(addresses)
     await create_applications(database_url)
-    async with watching(clients), writing(database_url, *services) as traffic:
+    async with watching(clients), following(followers), writing(database_url, *services) as traffic:
         yield Stage(database_url=database_url, traffic=traffic, clients=clients)
         await traffic.more(FORM.writes)
         await traffic.end()
-        await until_delivered(database_url, clients)
-    judge(clients, await read_history(database_url))
+        await until_delivered(database_url, [*clients, *followers])
+    history = await read_history(database_url)
+    judge(clients, history)
+    judge_followers(followers, history)
     await judge_writes(database_url, traffic)
 
 
@@ -71,6 +75,18 @@ async def watching(clients: Sequence[Client]) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
+async def following(followers: Sequence[Follower]) -> AsyncGenerator[None]:
+    """Run the program of the guide."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(follower.run()) for follower in followers]
+        for follower in followers:
+            await follower.until_revision(0)
+        yield
+        for task in running:
+            task.cancel()
+
+
+@asynccontextmanager
 async def writing(database_url: str, *services: Service, name: str = "") -> AsyncGenerator[Traffic]:
     """Run traffic under a name, already under way."""
     async with AsyncExitStack() as channels, asyncio.TaskGroup() as tasks:
@@ -82,7 +98,7 @@ async def writing(database_url: str, *services: Service, name: str = "") -> Asyn
         running.cancel()
 
 
-async def until_delivered(database_url: str, clients: Sequence[Client]) -> None:
+async def until_delivered(database_url: str, clients: Sequence[Client | Follower]) -> None:
     """Wait until the clients have everything committed by now."""
     async with plain_connection(database_url) as session:
         revision = await head(session)
@@ -95,6 +111,12 @@ def judge(clients: Sequence[Client], history: History) -> None:
     for client in clients:
         for life in client.lives:
             validators.judge(life, history)
+
+
+def judge_followers(followers: Sequence[Follower], history: History) -> None:
+    """Check every view that the program of the guide had against the log."""
+    for follower in followers:
+        validators.right(follower.sights, follower.selectors, history)
 
 
 async def judge_writes(database_url: str, traffic: Traffic) -> None:

@@ -6,13 +6,22 @@ from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind, watch_of
 from tests.robustness.faults import cut
+from tests.robustness.followers import followers_of
 from tests.robustness.form import FORM
-from tests.robustness.stage import create_applications, judge, until_delivered, watching, writing
+from tests.robustness.stage import (
+    create_applications,
+    following,
+    judge,
+    judge_followers,
+    until_delivered,
+    watching,
+    writing,
+)
 from tests.robustness.traffic import read_marks
 from tests.service import Service
 from tests.storage.compacting import A_DAY, age, compact_once
 from tests.storage.reading import Session, head
-from tests.watch.history import History, joined, read_history
+from tests.watch.history import History, joined, read_history, timeless
 
 
 class Historian:
@@ -26,7 +35,8 @@ class Historian:
 
     async def read(self) -> None:
         """Read the new part of the log."""
-        self.history = joined(self.history, await read_history(self._database_url))
+        # Aged, a commit has another time than it was delivered with.
+        self.history = joined(self.history, timeless(await read_history(self._database_url)))
         for marker, revisions in (await read_marks(self._session)).items():
             self.marks.setdefault(marker, set()).update(revisions)
 
@@ -46,8 +56,8 @@ async def test_watches_that_compaction_overtakes_under_traffic_get_an_error(
     historian = Historian(psql, database_url)
     async with proxied_address(service.address) as (proxy, address):
         overtaken = Client([address], watch_of())
-        clients = [*clients_of_every_kind([service.address]), overtaken]
-        async with watching(clients), writing(database_url, service) as traffic:
+        clients, followers = [*clients_of_every_kind([service.address]), overtaken], followers_of([address])
+        async with watching(clients), following(followers), writing(database_url, service) as traffic:
             for _ in range(2 * FORM.rounds):
                 lives = len(overtaken.lives)
                 async with cut(proxy):
@@ -56,8 +66,9 @@ async def test_watches_that_compaction_overtakes_under_traffic_get_an_error(
                     await historian.compact()
                 await overtaken.until(lambda client, lives=lives: len(client.lives) > lives and client.synced)
             await traffic.end()
-            await until_delivered(database_url, clients)
+            await until_delivered(database_url, [*clients, *followers])
     await historian.read()
     assert "REVISION_COMPACTED" in [end.reason for end in overtaken.ends]
     judge(clients, historian.history)
+    judge_followers(followers, historian.history)
     validators.answered(traffic.writes, {marker: sorted(found) for marker, found in historian.marks.items()})

@@ -10,7 +10,9 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
 from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, End, Life, watch_of
-from tests.robustness.stage import watching
+from tests.robustness.followers import Sight, followers_of
+from tests.robustness.readers import LatestRead
+from tests.robustness.stage import following, watching
 from tests.robustness.traffic import Outcome, Write
 from tests.service import Service
 from tests.storage.reading import Session, application, head
@@ -18,6 +20,7 @@ from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import History, read_history
 
 Judge = Callable[[Life, History], None]
+ULID = "0" * 26
 
 
 def messages(life: Life, stream: int) -> list[WatchConfigurationsResponse]:
@@ -31,7 +34,7 @@ def index_of_events(life: Life, stream: int) -> int:
 
 def going_back(life: Life) -> None:
     """Let the second stream begin before the end of the first."""
-    messages(life, 1)[0].revision = 1
+    messages(life, 1)[1].revision = 1
 
 
 def twice(life: Life) -> None:
@@ -50,28 +53,37 @@ def split(life: Life) -> None:
     first, second = (copy.deepcopy(messages(life, 0)[index]) for _ in range(2))
     del first.events[1:]
     del second.events[:1]
-    first.more = True
+    first.more, first.resume_token = True, ""
     messages(life, 0)[index : index + 1] = [first, second]
 
 
 def resumed_elsewhere(life: Life) -> None:
-    life.streams[1].recording.request.after_revision += 1
+    life.streams[1].recording.request.resume_token += "1"
 
 
-def resumed_without_epoch(life: Life) -> None:
-    life.streams[1].recording.request.epoch = ""
+def resumed_from_its_beginning(life: Life) -> None:
+    messages(life, 1)[0].revision -= 1
+
+
+def token_inside_of_a_commit(life: Life) -> None:
+    split(life)
+    first = messages(life, 0)[index_of_events(life, 0) - 1]
+    first.resume_token = f"{first.epoch}:{first.revision}"
 
 
 def early_bookmark(life: Life) -> None:
     """Let a bookmark claim a later revision."""
     index = index_of_events(life, 1)
     later = messages(life, 1)[index]
-    bookmark = WatchConfigurationsResponse(revision=later.revision, epoch=later.epoch)
-    messages(life, 1).insert(index, bookmark)
+    messages(life, 1).insert(index, bookmark(later.epoch, later.revision))
 
 
 def bookmark_of_the_future(life: Life) -> None:
-    messages(life, 1).append(WatchConfigurationsResponse(revision=99, epoch=messages(life, 1)[-1].epoch))
+    messages(life, 1).append(bookmark(messages(life, 1)[-1].epoch, 99))
+
+
+def bookmark(epoch: str, revision: int) -> WatchConfigurationsResponse:
+    return WatchConfigurationsResponse(resume_token=f"{epoch}:{revision}", revision=revision, epoch=epoch)
 
 
 def ended_with_ok(life: Life) -> None:
@@ -88,7 +100,8 @@ FAULTS: list[tuple[Callable[[Life], None], Judge]] = [
     (hole, validators.reliable),
     (split, validators.atomic),
     (resumed_elsewhere, validators.resumable),
-    (resumed_without_epoch, validators.resumable),
+    (resumed_from_its_beginning, validators.resumable),
+    (token_inside_of_a_commit, validators.resumable),
     (early_bookmark, validators.bookmarkable),
     (bookmark_of_the_future, validators.live_or_told),
     (ended_with_ok, validators.live_or_told),
@@ -118,6 +131,34 @@ async def test_a_judge_finds_the_fault_that_it_is_there_for(
         judge(life, history)
 
 
+def another_version(sight: Sight) -> None:
+    sight.versions[next(iter(sight.versions))] += 1
+
+
+def one_too_many(sight: Sight) -> None:
+    sight.versions["other"] = 1
+
+
+def one_too_few(sight: Sight) -> None:
+    del sight.versions[next(iter(sight.versions))]
+
+
+@pytest.mark.parametrize("fault", [another_version, one_too_many, one_too_few])
+async def test_a_view_that_is_not_the_state_of_the_database_is_found(
+    service: Service, psql: Session, database_url: str, fault: Callable[[Sight], None]
+) -> None:
+    await application(psql)
+    (follower, *_) = followers_of([service.address])
+    async with following([follower]):
+        await fill(psql, 2)
+        await follower.until_revision(await head(psql))
+    history = await read_history(database_url)
+    validators.right(follower.sights, follower.selectors, history)
+    fault(follower.sights[-1])
+    with pytest.raises(AssertionError):
+        validators.right(follower.sights, follower.selectors, history)
+
+
 def test_memory_that_grows_is_found() -> None:
     validators.bounded(before=10, after=20, limit=10)
     with pytest.raises(AssertionError):
@@ -140,3 +181,28 @@ def test_a_write_that_was_lost_doubled_or_made_in_spite_of_its_answer_is_found(
 def test_a_change_that_was_taken_back_is_found() -> None:
     with pytest.raises(AssertionError):
         validators.answered([], {"taken back a": [1]})
+
+
+def latest_read(*, floor: int, ceiling: int, revision: int | None, version: int = 0) -> LatestRead:
+    shown = (ULID, version) if revision is not None else None
+    return LatestRead(application="shop", name="web", floor=floor, ceiling=ceiling, revision=revision, shown=shown)
+
+
+async def test_a_latest_read_that_is_stale_or_wrong_is_found(psql: Session, database_url: str) -> None:
+    await application(psql)
+    created = "INSERT INTO configurations (id, application, name, config) VALUES ($1, 'shop', 'web', '{}')"
+    await psql.execute(created, ULID)
+    await psql.execute("UPDATE configurations SET comments = 'changed'")
+    history = await read_history(database_url)
+
+    validators.latest([latest_read(floor=2, ceiling=3, revision=2, version=1)], history)
+    validators.latest([latest_read(floor=3, ceiling=3, revision=3, version=2)], history)
+    validators.latest([latest_read(floor=1, ceiling=3, revision=None)], history)
+    for wrong in (
+        latest_read(floor=3, ceiling=3, revision=2, version=1),
+        latest_read(floor=2, ceiling=3, revision=3, version=1),
+        latest_read(floor=2, ceiling=2, revision=3, version=2),
+        latest_read(floor=2, ceiling=3, revision=None),
+    ):
+        with pytest.raises(AssertionError):
+            validators.latest([wrong], history)

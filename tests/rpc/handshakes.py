@@ -35,7 +35,10 @@ def version_spoken(address: str, version: ssl.TLSVersion) -> str | None:
 async def next_message(
     watch: "grpc.aio.UnaryStreamCall[WatchConfigurationsRequest, WatchConfigurationsResponse]",
 ) -> WatchConfigurationsResponse:
+    """Return the next message, after the one that opens the watch."""
     async with asyncio.timeout(LIMIT_SECONDS):
         message = await watch.read()
+        while isinstance(message, WatchConfigurationsResponse) and message.HasField("opened"):
+            message = await watch.read()
     assert isinstance(message, WatchConfigurationsResponse)
     return message

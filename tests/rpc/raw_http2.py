@@ -1,7 +1,7 @@
 """HTTP/2 by hand, for clients that no library makes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -20,7 +20,7 @@ def settings(**values: int) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(INITIAL_WINDOW_SIZE.to_bytes(2) + v.to_bytes(4) for v in values.values()))
 
 
-def call(stream: int, path: str, message: bytes) -> bytes:
+def call(stream: int, path: str, message: bytes, metadata: Mapping[str, str] | None = None) -> bytes:
     """Return a whole gRPC request."""
     headers = {
         ":method": "POST",
@@ -29,6 +29,7 @@ def call(stream: int, path: str, message: bytes) -> bytes:
         ":authority": "localhost",
         "te": "trailers",
         "content-type": "application/grpc",
+        **(metadata or {}),
     }
     # Literals that no table remembers.
     block = b"".join(b"\0" + _string(name) + _string(value) for name, value in headers.items())

@@ -27,6 +27,7 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationWrite,
     DeleteConfigurationRequest,
     RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     UpdateConfigurationRequest,
 )
 from configapi.v1.schema_pb2 import Closing
@@ -74,7 +75,7 @@ class Witness:
         if isinstance(answer, Operation):
             await ended(self.service, answer)
         found = await changes_after(self.service, self.revision)
-        assert [one.change_request for one in found] == ["CR-1 of ops"] * count
+        assert [one.origin.change_request for one in found] == ["CR-1 of ops"] * count
         self.peers |= {one.peer for one in found}
         self.revision = found[0].revision
 
@@ -87,10 +88,12 @@ async def test_every_change_tells_the_peer_and_the_change_request_of_its_call(se
     patched = UpdateConfigurationRequest(key=key("web"), merge_patch=struct({"n": 1}), request_id=str(ULID()))
     await witness.see(1, configurations.UpdateConfiguration(patched, metadata=cr))
     await witness.see(1, configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web")), metadata=cr))
-    restored = RollbackConfigurationRequest(key=key("web"))
-    await witness.see(1, configurations.RollbackConfiguration(restored, metadata=cr))
+    restored = UndeleteConfigurationRequest(key=key("web"))
+    await witness.see(1, configurations.UndeleteConfiguration(restored, metadata=cr))
+    rolled_back = RollbackConfigurationRequest(key=key("web"), version=1)
+    await witness.see(1, configurations.RollbackConfiguration(rolled_back, metadata=cr))
     to_all = CreateRoleBindingRequest(principal="user:a", role=VIEWER, all_applications=Empty())
-    everywhere = await access.CreateRoleBinding(to_all, metadata=cr)
+    everywhere = (await access.CreateRoleBinding(to_all, metadata=cr)).role_binding
     witness.revision = everywhere.revision
     await witness.see(1, access.DeleteRoleBinding(DeleteRoleBindingRequest(id=everywhere.id), metadata=cr))
     bound = CreateRoleBindingRequest(principal="user:a", role=ADMIN, application=ApplicationRef(name="shop"))
@@ -126,7 +129,7 @@ async def test_every_change_of_many_tells_the_peer_and_the_change_request_of_its
     await witness.see(2, schemas.CreateSchemaVersion(version({"minProperties": 0}), metadata=cr))
     pinned = version({"maxProperties": 9}, mode=SchemaVersionMode.SCHEMA_VERSION_MODE_PINNED)
     await witness.see(1, schemas.CreateSchemaVersion(pinned, metadata=cr))
-    migration = MigrateConfigurationsRequest(schema="s", to_version=3)
+    migration = MigrateConfigurationsRequest(schema="s", to_version=3, all_configurations=Empty())
     await witness.see(1, schemas.MigrateConfigurations(migration, metadata=cr))
     imported = ImportSchemasRequest(schemas=[ImportedSchema(name="t", document=struct({}))])
     await witness.see(1, schemas.ImportSchemas(imported, metadata=cr))
@@ -160,7 +163,7 @@ async def test_a_group_commit_keeps_the_origins_of_its_callers(service: Service)
     for one in found:
         number = int(one.name[1:])
         made = f"CR-{number}" if number % 3 else ""
-        assert one.change_request == (f"gone-{number}" if one.version == 2 else made)
+        assert one.origin.change_request == (f"gone-{number}" if one.version == 2 else made)
         peers[number % 2 == 1].add(one.peer)
     assert (len(peers[False]), len(peers[True]), len(peers[False] | peers[True])) == (1, 1, 2)
 
@@ -179,7 +182,7 @@ async def test_what_runs_in_sql_has_no_origin(service: Service, psql: Session) -
     for table in ("configurations", "role_bindings", "schemas", "applications"):
         await psql.execute(f"DELETE FROM {table}")
     found = await changes_after(service, revision)
-    assert [(one.peer, one.change_request) for one in found] == [("", "")] * 8
+    assert [(one.peer, one.origin.change_request) for one in found] == [("", "")] * 8
 
 
 async def test_no_field_of_a_request_forges_who_made_a_change(service: Service) -> None:
@@ -199,7 +202,7 @@ async def test_no_field_of_a_request_forges_who_made_a_change(service: Service) 
     request = DeleteConfigurationRequest(key=key("web"), reason='{"actor": "user:eve", "origin": {"peer": "eve"}}')
     await service.configurations.DeleteConfiguration(request, metadata=headers)
     for one in await changes_after(service, 0):
-        assert (one.actor, one.change_request) == ("anonymous", "")
+        assert (one.origin.actor, one.origin.change_request) == ("anonymous", "")
         assert one.peer.startswith("ipv4:127.0.0.1:")
 
 
@@ -212,7 +215,7 @@ async def test_a_change_request_that_cannot_be_kept_is_refused(service: Service)
     longest = named("~" * 256)
     await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=longest)
     (made,) = await changes_after(service, 0)
-    assert made.change_request == "~" * 256
+    assert made.origin.change_request == "~" * 256
 
 
 async def test_behind_a_trusted_proxy_the_audit_trail_and_the_log_name_the_client(

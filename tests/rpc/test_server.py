@@ -10,12 +10,19 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
-from tests.api.calls import create, create_application, failing, get, head
+from tests.api.calls import (
+    create,
+    create_application,
+    failing,
+    get,
+    head,
+    list_request,
+)
 from tests.proxy import Proxy, far_service, proxied
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.watch.changing import watching, with_epoch
 
 # Methods whose requests may be empty.
 TAKE_NOTHING = {
@@ -29,6 +36,7 @@ TAKE_NOTHING = {
     "ListRoleBindings",
     "ListSchemas",
     "ListConfigurations",
+    "ListWatches",
     "WatchConfigurations",
 }
 
@@ -76,9 +84,40 @@ async def test_reflection_names_every_service(service: Service, version: str) ->
     assert all(one.file_descriptor_response.file_descriptor_proto for one in described)
 
 
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize(
+    ("symbol", "file"),
+    [
+        ("configapi.v1.ConfigurationService", "configuration_service"),
+        ("configapi.v1.ConfigurationService.GetConfiguration", "configuration_service"),
+        ("configapi.v1.SchemaImport.Outcome", "schema_service"),
+        ("configapi.v1.OperationMetadata.STATE_RUNNING", "operation_service"),
+        ("configapi.v1.ROLE_VIEWER", "access_service"),
+        ("configapi.v1.Configuration.name", "configuration"),
+        ("configapi.v1.rules", "method_rules"),
+    ],
+)
+async def test_reflection_resolves_every_kind_of_symbol_with_comments(
+    service: Service, version: str, symbol: str, file: str
+) -> None:
+    (response,) = await reflect(service, version, ServerReflectionRequest(file_containing_symbol=symbol))
+    found = FileDescriptorProto.FromString(response.file_descriptor_response.file_descriptor_proto[0])
+    assert found.name == f"configapi/v1/{file}.proto"
+    assert any(location.leading_comments for location in found.source_code_info.location)
+
+
+async def test_reflection_resolves_methods_of_others_and_no_unknown_symbol(service: Service) -> None:
+    for symbol in ("google.longrunning.Operations.GetOperation", "grpc.health.v1.Health.Check"):
+        (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=symbol))
+        assert response.file_descriptor_response.file_descriptor_proto
+    for symbol in ("", "nowhere", "configapi.v1.ConfigurationService.Nope", "configapi.v1.Nope.GetConfiguration"):
+        (response,) = await reflect(service, "v1", ServerReflectionRequest(file_containing_symbol=symbol))
+        assert response.error_response.error_code == StatusCode.NOT_FOUND.value[0]
+
+
 async def test_every_method_of_the_protos_is_served(service: Service) -> None:
     methods = [method for name in OURS for method in await methods_of(service, name)]
-    assert len(methods) == 40
+    assert len(methods) == 42
     for method in methods:
         # Empty bytes are an empty request, which no method but one can take; all of them answer it.
         call = service.channel.unary_stream(method)(b"")
@@ -103,7 +142,7 @@ async def test_the_server_tells_its_status(service: Service) -> None:
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.version
     assert status.live
-    async for _ in service.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=0)):
+    async for _ in service.configurations.WatchConfigurations(await with_epoch(service, watching(after_revision=0))):
         break
     status = await service.server.GetServerStatus(GetServerStatusRequest())
     assert status.revision == created.revision
@@ -168,7 +207,7 @@ async def test_a_call_on_a_lost_connection_is_unavailable_and_the_next_one_works
 
 async def test_a_request_larger_than_4_mib_is_refused(service: Service) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await service.configurations.ListConfigurations(ListConfigurationsRequest(name_prefix="x" * 5 * 1024 * 1024))
+        await service.configurations.ListConfigurations(list_request(name_prefix="x" * 5 * 1024 * 1024))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -7,16 +7,18 @@ from typing import Any
 
 import grpc
 import pytest
+from google.longrunning.operations_proto_pb2 import ListOperationsRequest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import ImportConfigurationsRequest, WatchConfigurationsRequest
 from configsvc.rpc import server as module
 from tests.api.calls import create, create_application, failing
 from tests.identity.tokens import bearing, oidc_settings
+from tests.operations.operating import imported, item
 from tests.rpc.frames import INITIAL_WINDOW, MAX_STREAMS, frames, incomplete
-from tests.service import LIMIT_SECONDS, Service, connected, running_service
+from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service, connected, running_service
 
 CREATE = "/configapi.v1.ConfigurationService/CreateConfiguration"
 WATCH = "/configapi.v1.ConfigurationService/WatchConfigurations"
@@ -79,6 +81,73 @@ async def test_a_body_that_does_not_arrive_in_time_ends_its_call(
             await anext(aiter(call))
     assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
     assert "did not arrive within" in str(caught.value.details())
+
+
+async def first_and_no_more() -> AsyncIterator[ImportConfigurationsRequest]:
+    """Send the first message of an import, and neither another one nor an end."""
+    yield ImportConfigurationsRequest(items=[item("web")])
+    await asyncio.Event().wait()
+
+
+async def test_an_upload_ends_when_its_next_message_does_not_arrive(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.rpc.handlers.UPLOAD_MESSAGE_SECONDS", 0.2)
+    for messages in (first_and_no_more(), nothing_to_import()):
+        with failing(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED") as caught:
+            await shop.configurations.ImportConfigurations(messages, timeout=LIMIT_SECONDS)
+        assert "the next message of the upload did not arrive within 0.2 s" in str(caught.value.details())
+    # Nothing of it is left to run.
+    assert not (await shop.operations.ListOperations(ListOperationsRequest())).operations
+
+
+async def nothing_to_import() -> AsyncIterator[ImportConfigurationsRequest]:
+    """Send no message, and do not end either."""
+    await asyncio.Event().wait()
+    yield ImportConfigurationsRequest()
+
+
+async def test_a_message_of_an_upload_without_its_last_byte_ends_it(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.rpc.handlers.UPLOAD_MESSAGE_SECONDS", 0.2)
+    async with frames(shop.address) as client:
+        streams = [client.begin(IMPORT) for _ in range(3)]
+        await asyncio.gather(*(client.send(stream, incomplete(LARGE_BYTES)) for stream in streams))
+        await client.until(lambda: client.ended >= set(streams))
+
+
+async def test_uploads_of_callers_that_are_not_told_apart_are_few(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.api.uploads.SHARED_UPLOADS", 2)
+    kept = [asyncio.create_task(upload(shop)) for _ in range(3)]
+    done, waiting = await asyncio.wait(kept, timeout=LIMIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    with failing(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED") as caught:
+        await done.pop()
+    assert "share 2 uploads" in str(caught.value.details())
+    assert len(waiting) == 2
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        # The server hears of their end a moment later.
+        while not await is_taken(shop):  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def is_taken(service: Service) -> bool:
+    """Return whether the service takes an upload."""
+    try:
+        return (await imported(service, item("web"))).done
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return False
+
+
+async def upload(service: Service) -> None:
+    await service.configurations.ImportConfigurations(first_and_no_more(), timeout=LIMIT_SECONDS)
 
 
 async def test_a_call_without_a_message_is_refused(service: Service) -> None:

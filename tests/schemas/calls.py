@@ -40,15 +40,16 @@ async def create_schema(
     service: Service, name: str = "web", document: JsonObject | None = None, **fields: Any
 ) -> Schema:
     request = CreateSchemaRequest(name=name, document=struct(REPLICAS if document is None else document), **fields)
-    return await service.schemas.CreateSchema(request)
+    return (await service.schemas.CreateSchema(request)).schema
 
 
 async def get_schema(service: Service, name: str = "web", **fields: Any) -> Schema:
-    return await service.schemas.GetSchema(GetSchemaRequest(name=name, **fields))
+    return (await service.schemas.GetSchema(GetSchemaRequest(name=name, **fields))).schema
 
 
 async def get_version(service: Service, name: str = "web", version: int = 0, **fields: Any) -> SchemaVersion:
-    return await service.schemas.GetSchemaVersion(GetSchemaVersionRequest(name=name, version=version, **fields))
+    request = GetSchemaVersionRequest(name=name, version=version, **fields)
+    return (await service.schemas.GetSchemaVersion(request)).schema_version
 
 
 def version_request(document: JsonObject, name: str = "web", **fields: Any) -> CreateSchemaVersionRequest:
@@ -57,7 +58,7 @@ def version_request(document: JsonObject, name: str = "web", **fields: Any) -> C
 
 async def create_version(service: Service, document: JsonObject, name: str = "web", **fields: Any) -> SchemaVersion:
     """Create a version, in mode STRICT unless told otherwise."""
-    return await service.schemas.CreateSchemaVersion(version_request(document, name, **fields))
+    return (await service.schemas.CreateSchemaVersion(version_request(document, name, **fields))).schema_version
 
 
 async def add_version(service: Service, document: JsonObject, name: str = "web", **fields: Any) -> SchemaVersion:

@@ -6,7 +6,7 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import ApplicationRef
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.change_pb2 import CHANGE_TYPE_UPDATED
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject
@@ -25,6 +25,7 @@ from tests.schemas.calls import (
     subjects_of,
 )
 from tests.service import Service, error_info_of
+from tests.watch.changing import watching, with_epoch
 
 
 @pytest.fixture
@@ -67,17 +68,18 @@ async def test_a_watcher_sees_the_move_as_updates_in_one_message(web: Service, p
     await pin(psql, "a", "b")
     selectors = [ConfigurationSelector(application=ApplicationRef(name="shop"))]
     watch = web.configurations.WatchConfigurations(
-        WatchConfigurationsRequest(selectors=selectors, after_revision=await head(web))
+        await with_epoch(web, watching(*selectors, after_revision=await head(web)))
     )
     messages = aiter(watch)
+    assert (await anext(messages)).HasField("opened")
     assert (await anext(messages)).synced
     version = await create_version(web, AT_MOST_10, reason="stricter")
     message = await anext(messages)
     watch.cancel()
     assert message.revision == version.revision
-    assert [(event.type, event.configuration.name, event.reason) for event in message.events] == [
-        (ConfigurationEvent.TYPE_UPDATED, "a", "stricter"),
-        (ConfigurationEvent.TYPE_UPDATED, "b", "stricter"),
+    assert [(event.change, event.configuration.name, event.origin.reason) for event in message.events] == [
+        (CHANGE_TYPE_UPDATED, "a", "stricter"),
+        (CHANGE_TYPE_UPDATED, "b", "stricter"),
     ]
     assert {event.configuration.schema.version for event in message.events} == {2}
 
@@ -200,7 +202,7 @@ async def test_a_strict_version_that_waits_for_a_pinned_writer_too_long_is_a_con
 
 async def test_schemas_in_the_log_do_not_disturb_a_watch(web: Service) -> None:
     await create_application(web)
-    watch = web.configurations.WatchConfigurations(WatchConfigurationsRequest(after_revision=0))
+    watch = web.configurations.WatchConfigurations(await with_epoch(web, watching(after_revision=0)))
     messages = aiter(watch)
     await create(web, "first")
     for maximum in range(5):

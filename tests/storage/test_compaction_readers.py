@@ -153,7 +153,8 @@ async def test_min_revision_may_be_a_compacted_one(service: Service, psql: Sessi
     web = await create(service, "web", {"a": 1})
     await commit_one_by_one(psql, 3)
     await compact_once(database_url)
-    assert await service.configurations.GetConfiguration(GetConfigurationRequest(id=web.id, min_revision=1)) == web
+    found = await service.configurations.GetConfiguration(GetConfigurationRequest(id=web.id, min_revision=1))
+    assert found.configuration == web
     listed = await service.configurations.ListConfigurations(ListConfigurationsRequest(min_revision=1))
     assert len(listed.configurations) == 4
 

@@ -93,7 +93,7 @@ async def test_a_list_of_the_past_shows_its_state_however_much_has_changed_since
             state = state_at(log, revision)
             for case in cases(f"{dice.randrange(5):026}"):
                 wanted = [row for row in state if case.matches(row)]
-                monkeypatch.setattr(configurations, "FEW_RECORDS", dice.choice((-1, -1, 5, 1000)))
+                monkeypatch.setattr("configsvc.storage.log.FEW_RECORDS", dice.choice((-1, -1, 5, 1000)))
                 monkeypatch.setattr(configurations, "KEYS_EXAMINED", dice.choice((1, 3, 2000)))
                 found = await listed(connection, revision, dice.choice((1, 2, 100)), case.filters)
                 assert [
@@ -109,7 +109,7 @@ async def test_a_list_of_the_past_shows_its_state_however_much_has_changed_since
                     )
                     for row in wanted
                 ], (revision, case.filters)
-                monkeypatch.setattr(configurations, "FEW_RECORDS", 1000)
+                monkeypatch.setattr("configsvc.storage.log.FEW_RECORDS", 1000)
                 assert found == await listed(connection, revision, 100, case.filters)
 
 

@@ -235,6 +235,15 @@ async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
     assert not scanned
 
 
+async def test_a_batch_of_the_past_is_found_by_index(connection: "Connection") -> None:
+    ids = [await connection.fetchval("SELECT id FROM configurations WHERE name = 'c7'")]
+    indexes, scanned = await plan(
+        connection, "configurations", "batch_get_past", ids, ["app3", "app1"], ["c17", "c100"], True, LIMIT_BYTES, 100
+    )
+    assert {VERSIONS, GIVEN_UP, KEY} <= indexes
+    assert not scanned
+
+
 async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(connection: "Connection") -> None:
     rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
     ids = [row["id"] for row in rows[:10]]
@@ -398,3 +407,40 @@ async def rows_read(connection: "Connection", file: str, name: str, *arguments: 
     """Return the most rows that any part of a statement's plan gave."""
     text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
     return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_changes_of_what_a_precondition_selects_are_found_by_index(connection: "Connection", mode: str) -> None:
+    """Look at both plans: connections for writes keep a generic one."""
+    since = await connection.fetchval("SELECT revision - 5 FROM revision_counter")
+    by_id, last = await application_id(connection), "\U0010ffff"
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    names = [f"c{number}" for number in range(20)]
+    count = 2 + len(names)
+    narrow = (
+        list(range(count)),
+        [by_id] + [None] * (count - 1),
+        [None] + ["app2"] * (count - 1),
+        ["", "c1", *names],
+        [last, f"c1{last}", *names],
+        [since] * count,
+        None,
+    )
+    indexes, scanned = await plan(connection, "preconditions", "changes", *narrow)
+    assert {KEY, "change_records_given_up", "commits_pkey"} <= indexes
+    assert not scanned
+    wide = ([0], [None], [None], ["c1"], [f"c1{last}"], [since], None)
+    for arguments in (narrow, wide):
+        indexes, scanned = await plan(connection, "preconditions", "changes_after", *arguments)
+        assert {"commits_revision_key", "change_records_pkey"} <= indexes
+        assert not scanned
+
+
+async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_changed_since(
+    connection: "Connection",
+) -> None:
+    for revision in (5, 1000):
+        for scope in (None, [await application_id(connection)]):
+            arguments = (revision, "", None, 51, scope)
+            # At most some rows for each of the five applications, of thousands of records.
+            assert await rows_read(connection, "applications", "list_past", *arguments) <= 100, (revision, scope)

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from google.longrunning.operations_proto_pb2 import DeleteOperationRequest
+from google.protobuf.empty_pb2 import Empty
 from pydantic import SecretStr
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import (
     DeleteConfigurationRequest,
-    RollbackConfigurationRequest,
+    UndeleteConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
@@ -89,7 +90,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
                 if message.revision == revision:
                     break
         recorded = await changes(service)
-    assert {change.actor for change in recorded} == {"anonymous"}
+    assert {change.origin.actor for change in recorded} == {"anonymous"}
     await age(psql, up_to=revision)
     async with open_database(service_url, turn=connection_turn) as database:
         await purge_requests(database)
@@ -106,7 +107,7 @@ async def _write_and_read(service: Service) -> None:
     await write(service, creation("api"), upsert("web", {"replicas": 2}), request_id=str(uuid.uuid4()))
     await write(service, deletion("api"))
     await service.configurations.DeleteConfiguration(DeleteConfigurationRequest(key=key("web"), reason="a mistake"))
-    await service.configurations.RollbackConfiguration(RollbackConfigurationRequest(key=key("web")))
+    await service.configurations.UndeleteConfiguration(UndeleteConfigurationRequest(key=key("web")))
     assert content((await get(service, "web")).config) == {"replicas": 2}
     assert await names(service, application=SHOP) == ["web"]
     assert len(await versions(service, key=key("web"))) > 3
@@ -129,9 +130,8 @@ async def _run_operations(service: Service) -> None:
     done = await imported(service, item("imported", {"replicas": 1}, schema="web"), item("free"))
     assert result_of(done).created_count == 2
     assert len(await items_of(service, done)) == 2
-    moved = await ended(
-        service, await service.schemas.MigrateConfigurations(MigrateConfigurationsRequest(schema="web"))
-    )
+    request = MigrateConfigurationsRequest(schema="web", all_configurations=Empty())
+    moved = await ended(service, await service.schemas.MigrateConfigurations(request))
     assert migration_result_of(moved).updated_count == 1
     await service.operations.DeleteOperation(DeleteOperationRequest(name=done.name))
 

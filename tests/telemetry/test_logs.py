@@ -15,7 +15,14 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, WatchConfigurationsRequest
 from configsvc.domain.content import JsonObject, JsonValue
 from configsvc.telemetry.logs import escaped
-from tests.api.calls import create, create_application, get, patch, update
+from tests.api.calls import (
+    create,
+    create_application,
+    get,
+    list_request,
+    patch,
+    update,
+)
 from tests.process.running import Program, program, serving
 from tests.service import connected, struct
 
@@ -74,7 +81,7 @@ async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str)
         await create(service, "web", good, comments=MARKER, reason=MARKER)
         await patch(service, "web", {"a": MARKER}, reason=MARKER)
         listed = service.configurations.ListConfigurations
-        await listed(ListConfigurationsRequest(contains=struct(good), json_path=f'$.a == "{MARKER}"'))
+        await listed(list_request(contains=struct(good), json_path=f'$.a == "{MARKER}"'))
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
         await watch.read()
         await database.execute("ALTER TABLE configurations ADD CONSTRAINT refuses CHECK (name <> 'never')")
@@ -85,7 +92,7 @@ async def test_contents_are_never_in_the_logs(tmp_path: Path, database_url: str)
             create(service, "large", too_large),
             create(service, "never", good, comments=MARKER),
             update(service, "web", configuration=Configuration(name=f"{MARKER} {MARKER}")),
-            listed(ListConfigurationsRequest(json_path=f'$.a = "{MARKER}"')),
+            listed(list_request(json_path=f'$.a = "{MARKER}"')),
             listed(ListConfigurationsRequest(page_token=MARKER)),
         ):
             with pytest.raises(grpc.aio.AioRpcError):

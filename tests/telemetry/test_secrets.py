@@ -22,7 +22,13 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Wa
 from configsvc.app.run import run_service
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError, prepare_database
-from tests.api.calls import Connection, create, create_application, creation
+from tests.api.calls import (
+    Connection,
+    create,
+    create_application,
+    creation,
+    list_request,
+)
 from tests.identity.authorities import Authority, Files, files_in
 from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import item, messages
@@ -101,8 +107,8 @@ def calls_of(service: Service) -> list[tuple[Any, Any, Any]]:
         (contents.CreateConfiguration, good, ROOT),
         (contents.CreateConfiguration, bad, ROOT),
         (contents.CreateConfiguration, good, stranger),
-        (contents.ListConfigurations, ListConfigurationsRequest(json_path=f'$.a == "{CONTENT}"'), ROOT),
-        (contents.ListConfigurations, ListConfigurationsRequest(contains=struct({CONTENT: 1})), ROOT),
+        (contents.ListConfigurations, list_request(json_path=f'$.a == "{CONTENT}"'), ROOT),
+        (contents.ListConfigurations, list_request(contains=struct({CONTENT: 1})), ROOT),
         (contents.ListConfigurations, ListConfigurationsRequest(page_token=TOKEN), ROOT),
         (contents.ImportConfigurations, messages([item("i", {CONTENT: CONTENT})], reason=REASON), ROOT),
         *((applications.ListApplications, ListApplicationsRequest(), header) for header in refused_headers()),

@@ -1,5 +1,7 @@
 """Helpers that change watched resources."""
 
+from collections.abc import Sequence
+
 from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -8,10 +10,12 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     CreateConfigurationRequest,
     DeleteConfigurationRequest,
+    HistoryPosition,
     UpdateConfigurationRequest,
     WatchConfigurationsRequest,
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.domain.content import JsonObject
 from tests.service import Service, struct
 from tests.storage.reading import (
@@ -23,35 +27,38 @@ OFTEN = Duration(nanos=100_000_000)
 
 
 async def create_application(service: Service, name: str = "shop") -> Application:
-    return await service.applications.CreateApplication(CreateApplicationRequest(name=name))
+    return (await service.applications.CreateApplication(CreateApplicationRequest(name=name))).application
 
 
 async def create(
     service: Service, name: str, config: JsonObject | None = None, *, application: str = "shop", reason: str = ""
 ) -> Configuration:
-    return await service.configurations.CreateConfiguration(
+    response = await service.configurations.CreateConfiguration(
         CreateConfigurationRequest(
             application=ApplicationRef(name=application), name=name, config=struct(config or {}), reason=reason
         )
     )
+    return response.configuration
 
 
 async def patch(
     service: Service, name: str, merge_patch: JsonObject, *, application: str = "shop", reason: str = ""
 ) -> Configuration:
-    return await service.configurations.UpdateConfiguration(
+    response = await service.configurations.UpdateConfiguration(
         UpdateConfigurationRequest(
             key=ConfigurationKey(application=application, name=name), merge_patch=struct(merge_patch), reason=reason
         )
     )
+    return response.configuration
 
 
 async def rename(service: Service, name: str, new_name: str, *, application: str = "shop") -> Configuration:
-    return await service.configurations.UpdateConfiguration(
+    response = await service.configurations.UpdateConfiguration(
         UpdateConfigurationRequest(
             key=ConfigurationKey(application=application, name=name), configuration=Configuration(name=new_name)
         )
     )
+    return response.configuration
 
 
 async def delete(service: Service, name: str, *, application: str = "shop", reason: str = "") -> int:
@@ -86,7 +93,19 @@ async def commit_one_by_one(session: Session, count: int, *, application: str = 
 
 
 def watching(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
-    return WatchConfigurationsRequest(selectors=selectors, after_revision=after_revision)
+    """Return a request for a watch. The epoch of a revision is still to be set: see `with_epoch`."""
+    history = None if after_revision is None else HistoryPosition(after_revision=after_revision)
+    return WatchConfigurationsRequest(selectors=selectors, history=history)
+
+
+async def with_epoch(
+    service: Service, request: WatchConfigurationsRequest, metadata: Sequence[tuple[str, str]] = ()
+) -> WatchConfigurationsRequest:
+    """Return the request with the present epoch, if it names a revision without one."""
+    if request.HasField("history") and not request.history.epoch:
+        status = await service.server.GetServerStatus(GetServerStatusRequest(), metadata=tuple(metadata))
+        request.history.epoch = status.epoch
+    return request
 
 
 def selector(

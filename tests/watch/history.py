@@ -3,10 +3,11 @@
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, Effect, WatchConfigurationsRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject, encode_json
 from tests.postgres import plain_connection
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _CHANGES = """
 SELECT revision, ordinal, operation, resource_id, application_id, application, name, comments, content, version,
-    previous_version, actor, reason
+    previous_version, actor, reason, request_id, origin ->> 'change_request' AS change_request, commit_time
 FROM changes
 WHERE kind = 'CONFIGURATION'
 ORDER BY revision, ordinal
@@ -24,7 +25,7 @@ ORDER BY revision, ordinal
 
 
 # The least size of an event beside its config, in bytes.
-EVENT_BYTES = 200
+EVENT_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,17 @@ class Change:
     previous_version: int
     actor: str
     reason: str
+    request_id: str
+    change_request: str
+    commit_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """An event that the log requires. A deleted configuration has the names that the watcher knew."""
+    """An event that the log requires. A removed configuration has the names that the watcher knew."""
 
-    type: ConfigurationEvent.Type.ValueType
+    effect: Effect.ValueType
+    previous_key: tuple[str, str]
     application_id: str
     application: str
     name: str
@@ -125,17 +130,21 @@ def _event(before: Change | None, change: Change, selectors: Sequence[Configurat
     was = before is not None and selected(before, selectors)
     is_now = change.operation != "DELETED" and selected(change, selectors)
     if is_now:
-        event_type = ConfigurationEvent.TYPE_UPDATED if was else ConfigurationEvent.TYPE_CREATED
-        return _expected(event_type, change, known_by=change)
+        key = (change.application, change.name)
+        previous_key = (before.application, before.name) if before else key
+        return _expected(
+            EFFECT_SET, change, known_by=change, previous_key=("", "") if previous_key == key else previous_key
+        )
     if was:
         assert before is not None
-        return _expected(ConfigurationEvent.TYPE_DELETED, change, known_by=before)
+        return _expected(EFFECT_REMOVE, change, known_by=before, previous_key=("", ""))
     return None
 
 
-def _expected(event_type: ConfigurationEvent.Type.ValueType, change: Change, *, known_by: Change) -> Expected:
+def _expected(effect: Effect.ValueType, change: Change, *, known_by: Change, previous_key: tuple[str, str]) -> Expected:
     return Expected(
-        type=event_type,
+        effect=effect,
+        previous_key=previous_key,
         application_id=known_by.application_id,
         application=known_by.application,
         name=known_by.name,
@@ -148,6 +157,11 @@ def joined(before: History, now: History) -> History:
     kept = {(change.id, change.version) for change in before.changes}
     new = (change for change in now.changes if (change.id, change.version) not in kept)
     return History(changes=(*before.changes, *new), head=now.head)
+
+
+def timeless(history: History) -> History:
+    """Return the history without the times of its commits."""
+    return History(changes=tuple(replace(change, commit_time=None) for change in history.changes), head=history.head)
 
 
 async def read_history(url: str) -> History:
@@ -172,4 +186,7 @@ def _change(row: "Record") -> Change:
         previous_version=row["previous_version"],
         actor=row["actor"],
         reason=row["reason"],
+        request_id=row["request_id"],
+        change_request=row["change_request"] or "",
+        commit_time=row["commit_time"],
     )

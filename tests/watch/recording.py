@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from configapi.v1.change_pb2 import CHANGE_TYPE_UNSPECIFIED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
+    EFFECT_REMOVE,
+    EFFECT_SET,
     ConfigurationEvent,
     WatchConfigurationsRequest,
     WatchConfigurationsResponse,
 )
 from tests.service import Service
+from tests.watch.changing import with_epoch
 
 LIMIT_SECONDS = 30.0
 
@@ -22,7 +26,7 @@ View = dict[str, Configuration]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The messages that a client applies together: all with `more`, and the one without that ends them."""
+    """The messages that a client applies together, up to the one with a resume_token."""
 
     messages: tuple[WatchConfigurationsResponse, ...]
 
@@ -64,16 +68,32 @@ class Recording:
         return [message for message in self.messages if is_bookmark(message)]
 
     @property
+    def resume_token(self) -> str:
+        """The token with which the watch can be resumed; empty if it has none yet."""
+        received = (message.resume_token for message in reversed(self.messages) if message.resume_token)
+        return next(received, self.request.resume_token)
+
+    @property
     def revision(self) -> int:
-        """The revision from which the watch can be resumed; -1 if it cannot."""
-        for message in reversed(self.messages):
-            if not message.more:
-                return message.revision
-        return self.request.after_revision if self.request.HasField("after_revision") else -1
+        """The revision up to which everything was delivered; -1 if that is not known."""
+        if self.resume_token:
+            return revision_of(self.resume_token)
+        return self.request.history.after_revision if self.request.HasField("history") else -1
+
+    @property
+    def beginning(self) -> int:
+        """The revision after which its changes begin: that of the request or of the snapshot."""
+        match self.request.WhichOneof("start"):
+            case "resume_token":
+                return revision_of(self.request.resume_token)
+            case "history":
+                return self.request.history.after_revision
+            case "snapshot" | None:
+                return self.messages[0].revision if self.messages else 0
 
     @property
     def epoch(self) -> str:
-        return self.messages[-1].epoch if self.messages else self.request.epoch
+        return self.messages[-1].epoch
 
     def view(self) -> View:
         """Return the configurations that a client knows at `revision`, by id, if the watch began with a snapshot or at
@@ -84,7 +104,25 @@ class Recording:
 
 def is_bookmark(message: WatchConfigurationsResponse) -> bool:
     """Return whether the message is a bookmark."""
-    return not message.events and not message.synced and not message.more
+    return bool(message.resume_token) and not message.events and not message.synced
+
+
+def revision_of(token: str) -> int:
+    """Return the revision in a resume token."""
+    return int(token.rpartition(":")[2])
+
+
+def is_existing(event: ConfigurationEvent) -> bool:
+    """Return whether the event is part of a snapshot."""
+    return event.change == CHANGE_TYPE_UNSPECIFIED
+
+
+def resumed(recording: Recording) -> WatchConfigurationsRequest:
+    """Return a request for a watch like the recorded one, from its end on."""
+    request = WatchConfigurationsRequest()
+    request.CopyFrom(recording.request)
+    request.resume_token = recording.resume_token
+    return request
 
 
 def replayed(view: View, steps: Sequence[Step]) -> View:
@@ -99,19 +137,22 @@ def replayed(view: View, steps: Sequence[Step]) -> View:
 def _apply(view: View, event: ConfigurationEvent) -> None:
     configuration = event.configuration
     known = configuration.id in view
-    if event.type == ConfigurationEvent.TYPE_DELETED:
-        assert known, f"{configuration.id} is deleted and was not known"
+    if event.effect == EFFECT_REMOVE:
+        assert known, f"{configuration.id} is removed and was not known"
         del view[configuration.id]
     else:
-        assert known == (event.type == ConfigurationEvent.TYPE_UPDATED), f"wrong type of event: {event}"
+        assert event.effect == EFFECT_SET
+        assert not known or event.change == CHANGE_TYPE_UPDATED, f"it is known already: {event}"
         view[configuration.id] = configuration
 
 
 def _steps(messages: Sequence[WatchConfigurationsResponse]) -> Iterator[Step]:
     together: list[WatchConfigurationsResponse] = []
     for message in messages:
+        if message.HasField("opened"):
+            continue
         together.append(message)
-        if not message.more:
+        if message.resume_token:
             yield Step(messages=tuple(together))
             together = []
 
@@ -121,7 +162,7 @@ async def at_once() -> None:
 
 
 class Recorder:
-    """A task that reads a watch into a recording. The pace is awaited after each message."""
+    """A task that reads a watch into a recording. The pace is awaited after each message but the first."""
 
     def __init__(
         self,
@@ -142,7 +183,8 @@ class Recorder:
             async for message in self._call:
                 self.recording.messages.append(message)
                 await self._tell()
-                await self._pace()
+                if not message.HasField("opened"):
+                    await self._pace()
         except grpc.aio.AioRpcError as error:
             self.error = error
         await self._tell()
@@ -204,6 +246,7 @@ def summary(recording: Recording) -> str:
     """Summarize a recording in a few lines, for the report of a failure."""
     shown = [
         f"{message.revision}: {len(message.events)} events{' synced' * message.synced}{' more' * message.more}"
+        f"{' token' * bool(message.resume_token)}{' opened' * message.HasField('opened')}"
         for message in recording.messages[-20:]
     ]
     return f"{len(recording.messages)} messages, the last of them: {'; '.join(shown)}"
@@ -212,7 +255,7 @@ def summary(recording: Recording) -> str:
 @asynccontextmanager
 async def recorded(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[Recorder]:
     """Record a watch; without a request, a watch of everything."""
-    recorder = Recorder(service, request or WatchConfigurationsRequest())
+    recorder = Recorder(service, await with_epoch(service, request or WatchConfigurationsRequest()))
     try:
         yield recorder
     finally:
@@ -237,7 +280,7 @@ class SlowReader:
 @asynccontextmanager
 async def slowly(service: Service, request: WatchConfigurationsRequest | None = None) -> AsyncGenerator[SlowReader]:
     """Open a watch that is read only as fast as the test reads it."""
-    reader = SlowReader(service, request or WatchConfigurationsRequest())
+    reader = SlowReader(service, await with_epoch(service, request or WatchConfigurationsRequest()))
     try:
         yield reader
     finally:

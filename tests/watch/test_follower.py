@@ -9,7 +9,7 @@ from configsvc.domain.errors import ConfigsvcError, EpochChangedError, ShuttingD
 from configsvc.domain.models import NameRef, Operation
 from configsvc.domain.scope import Everything
 from configsvc.domain.selection import Selection
-from configsvc.domain.watching import WatchMessage
+from configsvc.domain.watching import ContentForm, WatchMessage
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Interests
 from configsvc.watch import audiences as module
@@ -55,7 +55,7 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_gets_no_synced_m
         return ()
 
     with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
-        audience = Audience(EVERYTHING, with_config=True)
+        audience = Audience(EVERYTHING, ContentForm.STRUCT)
         sending = Sending(Progress(0), feed.history, encode, write)
         watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
         # The feed is two revisions behind the head.
@@ -88,7 +88,7 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
 
     with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
         selection = Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything())
-        audience = Audience(selection, with_config=True)
+        audience = Audience(selection, ContentForm.STRUCT)
         sending = Sending(Progress(0), feed.history, encode, write)
         watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
         following = asyncio.create_task(watch.follow(0, 0))
@@ -107,7 +107,7 @@ async def test_what_is_remembered_for_those_alike_keeps_a_bounded_amount_of_part
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED_BYTES", 1000)
     audiences = Audiences(Interests())
-    audience = Audience(EVERYTHING, with_config=True)
+    audience = Audience(EVERYTHING, ContentForm.STRUCT)
     audience.size = 2
     for revision in range(1, 101):
         message = audiences.message(recent := part(revision, weight=200), audience)

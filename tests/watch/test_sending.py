@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED
 from configsvc.api import watches
 from configsvc.domain import watching
 from configsvc.domain.commits import History
@@ -77,7 +77,7 @@ async def test_what_is_large_is_encoded_beside_the_event_loop(
     async with recorded(service) as recording:
         await recording.until_synced()
     assert made == {"encoded_snapshot": {True, False}, "encoded_commit": {True, False}}
-    assert found.messages[-1].events[-1].type == ConfigurationEvent.TYPE_CREATED
+    assert found.messages[-1].events[-1].change == CHANGE_TYPE_CREATED
 
 
 async def test_a_client_that_does_not_read_loses_its_slot_to_others_of_its_caller(

@@ -7,7 +7,7 @@ from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import OFTEN, commit_one_by_one, create, create_application, selector
 from tests.watch.history import read_history
-from tests.watch.recording import recorded
+from tests.watch.recording import recorded, resumed
 from tests.watch.validators import resumable, validate
 
 
@@ -84,9 +84,7 @@ async def test_a_watch_can_be_resumed_after_a_bookmark(service: Service, psql: S
         first = await watch.until(lambda recording: any(mark.revision == 8 for mark in recording.bookmarks))
     await configuration(psql, "db", application="bank")
     await commit_one_by_one(psql, 5, prefix="more")
-    request = often("bank")
-    request.after_revision = first.revision
-    async with recorded(service, request) as watch:
+    async with recorded(service, resumed(first)) as watch:
         second = await watch.until_revision(await head(psql))
     resumable(first, second, await read_history(database_url))
     assert len(second.events) == 1

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
+from configapi.v1.change_pb2 import CHANGE_TYPE_UPDATED
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, WatchConfigurationsResponse
 from tests.service import Service
 from tests.storage.reading import Session, application, head
 from tests.watch import validators
 from tests.watch.changing import commit_one_by_one, fill
 from tests.watch.history import History, read_history
-from tests.watch.recording import Recording, recorded
+from tests.watch.recording import Recording, is_existing, recorded
 
 Messages = list[WatchConfigurationsResponse]
 
@@ -33,11 +34,19 @@ def another_content(messages: Messages) -> None:
 
 
 def another_actor(messages: Messages) -> None:
-    messages[-1].events[0].actor = "nobody"
+    messages[-1].events[0].origin.actor = "nobody"
 
 
-def another_type(messages: Messages) -> None:
-    messages[-1].events[0].type = ConfigurationEvent.TYPE_UPDATED
+def another_change(messages: Messages) -> None:
+    messages[-1].events[0].change = CHANGE_TYPE_UPDATED
+
+
+def another_effect(messages: Messages) -> None:
+    messages[-1].events[0].effect = EFFECT_REMOVE
+
+
+def another_previous_key(messages: Messages) -> None:
+    messages[-1].events[0].previous_key.name = "other"
 
 
 def split(messages: Messages) -> None:
@@ -46,23 +55,52 @@ def split(messages: Messages) -> None:
     first, second = copy.deepcopy(messages[index]), copy.deepcopy(messages[index])
     del first.events[5:]
     del second.events[:5]
-    first.more = True
+    first.more, first.resume_token = True, ""
     messages[index : index + 1] = [first, second]
 
 
 def split_without_more(messages: Messages) -> None:
     split(messages)
     for message in messages:
-        if not message.synced:
-            message.more = message.events[0].type == ConfigurationEvent.TYPE_EXISTING
+        if message.events and not is_existing(message.events[0]):
+            message.more, message.resume_token = False, f"{message.epoch}:{message.revision}"
 
 
 def early_bookmark(messages: Messages) -> None:
-    messages.insert(-1, WatchConfigurationsResponse(revision=messages[-1].revision, epoch=messages[-1].epoch))
+    last = messages[-1]
+    messages.insert(-1, bookmark(last.epoch, last.revision))
+
+
+def bookmark(epoch: str, revision: int) -> WatchConfigurationsResponse:
+    return WatchConfigurationsResponse(resume_token=f"{epoch}:{revision}", revision=revision, epoch=epoch)
 
 
 def shorter_snapshot(messages: Messages) -> None:
-    del messages[0].events[0]
+    del messages[1].events[0]
+
+
+def opened_twice(messages: Messages) -> None:
+    messages.append(copy.deepcopy(messages[0]))
+
+
+def opened_late(messages: Messages) -> None:
+    messages[0], messages[1] = messages[1], messages[0]
+
+
+def token_in_the_snapshot(messages: Messages) -> None:
+    messages[1].resume_token = f"{messages[1].epoch}:{messages[1].revision}"
+
+
+def token_at_once(messages: Messages) -> None:
+    messages[0].resume_token = f"{messages[0].epoch}:{messages[0].revision}"
+
+
+def commit_without_token(messages: Messages) -> None:
+    messages[-1].resume_token = ""
+
+
+def token_of_another_revision(messages: Messages) -> None:
+    messages[-1].resume_token = f"{messages[-1].epoch}:{messages[-1].revision - 1}"
 
 
 def synced_twice(messages: Messages) -> None:
@@ -79,11 +117,19 @@ FAULTS: list[tuple[Callable[[Messages], None], Callable[[Recording, History], No
     (skip, validators.reliable),
     (another_content, validators.reliable),
     (another_actor, validators.reliable),
-    (another_type, validators.reliable),
+    (another_change, validators.reliable),
+    (another_effect, validators.reliable),
+    (another_previous_key, validators.reliable),
     (split, validators.atomic),
     (split_without_more, validators.atomic),
     (early_bookmark, validators.bookmarkable),
     (shorter_snapshot, validators.snapshot),
+    (opened_twice, lambda recording, _: validators.opened_first(recording)),
+    (opened_late, lambda recording, _: validators.opened_first(recording)),
+    (token_in_the_snapshot, lambda recording, _: validators.tokens(recording)),
+    (token_at_once, lambda recording, _: validators.tokens(recording)),
+    (commit_without_token, lambda recording, _: validators.tokens(recording)),
+    (token_of_another_revision, lambda recording, _: validators.tokens(recording)),
     (synced_twice, lambda recording, _: validators.synced_once(recording)),
     (another_epoch, lambda recording, _: validators.one_epoch(recording)),
 ]

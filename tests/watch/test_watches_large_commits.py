@@ -4,7 +4,7 @@ import pytest
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service
@@ -81,5 +81,5 @@ async def test_a_large_application_can_be_renamed_and_deleted(service: Service, 
         deleted = await service.applications.DeleteApplication(DeleteApplicationRequest(name="store", force=True))
         recording = await watch.until_revision(deleted.revision)
     assert recording.view() == {}
-    last = [event.type for event in recording.steps[-1].events]
-    assert last == [ConfigurationEvent.TYPE_DELETED] * FORM.many
+    last = [event.effect for event in recording.steps[-1].events]
+    assert last == [EFFECT_REMOVE] * FORM.many

@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_UPDATED, ChangeOrigin
+from configapi.v1.configuration_service_pb2 import EFFECT_SET, ConfigurationEvent, WatchConfigurationsResponse
 from tests.service import Service, connected
 from tests.storage.reading import LIMIT_SECONDS, Session, application, configuration, head
 from tests.watch.changing import commit_one_by_one, create, create_application, fill, patch
@@ -22,24 +23,29 @@ async def test_an_event_is_what_the_write_answered(service: Service) -> None:
     first, second = recording.messages[-2:]
     epoch = recording.messages[0].epoch
     assert first == WatchConfigurationsResponse(
+        resume_token=f"{epoch}:{created.revision}",
         revision=created.revision,
         epoch=epoch,
         events=[
             ConfigurationEvent(
-                type=ConfigurationEvent.TYPE_CREATED, configuration=created, actor="anonymous", reason="new"
+                effect=EFFECT_SET,
+                change=CHANGE_TYPE_CREATED,
+                configuration=created,
+                origin=ChangeOrigin(actor="anonymous", reason="new", commit_time=created.update_time),
             )
         ],
     )
     assert second == WatchConfigurationsResponse(
+        resume_token=f"{epoch}:{updated.revision}",
         revision=updated.revision,
         epoch=epoch,
         events=[
             ConfigurationEvent(
-                type=ConfigurationEvent.TYPE_UPDATED,
+                effect=EFFECT_SET,
+                change=CHANGE_TYPE_UPDATED,
                 configuration=updated,
                 previous_version=1,
-                actor="anonymous",
-                reason="less",
+                origin=ChangeOrigin(actor="anonymous", reason="less", commit_time=updated.update_time),
             )
         ],
     )
@@ -56,7 +62,7 @@ async def test_a_change_made_in_sql_reaches_watchers_with_the_database_role_as_a
         await psql.execute("DELETE FROM configurations")
         recording = await watch.until_revision(4)
     role = await psql.fetchval("SELECT session_user")
-    assert [event.actor for event in recording.events] == [f"database:{role}"] * 3
+    assert [event.origin.actor for event in recording.events] == [f"database:{role}"] * 3
     validate(recording, await read_history(database_url))
 
 
@@ -120,7 +126,8 @@ async def test_a_hundred_watchers_get_the_same(service: Service, psql: Session, 
         last = await head(psql)
         recordings = [await watch.until_revision(last) for watch in watches]
     validate(recordings[0], await read_history(database_url))
-    assert all(recording.messages == recordings[0].messages for recording in recordings)
+    # Only the first message differs: it has the watch's own id.
+    assert all(recording.messages[1:] == recordings[0].messages[1:] for recording in recordings)
 
 
 async def test_a_watch_shows_an_own_write_before_or_after_its_answer_but_always_once(

@@ -1,4 +1,4 @@
-"""Watches with after_revision: every change after it, synced once caught up."""
+"""Watches from a position in the history: every change after it, synced once caught up."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -7,14 +7,14 @@ import grpc
 import pytest
 
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, WatchConfigurationsRequest
 from configsvc.storage.log import Bounds
 from configsvc.watch.watches import Watches
 from tests.service import Service, error_info_of, reason_of, running_service
 from tests.storage.reading import Session, application, head
 from tests.watch.changing import commit_one_by_one, create, create_application, delete, fill, patch, selector, watching
 from tests.watch.history import read_history
-from tests.watch.recording import Recording, recorded, replayed
+from tests.watch.recording import Recording, recorded, replayed, resumed
 from tests.watch.validators import ordered, reliable, resumable, unique, validate
 
 
@@ -35,8 +35,8 @@ async def test_a_watch_from_revision_0_replays_the_whole_history(service: Servic
     last = await delete(service, "db")
     async with recorded(service, watching(after_revision=0)) as watch:
         recording = await watch.until_revision(last)
-    assert [message.revision for message in recording.messages] == [2, 3, 4, 5, 5]
-    assert [message.synced for message in recording.messages] == [False] * 4 + [True]
+    assert [message.revision for message in recording.messages] == [0, 2, 3, 4, 5, 5]
+    assert [message.synced for message in recording.messages] == [False] * 5 + [True]
     validate(recording, await read_history(database_url))
 
 
@@ -56,8 +56,45 @@ async def test_a_watch_from_the_head_is_synced_at_once(service: Service, psql: S
     await commit_one_by_one(psql, 3)
     async with recorded(service, watching(after_revision=4)) as watch:
         recording = await watch.until_synced()
-    (message,) = recording.messages
+    _, message = recording.messages
     assert (message.revision, message.synced, len(message.events)) == (4, True, 0)
+
+
+async def test_the_token_of_an_empty_installation_leads_to_everything_after_it(
+    service: Service, database_url: str
+) -> None:
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    assert first.resume_token.endswith(":0")
+    await create_application(service)
+    created = await create(service, "web", {"a": 1})
+    async with running_service(database_url) as other, recorded(other, resumed(first)) as watch:
+        second = await watch.until_revision(created.revision)
+    assert [event.configuration.name for event in second.events] == ["web"]
+    resumable(first, second, await read_history(database_url))
+
+
+async def test_one_token_serves_any_number_of_watches_again_and_again(
+    service: Service, psql: Session, database_url: str
+) -> None:
+    await application(psql)
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    await commit_one_by_one(psql, 5)
+    history = await read_history(database_url)
+    for _ in range(3):
+        async with recorded(service, resumed(first)) as one, recorded(service, resumed(first)) as another:
+            for watch in (one, another):
+                resumable(first, await watch.until_revision(6), history)
+
+
+async def test_a_token_of_the_head_is_synced_at_once_and_stays_the_same(service: Service, psql: Session) -> None:
+    await application(psql)
+    async with recorded(service) as watch:
+        first = await watch.until_synced()
+    async with recorded(service, resumed(first)) as watch:
+        second = await watch.until_synced()
+    assert [message.resume_token for message in second.messages] == ["", first.resume_token]
 
 
 async def test_a_watch_beyond_the_head_gets_revision_unknown(service: Service) -> None:
@@ -71,7 +108,7 @@ async def test_a_watch_beyond_the_head_gets_revision_unknown(service: Service) -
 
 async def test_a_watch_of_another_epoch_gets_epoch_changed(service: Service) -> None:
     await create_application(service)
-    request = WatchConfigurationsRequest(after_revision=1, epoch="7000000000000000000-1")
+    request = WatchConfigurationsRequest(resume_token="7000000000000000000-1:1")
     async with recorded(service, request) as watch:
         error = await watch.until_error()
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.OUT_OF_RANGE, "EPOCH_CHANGED")
@@ -79,12 +116,12 @@ async def test_a_watch_of_another_epoch_gets_epoch_changed(service: Service) -> 
 
 
 async def test_another_epoch_is_reported_even_where_the_revision_is_unknown(service: Service) -> None:
-    request = WatchConfigurationsRequest(after_revision=100, epoch="7000000000000000000-1")
+    request = WatchConfigurationsRequest(resume_token="7000000000000000000-1:100")
     async with recorded(service, request) as watch:
         assert reason_of(await watch.until_error()) == "EPOCH_CHANGED"
 
 
-async def test_a_watch_can_be_resumed_after_every_message_that_came_without_more(
+async def test_a_watch_can_be_resumed_with_the_token_of_every_message_that_has_one(
     service: Service, psql: Session, database_url: str
 ) -> None:
     await application(psql)
@@ -97,11 +134,11 @@ async def test_a_watch_can_be_resumed_after_every_message_that_came_without_more
         whole = await watch.until_revision(await head(psql))
     history = await read_history(database_url)
     validate(whole, history)
-    for count, step in enumerate(whole.steps, start=1):
+    for count in range(1, len(whole.steps) + 1):
         first = Recording(request=whole.request)
+        first.messages.append(whole.messages[0])
         first.messages.extend(message for kept in whole.steps[:count] for message in kept.messages)
-        request = WatchConfigurationsRequest(after_revision=step.revision, epoch=whole.epoch)
-        async with recorded(service, request) as watch:
+        async with recorded(service, resumed(first)) as watch:
             second = await watch.until_revision(history.head)
         resumable(first, second, history)
         assert replayed(first.view(), second.steps) == whole.view()
@@ -115,8 +152,7 @@ async def test_a_watch_can_be_resumed_in_another_process(service: Service, psql:
         first = await watch.until_revision(6)
     async with running_service(database_url) as other:
         await commit_one_by_one(psql, 5, prefix="missed")
-        request = WatchConfigurationsRequest(after_revision=first.revision, epoch=first.epoch)
-        async with recorded(other, request) as watch:
+        async with recorded(other, resumed(first)) as watch:
             second = await watch.until_revision(11)
     resumable(first, second, await read_history(database_url))
 
@@ -162,11 +198,7 @@ async def test_the_history_of_a_deleted_application_is_replayed(service: Service
     for chosen in (selector("shop"), selector(application_id=shop.id)):
         async with recorded(service, watching(chosen, after_revision=1)) as watch:
             recording = await watch.until_revision(deleted.revision)
-        assert [event.type for event in recording.events] == [
-            ConfigurationEvent.TYPE_CREATED,
-            ConfigurationEvent.TYPE_UPDATED,
-            ConfigurationEvent.TYPE_DELETED,
-        ]
+        assert [event.effect for event in recording.events] == [EFFECT_SET, EFFECT_SET, EFFECT_REMOVE]
         validate(recording, history)
 
 

@@ -4,24 +4,24 @@ import pytest
 
 from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import UpdateApplicationRequest
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.change_pb2 import CHANGE_TYPE_UPDATED
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, Effect
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, patch, rename, selector, watching
 from tests.watch.history import read_history
-from tests.watch.recording import Recorder, recorded
-from tests.watch.validators import validate
+from tests.watch.recording import Recorder, recorded, resumed
+from tests.watch.validators import resumable, validate
 
-EXISTING = ConfigurationEvent.TYPE_EXISTING
-CREATED = ConfigurationEvent.TYPE_CREATED
-UPDATED = ConfigurationEvent.TYPE_UPDATED
-DELETED = ConfigurationEvent.TYPE_DELETED
+SET = EFFECT_SET
+REMOVE = EFFECT_REMOVE
 
 
-def told(watch: Recorder) -> list[tuple[ConfigurationEvent.Type.ValueType, str, str]]:
-    """Return the type, the application and the name of each event of a watch."""
-    return [(event.type, event.configuration.application, event.configuration.name) for event in watch.recording.events]
+def told(watch: Recorder) -> list[tuple[Effect.ValueType, str, str]]:
+    """Return the effect, the application and the name of each event of a watch."""
+    events = watch.recording.events
+    return [(event.effect, event.configuration.application, event.configuration.name) for event in events]
 
 
 async def test_each_selector_follows_what_it_chooses(service: Service, database_url: str) -> None:
@@ -71,8 +71,25 @@ async def test_several_selectors_that_choose_the_same_give_each_event_once(servi
         await patch(service, "web", {"a": 2})
         last = await delete(service, "web")
         await watch.until_revision(last)
-    assert [event_type for event_type, _, _ in told(watch)] == [EXISTING, UPDATED, DELETED]
+    assert [effect for effect, _, _ in told(watch)] == [SET, SET, REMOVE]
     validate(watch.recording, await read_history(database_url))
+
+
+async def test_the_longest_names_and_the_most_selectors_are_followed(service: Service, database_url: str) -> None:
+    longest, other = "a" * 256, f"{'a' * 255}b"
+    await create_application(service, longest)
+    chosen = [selector(longest, prefix=longest, keys=(longest,))] * 99 + [selector("elsewhere")]
+    async with recorded(service, watching(*chosen)) as watch:
+        await watch.until_synced()
+        await create(service, other, application=longest)
+        await create(service, longest, application=longest)
+        await rename(service, longest, "c", application=longest)
+        last = (await rename(service, "c", longest, application=longest)).revision
+        first = await watch.until_revision(last)
+    assert [effect for effect, _, _ in told(watch)] == [SET, REMOVE, SET]
+    async with recorded(service, resumed(first)) as watch:
+        second = await watch.until_revision(await delete(service, longest, application=longest))
+    resumable(first, second, await read_history(database_url))
 
 
 async def test_an_application_that_does_not_exist_yet_can_be_watched(service: Service) -> None:
@@ -83,7 +100,7 @@ async def test_an_application_that_does_not_exist_yet_can_be_watched(service: Se
         await create_application(service, "shop")
         created = await create(service, "web")
         await watch.until_revision(created.revision)
-    assert told(watch) == [(CREATED, "shop", "web")]
+    assert told(watch) == [(SET, "shop", "web")]
 
 
 async def test_a_name_that_is_taken_again_is_followed_again(service: Service, database_url: str) -> None:
@@ -94,12 +111,12 @@ async def test_a_name_that_is_taken_again_is_followed_again(service: Service, da
         await delete(service, "web")
         second = await create(service, "web")
         await watch.until_revision(second.revision)
-    assert told(watch) == [(CREATED, "shop", "web"), (DELETED, "shop", "web"), (CREATED, "shop", "web")]
+    assert told(watch) == [(SET, "shop", "web"), (REMOVE, "shop", "web"), (SET, "shop", "web")]
     assert first.id != second.id
     validate(watch.recording, await read_history(database_url))
 
 
-async def test_a_configuration_that_is_renamed_into_the_selection_is_created_and_out_of_it_deleted(
+async def test_a_configuration_that_is_renamed_into_the_selection_is_set_and_out_of_it_removed(
     service: Service, database_url: str
 ) -> None:
     await create_application(service)
@@ -110,9 +127,11 @@ async def test_a_configuration_that_is_renamed_into_the_selection_is_created_and
         await rename(service, "new/web", "new/www")
         last = (await rename(service, "new/www", "old/www")).revision
         await watch.until_revision(last)
-    assert told(watch) == [(CREATED, "shop", "new/web"), (UPDATED, "shop", "new/www"), (DELETED, "shop", "new/www")]
+    assert told(watch) == [(SET, "shop", "new/web"), (SET, "shop", "new/www"), (REMOVE, "shop", "new/www")]
     events = watch.recording.events
     assert [event.previous_version for event in events] == [1, 2, 3]
+    assert [event.previous_key.name for event in events] == ["web", "new/web", ""]
+    assert {event.change for event in events} == {CHANGE_TYPE_UPDATED}
     assert events[0].configuration.HasField("config")
     assert not events[2].configuration.HasField("config")
     validate(watch.recording, await read_history(database_url))
@@ -156,14 +175,14 @@ async def test_a_renamed_application_moves_its_configurations_in_and_out_of_the_
         )
         for watch in watches:
             await watch.until_revision(renamed.revision)
-    assert sorted(told(old)[2:]) == [(DELETED, "shop", "db"), (DELETED, "shop", "web")]
-    assert sorted(told(new)) == [(CREATED, "store", "db"), (CREATED, "store", "web")]
-    assert sorted(told(same)[2:]) == [(UPDATED, "store", "db"), (UPDATED, "store", "web")]
+    assert sorted(told(old)[2:]) == [(REMOVE, "shop", "db"), (REMOVE, "shop", "web")]
+    assert sorted(told(new)) == [(SET, "store", "db"), (SET, "store", "web")]
+    assert sorted(told(same)[2:]) == [(SET, "store", "db"), (SET, "store", "web")]
     history = await read_history(database_url)
     for watch in watches:
         # All of it is one commit, so it came in one message.
         assert len(watch.recording.messages[-1].events) == 2
-        assert {event.reason for event in watch.recording.messages[-1].events} == {"brand"}
+        assert {event.origin.reason for event in watch.recording.messages[-1].events} == {"brand"}
         validate(watch.recording, history)
 
 
@@ -185,10 +204,10 @@ async def test_a_configuration_that_moves_to_another_application_leaves_one_sele
         last = await head(psql)
         for watch in (shop, bank, everything):
             await watch.until_revision(last)
-    assert told(shop)[1:] == [(DELETED, "shop", "web")]
+    assert told(shop)[1:] == [(REMOVE, "shop", "web")]
     assert shop.recording.events[-1].configuration.application_id == owners["shop"]
-    assert told(bank) == [(CREATED, "bank", "web")]
-    assert told(everything)[1:] == [(UPDATED, "bank", "web")]
+    assert told(bank) == [(SET, "bank", "web")]
+    assert told(everything)[1:] == [(SET, "bank", "web")]
     history = await read_history(database_url)
     for watch in (shop, bank, everything):
         validate(watch.recording, history)
@@ -204,5 +223,5 @@ async def test_a_commit_that_touches_the_selection_and_more_shows_only_the_selec
             for name in ("db", "web1", "cache", "web2"):
                 await configuration(psql, name)
         await watch.until_revision(2)
-    assert told(watch) == [(CREATED, "shop", "web1"), (CREATED, "shop", "web2")]
+    assert told(watch) == [(SET, "shop", "web1"), (SET, "shop", "web2")]
     validate(watch.recording, await read_history(database_url))

@@ -1,23 +1,31 @@
-"""Watches without after_revision: the present state, synced, then every change."""
+"""Watches without a start: the present state, synced, then every change."""
 
 import asyncio
 
 import pytest
 
+from configapi.v1.change_pb2 import (
+    CHANGE_TYPE_CREATED,
+    CHANGE_TYPE_DELETED,
+    CHANGE_TYPE_UNSPECIFIED,
+    CHANGE_TYPE_UPDATED,
+)
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET, WatchConfigurationsRequest
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from tests.service import Service
 from tests.storage.reading import Session, application, configuration, head
 from tests.watch.changing import create, create_application, delete, fill, patch, rename, selector, watching
 from tests.watch.history import read_history
-from tests.watch.recording import LIMIT_SECONDS, Recording, recorded, slowly
-from tests.watch.validators import MESSAGE_LIMIT_BYTES, validate
+from tests.watch.recording import LIMIT_SECONDS, Recording, recorded, resumed, slowly
+from tests.watch.validators import MESSAGE_LIMIT_BYTES, resumable, validate
 
 
 async def test_a_watch_of_an_empty_installation_is_synced_at_revision_0(service: Service) -> None:
     async with recorded(service) as watch:
         recording = await watch.until_synced()
-    (message,) = recording.messages
+    opened, message = recording.messages
+    assert (opened.revision, opened.opened.head_revision, opened.opened.compacted_revision) == (0, 0, 0)
     assert (message.revision, message.synced, message.more, list(message.events)) == (0, True, False, [])
     assert message.epoch
 
@@ -35,16 +43,16 @@ async def test_a_watch_begins_with_what_exists_and_goes_on_with_every_change(
         await rename(service, "db", "sql")
         revision = await delete(service, "web", reason="unused")
         recording = await watch.until_revision(revision)
-    assert [event.type for event in recording.events] == [
-        ConfigurationEvent.TYPE_EXISTING,
-        ConfigurationEvent.TYPE_EXISTING,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_CREATED,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_DELETED,
+    assert [(event.effect, event.change) for event in recording.events] == [
+        (EFFECT_SET, CHANGE_TYPE_UNSPECIFIED),
+        (EFFECT_SET, CHANGE_TYPE_UNSPECIFIED),
+        (EFFECT_SET, CHANGE_TYPE_UPDATED),
+        (EFFECT_SET, CHANGE_TYPE_CREATED),
+        (EFFECT_SET, CHANGE_TYPE_UPDATED),
+        (EFFECT_REMOVE, CHANGE_TYPE_DELETED),
     ]
     deleted = recording.events[-1]
-    assert (deleted.reason, deleted.actor, deleted.previous_version) == ("unused", "anonymous", 2)
+    assert (deleted.origin.reason, deleted.origin.actor, deleted.previous_version) == ("unused", "anonymous", 2)
     assert (deleted.configuration.name, deleted.configuration.version) == ("web", 3)
     assert not deleted.configuration.HasField("config")
     assert sorted(known.name for known in recording.view().values()) == ["cache", "sql"]
@@ -156,15 +164,53 @@ async def test_the_basic_view_leaves_contents_out(service: Service, psql: Sessio
     validate(recording, await read_history(database_url))
 
 
+async def test_contents_come_as_text_if_a_watch_asks_for_it(
+    service: Service, psql: Session, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 3)
+    await application(psql)
+    await fill(psql, 600, size=1000)
+    request = WatchConfigurationsRequest(format=CONTENT_FORMAT_JSON)
+    async with recorded(service, request) as watch:
+        await watch.until_synced()
+        await create(service, "web", {"a": [1, 0.1, 2**53 - 1, None, {"ü": '"\\\u2028'}]})
+        await fill(psql, 20, prefix="large", size=100_000)
+        await delete(service, "web")
+        first = await watch.until_revision(await head(psql))
+    await patch(service, "c00001", {"a": 1})
+    async with recorded(service, resumed(first)) as watch:
+        second = await watch.until_revision(await head(psql))
+    resumable(first, second, await read_history(database_url))
+    assert {event.configuration.WhichOneof("content") for event in second.events} == {"config_json"}
+
+
+async def test_the_basic_view_leaves_contents_as_text_out(service: Service) -> None:
+    await create_application(service)
+    await create(service, "web", {"a": 1})
+    request = WatchConfigurationsRequest(format=CONTENT_FORMAT_JSON, view=CONFIGURATION_VIEW_BASIC)
+    async with recorded(service, request) as watch:
+        await watch.until_synced()
+        recording = await watch.until_revision((await patch(service, "web", {"a": 2})).revision)
+    assert {event.configuration.WhichOneof("content") for event in recording.events} == {None}
+
+
 async def test_two_views_of_the_same_change_do_not_mix(service: Service) -> None:
     await create_application(service)
     request = WatchConfigurationsRequest(view=CONFIGURATION_VIEW_BASIC)
-    async with recorded(service, request) as basic, recorded(service) as full:
-        await basic.until_synced()
-        await full.until_synced()
+    text_request = WatchConfigurationsRequest(format=CONTENT_FORMAT_JSON)
+    async with (
+        recorded(service, request) as basic,
+        recorded(service) as full,
+        recorded(service, text_request) as text,
+        recorded(service, text_request) as same,
+    ):
+        for watch in (basic, full, text, same):
+            await watch.until_synced()
         created = await create(service, "web", {"a": 1})
-        await basic.until_revision(created.revision)
-        await full.until_revision(created.revision)
+        for watch in (basic, full, text, same):
+            await watch.until_revision(created.revision)
+    for watch in (text, same):
+        assert watch.recording.events[0].configuration.config_json == '{"a": 1}'
     assert full.recording.events[0].configuration == created
     created.ClearField("config")
     assert basic.recording.events[0].configuration == created

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from configapi.v1.application_pb2 import Application, ApplicationRef
+from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import (
     CreateApplicationRequest,
     DeleteApplicationRequest,
@@ -35,9 +34,9 @@ from tests.postgres import cloned_database, plain_connection
 from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session, head
-from tests.watch.changing import create, delete, patch, rename, selector
+from tests.watch.changing import OFTEN, create, delete, patch, rename, selector, watching
 from tests.watch.history import read_history
-from tests.watch.recording import LIMIT_SECONDS, Recorder, Recording, View, recorded, replayed
+from tests.watch.recording import LIMIT_SECONDS, Recorder, Recording, View, recorded, replayed, resumed
 from tests.watch.validators import resumable, validate
 
 STEPS = 50
@@ -285,18 +284,16 @@ class Machine(RuleBasedStateMachine):
                 recording = await whole.until_revision(await head(self.psql))
             after = min(after, recording.revision)
             base = replayed({}, [step for step in recording.steps if step.revision <= after])
-        return await self._opened(chosen, after, base, [])
+        return await self._opened(self._request(chosen, after), base, [])
 
     def _request(self, chosen: list[ConfigurationSelector], after: int | None) -> WatchConfigurationsRequest:
-        return WatchConfigurationsRequest(
-            selectors=chosen, after_revision=after, progress_interval=Duration(nanos=100_000_000)
-        )
+        request = watching(*chosen, after_revision=after)
+        request.progress_interval.CopyFrom(OFTEN)
+        return request
 
-    async def _opened(
-        self, chosen: list[ConfigurationSelector], after: int | None, base: View, earlier: list[Recording]
-    ) -> Watcher:
+    async def _opened(self, request: WatchConfigurationsRequest, base: View, earlier: list[Recording]) -> Watcher:
         closing = AsyncExitStack()
-        recorder = await closing.enter_async_context(recorded(self.service, self._request(chosen, after)))
+        recorder = await closing.enter_async_context(recorded(self.service, request))
         return Watcher(recorder=recorder, closing=closing, earlier=earlier, base=base)
 
     @precondition(lambda self: self.watchers)
@@ -306,12 +303,11 @@ class Machine(RuleBasedStateMachine):
         self.watchers[index] = self.loop.run(self._resumed(self.watchers[index]))
 
     async def _resumed(self, watcher: Watcher) -> Watcher:
-        """End the watch, and resume it from its revision."""
-        await watcher.recorder.until(lambda recording: recording.revision >= 0)
+        """End the watch, and resume it with its token."""
+        await watcher.recorder.until(lambda recording: bool(recording.resume_token))
         await watcher.closing.aclose()
         ended = watcher.recorder.recording
-        chosen = list(ended.request.selectors)
-        return await self._opened(chosen, ended.revision, watcher.view, [*watcher.earlier, ended])
+        return await self._opened(resumed(ended), watcher.view, [*watcher.earlier, ended])
 
     # --- what must hold -------------------------------------------------------------------------
 
@@ -340,11 +336,8 @@ class Machine(RuleBasedStateMachine):
         for each in chosen or [ConfigurationSelector()]:
             if each.application.name and each.application.name not in self.model.state:
                 continue
-            request = ListConfigurationsRequest(name_prefix=each.name_prefix, page_size=3)
-            if each.application.name:
-                request.application.CopyFrom(ApplicationRef(name=each.application.name))
-            found = await self._listed(request, revision)
-            view |= {known.id: known for known in found.values() if not each.names or known.name in list(each.names)}
+            found = await self._listed(ListConfigurationsRequest(selector=each, page_size=3), revision)
+            view |= found
         return view
 
     async def _listed(self, request: ListConfigurationsRequest, revision: int) -> View:

@@ -1,10 +1,18 @@
 """One judge for each promise of the watch. Each checks a recording against the log and raises AssertionError."""
 
+import json
+
+from google.protobuf.struct_pb2 import Struct
+
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configuration
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent, WatchConfigurationsResponse
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, ConfigurationEvent, WatchConfigurationsResponse
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
+from configsvc.domain.models import Operation
 from configsvc.wire.content import struct_of
+from configsvc.wire.history import CHANGE_TYPES
+from configsvc.wire.times import timestamp
 from tests.watch.history import Change, Expected, History, selected
-from tests.watch.recording import Recording, is_bookmark
+from tests.watch.recording import Recording, is_bookmark, is_existing
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 
@@ -15,7 +23,7 @@ def ordered(recording: Recording) -> None:
     assert revisions == sorted(revisions), f"revisions go back: {revisions}"
     for message in recording.messages:
         for event in message.events:
-            if event.type != ConfigurationEvent.TYPE_EXISTING:
+            if not is_existing(event):
                 assert event.configuration.revision in {message.revision, 0}
 
 
@@ -28,35 +36,36 @@ def unique(recording: Recording) -> None:
 def reliable(recording: Recording, history: History) -> None:
     """Check that every change of the selection up to the watch's last revision came, as the log has it."""
     selectors = recording.request.selectors
-    live = [event for event in recording.events if event.type != ConfigurationEvent.TYPE_EXISTING]
+    live = [event for event in recording.events if not is_existing(event)]
     last = recording.revision
     complete = [event for event in live if event.configuration.revision <= last]
-    expected = history.expected(selectors, _beginning(recording), last)
+    expected = history.expected(selectors, recording.beginning, last)
     assert [_seen(event) for event in complete] == [_wanted(event) for event in expected]
-    with_config = recording.request.view != CONFIGURATION_VIEW_BASIC
     for event, wanted in zip(complete, expected, strict=True):
-        _same_content(
-            event.configuration,
-            wanted.change,
-            with_config=with_config and event.type != ConfigurationEvent.TYPE_DELETED,
-        )
+        if wanted.change.commit_time:
+            assert event.origin.commit_time == timestamp(wanted.change.commit_time)
+        _same_content(recording, event, wanted.change)
 
 
 def snapshot(recording: Recording, history: History) -> None:
     """Check that the snapshot is the state of the selection at its revision, once each; a resumed watch has none."""
-    existing = [event for event in recording.events if event.type == ConfigurationEvent.TYPE_EXISTING]
-    if recording.request.HasField("after_revision"):
+    existing = [event for event in recording.events if is_existing(event)]
+    if not begins_with_snapshot(recording):
         assert not existing, "a resumed watch begins without a snapshot"
         return
     if not recording.synced:
         return
-    state = history.state_at(_beginning(recording))
+    state = history.state_at(recording.beginning)
     wanted = {change.id: change for change in state.values() if selected(change, recording.request.selectors)}
     assert sorted(event.configuration.id for event in existing) == sorted(wanted)
-    with_config = recording.request.view != CONFIGURATION_VIEW_BASIC
     for event in existing:
-        assert (event.previous_version, event.actor, event.reason) == (0, "", "")
-        _same_content(event.configuration, wanted[event.configuration.id], with_config=with_config)
+        assert (event.previous_version, event.HasField("origin"), event.HasField("previous_key")) == (0, False, False)
+        _same_content(recording, event, wanted[event.configuration.id])
+
+
+def begins_with_snapshot(recording: Recording) -> bool:
+    """Return whether the watch was opened without a position in the history."""
+    return recording.request.WhichOneof("start") in {None, "snapshot"}
 
 
 def atomic(recording: Recording, history: History) -> None:
@@ -74,7 +83,25 @@ def atomic(recording: Recording, history: History) -> None:
 
 def size_limit(message: WatchConfigurationsResponse) -> int:
     """Return the limit on the events of a message, with a little for each event and for the message itself."""
-    return MESSAGE_LIMIT_BYTES + 5 * len(message.events) + 200
+    return MESSAGE_LIMIT_BYTES + 5 * len(message.events) + 300
+
+
+def opened_first(recording: Recording) -> None:
+    """Check that `opened` is in the first message, and in no other."""
+    indexes = [index for index, message in enumerate(recording.messages) if message.HasField("opened")]
+    assert indexes == [0] * bool(recording.messages)
+    for message in recording.messages[:1]:
+        assert not message.events
+        assert (message.more, message.synced) == (False, False)
+        assert message.revision <= message.opened.head_revision
+        assert message.opened.watch_id
+
+
+def tokens(recording: Recording) -> None:
+    """Check that a message has a token exactly if everything up to its revision was delivered with it."""
+    for message in recording.messages:
+        complete = not message.more and not message.HasField("opened")
+        assert message.resume_token == (f"{message.epoch}:{message.revision}" if complete else "")
 
 
 def synced_once(recording: Recording) -> None:
@@ -84,11 +111,11 @@ def synced_once(recording: Recording) -> None:
     for index in indexes:
         assert not recording.messages[index].events
         assert not recording.messages[index].more
-    before = recording.messages[: indexes[0]] if indexes else recording.messages
+        assert recording.messages[index].revision >= recording.messages[0].opened.head_revision
+    before = recording.messages[1 : indexes[0]] if indexes else recording.messages[1:]
     after = recording.messages[indexes[0] :] if indexes else []
-    existing = ConfigurationEvent.TYPE_EXISTING
-    assert all(event.type != existing for message in after for event in message.events)
-    if not recording.request.HasField("after_revision"):
+    assert not any(is_existing(event) for message in after for event in message.events)
+    if begins_with_snapshot(recording):
         assert all(message.more and message.events for message in before), "the snapshot was interrupted"
 
 
@@ -96,9 +123,9 @@ def bookmarkable(recording: Recording, history: History) -> None:
     """Check that a bookmark comes after everything up to its revision, and before everything later."""
     delivered = 0
     for message in recording.messages:
-        delivered += sum(event.type != ConfigurationEvent.TYPE_EXISTING for event in message.events)
+        delivered += sum(not is_existing(event) for event in message.events)
         if is_bookmark(message) or message.synced:
-            wanted = history.expected(recording.request.selectors, _beginning(recording), message.revision)
+            wanted = history.expected(recording.request.selectors, recording.beginning, message.revision)
             assert delivered == len(wanted), f"the bookmark {message.revision} came too early or too late"
 
 
@@ -110,10 +137,10 @@ def one_epoch(recording: Recording) -> None:
 
 def resumable(first: Recording, second: Recording, history: History) -> None:
     """Check that a resumed watch and the one before it are, together, one that was never interrupted."""
-    assert second.request.after_revision == first.revision
-    kept = [message for step in first.steps for message in step.messages]
-    synced = [message for message in second.messages if not message.synced]
-    joined = Recording(request=first.request, messages=kept + synced)
+    assert second.request.resume_token == first.resume_token
+    kept = [*first.messages[:1], *(message for step in first.steps for message in step.messages)]
+    more = [message for message in second.messages[1:] if not message.synced]
+    joined = Recording(request=first.request, messages=kept + more)
     validate(first, history)
     validate(second, history)
     ordered(joined)
@@ -128,16 +155,11 @@ def validate(recording: Recording, history: History) -> None:
     reliable(recording, history)
     snapshot(recording, history)
     atomic(recording, history)
+    opened_first(recording)
+    tokens(recording)
     synced_once(recording)
     bookmarkable(recording, history)
     one_epoch(recording)
-
-
-def _beginning(recording: Recording) -> int:
-    """Return the revision after which the live events begin: that of the request or of the snapshot."""
-    if recording.request.HasField("after_revision"):
-        return recording.request.after_revision
-    return recording.messages[0].revision if recording.messages else 0
 
 
 def _seen(event: ConfigurationEvent) -> tuple[object, ...]:
@@ -146,13 +168,14 @@ def _seen(event: ConfigurationEvent) -> tuple[object, ...]:
         configuration.revision,
         configuration.id,
         configuration.version,
-        event.type,
+        event.effect,
+        event.change,
         configuration.application_id,
         configuration.application,
         configuration.name,
         event.previous_version,
-        event.actor,
-        event.reason,
+        (event.previous_key.application, event.previous_key.name),
+        *(event.origin.actor, event.origin.reason, event.origin.request_id, event.origin.change_request),
     )
 
 
@@ -162,22 +185,30 @@ def _wanted(event: Expected) -> tuple[object, ...]:
         change.revision,
         change.id,
         change.version,
-        event.type,
+        event.effect,
+        CHANGE_TYPES[Operation(change.operation)],
         event.application_id,
         event.application,
         event.name,
         change.previous_version,
-        change.actor,
-        change.reason,
+        event.previous_key,
+        *(change.actor, change.reason, change.request_id, change.change_request),
     )
 
 
-def _same_content(configuration: Configuration, change: Change, *, with_config: bool) -> None:
+def _same_content(recording: Recording, event: ConfigurationEvent, change: Change) -> None:
+    configuration, request = event.configuration, recording.request
     assert configuration.comments == change.comments
     assert (configuration.version, configuration.revision) == (change.version, change.revision)
-    if configuration.HasField("config"):
-        assert with_config
+    with_content = request.view != CONFIGURATION_VIEW_BASIC and event.effect != EFFECT_REMOVE
+    wanted = ("config_json" if request.format == CONTENT_FORMAT_JSON else "config") if with_content else None
+    assert configuration.WhichOneof("content") == wanted
+    if wanted:
         assert change.config is not None
-        assert configuration.config == struct_of(change.config)
-    else:
-        assert not with_config
+        assert _content(configuration) == struct_of(change.config)
+
+
+def _content(configuration: Configuration) -> Struct:
+    if configuration.HasField("config_json"):
+        return struct_of(json.loads(configuration.config_json))
+    return configuration.config

@@ -4,9 +4,9 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from hypothesis import given
 
-from configsvc.domain.content import JsonObject, same_json
+from configsvc.domain.content import JsonObject, JsonValue, same_json
 from configsvc.domain.errors import InvalidRequestError, Violations
-from configsvc.wire.content import content_from, struct_of
+from configsvc.wire.content import content_from, list_from, list_value_of, struct_of
 from tests.domain.contents import objects
 
 
@@ -71,3 +71,20 @@ def test_a_content_that_is_too_large_is_a_fault_of_the_whole() -> None:
     _, faults = parsed(struct_of({"a": "x" * 300 * 1024}))
     assert list(faults) == ["config"]
     assert "262144" in faults["config"]
+
+
+def test_faults_of_a_list_have_the_index_of_the_item() -> None:
+    values = list_value_of([1, {"a": "\0"}, [1e300]])
+    values.values.add()
+    violations = Violations()
+
+    list_from(values, "json_patch", violations)
+
+    assert [fault.field for fault in violations.found] == ["json_patch/1/a", "json_patch/2/0", "json_patch/3"]
+
+
+def test_a_list_has_its_items_in_order() -> None:
+    items: list[JsonValue] = [1, "a", None, {"b": [True, 0.5]}]
+    violations = Violations()
+
+    assert (list_from(list_value_of(items), "json_patch", violations), violations.found) == (items, ())

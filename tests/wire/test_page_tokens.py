@@ -13,14 +13,15 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from configsvc.domain.content import JsonObject
-from configsvc.wire.page_tokens import page_token
-from tests.api.calls import create, create_application, patch
+from configsvc.wire.page_tokens import page_token, with_epoch
+from tests.api.calls import create, create_application, failing, patch
 from tests.operations.operating import imported, item
 from tests.rpc.served import Answer, Method, send, served_methods
 from tests.schemas.calls import create_schema, create_version
-from tests.service import Service
+from tests.service import Service, error_info_of
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
+OUT_OF_RANGE = grpc.StatusCode.OUT_OF_RANGE
 # Statuses that a list may return for a page beyond the present or retained data.
 ENDS = {grpc.StatusCode.OK, INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.NOT_FOUND}
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -94,7 +95,12 @@ def altered(token: str) -> Iterator[str]:
 
 def retold(token: str) -> Iterator[str]:
     """Yield tokens that say something else in the same form."""
-    held: dict[str, Any] = says(token)
+    held, epoch = says(token), epoch_of(token)
+    yield from (token.partition(".")[0], token.rpartition(".")[0], token.replace(".", ".1", 1))
+    yield from (with_epoch(text, epoch) for text in texts_about(held))
+
+
+def texts_about(held: dict[str, Any]) -> Iterator[str]:
     for member in held:
         for other in (None, True, -1, 0, HUGE, HUGE + 1, 10**400, 1.5, "", "\0", "ä", "x" * 300, [], {}, [[]], [None]):
             yield encoded(json.dumps(held | {member: other}))
@@ -109,8 +115,12 @@ def encoded(text: str) -> str:
 
 
 def says(token: str) -> Any:
-    """Return the meaning of a token, without the unused bits of base64 and the spaces of JSON."""
-    return json.loads(base64.urlsafe_b64decode(token))
+    """Return the meaning of a token, without the unused bits of base64, the spaces of JSON, and its epoch."""
+    return json.loads(base64.urlsafe_b64decode(token.partition(".")[0]))
+
+
+def epoch_of(token: str) -> str:
+    return token.split(".")[1]
 
 
 def forged(one: Listing) -> Iterator[str]:
@@ -121,7 +131,8 @@ def forged(one: Listing) -> Iterator[str]:
     for after in (*[[place] * len(held["after"]) for place in places], [], [0] * 9, ["a"] * 9, held["after"]):
         for revision in (0, 1, held["revision"], held["revision"] + 1, HUGE):
             for resource_id in {None, held["resource_id"], ULID}:
-                yield page_token(request, revision=revision, resource_id=resource_id, after=tuple(after))
+                token = page_token(request, revision=revision, resource_id=resource_id, after=tuple(after))
+                yield with_epoch(token, epoch_of(one.token))
 
 
 async def test_every_page_token_that_was_not_given_out_for_the_request_is_refused(
@@ -144,5 +155,17 @@ async def test_a_page_token_that_was_computed_shows_nothing_that_the_list_does_n
     for one in listings:
         for token in dict.fromkeys(forged(one)) if one.token else ():
             answer, rows, _ = await page(service, one.method, one.with_token(token))
-            assert answer.code in ENDS, (one.method.path, base64.urlsafe_b64decode(token), answer)
-            assert rows <= one.rows, (one.method.path, base64.urlsafe_b64decode(token))
+            assert answer.code in ENDS, (one.method.path, says(token), answer)
+            assert rows <= one.rows, (one.method.path, says(token))
+
+
+async def test_a_page_token_of_another_epoch_is_refused_by_every_list(
+    service: Service, listings: list[Listing]
+) -> None:
+    with_tokens = [one for one in listings if one.token]
+    assert len(with_tokens) >= 8
+    for one in with_tokens:
+        token = with_epoch(one.token.partition(".")[0], f"1{epoch_of(one.token)}")
+        with failing(OUT_OF_RANGE, "EPOCH_CHANGED") as caught:
+            await service.channel.unary_unary(one.method.path)(one.with_token(token).SerializeToString())
+        assert error_info_of(caught.value).metadata["current_epoch"] == epoch_of(one.token)

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -17,6 +18,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportConfigurationsRequest,
     ListConfigurationsRequest,
     WatchConfigurationsRequest,
+    WatchInstance,
 )
 from configsvc.domain.errors import UnsupportedFieldError, Violation
 from configsvc.wire.parsing import parsed
@@ -45,11 +47,18 @@ def test_an_unknown_field_is_refused_with_its_number() -> None:
 
 
 def test_unknown_fields_of_nested_messages_are_refused_with_their_paths() -> None:
-    items = [ConfigurationItem(application="shop", name=name) for name in ("web", "api")]
+    items = [ConfigurationItem(application=ApplicationRef(name="shop"), name=name) for name in ("web", "api")]
     items[1].MergeFromString(UNKNOWN)
     request = BatchWriteConfigurationsRequest(writes=[ConfigurationWrite(create=item) for item in items])
     request.MergeFromString(UNKNOWN)
     assert faults(request) == ["4000", "writes[1].create.4000"]
+
+
+def test_an_unknown_field_beside_a_map_is_refused() -> None:
+    request = WatchConfigurationsRequest(instance=WatchInstance(labels={"zone": "eu-1"}))
+    refuse_unknown_fields(request)
+    request.instance.MergeFromString(UNKNOWN)
+    assert faults(request) == ["instance.4000"]
 
 
 def test_contents_are_not_searched_for_unknown_fields() -> None:
@@ -69,7 +78,7 @@ async def test_every_kind_of_call_refuses_unknown_fields(service: Service) -> No
     get.key.MergeFromString(UNKNOWN)
     watch = WatchConfigurationsRequest()
     watch.MergeFromString(UNKNOWN)
-    upload = ImportConfigurationsRequest(items=[ConfigurationItem(application="shop", name="web")])
+    upload = ImportConfigurationsRequest(items=[ConfigurationItem(application=ApplicationRef(name="shop"), name="web")])
     upload.items[0].MergeFromString(UNKNOWN)
 
     async def uploads() -> AsyncIterator[ImportConfigurationsRequest]:

@@ -5,6 +5,8 @@ from typing import Any
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.batch_failure_pb2 import BatchFailure, FailedWrite
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchWriteConfigurationsRequest,
@@ -14,13 +16,16 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationItem,
     ConfigurationWrite,
 )
+from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.domain.content import JsonObject
 from tests.api.calls import key
-from tests.service import Service, error_info_of, struct
+from tests.service import Service, error_info_of, status_of, struct
 
 
 def item(name: str, config: JsonObject | None = None, application: str = "shop", **fields: Any) -> ConfigurationItem:
-    return ConfigurationItem(application=application, name=name, config=struct(config or {}), **fields)
+    return ConfigurationItem(
+        application=ApplicationRef(name=application), name=name, config=struct(config or {}), **fields
+    )
 
 
 def creation(name: str, config: JsonObject | None = None, **fields: Any) -> ConfigurationWrite:
@@ -57,6 +62,22 @@ def versions(response: BatchWriteConfigurationsResponse) -> list[tuple[str, int]
     return [(outcome.configuration.name, outcome.configuration.version) for outcome in response.outcomes]
 
 
-def failed_writes(error: grpc.aio.AioRpcError) -> str:
-    """Return the indexes of the failed writes, as ranges."""
-    return error_info_of(error).metadata["failed_writes"]
+def failures_of(error: grpc.aio.AioRpcError) -> list[FailedWrite]:
+    """Return the failed writes of a batch, none of which may be left out."""
+    failure = BatchFailure()
+    assert any(detail.Unpack(failure) for detail in status_of(error).details)
+    assert failure.omitted_count == 0
+    assert error_info_of(error).metadata["failed_count"] == str(len(failure.failures))
+    return list(failure.failures)
+
+
+def failed_writes(error: grpc.aio.AioRpcError) -> list[int]:
+    """Return the indexes of the failed writes."""
+    return [failure.index for failure in failures_of(error)]
+
+
+def reasons(error: grpc.aio.AioRpcError) -> dict[int, str]:
+    """Return the reasons of the failed writes, by index."""
+    return {
+        failure.index: ErrorReason.Name(failure.reason).removeprefix("ERROR_REASON_") for failure in failures_of(error)
+    }

@@ -5,39 +5,41 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo
 from grpc import StatusCode
 
+from configapi.v1.application_pb2 import ApplicationRef
+from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_DELETED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     ConfigurationChangeItem,
     ConfigurationDeletionItem,
-    ConfigurationEvent,
+    ConfigurationItem,
     ConfigurationWrite,
 )
 from tests.api.calls import content, create, create_application, failing, get, head, names, refused, update
-from tests.service import Service, running_service, struct, violations_of
+from tests.service import Service, running_service, status_of, struct, violations_of
 from tests.watch.changing import watching
 from tests.watch.history import read_history
 from tests.watch.recording import recorded
 from tests.watch.validators import validate
-from tests.writes.batches import change, creation, deletion, failed_writes, patch, rename, upsert, versions, write
+from tests.writes.batches import (
+    change,
+    creation,
+    deletion,
+    failed_writes,
+    patch,
+    reasons,
+    rename,
+    upsert,
+    versions,
+    write,
+)
 from tests.writes.schemas import REPLICAS, make_schema, pin
 
 if TYPE_CHECKING:
     from tests.writes.schemas import Session
 
 FAILED = (StatusCode.FAILED_PRECONDITION, "BATCH_FAILED")
-
-
-def reasons(response: object) -> list[str]:
-    """Return the reason of each outcome's error; empty if there is none."""
-    found: list[str] = []
-    for outcome in response.outcomes:  # type: ignore[attr-defined]
-        info = ErrorInfo()
-        assert not outcome.error.details or outcome.error.details[0].Unpack(info)
-        found.append(info.reason)
-    return found
 
 
 async def test_all_kinds_of_writes_go_into_one_commit(shop: Service, database_url: str) -> None:
@@ -69,7 +71,7 @@ async def test_all_kinds_of_writes_go_into_one_commit(shop: Service, database_ur
     ]
     assert (await get(shop, "put")).comments == "put"
     last = recording.messages[-1]
-    assert {event.reason for event in last.events} == {"all of it"}
+    assert {event.origin.reason for event in last.events} == {"all of it"}
     assert len(last.events) == 6
     validate(recording, await read_history(database_url))
 
@@ -108,7 +110,7 @@ async def test_every_fault_of_the_request_is_named_with_its_write(shop: Service)
         await write(
             shop,
             creation("../web"),
-            ConfigurationWrite(upsert={"application": "shop", "name": "web"}),  # type: ignore[arg-type]
+            ConfigurationWrite(upsert=ConfigurationItem(application=ApplicationRef(name="shop"), name="web")),
             ConfigurationWrite(update=ConfigurationChangeItem(expected_version=-1)),
             deletion(""),
             ConfigurationWrite(),
@@ -135,7 +137,7 @@ async def test_when_some_fail_none_is_done_and_all_that_fail_are_listed(shop: Se
             patch("other", {"a": 1}, expected_version=7),
             creation("pinned", schema=pin("nothing")),
         )
-    assert failed_writes(caught.value) == "1-6"
+    assert failed_writes(caught.value) == [1, 2, 3, 4, 5, 6]
     violations = violations_of(caught.value)
     assert set(violations) == {
         "writes[1]",
@@ -160,20 +162,32 @@ async def test_a_validate_only_call_has_an_outcome_for_each_write_and_keeps_noth
     response = await write(
         shop,
         creation("fine", {"replicas": 1}, schema=pin("web")),
-        creation("there"),
-        creation("bad", {"replicas": 0}, schema=pin("web")),
         patch("there", {"a": 2}),
         upsert("same", {}),
         validate_only=True,
         request_id=str(uuid.uuid4()),
     )
-    assert reasons(response) == ["", "RESOURCE_EXISTS", "SCHEMA_VIOLATED", "", ""]
-    assert response.outcomes[1].error.code == StatusCode.ALREADY_EXISTS.value[0]
-    assert versions(response) == [("fine", 1), ("", 0), ("", 0), ("there", 2), ("same", 1)]
+    assert versions(response) == [("fine", 1), ("there", 2), ("same", 1)]
     assert response.outcomes[0].configuration.schema == pin("web", 1)
-    assert response.revision == 0
+    assert [outcome.configuration.etag for outcome in response.outcomes] == [""] * 3
+    assert (response.revision, response.changed) == (0, True)
     assert await head(shop) == before
     assert await names(shop) == ["there"]
+
+
+async def test_a_validate_only_call_fails_as_the_real_one_would(shop: Service, psql: "Session") -> None:
+    await make_schema(psql, "web", REPLICAS)
+    await create(shop, "there", {"a": 1})
+    before = await head(shop)
+    writes = (creation("fine"), creation("there"), creation("bad", {"replicas": 0}, schema=pin("web")))
+    statuses: list[bytes] = []
+    for validate_only in (True, False):
+        with failing(*FAILED) as caught:
+            await write(shop, *writes, validate_only=validate_only)
+        assert reasons(caught.value) == {1: "RESOURCE_EXISTS", 2: "SCHEMA_VIOLATED"}
+        statuses.append(status_of(caught.value).SerializeToString())
+    assert statuses[0] == statuses[1]
+    assert await head(shop) == before
 
 
 async def test_writes_that_change_nothing_make_no_version_and_a_batch_of_them_no_commit(
@@ -249,7 +263,7 @@ async def test_two_writes_about_one_configuration_both_fail_and_name_each_other(
     second = ConfigurationWrite(deletion=ConfigurationDeletionItem(id=created.id)) if by_id else deletion("web")
     with failing(*FAILED) as caught:
         await write(shop, upsert("web", {"a": 1}), creation("other"), second)
-    assert failed_writes(caught.value) == "0,2"
+    assert failed_writes(caught.value) == [0, 2]
     assert violations_of(caught.value) == {
         "writes[0].ref": "is about the same configuration as writes[2]",
         "writes[2].ref": "is about the same configuration as writes[0]",
@@ -260,7 +274,7 @@ async def test_two_writes_that_take_one_name_both_fail(shop: Service) -> None:
     await create(shop, "web")
     with failing(*FAILED) as caught:
         await write(shop, creation("a"), upsert("a"), rename("web", "a"))
-    assert failed_writes(caught.value) == "0-2"
+    assert failed_writes(caught.value) == [0, 1, 2]
 
 
 async def test_a_name_that_a_deletion_gives_up_may_be_taken_in_the_same_call(shop: Service, database_url: str) -> None:
@@ -276,11 +290,11 @@ async def test_a_name_that_a_deletion_gives_up_may_be_taken_in_the_same_call(sho
     assert (await get(shop, "api")).id == cron.id
     last = recording.messages[-1]
     assert {event.configuration.id for event in last.events[:2]} == {web.id, api.id}
-    assert [event.type for event in last.events] == [
-        ConfigurationEvent.TYPE_DELETED,
-        ConfigurationEvent.TYPE_DELETED,
-        ConfigurationEvent.TYPE_UPDATED,
-        ConfigurationEvent.TYPE_CREATED,
+    assert [event.change for event in last.events] == [
+        CHANGE_TYPE_DELETED,
+        CHANGE_TYPE_DELETED,
+        CHANGE_TYPE_UPDATED,
+        CHANGE_TYPE_CREATED,
     ]
     validate(recording, await read_history(database_url))
 
@@ -298,7 +312,7 @@ async def test_a_name_that_a_rename_gives_up_may_be_taken_by_a_creation_alone(sh
     }
     with failing(*FAILED) as caught:
         await write(shop, rename("web", "www"), creation("other"))
-    assert failed_writes(caught.value) == "0"
+    assert failed_writes(caught.value) == [0]
 
 
 # Beside others

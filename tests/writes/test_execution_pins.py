@@ -39,7 +39,7 @@ async def test_a_configuration_is_pinned_at_its_creation_and_the_pin_is_answered
     assert created.schema == pin("web", 1)
     assert await get(shop, "eu") == created
     found = await shop.configurations.BatchGetConfigurations(BatchGetConfigurationsRequest(refs=[key_ref("eu")]))
-    assert list(found.configurations) == [created]
+    assert [one.configuration for one in found.results] == [created]
     listed = await shop.configurations.ListConfigurations(ListConfigurationsRequest())
     assert list(listed.configurations) == [created]
     events = [event for message in recording.messages for event in message.events]
@@ -162,7 +162,7 @@ async def test_a_list_shows_those_that_are_pinned_to_a_schema_or_to_one_version_
     assert await names(shop, schema=pin("web"), page_size=1) == ["one", "two"]
     assert await names(shop, schema=pin("web", 1)) == ["one"]
     assert await names(shop, schema=pin("web", 3)) == []
-    async with refused(shop, "schema.schema"):
+    async with refused(shop, "selector.schema.schema"):
         await names(shop, schema=pin(""))
 
 

@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import ConfigurationEvent
+from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, EFFECT_SET
 from configsvc.domain.content import JsonValue
 from configsvc.storage import database as connections
 from configsvc.writes import group_commit
@@ -172,9 +172,9 @@ async def test_a_name_that_one_gives_up_and_another_takes_does_not_do_both_in_on
         recording = await watch.until_revision(taken.revision)
     assert (gone.name, taken.name) == ("c", "b")
     assert gone.revision < taken.revision
-    assert [(event.type, event.configuration.id) for event in recording.events[-2:]] == [
-        (ConfigurationEvent.TYPE_DELETED, second.id),
-        (ConfigurationEvent.TYPE_CREATED, first.id),
+    assert [(event.effect, event.configuration.id) for event in recording.events[-2:]] == [
+        (EFFECT_REMOVE, second.id),
+        (EFFECT_SET, first.id),
     ]
 
 

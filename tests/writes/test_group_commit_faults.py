@@ -10,7 +10,11 @@ from configapi.v1.configuration_pb2 import Configuration
 from configsvc.domain.content import JsonValue
 from tests.api.calls import Connection, create, create_application, update
 from tests.app.scraping import Metrics, measured_service
+from tests.postgres import plain_connection
+from tests.schemas.calls import create_schema
 from tests.service import Service
+from tests.storage.reading import until_waiting
+from tests.writes.schemas import pin
 from tests.writes.test_group_commit import grouped, outcomes
 
 NEIGHBOURS = 200
@@ -87,3 +91,37 @@ async def test_many_writes_that_postgresql_refuses_all_get_their_answers(
     _, found = await transactions_of(service, metrics, psql, *suspects)
     assert found == ["INTERNAL"] * 20
     assert (await asyncio.gather(create(service, "later")))[0].version == 1
+
+
+@pytest.mark.parametrize(
+    ("lock", "blocked"),
+    [
+        ("INSERT INTO configurations (application, name, config) VALUES ('shop', 'blocked', '{}')", {}),
+        ("SELECT FROM schema_versions WHERE schema = 'web' FOR UPDATE", {"schema": pin("web")}),
+    ],
+    ids=["key", "referenced row"],
+)
+async def test_a_write_that_waits_for_a_lock_is_found_by_halving_its_group(
+    measured: tuple[Service, Metrics], psql: Connection, database_url: str, lock: str, blocked: dict[str, Any]
+) -> None:
+    service, metrics = measured
+    await create_schema(service, "web")
+    async with plain_connection(database_url) as session, session.transaction():
+        await session.execute(lock)
+        count, found = await transactions_of(service, metrics, psql, create(service, "blocked", **blocked))
+    assert found == ["WRITE_CONFLICT"]
+    # Two for each halving of 201 writes, and those before and after.
+    assert count <= 2 * 8 + 6
+
+
+async def test_a_write_that_waits_for_a_lock_is_done_when_the_lock_is_released(
+    shop: Service, psql: Connection, database_url: str
+) -> None:
+    async with plain_connection(database_url) as session:
+        begun = session.transaction()
+        await begun.start()
+        await session.execute("INSERT INTO configurations (application, name, config) VALUES ('shop', 'blocked', '{}')")
+        waiting = asyncio.gather(*(create(shop, name) for name in ("a", "blocked", "b")))
+        await until_waiting(psql, 1)
+        await begun.rollback()
+        assert [one.version for one in await waiting] == [1, 1, 1]

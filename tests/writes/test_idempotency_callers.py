@@ -10,7 +10,11 @@ from grpc import StatusCode
 from pogo_core.util.migrate import rollback
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import BatchWriteConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import (
+    BatchWriteConfigurationsRequest,
+    ConfigurationWrite,
+    ConfigurationWriteOutcome,
+)
 from configsvc.storage.migrations import _folder, _migrations, migrate
 from tests.access.bindings import EDITOR, bind, create_application
 from tests.api.calls import Connection, create, creation, failing, head, patch
@@ -35,7 +39,7 @@ async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
 
 async def create_as(service: Service, caller: str, name: str, request_id: str) -> Configuration:
     request = creation(name, request_id=request_id)
-    return await service.configurations.CreateConfiguration(request, metadata=bearing(caller))
+    return (await service.configurations.CreateConfiguration(request, metadata=bearing(caller))).configuration
 
 
 async def test_the_same_request_id_of_two_callers_is_two_requests(guarded: Service) -> None:
@@ -83,6 +87,11 @@ async def test_batches_and_imports_of_two_callers_may_have_one_request_id(guarde
     assert names["ann"].isdisjoint(names["bob"])
 
 
+async def outcomes(service: Service, *writes: ConfigurationWrite, request_id: str) -> list[ConfigurationWriteOutcome]:
+    """Return the outcomes of a batch, without the epoch, which a migration can change."""
+    return list((await batches.write(service, *writes, request_id=request_id)).outcomes)
+
+
 async def test_calls_made_before_request_ids_had_callers_are_answered_again(
     database_url: str, psql: Connection
 ) -> None:
@@ -92,8 +101,8 @@ async def test_calls_made_before_request_ids_had_callers_are_answered_again(
         return [
             await create(service, "web", {"a": 1}, request_id=ids[0]),
             await patch(service, "web", {"a": 2}, request_id=ids[1]),
-            await batches.write(service, batches.creation("api"), batches.patch("web", {"a": 3}), request_id=ids[2]),
-            await import_schemas(service, {"one": {}, "two": {}}, request_id=ids[3]),
+            await outcomes(service, batches.creation("api"), batches.patch("web", {"a": 3}), request_id=ids[2]),
+            list((await import_schemas(service, {"one": {}, "two": {}}, request_id=ids[3])).imports),
             (await ended(service, await begin(service, item("imported"), request_id=ids[4]))).name,
         ]
 

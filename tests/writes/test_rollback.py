@@ -12,7 +12,7 @@ from configapi.v1.application_pb2 import Application
 from configapi.v1.application_service_pb2 import DeleteApplicationRequest, UpdateApplicationRequest
 from configapi.v1.change_pb2 import CHANGE_TYPE_CREATED, CHANGE_TYPE_UPDATED
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import RollbackConfigurationRequest
+from configapi.v1.configuration_service_pb2 import RollbackConfigurationRequest, UndeleteConfigurationRequest
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from tests.api.calls import content, create, create_application, delete, failing, get, head, key, refused, update
 from tests.configurations.reading import get_at, rename, rewrite, versions
@@ -27,7 +27,16 @@ async def roll_back(service: Service, **fields: Any) -> Configuration:
     """Roll a configuration back, shop's web by default."""
     if not {"id", "key"} & fields.keys():
         fields["key"] = key("web")
-    return await service.configurations.RollbackConfiguration(RollbackConfigurationRequest(**fields))
+    response = await service.configurations.RollbackConfiguration(RollbackConfigurationRequest(**fields))
+    return response.configuration
+
+
+async def undelete(service: Service, **fields: Any) -> Configuration:
+    """Undelete a configuration, shop's web by default."""
+    if not {"id", "key"} & fields.keys():
+        fields["key"] = key("web")
+    response = await service.configurations.UndeleteConfiguration(UndeleteConfigurationRequest(**fields))
+    return response.configuration
 
 
 async def add_schema_version(psql: Session, maximum: int) -> None:
@@ -46,7 +55,7 @@ async def test_a_rollback_is_a_new_version_with_the_old_content(shop: Service) -
     assert rolled == await get(shop, "web")
     assert rolled.revision == await head(shop)
     (newest, *_) = await versions(shop)
-    assert (newest.type, newest.reason) == (CHANGE_TYPE_UPDATED, "it was better")
+    assert (newest.type, newest.origin.reason) == (CHANGE_TYPE_UPDATED, "it was better")
 
 
 async def test_a_rollback_leaves_the_name_as_it_is(shop: Service) -> None:
@@ -72,12 +81,12 @@ async def test_a_deleted_configuration_is_restored(shop: Service) -> None:
     created = await create(shop, "web", {"n": 1}, comments="one")
     await rewrite(shop, "web", {"n": 2})
     await delete(shop, "web")
-    restored = await roll_back(shop, reason="a mistake")
+    restored = await undelete(shop, reason="a mistake")
     assert (restored.id, restored.name, restored.version) == (created.id, "web", 4)
     assert (content(restored.config), restored.comments) == ({"n": 2}, "one")
     assert restored == await get(shop, "web") == await get_at(shop, id=created.id, version=4)
     (newest, *_) = await versions(shop)
-    assert (newest.type, newest.reason) == (CHANGE_TYPE_CREATED, "a mistake")
+    assert (newest.type, newest.origin.reason) == (CHANGE_TYPE_CREATED, "a mistake")
     await delete(shop, "web")
     again = await roll_back(shop, id=created.id, version=1)
     assert (again.version, content(again.config)) == (6, {"n": 1})
@@ -88,7 +97,7 @@ async def test_it_is_restored_into_the_application_that_was_renamed_meanwhile(sh
     await delete(shop, "web")
     renaming = UpdateApplicationRequest(name="shop", application=Application(name="store"))
     await shop.applications.UpdateApplication(renaming)
-    restored = await roll_back(shop)
+    restored = await undelete(shop)
     assert (restored.application, restored.name) == ("store", "web")
 
 
@@ -98,7 +107,7 @@ async def test_nothing_is_restored_without_its_application(shop: Service) -> Non
     # A new configuration of the same name has its own history.
     await create_application(shop, "shop")
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND") as caught:
-        await roll_back(shop)
+        await undelete(shop)
     assert f"application {created.application_id}" in (caught.value.details() or "")
 
 
@@ -107,7 +116,7 @@ async def test_nothing_is_restored_whose_name_is_taken(shop: Service) -> None:
     await delete(shop, "web")
     await create(shop, "web", {"n": 2})
     with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
-        await roll_back(shop, id=created.id)
+        await undelete(shop, id=created.id)
 
 
 async def test_a_rollback_takes_expected_version(shop: Service) -> None:
@@ -119,22 +128,22 @@ async def test_a_rollback_takes_expected_version(shop: Service) -> None:
     await roll_back(shop, version=1, expected_version=2)
     await delete(shop, "web")
     with failing(StatusCode.ABORTED, "VERSION_MISMATCH") as caught:
-        await roll_back(shop, expected_version=3)
+        await roll_back(shop, version=1, expected_version=3)
     assert error_info_of(caught.value).metadata["current_version"] == "4"
-    assert (await roll_back(shop, expected_version=4)).version == 5
+    assert (await roll_back(shop, version=1, expected_version=4)).version == 5
 
 
 async def test_a_rollback_with_a_request_id_is_done_once(shop: Service) -> None:
     await create(shop, "web", {"n": 1})
     await delete(shop, "web")
     request_id = str(uuid.uuid4())
-    answers = await asyncio.gather(*(roll_back(shop, request_id=request_id) for _ in range(3)))
+    answers = await asyncio.gather(*(undelete(shop, request_id=request_id) for _ in range(3)))
     assert {answer.version for answer in answers} == {3}
     await rewrite(shop, "web", {"n": 2})
     # The configuration exists again, so the same call without its request_id would fail.
-    assert await roll_back(shop, request_id=request_id) == answers[0]
+    assert await undelete(shop, request_id=request_id) == answers[0]
     with failing(StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
-        await roll_back(shop, request_id=request_id, version=1)
+        await undelete(shop, request_id=request_id, reason="other")
     assert (await get(shop, "web")).version == 4
 
 
@@ -145,7 +154,7 @@ async def test_validate_only_rolls_nothing_back(shop: Service) -> None:
     shown = await roll_back(shop, version=1, validate_only=True)
     assert (shown.version, shown.revision, content(shown.config)) == (3, 0, {"n": 1})
     await delete(shop, "web")
-    shown = await roll_back(shop, validate_only=True)
+    shown = await undelete(shop, validate_only=True)
     assert (shown.version, shown.revision, content(shown.config)) == (4, 0, {"n": 2})
     assert await head(shop) == before + 1
     with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
@@ -155,7 +164,7 @@ async def test_validate_only_rolls_nothing_back(shop: Service) -> None:
 async def test_a_version_that_is_missing_is_not_rolled_back_to(shop: Service, database_url: str, psql: Session) -> None:
     created = await create(shop, "web", {"n": 1})
     await delete(shop, "web")
-    await roll_back(shop)
+    await undelete(shop)
     # Version 2 is a deletion, which has no content.
     for number in (2, 4):
         with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
@@ -168,8 +177,11 @@ async def test_a_version_that_is_missing_is_not_rolled_back_to(shop: Service, da
         await roll_back(shop, id=created.id, version=1)
 
 
-async def test_what_lives_needs_a_version_to_go_back_to(shop: Service) -> None:
+async def test_a_rollback_needs_a_version_to_go_back_to(shop: Service) -> None:
     await create(shop, "web", {"n": 1})
+    async with refused(shop, "version"):
+        await roll_back(shop)
+    await delete(shop, "web")
     async with refused(shop, "version"):
         await roll_back(shop)
     async with refused(shop, "ref", "version", "expected_version", "request_id"):
@@ -207,7 +219,7 @@ async def test_a_restored_configuration_is_validated_too(shop: Service, psql: Se
     await add_schema_version(psql, 5)
     with failing(StatusCode.INVALID_ARGUMENT, "SCHEMA_VIOLATED"):
         await roll_back(shop, id=created.id, version=1)
-    restored = await roll_back(shop)
+    restored = await undelete(shop)
     assert restored.schema == SchemaVersionRef(schema="limits", version=2)
 
 
@@ -225,13 +237,12 @@ async def test_of_those_who_restore_the_same_at_once_one_does(shop: Service, dat
     await create(shop, "web", {"n": 1})
     await delete(shop, "web")
     async with running_service(database_url) as other:
-        attempts = [roll_back(service) for service in (shop, other) for _ in range(4)]
+        attempts = [undelete(service) for service in (shop, other) for _ in range(4)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     restored = [outcome for outcome in outcomes if isinstance(outcome, Configuration)]
     codes = {outcome.code() for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)}
     assert len(restored) == 1
-    # The later call found the configuration again, and named no version.
-    assert codes <= {StatusCode.ALREADY_EXISTS, StatusCode.INVALID_ARGUMENT}
+    assert codes == {StatusCode.ALREADY_EXISTS}
     assert (await get(shop, "web")).version == 3
 
 
@@ -249,3 +260,42 @@ async def test_a_rollback_and_other_writers_lose_nothing(shop: Service, deleted:
     )
     listed = [one.configuration.version for one in await versions(shop)]
     assert listed == list(range(len(listed), 0, -1))
+
+
+# Undelete
+
+
+async def test_what_is_not_deleted_is_not_undeleted(shop: Service) -> None:
+    created = await create(shop, "web", {"n": 1})
+    for ref in ({"id": created.id}, {"key": key("web")}):
+        with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
+            await undelete(shop, **ref)
+        with failing(StatusCode.ALREADY_EXISTS, "RESOURCE_EXISTS"):
+            await undelete(shop, validate_only=True, **ref)
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await undelete(shop, key=key("never"))
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        await undelete(shop, id="01M80Y39MN6J0VZYNBCVJN0JQ5")
+    async with refused(shop, "ref", "request_id"):
+        await shop.configurations.UndeleteConfiguration(UndeleteConfigurationRequest(request_id="x"))
+
+
+async def test_an_undeletion_restores_the_last_name(shop: Service) -> None:
+    created = await create(shop, "web", {"n": 1})
+    await rename(shop, "web", "site")
+    await delete(shop, "site")
+    await create(shop, "web", {"n": 2})
+    restored = await undelete(shop, id=created.id)
+    assert (restored.id, restored.name, content(restored.config)) == (created.id, "site", {"n": 1})
+
+
+async def test_an_undeletion_whose_content_is_compacted_is_refused(
+    shop: Service, database_url: str, psql: Session
+) -> None:
+    created = await create(shop, "web", {"n": 1})
+    await delete(shop, "web")
+    await age(psql, up_to=await head(shop))
+    await compact_once(database_url)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await undelete(shop, id=created.id)
+    assert caught.value.code() in {StatusCode.NOT_FOUND, StatusCode.OUT_OF_RANGE}

@@ -12,10 +12,11 @@ import jsonschema_rs
 
 from configsvc.domain.content import JsonObject, JsonValue, escaped
 from configsvc.domain.jsonschema.compiled import CompiledSchemas
-from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of
+from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of, size_of
 from configsvc.domain.jsonschema.keywords import subschemas
 from configsvc.domain.jsonschema.linked import Node
 from configsvc.domain.jsonschema.messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
+from configsvc.domain.sizes import LISTED_BYTES, first_within
 
 MAX_STEPS = 20_000
 # Each level takes five frames of Python's stack.
@@ -38,7 +39,7 @@ class Explanation:
 
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
         found = dict.fromkeys(self._at(self._schemas.root, config, ""))
-        return tuple(islice(found, MAX_FAULTS)) or (self._first(config),)
+        return first_within(islice(found, MAX_FAULTS), size_of, LISTED_BYTES) or (self._first(config),)
 
     def _first(self, config: JsonObject) -> Fault:
         """Return the first error of jsonschema-rs, for what the walk does not find."""

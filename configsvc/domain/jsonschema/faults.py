@@ -16,6 +16,11 @@ class Fault:
     message: str
 
 
+def size_of(fault: Fault) -> int:
+    """Return the size of a fault: its JSON Pointer can be as long as a content."""
+    return len(fault.pointer) + len(fault.message)
+
+
 def pointer_of(path: list[str | int]) -> str:
     """Return a path as a JSON Pointer."""
     return "".join(f"/{escaped(str(key))}" for key in path)

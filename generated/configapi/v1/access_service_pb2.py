@@ -19,7 +19,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/access_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x0bRoleBinding\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x35\n\x0b\x61pplication\x18\x04 \x01(\x0b\x32\x1e.configapi.v1.BoundApplicationH\x00\x12\x32\n\x10\x61ll_applications\x18\x05 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x08 \x01(\tB\x07\n\x05scope\",\n\x10\x42oundApplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x94\x02\n\x18\x43reateRoleBindingRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x33\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRefH\x00\x12\x32\n\x10\x61ll_applications\x18\x07 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x08 \x01(\tB\x07\n\x05scope\"\x9c\x01\n\x17ListRoleBindingsRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x03\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"w\n\x18ListRoleBindingsResponse\x12\x30\n\rrole_bindings\x18\x01 \x03(\x0b\x32\x19.configapi.v1.RoleBinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"y\n\x18\x44\x65leteRoleBindingRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x05 \x01(\t\"-\n\x19\x44\x65leteRoleBindingResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x12\n\x10GetCallerRequest\"\x99\x02\n\x11GetCallerResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x0e\n\x06groups\x18\x02 \x03(\t\x12\x34\n\x0e\x61uthentication\x18\x03 \x01(\x0e\x32\x1c.configapi.v1.Authentication\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x38\n\x11\x61pplication_roles\x18\x06 \x03(\x0b\x32\x1d.configapi.v1.ApplicationRole\x12\x1e\n\x16more_application_roles\x18\x07 \x01(\x08\"`\n\x0f\x41pplicationRole\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.configapi.v1.Role*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03*{\n\x0e\x41uthentication\x12\x1e\n\x1a\x41UTHENTICATION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTHENTICATION_NONE\x10\x01\x12\x17\n\x13\x41UTHENTICATION_OIDC\x10\x02\x12\x17\n\x13\x41UTHENTICATION_MTLS\x10\x03\x32\xca\x04\n\rAccessService\x12\x94\x01\n\x11\x43reateRoleBinding\x12&.configapi.v1.CreateRoleBindingRequest\x1a\x19.configapi.v1.RoleBinding\"<\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02(\"\x15/api/v1/role-bindings:\x01*b\x0crole_binding\x12\x91\x01\n\x10ListRoleBindings\x12%.configapi.v1.ListRoleBindingsRequest\x1a&.configapi.v1.ListRoleBindingsResponse\".\x90\x02\x01\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/role-bindings\x12\x96\x01\n\x11\x44\x65leteRoleBinding\x12&.configapi.v1.DeleteRoleBindingRequest\x1a\'.configapi.v1.DeleteRoleBindingResponse\"0\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x1c*\x1a/api/v1/role-bindings/{id}\x12u\n\tGetCaller\x12\x1e.configapi.v1.GetCallerRequest\x1a\x1f.configapi.v1.GetCallerResponse\"\'\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/callerB^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/access_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1e\x63onfigapi/v1/application.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x0bRoleBinding\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x35\n\x0b\x61pplication\x18\x04 \x01(\x0b\x32\x1e.configapi.v1.BoundApplicationH\x00\x12\x32\n\x10\x61ll_applications\x18\x05 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x08 \x01(\tB\x07\n\x05scopeJ\x04\x08\t\x10\rR\x05place\",\n\x10\x42oundApplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x94\x02\n\x18\x43reateRoleBindingRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x33\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRefH\x00\x12\x32\n\x10\x61ll_applications\x18\x07 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x08 \x01(\tB\x07\n\x05scope\"\xa2\x01\n\x19\x43reateRoleBindingResponse\x12/\n\x0crole_binding\x18\x01 \x01(\x0b\x32\x19.configapi.v1.RoleBinding\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\x08J\x04\x08\x05\x10\nR\x08warningsR\x08\x61\x66\x66\x65\x63tedR\x08proposal\"\xeb\x01\n\x17ListRoleBindingsRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x31\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1c.configapi.v1.ApplicationRef\x12\x16\n\x0cmin_revision\x18\x03 \x01(\x03H\x00\x12\x10\n\x06latest\x18\x06 \x01(\x08H\x00\x12\r\n\x05\x65poch\x18\x07 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06momentJ\x04\x08\x08\x10\x0bR\x0e\x61s_of_revisionR\nas_of_time\"\x86\x01\n\x18ListRoleBindingsResponse\x12\x30\n\rrole_bindings\x18\x01 \x03(\x0b\x32\x19.configapi.v1.RoleBinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\t\"\x90\x01\n\x18\x44\x65leteRoleBindingRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x16\n\x0e\x63hange_request\x18\x05 \x01(\t\x12\x15\n\rallow_missing\x18\x06 \x01(\x08\"M\n\x19\x44\x65leteRoleBindingResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\"\x12\n\x10GetCallerRequest\"\x99\x02\n\x11GetCallerResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x0e\n\x06groups\x18\x02 \x03(\t\x12\x34\n\x0e\x61uthentication\x18\x03 \x01(\x0e\x32\x1c.configapi.v1.Authentication\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.configapi.v1.Role\x12\x38\n\x11\x61pplication_roles\x18\x06 \x03(\x0b\x32\x1d.configapi.v1.ApplicationRole\x12\x1e\n\x16more_application_roles\x18\x07 \x01(\x08\"`\n\x0f\x41pplicationRole\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.configapi.v1.Role*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03*{\n\x0e\x41uthentication\x12\x1e\n\x1a\x41UTHENTICATION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTHENTICATION_NONE\x10\x01\x12\x17\n\x13\x41UTHENTICATION_OIDC\x10\x02\x12\x17\n\x13\x41UTHENTICATION_MTLS\x10\x03\x32\xd8\x04\n\rAccessService\x12\xa2\x01\n\x11\x43reateRoleBinding\x12&.configapi.v1.CreateRoleBindingRequest\x1a\'.configapi.v1.CreateRoleBindingResponse\"<\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02(\"\x15/api/v1/role-bindings:\x01*b\x0crole_binding\x12\x91\x01\n\x10ListRoleBindings\x12%.configapi.v1.ListRoleBindingsRequest\x1a&.configapi.v1.ListRoleBindingsResponse\".\x90\x02\x01\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/role-bindings\x12\x96\x01\n\x11\x44\x65leteRoleBinding\x12&.configapi.v1.DeleteRoleBindingRequest\x1a\'.configapi.v1.DeleteRoleBindingResponse\"0\x92\xfc\x86\x01\t\x08\x05\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x1c*\x1a/api/v1/role-bindings/{id}\x12u\n\tGetCaller\x12\x1e.configapi.v1.GetCallerRequest\x1a\x1f.configapi.v1.GetCallerResponse\"\'\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/callerB^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,30 +35,32 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_ACCESSSERVICE'].methods_by_name['DeleteRoleBinding']._serialized_options = b'\222\374\206\001\t\010\005\022\0031.0\030\001\202\323\344\223\002\034*\032/api/v1/role-bindings/{id}'
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._options = None
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\220\002\001\222\374\206\001\t\010\001\022\0031.0\030\001\202\323\344\223\002\020\022\016/api/v1/caller'
-  _globals['_ROLE']._serialized_start=1669
-  _globals['_ROLE']._serialized_end=1747
-  _globals['_AUTHENTICATION']._serialized_start=1749
-  _globals['_AUTHENTICATION']._serialized_end=1872
+  _globals['_ROLE']._serialized_start=1998
+  _globals['_ROLE']._serialized_end=2076
+  _globals['_AUTHENTICATION']._serialized_start=2078
+  _globals['_AUTHENTICATION']._serialized_end=2201
   _globals['_ROLEBINDING']._serialized_start=209
-  _globals['_ROLEBINDING']._serialized_end=490
-  _globals['_BOUNDAPPLICATION']._serialized_start=492
-  _globals['_BOUNDAPPLICATION']._serialized_end=536
-  _globals['_CREATEROLEBINDINGREQUEST']._serialized_start=539
-  _globals['_CREATEROLEBINDINGREQUEST']._serialized_end=815
-  _globals['_LISTROLEBINDINGSREQUEST']._serialized_start=818
-  _globals['_LISTROLEBINDINGSREQUEST']._serialized_end=974
-  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_start=976
-  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_end=1095
-  _globals['_DELETEROLEBINDINGREQUEST']._serialized_start=1097
-  _globals['_DELETEROLEBINDINGREQUEST']._serialized_end=1218
-  _globals['_DELETEROLEBINDINGRESPONSE']._serialized_start=1220
-  _globals['_DELETEROLEBINDINGRESPONSE']._serialized_end=1265
-  _globals['_GETCALLERREQUEST']._serialized_start=1267
-  _globals['_GETCALLERREQUEST']._serialized_end=1285
-  _globals['_GETCALLERRESPONSE']._serialized_start=1288
-  _globals['_GETCALLERRESPONSE']._serialized_end=1569
-  _globals['_APPLICATIONROLE']._serialized_start=1571
-  _globals['_APPLICATIONROLE']._serialized_end=1667
-  _globals['_ACCESSSERVICE']._serialized_start=1875
-  _globals['_ACCESSSERVICE']._serialized_end=2461
+  _globals['_ROLEBINDING']._serialized_end=503
+  _globals['_BOUNDAPPLICATION']._serialized_start=505
+  _globals['_BOUNDAPPLICATION']._serialized_end=549
+  _globals['_CREATEROLEBINDINGREQUEST']._serialized_start=552
+  _globals['_CREATEROLEBINDINGREQUEST']._serialized_end=828
+  _globals['_CREATEROLEBINDINGRESPONSE']._serialized_start=831
+  _globals['_CREATEROLEBINDINGRESPONSE']._serialized_end=993
+  _globals['_LISTROLEBINDINGSREQUEST']._serialized_start=996
+  _globals['_LISTROLEBINDINGSREQUEST']._serialized_end=1231
+  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_start=1234
+  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_end=1368
+  _globals['_DELETEROLEBINDINGREQUEST']._serialized_start=1371
+  _globals['_DELETEROLEBINDINGREQUEST']._serialized_end=1515
+  _globals['_DELETEROLEBINDINGRESPONSE']._serialized_start=1517
+  _globals['_DELETEROLEBINDINGRESPONSE']._serialized_end=1594
+  _globals['_GETCALLERREQUEST']._serialized_start=1596
+  _globals['_GETCALLERREQUEST']._serialized_end=1614
+  _globals['_GETCALLERRESPONSE']._serialized_start=1617
+  _globals['_GETCALLERRESPONSE']._serialized_end=1898
+  _globals['_APPLICATIONROLE']._serialized_start=1900
+  _globals['_APPLICATIONROLE']._serialized_end=1996
+  _globals['_ACCESSSERVICE']._serialized_start=2204
+  _globals['_ACCESSSERVICE']._serialized_end=2804
 # @@protoc_insertion_point(module_scope)

@@ -235,6 +235,44 @@ class CreateRoleBindingRequest(_message.Message):
 Global___CreateRoleBindingRequest: _TypeAlias = CreateRoleBindingRequest  # noqa: Y015
 
 @_typing.final
+class CreateRoleBindingResponse(_message.Message):
+    """The response of CreateRoleBinding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_BINDING_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def role_binding(self) -> Global___RoleBinding:
+        """The new role binding."""
+
+    def __init__(
+        self,
+        *,
+        role_binding: Global___RoleBinding | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["role_binding", b"role_binding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision", "role_binding", b"role_binding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRoleBindingResponse: _TypeAlias = CreateRoleBindingResponse  # noqa: Y015
+
+@_typing.final
 class ListRoleBindingsRequest(_message.Message):
     """The request of ListRoleBindings. All filters must match."""
 
@@ -243,6 +281,8 @@ class ListRoleBindingsRequest(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
@@ -250,6 +290,14 @@ class ListRoleBindingsRequest(_message.Message):
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
+    """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
     """
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
@@ -269,14 +317,18 @@ class ListRoleBindingsRequest(_message.Message):
         principal: _builtins.str = ...,
         application: _application_pb2.ApplicationRef | None = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "min_revision", b"min_revision", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "epoch", b"epoch", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ListRoleBindingsRequest: _TypeAlias = ListRoleBindingsRequest  # noqa: Y015
 
@@ -289,10 +341,13 @@ class ListRoleBindingsResponse(_message.Message):
     ROLE_BINDINGS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that this page shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def role_bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleBinding]:
         """The role bindings, in the order of their ids, which is the order of creation."""
@@ -303,10 +358,11 @@ class ListRoleBindingsResponse(_message.Message):
         role_bindings: _abc.Iterable[Global___RoleBinding] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "role_bindings", b"role_bindings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "role_bindings", b"role_bindings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -323,6 +379,7 @@ class DeleteRoleBindingRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The ULID of the role binding. Required."""
     reason: _builtins.str
@@ -335,6 +392,8 @@ class DeleteRoleBindingRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist."""
     def __init__(
         self,
         *,
@@ -343,10 +402,11 @@ class DeleteRoleBindingRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "id", b"id", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "change_request", b"change_request", "id", b"id", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,21 +414,31 @@ Global___DeleteRoleBindingRequest: _TypeAlias = DeleteRoleBindingRequest  # noqa
 
 @_typing.final
 class DeleteRoleBindingResponse(_message.Message):
-    """The response of a deletion."""
+    """The response of DeleteRoleBinding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
+    """The revision of the commit that deleted it. 0 if nothing was deleted."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """False if nothing was deleted: with allow_missing, it did not exist. With validate_only, true if
+    it would be deleted.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,7 @@ class AccessServiceStub(object):
         self.CreateRoleBinding = channel.unary_unary(
                 '/configapi.v1.AccessService/CreateRoleBinding',
                 request_serializer=configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_access__service__pb2.RoleBinding.FromString,
+                response_deserializer=configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingResponse.FromString,
                 )
         self.ListRoleBindings = channel.unary_unary(
                 '/configapi.v1.AccessService/ListRoleBindings',
@@ -80,7 +80,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
             'CreateRoleBinding': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateRoleBinding,
                     request_deserializer=configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_access__service__pb2.RoleBinding.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingResponse.SerializeToString,
             ),
             'ListRoleBindings': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRoleBindings,
@@ -121,7 +121,7 @@ class AccessService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.AccessService/CreateRoleBinding',
             configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingRequest.SerializeToString,
-            configapi_dot_v1_dot_access__service__pb2.RoleBinding.FromString,
+            configapi_dot_v1_dot_access__service__pb2.CreateRoleBindingResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

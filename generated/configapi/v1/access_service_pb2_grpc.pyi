@@ -33,7 +33,7 @@ class AccessServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
-    CreateRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.RoleBinding]
+    CreateRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.CreateRoleBindingResponse]
     """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
     ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
     caller is admin of that application or, for a binding for all applications, admin of all.
@@ -55,7 +55,7 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Manages the roles of principals."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.RoleBinding]  # type: ignore[assignment]
+    CreateRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.CreateRoleBindingResponse]  # type: ignore[assignment]
     """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
     ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
     caller is admin of that application or, for a binding for all applications, admin of all.
@@ -80,7 +80,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _access_service_pb2.CreateRoleBindingRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_access_service_pb2.RoleBinding, _abc.Awaitable[_access_service_pb2.RoleBinding]]:
+    ) -> _typing.Union[_access_service_pb2.CreateRoleBindingResponse, _abc.Awaitable[_access_service_pb2.CreateRoleBindingResponse]]:
         """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
         ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
         caller is admin of that application or, for a binding for all applications, admin of all.

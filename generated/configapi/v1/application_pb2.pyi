@@ -30,11 +30,12 @@ class Application(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """ULID, 26 characters, assigned by the server at creation. It never changes."""
     name: _builtins.str
-    """1 to 256 characters of A-Z a-z 0-9 . _ -, starting with a letter or digit. Unique in the
-    installation. A change of the name changes every configuration of the application in the same
+    """1 to 256 characters of A-Z a-z 0-9 . _ -, starting with a letter or digit. Unique among
+    applications. A change of the name changes every configuration of the application in the same
     commit.
     """
     comments: _builtins.str
@@ -44,6 +45,11 @@ class Application(_message.Message):
     revision: _builtins.int
     """The revision of the commit that made this version. 0 in the response to a validate_only
     request.
+    """
+    etag: _builtins.str
+    """An opaque text that differs for each version of each application. An update that carries it is
+    ABORTED, reason VERSION_MISMATCH, if it is not the current one. Empty in the response to a
+    validate_only request that would change something.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -63,10 +69,11 @@ class Application(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comments", b"comments", "create_time", b"create_time", "id", b"id", "name", b"name", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comments", b"comments", "create_time", b"create_time", "etag", b"etag", "id", b"id", "name", b"name", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

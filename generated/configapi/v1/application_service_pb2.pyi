@@ -8,6 +8,7 @@ from configapi.v1 import application_pb2 as _application_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -68,6 +69,44 @@ class CreateApplicationRequest(_message.Message):
 Global___CreateApplicationRequest: _TypeAlias = CreateApplicationRequest  # noqa: Y015
 
 @_typing.final
+class CreateApplicationResponse(_message.Message):
+    """The response of CreateApplication."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def application(self) -> _application_pb2.Application:
+        """The new application."""
+
+    def __init__(
+        self,
+        *,
+        application: _application_pb2.Application | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateApplicationResponse: _TypeAlias = CreateApplicationResponse  # noqa: Y015
+
+@_typing.final
 class GetApplicationRequest(_message.Message):
     """The request of GetApplication."""
 
@@ -76,6 +115,8 @@ class GetApplicationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The application's ULID."""
     name: _builtins.str
@@ -84,22 +125,69 @@ class GetApplicationRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "min_revision", b"min_revision", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetApplicationRequest: _TypeAlias = GetApplicationRequest  # noqa: Y015
+
+@_typing.final
+class GetApplicationResponse(_message.Message):
+    """The response of GetApplication."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the response shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def application(self) -> _application_pb2.Application:
+        """The application."""
+
+    def __init__(
+        self,
+        *,
+        application: _application_pb2.Application | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetApplicationResponse: _TypeAlias = GetApplicationResponse  # noqa: Y015
 
 @_typing.final
 class ListApplicationsRequest(_message.Message):
@@ -109,6 +197,10 @@ class ListApplicationsRequest(_message.Message):
 
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
@@ -117,6 +209,18 @@ class ListApplicationsRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
@@ -124,19 +228,31 @@ class ListApplicationsRequest(_message.Message):
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
     Empty: the first page.
     """
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
+
     def __init__(
         self,
         *,
         name_prefix: _builtins.str = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ListApplicationsRequest: _TypeAlias = ListApplicationsRequest  # noqa: Y015
 
@@ -149,10 +265,13 @@ class ListApplicationsResponse(_message.Message):
     APPLICATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that all pages of this list show."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def applications(self) -> _containers.RepeatedCompositeFieldContainer[_application_pb2.Application]:
         """The applications, in the order of their names."""
@@ -163,10 +282,11 @@ class ListApplicationsResponse(_message.Message):
         applications: _abc.Iterable[_application_pb2.Application] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,12 +307,15 @@ class UpdateApplicationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The application's ULID."""
     name: _builtins.str
     """The application's name."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -203,9 +326,14 @@ class UpdateApplicationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Create the application if it does not exist. It must be named by name, and a new name is refused.
+    An expected version other than 0, or an etag, is not that of a missing application. Requires an
+    admin of all applications.
+    """
     @_builtins.property
     def application(self) -> _application_pb2.Application:
-        """The new values."""
+        """The new values. If etag is set, it must be the current one; the other output fields are ignored."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -220,21 +348,65 @@ class UpdateApplicationRequest(_message.Message):
         name: _builtins.str = ...,
         application: _application_pb2.Application | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "id", b"id", "name", b"name", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "application", b"application", "expected_version", b"expected_version", "id", b"id", "name", b"name", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "application", b"application", "change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___UpdateApplicationRequest: _TypeAlias = UpdateApplicationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateApplicationResponse(_message.Message):
+    """The response of UpdateApplication."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def application(self) -> _application_pb2.Application:
+        """The application after the request."""
+
+    def __init__(
+        self,
+        *,
+        application: _application_pb2.Application | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateApplicationResponse: _TypeAlias = UpdateApplicationResponse  # noqa: Y015
 
 @_typing.final
 class DeleteApplicationRequest(_message.Message):
@@ -250,6 +422,8 @@ class DeleteApplicationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The application's ULID."""
     name: _builtins.str
@@ -257,7 +431,9 @@ class DeleteApplicationRequest(_message.Message):
     force: _builtins.bool
     """Delete its configurations too, in the same commit."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -268,45 +444,66 @@ class DeleteApplicationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         force: _builtins.bool = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        expected_etag: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "force", b"force", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "force", b"force", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___DeleteApplicationRequest: _TypeAlias = DeleteApplicationRequest  # noqa: Y015
 
 @_typing.final
 class DeleteApplicationResponse(_message.Message):
-    """The response of a deletion."""
+    """The response of DeleteApplication."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
+    """The revision of the commit that deleted it. 0 if nothing was deleted."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """False if nothing was deleted: with allow_missing, it did not exist. With validate_only, true if
+    it would be deleted.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

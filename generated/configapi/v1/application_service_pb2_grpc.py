@@ -2,7 +2,6 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
-from configapi.v1 import application_pb2 as configapi_dot_v1_dot_application__pb2
 from configapi.v1 import application_service_pb2 as configapi_dot_v1_dot_application__service__pb2
 
 
@@ -19,12 +18,12 @@ class ApplicationServiceStub(object):
         self.CreateApplication = channel.unary_unary(
                 '/configapi.v1.ApplicationService/CreateApplication',
                 request_serializer=configapi_dot_v1_dot_application__service__pb2.CreateApplicationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_application__pb2.Application.FromString,
+                response_deserializer=configapi_dot_v1_dot_application__service__pb2.CreateApplicationResponse.FromString,
                 )
         self.GetApplication = channel.unary_unary(
                 '/configapi.v1.ApplicationService/GetApplication',
                 request_serializer=configapi_dot_v1_dot_application__service__pb2.GetApplicationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_application__pb2.Application.FromString,
+                response_deserializer=configapi_dot_v1_dot_application__service__pb2.GetApplicationResponse.FromString,
                 )
         self.ListApplications = channel.unary_unary(
                 '/configapi.v1.ApplicationService/ListApplications',
@@ -34,7 +33,7 @@ class ApplicationServiceStub(object):
         self.UpdateApplication = channel.unary_unary(
                 '/configapi.v1.ApplicationService/UpdateApplication',
                 request_serializer=configapi_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_application__pb2.Application.FromString,
+                response_deserializer=configapi_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.FromString,
                 )
         self.DeleteApplication = channel.unary_unary(
                 '/configapi.v1.ApplicationService/DeleteApplication',
@@ -71,9 +70,10 @@ class ApplicationServiceServicer(object):
 
     def UpdateApplication(self, request, context):
         """Changes the name or the comments of an application. A request that changes nothing creates no
-        version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
-        current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
-        of all applications, because the response reveals whether a name is taken.
+        version. NOT_FOUND if the application does not exist, unless allow_missing is set; ABORTED if
+        expected_version or the etag is not the current one; ALREADY_EXISTS if the new name is taken.
+        Changing the name requires an admin of all applications, because the response reveals whether a
+        name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,12 +93,12 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
             'CreateApplication': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApplication,
                     request_deserializer=configapi_dot_v1_dot_application__service__pb2.CreateApplicationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_application__pb2.Application.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_application__service__pb2.CreateApplicationResponse.SerializeToString,
             ),
             'GetApplication': grpc.unary_unary_rpc_method_handler(
                     servicer.GetApplication,
                     request_deserializer=configapi_dot_v1_dot_application__service__pb2.GetApplicationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_application__pb2.Application.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_application__service__pb2.GetApplicationResponse.SerializeToString,
             ),
             'ListApplications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListApplications,
@@ -108,7 +108,7 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
             'UpdateApplication': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateApplication,
                     request_deserializer=configapi_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_application__pb2.Application.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.SerializeToString,
             ),
             'DeleteApplication': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteApplication,
@@ -139,7 +139,7 @@ class ApplicationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ApplicationService/CreateApplication',
             configapi_dot_v1_dot_application__service__pb2.CreateApplicationRequest.SerializeToString,
-            configapi_dot_v1_dot_application__pb2.Application.FromString,
+            configapi_dot_v1_dot_application__service__pb2.CreateApplicationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -156,7 +156,7 @@ class ApplicationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ApplicationService/GetApplication',
             configapi_dot_v1_dot_application__service__pb2.GetApplicationRequest.SerializeToString,
-            configapi_dot_v1_dot_application__pb2.Application.FromString,
+            configapi_dot_v1_dot_application__service__pb2.GetApplicationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -190,7 +190,7 @@ class ApplicationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ApplicationService/UpdateApplication',
             configapi_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.SerializeToString,
-            configapi_dot_v1_dot_application__pb2.Application.FromString,
+            configapi_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import application_service_pb2 as _application_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -34,19 +33,20 @@ class ApplicationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApplicationServiceAsyncStub: ...
-    CreateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_pb2.Application]
+    CreateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_service_pb2.CreateApplicationResponse]
     """Creates an application. ALREADY_EXISTS if the name is taken."""
-    GetApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_pb2.Application]
+    GetApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_service_pb2.GetApplicationResponse]
     """Returns an application. NOT_FOUND if it does not exist."""
     ListApplications: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationsRequest, _application_service_pb2.ListApplicationsResponse]
     """Lists applications in the order of their names (by code point). All pages show the same
     revision.
     """
-    UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]
+    UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]
     """Changes the name or the comments of an application. A request that changes nothing creates no
-    version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
-    current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
-    of all applications, because the response reveals whether a name is taken.
+    version. NOT_FOUND if the application does not exist, unless allow_missing is set; ABORTED if
+    expected_version or the etag is not the current one; ALREADY_EXISTS if the new name is taken.
+    Changing the name requires an admin of all applications, because the response reveals whether a
+    name is taken.
     """
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
     """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
@@ -58,19 +58,20 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     """Manages applications, the owners of configurations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
+    CreateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_service_pb2.CreateApplicationResponse]  # type: ignore[assignment]
     """Creates an application. ALREADY_EXISTS if the name is taken."""
-    GetApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
+    GetApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_service_pb2.GetApplicationResponse]  # type: ignore[assignment]
     """Returns an application. NOT_FOUND if it does not exist."""
     ListApplications: _aio.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationsRequest, _application_service_pb2.ListApplicationsResponse]  # type: ignore[assignment]
     """Lists applications in the order of their names (by code point). All pages show the same
     revision.
     """
-    UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_pb2.Application]  # type: ignore[assignment]
+    UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]  # type: ignore[assignment]
     """Changes the name or the comments of an application. A request that changes nothing creates no
-    version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
-    current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
-    of all applications, because the response reveals whether a name is taken.
+    version. NOT_FOUND if the application does not exist, unless allow_missing is set; ABORTED if
+    expected_version or the etag is not the current one; ALREADY_EXISTS if the new name is taken.
+    Changing the name requires an admin of all applications, because the response reveals whether a
+    name is taken.
     """
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
     """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
@@ -85,7 +86,7 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _application_service_pb2.CreateApplicationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
+    ) -> _typing.Union[_application_service_pb2.CreateApplicationResponse, _abc.Awaitable[_application_service_pb2.CreateApplicationResponse]]:
         """Creates an application. ALREADY_EXISTS if the name is taken."""
 
     @_abc_1.abstractmethod
@@ -93,7 +94,7 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _application_service_pb2.GetApplicationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
+    ) -> _typing.Union[_application_service_pb2.GetApplicationResponse, _abc.Awaitable[_application_service_pb2.GetApplicationResponse]]:
         """Returns an application. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
@@ -111,11 +112,12 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _application_service_pb2.UpdateApplicationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_application_pb2.Application, _abc.Awaitable[_application_pb2.Application]]:
+    ) -> _typing.Union[_application_service_pb2.UpdateApplicationResponse, _abc.Awaitable[_application_service_pb2.UpdateApplicationResponse]]:
         """Changes the name or the comments of an application. A request that changes nothing creates no
-        version. NOT_FOUND if the application does not exist; ABORTED if expected_version is not the
-        current version; ALREADY_EXISTS if the new name is taken. Changing the name requires an admin
-        of all applications, because the response reveals whether a name is taken.
+        version. NOT_FOUND if the application does not exist, unless allow_missing is set; ABORTED if
+        expected_version or the etag is not the current one; ALREADY_EXISTS if the new name is taken.
+        Changing the name requires an admin of all applications, because the response reveals whether a
+        name is taken.
         """
 
     @_abc_1.abstractmethod

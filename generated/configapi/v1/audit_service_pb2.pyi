@@ -73,6 +73,7 @@ class ListChangesRequest(_message.Message):
     UNTIL_REVISION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Return only changes by this actor; database:ROLE for changes made in SQL. Empty: any actor."""
     kind: Global___ResourceKind.ValueType
@@ -94,6 +95,10 @@ class ListChangesRequest(_message.Message):
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. Empty: the first page.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
     """
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
@@ -126,10 +131,11 @@ class ListChangesRequest(_message.Message):
         until_revision: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after_revision", b"after_revision", "application", b"application", "end_time", b"end_time", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "resource_id", b"resource_id", "resource_name", b"resource_name", "start_time", b"start_time", "until_revision", b"until_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after_revision", b"after_revision", "application", b"application", "end_time", b"end_time", "epoch", b"epoch", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "resource_id", b"resource_id", "resource_name", b"resource_name", "start_time", b"start_time", "until_revision", b"until_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -144,12 +150,18 @@ class ListChangesResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     compacted_revision: _builtins.int
     """Compaction removed changes before this revision, so the history before it is incomplete. 0: the
     history is complete.
     """
+    revision: _builtins.int
+    """The head of the history when this page was read."""
+    epoch: _builtins.str
+    """The epoch of the revisions."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
         """The changes, newest first."""
@@ -160,10 +172,12 @@ class ListChangesResponse(_message.Message):
         changes: _abc.Iterable[Global___Change] | None = ...,
         next_page_token: _builtins.str = ...,
         compacted_revision: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "compacted_revision", b"compacted_revision", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "compacted_revision", b"compacted_revision", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,7 +190,6 @@ class Change(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
-    COMMIT_TIME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     RESOURCE_ID_FIELD_NUMBER: _builtins.int
@@ -187,11 +200,8 @@ class Change(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PREVIOUS_NAME_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
-    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the commit."""
@@ -213,35 +223,24 @@ class Change(_message.Message):
     """The name of the resource after the change."""
     previous_name: _builtins.str
     """The name of the resource before the change, if it was different."""
-    actor: _builtins.str
-    """The actor that made the change; database:ROLE for a change made in SQL."""
-    reason: _builtins.str
-    """The reason that the actor gave."""
-    request_id: _builtins.str
-    """The request_id of the call that made the change."""
     peer: _builtins.str
     """The address of the caller; behind a trusted proxy, the one that the proxy saw. Empty for a
     change made in SQL.
     """
-    change_request: _builtins.str
-    """The value of the call's x-change-request metadata: the change request, ticket or commit that
-    the change belongs to.
-    """
     role: _access_service_pb2.Role.ValueType
     """For a role binding, whose name is its principal: the role. Otherwise UNSPECIFIED."""
     @_builtins.property
-    def commit_time(self) -> _timestamp_pb2.Timestamp:
-        """The time of the commit, by the database's clock."""
-
-    @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
         """For a configuration: the schema version that it is pinned to. For a schema: its newest version."""
+
+    @_builtins.property
+    def origin(self) -> _change_pb2.ChangeOrigin:
+        """The commit, its actor and its reason."""
 
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
-        commit_time: _timestamp_pb2.Timestamp | None = ...,
         type: _change_pb2.ChangeType.ValueType = ...,
         kind: Global___ResourceKind.ValueType = ...,
         resource_id: _builtins.str = ...,
@@ -252,16 +251,13 @@ class Change(_message.Message):
         name: _builtins.str = ...,
         previous_name: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
-        actor: _builtins.str = ...,
-        reason: _builtins.str = ...,
-        request_id: _builtins.str = ...,
+        origin: _change_pb2.ChangeOrigin | None = ...,
         peer: _builtins.str = ...,
-        change_request: _builtins.str = ...,
         role: _access_service_pb2.Role.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "application", b"application", "application_id", b"application_id", "change_request", b"change_request", "commit_time", b"commit_time", "kind", b"kind", "name", b"name", "peer", b"peer", "previous_name", b"previous_name", "previous_version", b"previous_version", "reason", b"reason", "request_id", b"request_id", "resource_id", b"resource_id", "revision", b"revision", "role", b"role", "schema", b"schema", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "kind", b"kind", "name", b"name", "origin", b"origin", "peer", b"peer", "previous_name", b"previous_name", "previous_version", b"previous_version", "resource_id", b"resource_id", "revision", b"revision", "role", b"role", "schema", b"schema", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,14 +15,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63onfigapi/v1/change.proto\x12\x0c\x63onfigapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x01\n\x0c\x43hangeOrigin\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63hange_request\x18\x04 \x01(\t\x12/\n\x0b\x63ommit_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x06\x10\nR\x0b\x61nnotationsR\x05\x63\x61use*t\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x01\x12\x17\n\x13\x43HANGE_TYPE_UPDATED\x10\x02\x12\x17\n\x13\x43HANGE_TYPE_DELETED\x10\x03\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63onfigapi/v1/change.proto\x12\x0c\x63onfigapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x01\n\x0c\x43hangeOrigin\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63hange_request\x18\x04 \x01(\t\x12/\n\x0b\x63ommit_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampJ\x04\x08\x06\x10\nR\x0b\x61nnotationsR\x05\x63\x61use*t\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x01\x12\x17\n\x13\x43HANGE_TYPE_UPDATED\x10\x02\x12\x17\n\x13\x43HANGE_TYPE_DELETED\x10\x03\x42k\n\x0c\x63onfigapi.v1B\x0b\x43hangeProtoP\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.change_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1B\013ChangeProtoP\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
   _globals['_CHANGETYPE']._serialized_start=243
   _globals['_CHANGETYPE']._serialized_end=359
   _globals['_CHANGEORIGIN']._serialized_start=77

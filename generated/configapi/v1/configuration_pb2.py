@@ -17,7 +17,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/configuration.proto\x12\x0c\x63onfigapi.v1\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\rConfiguration\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x10\n\x08\x63omments\x18\x05 \x01(\t\x12\'\n\x06\x63onfig\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x06schema\x18\x07 \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x12\n\nupdated_by\x18\r \x01(\t\"5\n\x10\x43onfigurationKey\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"V\n\x10\x43onfigurationRef\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12-\n\x03key\x18\x02 \x01(\x0b\x32\x1e.configapi.v1.ConfigurationKeyH\x00\x42\x05\n\x03ref*r\n\x11\x43onfigurationView\x12\"\n\x1e\x43ONFIGURATION_VIEW_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONFIGURATION_VIEW_BASIC\x10\x01\x12\x1b\n\x17\x43ONFIGURATION_VIEW_FULL\x10\x02\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n configapi/v1/configuration.proto\x12\x0c\x63onfigapi.v1\x1a\x19\x63onfigapi/v1/schema.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n\rConfiguration\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x10\n\x08\x63omments\x18\x05 \x01(\t\x12)\n\x06\x63onfig\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x15\n\x0b\x63onfig_json\x18\x0e \x01(\tH\x00\x12.\n\x06schema\x18\x07 \x01(\x0b\x32\x1e.configapi.v1.SchemaVersionRef\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x12\n\nupdated_by\x18\r \x01(\t\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07\x63ontentJ\x04\x08\x11\x10\x19R\x06sourceR\x05place\"5\n\x10\x43onfigurationKey\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"V\n\x10\x43onfigurationRef\x12\x0c\n\x02id\x18\x01 \x01(\tH\x00\x12-\n\x03key\x18\x02 \x01(\x0b\x32\x1e.configapi.v1.ConfigurationKeyH\x00\x42\x05\n\x03ref*r\n\x11\x43onfigurationView\x12\"\n\x1e\x43ONFIGURATION_VIEW_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONFIGURATION_VIEW_BASIC\x10\x01\x12\x1b\n\x17\x43ONFIGURATION_VIEW_FULL\x10\x02\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,12 +25,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.configuration_
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
-  _globals['_CONFIGURATIONVIEW']._serialized_start=652
-  _globals['_CONFIGURATIONVIEW']._serialized_end=766
+  _globals['_CONFIGURATIONVIEW']._serialized_start=772
+  _globals['_CONFIGURATIONVIEW']._serialized_end=886
   _globals['_CONFIGURATION']._serialized_start=141
-  _globals['_CONFIGURATION']._serialized_end=507
-  _globals['_CONFIGURATIONKEY']._serialized_start=509
-  _globals['_CONFIGURATIONKEY']._serialized_end=562
-  _globals['_CONFIGURATIONREF']._serialized_start=564
-  _globals['_CONFIGURATIONREF']._serialized_end=650
+  _globals['_CONFIGURATION']._serialized_end=627
+  _globals['_CONFIGURATIONKEY']._serialized_start=629
+  _globals['_CONFIGURATIONKEY']._serialized_end=682
+  _globals['_CONFIGURATIONREF']._serialized_start=684
+  _globals['_CONFIGURATIONREF']._serialized_end=770
 # @@protoc_insertion_point(module_scope)

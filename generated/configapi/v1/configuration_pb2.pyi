@@ -29,7 +29,7 @@ class _ConfigurationViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Con
     CONFIGURATION_VIEW_UNSPECIFIED: _ConfigurationView.ValueType  # 0
     """The same as FULL."""
     CONFIGURATION_VIEW_BASIC: _ConfigurationView.ValueType  # 1
-    """Everything except config."""
+    """Everything except the content."""
     CONFIGURATION_VIEW_FULL: _ConfigurationView.ValueType  # 2
     """Everything."""
 
@@ -39,7 +39,7 @@ class ConfigurationView(_ConfigurationView, metaclass=_ConfigurationViewEnumType
 CONFIGURATION_VIEW_UNSPECIFIED: ConfigurationView.ValueType  # 0
 """The same as FULL."""
 CONFIGURATION_VIEW_BASIC: ConfigurationView.ValueType  # 1
-"""Everything except config."""
+"""Everything except the content."""
 CONFIGURATION_VIEW_FULL: ConfigurationView.ValueType  # 2
 """Everything."""
 Global___ConfigurationView: _TypeAlias = ConfigurationView  # noqa: Y015
@@ -56,6 +56,7 @@ class Configuration(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -63,6 +64,8 @@ class Configuration(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     UPDATED_BY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """ULID, 26 characters, assigned by the server at creation. It never changes."""
     application_id: _builtins.str
@@ -76,6 +79,8 @@ class Configuration(_message.Message):
     """
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    config_json: _builtins.str
+    """The content as JSON text."""
     version: _builtins.int
     """The number of changes of this configuration: 1 at its creation."""
     revision: _builtins.int
@@ -86,12 +91,14 @@ class Configuration(_message.Message):
     """The actor that created it."""
     updated_by: _builtins.str
     """The actor that made this version."""
+    etag: _builtins.str
+    """An opaque text that differs for each version of each configuration. An update that carries it is
+    ABORTED, reason VERSION_MISMATCH, if it is not the current one. Empty in the response to a
+    validate_only request that would change something.
+    """
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: a JSON object of at most 256 KiB (as compact JSON in UTF-8) and 32 levels. Numbers
-        must be between -(2^53-1) and 2^53-1. NaN, infinities and the character U+0000 are rejected.
-        Whole numbers stay integers. Not set in view BASIC and in DELETED events.
-        """
+        """The content as a Struct."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
@@ -105,6 +112,10 @@ class Configuration(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """The time of this version, by the database's clock. Order changes by revision, not by time."""
 
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of its deletion, by the database's clock. Not set: it exists."""
+
     def __init__(
         self,
         *,
@@ -114,6 +125,7 @@ class Configuration(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
         version: _builtins.int = ...,
         revision: _builtins.int = ...,
@@ -121,12 +133,16 @@ class Configuration(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
         updated_by: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "schema", b"schema", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "config_json", b"config_json", "content", b"content", "create_time", b"create_time", "delete_time", b"delete_time", "schema", b"schema", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "comments", b"comments", "config", b"config", "create_time", b"create_time", "created_by", b"created_by", "id", b"id", "name", b"name", "revision", b"revision", "schema", b"schema", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "application_id", b"application_id", "comments", b"comments", "config", b"config", "config_json", b"config_json", "content", b"content", "create_time", b"create_time", "created_by", b"created_by", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "name", b"name", "revision", b"revision", "schema", b"schema", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["config", "config_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___Configuration: _TypeAlias = Configuration  # noqa: Y015
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import change_pb2 as _change_pb2
 from configapi.v1 import configuration_pb2 as _configuration_pb2
+from configapi.v1 import content_pb2 as _content_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
 from configapi.v1 import selector_pb2 as _selector_pb2
 from google.protobuf import descriptor as _descriptor
@@ -17,7 +18,6 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,6 +28,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Effect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EFFECT_UNSPECIFIED: _Effect.ValueType  # 0
+    """Never sent."""
+    EFFECT_SET: _Effect.ValueType  # 1
+    """Put the configuration into the view, under its id."""
+    EFFECT_REMOVE: _Effect.ValueType  # 2
+    """Take the configuration with this id out of the view."""
+
+class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
+    """What to do with an event. There will be no other effect."""
+
+EFFECT_UNSPECIFIED: Effect.ValueType  # 0
+"""Never sent."""
+EFFECT_SET: Effect.ValueType  # 1
+"""Put the configuration into the view, under its id."""
+EFFECT_REMOVE: Effect.ValueType  # 2
+"""Take the configuration with this id out of the view."""
+Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 class _ImportMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -63,15 +87,19 @@ class CreateConfigurationRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Configuration.name. Required."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    config_json: _builtins.str
+    """The content as JSON text."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -85,13 +113,15 @@ class CreateConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def application(self) -> _application_pb2.ApplicationRef:
         """The application that will own the configuration. Required."""
 
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: see Configuration.config. Required; it may be empty."""
+        """The content as a Struct."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
@@ -104,19 +134,61 @@ class CreateConfigurationRequest(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "config", b"config", "config_json", b"config_json", "content", b"content", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "comments", b"comments", "config", b"config", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "comments", b"comments", "config", b"config", "config_json", b"config_json", "content", b"content", "format", b"format", "name", b"name", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["config", "config_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___CreateConfigurationRequest: _TypeAlias = CreateConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class CreateConfigurationResponse(_message.Message):
+    """The response of CreateConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The new configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CreateConfigurationRequest: _TypeAlias = CreateConfigurationRequest  # noqa: Y015
+Global___CreateConfigurationResponse: _TypeAlias = CreateConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class GetConfigurationRequest(_message.Message):
@@ -127,30 +199,44 @@ class GetConfigurationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     AS_OF_REVISION_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
     version: _builtins.int
     """This version, from 1. A key means the configuration that has it now, or else the one that had
     it last. NOT_FOUND if this version is a deletion.
     """
     as_of_revision: _builtins.int
-    """The state as of this revision. A key means the configuration that had it then."""
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """The state at this time, by the database's clock: after the last commit made by then.
-        OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future. If the clock was set back, a
-        time that occurred twice may mean either occurrence.
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
@@ -159,24 +245,59 @@ class GetConfigurationRequest(_message.Message):
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
         version: _builtins.int = ...,
         as_of_revision: _builtins.int = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "ref", b"ref", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "at", b"at", "id", b"id", "key", b"key", "min_revision", b"min_revision", "ref", b"ref", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["version", "as_of_revision", "as_of_time"]  # noqa: Y015
-    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "version", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetConfigurationRequest: _TypeAlias = GetConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class GetConfigurationResponse(_message.Message):
+    """The response of GetConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the response shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigurationResponse: _TypeAlias = GetConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetConfigurationsRequest(_message.Message):
@@ -185,30 +306,62 @@ class BatchGetConfigurationsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REFS_FIELD_NUMBER: _builtins.int
-    MIN_REVISION_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    view: _configuration_pb2.ConfigurationView.ValueType
+    """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
-    view: _configuration_pb2.ConfigurationView.ValueType
-    """The parts of each configuration to return."""
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     @_builtins.property
     def refs(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """The configurations to read: 1 to 1,000. Duplicates are returned once."""
+        """The configurations to read: 1 to 1,000."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
 
     def __init__(
         self,
         *,
         refs: _abc.Iterable[_configuration_pb2.ConfigurationRef] | None = ...,
-        min_revision: _builtins.int = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+        min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "refs", b"refs", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "refs", b"refs", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___BatchGetConfigurationsRequest: _TypeAlias = BatchGetConfigurationsRequest  # noqa: Y015
 
@@ -218,109 +371,138 @@ class BatchGetConfigurationsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONFIGURATIONS_FIELD_NUMBER: _builtins.int
-    NOT_FOUND_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision that the whole response shows."""
+    """The revision that the whole response shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
-    def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.Configuration]:
-        """The configurations that exist, in the order of the request."""
-
-    @_builtins.property
-    def not_found(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.ConfigurationRef]:
-        """The references without a configuration, in the order of the request."""
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationResult]:
+        """One result for each reference, in the order of the request."""
 
     def __init__(
         self,
         *,
-        configurations: _abc.Iterable[_configuration_pb2.Configuration] | None = ...,
-        not_found: _abc.Iterable[_configuration_pb2.ConfigurationRef] | None = ...,
+        results: _abc.Iterable[Global___ConfigurationResult] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "not_found", b"not_found", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "results", b"results", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchGetConfigurationsResponse: _TypeAlias = BatchGetConfigurationsResponse  # noqa: Y015
 
 @_typing.final
-class ListConfigurationsRequest(_message.Message):
-    """The request of ListConfigurations. All filters must match."""
+class ConfigurationResult(_message.Message):
+    """The result of one reference of BatchGetConfigurations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    APPLICATION_FIELD_NUMBER: _builtins.int
-    NAME_PREFIX_FIELD_NUMBER: _builtins.int
-    CONTAINS_FIELD_NUMBER: _builtins.int
-    JSON_PATH_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration. Not set: it does not exist."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigurationResult: _TypeAlias = ConfigurationResult  # noqa: Y015
+
+@_typing.final
+class ListConfigurationsRequest(_message.Message):
+    """The request of ListConfigurations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTOR_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    SCHEMA_FIELD_NUMBER: _builtins.int
-    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
-    name_prefix: _builtins.str
-    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
-    json_path: _builtins.str
-    """Return only configurations whose config satisfies this SQL/JSON path predicate, in lax mode:
-    $.replicas > 3. At most 1,024 characters and one **. A path can be compared with a value, not
-    with another path.
-    """
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     view: _configuration_pb2.ConfigurationView.ValueType
     """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     page_size: _builtins.int
-    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
+    """
     page_token: _builtins.str
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
     Empty: the first page.
     """
-    as_of_revision: _builtins.int
-    """Return the state as of this revision; an application is found by its name at that revision.
-    OUT_OF_RANGE, reason REVISION_COMPACTED, if it was compacted. 0: the current state.
+    show_deleted: _builtins.bool
+    """List deleted configurations too, as they were last, with their delete_time. Compaction removes
+    them.
     """
     @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Return only configurations of this application. Not set: all applications."""
+    def selector(self) -> _selector_pb2.ConfigurationSelector:
+        """The configurations to list. Not set: all that the caller may read."""
 
     @_builtins.property
-    def contains(self) -> _struct_pb2.Struct:
-        """Return only configurations whose config contains this object (PostgreSQL's jsonb @>): it has
-        every given member with the same value at the same path. Elements of arrays match in any order.
-        """
-
-    @_builtins.property
-    def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Return only configurations pinned to this schema version; version 0: any version of the schema.
-        Not set: all configurations.
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
         self,
         *,
-        application: _application_pb2.ApplicationRef | None = ...,
-        name_prefix: _builtins.str = ...,
-        contains: _struct_pb2.Struct | None = ...,
-        json_path: _builtins.str = ...,
+        selector: _selector_pb2.ConfigurationSelector | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
-        schema: _schema_pb2.SchemaVersionRef | None = ...,
-        as_of_revision: _builtins.int = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "contains", b"contains", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "contains", b"contains", "json_path", b"json_path", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "schema", b"schema", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "page_size", b"page_size", "page_token", b"page_token", "selector", b"selector", "show_deleted", b"show_deleted", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ListConfigurationsRequest: _TypeAlias = ListConfigurationsRequest  # noqa: Y015
 
@@ -333,12 +515,15 @@ class ListConfigurationsResponse(_message.Message):
     CONFIGURATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page, and only there: a page of an earlier
     revision can have few or no configurations although others follow.
     """
     revision: _builtins.int
-    """The revision that all pages of this list show."""
+    """The revision that all pages of this list show. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_configuration_pb2.Configuration]:
         """The configurations, in the order of application and name."""
@@ -349,10 +534,11 @@ class ListConfigurationsResponse(_message.Message):
         configurations: _abc.Iterable[_configuration_pb2.Configuration] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configurations", b"configurations", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,15 +555,26 @@ class UpdateConfigurationRequest(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_JSON_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_JSON_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
+    merge_patch_json: _builtins.str
+    """A JSON merge patch as JSON text."""
+    json_patch_json: _builtins.str
+    """A JSON Patch as JSON text."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -388,26 +585,34 @@ class UpdateConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Create the configuration if it does not exist; it must then be named by key. configuration.name
+    and patches are refused in this case.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The new values."""
+        """The new values. If etag is set, it must be the current one; the other output fields are ignored."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields of configuration to change: name, comments, config, schema, or * for all four.
-        Empty: the fields that are set. To change a part of config, use merge_patch. To unpin the
-        configuration, list schema here and leave configuration.schema unset.
+        """The fields of configuration to change: name, comments, config (or config_json), schema, or * for
+        these four. Empty: the fields that are set. To change a part of the content, set a patch. To
+        unpin the configuration, list schema here and leave configuration.schema unset.
         """
 
     @_builtins.property
     def merge_patch(self) -> _struct_pb2.Struct:
-        """A JSON merge patch (RFC 7396) for config: it replaces members, and null removes a member. It
-        excludes a new config.
-        """
+        """A JSON merge patch (RFC 7396): it replaces members, and null removes a member."""
+
+    @_builtins.property
+    def json_patch(self) -> _struct_pb2.ListValue:
+        """A JSON Patch (RFC 6902): a list of operations."""
 
     def __init__(
         self,
@@ -417,21 +622,73 @@ class UpdateConfigurationRequest(_message.Message):
         configuration: _configuration_pb2.Configuration | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         merge_patch: _struct_pb2.Struct | None = ...,
-        expected_version: _builtins.int = ...,
+        merge_patch_json: _builtins.str = ...,
+        json_patch: _struct_pb2.ListValue | None = ...,
+        json_patch_json: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "configuration", b"configuration", "expected_version", b"expected_version", "format", b"format", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_patch: _TypeAlias = _typing.Literal["merge_patch", "merge_patch_json", "json_patch", "json_patch_json"]  # noqa: Y015
+    _WhichOneofArgType_patch: _TypeAlias = _typing.Literal["patch", b"patch"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_patch) -> _WhichOneofReturnType_patch | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___UpdateConfigurationRequest: _TypeAlias = UpdateConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateConfigurationResponse(_message.Message):
+    """The response of UpdateConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration after the request."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateConfigurationResponse: _TypeAlias = UpdateConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class DeleteConfigurationRequest(_message.Message):
@@ -442,14 +699,20 @@ class DeleteConfigurationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -460,6 +723,8 @@ class DeleteConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -469,39 +734,56 @@ class DeleteConfigurationRequest(_message.Message):
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___DeleteConfigurationRequest: _TypeAlias = DeleteConfigurationRequest  # noqa: Y015
 
 @_typing.final
 class DeleteConfigurationResponse(_message.Message):
-    """The response of a deletion."""
+    """The response of DeleteConfiguration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
+    """The revision of the commit that deleted it. 0 if nothing was deleted."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """False if nothing was deleted: with allow_missing, it did not exist. With validate_only, true if
+    it would be deleted.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -514,28 +796,34 @@ class WatchConfigurationsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SELECTORS_FIELD_NUMBER: _builtins.int
-    AFTER_REVISION_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
-    after_revision: _builtins.int
-    """Resume after this revision. 0: from the start of the history. OUT_OF_RANGE, reason
-    REVISION_COMPACTED, if later changes were compacted, even if that happens while the watch is
-    catching up. Not set: start with a snapshot.
-    """
-    epoch: _builtins.str
-    """The epoch of after_revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a
-    different history. Empty: no check.
-    """
+    FORMAT_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The last resume_token that was received, from any process."""
     view: _configuration_pb2.ConfigurationView.ValueType
     """The parts of each configuration to send."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the events."""
     @_builtins.property
     def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.ConfigurationSelector]:
-        """Watch configurations that match at least one of these: at most 100. None: watch all. A
-        configuration renamed into the selection arrives as CREATED, one renamed out of it as DELETED.
-        A caller without a role for all applications must name an application in each selector; if
-        another application later takes over the name, the watch sends nothing of it.
+        """Watch configurations that match at least one of these: at most 100. None: watch all. The parts
+        schema, contains and json_path are refused. A caller without a role for all applications must
+        name an application in each selector; the application need not exist yet, and if another one
+        later takes over the name, the watch sends nothing of it.
         """
+
+    @_builtins.property
+    def history(self) -> Global___HistoryPosition:
+        """A position in the history, for audits and tools."""
+
+    @_builtins.property
+    def snapshot(self) -> Global___SnapshotOptions:
+        """A snapshot, with options."""
 
     @_builtins.property
     def progress_interval(self) -> _duration_pb2.Duration:
@@ -544,71 +832,237 @@ class WatchConfigurationsRequest(_message.Message):
         watches for more than 2,000.
         """
 
+    @_builtins.property
+    def instance(self) -> Global___WatchInstance:
+        """The program that watches, for ServerService.ListWatches."""
+
     def __init__(
         self,
         *,
         selectors: _abc.Iterable[_selector_pb2.ConfigurationSelector] | None = ...,
-        after_revision: _builtins.int | None = ...,
-        epoch: _builtins.str = ...,
+        resume_token: _builtins.str = ...,
+        history: Global___HistoryPosition | None = ...,
+        snapshot: Global___SnapshotOptions | None = ...,
         progress_interval: _duration_pb2.Duration | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+        instance: Global___WatchInstance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "progress_interval", b"progress_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "instance", b"instance", "progress_interval", b"progress_interval", "resume_token", b"resume_token", "snapshot", b"snapshot", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "epoch", b"epoch", "progress_interval", b"progress_interval", "selectors", b"selectors", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "history", b"history", "instance", b"instance", "progress_interval", b"progress_interval", "resume_token", b"resume_token", "selectors", b"selectors", "snapshot", b"snapshot", "start", b"start", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
-    _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_revision) -> _WhichOneofReturnType__after_revision | None: ...
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "history", "snapshot"]  # noqa: Y015
+    _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
 
 Global___WatchConfigurationsRequest: _TypeAlias = WatchConfigurationsRequest  # noqa: Y015
 
 @_typing.final
-class WatchConfigurationsResponse(_message.Message):
-    """A message of a watch. Without events and synced it is a bookmark: everything up to revision was
-    delivered.
-    """
+class HistoryPosition(_message.Message):
+    """A position in the history: just after a revision."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    REVISION_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
-    EVENTS_FIELD_NUMBER: _builtins.int
-    SYNCED_FIELD_NUMBER: _builtins.int
-    MORE_FIELD_NUMBER: _builtins.int
-    revision: _builtins.int
-    """With events, the revision of their commit. Without, everything up to this revision was
-    delivered, and the watch can resume after it. During the snapshot, the revision of the
-    snapshot: the watch can resume after it only once synced was sent.
-    """
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
-    """The epoch of revision: it identifies the history that revisions count in."""
-    synced: _builtins.bool
-    """True in one message: the snapshot is complete, or the watch has caught up."""
-    more: _builtins.bool
-    """The commit or the snapshot continues in the next message: apply them together. A watch can
-    resume after a revision only if the last message with it did not set more.
+    """The epoch that the revision counts in. Required. OUT_OF_RANGE, reason EPOCH_CHANGED, if the
+    database has a different history.
     """
+    after_revision: _builtins.int
+    """The revision to start after. 0: the start of the history. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if later changes were compacted, even if that happens while the watch is
+    catching up.
+    """
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.str = ...,
+        after_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryPosition: _TypeAlias = HistoryPosition  # noqa: Y015
+
+@_typing.final
+class SnapshotOptions(_message.Message):
+    """The options of a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    min_revision: _builtins.int
+    """The snapshot is at least as new as this revision. OUT_OF_RANGE if the history has not reached it.
+    0: no bound.
+    """
+    def __init__(
+        self,
+        *,
+        min_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotOptions: _TypeAlias = SnapshotOptions  # noqa: Y015
+
+@_typing.final
+class WatchInstance(_message.Message):
+    """A program that watches, as it describes itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """A name that tells it from others, such as the name of its host or pod: at most 256 characters."""
+    program: _builtins.str
+    """The name of the program or library: at most 256 characters."""
+    version: _builtins.str
+    """Its version: at most 256 characters."""
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationEvent]:
-        """The changes, or, before synced, the existing configurations."""
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels, such as zone or team: at most 32, with keys of at most 63 and values of at most 256
+        characters.
+        """
 
     def __init__(
         self,
         *,
-        revision: _builtins.int = ...,
-        epoch: _builtins.str = ...,
-        events: _abc.Iterable[Global___ConfigurationEvent] | None = ...,
-        synced: _builtins.bool = ...,
-        more: _builtins.bool = ...,
+        id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        program: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "more", b"more", "revision", b"revision", "synced", b"synced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "program", b"program", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInstance: _TypeAlias = WatchInstance  # noqa: Y015
+
+@_typing.final
+class WatchConfigurationsResponse(_message.Message):
+    """A message of a watch. Ignore one that has nothing that you know. One with a resume_token and
+    without events and synced is a bookmark: the watch is alive, and nothing else has changed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    SYNCED_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The position after this message. Store the last one that was received, and nothing else, to
+    resume. It is set only on messages after which everything before was delivered: not during the
+    snapshot, and not inside of a commit.
+    """
+    revision: _builtins.int
+    """The revision of the commit, of the snapshot, or up to which everything was delivered: to
+    compare, not to resume. The next revision is greater, and not always the next number.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    more: _builtins.bool
+    """The commit or the snapshot continues in the next message: apply them together."""
+    synced: _builtins.bool
+    """True in one message: the snapshot is complete, or the watch has caught up."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationEvent]:
+        """The changes, or, before synced, the existing configurations."""
+
+    @_builtins.property
+    def opened(self) -> Global___WatchOpened:
+        """Set in the first message of each stream, which comes at once, and in no other."""
+
+    def __init__(
+        self,
+        *,
+        resume_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        events: _abc.Iterable[Global___ConfigurationEvent] | None = ...,
+        more: _builtins.bool = ...,
+        synced: _builtins.bool = ...,
+        opened: Global___WatchOpened | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "more", b"more", "opened", b"opened", "resume_token", b"resume_token", "revision", b"revision", "synced", b"synced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchConfigurationsResponse: _TypeAlias = WatchConfigurationsResponse  # noqa: Y015
+
+@_typing.final
+class WatchOpened(_message.Message):
+    """The beginning of a watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
+    HEAD_REVISION_FIELD_NUMBER: _builtins.int
+    COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    head_revision: _builtins.int
+    """The head of the history when the watch began. synced comes once this revision was delivered."""
+    compacted_revision: _builtins.int
+    """The first revision after which a watch can resume. 0: the whole history is available."""
+    watch_id: _builtins.str
+    """A ULID of this stream, as in ServerService.ListWatches."""
+    @_builtins.property
+    def progress_interval(self) -> _duration_pb2.Duration:
+        """The interval of bookmarks."""
+
+    def __init__(
+        self,
+        *,
+        progress_interval: _duration_pb2.Duration | None = ...,
+        head_revision: _builtins.int = ...,
+        compacted_revision: _builtins.int = ...,
+        watch_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress_interval", b"progress_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "head_revision", b"head_revision", "progress_interval", b"progress_interval", "watch_id", b"watch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchOpened: _TypeAlias = WatchOpened  # noqa: Y015
 
 @_typing.final
 class ConfigurationEvent(_message.Message):
@@ -616,70 +1070,50 @@ class ConfigurationEvent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _Type:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _TypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ConfigurationEvent._Type.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        TYPE_UNSPECIFIED: ConfigurationEvent._Type.ValueType  # 0
-        """Never sent."""
-        TYPE_EXISTING: ConfigurationEvent._Type.ValueType  # 1
-        """The configuration existed when the watch started."""
-        TYPE_CREATED: ConfigurationEvent._Type.ValueType  # 2
-        """The configuration is new, or was renamed into the selection."""
-        TYPE_UPDATED: ConfigurationEvent._Type.ValueType  # 3
-        """The configuration has a new version."""
-        TYPE_DELETED: ConfigurationEvent._Type.ValueType  # 4
-        """The configuration was deleted, or renamed out of the selection. config is not set; the names
-        are the last ones that the watch sent.
-        """
-
-    class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """The type of an event."""
-
-    TYPE_UNSPECIFIED: ConfigurationEvent.Type.ValueType  # 0
-    """Never sent."""
-    TYPE_EXISTING: ConfigurationEvent.Type.ValueType  # 1
-    """The configuration existed when the watch started."""
-    TYPE_CREATED: ConfigurationEvent.Type.ValueType  # 2
-    """The configuration is new, or was renamed into the selection."""
-    TYPE_UPDATED: ConfigurationEvent.Type.ValueType  # 3
-    """The configuration has a new version."""
-    TYPE_DELETED: ConfigurationEvent.Type.ValueType  # 4
-    """The configuration was deleted, or renamed out of the selection. config is not set; the names
-    are the last ones that the watch sent.
-    """
-
-    TYPE_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     CONFIGURATION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_KEY_FIELD_NUMBER: _builtins.int
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    type: Global___ConfigurationEvent.Type.ValueType
-    """The type of the event."""
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    effect: Global___Effect.ValueType
+    """What to do."""
+    change: _change_pb2.ChangeType.ValueType
+    """The change that the commit made. A configuration that was renamed out of the selection is UPDATED
+    and has EFFECT_REMOVE. UNSPECIFIED in a snapshot.
+    """
     previous_version: _builtins.int
-    """The version before the change. 0 for EXISTING and for a configuration that did not exist."""
-    actor: _builtins.str
-    """The actor that made the change; database:ROLE for a change made in SQL. Empty for EXISTING."""
-    reason: _builtins.str
-    """The reason that the actor gave. Empty for EXISTING."""
+    """The version before the change. 0 in a snapshot and for a configuration that did not exist."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration after the change."""
+        """The configuration after the change. With EFFECT_REMOVE, it has no content, and the names are the
+        last ones that the watch sent.
+        """
+
+    @_builtins.property
+    def previous_key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names before the change, if they were different. A view by name takes the entry of these names
+        out if it has this id: in the same commit, another configuration can have taken them. Not set with
+        EFFECT_REMOVE, nor if the caller may not watch the application that owned the configuration.
+        """
+
+    @_builtins.property
+    def origin(self) -> _change_pb2.ChangeOrigin:
+        """The commit, its actor and its reason. Not set in a snapshot."""
 
     def __init__(
         self,
         *,
-        type: Global___ConfigurationEvent.Type.ValueType = ...,
+        effect: Global___Effect.ValueType = ...,
+        change: _change_pb2.ChangeType.ValueType = ...,
         configuration: _configuration_pb2.Configuration | None = ...,
+        previous_key: _configuration_pb2.ConfigurationKey | None = ...,
         previous_version: _builtins.int = ...,
-        actor: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        origin: _change_pb2.ChangeOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin", "previous_key", b"previous_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "configuration", b"configuration", "previous_version", b"previous_version", "reason", b"reason", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "configuration", b"configuration", "effect", b"effect", "origin", b"origin", "previous_key", b"previous_key", "previous_version", b"previous_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -705,7 +1139,7 @@ class ConfigurationWrite(_message.Message):
 
     @_builtins.property
     def upsert(self) -> Global___ConfigurationItem:
-        """Creates a configuration, or replaces the comments, config and schema of the one with the same
+        """Creates a configuration, or replaces the comments, content and schema of the one with the same
         key.
         """
 
@@ -741,16 +1175,26 @@ class ConfigurationItem(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
-    application: _builtins.str
-    """The name of the application."""
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: see Configuration.name."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    config_json: _builtins.str
+    """The content as JSON text."""
+    expected_version: _builtins.int
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check. Not set in an export.
+    """
+    @_builtins.property
+    def application(self) -> _application_pb2.ApplicationRef:
+        """The application. In an export, its name."""
+
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """The content: see Configuration.config. Required; it may be empty."""
+        """The content as a Struct."""
 
     @_builtins.property
     def schema(self) -> _schema_pb2.SchemaVersionRef:
@@ -759,17 +1203,26 @@ class ConfigurationItem(_message.Message):
     def __init__(
         self,
         *,
-        application: _builtins.str = ...,
+        application: _application_pb2.ApplicationRef | None = ...,
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
         schema: _schema_pb2.SchemaVersionRef | None = ...,
+        expected_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "application", b"application", "config", b"config", "config_json", b"config_json", "content", b"content", "expected_version", b"expected_version", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "comments", b"comments", "config", b"config", "name", b"name", "schema", b"schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "application", b"application", "comments", b"comments", "config", b"config", "config_json", b"config_json", "content", b"content", "expected_version", b"expected_version", "name", b"name", "schema", b"schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["config", "config_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___ConfigurationItem: _TypeAlias = ConfigurationItem  # noqa: Y015
 
@@ -784,26 +1237,47 @@ class ConfigurationChangeItem(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_JSON_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_JSON_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
+    merge_patch_json: _builtins.str
+    """A JSON merge patch as JSON text."""
+    json_patch_json: _builtins.str
+    """A JSON Patch as JSON text."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    allow_missing: _builtins.bool
+    """Create the configuration if it does not exist; it must then be named by key. configuration.name
+    and patches are refused in this case.
+    """
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
 
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The new values."""
+        """The new values. If etag is set, it must be the current one; the other output fields are ignored."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """See UpdateConfigurationRequest.update_mask."""
+        """The fields of configuration to change: name, comments, config (or config_json), schema, or * for
+        these four. Empty: the fields that are set. To change a part of the content, set a patch. To
+        unpin the configuration, list schema here and leave configuration.schema unset.
+        """
 
     @_builtins.property
     def merge_patch(self) -> _struct_pb2.Struct:
-        """See UpdateConfigurationRequest.merge_patch."""
+        """A JSON merge patch (RFC 7396): it replaces members, and null removes a member."""
+
+    @_builtins.property
+    def json_patch(self) -> _struct_pb2.ListValue:
+        """A JSON Patch (RFC 6902): a list of operations."""
 
     def __init__(
         self,
@@ -813,14 +1287,27 @@ class ConfigurationChangeItem(_message.Message):
         configuration: _configuration_pb2.Configuration | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         merge_patch: _struct_pb2.Struct | None = ...,
-        expected_version: _builtins.int = ...,
+        merge_patch_json: _builtins.str = ...,
+        json_patch: _struct_pb2.ListValue | None = ...,
+        json_patch_json: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "key", b"key", "merge_patch", b"merge_patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "configuration", b"configuration", "expected_version", b"expected_version", "id", b"id", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "key", b"key", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "patch", b"patch", "ref", b"ref", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_patch: _TypeAlias = _typing.Literal["merge_patch", "merge_patch_json", "json_patch", "json_patch_json"]  # noqa: Y015
+    _WhichOneofArgType_patch: _TypeAlias = _typing.Literal["patch", b"patch"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_patch) -> _WhichOneofReturnType_patch | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ConfigurationChangeItem: _TypeAlias = ConfigurationChangeItem  # noqa: Y015
@@ -834,10 +1321,18 @@ class ConfigurationDeletionItem(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist, whatever is expected."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration."""
@@ -847,14 +1342,21 @@ class ConfigurationDeletionItem(_message.Message):
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ConfigurationDeletionItem: _TypeAlias = ConfigurationDeletionItem  # noqa: Y015
@@ -870,14 +1372,13 @@ class BatchWriteConfigurationsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    PRECONDITIONS_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """The reason for the changes, kept in the history: at most 1,024 characters."""
+    """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
     """See CreateConfigurationRequest.request_id."""
     validate_only: _builtins.bool
-    """Check everything but change nothing. The response has an outcome for each write, even if some
-    fail.
-    """
+    """Check everything and respond as if the change were made, but change nothing."""
     change_request: _builtins.str
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
@@ -885,6 +1386,10 @@ class BatchWriteConfigurationsRequest(_message.Message):
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWrite]:
         """The writes: 1 to 1,000, each of a different configuration."""
+
+    @_builtins.property
+    def preconditions(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.Precondition]:
+        """Conditions, checked in the same commit: at most 100, with 1,000 names in all."""
 
     def __init__(
         self,
@@ -894,10 +1399,11 @@ class BatchWriteConfigurationsRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        preconditions: _abc.Iterable[_selector_pb2.Precondition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "preconditions", b"preconditions", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -911,10 +1417,16 @@ class BatchWriteConfigurationsResponse(_message.Message):
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the commit. 0 if nothing changed, and in the response to a validate_only
     request.
     """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if at least one write made a new version or, with validate_only, would make one."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationWriteOutcome]:
         """The outcome of each write, in the order of the request."""
@@ -924,10 +1436,12 @@ class BatchWriteConfigurationsResponse(_message.Message):
         *,
         outcomes: _abc.Iterable[Global___ConfigurationWriteOutcome] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "outcomes", b"outcomes", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -940,24 +1454,24 @@ class ConfigurationWriteOutcome(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONFIGURATION_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """True if the write made a new version or, with validate_only, would make one."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration after the write, without config. Not set if the write failed."""
-
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """With validate_only: the error with which the write failed."""
+        """The configuration after the write, without its content. Not set if, with allow_missing, there
+        was nothing to delete.
+        """
 
     def __init__(
         self,
         *,
         configuration: _configuration_pb2.Configuration | None = ...,
-        error: _status_pb2.Status | None = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -972,16 +1486,35 @@ class ListConfigurationVersionsRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     view: _configuration_pb2.ConfigurationView.ValueType
-    """The parts of each configuration to return. UNSPECIFIED is the same as BASIC here."""
+    """The parts of each configuration to return."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
+    """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
     """
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
@@ -997,22 +1530,38 @@ class ListConfigurationVersionsRequest(_message.Message):
         one that had them last.
         """
 
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         view: _configuration_pb2.ConfigurationView.ValueType = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "min_revision", b"min_revision", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "id", b"id", "key", b"key", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ListConfigurationVersionsRequest: _TypeAlias = ListConfigurationVersionsRequest  # noqa: Y015
@@ -1026,12 +1575,18 @@ class ListConfigurationVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPACTED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     compacted: _builtins.bool
     """True if older versions were compacted: the history does not start with the creation of the
     configuration.
     """
+    revision: _builtins.int
+    """The revision that this page shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationVersion]:
         """The versions, newest first. Versions never change, so pages are consistent despite concurrent
@@ -1044,10 +1599,12 @@ class ListConfigurationVersionsResponse(_message.Message):
         versions: _abc.Iterable[Global___ConfigurationVersion] | None = ...,
         next_page_token: _builtins.str = ...,
         compacted: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1061,29 +1618,27 @@ class ConfigurationVersion(_message.Message):
 
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     type: _change_pb2.ChangeType.ValueType
     """The type of the change."""
-    reason: _builtins.str
-    """The reason that the actor, configuration.updated_by, gave."""
-    request_id: _builtins.str
-    """The request_id of the call that made the change."""
     @_builtins.property
     def configuration(self) -> _configuration_pb2.Configuration:
-        """The configuration as of this version. For a deletion, config is not set."""
+        """The configuration as of this version. For a deletion, it has no content."""
+
+    @_builtins.property
+    def origin(self) -> _change_pb2.ChangeOrigin:
+        """The commit, its actor and its reason."""
 
     def __init__(
         self,
         *,
         configuration: _configuration_pb2.Configuration | None = ...,
         type: _change_pb2.ChangeType.ValueType = ...,
-        reason: _builtins.str = ...,
-        request_id: _builtins.str = ...,
+        origin: _change_pb2.ChangeOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "reason", b"reason", "request_id", b"request_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "origin", b"origin", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1099,12 +1654,15 @@ class DiffConfigurationVersionsRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     TO_VERSION_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     from_version: _builtins.int
     """The version to start from. 0: the latest kept version before to_version."""
     to_version: _builtins.int
     """The version to end with. 0: the newest."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the patch in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration. If no configuration has them now, the
@@ -1118,10 +1676,11 @@ class DiffConfigurationVersionsRequest(_message.Message):
         key: _configuration_pb2.ConfigurationKey | None = ...,
         from_version: _builtins.int = ...,
         to_version: _builtins.int = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "id", b"id", "key", b"key", "ref", b"ref", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "from_version", b"from_version", "id", b"id", "key", b"key", "ref", b"ref", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
@@ -1138,7 +1697,10 @@ class DiffConfigurationVersionsResponse(_message.Message):
     FROM_CONFIGURATION_FIELD_NUMBER: _builtins.int
     TO_CONFIGURATION_FIELD_NUMBER: _builtins.int
     PATCH_FIELD_NUMBER: _builtins.int
+    PATCH_JSON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    patch_json: _builtins.str
+    """The patch as JSON text."""
     text: _builtins.str
     """The differences as text for people, including name, comments and schema: one line each, with
     the old and the new value (~ /replicas: 2 → 3, + added, - removed). Values longer than 80
@@ -1146,18 +1708,15 @@ class DiffConfigurationVersionsResponse(_message.Message):
     """
     @_builtins.property
     def from_configuration(self) -> _configuration_pb2.Configuration:
-        """The version to start from, without config."""
+        """The version to start from, without its content."""
 
     @_builtins.property
     def to_configuration(self) -> _configuration_pb2.Configuration:
-        """The version to end with, without config."""
+        """The version to end with, without its content."""
 
     @_builtins.property
     def patch(self) -> _struct_pb2.ListValue:
-        """A JSON Patch (RFC 6902) of add, remove and replace that turns the first config into the second;
-        a deletion counts as an empty config. A part is replaced as a whole if its single operations
-        would be larger than the part itself.
-        """
+        """The patch as a list."""
 
     def __init__(
         self,
@@ -1165,13 +1724,16 @@ class DiffConfigurationVersionsResponse(_message.Message):
         from_configuration: _configuration_pb2.Configuration | None = ...,
         to_configuration: _configuration_pb2.Configuration | None = ...,
         patch: _struct_pb2.ListValue | None = ...,
+        patch_json: _builtins.str = ...,
         text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "to_configuration", b"to_configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "from_configuration", b"from_configuration", "patch", b"patch", "patch_json", b"patch_json", "to_configuration", b"to_configuration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_configuration", b"from_configuration", "patch", b"patch", "text", b"text", "to_configuration", b"to_configuration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "from_configuration", b"from_configuration", "patch", b"patch", "patch_json", b"patch_json", "text", b"text", "to_configuration", b"to_configuration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_difference: _TypeAlias = _typing.Literal["patch", "patch_json"]  # noqa: Y015
+    _WhichOneofArgType_difference: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_difference) -> _WhichOneofReturnType_difference | None: ...
 
 Global___DiffConfigurationVersionsResponse: _TypeAlias = DiffConfigurationVersionsResponse  # noqa: Y015
 
@@ -1185,18 +1747,22 @@ class RollbackConfigurationRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The configuration's ULID."""
     version: _builtins.int
-    """The version to restore. 0: for a deleted configuration, the last version before its deletion;
-    otherwise INVALID_ARGUMENT.
-    """
+    """The version to restore. Required."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -1207,6 +1773,8 @@ class RollbackConfigurationRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
     @_builtins.property
     def key(self) -> _configuration_pb2.ConfigurationKey:
         """The names of the application and of the configuration. If no configuration has them now, the
@@ -1219,21 +1787,158 @@ class RollbackConfigurationRequest(_message.Message):
         id: _builtins.str = ...,
         key: _configuration_pb2.ConfigurationKey | None = ...,
         version: _builtins.int = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        expected_etag: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "format", b"format", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
+    _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
+
+Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class RollbackConfigurationResponse(_message.Message):
+    """The response of RollbackConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The configuration after the request."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigurationResponse: _TypeAlias = RollbackConfigurationResponse  # noqa: Y015
+
+@_typing.final
+class UndeleteConfigurationRequest(_message.Message):
+    """The request of UndeleteConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The configuration's ULID."""
+    reason: _builtins.str
+    """The reason for the change, kept in the history: at most 1,024 characters."""
+    request_id: _builtins.str
+    """See CreateConfigurationRequest.request_id."""
+    validate_only: _builtins.bool
+    """Check everything and respond as if the change were made, but change nothing."""
+    change_request: _builtins.str
+    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
+    printable characters. Empty: the value of the call's x-change-request metadata, if any.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the content in the response."""
+    @_builtins.property
+    def key(self) -> _configuration_pb2.ConfigurationKey:
+        """The names of the application and of the configuration. If no configuration has them now, the
+        one that had them last.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key: _configuration_pb2.ConfigurationKey | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        change_request: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "format", b"format", "id", b"id", "key", b"key", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "key"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
-Global___RollbackConfigurationRequest: _TypeAlias = RollbackConfigurationRequest  # noqa: Y015
+Global___UndeleteConfigurationRequest: _TypeAlias = UndeleteConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteConfigurationResponse(_message.Message):
+    """The response of UndeleteConfiguration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def configuration(self) -> _configuration_pb2.Configuration:
+        """The restored configuration."""
+
+    def __init__(
+        self,
+        *,
+        configuration: _configuration_pb2.Configuration | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "configuration", b"configuration", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteConfigurationResponse: _TypeAlias = UndeleteConfigurationResponse  # noqa: Y015
 
 @_typing.final
 class ImportConfigurationsRequest(_message.Message):
@@ -1252,7 +1957,7 @@ class ImportConfigurationsRequest(_message.Message):
     mode: Global___ImportMode.ValueType
     """The effect of failed items on the others."""
     upsert: _builtins.bool
-    """Replace the comments, config and schema of configurations that already exist. Otherwise such
+    """Replace the comments, content and schema of configurations that already exist. Otherwise such
     items fail.
     """
     create_applications: _builtins.bool
@@ -1264,9 +1969,7 @@ class ImportConfigurationsRequest(_message.Message):
     validate_only: _builtins.bool
     """Check everything but change nothing."""
     change_request: _builtins.str
-    """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
-    printable characters. Empty: the value of the call's x-change-request metadata, if any.
-    """
+    """See CreateConfigurationRequest.change_request."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations: at most 1,000 in a message, each with a different key."""
@@ -1297,43 +2000,59 @@ class ExportConfigurationsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    APPLICATION_FIELD_NUMBER: _builtins.int
-    NAME_PREFIX_FIELD_NUMBER: _builtins.int
-    SCHEMA_FIELD_NUMBER: _builtins.int
-    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
-    name_prefix: _builtins.str
-    """Return only names that start with this prefix: at most 256 characters. Empty: all names."""
-    as_of_revision: _builtins.int
-    """Export the state as of this revision. 0: the current state."""
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     min_revision: _builtins.int
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Return only configurations of this application. Not set: all applications."""
+    def selector(self) -> _selector_pb2.ConfigurationSelector:
+        """The configurations to export. Not set: all that the caller may read."""
 
     @_builtins.property
-    def schema(self) -> _schema_pb2.SchemaVersionRef:
-        """Return only configurations pinned to this schema version; version 0: any version of the schema.
-        Not set: all configurations.
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
         """
 
     def __init__(
         self,
         *,
-        application: _application_pb2.ApplicationRef | None = ...,
-        name_prefix: _builtins.str = ...,
-        schema: _schema_pb2.SchemaVersionRef | None = ...,
-        as_of_revision: _builtins.int = ...,
+        selector: _selector_pb2.ConfigurationSelector | None = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "as_of_revision", b"as_of_revision", "min_revision", b"min_revision", "name_prefix", b"name_prefix", "schema", b"schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "format", b"format", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "selector", b"selector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ExportConfigurationsRequest: _TypeAlias = ExportConfigurationsRequest  # noqa: Y015
 
@@ -1345,8 +2064,11 @@ class ExportConfigurationsResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision that the whole export shows."""
+    """The revision that the whole export shows. A watch can follow it: see HistoryPosition."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationItem]:
         """The configurations, in the form that ImportConfigurations accepts."""
@@ -1356,10 +2078,11 @@ class ExportConfigurationsResponse(_message.Message):
         *,
         items: _abc.Iterable[Global___ConfigurationItem] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "items", b"items", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

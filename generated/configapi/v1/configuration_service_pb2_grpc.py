@@ -2,7 +2,6 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
-from configapi.v1 import configuration_pb2 as configapi_dot_v1_dot_configuration__pb2
 from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
@@ -20,12 +19,12 @@ class ConfigurationServiceStub(object):
         self.CreateConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/CreateConfiguration',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationResponse.FromString,
                 )
         self.GetConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/GetConfiguration',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.FromString,
                 )
         self.BatchGetConfigurations = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/BatchGetConfigurations',
@@ -40,7 +39,7 @@ class ConfigurationServiceStub(object):
         self.UpdateConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/UpdateConfiguration',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationResponse.FromString,
                 )
         self.DeleteConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/DeleteConfiguration',
@@ -65,7 +64,12 @@ class ConfigurationServiceStub(object):
         self.RollbackConfiguration = channel.unary_unary(
                 '/configapi.v1.ConfigurationService/RollbackConfiguration',
                 request_serializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationResponse.FromString,
+                )
+        self.UndeleteConfiguration = channel.unary_unary(
+                '/configapi.v1.ConfigurationService/UndeleteConfiguration',
+                request_serializer=configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationResponse.FromString,
                 )
         self.ImportConfigurations = channel.stream_unary(
                 '/configapi.v1.ConfigurationService/ImportConfigurations',
@@ -100,17 +104,18 @@ class ConfigurationServiceServicer(object):
     def GetConfiguration(self, request, context):
         """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
         usually a few milliseconds. Reads of one process never go back in time and show every write
-        that the process has confirmed; with min_revision, reads of any process are at least that new.
-        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+        that the process has confirmed; with min_revision, reads of any process are at least that new;
+        with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+        as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+        REVISION_COMPACTED, if that state was compacted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetConfigurations(self, request, context):
-        """Returns many configurations, all as of one revision. Those that do not exist are listed in
-        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+        """Returns many configurations, all as of one revision, in the order of the request. Those that do
+        not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,8 +132,8 @@ class ConfigurationServiceServicer(object):
 
     def UpdateConfiguration(self, request, context):
         """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-        configuration does not exist; ABORTED if expected_version is not the current version;
-        ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+        configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+        the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
         faults if config violates its schema.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -136,8 +141,8 @@ class ConfigurationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteConfiguration(self, request, context):
-        """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-        current version.
+        """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+        expected_version or expected_etag is not the current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +150,8 @@ class ConfigurationServiceServicer(object):
 
     def BatchWriteConfigurations(self, request, context):
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-        faults as field violations, as many as fit.
+        tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+        faults, as many as fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +186,15 @@ class ConfigurationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UndeleteConfiguration(self, request, context):
+        """Restores a deleted configuration with its id, its last name, its last content and its
+        application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+        ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportConfigurations(self, request_iterator, context):
         """Creates or updates the configurations of a stream. The operation runs in the background and
         survives the end of this process. Its metadata is OperationMetadata, its response ImportConfigurationsResult;
@@ -202,12 +216,14 @@ class ConfigurationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchConfigurations(self, request, context):
-        """Streams every change, in order, as it is committed. Without after_revision, the stream starts
-        with a snapshot at one revision (EXISTING events) and a message with synced; every change after
-        that revision follows. With after_revision, it sends every change after that revision, and
-        synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
-        REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
-        reconnect with the after_revision and epoch of the last message.
+        """Streams every change, in order, as it is committed. Apply each event: EFFECT_SET puts the
+        configuration into the view under its id, EFFECT_REMOVE takes it out. Store the last
+        resume_token; after any end of the stream, reconnect with it, and nothing is lost or repeated
+        wrongly. Without a start, the stream begins with a snapshot at one revision and a message with
+        synced; every change after that revision follows. After a resume, synced comes when the stream
+        has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+        REVISION_UNKNOWN, REVISION_COMPACTED), start over without a start: keep the old view until
+        synced, and then replace it. Ignore messages and fields that you do not know.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,12 +235,12 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
             'CreateConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationResponse.SerializeToString,
             ),
             'GetConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.SerializeToString,
             ),
             'BatchGetConfigurations': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetConfigurations,
@@ -239,7 +255,7 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
             'UpdateConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationResponse.SerializeToString,
             ),
             'DeleteConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteConfiguration,
@@ -264,7 +280,12 @@ def add_ConfigurationServiceServicer_to_server(servicer, server):
             'RollbackConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackConfiguration,
                     request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_configuration__pb2.Configuration.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationResponse.SerializeToString,
+            ),
+            'UndeleteConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteConfiguration,
+                    request_deserializer=configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationResponse.SerializeToString,
             ),
             'ImportConfigurations': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportConfigurations,
@@ -305,7 +326,7 @@ class ConfigurationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/CreateConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationRequest.SerializeToString,
-            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            configapi_dot_v1_dot_configuration__service__pb2.CreateConfigurationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -322,7 +343,7 @@ class ConfigurationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/GetConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationRequest.SerializeToString,
-            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            configapi_dot_v1_dot_configuration__service__pb2.GetConfigurationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -373,7 +394,7 @@ class ConfigurationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/UpdateConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationRequest.SerializeToString,
-            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            configapi_dot_v1_dot_configuration__service__pb2.UpdateConfigurationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -458,7 +479,24 @@ class ConfigurationService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/RollbackConfiguration',
             configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationRequest.SerializeToString,
-            configapi_dot_v1_dot_configuration__pb2.Configuration.FromString,
+            configapi_dot_v1_dot_configuration__service__pb2.RollbackConfigurationResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UndeleteConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/configapi.v1.ConfigurationService/UndeleteConfiguration',
+            configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationRequest.SerializeToString,
+            configapi_dot_v1_dot_configuration__service__pb2.UndeleteConfigurationResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

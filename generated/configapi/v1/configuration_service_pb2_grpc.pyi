@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import configuration_pb2 as _configuration_pb2
 from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
@@ -35,41 +34,42 @@ class ConfigurationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigurationServiceAsyncStub: ...
-    CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]
+    CreateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_service_pb2.CreateConfigurationResponse]
     """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
     """
-    GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]
+    GetConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_service_pb2.GetConfigurationResponse]
     """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
     usually a few milliseconds. Reads of one process never go back in time and show every write
-    that the process has confirmed; with min_revision, reads of any process are at least that new.
-    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+    that the process has confirmed; with min_revision, reads of any process are at least that new;
+    with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+    as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]
-    """Returns many configurations, all as of one revision. Those that do not exist are listed in
-    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+    """Returns many configurations, all as of one revision, in the order of the request. Those that do
+    not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]
     """Lists configurations in the order of application and name (by code point). All pages show the
     same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
     not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
-    UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]
+    UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_service_pb2.UpdateConfigurationResponse]
     """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-    configuration does not exist; ABORTED if expected_version is not the current version;
-    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+    the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
     faults if config violates its schema.
     """
     DeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]
-    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-    current version.
+    """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+    expected_version or expected_etag is not the current one.
     """
     BatchWriteConfigurations: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-    faults as field violations, as many as fit.
+    tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+    faults, as many as fit.
     """
     ListConfigurationVersions: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]
     """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
@@ -79,7 +79,7 @@ class ConfigurationServiceStub:
     """Returns the differences of config between two versions. NOT_FOUND if one of them does not
     exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
     """
-    RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]
+    RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_service_pb2.RollbackConfigurationResponse]
     """Creates a new version with the config, comments and schema of an earlier version. It is
     validated against the newest version of that schema and pinned to it. The name stays; if
     nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -87,6 +87,11 @@ class ConfigurationServiceStub:
     NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
     SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
     version; ALREADY_EXISTS if another configuration has the name now.
+    """
+    UndeleteConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.UndeleteConfigurationRequest, _configuration_service_pb2.UndeleteConfigurationResponse]
+    """Restores a deleted configuration with its id, its last name, its last content and its
+    application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+    ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
     """
     ImportConfigurations: _grpc.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]
     """Creates or updates the configurations of a stream. The operation runs in the background and
@@ -101,12 +106,14 @@ class ConfigurationServiceStub:
     OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
     """
     WatchConfigurations: _grpc.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]
-    """Streams every change, in order, as it is committed. Without after_revision, the stream starts
-    with a snapshot at one revision (EXISTING events) and a message with synced; every change after
-    that revision follows. With after_revision, it sends every change after that revision, and
-    synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
-    REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
-    reconnect with the after_revision and epoch of the last message.
+    """Streams every change, in order, as it is committed. Apply each event: EFFECT_SET puts the
+    configuration into the view under its id, EFFECT_REMOVE takes it out. Store the last
+    resume_token; after any end of the stream, reconnect with it, and nothing is lost or repeated
+    wrongly. Without a start, the stream begins with a snapshot at one revision and a message with
+    synced; every change after that revision follows. After a resume, synced comes when the stream
+    has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+    REVISION_UNKNOWN, REVISION_COMPACTED), start over without a start: keep the old view until
+    synced, and then replace it. Ignore messages and fields that you do not know.
     """
 
 @_typing.type_check_only
@@ -114,41 +121,42 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """Reads, changes and watches configurations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    CreateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.CreateConfigurationRequest, _configuration_service_pb2.CreateConfigurationResponse]  # type: ignore[assignment]
     """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
     ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
     if config violates its schema.
     """
-    GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    GetConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.GetConfigurationRequest, _configuration_service_pb2.GetConfigurationResponse]  # type: ignore[assignment]
     """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
     usually a few milliseconds. Reads of one process never go back in time and show every write
-    that the process has confirmed; with min_revision, reads of any process are at least that new.
-    With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-    configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+    that the process has confirmed; with min_revision, reads of any process are at least that new;
+    with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+    as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if that state was compacted.
     """
     BatchGetConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchGetConfigurationsRequest, _configuration_service_pb2.BatchGetConfigurationsResponse]  # type: ignore[assignment]
-    """Returns many configurations, all as of one revision. Those that do not exist are listed in
-    not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+    """Returns many configurations, all as of one revision, in the order of the request. Those that do
+    not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
     """
     ListConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationsRequest, _configuration_service_pb2.ListConfigurationsResponse]  # type: ignore[assignment]
     """Lists configurations in the order of application and name (by code point). All pages show the
     same revision. A page ends early rather than exceed 3 MiB. NOT_FOUND if the application does
     not exist; RESOURCE_EXHAUSTED if the filter exceeds the server's time limit.
     """
-    UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UpdateConfigurationRequest, _configuration_service_pb2.UpdateConfigurationResponse]  # type: ignore[assignment]
     """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-    configuration does not exist; ABORTED if expected_version is not the current version;
-    ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+    configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+    the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
     faults if config violates its schema.
     """
     DeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.DeleteConfigurationRequest, _configuration_service_pb2.DeleteConfigurationResponse]  # type: ignore[assignment]
-    """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-    current version.
+    """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+    expected_version or expected_etag is not the current one.
     """
     BatchWriteConfigurations: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.BatchWriteConfigurationsRequest, _configuration_service_pb2.BatchWriteConfigurationsResponse]  # type: ignore[assignment]
     """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-    tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-    faults as field violations, as many as fit.
+    tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+    faults, as many as fit.
     """
     ListConfigurationVersions: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ListConfigurationVersionsRequest, _configuration_service_pb2.ListConfigurationVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a configuration, newest first, even of a deleted one. NOT_FOUND if the
@@ -158,7 +166,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """Returns the differences of config between two versions. NOT_FOUND if one of them does not
     exist; OUT_OF_RANGE, reason REVISION_COMPACTED, if one of them was compacted.
     """
-    RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_pb2.Configuration]  # type: ignore[assignment]
+    RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.RollbackConfigurationRequest, _configuration_service_pb2.RollbackConfigurationResponse]  # type: ignore[assignment]
     """Creates a new version with the config, comments and schema of an earlier version. It is
     validated against the newest version of that schema and pinned to it. The name stays; if
     nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -166,6 +174,11 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
     SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
     version; ALREADY_EXISTS if another configuration has the name now.
+    """
+    UndeleteConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.UndeleteConfigurationRequest, _configuration_service_pb2.UndeleteConfigurationResponse]  # type: ignore[assignment]
+    """Restores a deleted configuration with its id, its last name, its last content and its
+    application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+    ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
     """
     ImportConfigurations: _aio.StreamUnaryMultiCallable[_configuration_service_pb2.ImportConfigurationsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Creates or updates the configurations of a stream. The operation runs in the background and
@@ -180,12 +193,14 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision is compacted during the export.
     """
     WatchConfigurations: _aio.UnaryStreamMultiCallable[_configuration_service_pb2.WatchConfigurationsRequest, _configuration_service_pb2.WatchConfigurationsResponse]  # type: ignore[assignment]
-    """Streams every change, in order, as it is committed. Without after_revision, the stream starts
-    with a snapshot at one revision (EXISTING events) and a message with synced; every change after
-    that revision follows. With after_revision, it sends every change after that revision, and
-    synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
-    REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
-    reconnect with the after_revision and epoch of the last message.
+    """Streams every change, in order, as it is committed. Apply each event: EFFECT_SET puts the
+    configuration into the view under its id, EFFECT_REMOVE takes it out. Store the last
+    resume_token; after any end of the stream, reconnect with it, and nothing is lost or repeated
+    wrongly. Without a start, the stream begins with a snapshot at one revision and a message with
+    synced; every change after that revision follows. After a resume, synced comes when the stream
+    has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+    REVISION_UNKNOWN, REVISION_COMPACTED), start over without a start: keep the old view until
+    synced, and then replace it. Ignore messages and fields that you do not know.
     """
 
 class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -196,7 +211,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.CreateConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.CreateConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.CreateConfigurationResponse]]:
         """Creates a configuration. NOT_FOUND if the application or the schema version does not exist;
         ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all faults
         if config violates its schema.
@@ -207,12 +222,13 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.GetConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.GetConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.GetConfigurationResponse]]:
         """Returns a configuration. NOT_FOUND if it does not exist. The response is at most 5 s old,
         usually a few milliseconds. Reads of one process never go back in time and show every write
-        that the process has confirmed; with min_revision, reads of any process are at least that new.
-        With version, as_of_revision or as_of_time, it returns a past state, even of a deleted
-        configuration: OUT_OF_RANGE, reason REVISION_COMPACTED, if that state was compacted.
+        that the process has confirmed; with min_revision, reads of any process are at least that new;
+        with latest, they show every commit acknowledged before the call. With version, as_of_revision or
+        as_of_time, it returns a past state, even of a deleted configuration: OUT_OF_RANGE, reason
+        REVISION_COMPACTED, if that state was compacted.
         """
 
     @_abc_1.abstractmethod
@@ -221,8 +237,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.BatchGetConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchGetConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchGetConfigurationsResponse]]:
-        """Returns many configurations, all as of one revision. Those that do not exist are listed in
-        not_found; they are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
+        """Returns many configurations, all as of one revision, in the order of the request. Those that do
+        not exist are no error. RESOURCE_EXHAUSTED if the response would exceed 3 MiB.
         """
 
     @_abc_1.abstractmethod
@@ -241,10 +257,10 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.UpdateConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.UpdateConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.UpdateConfigurationResponse]]:
         """Changes a configuration. A request that changes nothing creates no version. NOT_FOUND if the
-        configuration does not exist; ABORTED if expected_version is not the current version;
-        ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
+        configuration does not exist, unless allow_missing is set; ABORTED if expected_version or the etag is not
+        the current one; ALREADY_EXISTS if the new name is taken; INVALID_ARGUMENT, reason SCHEMA_VIOLATED, with all
         faults if config violates its schema.
         """
 
@@ -254,8 +270,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.DeleteConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.DeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.DeleteConfigurationResponse]]:
-        """Deletes a configuration. NOT_FOUND if it does not exist; ABORTED if expected_version is not the
-        current version.
+        """Deletes a configuration. NOT_FOUND if it does not exist, unless allow_missing is set; ABORTED if
+        expected_version or expected_etag is not the current one.
         """
 
     @_abc_1.abstractmethod
@@ -265,8 +281,8 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.BatchWriteConfigurationsResponse, _abc.Awaitable[_configuration_service_pb2.BatchWriteConfigurationsResponse]]:
         """Makes many writes in one commit: all of them or none. If a write fails, the others are still
-        tried. The error lists the indexes of the failed writes in metadata failed_writes, and their
-        faults as field violations, as many as fit.
+        tried. The error has a BatchFailure, which lists the failed writes, and a BadRequest with their
+        faults, as many as fit.
         """
 
     @_abc_1.abstractmethod
@@ -294,7 +310,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _configuration_service_pb2.RollbackConfigurationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_configuration_pb2.Configuration, _abc.Awaitable[_configuration_pb2.Configuration]]:
+    ) -> _typing.Union[_configuration_service_pb2.RollbackConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.RollbackConfigurationResponse]]:
         """Creates a new version with the config, comments and schema of an earlier version. It is
         validated against the newest version of that schema and pinned to it. The name stays; if
         nothing changes, no version is created. A deleted configuration is restored with its id, its
@@ -302,6 +318,17 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND also if the schema or the application no longer exists; INVALID_ARGUMENT, reason
         SCHEMA_VIOLATED, if config violates the schema; ABORTED if expected_version is not the current
         version; ALREADY_EXISTS if another configuration has the name now.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteConfiguration(
+        self,
+        request: _configuration_service_pb2.UndeleteConfigurationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_configuration_service_pb2.UndeleteConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.UndeleteConfigurationResponse]]:
+        """Restores a deleted configuration with its id, its last name, its last content and its
+        application, as RollbackConfiguration does. NOT_FOUND if the history has no such configuration;
+        ALREADY_EXISTS if it is not deleted, or another configuration has the name now.
         """
 
     @_abc_1.abstractmethod
@@ -334,12 +361,14 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _configuration_service_pb2.WatchConfigurationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_configuration_service_pb2.WatchConfigurationsResponse], _abc.AsyncIterator[_configuration_service_pb2.WatchConfigurationsResponse]]:
-        """Streams every change, in order, as it is committed. Without after_revision, the stream starts
-        with a snapshot at one revision (EXISTING events) and a message with synced; every change after
-        that revision follows. With after_revision, it sends every change after that revision, and
-        synced when it has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
-        REVISION_UNKNOWN, REVISION_COMPACTED), start over without after_revision. After UNAVAILABLE,
-        reconnect with the after_revision and epoch of the last message.
+        """Streams every change, in order, as it is committed. Apply each event: EFFECT_SET puts the
+        configuration into the view under its id, EFFECT_REMOVE takes it out. Store the last
+        resume_token; after any end of the stream, reconnect with it, and nothing is lost or repeated
+        wrongly. Without a start, the stream begins with a snapshot at one revision and a message with
+        synced; every change after that revision follows. After a resume, synced comes when the stream
+        has caught up. The stream never ends with OK. After OUT_OF_RANGE (EPOCH_CHANGED,
+        REVISION_UNKNOWN, REVISION_COMPACTED), start over without a start: keep the old view until
+        synced, and then replace it. Ignore messages and fields that you do not know.
         """
 
 def add_ConfigurationServiceServicer_to_server(servicer: ConfigurationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ class _ContentFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Content
     """The same as STRUCT."""
     CONTENT_FORMAT_STRUCT: _ContentFormat.ValueType  # 1
     """A google.protobuf.Struct. FAILED_PRECONDITION, reason FORMAT_UNSUITABLE, for a schema document
-    with a number that a double cannot represent exactly.
+    with a number that a double cannot represent exactly, or that is too large as a Struct.
     """
     CONTENT_FORMAT_JSON: _ContentFormat.ValueType  # 2
     """JSON text in UTF-8."""
@@ -39,7 +39,7 @@ CONTENT_FORMAT_UNSPECIFIED: ContentFormat.ValueType  # 0
 """The same as STRUCT."""
 CONTENT_FORMAT_STRUCT: ContentFormat.ValueType  # 1
 """A google.protobuf.Struct. FAILED_PRECONDITION, reason FORMAT_UNSUITABLE, for a schema document
-with a number that a double cannot represent exactly.
+with a number that a double cannot represent exactly, or that is too large as a Struct.
 """
 CONTENT_FORMAT_JSON: ContentFormat.ValueType  # 2
 """JSON text in UTF-8."""

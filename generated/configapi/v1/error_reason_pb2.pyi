@@ -33,8 +33,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_RESOURCE_EXISTS: _ErrorReason.ValueType  # 3
     """ALREADY_EXISTS: the resource named in ResourceInfo already has that name."""
     ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 4
-    """ABORTED: expected_version is not the current version, which is in metadata current_version.
-    Read the resource again, reconsider the change, and retry.
+    """ABORTED: expected_version or the etag is not that of the current version, whose number
+    is in metadata current_version; 0: it does not exist. Read the resource again, reconsider the change, and retry.
     """
     ERROR_REASON_APPLICATION_NOT_EMPTY: _ErrorReason.ValueType  # 5
     """FAILED_PRECONDITION: the application has configurations. Delete them first, or set force."""
@@ -44,11 +44,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_UNKNOWN: _ErrorReason.ValueType  # 7
     """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-    Start a watch over, without after_revision.
+    Start a watch over, without a start.
     """
     ERROR_REASON_EPOCH_CHANGED: _ErrorReason.ValueType  # 8
     """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-    without after_revision.
+    without a start.
     """
     ERROR_REASON_FILTER_TOO_SLOW: _ErrorReason.ValueType  # 9
     """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -76,7 +76,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REVISION_COMPACTED: _ErrorReason.ValueType  # 17
     """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-    still available. Start a watch over, without after_revision; restart a list from its first
+    still available. Start a watch over, without a start; restart a list from its first
     page.
     """
     ERROR_REASON_SCHEMA_VIOLATED: _ErrorReason.ValueType  # 18
@@ -88,10 +88,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     PreconditionFailure names some of them.
     """
     ERROR_REASON_BATCH_FAILED: _ErrorReason.ValueType  # 20
-    """FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-    lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
-    number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
-    error of each.
+    """FAILED_PRECONDITION: a write of the batch failed, so none was made. BatchFailure lists the
+    failed writes, as many as fit, and metadata failed_count is their number. BadRequest lists their
+    faults, as many as fit.
     """
     ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
@@ -140,6 +139,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
     the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
     """
+    ERROR_REASON_RECORD_UNREADABLE: _ErrorReason.ValueType  # 35
+    """DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+    be read. Do not retry: an operator has to repair it. Others are not affected.
+    """
+    ERROR_REASON_OUT_OF_DESCRIPTORS: _ErrorReason.ValueType  # 36
+    """UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+    Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
+    """
+    ERROR_REASON_FORMAT_UNSUITABLE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+    cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
+    """
+    ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 38
+    """ABORTED: a precondition of the batch does not hold: something that it selects has changed.
+    Metadata precondition is its index, and changed_revision the revision of the latest such change.
+    Read again, reconsider the batch, and retry.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
@@ -159,8 +175,8 @@ ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 2
 ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 3
 """ALREADY_EXISTS: the resource named in ResourceInfo already has that name."""
 ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 4
-"""ABORTED: expected_version is not the current version, which is in metadata current_version.
-Read the resource again, reconsider the change, and retry.
+"""ABORTED: expected_version or the etag is not that of the current version, whose number
+is in metadata current_version; 0: it does not exist. Read the resource again, reconsider the change, and retry.
 """
 ERROR_REASON_APPLICATION_NOT_EMPTY: ErrorReason.ValueType  # 5
 """FAILED_PRECONDITION: the application has configurations. Delete them first, or set force."""
@@ -170,11 +186,11 @@ a new one.
 """
 ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 7
 """OUT_OF_RANGE: the history has not reached this revision; metadata head_revision is the latest.
-Start a watch over, without after_revision.
+Start a watch over, without a start.
 """
 ERROR_REASON_EPOCH_CHANGED: ErrorReason.ValueType  # 8
 """OUT_OF_RANGE: the database has a different history than the caller expects. Start a watch over,
-without after_revision.
+without a start.
 """
 ERROR_REASON_FILTER_TOO_SLOW: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED: the filter exceeded the server's time limit. Narrow it by application,
@@ -202,7 +218,7 @@ in RetryInfo.
 """
 ERROR_REASON_REVISION_COMPACTED: ErrorReason.ValueType  # 17
 """OUT_OF_RANGE: this revision was compacted; metadata compacted_revision is the first that is
-still available. Start a watch over, without after_revision; restart a list from its first
+still available. Start a watch over, without a start; restart a list from its first
 page.
 """
 ERROR_REASON_SCHEMA_VIOLATED: ErrorReason.ValueType  # 18
@@ -214,10 +230,9 @@ ERROR_REASON_SCHEMA_IN_USE: ErrorReason.ValueType  # 19
 PreconditionFailure names some of them.
 """
 ERROR_REASON_BATCH_FAILED: ErrorReason.ValueType  # 20
-"""FAILED_PRECONDITION: a write of the batch failed, so none was made. Metadata failed_writes
-lists the indexes of the failed writes (0-3,17), as many as fit, and failed_count is their
-number. BadRequest lists their faults, as many as fit; with validate_only, the response has the
-error of each.
+"""FAILED_PRECONDITION: a write of the batch failed, so none was made. BatchFailure lists the
+failed writes, as many as fit, and metadata failed_count is their number. BadRequest lists their
+faults, as many as fit.
 """
 ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION: the operation is still running. Cancel it, or wait until it ends."""
@@ -265,6 +280,23 @@ items list them. Check the server's log, and start a new operation with fewer it
 ERROR_REASON_UNSUPPORTED_FIELD: ErrorReason.ValueType  # 34
 """INVALID_ARGUMENT: the request has fields that this server does not know, because it is older than
 the client. BadRequest lists their numbers. Upgrade the server, or do not set them.
+"""
+ERROR_REASON_RECORD_UNREADABLE: ErrorReason.ValueType  # 35
+"""DATA_LOSS: the resource or version named in ResourceInfo is damaged in the database, and cannot
+be read. Do not retry: an operator has to repair it. Others are not affected.
+"""
+ERROR_REASON_OUT_OF_DESCRIPTORS: ErrorReason.ValueType  # 36
+"""UNAVAILABLE: this process has no file descriptor left for a connection that the call needs.
+Nothing was done. Retry after the delay in RetryInfo, or connect to another process.
+"""
+ERROR_REASON_FORMAT_UNSUITABLE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: a google.protobuf.Struct cannot hold the JSON, because of a number that a double
+cannot represent exactly, or not in a response of 3 MiB. Ask for format JSON.
+"""
+ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 38
+"""ABORTED: a precondition of the batch does not hold: something that it selects has changed.
+Metadata precondition is its index, and changed_revision the revision of the latest such change.
+Read again, reconsider the batch, and retry.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""

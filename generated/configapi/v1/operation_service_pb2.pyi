@@ -102,6 +102,7 @@ class OperationMetadata(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     kind: Global___OperationMetadata.Kind.ValueType
     """The kind of the operation."""
     state: Global___OperationMetadata.State.ValueType
@@ -118,6 +119,8 @@ class OperationMetadata(_message.Message):
     """The reason that the actor gave."""
     validate_only: _builtins.bool
     """True for a dry run, which changes nothing."""
+    change_request: _builtins.str
+    """The change request that the operation belongs to."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time of the request, by the database's clock."""
@@ -139,10 +142,11 @@ class OperationMetadata(_message.Message):
         validate_only: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        change_request: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "done_count", b"done_count", "end_time", b"end_time", "failed_count", b"failed_count", "kind", b"kind", "reason", b"reason", "state", b"state", "total_count", b"total_count", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change_request", b"change_request", "create_time", b"create_time", "done_count", b"done_count", "end_time", b"end_time", "failed_count", b"failed_count", "kind", b"kind", "reason", b"reason", "state", b"state", "total_count", b"total_count", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -160,6 +164,7 @@ class ImportConfigurationsResult(_message.Message):
     CREATED_COUNT_FIELD_NUMBER: _builtins.int
     UPDATED_COUNT_FIELD_NUMBER: _builtins.int
     UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the last commit that the operation made. 0: it made none."""
     done_count: _builtins.int
@@ -172,6 +177,8 @@ class ImportConfigurationsResult(_message.Message):
     """The number of configurations that have a new version."""
     unchanged_count: _builtins.int
     """The number of configurations that needed no change."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     def __init__(
         self,
         *,
@@ -181,10 +188,11 @@ class ImportConfigurationsResult(_message.Message):
         created_count: _builtins.int = ...,
         updated_count: _builtins.int = ...,
         unchanged_count: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_count", b"created_count", "done_count", b"done_count", "failed_count", b"failed_count", "revision", b"revision", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_count", b"created_count", "done_count", b"done_count", "epoch", b"epoch", "failed_count", b"failed_count", "revision", b"revision", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -201,6 +209,7 @@ class MigrateConfigurationsResult(_message.Message):
     FAILED_COUNT_FIELD_NUMBER: _builtins.int
     UPDATED_COUNT_FIELD_NUMBER: _builtins.int
     UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the last commit that the operation made. 0: it made none."""
     done_count: _builtins.int
@@ -211,6 +220,8 @@ class MigrateConfigurationsResult(_message.Message):
     """The number of configurations that have a new version."""
     unchanged_count: _builtins.int
     """The number of configurations that needed no change."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     def __init__(
         self,
         *,
@@ -219,10 +230,11 @@ class MigrateConfigurationsResult(_message.Message):
         failed_count: _builtins.int = ...,
         updated_count: _builtins.int = ...,
         unchanged_count: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_count", b"done_count", "failed_count", b"failed_count", "revision", b"revision", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_count", b"done_count", "epoch", b"epoch", "failed_count", b"failed_count", "revision", b"revision", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,6 +250,7 @@ class ListOperationItemsRequest(_message.Message):
     FAILED_ONLY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
     """The name of the operation: google.longrunning.Operation.name. Required."""
     failed_only: _builtins.bool
@@ -250,6 +263,8 @@ class ListOperationItemsRequest(_message.Message):
     """The next_page_token of the previous page. The rest of the request must be the same, except
     page_size. Empty: the first page.
     """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of contents in the response."""
     def __init__(
         self,
         *,
@@ -257,10 +272,11 @@ class ListOperationItemsRequest(_message.Message):
         failed_only: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_only", b"failed_only", "operation", b"operation", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_only", b"failed_only", "format", b"format", "operation", b"operation", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,15 +316,18 @@ class OperationItem(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PLACE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
+    BEFORE_JSON_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
-    place: _builtins.int
+    AFTER_JSON_FIELD_NUMBER: _builtins.int
+    FAULT_COUNT_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
     """The index of the item, from 0."""
     application: _builtins.str
     """The name of the configuration's application."""
@@ -318,38 +337,54 @@ class OperationItem(_message.Message):
     """The type of the change; in a dry run, of the change that would be made. UNSPECIFIED: no change
     was needed, or the item failed.
     """
+    before_json: _builtins.str
+    """The content as JSON text."""
+    after_json: _builtins.str
+    """The content as JSON text."""
+    fault_count: _builtins.int
+    """The number of faults of its content that were found: the search ends after 100."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """The error of a failed item. Otherwise not set."""
 
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
-        """The faults of its config."""
+        """The faults of its content: the first 100, and fewer rather than exceed 3 MiB."""
 
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """In a dry run of MigrateConfigurations: the config before the migration."""
+        """The content as a Struct."""
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
-        """In a dry run of MigrateConfigurations: the config after the migration."""
+        """The content as a Struct."""
 
     def __init__(
         self,
         *,
-        place: _builtins.int = ...,
+        index: _builtins.int = ...,
         application: _builtins.str = ...,
         name: _builtins.str = ...,
         type: _change_pb2.ChangeType.ValueType = ...,
         error: _status_pb2.Status | None = ...,
         faults: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
         before: _struct_pb2.Struct | None = ...,
+        before_json: _builtins.str = ...,
         after: _struct_pb2.Struct | None = ...,
+        after_json: _builtins.str = ...,
+        fault_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "after_json", b"after_json", "before", b"before", "before_json", b"before_json", "content_after", b"content_after", "content_before", b"content_before", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "application", b"application", "before", b"before", "error", b"error", "faults", b"faults", "name", b"name", "place", b"place", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "after_json", b"after_json", "application", b"application", "before", b"before", "before_json", b"before_json", "content_after", b"content_after", "content_before", b"content_before", "error", b"error", "fault_count", b"fault_count", "faults", b"faults", "index", b"index", "name", b"name", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content_after: _TypeAlias = _typing.Literal["after", "after_json"]  # noqa: Y015
+    _WhichOneofArgType_content_after: _TypeAlias = _typing.Literal["content_after", b"content_after"]  # noqa: Y015
+    _WhichOneofReturnType_content_before: _TypeAlias = _typing.Literal["before", "before_json"]  # noqa: Y015
+    _WhichOneofArgType_content_before: _TypeAlias = _typing.Literal["content_before", b"content_before"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content_after) -> _WhichOneofReturnType_content_after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content_before) -> _WhichOneofReturnType_content_before | None: ...
 
 Global___OperationItem: _TypeAlias = OperationItem  # noqa: Y015

@@ -16,7 +16,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63onfigapi/v1/schema.proto\x12\x0c\x63onfigapi.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x02\n\x06Schema\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63omments\x18\x03 \x01(\t\x12\x16\n\x0elatest_version\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\tadditions\x18\t \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\"3\n\x10SchemaVersionRef\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\xfa\x01\n\rSchemaVersion\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12)\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rdocument_json\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12/\n\tadditions\x18\x08 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\"2\n\x0eSchemaAddition\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x0f\n\x07keyword\x18\x02 \x01(\t*N\n\x07\x43losing\x12\x17\n\x13\x43LOSING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43LOSING_CLOSED\x10\x01\x12\x16\n\x12\x43LOSING_AS_WRITTEN\x10\x02*V\n\nSchemaView\x12\x1b\n\x17SCHEMA_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11SCHEMA_VIEW_BASIC\x10\x01\x12\x14\n\x10SCHEMA_VIEW_FULL\x10\x02\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63onfigapi/v1/schema.proto\x12\x0c\x63onfigapi.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\x06Schema\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63omments\x18\x03 \x01(\t\x12\x16\n\x0elatest_version\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\tJ\x04\x08\n\x10\x0e\"3\n\x10SchemaVersionRef\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\xa1\x02\n\rSchemaVersion\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12+\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x17\n\rdocument_json\x18\x04 \x01(\tH\x00\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12/\n\tadditions\x18\x08 \x03(\x0b\x32\x1c.configapi.v1.SchemaAddition\x12\x16\n\x0e\x61\x64\x64ition_count\x18\t \x01(\x03\x42\t\n\x07\x63ontent\"2\n\x0eSchemaAddition\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x0f\n\x07keyword\x18\x02 \x01(\t*N\n\x07\x43losing\x12\x17\n\x13\x43LOSING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43LOSING_CLOSED\x10\x01\x12\x16\n\x12\x43LOSING_AS_WRITTEN\x10\x02*V\n\nSchemaView\x12\x1b\n\x17SCHEMA_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11SCHEMA_VIEW_BASIC\x10\x01\x12\x14\n\x10SCHEMA_VIEW_FULL\x10\x02\x42^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,16 +24,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'configapi.v1.schema_pb2', _
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
-  _globals['_CLOSING']._serialized_start=725
-  _globals['_CLOSING']._serialized_end=803
-  _globals['_SCHEMAVIEW']._serialized_start=805
-  _globals['_SCHEMAVIEW']._serialized_end=891
+  _globals['_CLOSING']._serialized_start=735
+  _globals['_CLOSING']._serialized_end=813
+  _globals['_SCHEMAVIEW']._serialized_start=815
+  _globals['_SCHEMAVIEW']._serialized_end=901
   _globals['_SCHEMA']._serialized_start=107
-  _globals['_SCHEMA']._serialized_end=365
-  _globals['_SCHEMAVERSIONREF']._serialized_start=367
-  _globals['_SCHEMAVERSIONREF']._serialized_end=418
-  _globals['_SCHEMAVERSION']._serialized_start=421
-  _globals['_SCHEMAVERSION']._serialized_end=671
-  _globals['_SCHEMAADDITION']._serialized_start=673
-  _globals['_SCHEMAADDITION']._serialized_end=723
+  _globals['_SCHEMA']._serialized_end=336
+  _globals['_SCHEMAVERSIONREF']._serialized_start=338
+  _globals['_SCHEMAVERSIONREF']._serialized_end=389
+  _globals['_SCHEMAVERSION']._serialized_start=392
+  _globals['_SCHEMAVERSION']._serialized_end=681
+  _globals['_SCHEMAADDITION']._serialized_start=683
+  _globals['_SCHEMAADDITION']._serialized_end=733
 # @@protoc_insertion_point(module_scope)

@@ -91,11 +91,11 @@ class Schema(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    ADDITIONS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """ULID, 26 characters, assigned by the server at creation. It never changes."""
     name: _builtins.str
-    """Unique in the installation. The rules of Application.name apply. It never changes."""
+    """Unique among schemas. The rules of Application.name apply. It never changes."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
     latest_version: _builtins.int
@@ -106,6 +106,10 @@ class Schema(_message.Message):
     """The revision of the commit that made this version. 0 in the response to a validate_only
     request.
     """
+    etag: _builtins.str
+    """An opaque text that differs for each version of each schema. Empty in the response to a
+    validate_only request that would change something.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time of creation, by the database's clock."""
@@ -113,10 +117,6 @@ class Schema(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """The time of this version, by the database's clock. Order changes by revision, not by time."""
-
-    @_builtins.property
-    def additions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaAddition]:
-        """In the response of CreateSchema: the keywords that closing added to the document."""
 
     def __init__(
         self,
@@ -129,11 +129,11 @@ class Schema(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
-        additions: _abc.Iterable[Global___SchemaAddition] | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "comments", b"comments", "create_time", b"create_time", "id", b"id", "latest_version", b"latest_version", "name", b"name", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comments", b"comments", "create_time", b"create_time", "etag", b"etag", "id", b"id", "latest_version", b"latest_version", "name", b"name", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,22 +179,22 @@ class SchemaVersion(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     ADDITIONS_FIELD_NUMBER: _builtins.int
+    ADDITION_COUNT_FIELD_NUMBER: _builtins.int
     schema: _builtins.str
     """The schema's name."""
     version: _builtins.int
     """The number of the version, from 1."""
     document_json: _builtins.str
-    """The JSON Schema as compact JSON text, if view is FULL and document is not set."""
+    """The document as JSON text."""
     revision: _builtins.int
     """The revision of the commit that created it. 0 in the response to a validate_only request."""
     created_by: _builtins.str
     """The actor that created it."""
+    addition_count: _builtins.int
+    """The number of keywords that closing added."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema, including the additions. Not set in view BASIC. Not set, and document_json set
-        instead, if the schema has a number that a Struct cannot represent exactly, or would exceed 3
-        MiB as a Struct.
-        """
+        """The document as a Struct."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -202,7 +202,9 @@ class SchemaVersion(_message.Message):
 
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaAddition]:
-        """The keywords that closing added to the given document."""
+        """The keywords that closing added to the given document: the first 100, and fewer rather than exceed
+        3 MiB.
+        """
 
     def __init__(
         self,
@@ -215,12 +217,15 @@ class SchemaVersion(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
         additions: _abc.Iterable[Global___SchemaAddition] | None = ...,
+        addition_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document", b"document"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "document", b"document", "document_json", b"document_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "create_time", b"create_time", "created_by", b"created_by", "document", b"document", "document_json", b"document_json", "revision", b"revision", "schema", b"schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addition_count", b"addition_count", "additions", b"additions", "content", b"content", "create_time", b"create_time", "created_by", b"created_by", "document", b"document", "document_json", b"document_json", "revision", b"revision", "schema", b"schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["document", "document_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___SchemaVersion: _TypeAlias = SchemaVersion  # noqa: Y015
 

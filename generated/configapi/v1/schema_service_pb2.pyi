@@ -4,12 +4,14 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import application_pb2 as _application_pb2
 from configapi.v1 import content_pb2 as _content_pb2
 from configapi.v1 import schema_pb2 as _schema_pb2
+from configapi.v1 import selector_pb2 as _selector_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -60,6 +62,7 @@ class CreateSchemaRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COMMENTS_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_JSON_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
@@ -69,6 +72,10 @@ class CreateSchemaRequest(_message.Message):
     """The name: see Schema.name. Required."""
     comments: _builtins.str
     """Free text for people: at most 1,024 characters."""
+    document_json: _builtins.str
+    """The document as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept exactly; a
+    fraction that a double cannot represent exactly is rejected.
+    """
     closing: _schema_pb2.Closing.ValueType
     """The treatment of objects that do not state whether they accept other properties."""
     reason: _builtins.str
@@ -86,7 +93,7 @@ class CreateSchemaRequest(_message.Message):
     """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
+        """The document as a Struct."""
 
     def __init__(
         self,
@@ -94,19 +101,72 @@ class CreateSchemaRequest(_message.Message):
         name: _builtins.str = ...,
         comments: _builtins.str = ...,
         document: _struct_pb2.Struct | None = ...,
+        document_json: _builtins.str = ...,
         closing: _schema_pb2.Closing.ValueType = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document", b"document", "document_json", b"document_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "comments", b"comments", "document", b"document", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "comments", b"comments", "content", b"content", "document", b"document", "document_json", b"document_json", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["document", "document_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___CreateSchemaRequest: _TypeAlias = CreateSchemaRequest  # noqa: Y015
+
+@_typing.final
+class CreateSchemaResponse(_message.Message):
+    """The response of CreateSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    ADDITIONS_FIELD_NUMBER: _builtins.int
+    ADDITION_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    addition_count: _builtins.int
+    """The number of keywords that closing added."""
+    @_builtins.property
+    def schema(self) -> _schema_pb2.Schema:
+        """The new schema."""
+
+    @_builtins.property
+    def additions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaAddition]:
+        """The keywords that closing added to the document: the first 100, and fewer rather than exceed 3
+        MiB.
+        """
+
+    def __init__(
+        self,
+        *,
+        schema: _schema_pb2.Schema | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+        additions: _abc.Iterable[_schema_pb2.SchemaAddition] | None = ...,
+        addition_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addition_count", b"addition_count", "additions", b"additions", "changed", b"changed", "epoch", b"epoch", "revision", b"revision", "schema", b"schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CreateSchemaRequest: _TypeAlias = CreateSchemaRequest  # noqa: Y015
+Global___CreateSchemaResponse: _TypeAlias = CreateSchemaResponse  # noqa: Y015
 
 @_typing.final
 class GetSchemaRequest(_message.Message):
@@ -117,6 +177,8 @@ class GetSchemaRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
@@ -125,22 +187,69 @@ class GetSchemaRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "min_revision", b"min_revision", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetSchemaRequest: _TypeAlias = GetSchemaRequest  # noqa: Y015
+
+@_typing.final
+class GetSchemaResponse(_message.Message):
+    """The response of GetSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the response shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def schema(self) -> _schema_pb2.Schema:
+        """The schema."""
+
+    def __init__(
+        self,
+        *,
+        schema: _schema_pb2.Schema | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "revision", b"revision", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSchemaResponse: _TypeAlias = GetSchemaResponse  # noqa: Y015
 
 @_typing.final
 class GetSchemaVersionRequest(_message.Message):
@@ -152,6 +261,9 @@ class GetSchemaVersionRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
@@ -162,6 +274,16 @@ class GetSchemaVersionRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the document in the response."""
     def __init__(
         self,
         *,
@@ -169,16 +291,56 @@ class GetSchemaVersionRequest(_message.Message):
         name: _builtins.str = ...,
         version: _builtins.int = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "min_revision", b"min_revision", "name", b"name", "ref", b"ref", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "format", b"format", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___GetSchemaVersionRequest: _TypeAlias = GetSchemaVersionRequest  # noqa: Y015
+
+@_typing.final
+class GetSchemaVersionResponse(_message.Message):
+    """The response of GetSchemaVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that the response shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def schema_version(self) -> _schema_pb2.SchemaVersion:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        schema_version: _schema_pb2.SchemaVersion | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema_version", b"schema_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "revision", b"revision", "schema_version", b"schema_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSchemaVersionResponse: _TypeAlias = GetSchemaVersionResponse  # noqa: Y015
 
 @_typing.final
 class ListSchemasRequest(_message.Message):
@@ -188,6 +350,10 @@ class ListSchemasRequest(_message.Message):
 
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name_prefix: _builtins.str
@@ -196,6 +362,18 @@ class ListSchemasRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    as_of_revision: _builtins.int
+    """The state as of this revision; a name means what had it then. OUT_OF_RANGE, reason
+    REVISION_COMPACTED, if it was compacted. 0: the current state.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50."""
     page_token: _builtins.str
@@ -203,19 +381,31 @@ class ListSchemasRequest(_message.Message):
     page_size. OUT_OF_RANGE, reason REVISION_COMPACTED, if the revision of the list was compacted.
     Empty: the first page.
     """
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The state at this time, by the database's clock, cut to microseconds: after the last commit
+        made by then. OUT_OF_RANGE, reason REVISION_UNKNOWN, for a time in the future.
+        """
+
     def __init__(
         self,
         *,
         name_prefix: _builtins.str = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        as_of_revision: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "as_of_time", b"as_of_time", "epoch", b"epoch", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest", "as_of_revision", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
 
 Global___ListSchemasRequest: _TypeAlias = ListSchemasRequest  # noqa: Y015
 
@@ -228,10 +418,13 @@ class ListSchemasResponse(_message.Message):
     SCHEMAS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that all pages of this list show."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def schemas(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Schema]:
         """The schemas, in the order of their names."""
@@ -242,10 +435,11 @@ class ListSchemasResponse(_message.Message):
         schemas: _abc.Iterable[_schema_pb2.Schema] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "schemas", b"schemas"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "schemas", b"schemas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -260,6 +454,7 @@ class CreateSchemaVersionRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_JSON_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
@@ -267,16 +462,24 @@ class CreateSchemaVersionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
     """The schema's name."""
+    document_json: _builtins.str
+    """The document as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept exactly; a
+    fraction that a double cannot represent exactly is rejected.
+    """
     closing: _schema_pb2.Closing.ValueType
     """The treatment of objects that do not state whether they accept other properties."""
     mode: Global___SchemaVersionMode.ValueType
     """The effect on pinned configurations."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version (Schema.version). 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version (Schema.version). Not set: no
+    check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -287,9 +490,13 @@ class CreateSchemaVersionRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag (Schema.etag). Empty: no check."""
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of the document in the response."""
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
+        """The document as a Struct."""
 
     def __init__(
         self,
@@ -297,23 +504,73 @@ class CreateSchemaVersionRequest(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         document: _struct_pb2.Struct | None = ...,
+        document_json: _builtins.str = ...,
         closing: _schema_pb2.Closing.ValueType = ...,
         mode: Global___SchemaVersionMode.ValueType = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        expected_etag: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "content", b"content", "document", b"document", "document_json", b"document_json", "expected_version", b"expected_version", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "closing", b"closing", "document", b"document", "expected_version", b"expected_version", "id", b"id", "mode", b"mode", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "change_request", b"change_request", "closing", b"closing", "content", b"content", "document", b"document", "document_json", b"document_json", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "format", b"format", "id", b"id", "mode", b"mode", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["document", "document_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___CreateSchemaVersionRequest: _TypeAlias = CreateSchemaVersionRequest  # noqa: Y015
+
+@_typing.final
+class CreateSchemaVersionResponse(_message.Message):
+    """The response of CreateSchemaVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the commit that made the returned version: reads with this min_revision show it.
+    0 in the response to a validate_only request that would change something.
+    """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if the request made a new version or, with validate_only, would make one."""
+    @_builtins.property
+    def schema_version(self) -> _schema_pb2.SchemaVersion:
+        """The new version, or the newest one if the document is equal to it."""
+
+    def __init__(
+        self,
+        *,
+        schema_version: _schema_pb2.SchemaVersion | None = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema_version", b"schema_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision", "schema_version", b"schema_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSchemaVersionResponse: _TypeAlias = CreateSchemaVersionResponse  # noqa: Y015
 
 @_typing.final
 class ListSchemaVersionsRequest(_message.Message):
@@ -325,6 +582,9 @@ class ListSchemaVersionsRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -337,6 +597,16 @@ class ListSchemaVersionsRequest(_message.Message):
     """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
     it. 0: no bound.
     """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
+    format: _content_pb2.ContentFormat.ValueType
+    """The form of documents in the response."""
     page_size: _builtins.int
     """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
     ends early rather than exceed 3 MiB.
@@ -352,15 +622,23 @@ class ListSchemaVersionsRequest(_message.Message):
         name: _builtins.str = ...,
         view: _schema_pb2.SchemaView.ValueType = ...,
         min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
+        format: _content_pb2.ContentFormat.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "min_revision", b"min_revision", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "format", b"format", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___ListSchemaVersionsRequest: _TypeAlias = ListSchemaVersionsRequest  # noqa: Y015
@@ -374,10 +652,13 @@ class ListSchemaVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token of the next page. Empty on the last page."""
     revision: _builtins.int
     """The revision that this page shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaVersion]:
         """The versions, newest first."""
@@ -388,10 +669,11 @@ class ListSchemaVersionsResponse(_message.Message):
         versions: _abc.Iterable[_schema_pb2.SchemaVersion] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,16 +688,36 @@ class CheckSchemaVersionRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_JSON_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
     """The schema's name."""
+    document_json: _builtins.str
+    """The document as JSON text in UTF-8. Whole numbers of up to 1,000 digits are kept exactly; a
+    fraction that a double cannot represent exactly is rejected.
+    """
     closing: _schema_pb2.Closing.ValueType
     """The treatment of objects that do not state whether they accept other properties."""
+    min_revision: _builtins.int
+    """The response is at least as new as this revision. OUT_OF_RANGE if the history has not reached
+    it. 0: no bound.
+    """
+    latest: _builtins.bool
+    """Must be true. The response shows every commit that was acknowledged anywhere before the call
+    (a linearizable read).
+    """
+    epoch: _builtins.str
+    """The epoch of the revision. OUT_OF_RANGE, reason EPOCH_CHANGED, if the database has a different
+    history. Empty: no check.
+    """
     @_builtins.property
     def document(self) -> _struct_pb2.Struct:
-        """The JSON Schema: at most 1 MiB and 32 levels. Required."""
+        """The document as a Struct."""
 
     def __init__(
         self,
@@ -423,14 +725,27 @@ class CheckSchemaVersionRequest(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         document: _struct_pb2.Struct | None = ...,
+        document_json: _builtins.str = ...,
         closing: _schema_pb2.Closing.ValueType = ...,
+        min_revision: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document", b"document", "document_json", b"document_json", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "document", b"document", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "content", b"content", "document", b"document", "document_json", b"document_json", "epoch", b"epoch", "id", b"id", "latest", b"latest", "min_revision", b"min_revision", "moment", b"moment", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["document", "document_json"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    _WhichOneofReturnType_moment: _TypeAlias = _typing.Literal["min_revision", "latest"]  # noqa: Y015
+    _WhichOneofArgType_moment: _TypeAlias = _typing.Literal["moment", b"moment"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_moment) -> _WhichOneofReturnType_moment | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___CheckSchemaVersionRequest: _TypeAlias = CheckSchemaVersionRequest  # noqa: Y015
@@ -448,6 +763,9 @@ class CheckSchemaVersionResponse(_message.Message):
     INCOMPATIBILITIES_FIELD_NUMBER: _builtins.int
     ADDITIONS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    INCOMPATIBILITY_COUNT_FIELD_NUMBER: _builtins.int
+    ADDITION_COUNT_FIELD_NUMBER: _builtins.int
     offender_count: _builtins.int
     """The number of configurations that would violate the new version."""
     checked_count: _builtins.int
@@ -458,19 +776,27 @@ class CheckSchemaVersionResponse(_message.Message):
     """
     revision: _builtins.int
     """The revision that the check shows."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    incompatibility_count: _builtins.int
+    """The number of parts without such a proof that were found: the search ends after 100."""
+    addition_count: _builtins.int
+    """The number of keywords that closing would add."""
     @_builtins.property
     def offenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigurationFaults]:
         """The first 100 configurations that would violate the new version, in the order of application
-        and name.
+        and name; fewer rather than exceed 3 MiB.
         """
 
     @_builtins.property
     def incompatibilities(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
-        """The parts of the document for which there is no such proof."""
+        """The parts of the document for which there is no such proof: the first 100, and fewer rather than
+        exceed 3 MiB.
+        """
 
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaAddition]:
-        """The keywords that closing would add."""
+        """The keywords that closing would add: the first 100, and fewer rather than exceed 3 MiB."""
 
     def __init__(
         self,
@@ -482,10 +808,13 @@ class CheckSchemaVersionResponse(_message.Message):
         incompatibilities: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
         additions: _abc.Iterable[_schema_pb2.SchemaAddition] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        incompatibility_count: _builtins.int = ...,
+        addition_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "backward_compatible", b"backward_compatible", "checked_count", b"checked_count", "incompatibilities", b"incompatibilities", "offender_count", b"offender_count", "offenders", b"offenders", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addition_count", b"addition_count", "additions", b"additions", "backward_compatible", b"backward_compatible", "checked_count", b"checked_count", "epoch", b"epoch", "incompatibilities", b"incompatibilities", "incompatibility_count", b"incompatibility_count", "offender_count", b"offender_count", "offenders", b"offenders", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -502,6 +831,7 @@ class ConfigurationFaults(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
+    FAULT_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The ULID of the configuration."""
     application: _builtins.str
@@ -510,9 +840,11 @@ class ConfigurationFaults(_message.Message):
     """The name of the configuration."""
     version: _builtins.int
     """The version of the configuration."""
+    fault_count: _builtins.int
+    """The number of its faults that were found: the search ends after 100."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.ContentFault]:
-        """The faults of its config: at most 100."""
+        """The faults of its content: the first 100, and fewer rather than exceed 3 MiB."""
 
     def __init__(
         self,
@@ -522,10 +854,11 @@ class ConfigurationFaults(_message.Message):
         name: _builtins.str = ...,
         version: _builtins.int = ...,
         faults: _abc.Iterable[_content_pb2.ContentFault] | None = ...,
+        fault_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "faults", b"faults", "id", b"id", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "fault_count", b"fault_count", "faults", b"faults", "id", b"id", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -544,12 +877,16 @@ class DeleteSchemaRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    EXPECTED_ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The schema's ULID."""
     name: _builtins.str
     """The schema's name."""
     expected_version: _builtins.int
-    """ABORTED if this is not the current version. 0: no check."""
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current version. 0: it must not exist. Not
+    set: no check.
+    """
     reason: _builtins.str
     """The reason for the change, kept in the history: at most 1,024 characters."""
     request_id: _builtins.str
@@ -560,44 +897,65 @@ class DeleteSchemaRequest(_message.Message):
     """The change request, ticket or commit that the change belongs to, kept in the history: at most 256
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
+    expected_etag: _builtins.str
+    """ABORTED, reason VERSION_MISMATCH, if this is not the current etag. Empty: no check."""
+    allow_missing: _builtins.bool
+    """Succeed, and change nothing, if it does not exist."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
-        expected_version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
+        expected_etag: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "id", b"id", "name", b"name", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "change_request", b"change_request", "expected_etag", b"expected_etag", "expected_version", b"expected_version", "id", b"id", "name", b"name", "reason", b"reason", "ref", b"ref", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_ref: _TypeAlias = _typing.Literal["id", "name"]  # noqa: Y015
     _WhichOneofArgType_ref: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ref) -> _WhichOneofReturnType_ref | None: ...
 
 Global___DeleteSchemaRequest: _TypeAlias = DeleteSchemaRequest  # noqa: Y015
 
 @_typing.final
 class DeleteSchemaResponse(_message.Message):
-    """The response of a deletion."""
+    """The response of DeleteSchema."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the commit that deleted it. 0 in the response to a validate_only request."""
+    """The revision of the commit that deleted it. 0 if nothing was deleted."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """False if nothing was deleted: with allow_missing, it did not exist. With validate_only, true if
+    it would be deleted.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -703,10 +1061,16 @@ class ImportSchemasResponse(_message.Message):
 
     IMPORTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the commit. 0 if nothing changed, and in the response to a validate_only
     request.
     """
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    changed: _builtins.bool
+    """True if at least one schema has a new version or, with validate_only, would have one."""
     @_builtins.property
     def imports(self) -> _containers.RepeatedCompositeFieldContainer[Global___SchemaImport]:
         """The outcome of each write, in the order of the request."""
@@ -716,10 +1080,12 @@ class ImportSchemasResponse(_message.Message):
         *,
         imports: _abc.Iterable[Global___SchemaImport] | None = ...,
         revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["imports", b"imports", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "epoch", b"epoch", "imports", b"imports", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -762,15 +1128,20 @@ class SchemaImport(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ADDITIONS_FIELD_NUMBER: _builtins.int
+    ADDITION_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The schema's name."""
     outcome: Global___SchemaImport.Outcome.ValueType
     """The result of importing the schema."""
     version: _builtins.int
     """The version that has the document."""
+    addition_count: _builtins.int
+    """The number of keywords that closing added."""
     @_builtins.property
     def additions(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.SchemaAddition]:
-        """The keywords that closing added to the document."""
+        """The keywords that closing added to the document: the first 100, and fewer rather than exceed 3
+        MiB.
+        """
 
     def __init__(
         self,
@@ -779,10 +1150,11 @@ class SchemaImport(_message.Message):
         outcome: Global___SchemaImport.Outcome.ValueType = ...,
         version: _builtins.int = ...,
         additions: _abc.Iterable[_schema_pb2.SchemaAddition] | None = ...,
+        addition_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "name", b"name", "outcome", b"outcome", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addition_count", b"addition_count", "additions", b"additions", "name", b"name", "outcome", b"outcome", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -797,9 +1169,12 @@ class MigrateConfigurationsRequest(_message.Message):
     SCHEMA_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     TO_VERSION_FIELD_NUMBER: _builtins.int
-    APPLICATION_FIELD_NUMBER: _builtins.int
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    ALL_CONFIGURATIONS_FIELD_NUMBER: _builtins.int
     JSON_PATCH_FIELD_NUMBER: _builtins.int
+    JSON_PATCH_JSON_FIELD_NUMBER: _builtins.int
     MERGE_PATCH_FIELD_NUMBER: _builtins.int
+    MERGE_PATCH_JSON_FIELD_NUMBER: _builtins.int
     VALID_ONLY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
@@ -811,6 +1186,10 @@ class MigrateConfigurationsRequest(_message.Message):
     """Move only configurations pinned to this version. 0: any version except to_version."""
     to_version: _builtins.int
     """The version to move to. 0: the newest at the start of the operation."""
+    json_patch_json: _builtins.str
+    """A JSON Patch as JSON text."""
+    merge_patch_json: _builtins.str
+    """A JSON merge patch as JSON text."""
     valid_only: _builtins.bool
     """Move the configurations that can be moved, and list the others as failed. Otherwise, if one
     cannot be moved, none is.
@@ -828,8 +1207,14 @@ class MigrateConfigurationsRequest(_message.Message):
     printable characters. Empty: the value of the call's x-change-request metadata, if any.
     """
     @_builtins.property
-    def application(self) -> _application_pb2.ApplicationRef:
-        """Move only configurations of this application. Not set: all applications."""
+    def selector(self) -> _selector_pb2.ConfigurationSelector:
+        """Move only these configurations: by application, name_prefix and names; the other parts are
+        refused.
+        """
+
+    @_builtins.property
+    def all_configurations(self) -> _empty_pb2.Empty:
+        """Move the configurations of all applications."""
 
     @_builtins.property
     def json_patch(self) -> _struct_pb2.ListValue:
@@ -845,21 +1230,29 @@ class MigrateConfigurationsRequest(_message.Message):
         schema: _builtins.str = ...,
         from_version: _builtins.int = ...,
         to_version: _builtins.int = ...,
-        application: _application_pb2.ApplicationRef | None = ...,
+        selector: _selector_pb2.ConfigurationSelector | None = ...,
+        all_configurations: _empty_pb2.Empty | None = ...,
         json_patch: _struct_pb2.ListValue | None = ...,
+        json_patch_json: _builtins.str = ...,
         merge_patch: _struct_pb2.Struct | None = ...,
+        merge_patch_json: _builtins.str = ...,
         valid_only: _builtins.bool = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         change_request: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "json_patch", b"json_patch", "merge_patch", b"merge_patch", "transformation", b"transformation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_configurations", b"all_configurations", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "selection", b"selection", "selector", b"selector", "transformation", b"transformation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "change_request", b"change_request", "from_version", b"from_version", "json_patch", b"json_patch", "merge_patch", b"merge_patch", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "to_version", b"to_version", "transformation", b"transformation", "valid_only", b"valid_only", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_configurations", b"all_configurations", "change_request", b"change_request", "from_version", b"from_version", "json_patch", b"json_patch", "json_patch_json", b"json_patch_json", "merge_patch", b"merge_patch", "merge_patch_json", b"merge_patch_json", "reason", b"reason", "request_id", b"request_id", "schema", b"schema", "selection", b"selection", "selector", b"selector", "to_version", b"to_version", "transformation", b"transformation", "valid_only", b"valid_only", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_transformation: _TypeAlias = _typing.Literal["json_patch", "merge_patch"]  # noqa: Y015
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["selector", "all_configurations"]  # noqa: Y015
+    _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    _WhichOneofReturnType_transformation: _TypeAlias = _typing.Literal["json_patch", "json_patch_json", "merge_patch", "merge_patch_json"]  # noqa: Y015
     _WhichOneofArgType_transformation: _TypeAlias = _typing.Literal["transformation", b"transformation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_transformation) -> _WhichOneofReturnType_transformation | None: ...
 
 Global___MigrateConfigurationsRequest: _TypeAlias = MigrateConfigurationsRequest  # noqa: Y015

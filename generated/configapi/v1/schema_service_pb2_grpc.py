@@ -2,7 +2,6 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
-from configapi.v1 import schema_pb2 as configapi_dot_v1_dot_schema__pb2
 from configapi.v1 import schema_service_pb2 as configapi_dot_v1_dot_schema__service__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
@@ -23,17 +22,17 @@ class SchemaServiceStub(object):
         self.CreateSchema = channel.unary_unary(
                 '/configapi.v1.SchemaService/CreateSchema',
                 request_serializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_schema__pb2.Schema.FromString,
+                response_deserializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaResponse.FromString,
                 )
         self.GetSchema = channel.unary_unary(
                 '/configapi.v1.SchemaService/GetSchema',
                 request_serializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_schema__pb2.Schema.FromString,
+                response_deserializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaResponse.FromString,
                 )
         self.GetSchemaVersion = channel.unary_unary(
                 '/configapi.v1.SchemaService/GetSchemaVersion',
                 request_serializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_schema__pb2.SchemaVersion.FromString,
+                response_deserializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionResponse.FromString,
                 )
         self.ListSchemas = channel.unary_unary(
                 '/configapi.v1.SchemaService/ListSchemas',
@@ -43,7 +42,7 @@ class SchemaServiceStub(object):
         self.CreateSchemaVersion = channel.unary_unary(
                 '/configapi.v1.SchemaService/CreateSchemaVersion',
                 request_serializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionRequest.SerializeToString,
-                response_deserializer=configapi_dot_v1_dot_schema__pb2.SchemaVersion.FromString,
+                response_deserializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionResponse.FromString,
                 )
         self.ListSchemaVersions = channel.unary_unary(
                 '/configapi.v1.SchemaService/ListSchemaVersions',
@@ -164,17 +163,17 @@ def add_SchemaServiceServicer_to_server(servicer, server):
             'CreateSchema': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSchema,
                     request_deserializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_schema__pb2.Schema.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaResponse.SerializeToString,
             ),
             'GetSchema': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSchema,
                     request_deserializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_schema__pb2.Schema.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaResponse.SerializeToString,
             ),
             'GetSchemaVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSchemaVersion,
                     request_deserializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_schema__pb2.SchemaVersion.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionResponse.SerializeToString,
             ),
             'ListSchemas': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSchemas,
@@ -184,7 +183,7 @@ def add_SchemaServiceServicer_to_server(servicer, server):
             'CreateSchemaVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSchemaVersion,
                     request_deserializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionRequest.FromString,
-                    response_serializer=configapi_dot_v1_dot_schema__pb2.SchemaVersion.SerializeToString,
+                    response_serializer=configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionResponse.SerializeToString,
             ),
             'ListSchemaVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSchemaVersions,
@@ -238,7 +237,7 @@ class SchemaService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.SchemaService/CreateSchema',
             configapi_dot_v1_dot_schema__service__pb2.CreateSchemaRequest.SerializeToString,
-            configapi_dot_v1_dot_schema__pb2.Schema.FromString,
+            configapi_dot_v1_dot_schema__service__pb2.CreateSchemaResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -255,7 +254,7 @@ class SchemaService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.SchemaService/GetSchema',
             configapi_dot_v1_dot_schema__service__pb2.GetSchemaRequest.SerializeToString,
-            configapi_dot_v1_dot_schema__pb2.Schema.FromString,
+            configapi_dot_v1_dot_schema__service__pb2.GetSchemaResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -272,7 +271,7 @@ class SchemaService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.SchemaService/GetSchemaVersion',
             configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionRequest.SerializeToString,
-            configapi_dot_v1_dot_schema__pb2.SchemaVersion.FromString,
+            configapi_dot_v1_dot_schema__service__pb2.GetSchemaVersionResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -306,7 +305,7 @@ class SchemaService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.SchemaService/CreateSchemaVersion',
             configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionRequest.SerializeToString,
-            configapi_dot_v1_dot_schema__pb2.SchemaVersion.FromString,
+            configapi_dot_v1_dot_schema__service__pb2.CreateSchemaVersionResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

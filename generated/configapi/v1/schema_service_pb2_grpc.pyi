@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from configapi.v1 import schema_pb2 as _schema_pb2
 from configapi.v1 import schema_service_pb2 as _schema_service_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
@@ -39,17 +38,17 @@ class SchemaServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SchemaServiceAsyncStub: ...
-    CreateSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_pb2.Schema]
+    CreateSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_service_pb2.CreateSchemaResponse]
     """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
     with all faults if the document is not a well-formed JSON Schema.
     """
-    GetSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_pb2.Schema]
+    GetSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_service_pb2.GetSchemaResponse]
     """Returns a schema, without its document. NOT_FOUND if it does not exist."""
-    GetSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_pb2.SchemaVersion]
+    GetSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_service_pb2.GetSchemaVersionResponse]
     """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
     ListSchemas: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemasRequest, _schema_service_pb2.ListSchemasResponse]
     """Lists schemas in the order of their names (by code point)."""
-    CreateSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]
+    CreateSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_service_pb2.CreateSchemaVersionResponse]
     """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
     to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
     would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
@@ -84,17 +83,17 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_pb2.Schema]  # type: ignore[assignment]
+    CreateSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaRequest, _schema_service_pb2.CreateSchemaResponse]  # type: ignore[assignment]
     """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
     with all faults if the document is not a well-formed JSON Schema.
     """
-    GetSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_pb2.Schema]  # type: ignore[assignment]
+    GetSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaRequest, _schema_service_pb2.GetSchemaResponse]  # type: ignore[assignment]
     """Returns a schema, without its document. NOT_FOUND if it does not exist."""
-    GetSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_pb2.SchemaVersion]  # type: ignore[assignment]
+    GetSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.GetSchemaVersionRequest, _schema_service_pb2.GetSchemaVersionResponse]  # type: ignore[assignment]
     """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
     ListSchemas: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ListSchemasRequest, _schema_service_pb2.ListSchemasResponse]  # type: ignore[assignment]
     """Lists schemas in the order of their names (by code point)."""
-    CreateSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_pb2.SchemaVersion]  # type: ignore[assignment]
+    CreateSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CreateSchemaVersionRequest, _schema_service_pb2.CreateSchemaVersionResponse]  # type: ignore[assignment]
     """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
     to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
     would violate it. A document equal to the newest one creates no version. NOT_FOUND if the
@@ -132,7 +131,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _schema_service_pb2.CreateSchemaRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schema_pb2.Schema, _abc.Awaitable[_schema_pb2.Schema]]:
+    ) -> _typing.Union[_schema_service_pb2.CreateSchemaResponse, _abc.Awaitable[_schema_service_pb2.CreateSchemaResponse]]:
         """Creates a schema with its first version. ALREADY_EXISTS if the name is taken; INVALID_ARGUMENT
         with all faults if the document is not a well-formed JSON Schema.
         """
@@ -142,7 +141,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _schema_service_pb2.GetSchemaRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schema_pb2.Schema, _abc.Awaitable[_schema_pb2.Schema]]:
+    ) -> _typing.Union[_schema_service_pb2.GetSchemaResponse, _abc.Awaitable[_schema_service_pb2.GetSchemaResponse]]:
         """Returns a schema, without its document. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
@@ -150,7 +149,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _schema_service_pb2.GetSchemaVersionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schema_pb2.SchemaVersion, _abc.Awaitable[_schema_pb2.SchemaVersion]]:
+    ) -> _typing.Union[_schema_service_pb2.GetSchemaVersionResponse, _abc.Awaitable[_schema_service_pb2.GetSchemaVersionResponse]]:
         """Returns a version of a schema, by default the newest. NOT_FOUND if it does not exist."""
 
     @_abc_1.abstractmethod
@@ -166,7 +165,7 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _schema_service_pb2.CreateSchemaVersionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schema_pb2.SchemaVersion, _abc.Awaitable[_schema_pb2.SchemaVersion]]:
+    ) -> _typing.Union[_schema_service_pb2.CreateSchemaVersionResponse, _abc.Awaitable[_schema_service_pb2.CreateSchemaVersionResponse]]:
         """Creates a version of a schema. In mode STRICT, every configuration pinned to the schema moves
         to it in the same commit; FAILED_PRECONDITION, reason SCHEMA_VERSION_REFUSED, if one of them
         would violate it. A document equal to the newest one creates no version. NOT_FOUND if the

@@ -12,12 +12,15 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from configapi.v1 import configuration_service_pb2 as configapi_dot_v1_dot_configuration__service__pb2
 from configapi.v1 import method_rules_pb2 as configapi_dot_v1_dot_method__rules__pb2
+from configapi.v1 import selector_pb2 as configapi_dot_v1_dot_selector__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\"\x18\n\x16GetServerStatusRequest\"\xa2\x01\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x32\x99\x01\n\rServerService\x12\x87\x01\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponse\"\'\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/statusB^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!configapi/v1/server_service.proto\x12\x0c\x63onfigapi.v1\x1a(configapi/v1/configuration_service.proto\x1a\x1f\x63onfigapi/v1/method_rules.proto\x1a\x1b\x63onfigapi/v1/selector.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x18\n\x16GetServerStatusRequest\"\xa8\x02\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04live\x18\x04 \x01(\x08\x12+\n\x08\x66\x65\x65\x64_lag\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x63ompacted_revision\x18\x06 \x01(\x03\x12\x15\n\rhead_revision\x18\x07 \x01(\x03\x12/\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06limits\x18\t \x01(\x0b\x32\x1a.configapi.v1.ServerLimits\x12\x10\n\x08\x66\x65\x61tures\x18\n \x03(\t\"\xf7\x01\n\x0cServerLimits\x12\x15\n\rcontent_bytes\x18\x01 \x01(\x03\x12\x16\n\x0e\x64ocument_bytes\x18\x02 \x01(\x03\x12\x15\n\rcontent_depth\x18\x03 \x01(\x05\x12\x15\n\rrequest_bytes\x18\x04 \x01(\x03\x12\x16\n\x0eresponse_bytes\x18\x05 \x01(\x03\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\nbatch_size\x18\x07 \x01(\x05\x12\x17\n\x0fwatch_selectors\x18\x08 \x01(\x05\x12\x16\n\x0eselector_names\x18\t \x01(\x05\x12\x1a\n\x12watches_per_caller\x18\n \x01(\x05\";\n\x12ListWatchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"u\n\x13ListWatchesResponse\x12$\n\x07watches\x18\x01 \x03(\x0b\x32\x13.configapi.v1.Watch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\t\"\x9e\x03\n\x05Watch\x12\x10\n\x08watch_id\x18\x01 \x01(\t\x12-\n\x08instance\x18\x02 \x01(\x0b\x32\x1b.configapi.v1.WatchInstance\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x36\n\tselectors\x18\x05 \x03(\x0b\x32#.configapi.v1.ConfigurationSelector\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05state\x18\x07 \x01(\x0e\x32\x19.configapi.v1.Watch.State\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x14\n\x0c\x62\x65hind_count\x18\t \x01(\x03\x12\x1e\n\x16omitted_selector_count\x18\n \x01(\x05\"Y\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UP_TO_DATE\x10\x01\x12\x10\n\x0cSTATE_BEHIND\x10\x02\x12\x11\n\rSTATE_BLOCKED\x10\x03\x32\x97\x02\n\rServerService\x12\x87\x01\n\x0fGetServerStatus\x12$.configapi.v1.GetServerStatusRequest\x1a%.configapi.v1.GetServerStatusResponse\"\'\x90\x02\x01\x92\xfc\x86\x01\t\x08\x01\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/status\x12|\n\x0bListWatches\x12 .configapi.v1.ListWatchesRequest\x1a!.configapi.v1.ListWatchesResponse\"(\x90\x02\x01\x92\xfc\x86\x01\t\x08\x06\x12\x03\x31.0\x18\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/watchesB^\n\x0c\x63onfigapi.v1P\x01Z\x18\x63onfigapi/v1;configapiv1\xa2\x02\x03\x43\x46G\xaa\x02\x0c\x43onfigApi.V1\xca\x02\x0c\x43onfigApi\\V1\xea\x02\rConfigApi::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,10 +30,22 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._serialized_options = b'\n\014configapi.v1P\001Z\030configapi/v1;configapiv1\242\002\003CFG\252\002\014ConfigApi.V1\312\002\014ConfigApi\\V1\352\002\rConfigApi::V1'
   _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._options = None
   _globals['_SERVERSERVICE'].methods_by_name['GetServerStatus']._serialized_options = b'\220\002\001\222\374\206\001\t\010\001\022\0031.0\030\001\202\323\344\223\002\020\022\016/api/v1/status'
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=146
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=170
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=173
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=335
-  _globals['_SERVERSERVICE']._serialized_start=338
-  _globals['_SERVERSERVICE']._serialized_end=491
+  _globals['_SERVERSERVICE'].methods_by_name['ListWatches']._options = None
+  _globals['_SERVERSERVICE'].methods_by_name['ListWatches']._serialized_options = b'\220\002\001\222\374\206\001\t\010\006\022\0031.0\030\001\202\323\344\223\002\021\022\017/api/v1/watches'
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=250
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=274
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=277
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=573
+  _globals['_SERVERLIMITS']._serialized_start=576
+  _globals['_SERVERLIMITS']._serialized_end=823
+  _globals['_LISTWATCHESREQUEST']._serialized_start=825
+  _globals['_LISTWATCHESREQUEST']._serialized_end=884
+  _globals['_LISTWATCHESRESPONSE']._serialized_start=886
+  _globals['_LISTWATCHESRESPONSE']._serialized_end=1003
+  _globals['_WATCH']._serialized_start=1006
+  _globals['_WATCH']._serialized_end=1420
+  _globals['_WATCH_STATE']._serialized_start=1331
+  _globals['_WATCH_STATE']._serialized_end=1420
+  _globals['_SERVERSERVICE']._serialized_start=1423
+  _globals['_SERVERSERVICE']._serialized_end=1702
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,15 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
+from configapi.v1 import configuration_service_pb2 as _configuration_service_pb2
+from configapi.v1 import selector_pb2 as _selector_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -46,6 +52,10 @@ class GetServerStatusResponse(_message.Message):
     LIVE_FIELD_NUMBER: _builtins.int
     FEED_LAG_FIELD_NUMBER: _builtins.int
     COMPACTED_REVISION_FIELD_NUMBER: _builtins.int
+    HEAD_REVISION_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     epoch: _builtins.str
@@ -60,9 +70,25 @@ class GetServerStatusResponse(_message.Message):
     """The first revision whose state can be read and after which a watch can resume, as far as this
     process knows. Compaction advances it. 0: the whole history is available.
     """
+    head_revision: _builtins.int
+    """The head of the history, as the database has it now. 0 if the database does not respond."""
     @_builtins.property
     def feed_lag(self) -> _duration_pb2.Duration:
         """The time since this process last confirmed that it had read the whole log."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The time, by the clock of this process."""
+
+    @_builtins.property
+    def limits(self) -> Global___ServerLimits:
+        """The limits of this server. They can change with a release."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What this server can do that servers of version 1.0 need not: none so far. Ignore names that you
+        do not know.
+        """
 
     def __init__(
         self,
@@ -73,11 +99,230 @@ class GetServerStatusResponse(_message.Message):
         live: _builtins.bool = ...,
         feed_lag: _duration_pb2.Duration | None = ...,
         compacted_revision: _builtins.int = ...,
+        head_revision: _builtins.int = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: Global___ServerLimits | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag", "limits", b"limits", "server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "feed_lag", b"feed_lag", "live", b"live", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "features", b"features", "feed_lag", b"feed_lag", "head_revision", b"head_revision", "limits", b"limits", "live", b"live", "revision", b"revision", "server_time", b"server_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerStatusResponse: _TypeAlias = GetServerStatusResponse  # noqa: Y015
+
+@_typing.final
+class ServerLimits(_message.Message):
+    """The limits of a server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
+    DOCUMENT_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_DEPTH_FIELD_NUMBER: _builtins.int
+    REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    RESPONSE_BYTES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    WATCH_SELECTORS_FIELD_NUMBER: _builtins.int
+    SELECTOR_NAMES_FIELD_NUMBER: _builtins.int
+    WATCHES_PER_CALLER_FIELD_NUMBER: _builtins.int
+    content_bytes: _builtins.int
+    """The largest content of a configuration, in bytes of compact JSON."""
+    document_bytes: _builtins.int
+    """The largest document of a schema, in bytes of compact JSON."""
+    content_depth: _builtins.int
+    """The deepest nesting of contents and documents."""
+    request_bytes: _builtins.int
+    """The largest message that the server accepts, in bytes."""
+    response_bytes: _builtins.int
+    """The largest message that the server sends, in bytes."""
+    page_size: _builtins.int
+    """The largest page."""
+    batch_size: _builtins.int
+    """The most references of BatchGetConfigurations, and the most writes of BatchWriteConfigurations."""
+    watch_selectors: _builtins.int
+    """The most selectors of a watch."""
+    selector_names: _builtins.int
+    """The most names in a selector."""
+    watches_per_caller: _builtins.int
+    """The most open watches of one caller in one process."""
+    def __init__(
+        self,
+        *,
+        content_bytes: _builtins.int = ...,
+        document_bytes: _builtins.int = ...,
+        content_depth: _builtins.int = ...,
+        request_bytes: _builtins.int = ...,
+        response_bytes: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        batch_size: _builtins.int = ...,
+        watch_selectors: _builtins.int = ...,
+        selector_names: _builtins.int = ...,
+        watches_per_caller: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "content_bytes", b"content_bytes", "content_depth", b"content_depth", "document_bytes", b"document_bytes", "page_size", b"page_size", "request_bytes", b"request_bytes", "response_bytes", b"response_bytes", "selector_names", b"selector_names", "watch_selectors", b"watch_selectors", "watches_per_caller", b"watches_per_caller"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServerLimits: _TypeAlias = ServerLimits  # noqa: Y015
+
+@_typing.final
+class ListWatchesRequest(_message.Message):
+    """The request of ListWatches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The maximum number of results in a page: at most 1,000, and more count as 1,000. 0: 50. A page
+    ends early rather than exceed 3 MiB.
+    """
+    page_token: _builtins.str
+    """The next_page_token of the previous page. Empty: the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWatchesRequest: _TypeAlias = ListWatchesRequest  # noqa: Y015
+
+@_typing.final
+class ListWatchesResponse(_message.Message):
+    """The response of ListWatches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WATCHES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The page_token of the next page. Empty on the last page."""
+    revision: _builtins.int
+    """The last revision that this process has read from the log."""
+    epoch: _builtins.str
+    """The epoch of the revision."""
+    @_builtins.property
+    def watches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Watch]:
+        """The watches, in the order of their beginning."""
+
+    def __init__(
+        self,
+        *,
+        watches: _abc.Iterable[Global___Watch] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "next_page_token", b"next_page_token", "revision", b"revision", "watches", b"watches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWatchesResponse: _TypeAlias = ListWatchesResponse  # noqa: Y015
+
+@_typing.final
+class Watch(_message.Message):
+    """An open watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Watch._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Watch._State.ValueType  # 0
+        """Never sent."""
+        STATE_UP_TO_DATE: Watch._State.ValueType  # 1
+        """It has delivered everything, and waits for the next commit."""
+        STATE_BEHIND: Watch._State.ValueType  # 2
+        """It sends the snapshot, or reads what it missed."""
+        STATE_BLOCKED: Watch._State.ValueType  # 3
+        """It waits until its client reads."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """The states of a watch."""
+
+    STATE_UNSPECIFIED: Watch.State.ValueType  # 0
+    """Never sent."""
+    STATE_UP_TO_DATE: Watch.State.ValueType  # 1
+    """It has delivered everything, and waits for the next commit."""
+    STATE_BEHIND: Watch.State.ValueType  # 2
+    """It sends the snapshot, or reads what it missed."""
+    STATE_BLOCKED: Watch.State.ValueType  # 3
+    """It waits until its client reads."""
+
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    SELECTORS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    BEHIND_COUNT_FIELD_NUMBER: _builtins.int
+    OMITTED_SELECTOR_COUNT_FIELD_NUMBER: _builtins.int
+    watch_id: _builtins.str
+    """The ULID of the stream, as in WatchOpened."""
+    principal: _builtins.str
+    """The caller: user:NAME, certificate:NAME or anonymous."""
+    peer: _builtins.str
+    """The address of the caller; behind a trusted proxy, the one that the proxy saw."""
+    state: Global___Watch.State.ValueType
+    """The state."""
+    revision: _builtins.int
+    """The revision up to which everything was sent, or that of the snapshot that is being sent."""
+    behind_count: _builtins.int
+    """The number of revisions that it is behind this process."""
+    omitted_selector_count: _builtins.int
+    """The number of its selectors that are left out here."""
+    @_builtins.property
+    def instance(self) -> _configuration_service_pb2.WatchInstance:
+        """The program, as it described itself."""
+
+    @_builtins.property
+    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_selector_pb2.ConfigurationSelector]:
+        """The configurations that it selects; of a long list, as many selectors as fit into 512 KiB. None, and
+        none omitted: all.
+        """
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it began."""
+
+    def __init__(
+        self,
+        *,
+        watch_id: _builtins.str = ...,
+        instance: _configuration_service_pb2.WatchInstance | None = ...,
+        principal: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        selectors: _abc.Iterable[_selector_pb2.ConfigurationSelector] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___Watch.State.ValueType = ...,
+        revision: _builtins.int = ...,
+        behind_count: _builtins.int = ...,
+        omitted_selector_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_count", b"behind_count", "instance", b"instance", "omitted_selector_count", b"omitted_selector_count", "peer", b"peer", "principal", b"principal", "revision", b"revision", "selectors", b"selectors", "start_time", b"start_time", "state", b"state", "watch_id", b"watch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Watch: _TypeAlias = Watch  # noqa: Y015

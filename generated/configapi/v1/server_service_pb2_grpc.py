@@ -20,6 +20,11 @@ class ServerServiceStub(object):
                 request_serializer=configapi_dot_v1_dot_server__service__pb2.GetServerStatusRequest.SerializeToString,
                 response_deserializer=configapi_dot_v1_dot_server__service__pb2.GetServerStatusResponse.FromString,
                 )
+        self.ListWatches = channel.unary_unary(
+                '/configapi.v1.ServerService/ListWatches',
+                request_serializer=configapi_dot_v1_dot_server__service__pb2.ListWatchesRequest.SerializeToString,
+                response_deserializer=configapi_dot_v1_dot_server__service__pb2.ListWatchesResponse.FromString,
+                )
 
 
 class ServerServiceServicer(object):
@@ -34,6 +39,14 @@ class ServerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWatches(self, request, context):
+        """Lists the open watches of this process, in the order of their beginning. Each worker and each
+        server has its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -41,6 +54,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     servicer.GetServerStatus,
                     request_deserializer=configapi_dot_v1_dot_server__service__pb2.GetServerStatusRequest.FromString,
                     response_serializer=configapi_dot_v1_dot_server__service__pb2.GetServerStatusResponse.SerializeToString,
+            ),
+            'ListWatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWatches,
+                    request_deserializer=configapi_dot_v1_dot_server__service__pb2.ListWatchesRequest.FromString,
+                    response_serializer=configapi_dot_v1_dot_server__service__pb2.ListWatchesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -67,5 +85,22 @@ class ServerService(object):
         return grpc.experimental.unary_unary(request, target, '/configapi.v1.ServerService/GetServerStatus',
             configapi_dot_v1_dot_server__service__pb2.GetServerStatusRequest.SerializeToString,
             configapi_dot_v1_dot_server__service__pb2.GetServerStatusResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListWatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/configapi.v1.ServerService/ListWatches',
+            configapi_dot_v1_dot_server__service__pb2.ListWatchesRequest.SerializeToString,
+            configapi_dot_v1_dot_server__service__pb2.ListWatchesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -37,6 +37,10 @@ class ServerServiceStub:
     """Returns the status of this process, including how fresh its data is. Works even while the
     database is unavailable.
     """
+    ListWatches: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.ListWatchesRequest, _server_service_pb2.ListWatchesResponse]
+    """Lists the open watches of this process, in the order of their beginning. Each worker and each
+    server has its own.
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
@@ -46,6 +50,10 @@ class ServerServiceAsyncStub(ServerServiceStub):
     GetServerStatus: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerStatusRequest, _server_service_pb2.GetServerStatusResponse]  # type: ignore[assignment]
     """Returns the status of this process, including how fresh its data is. Works even while the
     database is unavailable.
+    """
+    ListWatches: _aio.UnaryUnaryMultiCallable[_server_service_pb2.ListWatchesRequest, _server_service_pb2.ListWatchesResponse]  # type: ignore[assignment]
+    """Lists the open watches of this process, in the order of their beginning. Each worker and each
+    server has its own.
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -59,6 +67,16 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_server_service_pb2.GetServerStatusResponse, _abc.Awaitable[_server_service_pb2.GetServerStatusResponse]]:
         """Returns the status of this process, including how fresh its data is. Works even while the
         database is unavailable.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWatches(
+        self,
+        request: _server_service_pb2.ListWatchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_server_service_pb2.ListWatchesResponse, _abc.Awaitable[_server_service_pb2.ListWatchesResponse]]:
+        """Lists the open watches of this process, in the order of their beginning. Each worker and each
+        server has its own.
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,138 @@
+"""The programs of the guide and the README, which store only their view and the last resume token, in every fault."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import grpc
+
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
+from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.selector_pb2 import ConfigurationSelector
+from tests.docs.follower import View, follow_of, program, short_program
+from tests.robustness.clients import watch_of
+from tests.watch.changing import selector
+
+if TYPE_CHECKING:
+    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
+
+LIMIT_SECONDS = 40.0
+# Three bookmarks, as in the program, of a shorter interval.
+LOST_SECONDS = 3.0
+MOST_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a follower had at one time: its token, and the version of each configuration, by id."""
+
+    token: str
+    revision: int
+    versions: dict[str, int]
+
+
+class Follower:
+    """Runs the program with a request, and records its view at each token."""
+
+    def __init__(self, addresses: Sequence[str], request: WatchConfigurationsRequest) -> None:
+        # Several addresses are one name, as they are behind a load balancer: gRPC takes the first that it reaches.
+        self._target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+        self._request = request
+        self.sights: list[Sight] = []
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        module = program()
+        module.__dict__.update(LOST_SECONDS=LOST_SECONDS, random=_Impatient())
+        await follow_of(module)(self._target, self._request, {}, self._see)
+
+    def _see(self, view: View, revision: int) -> None:
+        assert all(key == configuration.id for key, configuration in view.items())
+        versions = {key: configuration.version for key, configuration in view.items()}
+        self.sights.append(Sight(token=self._request.resume_token, revision=revision, versions=versions))
+
+    @property
+    def selectors(self) -> Sequence[ConfigurationSelector]:
+        """What it follows."""
+        return self._request.selectors
+
+    @property
+    def revision(self) -> int:
+        """The revision that it has reached; -1 before its first token."""
+        return self.sights[-1].revision if self.sights else -1
+
+    async def until_revision(self, revision: int) -> None:
+        """Wait until it has reached the revision."""
+        await self._until(lambda: self.revision >= revision)
+
+    @property
+    def set_back(self) -> int | None:
+        """The index of the first view at an earlier revision than the one before it; None: there is none."""
+        pairs = enumerate(pairwise(sight.revision for sight in self.sights), start=1)
+        return next((index for index, (before, after) in pairs if after < before), None)
+
+    async def until_set_back(self) -> None:
+        """Wait until it has had its view at an earlier revision."""
+        await self._until(lambda: self.set_back is not None)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while not condition():  # noqa: ASYNC110  # simpler than a condition in the program
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not so within {LIMIT_SECONDS} s: the program is at {self.revision}") from None
+
+
+class ShortFollower(Follower):
+    """Runs the function of the README instead, which only stores the last token and applies effects."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        module = short_program()
+        module.__dict__.update(asyncio=_Hasty())
+        view: View = {}
+        async with grpc.aio.insecure_channel(self._target, module.__dict__["OPTIONS"]) as channel:
+            stub = _Recorded(ConfigurationServiceStub(channel), lambda revision: self._see(view, revision))
+            await module.__dict__["follow"](stub, self._request, view)
+
+
+class _Recorded:
+    """A stub that tells when the program has read on, so that it has done with a message that has a token."""
+
+    def __init__(self, stub: "ConfigurationServiceAsyncStub", seen: Callable[[int], None]) -> None:
+        self._stub = stub
+        self._seen = seen
+
+    async def WatchConfigurations(  # noqa: N802  # as in the contract
+        self, request: WatchConfigurationsRequest
+    ) -> AsyncGenerator[WatchConfigurationsResponse]:
+        """Yield the messages of the service."""
+        async for message in self._stub.WatchConfigurations(request):
+            yield message
+            if message.resume_token:
+                self._seen(message.revision)
+
+
+class _Hasty:
+    """The module asyncio for a program that may not pause for long."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+        await asyncio.sleep(min(seconds, MOST_PAUSE_SECONDS))
+
+
+class _Impatient:
+    """A random number generator for pauses that are short, whatever the program has asked for."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a pause."""
+        return min(high, MOST_PAUSE_SECONDS)
+
+
+def followers_of(addresses: Sequence[str]) -> list[Follower]:
+    """Return followers of everything, and of one of the applications that the traffic changes."""
+    bank = watch_of(selector("bank"))
+    return [Follower(addresses, watch_of()), Follower(addresses, bank), ShortFollower(addresses, watch_of())]
