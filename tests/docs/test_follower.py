@@ -5,14 +5,16 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
+from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from configsvc.app.run import run_service
+from tests.docs.follower import follow_of, program
 from tests.docs.test_guide import block, line_with, process
 from tests.proxy import proxied_address
 from tests.rpc.handshakes import next_message
@@ -179,3 +181,47 @@ async def test_the_program_follows_behind_a_proxy_through_restarts_and_reloads(
                 await line_with("3 ['db', 'web']", program)
             await insert(psql, "api")
             await line_with("4 ['api', 'db', 'web']", program)
+
+
+class ReadAndCancel:
+    """A stub whose stream cancels its reader in the moment in which a message arrives."""
+
+    def __init__(self, _channel: object) -> None:
+        self.reads = 0
+
+    def WatchConfigurations(self, _: WatchConfigurationsRequest) -> "ReadAndCancel":  # noqa: N802  # as in the contract
+        return self
+
+    async def read(self) -> WatchConfigurationsResponse:
+        """Return a message; the first one comes together with a cancellation."""
+        self.reads += 1
+        arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.reads == 1:
+            asyncio.get_running_loop().call_soon(self._arrive_and_cancel, arrived)
+        await arrived
+        return WatchConfigurationsResponse()
+
+    def _arrive_and_cancel(self, arrived: asyncio.Future[None]) -> None:
+        arrived.set_result(None)
+        # After the reader has its message, and before the program has it.
+        asyncio.get_running_loop().call_soon(reader.get().cancel)
+
+
+reader: ContextVar[asyncio.Task[None]] = ContextVar("reader")
+
+
+async def test_the_program_ends_when_it_is_cancelled_in_the_moment_of_a_message() -> None:
+    module = program()
+    module.__dict__["ConfigurationServiceStub"] = ReadAndCancel
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        reader.set(task)
+        await follow_of(module)("unix:/nowhere", WatchConfigurationsRequest(), {}, lambda *_: None)
+
+    running = asyncio.create_task(run())
+    done, _ = await asyncio.wait((running,), timeout=5)
+    running.cancel()
+    assert done == {running}
+    assert running.cancelled()

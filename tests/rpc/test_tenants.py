@@ -1,7 +1,6 @@
 """Metadata that names a tenant is refused until it means something."""
 
 import grpc
-import pytest
 
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configsvc.rpc.tenants import TENANT_KEY
@@ -15,10 +14,10 @@ async def test_every_method_refuses_a_call_that_names_a_tenant(service: Service)
     assert len(methods) > 40
     for method in methods:
         for value in ("bank", ""):
-            call = service.channel.stream_stream(method.path)(iter([b""]), metadata=((TENANT_KEY, value),), timeout=10)
+            # Nothing is sent: grpcio's client ends with INTERNAL if the refusal comes while it sends.
+            call = service.channel.stream_stream(method.path)(metadata=((TENANT_KEY, value),), timeout=10)
             with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
-                async for _ in call:
-                    pytest.fail(f"{method.path} answered")
+                await call.read()
             assert set(violations_of(caught.value)) == {TENANT_KEY}
 
 
