@@ -4,11 +4,13 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from structlog.testing import capture_logs
 
@@ -212,7 +214,10 @@ reader: ContextVar[asyncio.Task[None]] = ContextVar("reader")
 
 async def test_the_program_ends_when_it_is_cancelled_in_the_moment_of_a_message() -> None:
     module = program()
-    module.__dict__["ConfigurationServiceStub"] = ReadAndCancel
+    library = SimpleNamespace(
+        insecure_channel=lambda *_: nullcontext(), EOF=grpc.aio.EOF, AioRpcError=grpc.aio.AioRpcError
+    )
+    module.__dict__.update(ConfigurationServiceStub=ReadAndCancel, grpc=SimpleNamespace(aio=library))
 
     async def run() -> None:
         task = asyncio.current_task()
