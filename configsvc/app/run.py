@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
+from configsvc.aio import running
 from configsvc.app.assembly import Engines, new_engines, new_server
 from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
@@ -80,39 +81,49 @@ async def run_service(
         engines = new_engines(settings, database, url, pool, Checks(checking_pool))
         server = new_server(private, engines, registry)
         publish()
-        async with asyncio.TaskGroup() as tasks:
-            background = _start_background(tasks, settings, engines, checking_pool)
-            running_operations = tasks.create_task(engines.runner.run(), name="operations")
-            showing_health = tasks.create_task(_show_health(server, engines.feed, ready), name="health")
+        drained = asyncio.Event()
+        async with running(_run_background(settings, engines, checking_pool, drained)) as background:
             try:
                 await server.start()
                 started(server)
-                await stop.wait()
-            finally:
+                async with (
+                    running(stop.wait()) as stopped,
+                    running(_show_health(server, engines.feed, ready)) as health,
+                ):
+                    await asyncio.wait((stopped, health, background), return_when=asyncio.FIRST_COMPLETED)
                 # Also after a background task failed, so that clients are told instead of cut off.
-                showing_health.cancel()
                 delay = settings.drain_delay_seconds if stop.is_set() else 0.0
                 await _drain(server, engines, delay, settings.shutdown_grace_seconds)
-                await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
-                for task in (running_operations, *background):
-                    task.cancel()
+                drained.set()
+                await asyncio.wait((background,), timeout=GIVE_BACK_SECONDS)
+            finally:
+                await server.cut()
     log.info("stopped")
 
 
-def _start_background(
-    tasks: asyncio.TaskGroup, settings: Settings, engines: Engines, checking_pool: ProcessPool
-) -> list[asyncio.Task[None]]:
+async def _run_background(
+    settings: Settings, engines: Engines, checking_pool: ProcessPool, drained: asyncio.Event
+) -> None:
+    """Run the background tasks until the server is drained and running operations are given back.
+
+    One that fails ends the others, and its error is raised.
+    """
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
-    started = [
-        tasks.create_task(engines.feed.run(), name="feed"),
-        tasks.create_task(watch_descriptors(), name="file descriptors"),
-        tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
-        tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
-        tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
-    ]
-    if engines.tokens:
-        started.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
-    return started
+    async with asyncio.TaskGroup() as tasks:
+        operations = tasks.create_task(engines.runner.run(), name="operations")
+        endless = [
+            tasks.create_task(engines.feed.run(), name="feed"),
+            tasks.create_task(watch_descriptors(), name="file descriptors"),
+            tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
+            tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
+            tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
+        ]
+        if engines.tokens:
+            endless.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
+        await drained.wait()
+        await asyncio.wait((operations,))
+        for task in endless:
+            task.cancel()
 
 
 async def _drain(server: Server, engines: Engines, delay_seconds: float, grace_seconds: float) -> None:
