@@ -1,8 +1,8 @@
 """Additions to asyncio: work that outlives its caller, shared reads, and waiting for an event with a limit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Generic, TypeVar
 
@@ -23,6 +23,22 @@ async def finish(work: asyncio.Future[Answer]) -> Answer:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((work,))
         raise
+
+
+@asynccontextmanager
+async def running(work: Coroutine[None, None, Answer]) -> AsyncGenerator[asyncio.Task[Answer]]:
+    """Run work beside the block, and cancel it at the end of the block. Raises then what the work has raised.
+
+    Unlike a TaskGroup, it does not cancel the block when the work fails.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
 
 
 def _retrieve_error(work: asyncio.Future[Answer]) -> None:

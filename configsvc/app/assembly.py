@@ -123,6 +123,12 @@ class Servers:
     rpc: Server
     http: HttpServer | None
 
+    def set_serving(self, serving: bool) -> None:
+        """Change the health that both servers report."""
+        self.rpc.health.set_serving(serving)
+        if self.http:
+            self.http.health.serving = serving
+
 
 def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
     """Return the bound servers, with their metrics registered. Raises StartError."""

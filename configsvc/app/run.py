@@ -7,7 +7,12 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
+<<<<<<< HEAD
 from configsvc.app.assembly import Engines, Servers, new_engines, new_servers
+=======
+from configsvc.aio import running
+from configsvc.app.assembly import Engines, new_engines, new_server
+>>>>>>> main
 from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics
@@ -19,7 +24,6 @@ from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
 from configsvc.process.sockets import SCHEME, unix_socket
 from configsvc.process.startup import StartError, database_url, on_signals, prepare_database, say_ready
-from configsvc.rpc.server import Server
 from configsvc.storage.database import open_database
 from configsvc.validation.checks import Checks
 
@@ -51,7 +55,7 @@ async def serve(settings: Settings) -> None:
             url,
             stop=stop,
             started=lambda _: on_signals(first_signal),
-            ready=lambda server: say_ready(_with_ports(settings, server), url),
+            ready=lambda servers: say_ready(_with_ports(settings, servers), url),
         )
 
 
@@ -61,8 +65,8 @@ async def run_service(
     *,
     number: int = 0,
     stop: asyncio.Event,
-    started: Callable[[Server], None] = lambda _: None,
-    ready: Callable[[Server], None] = lambda _: None,
+    started: Callable[[Servers], None] = lambda _: None,
+    ready: Callable[[Servers], None] = lambda _: None,
 ) -> None:
     """Serve the migrated database at the URL until `stop` is set, then drain.
 
@@ -79,51 +83,58 @@ async def run_service(
     ):
         engines = new_engines(settings, database, url, pool, Checks(checking_pool))
         servers = new_servers(private, engines, registry)
-        server = servers.rpc
         publish()
-        async with asyncio.TaskGroup() as tasks:
-            background = _start_background(tasks, settings, engines, checking_pool)
-            running_operations = tasks.create_task(engines.runner.run(), name="operations")
-            showing_health = tasks.create_task(_show_health(server, engines.feed, ready), name="health")
-            if servers.http:
-                background.append(tasks.create_task(servers.http.run(), name="http"))
+        drained = asyncio.Event()
+        async with running(_run_background(settings, engines, servers, checking_pool, drained)) as background:
             try:
-                await server.start()
-                started(server)
-                await stop.wait()
-            finally:
+                await servers.rpc.start()
+                started(servers)
+                async with (
+                    running(stop.wait()) as stopped,
+                    running(_show_health(servers, engines.feed, ready)) as health,
+                ):
+                    await asyncio.wait((stopped, health, background), return_when=asyncio.FIRST_COMPLETED)
                 # Also after a background task failed, so that clients are told instead of cut off.
-                showing_health.cancel()
                 delay = settings.drain_delay_seconds if stop.is_set() else 0.0
                 await _drain(servers, engines, delay, settings.shutdown_grace_seconds)
-                await asyncio.wait((running_operations,), timeout=GIVE_BACK_SECONDS)
-                for task in (running_operations, *background):
-                    task.cancel()
+                drained.set()
+                await asyncio.wait((background,), timeout=GIVE_BACK_SECONDS)
+            finally:
+                await servers.rpc.cut()
     log.info("stopped")
 
 
-def _start_background(
-    tasks: asyncio.TaskGroup, settings: Settings, engines: Engines, checking_pool: ProcessPool
-) -> list[asyncio.Task[None]]:
+async def _run_background(
+    settings: Settings, engines: Engines, servers: Servers, checking_pool: ProcessPool, drained: asyncio.Event
+) -> None:
+    """Run the background tasks until the server is drained and running operations are given back.
+
+    One that fails ends the others, and its error is raised.
+    """
     retention = Retention(days=settings.history_days, versions=settings.history_versions)
-    started = [
-        tasks.create_task(engines.feed.run(), name="feed"),
-        tasks.create_task(watch_descriptors(), name="file descriptors"),
-        tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
-        tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
-        tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
-    ]
-    if engines.tokens:
-        started.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
-    return started
+    async with asyncio.TaskGroup() as tasks:
+        operations = tasks.create_task(engines.runner.run(), name="operations")
+        endless = [
+            tasks.create_task(engines.feed.run(), name="feed"),
+            tasks.create_task(watch_descriptors(), name="file descriptors"),
+            tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
+            tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
+            tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
+        ]
+        if servers.http:
+            endless.append(tasks.create_task(servers.http.run(), name="http"))
+        if engines.tokens:
+            endless.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
+        await drained.wait()
+        await asyncio.wait((operations,))
+        for task in endless:
+            task.cancel()
 
 
 async def _drain(servers: Servers, engines: Engines, delay_seconds: float, grace_seconds: float) -> None:
     """Refuse new calls, finish running ones, and return running operations to the queue."""
     log.info("stopping", delay_seconds=delay_seconds, grace_seconds=grace_seconds)
-    servers.rpc.health.set_serving(False)
-    if servers.http:
-        servers.http.health.draining = True
+    servers.set_serving(False)
     # Everything is still served while load balancers that poll health notice.
     await asyncio.sleep(delay_seconds)
     engines.runner.stop()
@@ -170,25 +181,26 @@ async def _metrics_endpoint(registry: CollectorRegistry, listen: str | None, num
         yield
 
 
-async def _show_health(server: Server, feed: Feed, ready: Callable[[Server], None]) -> None:
+async def _show_health(servers: Servers, feed: Feed, ready: Callable[[Servers], None]) -> None:
     """Report SERVING whenever the database is available."""
     await feed.wait_live()
-    server.health.set_serving(True)
-    ready(server)
+    servers.set_serving(True)
+    ready(servers)
     while True:
         await feed.wait_away()
-        server.health.set_serving(False)
+        servers.set_serving(False)
         log.warning("not serving: the database is unavailable")
         await feed.wait_live()
-        server.health.set_serving(True)
+        servers.set_serving(True)
         log.info("serving again")
 
 
-def _with_ports(settings: Settings, server: Server) -> Settings:
+def _with_ports(settings: Settings, servers: Servers) -> Settings:
     """Return the settings with the bound ports instead of port 0."""
-    listens = (listen for listen in (settings.listen, settings.mtls_listen) if listen)
-    bound = [_bound_address(listen, port) for listen, port in zip(listens, server.ports, strict=True)]
-    return settings.model_copy(update={"listen": bound[0], "mtls_listen": bound[1] if len(bound) > 1 else None})
+    ports = (*servers.rpc.ports, *((servers.http.port,) if servers.http else ()))
+    names = [name for name in ("listen", "mtls_listen", "http_listen") if getattr(settings, name)]
+    bound = {name: _bound_address(getattr(settings, name), port) for name, port in zip(names, ports, strict=True)}
+    return settings.model_copy(update=bound)
 
 
 def _bound_address(listen: str, port: int) -> str:

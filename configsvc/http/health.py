@@ -10,10 +10,10 @@ NO_STORE = [(b"cache-control", b"no-store")]
 
 
 class HealthPages:
-    """The pages under /health. `draining` is set while the service ends."""
+    """The pages under /health. `serving` is that of the gRPC health service."""
 
     def __init__(self, feed: Feed, in_flight: InFlight, version: str) -> None:
-        self.draining = False
+        self.serving = False
         self._feed = feed
         self._in_flight = in_flight
         self._version = version
@@ -24,24 +24,19 @@ class HealthPages:
             case "/health/live":
                 await exchange.answer(200, b"live\n", NO_STORE, content_type=b"text/plain")
             case "/health/ready":
-                ready = self._is_ready
-                body = b"ready\n" if ready else b"not ready\n"
-                await exchange.answer(200 if ready else 503, body, NO_STORE, content_type=b"text/plain")
+                body = b"ready\n" if self.serving else b"not ready\n"
+                await exchange.answer(200 if self.serving else 503, body, NO_STORE, content_type=b"text/plain")
             case "/health":
                 body = json.dumps(self._state()).encode() + b"\n"
-                await exchange.answer(200 if self._is_ready else 503, body, NO_STORE)
+                await exchange.answer(200 if self.serving else 503, body, NO_STORE)
             case _:
                 return False
         return True
 
-    @property
-    def _is_ready(self) -> bool:
-        return self._feed.live and not self.draining
-
     def _state(self) -> dict[str, object]:
         feed = self._feed
         return {
-            "status": "draining" if self.draining else "serving" if feed.live else "not serving",
+            "status": "serving" if self.serving else "not serving",
             "version": self._version,
             "database": {"reachable": feed.live, "epoch": feed.history.epoch},
             "feed": {"revision": feed.revision, "lag_seconds": round(feed.lag_seconds, 3)},

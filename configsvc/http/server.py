@@ -51,8 +51,12 @@ class HttpServer:
     port: int
 
     async def run(self) -> None:
-        """Serve until `stop` is called."""
-        await self.uvicorn.serve(sockets=list(self.sockets))
+        """Serve until `stop` is called, or cut off everybody when cancelled."""
+        try:
+            await self.uvicorn.serve(sockets=list(self.sockets))
+        finally:
+            for connection in list(self.uvicorn.server_state.connections):
+                connection.transport.abort()
 
     def stop_accepting(self) -> None:
         """Accept no further connection: clients go to another process."""

@@ -151,6 +151,8 @@ def say_ready(settings: Settings, url: str, **details: object) -> None:
     """Log `ready` with the address. `settings` must contain the bound ports."""
     if settings.mtls_listen:
         details["mtls_listen"] = settings.mtls_listen
+    if settings.http_listen:
+        details["http_listen"] = settings.http_listen
     log.info(
         "ready",
         listen=settings.listen,

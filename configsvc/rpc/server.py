@@ -138,8 +138,12 @@ class Server:
                 log.warning("grace period over: calls in flight were cancelled", grace_seconds=grace_seconds)
             # Connections end by themselves, except those of clients that do not respond.
             await asyncio.wait((stopping,), timeout=LINGER_SECONDS)
-            await self.grpc_server.stop(0)
+            await self.cut()
         self.refusals.end_window()
+
+    async def cut(self) -> None:
+        """End at once: cancel the calls in flight, if any are left."""
+        await self.grpc_server.stop(0)
 
 
 def build_server(

@@ -80,19 +80,3 @@ async def test_a_client_that_goes_away_while_a_write_waits_for_it_is_no_internal
                 await head(service)
     assert [line["code"] for line in ended] == ["CANCELLED"]
     assert not [line for line in logs if line["event"] == "internal error"]
-
-
-async def test_a_task_that_dies_ends_the_service_and_tells_the_watches(database_url: str, psql: Connection) -> None:
-    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
-        async with running_service(database_url) as service:
-            watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
-            await watch.read()
-            async with psql.transaction():
-                await psql.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                await psql.execute("INSERT INTO applications (name) VALUES ('shop')")
-                await psql.execute(
-                    "UPDATE commits SET revision = revision + 1 WHERE transaction = pg_current_xact_id()"
-                )
-            with failing(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
-                await watch.read()
-    assert "the log has a gap" in str(caught.value.exceptions[0])
