@@ -5,15 +5,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.rpc.status_pb2 import Status
 
 from configsvc.api.services import SERVICES
-from configsvc.http.messages import TEXT_SUFFIX
-from configsvc.http.routes import Route, Routes
+from configsvc.web.messages import TEXT_SUFFIX
+from configsvc.web.routes import Route, Routes
 
 DESCRIPTORS = Path(__file__).parents[1] / "generated/configapi/descriptors.binpb"
 Json = dict[str, Any]
@@ -166,7 +166,7 @@ class Document:
     def _error(self) -> Json:
         return {
             "description": "An error: see docs/reference/errors.md.",
-            "content": {"application/json": {"schema": self._message(Status.DESCRIPTOR)}},
+            "content": {"application/json": {"schema": self._message(cast("Descriptor", Status.DESCRIPTOR))}},
         }
 
     def _message(self, message: Descriptor) -> Json:
@@ -191,14 +191,13 @@ class Document:
     def _described(self, field: FieldDescriptor) -> str:
         """Return the comment of a field; of a content in two forms, that of their oneof."""
         group = field.containing_oneof
-        if group is not None and f"{field.name}{TEXT_SUFFIX}" in field.containing_type.fields_by_name:
-            if len(group.fields) == 2:
-                return self._comments.of(f"{field.containing_type.full_name}.{group.name}")
+        twin = f"{field.name}{TEXT_SUFFIX}" in _owner(field).fields_by_name
+        if group is not None and twin and len(group.fields) == 2:
+            return self._comments.of(f"{_owner(field).full_name}.{group.name}")
         return self._comments.of(field.full_name)
 
     def _enum(self, enum: EnumDescriptor) -> Json:
         name = enum.full_name.removeprefix("configapi.v1.")
-        package = enum.full_name.rpartition(".")[0]
         if name not in self.schemas:
             lines = [f"- {value.name}: {self._comments.of(f'{enum.full_name}.{value.name}')}" for value in enum.values]
             self.schemas[name] = {
@@ -209,8 +208,9 @@ class Document:
         return {"$ref": f"#/components/schemas/{name}"}
 
     def _schema_of(self, field: FieldDescriptor) -> Json:
-        if _is_map(field):
-            return {"type": "object", "additionalProperties": self._value(field.message_type.fields_by_name["value"])}
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            return {"type": "object", "additionalProperties": self._value(entry.fields_by_name["value"])}
         return {"type": "array", "items": self._value(field)} if field.is_repeated else self._value(field)
 
     def _value(self, field: FieldDescriptor) -> Json:
@@ -235,15 +235,21 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
+def _owner(field: FieldDescriptor) -> Descriptor:
+    return cast("Descriptor", field.containing_type)
+
+
 def _is_text_twin(field: FieldDescriptor) -> bool:
     plain = field.name.removesuffix(TEXT_SUFFIX)
-    return plain != field.name and plain in field.containing_type.fields_by_name
+    return plain != field.name and plain in _owner(field).fields_by_name
 
 
 def _field_at(message: Descriptor, name: str) -> FieldDescriptor:
     *above, last = name.split(".")
     for part in above:
-        message = message.fields_by_name[part].message_type
+        inner = message.fields_by_name[part].message_type
+        assert inner is not None
+        message = inner
     return message.fields_by_name[last]
 
 
@@ -257,7 +263,7 @@ def main() -> None:
         number = numbers[route.method] = numbers.get(route.method, -1) + 1
         path = re.sub(r"\{([a-z_.]+)=operations/\*\}", r"{\1}", re.sub(r"=\*\*\}", "}", route.path))
         paths.setdefault(path, {})[route.verb.lower()] = document.operation(route, number)
-    result = {
+    result: Json = {
         "openapi": "3.1.0",
         "info": {"title": "configsvc", "version": "v1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "servers": [{"url": "/"}],

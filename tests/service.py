@@ -21,10 +21,10 @@ from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from configsvc.app.assembly import Servers
 from configsvc.app.run import run_service
 from configsvc.domain.content import JsonObject
 from configsvc.process.settings import Settings
-from configsvc.rpc.server import Server
 
 if TYPE_CHECKING:
     from configapi.v1.access_service_pb2_grpc import AccessServiceAsyncStub
@@ -68,13 +68,13 @@ async def running_service(
     `more` other settings.
     """
     stop = asyncio.Event()
-    bound: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+    bound: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
     settings = settings_of(shutdown_grace_seconds=grace_seconds, **more)
     serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=bound.set_result))
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:
-        server = await bound
-        async with connected(f"127.0.0.1:{server.port}", stop, credentials) as service:
+        servers = await bound
+        async with connected(f"127.0.0.1:{servers.rpc.port}", stop, credentials) as service:
             await wait_for_health(service, HealthCheckResponse.SERVING)
             yield service
     finally:

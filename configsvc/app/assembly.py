@@ -32,9 +32,6 @@ from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
 from configsvc.feed.head import Head
-from configsvc.http.health import HealthPages
-from configsvc.http.server import HttpAddressInUseError, HttpServer, build_http_server
-from configsvc.http.tls import renewed_context
 from configsvc.identity.authenticator import Authenticator
 from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
@@ -62,6 +59,9 @@ from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
+from configsvc.web.health import HealthPages
+from configsvc.web.server import HttpAddressInUseError, HttpServer, build_http_server
+from configsvc.web.tls import renewed_context
 from configsvc.wire.configurations import encoded_response, response_as_text
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit

@@ -7,12 +7,8 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
-<<<<<<< HEAD
-from configsvc.app.assembly import Engines, Servers, new_engines, new_servers
-=======
 from configsvc.aio import running
-from configsvc.app.assembly import Engines, new_engines, new_server
->>>>>>> main
+from configsvc.app.assembly import Engines, Servers, new_engines, new_servers
 from configsvc.app.descriptors import watch_descriptors
 from configsvc.app.housekeeping import keep_house
 from configsvc.app.metrics import new_registry, served_metrics

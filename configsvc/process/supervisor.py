@@ -86,7 +86,11 @@ def _shared_ports(settings: Settings) -> Generator[Settings]:
 
 def _addresses(settings: Settings) -> dict[str, str]:
     """Return the configured addresses by the names of their settings."""
-    addresses = {"listen": settings.listen, "mtls_listen": settings.mtls_listen}
+    addresses = {
+        "listen": settings.listen,
+        "mtls_listen": settings.mtls_listen,
+        "http_listen": settings.http_listen,
+    }
     return {name: address for name, address in addresses.items() if address}
 
 

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard, cast
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from pydantic_core import PydanticSerializationError
 
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import UnsupportedFieldError, Violation, Violations
-from configsvc.http.messages import TEXT_SUFFIX
+from configsvc.web.messages import TEXT_SUFFIX
 
 # Values of json.loads, whose kinds are checked one by one.
 Json: TypeAlias = Any
+JsonObject: TypeAlias = dict[str, Json]
 
 _WIDE = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
 # Messages that are text in JSON.
@@ -24,12 +25,12 @@ class _UnfitError(Exception):
     """A value that does not fit its field. The text says why."""
 
 
-def fill(message: Message, value: dict[str, Json], violations: Violations, path: str = "") -> None:
+def fill(message: Message, value: JsonObject, violations: Violations, path: str = "") -> None:
     """Set the fields of a message. Add a fault for each value that does not fit.
 
     Raises UnsupportedFieldError for a field that the message does not have.
     """
-    descriptor = message.DESCRIPTOR
+    descriptor: Any = message.DESCRIPTOR
     for name, member in value.items():
         field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
         if field is None:
@@ -52,7 +53,7 @@ def _check_alone(message: Message, field: FieldDescriptor) -> None:
 
 
 def _set(message: Message, field: FieldDescriptor, member: Json, path: str, violations: Violations) -> None:
-    if is_content(message.DESCRIPTOR, field):
+    if is_content(field):
         setattr(message, field.name + TEXT_SUFFIX, _text_of(member))
     elif field.message_type is not None and field.message_type.GetOptions().map_entry:
         _set_map(getattr(message, field.name), field.message_type, member)
@@ -66,9 +67,18 @@ def _set(message: Message, field: FieldDescriptor, member: Json, path: str, viol
         setattr(message, field.name, _scalar(field, member))
 
 
-def is_content(descriptor: Descriptor, field: FieldDescriptor) -> bool:
+def is_content(field: FieldDescriptor) -> bool:
     """Return whether the field holds JSON, and has a sibling that holds the same as text."""
-    return field.name + TEXT_SUFFIX in descriptor.fields_by_name
+    return field.name + TEXT_SUFFIX in cast("Descriptor", field.containing_type).fields_by_name
+
+
+def is_object(value: Json) -> TypeGuard[JsonObject]:
+    """Return whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def _is_list(value: Json) -> TypeGuard[list[Json]]:
+    return isinstance(value, list)
 
 
 def _text_of(member: Json) -> str:
@@ -79,14 +89,14 @@ def _text_of(member: Json) -> str:
 
 
 def _set_map(target: Any, entry: Descriptor, member: Json) -> None:
-    if not isinstance(member, dict):
+    if not is_object(member):
         raise _UnfitError("must be an object")
     for key, value in member.items():
         target[key] = _scalar(entry.fields_by_name["value"], value)
 
 
 def _set_list(target: Any, field: FieldDescriptor, member: Json, path: str, violations: Violations) -> None:
-    if not isinstance(member, list):
+    if not _is_list(member):
         raise _UnfitError("must be a list")
     for index, one in enumerate(member):
         place = f"{path}[{index}]"
@@ -102,7 +112,7 @@ def _set_list(target: Any, field: FieldDescriptor, member: Json, path: str, viol
 def _set_message(message: Message, member: Json, path: str, violations: Violations) -> None:
     if message.DESCRIPTOR.full_name in TEXTS:
         _set_text(message, member)
-    elif isinstance(member, dict):
+    elif is_object(member):
         fill(message, member, violations, f"{path}.")
     else:
         raise _UnfitError("must be an object")
@@ -127,7 +137,7 @@ def _lowered(letter: re.Match[str]) -> str:
 
 def _scalar(field: FieldDescriptor, member: Json) -> Any:
     if field.enum_type is not None:
-        return _enum(field, member)
+        return _enum(field.enum_type, member)
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return _checked(member, bool, lambda: "must be true or false")
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -149,8 +159,8 @@ def _unicode(text: str) -> str:
     return text
 
 
-def _enum(field: FieldDescriptor, member: Json) -> int:
-    values = field.enum_type.values_by_name
+def _enum(enum: EnumDescriptor, member: Json) -> int:
+    values = enum.values_by_name
     if isinstance(member, str) and member in values:
         return values[member].number
     if isinstance(member, int) and not isinstance(member, bool) and -(2**31) <= member < 2**31:

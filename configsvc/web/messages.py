@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -44,7 +44,7 @@ def _members(message: Message) -> str:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fields(descriptor: Descriptor) -> dict[str, _Field]:
     return {field.name: _field(descriptor, field) for field in descriptor.fields}
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from google.api.annotations_pb2 import http
 from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from configsvc.http.templates import Template, template
+from configsvc.web.templates import Template, template
 
 OPERATIONS = "/api/v1/operations"
 # google.longrunning has annotations of its own, for other paths.
@@ -70,9 +71,15 @@ class Routes:
 
 def _routes_of(service: ServiceDescriptor) -> Generator[Route]:
     for method in service.methods:
-        rule = _OF_OTHERS.get(method.name) or method.GetOptions().Extensions[http]
+        rule = _rule(method)
         for binding in (rule, *rule.additional_bindings):
             yield _route(method, binding)
+
+
+def _rule(method: MethodDescriptor) -> HttpRule:
+    # The types of extensions are known to no type checker.
+    options: Any = method.GetOptions()
+    return _OF_OTHERS.get(method.name) or options.Extensions[http]
 
 
 def _route(method: MethodDescriptor, rule: HttpRule) -> Route:

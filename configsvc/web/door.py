@@ -7,12 +7,12 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from configsvc.domain.errors import InvalidRequestError
-from configsvc.http.browsers import BrowserRules
-from configsvc.http.errors import HTTP_STATUSES, error_body, error_headers
-from configsvc.http.exchange import Exchange, Receive, Scope, Send
-from configsvc.http.handlers import Handler
-from configsvc.http.health import HealthPages
-from configsvc.http.routes import Routes
+from configsvc.web.browsers import BrowserRules
+from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.web.exchange import Exchange, Receive, Scope, Send
+from configsvc.web.handlers import Handler
+from configsvc.web.health import HealthPages
+from configsvc.web.routes import Routes
 
 
 class Door:

@@ -12,16 +12,16 @@ from google.protobuf.message import Message
 from configsvc.access.caller import Caller
 from configsvc.api.methods import Call, Method, StreamMethod, UnaryMethod, UploadMethod
 from configsvc.domain.errors import InvalidRequestError, Violation, Violations
-from configsvc.http.binding import bound
-from configsvc.http.errors import HTTP_STATUSES, error_body, error_headers
-from configsvc.http.events import StreamWriter
-from configsvc.http.exchange import Exchange, Headers
-from configsvc.http.json_fill import fill
-from configsvc.http.messages import json_of_field, json_text
-from configsvc.http.origins import OriginReader
-from configsvc.http.requests import parsed_body
-from configsvc.http.routes import Route
 from configsvc.limits.bodies import Bodies
+from configsvc.web.binding import bound
+from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.web.events import StreamWriter
+from configsvc.web.exchange import Exchange, Headers
+from configsvc.web.json_fill import fill, is_object
+from configsvc.web.messages import json_of_field, json_text
+from configsvc.web.origins import OriginReader
+from configsvc.web.requests import parsed_body
+from configsvc.web.routes import Route
 
 # Smaller answers count as calls only, until they are sent.
 SMALL_ANSWER_BYTES = 64 * 1024
@@ -45,10 +45,10 @@ def unary_handler(
             request = call.request = await _request(bodies, caller, read, exchange, route, variables)
             async with exchange.cancelled_when_gone() if lasts else nullcontext():
                 answered = await answer(request.SerializeToString() if takes_bytes else request, caller)
-            body, headers = _answer_of(route, answered, exchange)
+            body, headers = _answer_of(route, answered)
             if caller.quota and len(body) > SMALL_ANSWER_BYTES:
                 caller.quota.hold_answer(len(body), exchange.when_done)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
             method.observe(call)
             await _fail(error, method, call, exchange)
             return
@@ -71,7 +71,7 @@ def stream_handler(method: Method, read: OriginReader, bodies: Bodies, answer: S
                 await writer.open()
                 with method.revocable(caller) as revocable_caller:
                     await answer(request, revocable_caller, writer.write)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
             await _fail(error, method, call, exchange, writer)
             return
         method.end_stream(call)
@@ -83,7 +83,7 @@ def stream_handler(method: Method, read: OriginReader, bodies: Bodies, answer: S
 def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> Handler:
     """Return the handler of a method that takes a stream of JSON lines and answers once."""
 
-    async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
+    async def handle(exchange: Exchange, route: Route, _variables: Variables) -> None:
         call = _begun(method, read, exchange)
         try:
             caller = await _admitted(method, call, read, exchange)
@@ -91,7 +91,7 @@ def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> 
                 caller.quota.begin_call(exchange.when_done)
             with method.revocable(caller) as revocable_caller:
                 answered = await answer(_uploaded(exchange, route), revocable_caller)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
             method.observe(call)
             await _fail(error, method, call, exchange)
             return
@@ -126,7 +126,7 @@ async def _lines(exchange: Exchange) -> AsyncGenerator[bytes]:
 def _message_of(line: bytes, route: Route, number: int) -> Message:
     message = _class_of(route.method.input_type)()
     value = parsed_body(line)
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise InvalidRequestError((Violation(field=f"line {number}", description="must be a JSON object"),))
     with Violations() as violations:
         fill(message, value, violations)
@@ -158,7 +158,7 @@ def _class_of(descriptor: Any) -> type[Message]:
     return message_factory.GetMessageClass(descriptor)
 
 
-def _answer_of(route: Route, answered: Message | bytes, exchange: Exchange) -> tuple[bytes, Headers]:
+def _answer_of(route: Route, answered: Message | bytes) -> tuple[bytes, Headers]:
     message = _class_of(route.method.output_type).FromString(answered) if isinstance(answered, bytes) else answered
     headers = _headers_of(message, route)
     text = json_of_field(message, route.response_body) if route.response_body else json_text(message)

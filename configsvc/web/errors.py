@@ -4,8 +4,8 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from configsvc.http.exchange import Headers
-from configsvc.http.messages import json_text
+from configsvc.web.exchange import Headers
+from configsvc.web.messages import json_text
 
 # From google/rpc/code.proto.
 HTTP_STATUSES: dict[int, int] = {

@@ -13,13 +13,13 @@ from configsvc.api.methods import Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
-from configsvc.http.browsers import BrowserRules, is_loopback
-from configsvc.http.door import Door
-from configsvc.http.handlers import Handler, stream_handler, unary_handler, upload_handler
-from configsvc.http.health import HealthPages
-from configsvc.http.origins import OriginReader
-from configsvc.http.routes import Routes
 from configsvc.limits.bodies import Bodies
+from configsvc.web.browsers import BrowserRules, is_loopback
+from configsvc.web.door import Door
+from configsvc.web.handlers import Handler, stream_handler, unary_handler, upload_handler
+from configsvc.web.health import HealthPages
+from configsvc.web.origins import OriginReader
+from configsvc.web.routes import Routes
 
 # Requests that are arriving at a time, of all callers that are not told apart.
 SHARED_BODIES = 32

@@ -5,7 +5,7 @@ from configsvc.domain.errors import UnauthenticatedError, Violations
 from configsvc.domain.models import Origin
 from configsvc.domain.names import check_change_request
 from configsvc.domain.peers import TrustedProxies
-from configsvc.http.exchange import Exchange, Scope
+from configsvc.web.exchange import Exchange, Scope
 
 _SCHEME = "bearer "
 

@@ -5,13 +5,14 @@ Everything that the contract does not have is refused, as over gRPC.
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from configsvc.domain.errors import InvalidRequestError, Violation, Violations
-from configsvc.http.json_fill import TEXTS, Json, fill
-from configsvc.http.templates import decoded
+from configsvc.web.json_fill import TEXTS, Json, JsonObject, fill, is_object
+from configsvc.web.templates import decoded
 
 MAX_PARAMETERS = 1000
 
@@ -49,17 +50,17 @@ def parsed_query(query: bytes) -> list[tuple[str, str]]:
 
 
 def filled(
-    message: Message, variables: Mapping[str, str], parameters: Iterable[tuple[str, str]], body: dict[str, Json]
+    message: Message, variables: Mapping[str, str], parameters: Iterable[tuple[str, str]], body: JsonObject
 ) -> None:
     """Set the fields of a new message from a request. Raises InvalidRequestError or UnsupportedFieldError."""
-    merged = dict(body)
+    merged, descriptor = dict(body), cast("Descriptor", message.DESCRIPTOR)
     with Violations() as violations:
         for name, text in (*variables.items(), *parameters):
-            _put(merged, message.DESCRIPTOR, name, text, violations)
+            _put(merged, descriptor, name, text, violations)
         fill(message, merged, violations)
 
 
-def _put(merged: dict[str, Json], descriptor: Descriptor, name: str, text: str, violations: Violations) -> None:
+def _put(merged: JsonObject, descriptor: Descriptor, name: str, text: str, violations: Violations) -> None:
     """Put the text of a parameter in the place that its dotted name says."""
     field = _field_at(descriptor, name)
     if field is None:
@@ -67,10 +68,11 @@ def _put(merged: dict[str, Json], descriptor: Descriptor, name: str, text: str, 
         return
     *above, last = name.split(".")
     for part in above:
-        merged = merged.setdefault(part, {})
-        if not isinstance(merged, dict):
+        inner: Json = merged.setdefault(part, {})
+        if not is_object(inner):
             violations.add(name, "is both in the body and a parameter")
             return
+        merged = inner
     if field.is_repeated:
         merged.setdefault(last, []).append(_value(field, text))
     elif last in merged:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from configsvc.http.exchange import Exchange, Headers
+from configsvc.web.exchange import Exchange, Headers
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_AGE_SECONDS = 600
@@ -40,7 +40,7 @@ class BrowserRules:
             return []
         headers: Headers = [(b"vary", b"origin")]
         origin = exchange.header(b"origin")
-        if origin in self.origins and origin is not None:
+        if origin is not None and origin in self.origins:
             headers.append((b"access-control-allow-origin", origin.encode()))
             headers.append((b"access-control-expose-headers", _ANSWER_HEADERS))
         return headers

@@ -9,21 +9,20 @@
 """
 
 from collections.abc import Mapping
-
-from google.protobuf.message import Message
+from typing import Any
 
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configsvc.domain.errors import InvalidRequestError, Violation
-from configsvc.http.exchange import Exchange
-from configsvc.http.json_fill import Json
-from configsvc.http.requests import filled, parsed_body, parsed_query
-from configsvc.http.routes import Route
+from configsvc.web.exchange import Exchange
+from configsvc.web.json_fill import JsonObject, is_object
+from configsvc.web.requests import filled, parsed_body, parsed_query
+from configsvc.web.routes import Route
 
 JSON_PATCH = "application/json-patch+json"
 KEY_PARAMETERS = {"application": "key.application", "name": "key.name"}
 
 
-def bound(route: Route, variables: Mapping[str, str], exchange: Exchange, body: bytes, message: Message) -> None:
+def bound(route: Route, variables: Mapping[str, str], exchange: Exchange, body: bytes, message: Any) -> None:
     """Set the fields of a new message. Raises InvalidRequestError or UnsupportedFieldError."""
     parameters = [(_parameter(route, name), value) for name, value in parsed_query(exchange.scope["query_string"])]
     filled(message, variables, parameters, _of_body(route, exchange, body))
@@ -39,7 +38,7 @@ def _parameter(route: Route, name: str) -> str:
     return KEY_PARAMETERS.get(name, name) if has_key and "key" not in route.path else name
 
 
-def _of_body(route: Route, exchange: Exchange, body: bytes) -> dict[str, Json]:
+def _of_body(route: Route, exchange: Exchange, body: bytes) -> JsonObject:
     if not route.body:
         if body:
             raise InvalidRequestError((Violation(field="body", description="must be empty: use parameters"),))
@@ -53,7 +52,7 @@ def _of_body(route: Route, exchange: Exchange, body: bytes) -> dict[str, Json]:
         return {"json_patch": value}
     if route.body != "*":
         return {route.body: value}
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise InvalidRequestError((Violation(field="body", description="must be a JSON object"),))
     return value
 
@@ -62,7 +61,7 @@ def _content_type(exchange: Exchange) -> str:
     return (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
 
 
-def _set_headers(message: Message, exchange: Exchange) -> None:
+def _set_headers(message: Any, exchange: Exchange) -> None:
     fields = message.DESCRIPTOR.fields_by_name
     key = exchange.header(b"idempotency-key")
     if key is not None and "request_id" in fields:
@@ -74,7 +73,7 @@ def _set_headers(message: Message, exchange: Exchange) -> None:
         message.expected_version = 0
 
 
-def _set_etag(message: Message, match: str) -> None:
+def _set_etag(message: Any, match: str) -> None:
     etag = match.strip().removeprefix("W/").strip('"')
     fields = message.DESCRIPTOR.fields_by_name
     if "expected_etag" in fields:
@@ -84,7 +83,7 @@ def _set_etag(message: Message, match: str) -> None:
             _set_once(getattr(message, name), "etag", etag, "if-match")
 
 
-def _set_once(message: Message, field: str, value: str, header: str) -> None:
+def _set_once(message: Any, field: str, value: str, header: str) -> None:
     if getattr(message, field) not in ("", value):
         description = f"differs from {field}: set one of them"
         raise InvalidRequestError((Violation(field=header, description=description),))

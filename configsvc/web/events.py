@@ -3,14 +3,17 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsResponse
-from configsvc.http.exchange import Exchange, Headers
-from configsvc.http.messages import json_text
+from configsvc.web.exchange import Exchange, Headers
+from configsvc.web.messages import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVENTS = b"text/event-stream"
 LINES = b"application/x-ndjson"
@@ -30,7 +33,7 @@ class StreamWriter:
         self._exchange = exchange
         self._response_class = response_class
         self._is_watch = response_class is WatchConfigurationsResponse
-        self._frame: Callable[[Message], str] = _event if self._is_watch else _line
+        self._frame: Callable[[Any], str] = _event if self._is_watch else _line
 
     async def open(self) -> None:
         """Send the headers, so that the client knows that the stream is open."""

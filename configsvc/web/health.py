@@ -3,8 +3,8 @@
 import json
 
 from configsvc.feed.feed import Feed
-from configsvc.http.exchange import Exchange
 from configsvc.telemetry.calls import InFlight
+from configsvc.web.exchange import Exchange
 
 NO_STORE = [(b"cache-control", b"no-store")]
 
