@@ -8,9 +8,9 @@ from google.rpc.status_pb2 import Status
 
 from configsvc.domain.errors import InvalidRequestError
 from configsvc.web.browsers import BrowserRules
+from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
-from configsvc.web.handlers import Handler
 from configsvc.web.health import HealthPages
 from configsvc.web.routes import Routes
 

@@ -15,11 +15,13 @@ from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.web.browsers import BrowserRules, is_loopback
+from configsvc.web.calls import Handler
 from configsvc.web.door import Door
-from configsvc.web.handlers import Handler, stream_handler, unary_handler, upload_handler
 from configsvc.web.health import HealthPages
 from configsvc.web.origins import OriginReader
 from configsvc.web.routes import Routes
+from configsvc.web.streams import stream_handler, upload_handler
+from configsvc.web.unary import unary_handler
 
 # Requests that are arriving at a time, of all callers that are not told apart.
 SHARED_BODIES = 32

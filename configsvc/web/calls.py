@@ -1,0 +1,61 @@
+"""Calls over HTTP, as all kinds of methods begin and fail: the same gate, limits, counts and log lines as gRPC."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+
+from configsvc.access.caller import Caller
+from configsvc.api.methods import Call, Method
+from configsvc.limits.bodies import Bodies
+from configsvc.web.binding import bound
+from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.web.events import StreamWriter
+from configsvc.web.exchange import Exchange
+from configsvc.web.origins import OriginReader
+from configsvc.web.routes import Route
+
+Variables = Mapping[str, str]
+Handler = Callable[[Exchange, Route, Variables], Awaitable[None]]
+
+
+def begin(method: Method, read: OriginReader, exchange: Exchange) -> Call:
+    method.in_flight.begin()
+    exchange.when_done(method.in_flight.end)
+    return Call(partial(read.peer, exchange.scope))
+
+
+async def admit(method: Method, call: Call, read: OriginReader, exchange: Exchange) -> Caller:
+    caller = await method.admit(call, read.credentials(exchange))
+    return caller._replace(origin=read.origin(exchange)) if method.changes_something else caller
+
+
+async def read_request(
+    bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange, route: Route, variables: Variables
+) -> Any:
+    slots = caller.quota.slots.bodies if caller.quota else None
+    body = await bodies.receive(exchange.body, partial(read.peer, exchange.scope), slots)
+    message = class_of(route.method.input_type)()
+    bound(route, variables, exchange, body, message)
+    return message
+
+
+def class_of(descriptor: Any) -> type[Message]:
+    return message_factory.GetMessageClass(descriptor)
+
+
+async def fail(
+    error: BaseException, method: Method, call: Call, exchange: Exchange, writer: StreamWriter | None = None
+) -> None:
+    """End the call with the status of the error. Raises the error if there is nobody to tell."""
+    status = method.fail(error, call, gone=exchange.gone)
+    if status is None:
+        if exchange.gone:
+            return
+        raise error
+    if exchange.started and writer is not None:
+        await writer.fail(status)
+    else:
+        await exchange.answer(HTTP_STATUSES[status.code], error_body(status), error_headers(status))
