@@ -54,7 +54,7 @@ from tests.api.calls import (
 )
 from tests.doors.marks import grpc_only
 from tests.doors.outcomes import outcome_of
-from tests.service import Service, error_info_of, status_of, struct, violations_of
+from tests.service import Door, Service, error_info_of, status_of, struct, violations_of
 from tests.watch.changing import watching, with_epoch
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
@@ -598,7 +598,10 @@ async def test_all_faults_of_a_request_are_listed(shop: Service) -> None:
     request = CreateConfigurationRequest(
         application=ApplicationRef(id="x"), name="..", comments="\0", config=bad, reason="x" * 1025, request_id="x"
     )
-    fields = ["application.id", "name", "comments", "config/larger", "config/large", "config/null", "reason", "request_id"]
+    fields = ["application.id", "name", "comments", "config/larger", "config/large", "reason", "request_id"]
+    if shop.door is Door.GRPC:
+        # In a text, characters are checked once its numbers are right.
+        fields.append("config/null")
     async with refused(shop, *fields):
         await send(shop, request)
 
