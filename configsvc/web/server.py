@@ -129,7 +129,12 @@ def _bound(listen: str, *, shared_port: bool) -> tuple[socket.socket, ...]:
 
 
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies, frames: Frames
+    descriptor: MethodDescriptor,
+    methods: Methods,
+    servicer: object,
+    read: OriginReader,
+    bodies: Bodies,
+    frames: Frames,
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
@@ -141,4 +146,4 @@ def _handler(
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
-    return unary_handler(method, read, bodies, answer, takes_bytes=takes_bytes, lasts=lasts)
+    return unary_handler(method, read, bodies, answer, methods.large, takes_bytes=takes_bytes, lasts=lasts)
