@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGene
     async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
-            yield running, service
+            yield running, replace(service, http_address=ready.get("http_listen", ""))
 
 
 async def output(*arguments: str) -> tuple[int, str]:
