@@ -6,7 +6,7 @@ Each driver makes the largest answers of its methods that can be had. A method w
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ from tests.identity.tokens import bearing, oidc_settings
 from tests.operations.operating import PER_ITEM, begin, ended, imported, item, items_of, operation_of
 from tests.rpc.served import served_methods
 from tests.schemas import calls as schemas
-from tests.service import Service, running_service, service_on, struct
+from tests.service import Service, over_http, running_service, service_on, struct
 from tests.writes import batches
 
 # The longest texts: of 1,024 characters, in four bytes each, and names of 256.
@@ -106,11 +106,18 @@ class Recorder:
         return made
 
 
+def recorded_by(service: Service, sizes: dict[str, list[int]]) -> Service:
+    """Return the service with stubs that note the sizes of all answers, as messages of protobuf."""
+    if service.http:
+        return over_http(service, replace(service.http, received=lambda path, size: sizes[path].append(size)))
+    channel: Any = Recorder(service.channel, sizes)
+    return service_on(channel, service.address, service.stop)
+
+
 @pytest.fixture
 async def stage(service: Service, psql: Connection, database_url: str, tmp_path: Path) -> Stage:
     sizes: dict[str, list[int]] = defaultdict(list)
-    channel: Any = Recorder(service.channel, sizes)
-    recorded = service_on(channel, service.address, service.stop)
+    recorded = recorded_by(service, sizes)
     await calls.create_application(recorded, "shop", comments=LONG)
     return Stage(recorded, psql, sizes, database_url, tmp_path)
 
@@ -161,9 +168,8 @@ async def caller(stage: Stage) -> None:
     await stage.psql.execute(
         "INSERT INTO role_bindings (principal, role, application_id) SELECT 'group:g1', 'EDITOR', id FROM applications"
     )
-    async with running_service(stage.database_url, **oidc_settings(stage.folder)) as service:
-        channel: Any = Recorder(service.channel, stage.sizes)
-        stub = service_on(channel, service.address, service.stop).access
+    async with running_service(stage.database_url, door=stage.service.door, **oidc_settings(stage.folder)) as service:
+        stub = recorded_by(service, stage.sizes).access
         found = await stub.GetCaller(GetCallerRequest(), metadata=bearing("u" * 512, *groups))
     assert (len(found.groups), len(found.application_roles), found.more_application_roles) == (900, MANY, True)
 

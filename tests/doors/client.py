@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 
 import grpc
@@ -23,7 +24,7 @@ from tests.doors.calls import Call, StreamCall, UnaryCall, UploadCall
 from tests.doors.proto_json import Tree, message_of, parsed, text_of, tree_of
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-HTTP_STATUSES = {
+HTTP_STATUSES: dict[int, int] = {
     Code.CANCELLED: 499,
     Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
@@ -62,9 +63,7 @@ class HttpClient:
     def method(self, method: MethodDescriptor) -> Callable[..., Any]:
         """Return the function that calls a method, as the one of a stub."""
 
-        def call(
-            request: Any = None, *, timeout: float | None = None, metadata: Any = None, **_of_grpc: Any
-        ) -> Any:
+        def call(request: Any = None, *, timeout: float | None = None, metadata: Any = None, **_of_grpc: Any) -> Any:
             headers = headers_of(metadata)
             if method.client_streaming:
                 made: Call = UploadCall(request, lambda all_: _within(timeout, self._upload(method, all_, headers)))
@@ -104,7 +103,7 @@ class HttpClient:
         async with self.http.stream(
             request.verb, request.target, content=request.body, headers=[*headers, *_headers_for(request)]
         ) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != HTTPStatus.OK:
                 await response.aread()
                 raise _error_of(response)
             call.opened(_metadata(response))
@@ -118,7 +117,7 @@ class HttpClient:
     def _answer(
         self, method: MethodDescriptor, response: httpx.Response, response_body: str, *, as_text: bool
     ) -> Message:
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != HTTPStatus.OK:
             raise _error_of(response)
         tree = parsed(response.text)
         if response_body:
@@ -148,9 +147,7 @@ async def _within(timeout: float | None, work: Coroutine[Any, Any, Any]) -> Any:
         async with asyncio.timeout(timeout):
             return await work
     except TimeoutError as error:
-        raise AioRpcError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded"
-        ) from error
+        raise AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded") from error
     except httpx.TransportError as error:
         raise AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata(), repr(error)) from error
 
