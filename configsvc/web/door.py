@@ -12,6 +12,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
+from configsvc.web.pages import VERBS, Pages
 from configsvc.web.routes import Routes
 
 
@@ -25,6 +26,7 @@ class Door:
         health: HealthPages,
         browsers: BrowserRules,
     ) -> None:
+        self._pages = Pages()
         self._routes = routes
         self._handlers = handlers
         self._health = health
@@ -58,13 +60,15 @@ class Door:
             await _refuse(exchange, Code.PERMISSION_DENIED, refusal)
         elif verb == "OPTIONS":
             await exchange.answer(204, b"", self._browsers.preflight(exchange))
+        elif match is None and verb in VERBS and self._pages.has(path):
+            await self._pages.answer(exchange, path)
         elif match is None:
             await self._not_found(exchange, path)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
 
     async def _not_found(self, exchange: Exchange, path: str) -> None:
-        verbs = self._routes.verbs(path)
+        verbs = VERBS if self._pages.has(path) else self._routes.verbs(path)
         if not verbs:
             await _refuse(exchange, Code.NOT_FOUND, "there is nothing at this path: see /docs")
             return

@@ -21,14 +21,15 @@ JSON = b"application/json"
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+# Of answers that are no pages.
+_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
 
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
+    __slots__ = ("_when_done", "always", "gone", "headers", "policy", "receive", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -37,6 +38,8 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Headers of the answer, whatever it is.
         self.always: Headers = []
+        # Content-Security-Policy.
+        self.policy = _POLICY
         self.gone = False
         # True once the status line was sent.
         self.started = False
@@ -87,9 +90,8 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
         self.started = True
-        await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *self.always, *headers]}
-        )
+        always: Headers = [*_ALWAYS, (b"content-security-policy", self.policy), *self.always]
+        await self.send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body, and wait until the client can take more."""
@@ -97,14 +99,15 @@ class Exchange:
 
     async def answer(self, status: int, body: bytes, headers: Headers, *, content_type: bytes = JSON) -> None:
         """Send a whole answer, compressed if the client offers that and it is worth it."""
-        if len(body) >= COMPRESSED_BYTES and self._takes_gzip():
+        if len(body) >= COMPRESSED_BYTES and self.takes_gzip():
             body = gzip.compress(body, compresslevel=1, mtime=0)
             headers = [*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
         length = str(len(body)).encode()
         await self.start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
         await self.write(b"" if self.scope["method"] == "HEAD" else body, more=False)
 
-    def _takes_gzip(self) -> bool:
+    def takes_gzip(self) -> bool:
+        """Return whether the client takes answers that are compressed."""
         offers = (value for key, value in self.headers if key == b"accept-encoding")
         return any(_offers_gzip(offer) for value in offers for offer in value.split(b","))
 
