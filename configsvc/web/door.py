@@ -67,8 +67,7 @@ class Door:
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
         match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        # The answer to HEAD would never end.
-        if match is None or (verb == "HEAD" and match.route.method.server_streaming):
+        if match is None:
             await self._not_found(exchange, path)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)

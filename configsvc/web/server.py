@@ -16,7 +16,9 @@ from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.web.browsers import BrowserRules, is_loopback
 from configsvc.web.calls import Handler
+from configsvc.web.connections import Connection
 from configsvc.web.door import Door
+from configsvc.web.events import Frames
 from configsvc.web.health import HealthPages
 from configsvc.web.origins import OriginReader
 from configsvc.web.routes import Routes
@@ -84,16 +86,16 @@ def build_http_server(
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises HttpAddressInUseError."""
     read = OriginReader(trusted_proxies, reads_tokens=methods.admission.authenticator.reads_tokens)
-    bodies = Bodies(SHARED_BODIES)
+    bodies, frames = Bodies(SHARED_BODIES), Frames(methods.large)
     handlers = {
-        method: _handler(method, methods, servicers[service.name], read, bodies)
+        method: _handler(method, methods, servicers[service.name], read, bodies, frames)
         for service in SERVICES
         for method in service.methods
     }
     config = uvicorn.Config(
         Door(Routes(SERVICES), handlers, health, BrowserRules(origins=origins, local_only=is_loopback(listen))),
         loop="none",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -126,17 +128,13 @@ def _bound(listen: str, *, shared_port: bool) -> tuple[socket.socket, ...]:
 
 
 def _handler(
-    descriptor: MethodDescriptor,
-    methods: Methods,
-    servicer: object,
-    read: OriginReader,
-    bodies: Bodies,
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies, frames: Frames
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return upload_handler(method, read, implementation)
     if descriptor.server_streaming:
-        return stream_handler(method, read, bodies, implementation)
+        return stream_handler(method, read, bodies, frames, implementation)
     if has_pages(descriptor):
         implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
