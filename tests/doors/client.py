@@ -62,9 +62,7 @@ class HttpClient:
     def method(self, method: MethodDescriptor) -> Callable[..., Any]:
         """Return the function that calls a method, as the one of a stub."""
 
-        def call(
-            request: Any = None, *, timeout: float | None = None, metadata: Any = None, **_of_grpc: Any
-        ) -> Any:
+        def call(request: Any = None, *, timeout: float | None = None, metadata: Any = None, **_of_grpc: Any) -> Any:
             headers = headers_of(metadata)
             if method.client_streaming:
                 made: Call = UploadCall(request, lambda all_: _within(timeout, self._upload(method, all_, headers)))
@@ -148,9 +146,7 @@ async def _within(timeout: float | None, work: Coroutine[Any, Any, Any]) -> Any:
         async with asyncio.timeout(timeout):
             return await work
     except TimeoutError as error:
-        raise AioRpcError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded"
-        ) from error
+        raise AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded") from error
     except httpx.TransportError as error:
         raise AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata(), repr(error)) from error
 
