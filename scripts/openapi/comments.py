@@ -7,7 +7,7 @@ from typing import Any, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from configsvc.web.messages import TEXT_SUFFIX
+from configsvc.web.json_reader import TEXT_SUFFIX
 
 
 class Comments:

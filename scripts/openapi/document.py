@@ -16,8 +16,9 @@ JSON over HTTP, with the methods of the gRPC API.
 - Names are those of the protos. Fields that are not set, and those that are 0, false or empty, are left out of answers.
 - Numbers of 64 bits are strings, as JSON numbers lose digits in many languages. Requests may have numbers instead.
 - Fields and parameters that this server does not know are refused.
-- The body of `PUT` is the bare content of a configuration, and that of `PATCH` a patch of it.
-  `:update` takes the whole request.
+- The body of `PUT` is the bare content of a configuration, and that of `PATCH` a patch of it; `curl -d` may call it
+  a form. `:update` takes the whole request.
+- Parameters may have the names of fields in full, such as `selector.name_prefix` for `name_prefix`.
 - Errors are a google.rpc.Status; its `details` have the reason.
 - Every path can be asked for with a last slash, and `HEAD` works where `GET` does.
 - Answers are compressed with gzip where the client offers it.

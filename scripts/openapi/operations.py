@@ -2,7 +2,7 @@
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
-from configsvc.web.binding import JSON_PATCH
+from configsvc.web.binding import JSON, JSON_PATCH, MERGE_PATCH
 from configsvc.web.routes import Route
 from scripts.openapi.comments import Comments, first_sentence
 from scripts.openapi.examples import ANSWERS, BODIES
@@ -13,7 +13,6 @@ from scripts.openapi.paths import operation_id
 from scripts.openapi.rules import rules_of
 from scripts.openapi.schemas import INT64, Schemas, name_of
 
-MERGE_PATCH = "application/merge-patch+json"
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"
 
@@ -60,21 +59,21 @@ class Operations:
     def _schemas_of_body(self, route: Route) -> Json:
         message = route.method.input_type
         if route.verb == "PUT":
-            return {"application/json": {"type": "object", "description": self._content(message, "configuration")}}
+            return {JSON: {"type": "object", "description": self._content(message, "configuration")}}
         if route.body == "merge_patch":
             return self._patches(message)
         if route.method.client_streaming:
             return {LINES: self._stream(message, LINES, "JSON text, one message a line.")}
         if route.body == "*":
-            return {"application/json": self._whole(route, message)}
+            return {JSON: self._whole(route, message)}
         field = message.fields_by_name[route.body]
-        return {"application/json": self._schemas.parameter(field)}
+        return {JSON: self._schemas.parameter(field)}
 
     def _patches(self, message: Descriptor) -> Json:
         merge, patch = (message.fields_by_name[name] for name in ("merge_patch", "json_patch"))
         schema: Json = {"type": "object", "description": self._comments.of_field(merge)}
         operations = {"type": "array", "items": _JSON_PATCH_OPERATION, "description": self._comments.of_field(patch)}
-        return {MERGE_PATCH: schema, "application/json": schema, JSON_PATCH: operations}
+        return {MERGE_PATCH: schema, JSON: schema, JSON_PATCH: operations}
 
     def _content(self, message: Descriptor, field: str) -> str:
         inner = message.fields_by_name[field].message_type
@@ -99,11 +98,11 @@ class Operations:
             content: Json = {kind: {"schema": self._stream(output, kind, text)}}
         elif route.response_body:
             kind, content = (
-                "application/json",
-                {"application/json": {"schema": self._schemas.parameter(output.fields_by_name[route.response_body])}},
+                JSON,
+                {JSON: {"schema": self._schemas.parameter(output.fields_by_name[route.response_body])}},
             )
         else:
-            kind, content = "application/json", {"application/json": {"schema": self._schemas.message(output)}}
+            kind, content = JSON, {JSON: {"schema": self._schemas.message(output)}}
         if example is not None:
             content[kind]["example"] = example
         return {"description": self._described(route), "headers": self._headers(route), "content": content}

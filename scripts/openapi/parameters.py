@@ -1,12 +1,13 @@
 """Parameters of operations: variables of the path, fields in the query, and headers."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from configsvc.web.binding import KEY_PARAMETERS
 from configsvc.web.json_fill import TEXTS
+from configsvc.web.json_reader import is_content
 from configsvc.web.routes import Route
 from scripts.openapi.comments import Comments, is_text_twin
 from scripts.openapi.limits import Json, is_map, is_required
@@ -14,6 +15,8 @@ from scripts.openapi.paths import field_at, variables_of
 from scripts.openapi.schemas import Schemas, is_content_format
 
 MAX_DEPTH = 3
+# Parameters may leave out the names of these fields; of a list of selectors, they are about the first.
+IMPLIED = ("key", "selector", "selectors")
 _SLASH = " Write a `/` in it as `%2F`."
 
 
@@ -40,17 +43,18 @@ def fields_of_path(route: Route) -> set[str]:
 def headers_of(route: Route) -> Iterator[Json]:
     """Yield the headers of the request that mean something to a method."""
     fields = route.method.input_type.fields_by_name
+    if "request_id" in fields and not route.method.client_streaming:
+        yield _header("Idempotency-Key", "The same as `request_id`: a UUID or ULID that the caller chooses.")
     if "request_id" in fields:
-        yield _header("Idempotency-Key", "The same as `request_id`: a UUID or ULID that the caller chooses.", 36)
-        yield _header("X-Change-Request", "The same as `change_request`, where the request has none.", 256)
-    if "expected_etag" in fields or ("update_mask" in fields and "expected_version" in fields):
-        yield _header("If-Match", "The `ETag` of the version that must be the current one. `*`: no check.", 200)
-    if "expected_version" in fields:
-        yield _header("If-None-Match", "`*`: it must not exist, as with `expected_version` 0.", 200)
-    elif has_etag(route) and route.verb == "GET":
-        yield _header(
-            "If-None-Match", "The `ETag` of a version that the client has: 304 if it is the current one.", 1000
-        )
+        yield _header("X-Change-Request", "The same as `change_request`, where the request has none.")
+    if "expected_etag" in fields or "update_mask" in fields:
+        yield _header("If-Match", "The `ETag` that the current version must have, in quotes. `*`: it must exist.")
+    if route.verb == "PUT":
+        yield _header("If-None-Match", "`*`: it must not exist, and is created.")
+    if route.is_read and has_etag(route):
+        yield _header("If-None-Match", "The `ETag` of a version that the client has: 304 if it is the current one.")
+    if "resume_token" in fields:
+        yield _header("Last-Event-ID", "The same as `resume_token`, as event streams have it.")
 
 
 def has_etag(route: Route) -> bool:
@@ -61,9 +65,8 @@ def has_etag(route: Route) -> bool:
     return resource is not None and "etag" in resource.fields_by_name
 
 
-def _header(name: str, description: str, longest: int) -> Json:
-    schema = {"type": "string", "maxLength": longest}
-    return {"name": name, "in": "header", "description": description, "schema": schema}
+def _header(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
 def _in_path(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Json]:
@@ -84,26 +87,50 @@ def _in_path(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Jso
 
 def _in_query(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Json]:
     message = route.method.input_type
-    taken = {*fields_of_path(route), *_of_body(route)}
+    taken = {*fields_of_path(route), *_of_body(route, comments)}
     chosen = _chosen_ref(message, taken)
     taken |= {field.name for field in chosen.containing_oneof.fields} - {chosen.name} if chosen else set()
     for name, field in _leaves(message, "", taken, 0):
-        short = {long: short for short, long in KEY_PARAMETERS.items()}.get(name, name) if chosen else name
         is_chosen = chosen is not None and name.partition(".")[0] == chosen.name
         is_needed = is_chosen or ("." not in name and is_required(comments.of_field(field)))
         yield {
-            "name": short,
+            "name": short_name(name),
             "in": "query",
             **({"required": True} if is_needed else {}),
-            "description": _described(field, comments),
-            "schema": schemas.parameter(field),
+            "description": _described(name, field, comments),
+            **_schema(field, schemas),
         }
 
 
-def _of_body(route: Route) -> set[str]:
-    """Return the fields that the body holds, and those that only have a meaning beside another body."""
-    beside = {"configuration", "update_mask"} if "patch" in route.method.input_type.oneofs_by_name else set[str]()
-    return {route.body, *beside} if route.body else set()
+def short_name(name: str) -> str:
+    """Return the name of a parameter: without what parameters may leave out."""
+    first, _, rest = name.partition(".")
+    name = rest if rest and first in IMPLIED else name
+    return name.removesuffix(".name") if name.endswith("application.name") else name.replace("schema.schema", "schema")
+
+
+def _schema(field: FieldDescriptor, schemas: Schemas) -> Json:
+    if is_content(field):
+        return {"content": {"application/json": {"schema": schemas.parameter(field)}}}
+    return {"schema": schemas.parameter(field)}
+
+
+def _of_body(route: Route, comments: Comments) -> set[str]:
+    """Return the fields that the body holds, those that mean something beside another body only, and those that are
+    refused.
+    """
+    message = route.method.input_type
+    patch = message.oneofs_by_name.get("patch")
+    beside = {"configuration", "update_mask", *(field.name for field in patch.fields)} if patch else set[str]()
+    return {route.body, *beside} if route.body else set(_refused(message, comments))
+
+
+def _refused(message: Descriptor, comments: Comments) -> Iterator[str]:
+    """Yield the parts of fields that their comment says are refused."""
+    for field in message.fields:
+        found = re.search(r"The parts ([\w, ]+) are refused", comments.of(field.full_name))
+        for part in re.split(r", | and ", found[1]) if found else ():
+            yield f"{field.name}.{part}"
 
 
 def _chosen_ref(message: Descriptor, taken: set[str]) -> Any:
@@ -120,13 +147,21 @@ def _leaves(message: Descriptor, path: str, taken: set[str], depth: int) -> Iter
         name, inner = f"{path}{field.name}", field.message_type
         if name in taken or is_text_twin(field) or is_map(field) or is_content_format(field):
             continue
-        if inner is None or inner.full_name in TEXTS:
+        if inner is None or inner.full_name in TEXTS or is_content(field):
             yield name, field
-        elif not field.is_repeated and not inner.full_name.startswith("google.") and depth < MAX_DEPTH:
+        elif (
+            (not field.is_repeated or name in IMPLIED)
+            and not inner.full_name.startswith("google.")
+            and depth < MAX_DEPTH
+        ):
             yield from _leaves(inner, f"{name}.", taken, depth + 1)
 
 
-def _described(field: FieldDescriptor, comments: Comments) -> str:
+def _described(name: str, field: FieldDescriptor, comments: Comments) -> str:
     group, comment = field.containing_oneof, comments.of_field(field)
-    others = [other.name for other in group.fields if other.name != field.name] if group is not None else []
-    return f"{comment} Excludes {', '.join(f'`{other}`' for other in others)}." if others else comment
+    is_ref = group is not None and group.name == "ref" and "." not in name
+    if group is None or is_ref or len(group.fields) == 1 or is_content(field):
+        return comment
+    above = name.removesuffix(field.name)
+    others = (f"`{short_name(f'{above}{other.name}')}`" for other in group.fields if other.name != field.name)
+    return f"{comment} Excludes {', '.join(others)}."
