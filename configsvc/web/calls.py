@@ -11,7 +11,7 @@ from configsvc.access.caller import Caller
 from configsvc.api.methods import Call, Method
 from configsvc.limits.bodies import Bodies
 from configsvc.web.binding import bind_parameters, bound, check_headers
-from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
 from configsvc.web.exchange import Exchange
 from configsvc.web.origins import OriginReader
@@ -79,7 +79,7 @@ async def fail(
     error: BaseException, method: Method, call: Call, exchange: Exchange, writer: StreamWriter | None = None
 ) -> None:
     """End the call with the status of the error. Raises the error if there is nobody to tell."""
-    status = method.fail(error, call, gone=exchange.gone)
+    status = method.fail(in_json(error), call, gone=exchange.gone)
     if status is None:
         if exchange.gone:
             return

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from google.api.annotations_pb2 import http
 from google.api.http_pb2 import HttpRule
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from tests.doors.proto_json import (
@@ -41,6 +41,8 @@ OPERATIONS = {
     "CancelOperation": HttpRule(post="/api/v1/{name=operations/*}:cancel", body="*"),
     "WaitOperation": HttpRule(post="/api/v1/{name=operations/*}:wait", body="*"),
 }
+# Clients take these segments for steps in a path, even encoded.
+DOTS = (".", "..")
 VARIABLE = re.compile(r"\{([a-z_.]+)(?:=([^}]*))?\}")
 
 
@@ -113,7 +115,7 @@ def _path(template: str, rest: Message) -> str | None:
     for variable in VARIABLE.finditer(template):
         value = _taken(rest, variable[1])
         pattern = variable[2] or "*"
-        if not value or not _matches(pattern, value):
+        if not value or value in DOTS or not _matches(pattern, value):
             return None
         prefix = pattern.rpartition("/")[0]
         kept = f"{prefix}/" if prefix else ""
@@ -201,9 +203,15 @@ def _pairs_of_field(field: FieldDescriptor, value: Any, name: str) -> list[tuple
         return [(name, literal_of(value))]
     if kind.full_name in STRUCTS:
         return [(f"{name}{TEXT_SUFFIX}", text_of(plain_of(value)))]
-    if field.is_repeated or not value.ListFields():
+    if field.is_repeated:
         return None
-    return _pairs(value, f"{name}.")
+    return _pairs(value, f"{name}.") if value.ListFields() else _empty(kind, name)
+
+
+def _empty(kind: Descriptor, name: str) -> list[tuple[str, str]] | None:
+    """Return a parameter that is empty, and so sets an empty message; None if it would set a field too."""
+    texts = (one for one in kind.fields if one.type == FieldDescriptor.TYPE_STRING and not one.has_presence)
+    return next(([(f"{name}.{one.name}", "")] for one in texts), None)
 
 
 def _parameter(field: FieldDescriptor, value: Any) -> str:

@@ -115,10 +115,13 @@ def literal_of(value: Any) -> str:
     match value.DESCRIPTOR.name:
         case "Duration":
             return f"{value.seconds}s"
-        case "FieldMask" if all(path and "," not in path for path in value.paths):
+        case "Timestamp":
+            # No time in RFC 3339 either.
+            return f"{value.seconds}s{value.nanos}ns"
+        case _ if all(path and "," not in path for path in value.paths):
             return ",".join(value.paths)
         case _:
-            raise InexpressibleError(str(value))
+            raise InexpressibleError("a path of a mask that is empty or has a comma")
 
 
 def plain_of(value: Any) -> Any:
