@@ -45,13 +45,19 @@ POLL_SECONDS = 0.005
 
 
 # The services by the attributes of a Service.
-STUBS = dict(
-    zip(
-        ("applications", "configurations", "items", "operations", "schemas", "audit", "access", "server"),
-        SERVICES,
-        strict=True,
-    )
-)
+STUBS = {
+    name: next(one for one in SERVICES if one.name == service)
+    for name, service in {
+        "access": "AccessService",
+        "applications": "ApplicationService",
+        "audit": "AuditService",
+        "configurations": "ConfigurationService",
+        "items": "OperationService",
+        "operations": "Operations",
+        "schemas": "SchemaService",
+        "server": "ServerService",
+    }.items()
+}
 
 
 class Door(Enum):
@@ -70,6 +76,8 @@ class Service:
 
     door: Door
     address: str
+    # Empty unless the service serves HTTP.
+    http_address: str
     channel: grpc.aio.Channel
     # None unless the service serves HTTP.
     http: HttpClient | None
@@ -112,8 +120,10 @@ async def running_service(
             if servers.http is None:
                 yield service
                 return
-            async with http_client(f"http://127.0.0.1:{servers.http.port}") as http:
-                yield over_http(service, http) if door is Door.HTTP else replace(service, http=http)
+            http_address = f"127.0.0.1:{servers.http.port}"
+            async with http_client(f"http://{http_address}") as http:
+                service = replace(service, http_address=http_address, http=http)
+                yield over_http(service, http) if door is Door.HTTP else service
     finally:
         stop.set()
         await serving
@@ -150,6 +160,7 @@ def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> 
     return Service(
         door=Door.GRPC,
         address=address,
+        http_address="",
         channel=channel,
         http=None,
         applications=ApplicationServiceStub(channel),
