@@ -14,6 +14,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
+from configsvc.web.pages import VERBS, Pages
 from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
@@ -30,6 +31,7 @@ class Door:
         health: HealthPages,
         browsers: BrowserRules,
     ) -> None:
+        self._pages = Pages()
         self._routes = routes
         self._handlers = handlers
         self._health = health
@@ -67,14 +69,15 @@ class Door:
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
         match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        # The answer to HEAD would never end.
-        if match is None or (verb == "HEAD" and match.route.method.server_streaming):
+        if match is None and verb in VERBS and self._pages.has(path):
+            await self._pages.answer(exchange, path)
+        elif match is None:
             await self._not_found(exchange, path)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
 
     async def _not_found(self, exchange: Exchange, path: str) -> None:
-        verbs = self._routes.verbs(path)
+        verbs = VERBS if self._pages.has(path) else self._routes.verbs(path)
         if not verbs:
             message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
             await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))

@@ -31,8 +31,9 @@ _WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+# Of answers that are no pages.
+_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
 
 async def _nothing() -> None:
@@ -42,7 +43,7 @@ async def _nothing() -> None:
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_values", "_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
+    __slots__ = ("_values", "_when_done", "always", "gone", "headers", "policy", "receive", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -51,6 +52,8 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Headers of the answer, whatever it is.
         self.always: Headers = []
+        # Content-Security-Policy.
+        self.policy = _POLICY
         self.gone = False
         # True once the status line was sent.
         self.started = False
@@ -118,9 +121,8 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
         self.started = True
-        await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *self.always, *headers]}
-        )
+        always: Headers = [*_ALWAYS, (b"content-security-policy", self.policy), *self.always]
+        await self.send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body, and wait until the client can take more."""
@@ -139,7 +141,7 @@ class Exchange:
         """Send a whole answer, compressed if the client offers that and it is worth it."""
         if LEAST_COMPRESSED_BYTES <= len(body) <= MOST_COMPRESSED_BYTES:
             headers = [*headers, (b"vary", b"accept-encoding")]
-            if self._takes_gzip():
+            if self.takes_gzip():
                 body = gzip.compress(body, compresslevel=1, mtime=0)
                 headers.append((b"content-encoding", b"gzip"))
         if status not in _WITHOUT_BODY:
@@ -147,7 +149,8 @@ class Exchange:
         await self.start(status, headers)
         await self.write(b"" if self.scope["method"] == "HEAD" else body, more=False)
 
-    def _takes_gzip(self) -> bool:
+    def takes_gzip(self) -> bool:
+        """Return whether the client takes answers that are compressed."""
         offers = ",".join(self.values(b"accept-encoding"))
         weights = dict(_offer(offer) for offer in offers.lower().split(","))
         return weights.get("gzip", weights.get("*", 0.0)) > 0

@@ -14,7 +14,6 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
-from configsvc.offload.threads import LargeAnswers
 from configsvc.web.browsers import BrowserRules, is_loopback
 from configsvc.web.calls import Handler
 from configsvc.web.connections import Connection
@@ -87,7 +86,7 @@ def build_http_server(
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises HttpAddressInUseError."""
     read = OriginReader(trusted_proxies, reads_tokens=methods.admission.authenticator.reads_tokens)
-    bodies, frames = Bodies(SHARED_BODIES), Frames(LargeAnswers())
+    bodies, frames = Bodies(SHARED_BODIES), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], read, bodies, frames)
         for service in SERVICES
@@ -129,12 +128,7 @@ def _bound(listen: str, *, shared_port: bool) -> tuple[socket.socket, ...]:
 
 
 def _handler(
-    descriptor: MethodDescriptor,
-    methods: Methods,
-    servicer: object,
-    read: OriginReader,
-    bodies: Bodies,
-    frames: Frames,
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies, frames: Frames
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
