@@ -10,6 +10,7 @@ from configsvc.web.json_fill import TEXTS
 from configsvc.web.json_reader import is_content
 from configsvc.web.routes import Route
 from scripts.openapi.comments import Comments, is_text_twin
+from scripts.openapi.examples import NAMES
 from scripts.openapi.limits import Json, is_map, is_required
 from scripts.openapi.paths import field_at, variables_of
 from scripts.openapi.schemas import Schemas, is_content_format
@@ -82,7 +83,15 @@ def _in_path(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Jso
             "required": True,
             "description": description + (_SLASH if holds_slash else ""),
             "schema": schema,
+            **_example(route.path, name),
         }
+
+
+def _example(path: str, name: str) -> Json:
+    """Return an example for a variable, if it is a name."""
+    resource = "schema" if "/schemas/" in path else "configuration" if "/configurations" in path else "application"
+    example = NAMES.get(name if name in NAMES else resource)
+    return {"example": example} if name in ("application", "name", "schema") else {}
 
 
 def _in_query(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Json]:
