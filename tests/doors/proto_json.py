@@ -4,6 +4,7 @@ Made from the descriptors and google.protobuf alone, so that it can judge what t
 """
 
 import json
+import math
 from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -150,7 +151,7 @@ def _plain_of_value(value: Any) -> Any:
 
 
 def _plain_number(number: float) -> Raw:
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         raise InexpressibleError(f"JSON has no {number}")
     return Raw(int(number) if number.is_integer() and abs(number) < 2**63 else repr(number))
 
