@@ -225,8 +225,9 @@ class _Impatient:
 
 def event_followers_of(addresses: Sequence[str]) -> list[Follower]:
     """Return followers over HTTP of everything, and of one application: by server-sent events and by long polling."""
-    requests = [watch_of(), watch_of(selector("bank"))]
-    return [follower(addresses, request) for follower in (EventFollower, PollFollower) for request in requests]
+    kinds = (EventFollower, PollFollower)
+    # Each keeps its token in a request of its own.
+    return [kind(addresses, watch_of(*selectors)) for kind in kinds for selectors in ((), (selector("bank"),))]
 
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:
