@@ -22,7 +22,7 @@ from configsvc.web.events import Frames
 from configsvc.web.health import HealthPages
 from configsvc.web.origins import OriginReader
 from configsvc.web.routes import Routes
-from configsvc.web.streams import stream_handler, upload_handler
+from configsvc.web.streams import stream_handler, upload_handler, watch_handler
 from configsvc.web.unary import unary_handler
 
 # Requests that are arriving at a time, of all callers that are not told apart.
@@ -133,6 +133,9 @@ def _handler(
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return upload_handler(method, read, implementation)
+    poll = getattr(servicer, "poll", None)
+    if descriptor.name == "WatchConfigurations" and poll:
+        return watch_handler(method, read, bodies, frames, implementation, poll)
     if descriptor.server_streaming:
         return stream_handler(method, read, bodies, frames, implementation)
     if has_pages(descriptor):
