@@ -45,9 +45,10 @@ class Door:
         if path.startswith("/health") and await self._health.answer(exchange, path):
             return
         try:
-            refusal = self._browsers.refusal(exchange)
             exchange.always = self._browsers.headers(exchange)
+            refusal = self._browsers.refusal(exchange)
             match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+            verbs = () if match else self._routes.verbs(path)
         except InvalidRequestError as error:
             await _refuse(exchange, Code.INVALID_ARGUMENT, str(error))
             return
@@ -57,20 +58,27 @@ class Door:
         if refusal:
             await _refuse(exchange, Code.PERMISSION_DENIED, refusal)
         elif verb == "OPTIONS":
-            await exchange.answer(204, b"", self._browsers.preflight(exchange))
+            await self._options(exchange, verbs)
         elif match is None:
-            await self._not_found(exchange, path)
+            await _not_found(exchange, verbs)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
 
-    async def _not_found(self, exchange: Exchange, path: str) -> None:
-        verbs = self._routes.verbs(path)
+    async def _options(self, exchange: Exchange, verbs: tuple[str, ...]) -> None:
         if not verbs:
-            await _refuse(exchange, Code.NOT_FOUND, "there is nothing at this path: see /docs")
+            await _not_found(exchange, verbs)
             return
-        status = Status(code=Code.UNIMPLEMENTED, message=f"this path has {', '.join(verbs)} only")
-        headers = [*error_headers(status), (b"allow", ", ".join(verbs).encode())]
-        await exchange.answer(405, error_body(status), headers)
+        allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
+        await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
+
+
+async def _not_found(exchange: Exchange, verbs: tuple[str, ...]) -> None:
+    if not verbs:
+        await _refuse(exchange, Code.NOT_FOUND, "there is nothing at this path: see /docs")
+        return
+    status = Status(code=Code.UNIMPLEMENTED, message=f"this path has {', '.join(verbs)} only")
+    headers = [*error_headers(status), (b"allow", ", ".join(verbs).encode())]
+    await exchange.answer(405, error_body(status), headers)
 
 
 async def _refuse(exchange: Exchange, code: Code, message: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.web.security_headers import SECURITY_HEADERS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,12 +18,6 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 # Smaller answers do not get shorter by more than their headers.
 COMPRESSED_BYTES = 1024
 JSON = b"application/json"
-
-_ALWAYS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
 
 
 class Exchange:
@@ -88,7 +83,7 @@ class Exchange:
         """Send the status line and the headers."""
         self.started = True
         await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *self.always, *headers]}
+            {"type": "http.response.start", "status": status, "headers": [*SECURITY_HEADERS, *self.always, *headers]}
         )
 
     async def write(self, data: bytes, *, more: bool) -> None:
