@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -45,6 +45,8 @@ class Service:
     """Stubs for a running service; `stop` ends it, as SIGTERM would."""
 
     address: str
+    # Empty unless the service serves HTTP.
+    http_address: str
     channel: grpc.aio.Channel
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
@@ -76,7 +78,7 @@ async def running_service(
         servers = await bound
         async with connected(f"127.0.0.1:{servers.rpc.port}", stop, credentials) as service:
             await wait_for_health(service, HealthCheckResponse.SERVING)
-            yield service
+            yield replace(service, http_address=f"127.0.0.1:{servers.http.port}") if servers.http else service
     finally:
         stop.set()
         await serving
@@ -112,6 +114,7 @@ def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> 
     """Return stubs on a channel."""
     return Service(
         address=address,
+        http_address="",
         channel=channel,
         applications=ApplicationServiceStub(channel),
         configurations=ConfigurationServiceStub(channel),

@@ -9,6 +9,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from configsvc.web.exchange import RESET
 from configsvc.web.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, HeadError, check_framing, checked_target
 from configsvc.web.open_connections import HEAD_SECONDS, Connections
 from configsvc.web.refusals import refusal
@@ -171,6 +172,7 @@ class Connection(HttpToolsProtocol):
             "client": self.client,
             "server": self.server,
             "extensions": self._extensions,
+            "state": {RESET: self.abort},
         }
         return Reply(scope, self, self.flow, keep_alive=version == "1.1" and self.parser.should_keep_alive())
 
@@ -221,6 +223,8 @@ class Connection(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Break off the answer, so that the client does not take it for a whole one."""
+        if self._running is not None:
+            self._running.disconnected = True
         self.transport.abort()
 
     def on_response_complete(self) -> None:

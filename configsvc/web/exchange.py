@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
+from configsvc.aio import running
 from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.web.security_headers import SECURITY_HEADERS
 
@@ -17,7 +18,15 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # Smaller answers do not get shorter by more than their headers.
 COMPRESSED_BYTES = 1024
+# Larger pieces are in memory until the client has read most of them.
+UNSENT_BYTES = 16 * 1024
+# In the state of a connection: the function that closes it at once.
+RESET = "reset"
 JSON = b"application/json"
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 class Exchange:
@@ -88,7 +97,16 @@ class Exchange:
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body, and wait until the client can take more."""
-        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        if len(data) < UNSENT_BYTES:
+            await self.send({"type": "http.response.body", "body": data, "more_body": more})
+            return
+        # The server waits before it sends, so the second call waits until the client has read most of the first.
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": more})
+
+    def reset(self) -> None:
+        """Close the connection at once, with whatever the client has not read."""
+        self.scope["state"][RESET]()
 
     async def answer(self, status: int, body: bytes, headers: Headers, *, content_type: bytes = JSON) -> None:
         """Send a whole answer, compressed if the client offers that and it is worth it."""
@@ -104,21 +122,24 @@ class Exchange:
         return any(_offers_gzip(offer) for value in offers for offer in value.split(b","))
 
     @asynccontextmanager
-    async def cancelled_when_gone(self) -> AsyncGenerator[None]:
-        """Cancel the block when the client goes away. Nothing else may read the request meanwhile."""
+    async def cancelled_when_gone(
+        self, every: Callable[[], Awaitable[None]] = _nothing, seconds: float | None = None
+    ) -> AsyncGenerator[None]:
+        """Cancel the block when the client goes away, and call `every` so often. Nothing else may read the request."""
         task = asyncio.current_task()
         assert task is not None
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._cancel_when_gone(task))
-            try:
-                yield
-            finally:
-                watching.cancel()
+        async with running(self._attend(task, every, seconds)):
+            yield
 
-    async def _cancel_when_gone(self, task: asyncio.Task[Any]) -> None:
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
+    async def _attend(
+        self, task: asyncio.Task[Any], every: Callable[[], Awaitable[None]], seconds: float | None
+    ) -> None:
+        while not self.gone:
+            try:
+                async with asyncio.timeout(seconds):
+                    self.gone = (await self.receive())["type"] == "http.disconnect"
+            except TimeoutError:
+                await every()
         task.cancel()
 
 

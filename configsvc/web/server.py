@@ -16,11 +16,13 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
+from configsvc.offload.threads import LargeAnswers
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler
 from configsvc.web.connections import Connection
 from configsvc.web.door import Door
+from configsvc.web.events import Frames
 from configsvc.web.handshakes import Handshake
 from configsvc.web.health import HealthPages
 from configsvc.web.open_connections import Connections
@@ -109,9 +111,9 @@ def build_http_server(  # noqa: PLR0913
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
     read = OriginReader(trusted_proxies, methods.admission.authenticator)
-    bodies = Bodies(SHARED_BODIES)
+    bodies, frames = Bodies(SHARED_BODIES), Frames(LargeAnswers())
     handlers = {
-        method: _handler(method, methods, servicers[service.name], read, bodies)
+        method: _handler(method, methods, servicers[service.name], read, bodies, frames)
         for service in SERVICES
         for method in service.methods
     }
@@ -126,13 +128,13 @@ def build_http_server(  # noqa: PLR0913
 
 
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies, frames: Frames
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return upload_handler(method, read, implementation)
     if descriptor.server_streaming:
-        return stream_handler(method, read, bodies, implementation)
+        return stream_handler(method, read, bodies, frames, implementation)
     if has_pages(descriptor):
         implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())

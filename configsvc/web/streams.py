@@ -1,14 +1,18 @@
 """Methods over HTTP that answer with a stream, or take one."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 
 from configsvc.api.methods import Method, StreamMethod, UploadMethod
 from configsvc.domain.errors import InvalidRequestError, Violation, Violations
 from configsvc.limits.bodies import Bodies
 from configsvc.web.calls import Handler, Variables, admit, begin, class_of, fail, read_request
-from configsvc.web.events import StreamWriter
+from configsvc.web.errors import error_body, error_headers
+from configsvc.web.events import Frames, StreamWriter
 from configsvc.web.exchange import Exchange
 from configsvc.web.json_fill import fill, is_object
 from configsvc.web.messages import json_text
@@ -19,17 +23,20 @@ from configsvc.web.routes import Route
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
 
-def stream_handler(method: Method, read: OriginReader, bodies: Bodies, answer: StreamMethod) -> Handler:
+def stream_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Frames, answer: StreamMethod) -> Handler:
     """Return the handler of a method that answers with a stream."""
 
     async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
+        if exchange.scope["method"] == "HEAD":
+            await _refuse_head(exchange)
+            return
         call = begin(method, read, exchange)
-        writer = StreamWriter(exchange, class_of(route.method.output_type))
+        writer = StreamWriter(exchange, frames, class_of(route.method.output_type))
         try:
-            caller = await method.admit(call, read.credentials(exchange))
+            caller = (await admit(method, call, read, exchange))._replace(peer=read.peer(exchange.scope))
             request = call.request = await read_request(bodies, caller, read, exchange, route, variables)
-            async with exchange.cancelled_when_gone():
-                await writer.open()
+            resume(request, exchange)
+            async with writer.attended():
                 with method.revocable(caller) as revocable_caller:
                     await answer(request, revocable_caller, writer.write)
         except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
@@ -39,6 +46,27 @@ def stream_handler(method: Method, read: OriginReader, bodies: Bodies, answer: S
         await writer.end()
 
     return handle
+
+
+async def _refuse_head(exchange: Exchange) -> None:
+    """Refuse to open a stream for headers alone, which would be closed again at once."""
+    status = Status(code=Code.UNIMPLEMENTED, message="HEAD has no answer here: this path answers GET with a stream")
+    await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", b"GET, POST")])
+
+
+def resume(request: Any, exchange: Exchange) -> None:
+    """Set the start of a watch that a client resumes as the event stream specification says.
+
+    Raises InvalidRequestError if the request has another start.
+    """
+    token = exchange.header(b"last-event-id")
+    if token is None or "resume_token" not in request.DESCRIPTOR.fields_by_name:
+        return
+    start = request.WhichOneof("start")
+    if start is not None and (start != "resume_token" or request.resume_token != token):
+        description = f"is another start than the parameter {start}: send one of them"
+        raise InvalidRequestError((Violation(field="last-event-id", description=description),))
+    request.resume_token = token
 
 
 def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> Handler:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,15 @@ def _environment() -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, database_url: str, *arguments: str) -> AsyncGenerator[tuple[Program, Service]]:
+async def serving(
+    folder: Path, database_url: str, *arguments: str, **settings: str
+) -> AsyncGenerator[tuple[Program, Service]]:
     """Run `configsvc serve` on a port of its own until it is ready; yield it with stubs."""
-    async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url) as running:
+    more: Any = settings
+    async with program(folder, "serve", *arguments, listen="127.0.0.1:0", database_url=database_url, **more) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
-            yield running, service
+            yield running, replace(service, http_address=ready.get("http_listen", ""))
 
 
 async def output(*arguments: str) -> tuple[int, str]:

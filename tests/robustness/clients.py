@@ -15,6 +15,8 @@ from tests.robustness.traffic import APPLICATIONS, NAMES
 from tests.service import Service, connected, reason_if_any
 from tests.watch.changing import OFTEN, selector, watching, with_epoch
 from tests.watch.recording import Recorder, Recording, at_once, resumed, summary
+from tests.web.event_streams import BrokenError
+from tests.web.watching import record_events, with_http_epoch
 
 PAUSE_SECONDS = (0.05, 0.2)
 SLOW_SECONDS = 0.01
@@ -146,7 +148,12 @@ class Client:
 
     async def _next_request(self, service: Service) -> WatchConfigurationsRequest:
         if not self.lives:
-            return self._begin(await with_epoch(service, self._request))
+            await with_epoch(service, self._request)
+        return self._following_request()
+
+    def _following_request(self) -> WatchConfigurationsRequest:
+        if not self.lives:
+            return self._begin(self._request)
         last = self.lives[-1].streams[-1]
         assert last.end
         if last.end.code != grpc.StatusCode.OUT_OF_RANGE and last.recording.resume_token:
@@ -159,6 +166,28 @@ class Client:
     def _begin(self, request: WatchConfigurationsRequest) -> WatchConfigurationsRequest:
         self.lives.append(Life())
         return request
+
+
+class EventClient(Client):
+    """A client over server-sent events, which resumes with Last-Event-ID."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await self._follow(self.address)
+            self._turn += 1
+            await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
+
+    async def _follow(self, address: str) -> None:
+        try:
+            if not self.lives:
+                await with_http_epoch(address, self._request)
+        except (BrokenError, OSError):
+            return
+        stream = Stream(recording=Recording(request=self._following_request()))
+        self.lives[-1].streams.append(stream)
+        code, reason = await record_events(address, stream.recording, self._pace)
+        stream.end = End(code=code, reason=reason)
 
 
 def watch_of(*selectors: ConfigurationSelector, after_revision: int | None = None) -> WatchConfigurationsRequest:
@@ -176,3 +205,13 @@ def clients_of_every_kind(addresses: Sequence[str]) -> list[Client]:
     requests = [watch_of(), watch_of(after_revision=0), watch_of(selector("bank")), watch_of(*of_keys), without_config]
     clients = [Client(addresses, request, first=number) for number, request in enumerate(requests)]
     return [*clients, Client(addresses, watch_of(after_revision=0), pace=slowly, first=len(clients))]
+
+
+def event_clients(addresses: Sequence[str]) -> list[Client]:
+    """Return clients over HTTP of the traffic, spread over the addresses."""
+    of_keys = [selector(APPLICATIONS[2], keys=NAMES[::2]), selector(APPLICATIONS[0], prefix="db")]
+    without_config = watch_of()
+    without_config.view = CONFIGURATION_VIEW_BASIC
+    requests = [watch_of(), watch_of(after_revision=0), watch_of(*of_keys), without_config]
+    clients: list[Client] = [EventClient(addresses, request, first=index) for index, request in enumerate(requests)]
+    return [*clients, EventClient(addresses, watch_of(after_revision=0), pace=slowly, first=len(clients))]

@@ -31,3 +31,9 @@ def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
         monkeypatch.setattr("configsvc.feed.feed.RECONNECT_LAST_SECONDS", 0.5)
         monkeypatch.setattr("configsvc.storage.log.PAGE_SECONDS", 2.0)
+
+
+@pytest.fixture(autouse=True)
+def serving_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every service serve HTTP too."""
+    monkeypatch.setenv("CONFIGSVC_HTTP_LISTEN", "127.0.0.1:0")

@@ -1,10 +1,12 @@
 """The programs of the guide and the README, which store only their view and the last resume token, in every fault."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from itertools import cycle, pairwise
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -14,6 +16,8 @@ from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.docs.follower import View, follow_of, program, short_program
 from tests.robustness.clients import watch_of
 from tests.watch.changing import selector
+from tests.web.event_streams import Answer, BrokenError
+from tests.web.watching import opened
 
 if TYPE_CHECKING:
     from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
@@ -22,6 +26,7 @@ LIMIT_SECONDS = 40.0
 # Three bookmarks, as in the program, of a shorter interval.
 LOST_SECONDS = 3.0
 MOST_PAUSE_SECONDS = 0.2
+OUT_OF_RANGE = grpc.StatusCode.OUT_OF_RANGE.value[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,58 @@ class ShortFollower(Follower):
             await module.__dict__["follow"](stub, self._request, view)
 
 
+class EventFollower(Follower):
+    """Follows server-sent events as a browser does: it stores its view, and the last id."""
+
+    def __init__(self, addresses: Sequence[str], request: WatchConfigurationsRequest) -> None:
+        super().__init__(addresses, request)
+        self._addresses = addresses
+        self._view: dict[str, int] = {}
+        # Changes after the last id, which are applied with the next one.
+        self._together: list[Mapping[str, Any]] = []
+        self._begins_anew = True
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        for address in cycle(self._addresses):
+            with suppress(BrokenError, OSError):
+                async with asyncio.timeout(None) as silence, opened(address, self._request) as answer:
+                    if answer.status != HTTPStatus.OK:
+                        self._heed(await answer.json())
+                        continue
+                    await self._read(answer, silence)
+            await asyncio.sleep(MOST_PAUSE_SECONDS)
+
+    async def _read(self, answer: Answer, silence: asyncio.Timeout) -> None:
+        self._together = []
+        async for event in answer.events():
+            silence.reschedule(asyncio.get_running_loop().time() + LOST_SECONDS)
+            if event.name == "error":
+                self._heed(event.json)
+                return
+            message = event.json
+            self._together += message.get("events", ())
+            if event.id and event.id == message.get("resume_token"):
+                self._apply(event.id)
+
+    def _apply(self, token: str) -> None:
+        view = {} if self._begins_anew else dict(self._view)
+        for event in self._together:
+            configuration = event["configuration"]
+            if event["effect"] == "EFFECT_REMOVE":
+                del view[configuration["id"]]
+            else:
+                view[configuration["id"]] = int(configuration["version"])
+        self._view, self._together, self._begins_anew = view, [], False
+        self._request.resume_token = token
+        self.sights.append(Sight(token=token, revision=int(token.rpartition(":")[2]), versions=view))
+
+    def _heed(self, status: Mapping[str, Any]) -> None:
+        if status["code"] == OUT_OF_RANGE:
+            self._request.ClearField("start")
+            self._begins_anew = True
+
+
 class _Recorded:
     """A stub that tells when the program has read on, so that it has done with a message that has a token."""
 
@@ -130,6 +187,11 @@ class _Impatient:
     def uniform(self, low: float, high: float) -> float:
         """Return a pause."""
         return min(high, MOST_PAUSE_SECONDS)
+
+
+def event_followers_of(addresses: Sequence[str]) -> list[Follower]:
+    """Return followers over server-sent events of everything, and of one application."""
+    return [EventFollower(addresses, watch_of()), EventFollower(addresses, watch_of(selector("bank")))]
 
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:

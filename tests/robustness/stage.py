@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tests.postgres import plain_connection
 from tests.robustness import validators
-from tests.robustness.clients import Client, clients_of_every_kind
-from tests.robustness.followers import Follower, followers_of
+from tests.robustness.clients import Client, clients_of_every_kind, event_clients
+from tests.robustness.followers import Follower, event_followers_of, followers_of
 from tests.robustness.form import FORM, SEED
 from tests.robustness.traffic import APPLICATIONS, Traffic, read_marks
 from tests.service import Service, connected
@@ -42,7 +42,9 @@ async def playing(database_url: str, *services: Service) -> AsyncGenerator[Stage
     """
     print(f"CONFIGSVC_ROBUSTNESS_SEED={SEED}")
     addresses = [service.address for service in services]
-    clients, followers = clients_of_every_kind(addresses), followers_of(addresses)
+    http_addresses = [service.http_address for service in services]
+    clients = [*clients_of_every_kind(addresses), *event_clients(http_addresses)]
+    followers = [*followers_of(addresses), *event_followers_of(http_addresses)]
     await create_applications(database_url)
     async with watching(clients), following(followers), writing(database_url, *services) as traffic:
         yield Stage(database_url=database_url, traffic=traffic, clients=clients)

@@ -11,10 +11,11 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC
 from configsvc.feed.ring import RING_LIMIT_BYTES
 from configsvc.rpc.server import OPTIONS
 from configsvc.watch.audiences import REMEMBERED_BYTES
+from configsvc.web.events import SHARED_BYTES
 from tests.process.running import serving
 from tests.proxy import proxied_address
 from tests.robustness import validators
-from tests.robustness.clients import Client, watch_of
+from tests.robustness.clients import Client, EventClient, watch_of
 from tests.robustness.form import FORM, IS_LONG, PATIENCE_SECONDS
 from tests.robustness.stage import judge, watching
 from tests.service import running_service
@@ -36,9 +37,11 @@ async def test_a_client_that_does_not_read_costs_bounded_memory_and_holds_nobody
     tmp_path: Path, psql: Session, database_url: str
 ) -> None:
     await application(psql)
-    async with serving(tmp_path, database_url) as (program, service):
+    async with serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (program, service):
         reads = asyncio.Event()
-        stalled = [Client([service.address], watch_of(), pace=reads.wait) for _ in range(STALLED)]
+        over_grpc = [Client([service.address], watch_of(), pace=reads.wait) for _ in range(STALLED)]
+        over_http = [EventClient([service.http_address], watch_of(), pace=reads.wait) for _ in range(STALLED)]
+        stalled = [*over_grpc, *over_http]
         request = watch_of()
         request.view = CONFIGURATION_VIEW_BASIC
         quick = Client([service.address], request)
@@ -50,12 +53,19 @@ async def test_a_client_that_does_not_read_costs_bounded_memory_and_holds_nobody
                 await quick.until_revision(await head(psql))
             assert all(client.revision < quick.revision for client in stalled)
             after = memory().rss
-            print(f"measured: {STALLED} clients that do not read cost {(after - before) // MEBIBYTE} MiB")
-            limit = RING_LIMIT_BYTES + REMEMBERED_BYTES + STALLED * BYTES_OF_A_STREAM + BYTES_OF_THE_ALLOCATOR
+            print(f"measured: {len(stalled)} clients that do not read cost {(after - before) // MEBIBYTE} MiB")
+            limit = (
+                RING_LIMIT_BYTES
+                + REMEMBERED_BYTES
+                + SHARED_BYTES
+                + len(stalled) * BYTES_OF_A_STREAM
+                + BYTES_OF_THE_ALLOCATOR
+            )
             validators.bounded(before=before, after=after, limit=limit)
             reads.set()
-            await stalled[0].until_revision(await head(psql))
-    judge([quick, stalled[0]], await read_history(database_url))
+            for client in (over_grpc[0], over_http[0]):
+                await client.until_revision(await head(psql))
+    judge([quick, over_grpc[0], over_http[0]], await read_history(database_url))
 
 
 async def test_the_stream_of_a_client_that_vanished_is_ended(

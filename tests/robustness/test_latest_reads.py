@@ -20,8 +20,8 @@ async def test_latest_reads_are_linearizable_while_feeds_are_lost_and_processes_
     tmp_path: Path, psql: Session, database_url: str
 ) -> None:
     async with (
-        serving(tmp_path, database_url) as (killed, first),
-        serving(tmp_path, database_url) as (_, second),
+        serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (killed, first),
+        serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (_, second),
         playing(database_url, first, second) as stage,
         reading_latest(database_url, first, second) as readers,
     ):

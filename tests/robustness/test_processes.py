@@ -69,9 +69,9 @@ async def crowd(address: str, count: int) -> AsyncGenerator[Crowd]:
 @pytest.mark.timeout(PATIENCE_SECONDS)
 async def test_a_service_that_is_killed_is_replaced_by_the_others(tmp_path: Path, database_url: str) -> None:
     async with (
-        serving(tmp_path, database_url) as (killed, first),
-        serving(tmp_path, database_url) as (_, second),
-        serving(tmp_path, database_url) as (_, third),
+        serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (killed, first),
+        serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (_, second),
+        serving(tmp_path, database_url, http_listen="127.0.0.1:0") as (_, third),
         playing(database_url, first, second, third) as stage,
     ):
         watched = [client for client in stage.clients if client.address == first.address]
