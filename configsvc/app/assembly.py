@@ -155,10 +155,11 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
         proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
         # Both doors take their connections from the descriptors of this process.
         max_connections = connection_limit(doors=2 if settings.http_listen else 1)
+        files = _certificate_files(settings)
         server = build_server(
             servicers,
             methods,
-            _addresses(settings),
+            _addresses(settings, files),
             trusted_proxies=proxies,
             shared_port=shared_port,
             connection_age_seconds=settings.connection_age_seconds,
@@ -170,7 +171,7 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
                 servicers,
                 methods,
                 settings.http_listen,
-                tls=_http_tls(settings),
+                tls=_http_tls(settings, files),
                 trusted_proxies=proxies,
                 health=HealthPages(engines.database, engines.feed, version("configsvc")),
                 browsers=BrowserRules(
@@ -254,14 +255,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _addresses(settings: Settings) -> tuple[Address, ...]:
-    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them.
-
-    Raises CertificateError.
-    """
+def _certificate_files(settings: Settings) -> CertificateFiles | None:
+    """Return the files of all addresses; None without TLS. Raises CertificateError."""
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    return CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+
+
+def _addresses(settings: Settings, files: CertificateFiles | None) -> tuple[Address, ...]:
+    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them."""
+    if files is None:
         return (Address(listen=settings.listen, credentials=None),)
-    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
     only_certificates = settings.ways == frozenset(("mtls",))
     first = Address(
         listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
@@ -274,12 +278,9 @@ def _addresses(settings: Settings) -> tuple[Address, ...]:
     )
 
 
-def _http_tls(settings: Settings) -> SSLContext | None:
+def _http_tls(settings: Settings, files: CertificateFiles | None) -> SSLContext | None:
     """Return the context for HTTPS, if TLS is on. Raises CertificateError."""
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
-    return renewed_context(files.current, _client_certificates(settings.ways))
+    return renewed_context(files.current, _client_certificates(settings.ways)) if files else None
 
 
 def _client_certificates(ways: frozenset[str]) -> VerifyMode:

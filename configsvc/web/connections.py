@@ -1,7 +1,9 @@
 """One connection of HTTP: uvicorn's protocol, with limits on what a client can send, keep and leave unread."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -19,6 +21,8 @@ from configsvc.web.replies import Reply
 MAX_PIPELINED = 16
 # What chunks may have beside their contents, such as extensions and trailers, beyond as many bytes as the contents.
 MAX_CHUNK_OVERHEAD_BYTES = 64 * 1024
+
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 _NO_EXTENSIONS: Mapping[str, Any] = {}
 
@@ -321,6 +325,8 @@ class Connection(HttpToolsProtocol):
         del self._shared.unread[self]
         left = self.transport.get_write_buffer_size()
         if left == size:
+            # Otherwise, the kernel would go on to offer the answer.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             self.drop()
         else:
             self._shared.unread[self] = now, left
