@@ -57,33 +57,43 @@ class Door:
             await _refuse(exchange, status_of(error))
 
     async def _call(self, exchange: Exchange, path: str) -> None:
-        refusal = self._browsers.refusal(exchange)
         exchange.always = self._browsers.headers(exchange)
+        refusal = self._browsers.refusal(exchange)
         if refusal:
             await _refuse(exchange, Status(code=Code.PERMISSION_DENIED, message=refusal))
             return
         verb = exchange.scope["method"]
         if verb == "OPTIONS":
-            await exchange.answer(204, b"", self._browsers.preflight(exchange))
+            await self._options(exchange, path)
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
         match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        if match is None and verb in VERBS and self._pages.has(path):
-            await self._pages.answer(exchange, path)
-        elif match is None:
-            await self._not_found(exchange, path)
-        else:
+        if match is not None:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
+        elif verb in VERBS and self._pages.has(path):
+            await self._pages.answer(exchange, path)
+        else:
+            await _not_found(exchange, path, self._verbs(path))
 
-    async def _not_found(self, exchange: Exchange, path: str) -> None:
-        verbs = VERBS if self._pages.has(path) else self._routes.verbs(path)
+    async def _options(self, exchange: Exchange, path: str) -> None:
+        verbs = self._verbs(path)
         if not verbs:
-            message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
-            await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
+            await _not_found(exchange, path, verbs)
             return
-        status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
-        await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
+        allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
+        await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
+
+    def _verbs(self, path: str) -> tuple[str, ...]:
+        return VERBS if self._pages.has(path) else self._routes.verbs(path)
+
+
+async def _not_found(exchange: Exchange, path: str, verbs: tuple[str, ...]) -> None:
+    if not verbs:
+        await _refuse(exchange, Status(code=Code.NOT_FOUND, message=f"nothing is at {path[:MAX_SHOWN]}: see /docs"))
+        return
+    status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
+    await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
 
 
 async def _refuse(exchange: Exchange, status: Status) -> None:

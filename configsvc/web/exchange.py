@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from configsvc.aio import running
 from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.web.security_headers import SECURITY_HEADERS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,13 +29,6 @@ JSON = b"application/json"
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 
-_ALWAYS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
-# Of answers that are no pages.
-_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-
 
 async def _nothing() -> None:
     """Do nothing."""
@@ -43,7 +37,18 @@ async def _nothing() -> None:
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_values", "_when_done", "always", "gone", "headers", "policy", "receive", "scope", "send", "started")
+    __slots__ = (
+        "_values",
+        "_when_done",
+        "always",
+        "gone",
+        "headers",
+        "receive",
+        "scope",
+        "security",
+        "send",
+        "started",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -52,8 +57,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Headers of the answer, whatever it is.
         self.always: Headers = []
-        # Content-Security-Policy.
-        self.policy = _POLICY
+        self.security = SECURITY_HEADERS
         self.gone = False
         # True once the status line was sent.
         self.started = False
@@ -121,8 +125,9 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
         self.started = True
-        always: Headers = [*_ALWAYS, (b"content-security-policy", self.policy), *self.always]
-        await self.send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": [*self.security, *self.always, *headers]}
+        )
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body, and wait until the client can take more."""

@@ -9,15 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from configsvc.web.exchange import Exchange, Headers
+from configsvc.web.security_headers import PAGE_HEADERS
 
 OPENAPI = "/api/v1/openapi.json"
 DOCS = "/docs"
 VERBS = ("GET", "HEAD")
-# Swagger UI's styles have pictures in them. No script and no style but those of this service; no other address.
-DOCS_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
@@ -55,7 +51,7 @@ class Pages:
             return
         page = self._pages[path.rstrip("/")]
         if path.startswith(DOCS):
-            exchange.policy = DOCS_POLICY
+            exchange.security = PAGE_HEADERS
         known = exchange.header(b"if-none-match") or ""
         if page.etag.decode() in (tag.strip().removeprefix("W/") for tag in known.split(",")):
             await exchange.start(304, _headers(page))

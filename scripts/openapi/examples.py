@@ -34,8 +34,8 @@ _EPOCH = "1f0c2a4e"
 _KEY: Json = {"application": "shop", "name": "web"}
 _SCHEMA_DOCUMENT: Json = {"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 1}}}
 
-# Values of path parameters.
-PATHS = {"application": "shop", "schema": "service"}
+# Names of resources, by their kind.
+NAMES = {"application": "shop", "configuration": "web", "schema": "service"}
 
 BODIES: dict[str, Json] = {
     "CreateApplication": {_JSON: {"name": "shop", "reason": "first steps"}},

@@ -8,7 +8,7 @@ from scripts.openapi.comments import Comments, first_sentence
 from scripts.openapi.examples import ANSWERS, BODIES
 from scripts.openapi.failures import codes_of, responses_of
 from scripts.openapi.limits import Json
-from scripts.openapi.parameters import fields_of_path, has_etag, parameters_of
+from scripts.openapi.parameters import fields_of_path, has_etag, is_watch, parameters_of
 from scripts.openapi.paths import operation_id
 from scripts.openapi.rules import rules_of
 from scripts.openapi.schemas import INT64, Schemas, name_of
@@ -93,9 +93,10 @@ class Operations:
         output = route.method.output_type
         example = ANSWERS.get(name)
         if route.method.server_streaming:
-            is_watch = route.method.name == "WatchConfigurations"
-            kind, text = (EVENTS, _EVENTS_TEXT) if is_watch else (LINES, _LINES_TEXT)
+            kind, text = (EVENTS, _EVENTS_TEXT) if is_watch(route) else (LINES, _LINES_TEXT)
             content: Json = {kind: {"schema": self._stream(output, kind, text)}}
+            if is_watch(route):
+                content[JSON] = {"schema": self._polled(output)}
         elif route.response_body:
             kind, content = (
                 JSON,
@@ -139,6 +140,25 @@ class Operations:
         """Return the schema of a stream: a text, and the messages in it."""
         items = {"type": "array", "items": self._schemas.message(message)}
         return {"type": "string", "description": text, "contentMediaType": kind, "contentSchema": items}
+
+    def _polled(self, message: Descriptor) -> Json:
+        """Return the schema of an answer of long polling."""
+        tokens: Json = {
+            "resume_token": {"type": "string", "description": "The position after all messages: poll on with it."},
+            "next_page_token": {
+                "type": "string",
+                "description": "Instead of a `resume_token`: there is more, which the same request returns with this "
+                "`page_token`.",
+            },
+        }
+        messages = {"type": "array", "items": self._schemas.message(message)}
+        return {
+            "type": "object",
+            "description": "The answer of long polling: with `wait`.",
+            "properties": {"messages": messages, **tokens},
+            "required": ["messages"],
+            "oneOf": [{"required": [name]} for name in tokens],
+        }
 
 
 def _told(method: MethodDescriptor) -> str:

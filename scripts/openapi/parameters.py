@@ -8,15 +8,32 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from configsvc.web.json_fill import TEXTS
 from configsvc.web.json_reader import is_content
+from configsvc.web.polling import MOST_WAIT_SECONDS, PAGE_TOKEN, WAIT
 from configsvc.web.routes import Route
 from scripts.openapi.comments import Comments, is_text_twin
+from scripts.openapi.examples import NAMES
 from scripts.openapi.limits import Json, is_map, is_required
 from scripts.openapi.paths import field_at, variables_of
-from scripts.openapi.schemas import Schemas, is_content_format
+from scripts.openapi.schemas import WELL_KNOWN, Schemas, is_content_format
 
 MAX_DEPTH = 3
 # Parameters may leave out the names of these fields; of a list of selectors, they are about the first.
 IMPLIED = ("key", "selector", "selectors")
+_OF_POLLING: tuple[Json, ...] = (
+    {
+        "name": WAIT,
+        "in": "query",
+        "description": "Long polling: answer once, with JSON, as soon as there is something or after this time, at most "
+        f"{MOST_WAIT_SECONDS:g} s.",
+        "schema": WELL_KNOWN["google.protobuf.Duration"],
+    },
+    {
+        "name": PAGE_TOKEN,
+        "in": "query",
+        "description": "Long polling: the `next_page_token` of the answer before, if it has one. Needs `wait`.",
+        "schema": {"type": "string"},
+    },
+)
 _SLASH = " Write a `/` in it as `%2F`."
 
 
@@ -25,6 +42,7 @@ def parameters_of(route: Route, schemas: Schemas, comments: Comments) -> list[Js
     return [
         *_in_path(route, schemas, comments),
         *(() if route.body == "*" else _in_query(route, schemas, comments)),
+        *(_OF_POLLING if is_watch(route) else ()),
         *headers_of(route),
     ]
 
@@ -57,6 +75,11 @@ def headers_of(route: Route) -> Iterator[Json]:
         yield _header("Last-Event-ID", "The same as `resume_token`, as event streams have it.")
 
 
+def is_watch(route: Route) -> bool:
+    """Return whether a route is that of a watch, which can be polled, too."""
+    return route.method.name == "WatchConfigurations"
+
+
 def has_etag(route: Route) -> bool:
     """Return whether the answer is a bare resource with an etag."""
     if not route.response_body:
@@ -82,7 +105,15 @@ def _in_path(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Jso
             "required": True,
             "description": description + (_SLASH if holds_slash else ""),
             "schema": schema,
+            **_example(route.path, name),
         }
+
+
+def _example(path: str, name: str) -> Json:
+    """Return an example for a variable, if it is a name."""
+    resource = "schema" if "/schemas/" in path else "configuration" if "/configurations" in path else "application"
+    example = NAMES.get(name if name in NAMES else resource)
+    return {"example": example} if name in ("application", "name", "schema") else {}
 
 
 def _in_query(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Json]:
