@@ -1,5 +1,7 @@
+import re
 import signal
 from collections.abc import AsyncGenerator, Generator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,3 +88,14 @@ async def shared_service(postgres_server: str, template_database: str) -> AsyncG
     """
     async with cloned_database(postgres_server, template_database) as url, running_service(url) as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Report how long the tests of the API take over each door."""
+    seconds: dict[str, float] = {}
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        door = re.match(r"tests/api/.*\[(grpc|http)", getattr(report, "nodeid", ""))
+        if door:
+            seconds[door[1]] = seconds.get(door[1], 0.0) + getattr(report, "duration", 0.0)
+    for name, taken in sorted(seconds.items()):
+        terminalreporter.write_line(f"tests/api over {name}: {taken:.0f} s")
