@@ -23,8 +23,8 @@ _OF_POLLING: tuple[Json, ...] = (
     {
         "name": WAIT,
         "in": "query",
-        "description": "Long polling: answer once, with JSON, as soon as there is something or after this time, at most "
-        f"{MOST_WAIT_SECONDS:g} s.",
+        "description": "Long polling: answer once, as soon as there is something, or after this time, which is at "
+        f"most {MOST_WAIT_SECONDS:g} s.",
         "schema": WELL_KNOWN["google.protobuf.Duration"],
     },
     {
