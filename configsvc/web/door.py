@@ -14,6 +14,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
+from configsvc.web.requests import invalid
 from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
@@ -66,7 +67,10 @@ class Door:
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
-        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        try:
+            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        except ValueError as error:
+            raise invalid("path", str(error)) from error
         if match is None:
             await self._not_found(exchange, path)
         else:
