@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 import pytest_asyncio
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
@@ -19,6 +20,7 @@ from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     BatchWriteConfigurationsRequest,
+    ConfigurationDeletionItem,
     ConfigurationItem,
     ConfigurationWrite,
     CreateConfigurationRequest,
@@ -29,6 +31,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
+from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest, GetSchemaVersionRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.api.calls import create, create_application, key
@@ -284,14 +287,16 @@ REQUESTS = [
     ),
     case(
         "UpdateConfiguration",
-        UpdateConfigurationRequest(key=key("web"), merge_patch_json="{}", update_mask={"paths": ["config", "version"]}),
+        UpdateConfigurationRequest(
+            key=key("web"), merge_patch_json="{}", update_mask=FieldMask(paths=["config", "version"])
+        ),
         "PATCH",
         f"{WEB}?update_mask=config,version",
         {},
     ),
     case(
         "UpdateConfiguration",
-        UpdateConfigurationRequest(key=key("web"), configuration=Configuration(schema={"schema": "none"})),
+        UpdateConfigurationRequest(key=key("web"), configuration=Configuration(schema=SchemaVersionRef(schema="none"))),
         "POST",
         "/api/v1/configurations:update",
         {"key": {"application": "shop", "name": "web"}, "configuration": {"schema": {"schema": "none"}}},
@@ -319,7 +324,7 @@ REQUESTS = [
             writes=[
                 ConfigurationWrite(create=ConfigurationItem(application=SHOP, name="web", config_json="{}")),
                 ConfigurationWrite(),
-                ConfigurationWrite(deletion={"key": key("none"), "expected_version": -1}),
+                ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key("none"), expected_version=-1)),
             ]
         ),
         "POST",
