@@ -61,6 +61,13 @@ def test_every_method_has_a_route() -> None:
     assert {route.method.full_name for route in ROUTES.all} == {method.full_name for method in methods()}
 
 
+def test_an_answer_that_is_a_bare_resource_leaves_out_nothing_but_what_headers_say() -> None:
+    for route in ROUTES.all:
+        if route.response_body:
+            fields = {field.name for field in route.method.output_type.fields}
+            assert fields <= {route.response_body, "revision", "epoch", "changed"}, route.path
+
+
 @pytest.mark.parametrize("text", NAMES + TEXTS)
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_path_means_its_own_route_whatever_its_variables_are_with_and_without_a_last_slash(
