@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from tests.service import Service, running_service
+from tests.service import Door, Service, running_service
 
 CHUNK = 65_536
 
@@ -172,9 +172,9 @@ async def proxied_address(address: str, *, own_host: str = "127.0.0.1") -> Async
 
 
 @asynccontextmanager
-async def far_service(database_url: str) -> AsyncGenerator[tuple[Service, Proxy]]:
+async def far_service(database_url: str, door: Door = Door.GRPC) -> AsyncGenerator[tuple[Service, Proxy]]:
     """Run a service that reaches its database through a proxy."""
-    async with proxied(database_url) as (proxy, url), running_service(url) as service:
+    async with proxied(database_url) as (proxy, url), running_service(url, door=door) as service:
         try:
             yield service, proxy
         finally:

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.longrunning.operations_pb2_grpc import OperationsStub
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -21,10 +23,12 @@ from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from configsvc.api.services import SERVICES
 from configsvc.app.assembly import Servers
 from configsvc.app.run import run_service
 from configsvc.domain.content import JsonObject
 from configsvc.process.settings import Settings
+from tests.doors.client import HttpClient, http_client
 
 if TYPE_CHECKING:
     from configapi.v1.access_service_pb2_grpc import AccessServiceAsyncStub
@@ -40,14 +44,43 @@ LIMIT_SECONDS = 20.0
 POLL_SECONDS = 0.005
 
 
+# The services by the attributes of a Service.
+STUBS = {
+    name: next(one for one in SERVICES if one.name == service)
+    for name, service in {
+        "access": "AccessService",
+        "applications": "ApplicationService",
+        "audit": "AuditService",
+        "configurations": "ConfigurationService",
+        "items": "OperationService",
+        "operations": "Operations",
+        "schemas": "SchemaService",
+        "server": "ServerService",
+    }.items()
+}
+
+
+class Door(Enum):
+    """The ways into a service."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Stubs for a running service; `stop` ends it, as SIGTERM would."""
+    """Stubs for a running service, over one of its doors; `stop` ends it, as SIGTERM would.
 
+    `address` and `channel` are those of gRPC, and `http` is a client of the other door, whatever the stubs use.
+    """
+
+    door: Door
     address: str
     # Empty unless the service serves HTTP.
     http_address: str
     channel: grpc.aio.Channel
+    # None unless the service serves HTTP.
+    http: HttpClient | None
     applications: "ApplicationServiceAsyncStub"
     configurations: "ConfigurationServiceAsyncStub"
     schemas: "SchemaServiceAsyncStub"
@@ -64,21 +97,33 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str, *, grace_seconds: float = 5.0, credentials: grpc.ChannelCredentials | None = None, **more: Any
+    database_url: str,
+    *,
+    door: Door = Door.GRPC,
+    grace_seconds: float = 5.0,
+    credentials: grpc.ChannelCredentials | None = None,
+    **more: Any,
 ) -> AsyncGenerator[Service]:
-    """Serve a migrated database, in a task of its own, and wait until it is SERVING. `credentials` are the client's,
-    `more` other settings.
+    """Serve a migrated database, in a task of its own, and wait until it is SERVING. The stubs use the door;
+    `credentials` are the client's, `more` other settings.
     """
     stop = asyncio.Event()
     bound: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
-    settings = settings_of(shutdown_grace_seconds=grace_seconds, **more)
+    of_door: dict[str, Any] = {"http_listen": "127.0.0.1:0"} if door is Door.HTTP else {}
+    settings = settings_of(**{"shutdown_grace_seconds": grace_seconds} | of_door | more)
     serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=bound.set_result))
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:
         servers = await bound
         async with connected(f"127.0.0.1:{servers.rpc.port}", stop, credentials) as service:
             await wait_for_health(service, HealthCheckResponse.SERVING)
-            yield replace(service, http_address=f"127.0.0.1:{servers.http.port}") if servers.http else service
+            if servers.http is None:
+                yield service
+                return
+            http_address = f"127.0.0.1:{servers.http.port}"
+            async with http_client(f"http://{http_address}") as http:
+                service = replace(service, http_address=http_address, http=http)
+                yield over_http(service, http) if door is Door.HTTP else service
     finally:
         stop.set()
         await serving
@@ -113,9 +158,11 @@ async def connected(
 def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> Service:
     """Return stubs on a channel."""
     return Service(
+        door=Door.GRPC,
         address=address,
         http_address="",
         channel=channel,
+        http=None,
         applications=ApplicationServiceStub(channel),
         configurations=ConfigurationServiceStub(channel),
         schemas=SchemaServiceStub(channel),
@@ -127,6 +174,18 @@ def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> 
         health=HealthStub(channel),
         stop=stop,
     )
+
+
+def over_http(service: Service, http: HttpClient) -> Service:
+    """Return the service with stubs on the HTTP door; health stays on gRPC, as it is no part of the contract."""
+    stubs = {name: http.stub(descriptor) for name, descriptor in STUBS.items()}
+    return replace(service, door=Door.HTTP, http=http, **stubs)
+
+
+def method_of(service: Service, method: MethodDescriptor) -> Any:
+    """Return the function of a stub that calls the method."""
+    names = {descriptor.full_name: name for name, descriptor in STUBS.items()}
+    return getattr(getattr(service, names[method.containing_service.full_name]), method.name)
 
 
 async def wait_for_health(service: Service, wanted: HealthCheckResponse.ServingStatus.ValueType) -> None:

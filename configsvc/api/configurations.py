@@ -34,7 +34,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.access.caller import Caller, Guard
 from configsvc.api.batches import batch_response, parsed_batch, targets_of
-from configsvc.api.methods import Write
+from configsvc.api.methods import Encoded, Write
 from configsvc.api.polling import Poll, PolledPage
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
@@ -102,12 +102,12 @@ class ConfigurationServicer:
         epoch = self._feed.epoch_for("")
         return written(CreateConfigurationResponse, request, await self._configurations.create(creation), epoch)
 
-    async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
+    async def GetConfiguration(self, data: bytes, caller: Caller) -> Encoded:
         parsed = wire.lookup_from(data)
         # Taken before the data are read, so that it is never newer than they are.
         epoch = self._feed.epoch_for(parsed.epoch)
         shown = await self._found(parsed, caller)
-        return shown.encoded + wire.encoded_moment(shown.revision, epoch)
+        return shown.encoded, wire.encoded_moment(shown.revision, epoch)
 
     def _found(self, parsed: wire.Lookup, caller: Caller) -> Awaitable[Shown]:
         moment = parsed.moment

@@ -22,13 +22,16 @@ from configsvc.domain.access import Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.domain.peers import host_of
+from configsvc.offload.threads import LargeAnswers
 from configsvc.telemetry.calls import CallMetrics, InFlight
 from configsvc.telemetry.logs import trace_of
 from configsvc.telemetry.refusals import DENIALS, Kind, Refusals, level_of
 
 log = structlog.get_logger()
 
-UnaryMethod = Callable[[Any, Caller], Awaitable[Message | bytes]]
+# An encoded response: its resource, the same object while it is cached, and the rest.
+Encoded = tuple[bytes, bytes]
+UnaryMethod = Callable[[Any, Caller], Awaitable[Message | Encoded]]
 Write = Callable[[bytes], Awaitable[None]]
 StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
 # Returns the current epoch; raises EpochChangedError if it is not the expected one (empty: any).
@@ -68,6 +71,7 @@ class Methods:
     drain: Drain
     refusals: Refusals
     epoch_for: EpochFor
+    large: LargeAnswers
 
     def of(self, descriptor: MethodDescriptor) -> "Method":
         """Return the method that the descriptor declares. Raises KeyError if it declares no permission."""
@@ -173,7 +177,7 @@ class Method:
 def revocable(method: Method, answer: UnaryMethod) -> UnaryMethod:
     """Return the method for calls that may outlast the roles of their callers."""
 
-    async def answer_while_allowed(request: Any, caller: Caller) -> Message | bytes:
+    async def answer_while_allowed(request: Any, caller: Caller) -> Message | Encoded:
         with method.revocable(caller) as revocable_caller:
             return await answer(request, revocable_caller)
 

@@ -149,6 +149,7 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
             drain=Drain(),
             refusals=Refusals(),
             epoch_for=engines.feed.epoch_for,
+            large=large,
         )
         proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
         server = build_server(

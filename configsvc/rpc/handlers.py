@@ -55,7 +55,7 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
                 caller.quota.begin_call(context.add_done_callback)
             request = call.request = parse(await received_body(bodies, caller.quota, context))
             answered = await answer(request, caller)
-            response = answered if isinstance(answered, bytes) else answered.SerializeToString()
+            response = b"".join(answered) if isinstance(answered, tuple) else answered.SerializeToString()
             if len(response) > SMALL_ANSWER_BYTES:
                 _check_size(response, method)
                 if caller.quota:

@@ -1,25 +1,14 @@
-"""Refusal of calls that name a tenant, as long as there are none: one day the name will decide what a call sees.
-
-Otherwise, a client that names its tenant would be shown everything by a server that does not know tenants.
-"""
+"""Refusal of calls that name a tenant: see `configsvc.api.tenants`."""
 
 import grpc
 
 from configsvc.api.statuses import status_of
-from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.api.tenants import TENANT_KEY, TENANT_REFUSED
 from configsvc.rpc.credentials import Context
 from configsvc.rpc.failures import failure_of
 from configsvc.rpc.handlers import Requests, abort
 
-TENANT_KEY = "x-configsvc-tenant"
-
-_FAILURE = failure_of(
-    status_of(
-        InvalidRequestError(
-            (Violation(field=TENANT_KEY, description="is reserved: this server has no tenants, so do not send it"),)
-        )
-    )
-)
+_FAILURE = failure_of(status_of(TENANT_REFUSED))
 
 
 class RefusedTenants(grpc.GenericRpcHandler):

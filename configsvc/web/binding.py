@@ -1,90 +1,153 @@
 """From one HTTP request to the message of a method: the rules that annotations cannot say are all here.
 
-- The body of PUT is the bare content of a configuration, whatever its content type.
-- The body of PATCH is a merge patch; with application/json-patch+json, a JSON Patch.
-- `application` and `name` may stand for the key of a configuration, or for the selector of a watch.
+- The body of PUT is the bare content of a configuration.
+- The body of PATCH on a configuration is a merge patch; with application/json-patch+json, a JSON Patch.
 - Contents are read and answered as they are stored: as JSON text.
-- Headers stand for fields: If-Match for the etag, If-None-Match: * for "must not exist", Idempotency-Key for
-  request_id.
+- Parameters may leave out `key.`, `selector.` and `selectors.`, and an application or a schema stands for its name.
+- Headers stand for fields: see `_set_headers`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.message import Message
+
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
-from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.web.exchange import Exchange
-from configsvc.web.json_fill import JsonObject, is_object
-from configsvc.web.requests import filled, parsed_body, parsed_query
+from configsvc.web.requests import RequestReader, invalid, parsed_query
 from configsvc.web.routes import Route
+from configsvc.web.templates import Variables
 
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-KEY_PARAMETERS = {"application": "key.application", "name": "key.name"}
+# What `curl -d` says of its data unless it is told otherwise. No form of a browser can send PUT or PATCH.
+OF_CURL = "application/x-www-form-urlencoded"
+_TYPES = {
+    "merge_patch": (JSON, MERGE_PATCH, JSON_PATCH, OF_CURL),
+    "configuration": (JSON, OF_CURL),
+}
 
 
-def bound(route: Route, variables: Mapping[str, str], exchange: Exchange, body: bytes, message: Any) -> None:
+def check_headers(route: Route, exchange: Exchange) -> None:
+    """Check the headers that a request of the route may have, before its body is read. Raises InvalidRequestError."""
+    if exchange.has(b"if-match") and not _has_etag(route):
+        raise invalid("if-match", "is not taken by this method: leave it out")
+    if route.is_read:
+        return
+    if exchange.has(b"if-none-match") and (route.verb != "PUT" or exchange.header(b"if-none-match") != "*"):
+        raise invalid("if-none-match", "can only be * on PUT, and a list of tags on GET and HEAD")
+    if exchange.has(b"idempotency-key") and "request_id" not in route.method.input_type.fields_by_name:
+        raise invalid("idempotency-key", "is not taken by this method: leave it out")
+    _check_body_headers(route, exchange)
+
+
+def _check_body_headers(route: Route, exchange: Exchange) -> None:
+    if exchange.header(b"content-encoding") not in (None, "", "identity"):
+        raise invalid("content-encoding", "must be left out: bodies are not decompressed")
+    content_type = exchange.header(b"content-type")
+    if content_type is None or not route.body:
+        return
+    kind, _, parameters = content_type.lower().partition(";")
+    allowed = _TYPES.get(route.body, (JSON,)) if route.method.name == "UpdateConfiguration" else (JSON,)
+    if kind.strip() not in allowed:
+        raise invalid("content-type", f"is {kind.strip()[:100]!r}: must be one of {', '.join(allowed)}")
+    if parameters.replace(" ", "").replace('"', "") not in ("", "charset=utf-8"):
+        raise invalid("content-type", "has parameters other than charset=utf-8")
+
+
+def _has_etag(route: Route) -> bool:
+    fields = route.method.input_type.fields_by_name
+    return "expected_etag" in fields or "update_mask" in fields
+
+
+def bound(route: Route, variables: Variables, exchange: Exchange, body: bytes, message: Any) -> None:
     """Set the fields of a new message. Raises InvalidRequestError or UnsupportedFieldError."""
-    parameters = [(_parameter(route, name), value) for name, value in parsed_query(exchange.scope["query_string"])]
-    filled(message, variables, parameters, _of_body(route, exchange, body))
-    fields = message.DESCRIPTOR.fields_by_name
-    if "format" in fields:
+    reader = RequestReader(message)
+    if route.body:
+        _read_body(reader, route, exchange, body)
+    elif body:
+        raise invalid("body", "must be empty: use parameters")
+    bind_parameters(reader, route, variables, exchange.scope["query_string"], message)
+    if not route.is_read:
+        _set_headers(message, exchange)
+
+
+def bind_parameters(reader: RequestReader, route: Route, variables: Variables, query: bytes, message: Any) -> None:
+    """Set the fields that path, query and body name. Raises InvalidRequestError or UnsupportedFieldError."""
+    reader.read_parameters(variables.items(), implied=False)
+    if query:
+        reader.read_parameters(parsed_query(query), implied=True)
+    reader.finish()
+    if "format" in route.method.input_type.fields_by_name:
         message.format = CONTENT_FORMAT_JSON
-    _set_headers(message, exchange)
 
 
-def _parameter(route: Route, name: str) -> str:
-    """Return the field of a parameter: the key has short names where the path does not say it."""
-    has_key = "key" in route.method.input_type.fields_by_name
-    return KEY_PARAMETERS.get(name, name) if has_key and "key" not in route.path else name
+def _read_body(reader: RequestReader, route: Route, exchange: Exchange, body: bytes) -> None:
+    text = text_of(body)
+    if route.body == "*":
+        if text.strip():
+            reader.read_json(text, "")
+    elif route.verb == "PUT":
+        reader.set_text("configuration", "config", text=text)
+    elif route.body == "merge_patch":
+        is_list = (exchange.header(b"content-type") or "").lower().startswith(JSON_PATCH)
+        reader.set_text("json_patch" if is_list else "merge_patch", text=text)
+    else:
+        reader.read_json(text, route.body)
 
 
-def _of_body(route: Route, exchange: Exchange, body: bytes) -> JsonObject:
-    if not route.body:
-        if body:
-            raise InvalidRequestError((Violation(field="body", description="must be empty: use parameters"),))
-        return {}
-    if not body and route.body == "*":
-        return {}
-    value = parsed_body(body)
-    if route.verb == "PUT":
-        return {"configuration": {"config": value}}
-    if route.body == "merge_patch" and _content_type(exchange) == JSON_PATCH:
-        return {"json_patch": value}
-    if route.body != "*":
-        return {route.body: value}
-    if not is_object(value):
-        raise InvalidRequestError((Violation(field="body", description="must be a JSON object"),))
-    return value
-
-
-def _content_type(exchange: Exchange) -> str:
-    return (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+def text_of(body: bytes) -> str:
+    """Return the text of a body. Raises InvalidRequestError."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise invalid("body", "is not UTF-8") from error
 
 
 def _set_headers(message: Any, exchange: Exchange) -> None:
-    fields = message.DESCRIPTOR.fields_by_name
+    """Set what headers stand for.
+
+    Idempotency-Key is the request_id, If-Match the etag that is expected (*: any), and If-None-Match: * means that
+    there must be no such configuration.
+    """
     key = exchange.header(b"idempotency-key")
-    if key is not None and "request_id" in fields:
-        _set_once(message, "request_id", key.strip().strip('"'), "idempotency-key")
+    if key is not None:
+        request_id = _unquoted(key.strip())
+        if not request_id:
+            raise invalid("idempotency-key", "is empty: leave it out, or send a UUID or ULID")
+        _set_once(message, "request_id", request_id, "idempotency-key")
     match = exchange.header(b"if-match")
-    if match is not None and match.strip() != "*":
-        _set_etag(message, match)
-    if exchange.header(b"if-none-match") == "*" and "expected_version" in fields:
+    if match is not None:
+        _expect(message, match.strip())
+    if exchange.has(b"if-none-match"):
+        if message.HasField("expected_version") and message.expected_version:
+            raise invalid("if-none-match", "differs from expected_version: set one of them")
         message.expected_version = 0
+        message.allow_missing = True
 
 
-def _set_etag(message: Any, match: str) -> None:
-    etag = match.strip().removeprefix("W/").strip('"')
-    fields = message.DESCRIPTOR.fields_by_name
+def _expect(message: Any, match: str) -> None:
+    fields: Any = message.DESCRIPTOR.fields_by_name
+    if match == "*":
+        if "allow_missing" in fields and message.allow_missing:
+            raise invalid("if-match", "cannot be * with allow_missing: it must exist")
+        return
+    # A tag names a version, not bytes, and proxies that compress make it weak.
+    tag = match.removeprefix("W/")
+    if tag != f'"{_unquoted(tag)}"' or "," in tag or tag == '""':
+        raise invalid("if-match", 'must be one tag, such as "5f2c", or *')
     if "expected_etag" in fields:
-        _set_once(message, "expected_etag", etag, "if-match")
-    for name in ("configuration", "application"):
-        if name in fields and "update_mask" in fields:
-            _set_once(getattr(message, name), "etag", etag, "if-match")
+        _set_once(message, "expected_etag", _unquoted(tag), "if-match")
+        return
+    resource = "configuration" if "configuration" in fields else "application"
+    _set_once(getattr(message, resource), "etag", _unquoted(tag), "if-match")
 
 
-def _set_once(message: Any, field: str, value: str, header: str) -> None:
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _set_once(message: Message, field: str, value: str, header: str) -> None:
     if getattr(message, field) not in ("", value):
-        description = f"differs from {field}: set one of them"
-        raise InvalidRequestError((Violation(field=header, description=description),))
+        raise invalid(header, f"differs from {field}: set one of them")
     setattr(message, field, value)

@@ -1,7 +1,7 @@
 """Calls over HTTP, as all kinds of methods begin and fail: the same gate, limits, counts and log lines as gRPC."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from google.protobuf import message_factory
@@ -10,14 +10,19 @@ from google.protobuf.message import Message
 from configsvc.access.caller import Caller
 from configsvc.api.methods import Call, Method
 from configsvc.limits.bodies import Bodies
-from configsvc.web.binding import bound
-from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
+from configsvc.web.binding import bind_parameters, bound, check_headers
+from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
 from configsvc.web.exchange import Exchange
 from configsvc.web.origins import OriginReader
+from configsvc.web.requests import RequestReader
 from configsvc.web.routes import Route
+from configsvc.web.templates import Variables
 
-Variables = Mapping[str, str]
+# Clients repeat their reads.
+CACHED_REQUESTS = 4096
+CACHED_QUERY_BYTES = 1024
+
 Handler = Callable[[Exchange, Route, Variables], Awaitable[None]]
 
 
@@ -35,13 +40,37 @@ async def admit(method: Method, call: Call, read: OriginReader, exchange: Exchan
 async def read_request(
     bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange, route: Route, variables: Variables
 ) -> Any:
-    slots = caller.quota.slots.bodies if caller.quota else None
-    body = await bodies.receive(exchange.body, partial(read.peer, exchange.scope), slots)
+    """Return the request. Raises RateLimitedError, InvalidRequestError, UnsupportedFieldError or CancelledError."""
+    check_headers(route, exchange)
+    body = await _read_body(bodies, caller, read, exchange) if exchange.has_body else b""
     message = class_of(route.method.input_type)()
     bound(route, variables, exchange, body, message)
     return message
 
 
+async def read_encoded(
+    bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange, route: Route, variables: Variables
+) -> bytes:
+    """Return the encoded request of a method that reads, like `read_request`, or recall it."""
+    query = exchange.scope["query_string"]
+    if exchange.has_body or exchange.has(b"if-match") or len(query) > CACHED_QUERY_BYTES:
+        return (await read_request(bodies, caller, read, exchange, route, variables)).SerializeToString()
+    return _encoded(route, tuple(variables.items()), query)
+
+
+@lru_cache(maxsize=CACHED_REQUESTS)
+def _encoded(route: Route, variables: tuple[tuple[str, str], ...], query: bytes) -> bytes:
+    message = class_of(route.method.input_type)()
+    bind_parameters(RequestReader(message), route, dict(variables), query, message)
+    return message.SerializeToString()
+
+
+async def _read_body(bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange) -> bytes:
+    slots = caller.quota.slots.bodies if caller.quota else None
+    return await bodies.receive(exchange.body, partial(read.peer, exchange.scope), slots)
+
+
+@cache
 def class_of(descriptor: Any) -> type[Message]:
     return message_factory.GetMessageClass(descriptor)
 
@@ -50,7 +79,7 @@ async def fail(
     error: BaseException, method: Method, call: Call, exchange: Exchange, writer: StreamWriter | None = None
 ) -> None:
     """End the call with the status of the error. Raises the error if there is nobody to tell."""
-    status = method.fail(error, call, gone=exchange.gone)
+    status = method.fail(in_json(error), call, gone=exchange.gone)
     if status is None:
         if exchange.gone:
             return

@@ -6,13 +6,18 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from configsvc.domain.errors import InvalidRequestError
+from configsvc.api.statuses import status_of
+from configsvc.api.tenants import TENANT_KEY, TENANT_REFUSED
+from configsvc.domain.errors import ConfigsvcError
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
 from configsvc.web.routes import Routes
+
+MAX_SHOWN = 200
+TENANT_HEADER = TENANT_KEY.encode()
 
 
 class Door:
@@ -41,24 +46,28 @@ class Door:
             exchange.finish()
 
     async def _answer(self, exchange: Exchange) -> None:
-        verb, path = exchange.scope["method"], exchange.scope["raw_path"].decode("ascii", "replace")
+        path = exchange.scope["raw_path"].decode("latin-1")
         if path.startswith("/health") and await self._health.answer(exchange, path):
             return
         try:
-            refusal = self._browsers.refusal(exchange)
-            exchange.always = self._browsers.headers(exchange)
-            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        except InvalidRequestError as error:
-            await _refuse(exchange, Code.INVALID_ARGUMENT, str(error))
-            return
-        except UnicodeDecodeError:
-            await _refuse(exchange, Code.INVALID_ARGUMENT, "the path is not UTF-8, percent-encoded")
-            return
+            await self._call(exchange, path)
+        except ConfigsvcError as error:
+            await _refuse(exchange, status_of(error))
+
+    async def _call(self, exchange: Exchange, path: str) -> None:
+        refusal = self._browsers.refusal(exchange)
+        exchange.always = self._browsers.headers(exchange)
         if refusal:
-            await _refuse(exchange, Code.PERMISSION_DENIED, refusal)
-        elif verb == "OPTIONS":
+            await _refuse(exchange, Status(code=Code.PERMISSION_DENIED, message=refusal))
+            return
+        verb = exchange.scope["method"]
+        if verb == "OPTIONS":
             await exchange.answer(204, b"", self._browsers.preflight(exchange))
-        elif match is None:
+            return
+        if exchange.has(TENANT_HEADER):
+            raise TENANT_REFUSED
+        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        if match is None:
             await self._not_found(exchange, path)
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
@@ -66,13 +75,12 @@ class Door:
     async def _not_found(self, exchange: Exchange, path: str) -> None:
         verbs = self._routes.verbs(path)
         if not verbs:
-            await _refuse(exchange, Code.NOT_FOUND, "there is nothing at this path: see /docs")
+            message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
+            await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
             return
-        status = Status(code=Code.UNIMPLEMENTED, message=f"this path has {', '.join(verbs)} only")
-        headers = [*error_headers(status), (b"allow", ", ".join(verbs).encode())]
-        await exchange.answer(405, error_body(status), headers)
+        status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
+        await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
 
 
-async def _refuse(exchange: Exchange, code: Code, message: str) -> None:
-    status = Status(code=code, message=message)
-    await exchange.answer(HTTP_STATUSES[code], error_body(status), error_headers(status))
+async def _refuse(exchange: Exchange, status: Status) -> None:
+    await exchange.answer(HTTP_STATUSES[status.code], error_body(status), error_headers(status))

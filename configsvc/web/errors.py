@@ -1,11 +1,17 @@
 """A google.rpc.Status as an HTTP answer, under the status that googleapis give each code."""
 
+from dataclasses import replace
+from typing import TypeVar
+
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from configsvc.domain.errors import BatchFailedError, FaultyRequestError
 from configsvc.web.exchange import Headers
-from configsvc.web.messages import json_text
+from configsvc.web.messages import TEXT_SUFFIX, json_text
+
+Error = TypeVar("Error", bound=BaseException)
 
 # From google/rpc/code.proto.
 HTTP_STATUSES: dict[int, int] = {
@@ -26,6 +32,23 @@ HTTP_STATUSES: dict[int, int] = {
     Code.UNAVAILABLE: 503,
     Code.DATA_LOSS: 500,
 }
+
+
+def in_json(error: Error) -> Error:
+    """Return an error that names contents as JSON does: the service takes their text, in a field of another name."""
+    named = error
+    if isinstance(error, FaultyRequestError):
+        violations = tuple(replace(fault, field=_in_json(fault.field)) for fault in error.violations)
+        named = type(error)(violations, error.omitted)
+    elif isinstance(error, BatchFailedError):
+        named = type(error)({index: in_json(failure) for index, failure in error.failures.items()})
+    named.__cause__ = error.__cause__
+    return named
+
+
+def _in_json(field: str) -> str:
+    name, pointer, rest = field.partition("/")
+    return f"{name.removesuffix(TEXT_SUFFIX)}{pointer}{rest}"
 
 
 def error_body(status: Status) -> bytes:

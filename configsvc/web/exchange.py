@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from configsvc.aio import running
@@ -15,13 +17,16 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-# Smaller answers do not get shorter by more than their headers.
-COMPRESSED_BYTES = 1024
+# As over gRPC: TCP sends a smaller answer at once, and a larger one would hold up the event loop.
+LEAST_COMPRESSED_BYTES = 16 * 1024
+MOST_COMPRESSED_BYTES = 256 * 1024
 # Larger pieces are in memory until the client has read most of them.
 UNSENT_BYTES = 16 * 1024
 # In the state of a connection: the function that closes it at once.
 RESET = "reset"
 JSON = b"application/json"
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -37,7 +42,7 @@ async def _nothing() -> None:
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
+    __slots__ = ("_values", "_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -50,15 +55,32 @@ class Exchange:
         # True once the status line was sent.
         self.started = False
         self._when_done: list[Callable[[Any], None]] = []
+        # Of headers that occur more than once, the last.
+        self._values = dict(self.headers)
+
+    def has(self, name: bytes) -> bool:
+        """Return whether there is a header."""
+        return name in self._values
 
     def header(self, name: bytes) -> str | None:
         """Return the value of a header; None if there is none. Raises InvalidRequestError if there are several."""
-        values = [value for key, value in self.headers if key == name]
-        if not values:
+        value = self._values.get(name)
+        if value is None:
             return None
-        if len(values) > 1:
+        if len(self._values) < len(self.headers) and len(self.values(name)) > 1:
             raise InvalidRequestError((Violation(field=name.decode(), description="occurs more than once"),))
-        return values[0].decode("latin-1")
+        return value.decode("latin-1")
+
+    def values(self, name: bytes) -> list[str]:
+        """Return the values of a header that can occur more than once."""
+        if name not in self._values:
+            return []
+        return [value.decode("latin-1") for key, value in self.headers if key == name]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request may have a body."""
+        return b"transfer-encoding" in self._values or self._values.get(b"content-length", b"0") != b"0"
 
     def when_done(self, callback: Callable[[Any], None]) -> None:
         """Call back once the answer was sent, or the client is gone."""
@@ -115,16 +137,20 @@ class Exchange:
 
     async def answer(self, status: int, body: bytes, headers: Headers, *, content_type: bytes = JSON) -> None:
         """Send a whole answer, compressed if the client offers that and it is worth it."""
-        if len(body) >= COMPRESSED_BYTES and self._takes_gzip():
-            body = gzip.compress(body, compresslevel=1, mtime=0)
-            headers = [*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
-        length = str(len(body)).encode()
-        await self.start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
+        if LEAST_COMPRESSED_BYTES <= len(body) <= MOST_COMPRESSED_BYTES:
+            headers = [*headers, (b"vary", b"accept-encoding")]
+            if self._takes_gzip():
+                body = gzip.compress(body, compresslevel=1, mtime=0)
+                headers.append((b"content-encoding", b"gzip"))
+        if status not in _WITHOUT_BODY:
+            headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers]
+        await self.start(status, headers)
         await self.write(b"" if self.scope["method"] == "HEAD" else body, more=False)
 
     def _takes_gzip(self) -> bool:
-        offers = (value for key, value in self.headers if key == b"accept-encoding")
-        return any(_offers_gzip(offer) for value in offers for offer in value.split(b","))
+        offers = ",".join(self.values(b"accept-encoding"))
+        weights = dict(_offer(offer) for offer in offers.lower().split(","))
+        return weights.get("gzip", weights.get("*", 0.0)) > 0
 
     @asynccontextmanager
     async def cancelled_when_gone(
@@ -148,6 +174,8 @@ class Exchange:
         task.cancel()
 
 
-def _offers_gzip(offer: bytes) -> bool:
-    coding, *parameters = (part.strip() for part in offer.split(b";"))
-    return coding in (b"gzip", b"*") and not any(part.replace(b" ", b"") in (b"q=0", b"q=0.0") for part in parameters)
+def _offer(text: str) -> tuple[str, float]:
+    """Return a content coding and its weight."""
+    coding, _, parameters = text.partition(";")
+    found = _WEIGHT.fullmatch(parameters.strip() or "q=1")
+    return coding.strip(), float(found[1]) if found else 0.0

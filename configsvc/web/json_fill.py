@@ -1,46 +1,37 @@
-"""Proto JSON into messages: the names of the proto or their camel case, and contents as text, which rounds nothing."""
+"""JSON values into the fields of messages, with a fault for each that does not fit."""
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
-from pydantic_core import PydanticSerializationError
 
-from configsvc.domain.content import encode_json
-from configsvc.domain.errors import UnsupportedFieldError, Violation, Violations
-from configsvc.web.messages import TEXT_SUFFIX
+from configsvc.domain.errors import Violations
+from configsvc.web.json_reader import TEXT_SUFFIX, Json, JsonObject, is_content, is_list, is_object
 
-# Values of json.loads, whose kinds are checked one by one.
-Json: TypeAlias = Any
-JsonObject: TypeAlias = dict[str, Json]
-
-_WIDE = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
-# Messages that are text in JSON.
-TEXTS = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"})
+# Messages that are text in JSON, with an example of each.
+TEXTS = {
+    "google.protobuf.Timestamp": "2026-01-31T12:00:00Z",
+    "google.protobuf.Duration": "30s",
+    "google.protobuf.FieldMask": "comments,schema",
+}
 
 
 class _UnfitError(Exception):
     """A value that does not fit its field. The text says why."""
 
 
-def fill(message: Message, value: JsonObject, violations: Violations, path: str = "") -> None:
-    """Set the fields of a message. Add a fault for each value that does not fit.
-
-    Raises UnsupportedFieldError for a field that the message does not have.
-    """
-    descriptor: Any = message.DESCRIPTOR
-    for name, member in value.items():
-        field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
-        if field is None:
-            description = f"is not a field of {descriptor.name} that this server knows"
-            raise UnsupportedFieldError((Violation(field=f"{path}{name[:100]}", description=description),))
-        if member is None:
+def fill(message: Message, values: JsonObject, violations: Violations, path: str = "") -> None:
+    """Set the fields of a message to values by name. Add a fault for each that does not fit."""
+    fields = cast("Descriptor", message.DESCRIPTOR).fields_by_name
+    for name, value in values.items():
+        field = fields.get(name)
+        # null stands for a field that is not set; unknown fields have been reported.
+        if value is None or field is None:
             continue
         try:
             _check_alone(message, field)
-            _set(message, field, member, f"{path}{name}", violations)
+            _set(message, field, value, f"{path}{name}", violations)
         except _UnfitError as error:
             violations.add(f"{path}{name}", str(error))
 
@@ -52,53 +43,35 @@ def _check_alone(message: Message, field: FieldDescriptor) -> None:
         raise _UnfitError(f"cannot be combined with {other.removesuffix(TEXT_SUFFIX)}: set one of them")
 
 
-def _set(message: Message, field: FieldDescriptor, member: Json, path: str, violations: Violations) -> None:
+def _set(message: Message, field: FieldDescriptor, value: Json, path: str, violations: Violations) -> None:
     if is_content(field):
-        setattr(message, field.name + TEXT_SUFFIX, _text_of(member))
+        setattr(message, field.name + TEXT_SUFFIX, value)
     elif field.message_type is not None and field.message_type.GetOptions().map_entry:
-        _set_map(getattr(message, field.name), field.message_type, member)
+        _set_map(getattr(message, field.name), field.message_type, value, path, violations)
     elif field.is_repeated:
-        _set_list(getattr(message, field.name), field, member, path, violations)
+        _set_list(getattr(message, field.name), field, value, path, violations)
     elif field.message_type is not None:
         inner = getattr(message, field.name)
         inner.SetInParent()
-        _set_message(inner, member, path, violations)
+        _set_message(inner, value, path, violations)
     else:
-        setattr(message, field.name, _scalar(field, member))
+        setattr(message, field.name, _scalar(field, value))
 
 
-def is_content(field: FieldDescriptor) -> bool:
-    """Return whether the field holds JSON, and has a sibling that holds the same as text."""
-    return field.name + TEXT_SUFFIX in cast("Descriptor", field.containing_type).fields_by_name
-
-
-def is_object(value: Json) -> TypeGuard[JsonObject]:
-    """Return whether a JSON value is an object."""
-    return isinstance(value, dict)
-
-
-def _is_list(value: Json) -> TypeGuard[list[Json]]:
-    return isinstance(value, list)
-
-
-def _text_of(member: Json) -> str:
-    try:
-        return encode_json(member)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise _UnfitError("is nested too deep, or has half of a surrogate pair") from error
-
-
-def _set_map(target: Any, entry: Descriptor, member: Json) -> None:
-    if not is_object(member):
+def _set_map(target: Any, entry: Descriptor, value: Json, path: str, violations: Violations) -> None:
+    if not is_object(value):
         raise _UnfitError("must be an object")
-    for key, value in member.items():
-        target[key] = _scalar(entry.fields_by_name["value"], value)
+    for key, one in value.items():
+        try:
+            target[_unicode(key)] = _scalar(entry.fields_by_name["value"], one)
+        except _UnfitError as error:
+            violations.add(f"{path}[{key[:100]}]", str(error))
 
 
-def _set_list(target: Any, field: FieldDescriptor, member: Json, path: str, violations: Violations) -> None:
-    if not _is_list(member):
+def _set_list(target: Any, field: FieldDescriptor, value: Json, path: str, violations: Violations) -> None:
+    if not is_list(value):
         raise _UnfitError("must be a list")
-    for index, one in enumerate(member):
+    for index, one in enumerate(value):
         place = f"{path}[{index}]"
         try:
             if field.message_type is not None:
@@ -109,70 +82,72 @@ def _set_list(target: Any, field: FieldDescriptor, member: Json, path: str, viol
             violations.add(place, str(error))
 
 
-def _set_message(message: Message, member: Json, path: str, violations: Violations) -> None:
-    if message.DESCRIPTOR.full_name in TEXTS:
-        _set_text(message, member)
-    elif is_object(member):
-        fill(message, member, violations, f"{path}.")
+def _set_message(message: Message, value: Json, path: str, violations: Violations) -> None:
+    example = TEXTS.get(message.DESCRIPTOR.full_name)
+    if example:
+        _set_text(message, value, example)
+    elif is_object(value):
+        fill(message, value, violations, f"{path}.")
     else:
         raise _UnfitError("must be an object")
 
 
-def _set_text(message: Any, member: Json) -> None:
-    if not isinstance(member, str):
-        raise _UnfitError("must be a text")
+def _set_text(message: Any, value: Json, example: str) -> None:
+    if not isinstance(value, str):
+        raise _UnfitError(f"must be a text like {example}")
     if message.DESCRIPTOR.name == "FieldMask":
-        message.paths.extend(filter(None, (re.sub(r"[A-Z]", _lowered, path.strip()) for path in member.split(","))))
+        # In JSON its names are in camel case; those of the proto are read, too.
+        paths = (re.sub("[A-Z]", _lowered, _unicode(path.strip())) for path in value.split(","))
+        message.paths.extend(filter(None, paths))
         return
     try:
-        message.FromJsonString(member)
+        message.FromJsonString(value)
     except (ValueError, OverflowError) as error:
-        example = "30s" if message.DESCRIPTOR.name == "Duration" else "2026-01-31T12:00:00Z"
-        raise _UnfitError(f"is {member[:100]!r}: must be like {example}") from error
+        raise _UnfitError(f"is {value[:100]!r}: must be like {example}") from error
 
 
 def _lowered(letter: re.Match[str]) -> str:
     return f"_{letter[0].lower()}"
 
 
-def _scalar(field: FieldDescriptor, member: Json) -> Any:
+def _scalar(field: FieldDescriptor, value: Json) -> Any:
     if field.enum_type is not None:
-        return _enum(field.enum_type, member)
+        return _enum(field.enum_type, value)
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        return _checked(member, bool, lambda: "must be true or false")
+        if not isinstance(value, bool):
+            raise _UnfitError("must be true or false")
+        return value
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return _unicode(_checked(member, str, lambda: "must be a text"))
-    return _whole(field, member)
-
-
-def _checked(member: Json, kind: type, fault: Callable[[], str]) -> Any:
-    if not isinstance(member, kind):
-        raise _UnfitError(fault())
-    return member
+        if not isinstance(value, str):
+            raise _UnfitError("must be a text")
+        return _unicode(value)
+    return _whole(value, 64 if field.cpp_type == FieldDescriptor.CPPTYPE_INT64 else 32)
 
 
 def _unicode(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _UnfitError("has half of a surrogate pair, which is not a character") from error
+        raise _UnfitError("contains half of a surrogate pair, which is not a character") from error
     return text
 
 
-def _enum(enum: EnumDescriptor, member: Json) -> int:
-    values = enum.values_by_name
-    if isinstance(member, str) and member in values:
-        return values[member].number
-    if isinstance(member, int) and not isinstance(member, bool) and -(2**31) <= member < 2**31:
-        return member
-    raise _UnfitError(f"must be one of {', '.join(values)}")
+def _enum(enum: EnumDescriptor, value: Json) -> int:
+    names = enum.values_by_name
+    if isinstance(value, str) and value in names:
+        return names[value].number
+    if _is_whole(value) and -(2**31) <= int(value) < 2**31:
+        return int(value)
+    raise _UnfitError(f"must be one of {', '.join(names)}")
 
 
-def _whole(field: FieldDescriptor, member: Json) -> int:
-    bits = 64 if field.cpp_type in _WIDE else 32
-    with_text = isinstance(member, str) and re.fullmatch(r"-?[0-9]{1,20}", member)
-    if (isinstance(member, int) and not isinstance(member, bool)) or with_text:
-        number = int(member)
-        if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-            return number
+def _whole(value: Json, bits: int) -> int:
+    if _is_whole(value) and -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1):
+        return int(value)
     raise _UnfitError(f"must be a whole number of {bits} bits")
+
+
+def _is_whole(value: Json) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"-?[0-9]{1,20}", value) is not None
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -12,8 +12,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.symbol_database import Default
 
-# A field with this end holds JSON text; the field without it holds the same as a Struct or a ListValue.
-TEXT_SUFFIX = "_json"
+from configsvc.web.json_reader import TEXT_SUFFIX
 
 Writer = Callable[[Any], str]
 
@@ -30,11 +29,6 @@ class _Field(NamedTuple):
 def json_text(message: Message) -> str:
     """Return the JSON text of a message, without fields that are not set."""
     return f"{{{_members(message)}}}"
-
-
-def json_of_field(message: Message, name: str) -> str:
-    """Return the JSON text of one field that is a message."""
-    return json_text(getattr(message, name))
 
 
 def _members(message: Message) -> str:

@@ -1,6 +1,6 @@
 """Routes: the methods of the contract by verb and path, from their google.api.http annotations."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from google.api.annotations_pb2 import http
 from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from configsvc.web.templates import Template, template
+from configsvc.web.templates import Matcher, Template, Variables, split_verb, template
 
 OPERATIONS = "/api/v1/operations"
 # google.longrunning has annotations of its own, for other paths.
@@ -21,12 +21,12 @@ _OF_OTHERS: dict[str, HttpRule] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
     """One verb and path of a method.
 
     `body`: the field that the body holds; * the whole request, empty none. `response_body`: the field that answers;
-    empty the whole response.
+    empty the whole response. `is_read`: GET, without a body.
     """
 
     method: MethodDescriptor
@@ -35,6 +35,7 @@ class Route:
     template: Template
     body: str
     response_body: str
+    is_read: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Match:
     """The route of a request, with the variables of its path."""
 
     route: Route
-    variables: Mapping[str, str]
+    variables: Variables
 
 
 class Routes:
@@ -50,23 +51,33 @@ class Routes:
 
     def __init__(self, services: Iterable[ServiceDescriptor]) -> None:
         self.all = tuple(route for service in services for route in _routes_of(service))
-        self._by_verb: dict[str, list[Route]] = {}
+        self._custom_verbs = frozenset(route.template.verb for route in self.all)
+        grouped: dict[tuple[str, str], list[Route]] = {}
         for route in self.all:
-            self._by_verb.setdefault(route.verb, []).append(route)
+            grouped.setdefault((route.verb, route.template.verb), []).append(route)
+        self._matchers = {
+            verbs: Matcher((route.template, route) for route in routes) for verbs, routes in grouped.items()
+        }
+        self._verbs = tuple(dict.fromkeys(route.verb for route in self.all))
 
     def match(self, verb: str, path: str) -> Match | None:
-        """Return the route for a raw path; None if no method has it. Raises UnicodeDecodeError."""
-        for route in self._by_verb.get(verb, ()):
-            variables = route.template.matched(path)
-            if variables is not None:
-                return Match(route=route, variables=variables)
-        return None
+        """Return the route for a raw path, with or without a last slash; None if no method has it.
+
+        Raises ValueError if a variable is badly encoded.
+        """
+        path, custom_verb = self._split(path)
+        matcher = self._matchers.get((verb, custom_verb))
+        found = matcher.match(path) if matcher else None
+        return Match(route=found[0], variables=found[1]) if found else None
 
     def verbs(self, path: str) -> tuple[str, ...]:
-        """Return the verbs that the raw path has."""
-        return tuple(
-            verb for verb, routes in self._by_verb.items() if any(r.template.matched(path) is not None for r in routes)
-        )
+        """Return the verbs that a raw path has. Raises ValueError."""
+        return tuple(verb for verb in self._verbs if self.match(verb, path))
+
+    def _split(self, path: str) -> tuple[str, str]:
+        path = path.removesuffix("/")
+        plain, verb = split_verb(path)
+        return (plain, verb) if verb in self._custom_verbs else (path, "")
 
 
 def _routes_of(service: ServiceDescriptor) -> Generator[Route]:
@@ -94,4 +105,5 @@ def _route(method: MethodDescriptor, rule: HttpRule) -> Route:
         template=template(path),
         body=rule.body,
         response_body=rule.response_body,
+        is_read=verb == "get",
     )

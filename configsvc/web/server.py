@@ -14,7 +14,6 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
-from configsvc.offload.threads import LargeAnswers
 from configsvc.web.browsers import BrowserRules, is_loopback
 from configsvc.web.calls import Handler
 from configsvc.web.connections import Connection
@@ -87,7 +86,7 @@ def build_http_server(
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises HttpAddressInUseError."""
     read = OriginReader(trusted_proxies, reads_tokens=methods.admission.authenticator.reads_tokens)
-    bodies, frames = Bodies(SHARED_BODIES), Frames(LargeAnswers())
+    bodies, frames = Bodies(SHARED_BODIES), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], read, bodies, frames)
         for service in SERVICES
@@ -144,4 +143,4 @@ def _handler(
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
-    return unary_handler(method, read, bodies, answer, takes_bytes=takes_bytes, lasts=lasts)
+    return unary_handler(method, read, bodies, answer, methods.large, takes_bytes=takes_bytes, lasts=lasts)

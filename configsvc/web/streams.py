@@ -8,18 +8,19 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from configsvc.api.methods import Method, StreamMethod, UploadMethod
-from configsvc.domain.errors import InvalidRequestError, Violation, Violations
+from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.limits.bodies import Bodies
-from configsvc.web.calls import Handler, Variables, admit, begin, class_of, fail, read_request
+from configsvc.web.binding import text_of
+from configsvc.web.calls import Handler, admit, begin, class_of, fail, read_request
 from configsvc.web.errors import error_body, error_headers
 from configsvc.web.events import Frames, StreamWriter
 from configsvc.web.exchange import Exchange
-from configsvc.web.json_fill import fill, is_object
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
 from configsvc.web.polling import PollMethod, is_polled, poll_handler
-from configsvc.web.requests import parsed_body
+from configsvc.web.requests import RequestReader
 from configsvc.web.routes import Route
+from configsvc.web.templates import Variables
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
@@ -107,11 +108,9 @@ def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> 
 
 async def _uploaded(exchange: Exchange, route: Route) -> AsyncGenerator[bytes]:
     """Yield the encoded messages of the lines of a body."""
-    number = 0
     async for line in _lines(exchange):
         if line.strip():
-            yield _message_of(line, route, number).SerializeToString()
-            number += 1
+            yield _message_of(line, route).SerializeToString()
 
 
 async def _lines(exchange: Exchange) -> AsyncGenerator[bytes]:
@@ -127,11 +126,9 @@ async def _lines(exchange: Exchange) -> AsyncGenerator[bytes]:
     yield kept
 
 
-def _message_of(line: bytes, route: Route, number: int) -> Message:
+def _message_of(line: bytes, route: Route) -> Message:
     message = class_of(route.method.input_type)()
-    value = parsed_body(line)
-    if not is_object(value):
-        raise InvalidRequestError((Violation(field=f"line {number}", description="must be a JSON object"),))
-    with Violations() as violations:
-        fill(message, value, violations)
+    reader = RequestReader(message)
+    reader.read_json(text_of(line), "")
+    reader.finish()
     return message

@@ -145,5 +145,5 @@ async def refused(service: Service, *fields: str) -> AsyncGenerator[Caught]:
     before = await head(service)
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         yield caught
-    assert sorted(fields_at_fault(caught.value)) == sorted(fields)
+    assert sorted(fields_at_fault(caught.value)) == sorted(fields), sorted(fields_at_fault(caught.value))
     assert await head(service) == before

@@ -40,6 +40,7 @@ from tests.api.calls import (
 )
 from tests.configurations.reading import get_at
 from tests.domain.merges import RFC_7396
+from tests.doors.marks import grpc_only
 from tests.service import Service, error_info_of, status_of, struct
 
 KIB = 1024
@@ -466,6 +467,7 @@ async def test_a_batch_that_would_be_too_large_is_refused(shop: Service) -> None
     assert len((await batch(shop, refs, view=CONFIGURATION_VIEW_BASIC)).results) == 13
 
 
+@grpc_only("over HTTP, contents are text alone")
 async def test_a_batch_that_is_small_as_text_and_large_as_message_is_refused_too(
     shop: Service, psql: Connection
 ) -> None:

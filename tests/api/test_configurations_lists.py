@@ -32,7 +32,8 @@ from tests.api.calls import (
     refused,
     update,
 )
-from tests.service import Service, error_info_of, running_service, struct, violations_of
+from tests.doors.marks import grpc_only
+from tests.service import Door, Service, error_info_of, running_service, struct, violations_of
 from tests.storage.reading import Session
 from tests.watch.changing import fill
 
@@ -177,6 +178,7 @@ async def test_a_page_ends_before_it_grows_over_3_mib(shop: Service) -> None:
     assert len(await pages(shop, page_size=1000, view=CONFIGURATION_VIEW_BASIC)) == 1
 
 
+@grpc_only("over HTTP, contents are text alone")
 async def test_a_page_is_measured_as_a_message_not_as_text(shop: Service, psql: Connection) -> None:
     # A list of zeros takes three times as much in a Struct as in JSON text.
     await psql.execute(
@@ -379,10 +381,10 @@ async def test_a_json_path_must_be_a_predicate_of_the_grammar(filled: Service, j
 
 
 async def test_a_filter_that_takes_too_long_is_resource_exhausted(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "READ_SETTINGS", connections.READ_SETTINGS | {"statement_timeout": "300ms"})
-    async with running_service(database_url) as service:
+    async with running_service(database_url, door=door) as service:
         await create_application(service, "shop")
         await create(service, "web", {"a": list[JsonValue]([1] * 20_000)})
         slow = "exists($.a[*] ? (exists($.a[*] ? (@ == 2))))"
@@ -403,8 +405,10 @@ async def test_a_list_takes_min_revision(shop: Service) -> None:
     assert await head(shop) == 2
 
 
-async def test_one_process_reads_what_was_written_through_another(shop: Service, database_url: str) -> None:
-    async with running_service(database_url) as other:
+async def test_one_process_reads_what_was_written_through_another(
+    shop: Service, database_url: str, door: Door
+) -> None:
+    async with running_service(database_url, door=door) as other:
         for number in range(10):
             created = await create(shop, f"c{number}")
             assert created.name in await names(other, min_revision=created.revision)

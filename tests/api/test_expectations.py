@@ -25,7 +25,7 @@ from configapi.v1.application_service_pb2 import (
 from tests.access.bindings import ADMIN, VIEWER, bind
 from tests.api.calls import Connection, create, create_application, failing, head, refused
 from tests.identity.tokens import bearing, oidc_settings
-from tests.service import Service, error_info_of, running_service
+from tests.service import Door, Service, error_info_of, running_service
 from tests.storage.reading import until_waiting
 
 ANY_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -248,9 +248,9 @@ async def test_the_deletion_of_a_role_binding_may_find_nothing(service: Service)
 
 
 @pytest.fixture
-async def guarded(database_url: str, tmp_path: Path) -> AsyncGenerator[Service]:
+async def guarded(database_url: str, door: Door, tmp_path: Path) -> AsyncGenerator[Service]:
     """Run a service that requires tokens, with the application shop, of which ann is admin."""
-    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+    async with running_service(database_url, door=door, **oidc_settings(tmp_path)) as service:
         await service.applications.CreateApplication(CreateApplicationRequest(name="shop"), metadata=bearing("root"))
         await bind(service, "user:ann", ADMIN, "shop")
         yield service

@@ -25,7 +25,7 @@ from tests.api.test_permissions import METHODS, call
 from tests.operations.operating import imported, item, result_of
 from tests.postgres import plain_connection
 from tests.rpc.handshakes import next_message
-from tests.service import LIMIT_SECONDS, Service, reason_of, running_service, status_of, struct, wait_for_health
+from tests.service import LIMIT_SECONDS, Door, Service, reason_of, running_service, status_of, struct, wait_for_health
 from tests.storage.reading import Session, until_waiting
 
 # Whatever the start and migrations alone read.
@@ -117,9 +117,9 @@ async def try_every_method(service: Service, target: Target, case: str) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("table", TABLES)
 async def test_every_call_can_be_tried_again_while_a_table_is_locked(
-    psql: Session, database_url: str, table: str
+    psql: Session, database_url: str, door: Door, table: str
 ) -> None:
-    async with running_service(database_url) as service:
+    async with running_service(database_url, door=door) as service:
         await service.schemas.CreateSchema(CreateSchemaRequest(name="schema", document=struct({"type": "object"})))
         target = await make(service, psql, "shop", ROOT)
         async with locked(database_url, table):
@@ -147,8 +147,8 @@ async def until_nobody_waits(session: Session) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_snapshot_waits_for_a_table_that_is_locked(psql: Session, database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_a_snapshot_waits_for_a_table_that_is_locked(psql: Session, database_url: str, door: Door) -> None:
+    async with running_service(database_url, door=door) as service:
         await create_application(service, "shop")
         await create(service, "web")
         request = WatchConfigurationsRequest(selectors=[ConfigurationSelector(application=SHOP)])
@@ -167,8 +167,10 @@ async def test_a_snapshot_waits_for_a_table_that_is_locked(psql: Session, databa
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_page_without_a_filter_is_never_refused_for_its_filter(database_url: str, psql: Session) -> None:
-    async with running_service(database_url) as service:
+async def test_a_page_without_a_filter_is_never_refused_for_its_filter(
+    database_url: str, door: Door, psql: Session
+) -> None:
+    async with running_service(database_url, door=door) as service:
         target = await make(service, psql, "shop", ROOT)
         method = next(method for method in METHODS if method.name == "ListConfigurations")
         async with locked(database_url, "configurations"):

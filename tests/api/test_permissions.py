@@ -22,7 +22,8 @@ from configsvc.rpc.server import SERVICES
 from tests.access.people import ROOT, STRANGER, Person, Target, as_, bind, make, nothing, people_of, until_known
 from tests.access.rpcs import NEEDED, REQUESTS, Named, is_allowed
 from tests.identity.tokens import oidc_settings
-from tests.service import Service, running_service, struct
+from tests.doors.outcomes import outcome_of
+from tests.service import Door, Service, running_service, struct
 from tests.storage.reading import Session
 from tests.storage.statements import Statements
 
@@ -92,19 +93,7 @@ async def call(
     service: Service, method: MethodDescriptor, request: Message, person: Person | None
 ) -> grpc.StatusCode | grpc.aio.AioRpcError:
     """Return OK, also for a stream that has begun, or the error."""
-    kind = ("stream" if method.client_streaming else "unary") + ("_stream" if method.server_streaming else "_unary")
-    path = f"/{method.containing_service.full_name}/{method.name}"
-    data = request.SerializeToString()
-    made: Any = getattr(service.channel, kind)(path)(
-        iter([data]) if method.client_streaming else data, metadata=as_(person) if person else ()
-    )
-    try:
-        await (made.read() if method.server_streaming else made)
-    except grpc.aio.AioRpcError as error:
-        return error
-    finally:
-        made.cancel()
-    return grpc.StatusCode.OK
+    return await outcome_of(service, method, request, as_(person) if person else ())
 
 
 def nameless(error: grpc.aio.AioRpcError, target: Target) -> Answer:
@@ -148,8 +137,8 @@ class Matrix:
 
 
 @asynccontextmanager
-async def matrix(database_url: str, psql: Session, folder: Path) -> AsyncGenerator[Matrix]:
-    async with running_service(database_url, **oidc_settings(folder)) as service:
+async def matrix(database_url: str, door: Door, psql: Session, folder: Path) -> AsyncGenerator[Matrix]:
+    async with running_service(database_url, door=door, **oidc_settings(folder)) as service:
         request = CreateSchemaRequest(name="schema", document=struct({"type": "object"}))
         await service.schemas.CreateSchema(request, metadata=as_(ROOT))
         own, foreign = [await make(service, psql, name, owner) for name, owner in OWNERS.items()]
@@ -168,9 +157,9 @@ async def matrix(database_url: str, psql: Session, folder: Path) -> AsyncGenerat
 
 
 async def test_nobody_is_let_in_further_than_its_role_or_can_tell_what_is_foreign_from_what_is_not_there(
-    database_url: str, psql: Session, tmp_path: Path
+    database_url: str, door: Door, psql: Session, tmp_path: Path
 ) -> None:
-    async with matrix(database_url, psql, tmp_path) as judges, asyncio.TaskGroup() as tasks:
+    async with matrix(database_url, door, psql, tmp_path) as judges, asyncio.TaskGroup() as tasks:
         for method in METHODS:
             for person in PEOPLE:
                 for by_id in (False, True):
@@ -178,11 +167,11 @@ async def test_nobody_is_let_in_further_than_its_role_or_can_tell_what_is_foreig
 
 
 async def test_what_is_foreign_takes_the_same_statements_as_what_is_not_there(
-    database_url: str, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, door: Door, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statements = Statements(monkeypatch)
     get_by_id = next(method for method in METHODS if method.name == "GetConfiguration")
-    async with matrix(database_url, psql, tmp_path) as judges:
+    async with matrix(database_url, door, psql, tmp_path) as judges:
 
         async def sent(method: MethodDescriptor, target: Target, person: Person, by_id: bool) -> tuple[str, ...]:
             statements.take()
@@ -200,8 +189,8 @@ async def test_what_is_foreign_takes_the_same_statements_as_what_is_not_there(
                     assert foreign == missing, (method.name, person, by_id)
 
 
-async def test_nobody_is_let_in_without_saying_who_it_is(database_url: str, tmp_path: Path) -> None:
-    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+async def test_nobody_is_let_in_without_saying_who_it_is(database_url: str, door: Door, tmp_path: Path) -> None:
+    async with running_service(database_url, door=door, **oidc_settings(tmp_path)) as service:
         for method in METHODS:
             request = REQUESTS[method.name](Named(target=nothing(OWN), by_id=True))
             outcome = await call(service, method, request, None)

@@ -15,7 +15,8 @@ from tests.api.calls import create, create_application, key_ref, pages, refused
 from tests.feed.status import status, until
 from tests.proxy import far_service
 from tests.schemas.calls import create_schema
-from tests.service import Service, running_service
+from tests.doors.bindings import request_of
+from tests.service import STUBS, Door, Service, running_service
 from tests.writes import batches
 
 SERVER_CLOCK = timedelta(seconds=60)
@@ -30,8 +31,10 @@ async def test_the_head_is_that_of_the_database_and_the_time_that_of_the_server(
     assert not found.features
 
 
-async def test_the_status_is_shown_without_a_head_while_the_database_does_not_respond(database_url: str) -> None:
-    async with far_service(database_url) as (service, proxy):
+async def test_the_status_is_shown_without_a_head_while_the_database_does_not_respond(
+    database_url: str, door: Door
+) -> None:
+    async with far_service(database_url, door) as (service, proxy):
         await create_application(service)
         assert (await status(service)).head_revision == 1
         proxy.freeze()
@@ -47,8 +50,8 @@ async def test_every_limit_of_the_status_is_set(service: Service) -> None:
     assert set(EXCEEDED) | {"watches_per_caller", "response_bytes"} == set(ServerLimits.DESCRIPTOR.fields_by_name)
 
 
-async def test_the_limit_of_watches_is_the_one_that_was_set(database_url: str) -> None:
-    async with running_service(database_url, watches_per_caller=3) as service:
+async def test_the_limit_of_watches_is_the_one_that_was_set(database_url: str, door: Door) -> None:
+    async with running_service(database_url, door=door, watches_per_caller=3) as service:
         assert (await status(service)).limits.watches_per_caller == 3
 
 
@@ -82,14 +85,25 @@ async def too_deep_content(service: Service, limits: ServerLimits) -> None:
 
 
 async def too_large_request(service: Service, limits: ServerLimits) -> None:
+    (create_method,) = (one for one in STUBS["applications"].methods if one.name == "CreateApplication")
+    over_http = service.door is Door.HTTP
+
+    def size_of(request: CreateApplicationRequest) -> int:
+        return len(request_of(create_method, request).body or b"") if over_http else request.ByteSize()
+
     def request(size: int) -> CreateApplicationRequest:
-        rest = CreateApplicationRequest(name="a", comments="x" * 2**21).ByteSize() - 2**21
+        rest = size_of(CreateApplicationRequest(name="a", comments="x" * 2**21)) - 2**21
         sized = CreateApplicationRequest(name="a", comments="x" * (size - rest))
-        assert sized.ByteSize() == size
+        assert size_of(sized) == size
         return sized
 
     async with refused(service, "comments"):
         await service.applications.CreateApplication(request(limits.request_bytes))
+    if over_http:
+        async with refused(service, "body"):
+            await service.applications.CreateApplication(request(limits.request_bytes + 1))
+        return
+    # From the library of gRPC.
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.applications.CreateApplication(request(limits.request_bytes + 1))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
