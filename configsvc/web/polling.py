@@ -49,7 +49,7 @@ def poll_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Fra
             async with exchange.cancelled_when_gone():
                 with method.revocable(caller) as revocable_caller:
                     page = await poll(request, revocable_caller, wish.page_token, wish.wait_seconds)
-                body = await frames.answer(sum(map(len, page.messages)), partial(_document, page))
+                body = await frames.made_of(sum(map(len, page.messages)), partial(_document, page))
             if caller.quota:
                 caller.quota.hold_answer(len(body), exchange.when_done)
         except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
