@@ -119,7 +119,8 @@ async def _uploaded(exchange: Exchange, route: Route, variables: Variables, fram
         number, line = found
         make = partial(_first_message, line, route, variables, exchange) if is_first else partial(_message, line, route)
         with _at_line(number):
-            yield await frames.made_of(len(line), make)
+            encoded = await frames.made_of(len(line), make)
+        yield encoded
         is_first = False
 
 
