@@ -55,31 +55,39 @@ class Door:
             await _refuse(exchange, status_of(error))
 
     async def _call(self, exchange: Exchange, path: str) -> None:
-        refusal = self._browsers.refusal(exchange)
         exchange.always = self._browsers.headers(exchange)
+        refusal = self._browsers.refusal(exchange)
         if refusal:
             await _refuse(exchange, Status(code=Code.PERMISSION_DENIED, message=refusal))
             return
         verb = exchange.scope["method"]
         if verb == "OPTIONS":
-            await exchange.answer(204, b"", self._browsers.preflight(exchange))
+            await self._options(exchange, path)
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
         match = self._routes.match("GET" if verb == "HEAD" else verb, path)
         if match is None:
-            await self._not_found(exchange, path)
+            await _not_found(exchange, path, self._routes.verbs(path))
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
 
-    async def _not_found(self, exchange: Exchange, path: str) -> None:
+    async def _options(self, exchange: Exchange, path: str) -> None:
         verbs = self._routes.verbs(path)
         if not verbs:
-            message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
-            await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
+            await _not_found(exchange, path, verbs)
             return
-        status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
-        await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
+        allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
+        await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
+
+
+async def _not_found(exchange: Exchange, path: str, verbs: tuple[str, ...]) -> None:
+    if not verbs:
+        message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
+        await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
+        return
+    status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
+    await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
 
 
 async def _refuse(exchange: Exchange, status: Status) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from configsvc.aio import running
 from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.web.security_headers import SECURITY_HEADERS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,12 +28,6 @@ RESET = "reset"
 JSON = b"application/json"
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
-
-_ALWAYS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
 
 
 async def _nothing() -> None:
@@ -119,7 +114,7 @@ class Exchange:
         """Send the status line and the headers."""
         self.started = True
         await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*_ALWAYS, *self.always, *headers]}
+            {"type": "http.response.start", "status": status, "headers": [*SECURITY_HEADERS, *self.always, *headers]}
         )
 
     async def write(self, data: bytes, *, more: bool) -> None:
