@@ -47,8 +47,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 .PHONY: run
-run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
-	@exec $(BIN)/configsvc serve
+run: setup ## serve on 127.0.0.1:50051, and HTTP on 127.0.0.1:50080, with the embedded PostgreSQL
+	@if [ -z "$${CONFIGSVC_HTTP_LISTEN+set}" ] && ! grep -qs '^ *CONFIGSVC_HTTP_LISTEN *=' .env; then \
+		export CONFIGSVC_HTTP_LISTEN=127.0.0.1:50080; fi; exec $(BIN)/configsvc serve
 
 .PHONY: demo
 demo: setup ## load demo configurations into the running service, change some, and show the watch

@@ -98,8 +98,11 @@ NAMES = ["name", "config", "application", "page_size", "page_token", "filter", "
 FIELDS = sorted({field.name for s in SERVICES for m in s.methods for field in m.input_type.fields} | set(NAMES))
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["If_Match", "If_None_Match", "Idempotency_Key", "X_Change_Request", "Traceparent", "Accept_Encoding", "Range"]
-        + ["Content_Type", "Content_Encoding", "Origin", "Authorization", "X_Forwarded_For", "Accept", "Last_Event_ID"]
+        [
+            *("If_Match", "If_None_Match", "Idempotency_Key", "X_Change_Request", "Traceparent", "Accept_Encoding"),
+            *("Content_Type", "Content_Encoding", "Origin", "Authorization", "X_Forwarded_For", "Accept"),
+            *("Last_Event_ID", "Range"),
+        ]
     ),
     st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30),
     max_size=4,
