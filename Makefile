@@ -47,8 +47,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 .PHONY: run
-run: setup ## serve on 127.0.0.1:50051 with the embedded PostgreSQL
-	@exec $(BIN)/configsvc serve
+run: setup ## serve on 127.0.0.1:50051, and HTTP on 127.0.0.1:50080, with the embedded PostgreSQL
+	@if [ -z "$${CONFIGSVC_HTTP_LISTEN+set}" ] && ! grep -qs '^ *CONFIGSVC_HTTP_LISTEN *=' .env; then \
+		export CONFIGSVC_HTTP_LISTEN=127.0.0.1:50080; fi; exec $(BIN)/configsvc serve
 
 .PHONY: demo
 demo: setup ## load demo configurations into the running service, change some, and show the watch
@@ -93,6 +94,10 @@ ROBUSTNESS = tests/robustness tests/operations/test_runner_processes.py tests/wa
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)
 	@CONFIGSVC_ROBUSTNESS=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 $(ROBUSTNESS)
 
+.PHONY: conformance
+conformance: setup ## compare the answers of every operation over HTTP with the OpenAPI document, at length (15 minutes)
+	@CONFIGSVC_CONFORMANCE=long $(PYTEST) --timeout=3600 -o faulthandler_timeout=3600 tests/web/test_openapi_conformance.py
+
 BENCH_ARGUMENTS ?= run
 
 # Figures are worthless if other programs keep the machine busy.
@@ -102,7 +107,7 @@ bench: setup ## compare the service with its limits, etcd and its targets (8 min
 	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
 .PHONY: check
-check: setup $(PROTO_STAMP) ## check format, lint, types, layers, protos, generated code and SQL
+check: setup $(PROTO_STAMP) ## check format, lint, types, layers, protos, generated code, OpenAPI and SQL
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
 
 .PHONY: format
@@ -112,7 +117,7 @@ format: setup ## format Python and proto files
 	@if [ -d protos ]; then $(BIN)/buf format protos --write; fi
 
 .PHONY: proto
-proto: setup $(PROTO_STAMP) ## generate the Python code and the descriptor set of protos/ into generated/
+proto: setup $(PROTO_STAMP) ## generate code, descriptors, the OpenAPI document and the reference of the API from protos/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/proto.sh
 
 $(PROTO_STAMP): requirements-proto.lock

@@ -66,6 +66,10 @@ class QueuedWrite:
         """Answer the caller with an error."""
         self.answer.set_exception(error)
 
+    def abandon(self) -> None:
+        """Let the caller go without an answer: the process ends at once, and nobody will know whether it was made."""
+        self.answer.cancel()
+
 
 class GroupCommit:
     """The queue of single writes. A write that finds it idle starts a group at once: there is no timer."""
@@ -136,7 +140,7 @@ class GroupCommit:
             # An empty context: the group counts against no caller's quota.
             task = asyncio.create_task(self._run_group(group, is_part=is_part), context=Context())
             self._groups.add(task)
-            task.add_done_callback(partial(self._group_done, subjects))
+            task.add_done_callback(partial(self._group_done, group, subjects))
 
     @property
     def _may_start(self) -> bool:
@@ -155,7 +159,10 @@ class GroupCommit:
         self._queue.extendleft(reversed(skipped))
         return group
 
-    def _group_done(self, subjects: set[str], task: asyncio.Task[None]) -> None:
+    def _group_done(self, group: Sequence[QueuedWrite], subjects: set[str], task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            for queued in group:
+                queued.abandon()
         self._groups.discard(task)
         self._subjects -= subjects
         self._start_groups()
@@ -256,6 +263,9 @@ class GroupCommit:
     async def _run_alone(self, queued: QueuedWrite) -> None:
         try:
             queued.succeed(await self._batches.write_one(queued.subject, queued.write))
+        except asyncio.CancelledError:
+            queued.abandon()
+            raise
         except Exception as error:  # noqa: BLE001  # the caller gets it
             queued.fail(error)
 

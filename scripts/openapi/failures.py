@@ -8,6 +8,7 @@ from google.rpc.code_pb2 import Code
 
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.web.errors import HTTP_STATUSES
+from configsvc.web.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from scripts.openapi.comments import Comments
 from scripts.openapi.limits import Json
 from scripts.openapi.schemas import STATUS, Schemas
@@ -22,6 +23,17 @@ NAMES = {
     429: "ResourceExhausted",
     500: "Internal",
     503: "Unavailable",
+}
+# Of requests that reach no method, whatever it is.
+OF_HTTP = {
+    414: (
+        "TargetTooLong",
+        f"The path and the query have more than {MAX_TARGET_BYTES} bytes: send the request as a body.",
+    ),
+    431: (
+        "HeadersTooLarge",
+        f"There are more than {MAX_HEADERS} headers, or more than {MAX_HEAD_BYTES} bytes of them.",
+    ),
 }
 # Any call can have these; their comments do not repeat it.
 ALWAYS = frozenset(
@@ -61,13 +73,18 @@ def codes_of(method: MethodDescriptor, comments: Comments) -> frozenset[Code.Val
 
 def responses_of(codes: Iterable[Code.ValueType]) -> Json:
     """Return the answers of an operation that fails."""
-    statuses = sorted({HTTP_STATUSES[code] for code in codes})
-    return {str(status): {"$ref": f"#/components/responses/{NAMES[status]}"} for status in statuses}
+    names = {HTTP_STATUSES[code]: NAMES[HTTP_STATUSES[code]] for code in codes}
+    names |= {status: name for status, (name, _) in OF_HTTP.items()}
+    return {str(status): {"$ref": f"#/components/responses/{name}"} for status, name in sorted(names.items())}
 
 
 def components(schemas: Schemas, comments: Comments) -> Json:
     """Return the answers that operations refer to."""
-    return {name: _component(status, schemas, comments) for status, name in NAMES.items()}
+    error = {"application/json": {"schema": schemas.message(STATUS)}}
+    return {
+        **{name: {**_component(status, comments), "content": error} for status, name in NAMES.items()},
+        **{name: {"description": description, "content": error} for name, description in OF_HTTP.values()},
+    }
 
 
 def reasons_at(status: int, comments: Comments) -> Iterator[tuple[str, str, str]]:
@@ -79,13 +96,12 @@ def reasons_at(status: int, comments: Comments) -> Iterator[tuple[str, str, str]
             yield code, reason, text
 
 
-def _component(status: int, schemas: Schemas, comments: Comments) -> Json:
+def _component(status: int, comments: Comments) -> Json:
     lines = (f"- `{code}`, `{reason}`: {text}" for code, reason, text in reasons_at(status, comments))
     return {
         "description": "The reason in the ErrorInfo of `details` is one of these, as far as they concern the method:"
         "\n\n" + "\n".join(lines),
         "headers": _headers(status),
-        "content": {"application/json": {"schema": schemas.message(STATUS)}},
     }
 
 

@@ -63,7 +63,13 @@ class Operations:
         if route.body == "merge_patch":
             return self._patches(message)
         if route.method.client_streaming:
-            return {LINES: self._stream(message, LINES, "JSON text, one message a line.")}
+            return {
+                LINES: self._stream(
+                    message,
+                    LINES,
+                    "JSON text, one message a line. What the first one says beside its items, parameters may say.",
+                )
+            }
         if route.body == "*":
             return {JSON: self._whole(route, message)}
         field = message.fields_by_name[route.body]

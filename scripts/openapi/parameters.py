@@ -23,8 +23,8 @@ _OF_POLLING: tuple[Json, ...] = (
     {
         "name": WAIT,
         "in": "query",
-        "description": "Long polling: answer once, with JSON, as soon as there is something or after this time, at most "
-        f"{MOST_WAIT_SECONDS:g} s.",
+        "description": "Long polling: answer once, as soon as there is something, or after this time, which is at "
+        f"most {MOST_WAIT_SECONDS:g} s.",
         "schema": WELL_KNOWN["google.protobuf.Duration"],
     },
     {
@@ -41,7 +41,7 @@ def parameters_of(route: Route, schemas: Schemas, comments: Comments) -> list[Js
     """Return the parameters of an operation."""
     return [
         *_in_path(route, schemas, comments),
-        *(() if route.body == "*" else _in_query(route, schemas, comments)),
+        *(_in_query(route, schemas, comments) if route.body != "*" or route.method.client_streaming else ()),
         *(_OF_POLLING if is_watch(route) else ()),
         *headers_of(route),
     ]
@@ -61,9 +61,8 @@ def fields_of_path(route: Route) -> set[str]:
 def headers_of(route: Route) -> Iterator[Json]:
     """Yield the headers of the request that mean something to a method."""
     fields = route.method.input_type.fields_by_name
-    if "request_id" in fields and not route.method.client_streaming:
-        yield _header("Idempotency-Key", "The same as `request_id`: a UUID or ULID that the caller chooses.")
     if "request_id" in fields:
+        yield _header("Idempotency-Key", "The same as `request_id`: a UUID or ULID that the caller chooses.")
         yield _header("X-Change-Request", "The same as `change_request`, where the request has none.")
     if "expected_etag" in fields or "update_mask" in fields:
         yield _header("If-Match", "The `ETag` that the current version must have, in quotes. `*`: it must exist.")

@@ -24,13 +24,19 @@ def variables_of(route: Route) -> Iterator[tuple[str, FieldDescriptor]]:
 def operation_id(route: Route, *, is_first: bool) -> str:
     """Return the name of an operation: that of its method, and for further routes what tells them apart."""
     name = route.method.name.replace("Update", "Replace") if route.verb == "PUT" else route.method.name
-    if route.path.endswith(":byId") or "/{id}" in route.path:
-        return name if is_first else f"{name}ById"
-    if is_first or route.verb == "PUT":
-        return name
-    if route.template.fields:
-        return f"{name}OfApplication" if "selector" in route.path else f"{name}{route.path.rpartition(':')[2].title()}"
-    return f"{name}ByBody" if route.body == "*" else f"{name}ByName"
+    return name if is_first else f"{name}{_suffix(route)}"
+
+
+def _suffix(route: Route) -> str:
+    variables = {name.rpartition(".")[2] for name in route.template.fields}
+    if route.path.endswith(":byId") or "id" in variables:
+        return "ById"
+    if "selector" in route.path:
+        return "OfApplication"
+    if variables:
+        # Such as :latest. PUT has another name already.
+        return route.path.rpartition(":")[2].title() if route.verb == "GET" else ""
+    return "ByBody" if route.body == "*" else "ByName"
 
 
 def field_at(message: Descriptor, name: str) -> FieldDescriptor:

@@ -38,6 +38,8 @@ def test_the_wheel_holds_code_sql_migrations_and_the_generated_package(wheel: Pa
     assert {"configsvc/migrations/0001_baseline.sql", "configsvc/migrations/functions/02_commits.sql"} <= migrations
     assert migrations | queries <= names
     assert {"configsvc/py.typed", "configapi/py.typed", "configapi/v1/configuration_pb2.pyi"} <= names
+    docs = {f"configsvc/web/docs/{name}" for name in ("index.html", "start.js", "swagger-ui/swagger-ui-bundle.js")}
+    assert {"configapi/openapi.json", "configsvc/web/docs/swagger-ui/LICENSE", *docs} <= names
     assert not any(name.startswith(("tests/", "generated/", "demo/")) for name in names)
 
 

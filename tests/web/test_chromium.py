@@ -11,7 +11,7 @@ from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest
 from tests.identity.tokens import bearing, oidc_settings, token
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session, application
-from tests.web.browser import CHROMIUM, Tab, other_site, tab
+from tests.web.chromium import CHROMIUM, Tab, other_site, tab
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)"),
