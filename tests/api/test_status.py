@@ -34,7 +34,7 @@ async def test_the_head_is_that_of_the_database_and_the_time_that_of_the_server(
 async def test_the_status_is_shown_without_a_head_while_the_database_does_not_respond(
     database_url: str, door: Door
 ) -> None:
-    async with far_service(database_url, door) as (service, proxy):
+    async with far_service(database_url, door=door) as (service, proxy):
         await create_application(service)
         assert (await status(service)).head_revision == 1
         proxy.freeze()
