@@ -156,6 +156,7 @@ async def matrix(database_url: str, door: Door, psql: Session, folder: Path) -> 
         )
 
 
+@pytest.mark.timeout(180)
 async def test_nobody_is_let_in_further_than_its_role_or_can_tell_what_is_foreign_from_what_is_not_there(
     database_url: str, door: Door, psql: Session, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ async def test_nobody_is_let_in_further_than_its_role_or_can_tell_what_is_foreig
                     tasks.create_task(judges.judge(method, person, by_id=by_id))
 
 
+@pytest.mark.timeout(180)
 async def test_what_is_foreign_takes_the_same_statements_as_what_is_not_there(
     database_url: str, door: Door, psql: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

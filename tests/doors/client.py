@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
@@ -66,11 +66,11 @@ class HttpClient:
         def call(request: Any = None, *, timeout: float | None = None, metadata: Any = None, **_of_grpc: Any) -> Any:
             headers = headers_of(metadata)
             if method.client_streaming:
-                made: Call = UploadCall(request, lambda all_: _within(timeout, self._upload(method, all_, headers)))
+                made: Call = UploadCall(request, lambda all_: _within(timeout, self._upload, method, all_, headers))
             elif method.server_streaming:
-                made = StreamCall(lambda call: _within(timeout, self._stream(method, request, headers, call)))
+                made = StreamCall(lambda call: _within(timeout, self._stream, method, request, headers, call))
             else:
-                made = UnaryCall(_within(timeout, self._unary(method, request, headers)))
+                made = UnaryCall(_within(timeout, self._unary, method, request, headers))
             self.calls.add(made)
             return made
 
@@ -141,11 +141,11 @@ async def http_client(url: str, *, verify: Any = True) -> AsyncGenerator[HttpCli
             await asyncio.gather(*(call.code() for call in client.calls), return_exceptions=True)
 
 
-async def _within(timeout: float | None, work: Coroutine[Any, Any, Any]) -> Any:
+async def _within(timeout: float | None, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
     """Do the work; what fails in it is an AioRpcError."""
     try:
         async with asyncio.timeout(timeout):
-            return await work
+            return await work(*arguments)
     except TimeoutError as error:
         raise AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded") from error
     except httpx.TransportError as error:

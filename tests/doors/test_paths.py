@@ -48,7 +48,7 @@ async def judge(judges: Matrix, method: MethodDescriptor, person: Person, *, by_
     return count
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_no_path_lets_anybody_in_further_than_another_or_tells_what_is_foreign_from_what_is_not_there(
     database_url: str, psql: Session, tmp_path: Path
 ) -> None:
