@@ -14,6 +14,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
+from configsvc.web.requests import invalid
 from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
@@ -66,14 +67,20 @@ class Door:
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
-        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        try:
+            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        except ValueError as error:
+            raise invalid("path", str(error)) from error
         if match is None:
             await _not_found(exchange, path, self._routes.verbs(path))
         else:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
 
     async def _options(self, exchange: Exchange, path: str) -> None:
-        verbs = self._routes.verbs(path)
+        try:
+            verbs = self._routes.verbs(path)
+        except ValueError as error:
+            raise invalid("path", str(error)) from error
         if not verbs:
             await _not_found(exchange, path, verbs)
             return
