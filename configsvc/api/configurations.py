@@ -35,6 +35,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.access.caller import Caller, Guard
 from configsvc.api.batches import batch_response, parsed_batch, targets_of
 from configsvc.api.methods import Encoded, Write
+from configsvc.api.polling import Poll, PolledPage
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
@@ -43,23 +44,26 @@ from configsvc.configurations.reads import Shown
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain import models
 from configsvc.domain.access import Role
-from configsvc.domain.errors import ResourceNotFoundError
+from configsvc.domain.errors import DatabaseUnavailableError, ResourceNotFoundError
 from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Only
 from configsvc.domain.selection import Selection
-from configsvc.domain.watching import Watcher
+from configsvc.domain.watching import After, RestOfSnapshot, Snapshot, Watcher, WatchRequest
 from configsvc.domain.writes import BatchWrite
 from configsvc.feed.feed import Feed
 from configsvc.limits.quotas import Quotas
 from configsvc.offload.threads import LargeAnswers
+from configsvc.watch.sending import Passing
 from configsvc.watch.watches import Watches
 from configsvc.wire import configurations as wire
 from configsvc.wire import write_requests
 from configsvc.wire.exports import encoded_exports, export
 from configsvc.wire.history import comparison_message
+from configsvc.wire.watch_pages import parsed_watch_page_token, watch_page_token
 from configsvc.wire.watch_requests import watch_request
+from configsvc.wire.watches import resume_token
 from configsvc.wire.write_requests import written
 
 
@@ -258,11 +262,41 @@ class ConfigurationServicer:
         await self._guard.require_configurations(caller, Role.EDITOR, refs)
 
     async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
-        parsed = watch_request(request, caller.scope(Role.VIEWER))
-        parsed = replace(parsed, selection=_confined(parsed.selection, caller))
+        await self._watch(_watch_request(request, caller), caller, write, None)
+
+    async def poll(
+        self, request: WatchConfigurationsRequest, caller: Caller, page_token: str | None, wait_seconds: float
+    ) -> PolledPage:
+        """Return what a watch sends first, once there is something, or nothing after the wait.
+
+        Raises DatabaseUnavailableError if nothing was heard of the log lately: silence would not tell that nothing
+        has changed.
+        """
+        parsed, skipped = _watch_request(request, caller), 0
+        scope = parsed.selection.scope
+        if page_token is not None:
+            rest, skipped = parsed_watch_page_token(request, scope, page_token)
+            parsed = replace(parsed, start=rest)
+        whole = isinstance(parsed.start, Snapshot | RestOfSnapshot)
+        polled = await Poll(wait_seconds, whole=whole, skipped=skipped).collect(partial(self._watch, parsed, caller))
+        if not polled.messages and not self._feed.live:
+            raise DatabaseUnavailableError
+        place = polled.place
+        if isinstance(place, After) and not polled.skipped:
+            token = resume_token(place.epoch, place.revision)
+            return PolledPage(messages=polled.messages, resume_token=token, next_page_token="")
+        token = watch_page_token(request, scope, place, polled.skipped)
+        return PolledPage(messages=polled.messages, resume_token="", next_page_token=token)
+
+    async def _watch(self, parsed: WatchRequest, caller: Caller, write: Write, passing: Passing | None) -> None:
         watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
         with self._quotas.watching(caller.quota, parsed.size_bytes):
-            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write)
+            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write, passing)
+
+
+def _watch_request(request: WatchConfigurationsRequest, caller: Caller) -> WatchRequest:
+    parsed = watch_request(request, caller.scope(Role.VIEWER))
+    return replace(parsed, selection=_confined(parsed.selection, caller))
 
 
 def _confined(selection: Selection, caller: Caller) -> Selection:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from ssl import SSLContext
+from ssl import CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, SSLContext, VerifyMode
 
 from prometheus_client import CollectorRegistry
 
@@ -45,6 +45,7 @@ from configsvc.operations.migrations import ConfigurationMigrations
 from configsvc.operations.runner import OperationRunner
 from configsvc.operations.use_cases import Operations
 from configsvc.process.certificates import CertificateError, CertificateFiles
+from configsvc.process.descriptors import connection_limit
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
@@ -59,8 +60,9 @@ from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
+from configsvc.web.browsers import BrowserRules
 from configsvc.web.health import HealthPages
-from configsvc.web.server import HttpAddressInUseError, HttpServer, build_http_server
+from configsvc.web.server import HttpServer, build_http_server
 from configsvc.web.tls import renewed_context
 from configsvc.wire.configurations import encoded_response, response_as_text
 from configsvc.writes.atomic_batch import AtomicBatches
@@ -152,13 +154,17 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
             large=large,
         )
         proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
+        # Both doors take their connections from the descriptors of this process.
+        max_connections = connection_limit(doors=2 if settings.http_listen else 1)
+        files = _certificate_files(settings)
         server = build_server(
             servicers,
             methods,
-            _addresses(settings),
+            _addresses(settings, files),
             trusted_proxies=proxies,
             shared_port=shared_port,
             connection_age_seconds=settings.connection_age_seconds,
+            max_connections=max_connections,
         )
         http = None
         if settings.http_listen:
@@ -166,13 +172,18 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
                 servicers,
                 methods,
                 settings.http_listen,
-                tls=_http_tls(settings),
+                tls=_http_tls(settings, files),
                 trusted_proxies=proxies,
-                health=HealthPages(engines.feed, methods.in_flight, version("configsvc")),
-                origins=frozenset(filter(None, settings.cors_origins.split(","))),
+                health=HealthPages(engines.database, engines.feed, version("configsvc")),
+                browsers=BrowserRules(
+                    origins=frozenset(filter(None, settings.cors_origins.split(","))),
+                    trusts_everybody=settings.auth == "none",
+                ),
                 shared_port=shared_port,
+                connection_age_seconds=settings.connection_age_seconds,
+                max_connections=max_connections,
             )
-    except (AddressInUseError, HttpAddressInUseError, CertificateError) as error:
+    except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     collectors = (
         *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
@@ -184,7 +195,7 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
             engines.database,
         ),
     )
-    for collector in collectors:
+    for collector in (*collectors, *((http.connections,) if http else ())):
         registry.register(collector)
     return Servers(rpc=server, http=http)
 
@@ -245,14 +256,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _addresses(settings: Settings) -> tuple[Address, ...]:
-    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them.
-
-    Raises CertificateError.
-    """
+def _certificate_files(settings: Settings) -> CertificateFiles | None:
+    """Return the files of all addresses; None without TLS. Raises CertificateError."""
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    return CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
+
+
+def _addresses(settings: Settings, files: CertificateFiles | None) -> tuple[Address, ...]:
+    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them."""
+    if files is None:
         return (Address(listen=settings.listen, credentials=None),)
-    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
     only_certificates = settings.ways == frozenset(("mtls",))
     first = Address(
         listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
@@ -265,12 +279,16 @@ def _addresses(settings: Settings) -> tuple[Address, ...]:
     )
 
 
-def _http_tls(settings: Settings) -> SSLContext | None:
+def _http_tls(settings: Settings, files: CertificateFiles | None) -> SSLContext | None:
     """Return the context for HTTPS, if TLS is on. Raises CertificateError."""
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    files = CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, None)
-    return renewed_context(files.current)
+    return renewed_context(files.current, _client_certificates(settings.ways)) if files else None
+
+
+def _client_certificates(ways: frozenset[str]) -> VerifyMode:
+    """Return which clients of HTTPS need a certificate: one address serves all ways, unlike in gRPC for Python."""
+    if "mtls" not in ways:
+        return CERT_NONE
+    return CERT_OPTIONAL if "oidc" in ways else CERT_REQUIRED
 
 
 def _tokens(settings: Settings) -> Tokens | None:

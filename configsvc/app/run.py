@@ -96,6 +96,8 @@ async def run_service(
                 drained.set()
                 await asyncio.wait((background,), timeout=GIVE_BACK_SECONDS)
             finally:
+                if servers.http:
+                    servers.http.cut()
                 await servers.rpc.cut()
     log.info("stopped")
 
@@ -136,10 +138,13 @@ async def _drain(servers: Servers, engines: Engines, delay_seconds: float, grace
     engines.runner.stop()
     engines.operations.stop()
     if servers.http:
+        servers.http.connections.draining = True
+    await servers.rpc.drain.hold(grace_seconds)
+    if servers.http:
         servers.http.stop_accepting()
     await servers.rpc.stop(grace_seconds, engines.feed.stop)
     if servers.http:
-        servers.http.stop()
+        await servers.http.stop()
     await engines.group_commit.drain()
     await engines.writes.drain()
 

@@ -46,6 +46,10 @@ def serve_command(
         str | None,
         typer.Option(help="Address: host:port or unix:path; default 127.0.0.1:50051. [env: CONFIGSVC_LISTEN]"),
     ] = None,
+    http_listen: Annotated[
+        str | None,
+        typer.Option(help="Address of the API over HTTP: host:port; default none. [env: CONFIGSVC_HTTP_LISTEN]"),
+    ] = None,
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
     workers: Annotated[
@@ -103,6 +107,7 @@ def serve_command(
     """Run the server until SIGTERM or Ctrl-C."""
     _server().serve(
         listen=listen,
+        http_listen=http_listen,
         database_url=database_url,
         data_dir=data_dir,
         workers=workers,

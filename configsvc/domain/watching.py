@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from configsvc.domain.commits import RECORD_BYTES, CommitPart
+from configsvc.domain.commits import RECORD_BYTES, CommitPart, Position
 from configsvc.domain.models import Configuration
 from configsvc.domain.scope import Scope
 from configsvc.domain.selection import Effect, Selection, Selector
@@ -40,6 +40,29 @@ class After:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestOfSnapshot:
+    """A start inside a snapshot: after a key of one of the selectors, which are counted from 0."""
+
+    epoch: str
+    revision: int
+    selector: int
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestOfCommit:
+    """A start inside a commit, whose beginning the client has."""
+
+    epoch: str
+    position: Position
+
+
+# Where a watch can begin, and can be gone on with once everything before was delivered.
+Start = Snapshot | After | RestOfSnapshot | RestOfCommit
+Place = After | RestOfSnapshot | RestOfCommit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchInstance:
     """A program that watches, as it describes itself."""
 
@@ -70,7 +93,7 @@ class WatchRequest:
     """The parameters of a watch."""
 
     selection: Selection
-    start: Snapshot | After
+    start: Start
     progress_interval_seconds: float
     form: ContentForm
     instance: WatchInstance | None

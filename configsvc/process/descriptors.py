@@ -5,6 +5,9 @@ import resource
 from contextlib import suppress
 
 STANDARD_DESCRIPTORS = (0, 1, 2)
+# Each takes about 15 KiB. Some descriptors are left for the database and files.
+MAX_CONNECTIONS = 20_000
+OTHER_DESCRIPTORS = 200
 
 
 def open_standard_descriptors() -> None:
@@ -31,3 +34,11 @@ def raise_descriptor_limit() -> None:
     # macOS reports no hard limit, and refuses to remove the soft one.
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connection_limit(doors: int) -> int:
+    """Return how many connections each of the doors may have: so many that descriptors are left for anything else."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(descriptors - OTHER_DESCRIPTORS, descriptors // 2) // doors)

@@ -37,6 +37,8 @@ def _contradictions(settings: Settings) -> Generator[str]:
             "CONFIGSVC_AUTH=oidc,mtls requires CONFIGSVC_MTLS_LISTEN, a second address for client certificates; no "
             "other value allows it"
         )
+    if settings.cors_origins and not settings.http_listen:
+        yield "CONFIGSVC_CORS_ORIGINS is for pages that use HTTP: set CONFIGSVC_HTTP_LISTEN too"
 
 
 def _provider_problems(settings: Settings) -> Generator[str]:
@@ -57,17 +59,18 @@ def _provider_problems(settings: Settings) -> Generator[str]:
 def _exposures(settings: Settings) -> Generator[str]:
     if settings.insecure:
         return
-    listen, metrics = settings.listen, settings.metrics_listen
-    if settings.auth == "none" and not _is_loopback(listen):
-        yield (
-            f"{listen} is not a loopback address, and there is no authentication: anyone could read and change "
-            f"everything. Set CONFIGSVC_AUTH, listen on 127.0.0.1, {_ACCEPT}"
-        )
-    if "oidc" in settings.ways and not settings.tls_certificate_file and not _is_loopback(listen):
-        yield (
-            f"{listen} is not a loopback address, and there is no TLS: tokens would be sent in clear text. "
-            f"{_TLS[0].upper()}{_TLS[1:]}, listen on 127.0.0.1, {_ACCEPT}"
-        )
+    for listen in filter(None, (settings.listen, settings.http_listen)):
+        if settings.auth == "none" and not _is_loopback(listen):
+            yield (
+                f"{listen} is not a loopback address, and there is no authentication: anyone could read and change "
+                f"everything. Set CONFIGSVC_AUTH, listen on 127.0.0.1, {_ACCEPT}"
+            )
+        if "oidc" in settings.ways and not settings.tls_certificate_file and not _is_loopback(listen):
+            yield (
+                f"{listen} is not a loopback address, and there is no TLS: tokens would be sent in clear text. "
+                f"{_TLS[0].upper()}{_TLS[1:]}, listen on 127.0.0.1, {_ACCEPT}"
+            )
+    metrics = settings.metrics_listen
     if metrics and not _is_loopback(metrics):
         yield (
             f"{metrics} is not a loopback address, and metrics have no authentication: anyone could read "

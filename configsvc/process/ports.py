@@ -29,6 +29,27 @@ def shared_port(listen: str) -> Generator[str]:
         yield f"{host}:{number}"
 
 
+def listening_sockets(listen: str, *, backlog: int, shared: bool) -> list[socket.socket]:
+    """Return a listening socket for each address of a host, all with one port. Raises StartError.
+
+    Processes can share the port only if all of them set `shared`.
+    """
+    host, _, port = listen.rpartition(":")
+    sockets: list[socket.socket] = []
+    try:
+        number = int(port) or _free_port(host)
+        for family, address in _addresses(host):
+            sockets.append(_listening(family, address, number, backlog=backlog, shared=shared))
+            # Connections inherit it. asyncio sets it only where sockets name their protocol; otherwise the second piece
+            # of an answer waits 40 ms for the client to acknowledge the first.
+            sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise StartError(f"cannot listen on {listen}: it is in use, or not an address of this machine") from error
+    return sockets
+
+
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     name = host.strip("[]")
     if _is_wildcard(name) and socket.has_dualstack_ipv6():
@@ -74,7 +95,13 @@ def _keep(family: socket.AddressFamily, address: str, port: int) -> socket.socke
     return kept
 
 
-def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+def _listening(
+    family: socket.AddressFamily, address: str, port: int, *, backlog: int | None = None, shared: bool = False
+) -> socket.socket:
     return socket.create_server(
-        (address, port), family=family, dualstack_ipv6=_is_wildcard(address) and family == socket.AF_INET6
+        (address, port),
+        family=family,
+        backlog=backlog,
+        reuse_port=shared,
+        dualstack_ipv6=_is_wildcard(address) and family == socket.AF_INET6,
     )

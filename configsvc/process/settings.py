@@ -42,7 +42,7 @@ def _checked_metrics_listen(address: str) -> str:
 
 def _checked_http_listen(address: str) -> str:
     if _checked_listen(address).startswith("unix:"):
-        raise ValueError("must be like 127.0.0.1:50080")
+        raise ValueError("must be like 127.0.0.1:50080: HTTP is not served on a unix socket")
     return address
 
 

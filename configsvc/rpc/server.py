@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,9 +44,6 @@ SHARED_BODIES = 32
 LIBRARY_BODIES = 16
 # Of a connection. A client that has as many waits with further calls, or opens another connection.
 MAX_STREAMS = 1000
-# Each takes about 15 KiB. Some descriptors are left for the database and files.
-MAX_CONNECTIONS = 20_000
-OTHER_DESCRIPTORS = 200
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # Detects a vanished peer after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -121,9 +117,10 @@ class Server:
         await self.grpc_server.start()
 
     async def stop(self, grace_seconds: float, end_watches: Callable[[], Awaitable[None]]) -> None:
-        """Refuse new calls; return when the calls in flight are answered or, after the grace period, cancelled."""
-        # gRPC cancels what arrives after it has told clients to go elsewhere, so nothing should be on its way then.
-        await self.drain.hold(grace_seconds)
+        """Refuse new calls; return when the calls in flight are answered or, after the grace period, cancelled.
+
+        gRPC cancels what arrives after it has told clients to go elsewhere: calls should be held before.
+        """
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self.grpc_server.stop(grace_seconds))
             # The task has told them once it waits. What a refused client sends next goes elsewhere: not to another
@@ -154,6 +151,7 @@ def build_server(
     trusted_proxies: TrustedProxies,
     shared_port: bool,
     connection_age_seconds: float,
+    max_connections: int,
 ) -> Server:
     """Build a server from servicers by service name. Raises AddressInUseError.
 
@@ -161,7 +159,7 @@ def build_server(
     closed (0: none); their calls have CONNECTION_GRACE_SECONDS to end.
     """
     _GRPC_LOG.addFilter(_shows_no_header)
-    grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds))
+    grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds, max_connections))
     read = call_reader(methods.admission.authenticator, trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
@@ -186,11 +184,11 @@ def build_server(
     )
 
 
-def _options(shared_port: bool, connection_age_seconds: float) -> list[tuple[str, int]]:
+def _options(shared_port: bool, connection_age_seconds: float, max_connections: int) -> list[tuple[str, int]]:
     options = [
         *OPTIONS,
         ("grpc.so_reuseport", int(shared_port)),
-        ("grpc.max_allowed_incoming_connections", _connections()),
+        ("grpc.max_allowed_incoming_connections", max_connections),
     ]
     if connection_age_seconds:
         options += [
@@ -198,14 +196,6 @@ def _options(shared_port: bool, connection_age_seconds: float) -> list[tuple[str
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
     return options
-
-
-def _connections() -> int:
-    """Return how many connections may be open: never so many that no descriptor is left for anything else."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return min(MAX_CONNECTIONS, max(descriptors - OTHER_DESCRIPTORS, descriptors // 2))
 
 
 def _port(grpc_server: grpc.aio.Server, address: Address) -> int:

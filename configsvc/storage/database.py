@@ -196,8 +196,9 @@ class Database:
         """The number of operations that this process may run: each holds a connection while it waits for locks."""
         return self.operations.get_max_size()
 
-    def collect(self) -> Families:
-        """Yield the metrics of the pools."""
+    @property
+    def pool_states(self) -> dict[str, dict[str, int]]:
+        """The busy and idle connections of each pool."""
         pools = {
             "reads": self.reads,
             "merges": self.merges,
@@ -205,8 +206,14 @@ class Database:
             "watches": self.watches,
             "operations": self.operations,
         }
-        sizes = {(name, "busy"): pool.get_size() - pool.get_idle_size() for name, pool in pools.items()}
-        sizes |= {(name, "idle"): pool.get_idle_size() for name, pool in pools.items()}
+        return {
+            name: {"busy": pool.get_size() - pool.get_idle_size(), "idle": pool.get_idle_size()}
+            for name, pool in pools.items()
+        }
+
+    def collect(self) -> Families:
+        """Yield the metrics of the pools."""
+        sizes = {(name, state): count for name, pool in self.pool_states.items() for state, count in pool.items()}
         yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
         yield from unreadable_rows.collect()
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from configsvc.domain.commits import CommitPart, Position, position_after
-from configsvc.domain.watching import CommitMessage, ProgressMessage, WatchState
+from configsvc.domain.watching import After, CommitMessage, ProgressMessage, RestOfCommit, WatchState
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Interest
 from configsvc.watch.audiences import Audience, Audiences
@@ -61,12 +61,18 @@ class Follower:
         self._synced = False
         self._skipped = 0
 
-    async def follow(self, after: int, synced_at: int) -> None:
-        """Send everything after the revision `after`, and the first bookmark at `synced_at`. Never returns."""
-        self._position = position_after(after)
+    async def follow(self, position: Position, synced_at: int, *, delivering: bool) -> None:
+        """Send everything from the position on, and the first bookmark at the revision `synced_at`. Never returns.
+
+        `delivering`: the client has the beginning of the commit at the position.
+        """
+        self._position = position
+        self._delivering = delivering
         self._idle.restart()
         while True:
             self._feed.check_history(self._history)
+            if self._sending.passing:
+                self._pass()
             if not self._synced and self._has_reached(synced_at):
                 await self._send_progress(synced=True)
                 self._synced = True
@@ -76,6 +82,14 @@ class Follower:
                 await self._deliver_next()
             else:
                 await self._wait()
+
+    def _pass(self) -> None:
+        assert self._sending.passing
+        epoch, position = self._history.epoch, self._position
+        if self._delivering:
+            self._sending.passing(RestOfCommit(epoch=epoch, position=position))
+        elif not position.ordinal:
+            self._sending.passing(After(epoch=epoch, revision=position.revision - 1))
 
     def _has_reached(self, revision: int) -> bool:
         return self._position.revision > revision and not self._position.ordinal
@@ -134,6 +148,8 @@ class Follower:
             self._position, parts = await self._read_on(self._position)
             self._note_progress()
             for part in parts:
+                if self._sending.passing:
+                    self._pass()
                 self._feed.check_history(self._history)
                 if not self._feed.is_beyond(part.first):
                     # The caller may have lost its role before this part: the feed has yet to read that.

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from configsvc.domain.commits import History
-from configsvc.domain.watching import WatchMessage, WatchState
+from configsvc.domain.watching import Place, WatchMessage, WatchState
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Waiter
 from configsvc.limits.pace import Pace
@@ -15,6 +15,8 @@ from configsvc.limits.unread import ReclaimableSlots
 
 Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
 Write = Callable[[bytes], Awaitable[None]]
+# Is told each place before the watch goes on from there, and can end it with an error.
+Passing = Callable[[Place], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -33,14 +35,17 @@ class Progress:
 class Sending:
     """Sends the messages of one watch in one history, and records while the client blocks it."""
 
-    __slots__ = ("_encode", "_slots", "_write", "history", "progress")
+    __slots__ = ("_encode", "_slots", "_write", "history", "passing", "progress")
 
     # Set while this watch holds one of them.
     _slots: ReclaimableSlots | None
 
-    def __init__(self, progress: Progress, history: History, encode: Encode, write: Write) -> None:
+    def __init__(
+        self, progress: Progress, history: History, encode: Encode, write: Write, passing: Passing | None
+    ) -> None:
         self.progress = progress
         self.history = history
+        self.passing = passing
         self._encode = encode
         self._write = write
         self._slots = None

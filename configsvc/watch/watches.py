@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from configsvc.aio import SharedRead
-from configsvc.domain.commits import CommitPart, Position
+from configsvc.domain.commits import CommitPart, Position, position_after
 from configsvc.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from configsvc.domain.models import ConfigurationQuery, IdRef, NameRef
 from configsvc.domain.selection import Selector
@@ -15,7 +15,10 @@ from configsvc.domain.watching import (
     ContentForm,
     ExistingMessage,
     OpenedMessage,
+    RestOfCommit,
+    RestOfSnapshot,
     Snapshot,
+    Start,
     Watcher,
     WatchRequest,
 )
@@ -28,7 +31,7 @@ from configsvc.telemetry.families import Families, gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
 from configsvc.watch.registry import WatchRegistry
-from configsvc.watch.sending import Encode, IdleTimer, Sending, Write
+from configsvc.watch.sending import Encode, IdleTimer, Passing, Sending, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
@@ -62,23 +65,31 @@ class Watches:
             self.audiences.remembered_bytes,
         )
 
-    async def watch(self, request: WatchRequest, watcher: Watcher, check: Check, encode: Encode, write: Write) -> None:
+    async def watch(
+        self,
+        request: WatchRequest,
+        watcher: Watcher,
+        check: Check,
+        encode: Encode,
+        write: Write,
+        passing: Passing | None,
+    ) -> None:
         """Write the messages of one watch; never return. `check` is called before each page that is read.
 
         Raises EpochChangedError, RevisionUnknownError, RevisionCompactedError, DatabaseUnavailableError,
-        DatabaseBusyError, RateLimitedError or ShuttingDownError, and what check and write raise.
+        DatabaseBusyError, RateLimitedError or ShuttingDownError, and what check, write and passing raise.
         """
         if not self._feed.live:
             raise away()
         history = self._feed.history
-        if isinstance(request.start, After):
+        if not isinstance(request.start, Snapshot):
             self._feed.check_epoch(request.start.epoch)
         # Read from the database: the feed may lag, and commits before the watch must not appear as new.
         bounds = await self._bounds.read()
         self._feed.check_history(history)
         after = _first_revision(request.start, bounds)
         with self.registry.opened(request, watcher, after) as entry:
-            sending = Sending(entry.progress, history, encode, write)
+            sending = Sending(entry.progress, history, encode, write, passing)
             opened = OpenedMessage(
                 revision=after,
                 watch_id=entry.id,
@@ -87,7 +98,7 @@ class Watches:
                 compacted_revision=bounds.compacted_revision,
             )
             await sending.write(await sending.encode(opened))
-            if isinstance(request.start, Snapshot):
+            if isinstance(request.start, Snapshot | RestOfSnapshot):
                 await self._send_snapshot(request, after, check, sending)
             await self._follow(request, after, bounds.head, check, sending)
 
@@ -97,9 +108,14 @@ class Watches:
 
     async def _send_snapshot(self, request: WatchRequest, revision: int, check: Check, sending: Sending) -> None:
         selectors = request.selection.selectors or (Selector(application=None, name_prefix="", names=frozenset()),)
-        for index, selector in enumerate(selectors):
-            after: tuple[str, ...] | None = ("", "")
+        start = request.start
+        first, key = (start.selector, start.after) if isinstance(start, RestOfSnapshot) else (0, ("", ""))
+        for index, selector in enumerate(selectors[first:], start=first):
+            after: tuple[str, ...] | None = key if index == first else ("", "")
             while after is not None:
+                if sending.passing:
+                    epoch = sending.history.epoch
+                    sending.passing(RestOfSnapshot(epoch=epoch, revision=revision, selector=index, after=after))
                 query = _snapshot_query(request, selector, revision, after)
                 read = partial(self._encoded_page, request, index, query, sending)
                 async with sending.slot():
@@ -136,7 +152,9 @@ class Watches:
         ):
             read_on = partial(self._parts_from, check, request.selection.applications)
             follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
-            await follower.follow(after, head)
+            inside = request.start if isinstance(request.start, RestOfCommit) else None
+            position = inside.position if inside else position_after(after)
+            await follower.follow(position, head, delivering=inside is not None)
 
     def _paces(self) -> Sequence[Pace]:
         # First among the watches of the caller, so that few of them are ever in the way of others.
@@ -180,7 +198,7 @@ class Watches:
         return await read()
 
 
-def _first_revision(start: Snapshot | After, bounds: log.Bounds) -> int:
+def _first_revision(start: Start, bounds: log.Bounds) -> int:
     """Return the revision of the snapshot, or the one to start after.
 
     Raises RevisionUnknownError or RevisionCompactedError.
@@ -189,10 +207,14 @@ def _first_revision(start: Snapshot | After, bounds: log.Bounds) -> int:
         case Snapshot(min_revision=revision):
             log.check_head(revision, bounds.head)
             return bounds.head
-        case After(revision=revision):
+        case After(revision=revision) | RestOfSnapshot(revision=revision):
             log.check_head(revision, bounds.head)
             log.check_kept(revision, bounds.compacted_revision)
             return revision
+        case RestOfCommit(position=position):
+            log.check_head(position.revision, bounds.head)
+            log.check_kept(position.revision - 1, bounds.compacted_revision)
+            return position.revision - 1
 
 
 def _snapshot_query(

@@ -1,36 +1,41 @@
 """Protection from browsers: pages of other sites must not use a service that their visitors can reach.
 
-Without authentication, the service trusts whoever can reach its address. A browser on that machine can, and runs the
-pages of strangers.
+Without authentication, the service trusts whoever can reach its address, and a browser on that machine can. A client
+certificate is sent by a browser for any page. So pages are told apart by headers that no page can change.
 """
 
+import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from configsvc.web.exchange import Exchange, Headers
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_AGE_SECONDS = 600
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
-_ANSWER_HEADERS = b"etag, retry-after, x-configsvc-revision, x-configsvc-epoch, x-configsvc-changed"
+_ANSWER_HEADERS = b"etag, location, retry-after, x-configsvc-revision, x-configsvc-epoch, x-configsvc-changed"
+_HOST = re.compile(r"(?:(?P<name>[^\[\]:@/?#\s]+)|\[(?P<address>[0-9a-fA-F:.]+)\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserRules:
-    """The origins whose pages may use the service, and whether it is reached under names of this machine only."""
+    """The origins whose pages may use the service, and whether it trusts everybody who reaches it."""
 
     origins: frozenset[str]
-    local_only: bool
+    trusts_everybody: bool
 
     def refusal(self, exchange: Exchange) -> str | None:
-        """Return why a request is refused; None if it is not."""
+        """Return why a request is refused; None if it is not. Raises InvalidRequestError."""
         host = exchange.header(b"host") or ""
-        if self.local_only and _name_of(host) not in LOCAL:
+        if self.trusts_everybody and _reached_locally(exchange) and not _names_this_machine(host):
             # A name of somebody else that resolves to this machine (DNS rebinding).
-            return f"the Host header is {host[:100]!r}: this address is for this machine only, as localhost"
+            return (
+                f"the Host header is {host[:100]!r}: without authentication, this address has the name localhost only"
+            )
         origin = exchange.header(b"origin")
-        if origin is None or origin in self.origins or _is_same(origin, host):
+        if origin is None:
+            return _foreign_page(exchange)
+        if origin in self.origins or _is_own_page(origin, host, exchange.scope["scheme"]):
             return None
         return f"pages of {origin[:100]} may not use this service: see CONFIGSVC_CORS_ORIGINS"
 
@@ -39,41 +44,60 @@ class BrowserRules:
         if not self.origins:
             return []
         headers: Headers = [(b"vary", b"origin")]
-        origin = exchange.header(b"origin")
-        if origin is not None and origin in self.origins:
-            headers.append((b"access-control-allow-origin", origin.encode()))
+        origins = [value for name, value in exchange.headers if name == b"origin"]
+        if len(origins) == 1 and origins[0].decode("latin-1") in self.origins:
+            headers.append((b"access-control-allow-origin", origins[0]))
             headers.append((b"access-control-expose-headers", _ANSWER_HEADERS))
         return headers
 
     def preflight(self, exchange: Exchange) -> Headers:
-        """Return the headers of the answer to a preflight request."""
-        asked = exchange.header(b"access-control-request-headers") or ""
+        """Return further headers of the answer to a preflight request; none if it is not an allowed one."""
+        origin, method = exchange.header(b"origin"), exchange.header(b"access-control-request-method")
+        if origin not in self.origins or method is None:
+            return []
+        asked = exchange.header(b"access-control-request-headers")
         return [
-            *self.headers(exchange),
             (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", asked.encode("latin-1")),
+            *([(b"access-control-allow-headers", asked.encode("latin-1"))] if asked else []),
             (b"access-control-max-age", str(MAX_AGE_SECONDS).encode()),
         ]
 
 
-def is_loopback(listen: str) -> bool:
-    """Return whether only this machine reaches an address."""
-    host = listen.rpartition(":")[0].strip("[]")
+def _reached_locally(exchange: Exchange) -> bool:
+    """Return whether the client has connected to an address that only this machine has, whatever is listened on."""
+    server = exchange.scope.get("server")
+    return server is not None and _is_loopback(server[0])
+
+
+def _names_this_machine(host: str) -> bool:
+    match = _HOST.fullmatch(host)
+    return match is not None and (
+        (match["name"] or "").lower() == "localhost" or _is_loopback(match["name"] or match["address"])
+    )
+
+
+def _is_loopback(text: str) -> bool:
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _name_of(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_same(origin: str, host: str) -> bool:
-    try:
-        return urlsplit(origin).netloc == host
+        address = ip_address(text)
     except ValueError:
         return False
+    return ((isinstance(address, IPv6Address) and address.ipv4_mapped) or address).is_loopback
+
+
+def _foreign_page(exchange: Exchange) -> str | None:
+    """Return a refusal for a request of another site's page that says so; links to this service still work."""
+    site, mode = exchange.header(b"sec-fetch-site"), exchange.header(b"sec-fetch-mode")
+    if site not in ("cross-site", "same-site"):
+        return None
+    if mode == "navigate" and exchange.scope["method"] in ("GET", "HEAD"):
+        return None
+    return "pages of other sites may not use this service: see CONFIGSVC_CORS_ORIGINS"
+
+
+def _is_own_page(origin: str, host: str, scheme: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    # A proxy may have taken the TLS away, but nobody adds it.
+    return bool(host) and parts.netloc.lower() == host.lower() and (scheme == "http" or parts.scheme == "https")

@@ -14,7 +14,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
-from configsvc.web.requests import invalid
+from configsvc.web.pages import VERBS, Pages
 from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
@@ -31,6 +31,7 @@ class Door:
         health: HealthPages,
         browsers: BrowserRules,
     ) -> None:
+        self._pages = Pages()
         self._routes = routes
         self._handlers = handlers
         self._health = health
@@ -56,34 +57,43 @@ class Door:
             await _refuse(exchange, status_of(error))
 
     async def _call(self, exchange: Exchange, path: str) -> None:
-        refusal = self._browsers.refusal(exchange)
         exchange.always = self._browsers.headers(exchange)
+        refusal = self._browsers.refusal(exchange)
         if refusal:
             await _refuse(exchange, Status(code=Code.PERMISSION_DENIED, message=refusal))
             return
         verb = exchange.scope["method"]
         if verb == "OPTIONS":
-            await exchange.answer(204, b"", self._browsers.preflight(exchange))
+            await self._options(exchange, path)
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
-        try:
-            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        except ValueError as error:
-            raise invalid("path", str(error)) from error
-        if match is None:
-            await self._not_found(exchange, path)
-        else:
+        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        if match is not None:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
+        elif verb in VERBS and self._pages.has(path):
+            await self._pages.answer(exchange, path)
+        else:
+            await _not_found(exchange, path, self._verbs(path))
 
-    async def _not_found(self, exchange: Exchange, path: str) -> None:
-        verbs = self._routes.verbs(path)
+    async def _options(self, exchange: Exchange, path: str) -> None:
+        verbs = self._verbs(path)
         if not verbs:
-            message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
-            await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
+            await _not_found(exchange, path, verbs)
             return
-        status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
-        await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
+        allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
+        await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
+
+    def _verbs(self, path: str) -> tuple[str, ...]:
+        return VERBS if self._pages.has(path) else self._routes.verbs(path)
+
+
+async def _not_found(exchange: Exchange, path: str, verbs: tuple[str, ...]) -> None:
+    if not verbs:
+        await _refuse(exchange, Status(code=Code.NOT_FOUND, message=f"nothing is at {path[:MAX_SHOWN]}: see /docs"))
+        return
+    status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
+    await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])
 
 
 async def _refuse(exchange: Exchange, status: Status) -> None:

@@ -62,6 +62,10 @@ class Frames:
             self._shared.put(encoded, frame)
         return frame
 
+    async def answer(self, size_bytes: int, make: Callable[[], bytes]) -> bytes:
+        """Return what `make` returns without blocking other calls. `size_bytes`: about as much as it is made of."""
+        return make() if size_bytes <= LARGE_BYTES else await self._large.run(make)
+
     async def made(self, encoded: bytes, make: Make, known: Callable[[], bytes | None] = lambda: None) -> bytes:
         """Return the frame of a message without blocking other calls."""
         if len(encoded) <= LARGE_BYTES:

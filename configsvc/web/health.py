@@ -1,34 +1,44 @@
-"""Health over HTTP: for probes, and for people."""
+"""Health over HTTP: for probes, and for people. Everybody may read it, so it has nothing secret."""
 
 import json
 
-from configsvc.feed.feed import Feed
-from configsvc.telemetry.calls import InFlight
-from configsvc.web.exchange import Exchange
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 
-NO_STORE = [(b"cache-control", b"no-store")]
+from configsvc.feed.feed import Feed
+from configsvc.storage.database import Database
+from configsvc.web.errors import error_body
+from configsvc.web.exchange import Exchange, Headers
+
+_PAGES = ("/health", "/health/live", "/health/ready")
+_NO_STORE: Headers = [(b"cache-control", b"no-store")]
+_TEXT = b"text/plain; charset=utf-8"
 
 
 class HealthPages:
     """The pages under /health. `serving` is that of the gRPC health service."""
 
-    def __init__(self, feed: Feed, in_flight: InFlight, version: str) -> None:
+    def __init__(self, database: Database, feed: Feed, version: str) -> None:
         self.serving = False
+        self._database = database
         self._feed = feed
-        self._in_flight = in_flight
         self._version = version
 
     async def answer(self, exchange: Exchange, path: str) -> bool:
         """Answer a request for one of the pages. Return whether it is one."""
-        match path.rstrip("/"):
+        status, page = 200 if self.serving else 503, path.rstrip("/")
+        if page in _PAGES and exchange.scope["method"] not in ("GET", "HEAD"):
+            error = Status(code=Code.UNIMPLEMENTED, message="health has GET and HEAD only")
+            await exchange.answer(405, error_body(error), [*_NO_STORE, (b"allow", b"GET, HEAD")])
+            return True
+        match page:
             case "/health/live":
-                await exchange.answer(200, b"live\n", NO_STORE, content_type=b"text/plain")
+                await exchange.answer(200, b"live\n", _NO_STORE, content_type=_TEXT)
             case "/health/ready":
                 body = b"ready\n" if self.serving else b"not ready\n"
-                await exchange.answer(200 if self.serving else 503, body, NO_STORE, content_type=b"text/plain")
+                await exchange.answer(status, body, _NO_STORE, content_type=_TEXT)
             case "/health":
-                body = json.dumps(self._state()).encode() + b"\n"
-                await exchange.answer(200 if self.serving else 503, body, NO_STORE)
+                await exchange.answer(status, json.dumps(self._state()).encode() + b"\n", _NO_STORE)
             case _:
                 return False
         return True
@@ -36,9 +46,9 @@ class HealthPages:
     def _state(self) -> dict[str, object]:
         feed = self._feed
         return {
-            "status": "serving" if self.serving else "not serving",
+            "status": "SERVING" if self.serving else "NOT_SERVING",
             "version": self._version,
-            "database": {"reachable": feed.live, "epoch": feed.history.epoch},
-            "feed": {"revision": feed.revision, "lag_seconds": round(feed.lag_seconds, 3)},
-            "calls_in_flight": self._in_flight.count,
+            "database": {"reachable": feed.live},
+            "pools": self._database.pool_states,
+            "feed": {"live": feed.live, "lag_seconds": round(feed.lag_seconds, 3)},
         }

@@ -1,52 +1,65 @@
 """Who sends an HTTP request, and from where."""
 
+import re
+from collections.abc import Iterable
+
 from configsvc.domain.credentials import Credentials
-from configsvc.domain.errors import UnauthenticatedError, Violations
+from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, Violation
 from configsvc.domain.models import Origin
-from configsvc.domain.names import check_change_request
+from configsvc.domain.names import MAX_CHANGE_REQUEST_LENGTH
 from configsvc.domain.peers import TrustedProxies
+from configsvc.identity.authenticator import Authenticator
 from configsvc.web.exchange import Exchange, Scope
 
 _SCHEME = "bearer "
+_NO_CREDENTIALS = Credentials(None, None)
+_CHANGE_REQUEST = re.compile(rf"[ -~]{{1,{MAX_CHANGE_REQUEST_LENGTH}}}")
 
 
 class OriginReader:
     """Reads the credentials, the address and the change request of a request."""
 
-    def __init__(self, proxies: TrustedProxies, *, reads_tokens: bool) -> None:
+    def __init__(self, proxies: TrustedProxies, authenticator: Authenticator) -> None:
         self._proxies = proxies
-        self._reads_tokens = reads_tokens
+        self._reads_tokens = authenticator.reads_tokens
+        self._reads_certificates = authenticator.reads_certificates
 
     def peer(self, scope: Scope) -> str:
         """Return the address of the client, in the form that gRPC has."""
-        client = scope.get("client")
-        if client is None:
-            peer = "unix:"
-        else:
-            host, port = client
-            peer = f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+        host, port = scope["client"] or ("", 0)
+        peer = f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"
         if not self._proxies:
             return peer
-        forwarded = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
-        return self._proxies.client_of(peer, forwarded)
+        return self._proxies.client_of(peer, _values(scope, b"x-forwarded-for"))
 
     def credentials(self, exchange: Exchange) -> Credentials:
-        """Return the bearer token, if tokens are read at all. Raises UnauthenticatedError."""
-        if not self._reads_tokens:
-            return Credentials(None, None)
-        values = [value for name, value in exchange.headers if name == b"authorization"]
-        if not values:
-            return Credentials(None, None)
-        if len(values) > 1:
-            raise UnauthenticatedError("the call has more than one authorization header")
-        value = values[0].decode("latin-1")
-        if value[: len(_SCHEME)].lower() != _SCHEME:
-            raise UnauthenticatedError("the call's authorization header must be: Bearer TOKEN")
-        return Credentials(value[len(_SCHEME) :].strip(" "), None)
+        """Return what the authenticator verifies, and nothing else. Raises UnauthenticatedError."""
+        if self._reads_certificates and (tls := exchange.scope["extensions"].get("tls")):
+            # The handshake has verified it.
+            return Credentials(None, tls["client_cert_chain"][0].encode())
+        return Credentials(_bearer_token(exchange.scope), None) if self._reads_tokens else _NO_CREDENTIALS
 
     def origin(self, exchange: Exchange) -> Origin:
         """Return the address and the change request. Raises InvalidRequestError."""
-        value = exchange.header(b"x-change-request") or ""
-        with Violations() as violations:
-            check_change_request(value, "x-change-request", violations)
-        return Origin(peer=self.peer(exchange.scope), change_request=value)
+        given = [*_values(exchange.scope, b"x-change-request")]
+        if given and (len(given) > 1 or not _CHANGE_REQUEST.fullmatch(given[0])):
+            description = f"must occur once, with 1 to {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters"
+            raise InvalidRequestError((Violation(field="x-change-request", description=description),))
+        return Origin(peer=self.peer(exchange.scope), change_request=given[0] if given else "")
+
+
+def _values(scope: Scope, wanted: bytes) -> Iterable[str]:
+    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
+
+
+def _bearer_token(scope: Scope) -> str | None:
+    """Return the token, if any. Raises UnauthenticatedError if the headers are ambiguous or malformed."""
+    values = [*_values(scope, b"authorization")]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise UnauthenticatedError("the call has more than one authorization header")
+    (value,) = values
+    if value[: len(_SCHEME)].lower() != _SCHEME:
+        raise UnauthenticatedError("the call's authorization header must be: Bearer TOKEN")
+    return value[len(_SCHEME) :].strip(" ")

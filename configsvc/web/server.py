@@ -1,12 +1,14 @@
-"""The HTTP server: uvicorn in the event loop of the service, on a socket of its own."""
+"""The HTTP server: uvicorn's protocol in the event loop of the service, on sockets of its own."""
 
-import contextlib
+import asyncio
 import socket
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
 
-import uvicorn
 from google.protobuf.descriptor import MethodDescriptor
 
 from configsvc.api.methods import Methods, revocable
@@ -14,66 +16,86 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
-from configsvc.web.browsers import BrowserRules, is_loopback
+from configsvc.process.ports import listening_sockets
+from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler
 from configsvc.web.connections import Connection
 from configsvc.web.door import Door
 from configsvc.web.events import Frames
+from configsvc.web.handshakes import Handshake
 from configsvc.web.health import HealthPages
+from configsvc.web.open_connections import Connections
 from configsvc.web.origins import OriginReader
 from configsvc.web.routes import Routes
-from configsvc.web.streams import stream_handler, upload_handler
+from configsvc.web.streams import stream_handler, upload_handler, watch_handler
 from configsvc.web.unary import unary_handler
 
 # Requests that are arriving at a time, of all callers that are not told apart.
 SHARED_BODIES = 32
-KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
-MAX_CONNECTIONS = 20_000
-
-
-class HttpAddressInUseError(Exception):
-    """The server cannot listen on an address."""
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its handlers of signals: the service has its own."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Capture nothing."""
-        yield
+SWEEP_SECONDS = 1.0
+# For the last answers to arrive.
+LAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServer:
     """An HTTP server bound to its address, not yet started."""
 
-    uvicorn: _Uvicorn
+    connections: Connections
     health: HealthPages
-    sockets: tuple[socket.socket, ...]
-    port: int
+    sockets: Sequence[socket.socket]
+    tls: ssl.SSLContext | None
+    listeners: list[asyncio.Server]
+
+    @property
+    def port(self) -> int:
+        """The port of all its addresses."""
+        return self.sockets[0].getsockname()[1]
 
     async def run(self) -> None:
-        """Serve until `stop` is called, or cut off everybody when cancelled."""
+        """Serve until cancelled; then cut off everybody who is left."""
+        loop = asyncio.get_running_loop()
         try:
-            await self.uvicorn.serve(sockets=list(self.sockets))
+            for one in self.sockets:
+                self.listeners.append(await loop.create_server(self._new_connection(), sock=one, backlog=BACKLOG))
+            while True:
+                self.connections.state.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+                self.connections.sweep(loop.time())
+                await asyncio.sleep(SWEEP_SECONDS)
         finally:
-            for connection in list(self.uvicorn.server_state.connections):
-                connection.transport.abort()
+            self.cut()
+
+    def _new_connection(self) -> Callable[[], asyncio.Protocol]:
+        if self.tls is None:
+            return partial(Connection, self.connections)
+        return partial(Handshake, self.connections, self.tls)
 
     def stop_accepting(self) -> None:
-        """Accept no further connection: clients go to another process."""
-        for server in getattr(self.uvicorn, "servers", ()):
-            server.close()
+        """Accept no further connection, and end those without a request."""
+        for listener in self.listeners:
+            listener.close()
+        self.connections.end_idle()
 
-    def stop(self) -> None:
-        """End all connections; calls have ended by now, or get no more time."""
-        self.uvicorn.should_exit = True
-        self.uvicorn.force_exit = True
+    async def stop(self) -> None:
+        """Cancel the calls that are left, and end all connections once their clients have read the answers."""
+        for task in tuple(self.connections.state.tasks):
+            task.cancel()
+        self.connections.end_idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.connections.wait_empty()
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections at once."""
+        for listener in self.listeners:
+            listener.close()
+        for one in (*self.connections.handshakes, *self.connections.all):
+            one.drop()
 
 
-def build_http_server(
+def build_http_server(  # noqa: PLR0913
     servicers: Mapping[str, object],
     methods: Methods,
     listen: str,
@@ -81,50 +103,27 @@ def build_http_server(
     tls: ssl.SSLContext | None,
     trusted_proxies: TrustedProxies,
     health: HealthPages,
-    origins: frozenset[str],
+    browsers: BrowserRules,
     shared_port: bool,
+    connection_age_seconds: float,
+    max_connections: int,
 ) -> HttpServer:
-    """Build a server from servicers by service name. Raises HttpAddressInUseError."""
-    read = OriginReader(trusted_proxies, reads_tokens=methods.admission.authenticator.reads_tokens)
+    """Build a server from servicers by service name. Raises StartError."""
+    read = OriginReader(trusted_proxies, methods.admission.authenticator)
     bodies, frames = Bodies(SHARED_BODIES), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], read, bodies, frames)
         for service in SERVICES
         for method in service.methods
     }
-    config = uvicorn.Config(
-        Door(Routes(SERVICES), handlers, health, BrowserRules(origins=origins, local_only=is_loopback(listen))),
-        loop="none",
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
+    app = Door(Routes(SERVICES), handlers, health, browsers)
+    return HttpServer(
+        connections=Connections(app, max_connections, age_seconds=connection_age_seconds),
+        health=health,
+        sockets=listening_sockets(listen, backlog=BACKLOG, shared=shared_port),
+        tls=tls,
+        listeners=[],
     )
-    config.load()
-    config.ssl = tls
-    sockets = _bound(listen, shared_port=shared_port)
-    return HttpServer(uvicorn=_Uvicorn(config), health=health, sockets=sockets, port=sockets[0].getsockname()[1])
-
-
-def _bound(listen: str, *, shared_port: bool) -> tuple[socket.socket, ...]:
-    host, _, port = listen.rpartition(":")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-        dual = host.strip("[]") == "::" and socket.has_dualstack_ipv6()
-        bound = socket.create_server(
-            address[:2], family=family, backlog=BACKLOG, reuse_port=shared_port, dualstack_ipv6=dual
-        )
-    except OSError as error:
-        raise HttpAddressInUseError(
-            f"cannot listen on {listen}: it is in use, or not an address of this machine"
-        ) from error
-    return (bound,)
 
 
 def _handler(
@@ -133,6 +132,9 @@ def _handler(
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
         return upload_handler(method, read, implementation)
+    poll = getattr(servicer, "poll", None)
+    if descriptor.name == "WatchConfigurations" and poll:
+        return watch_handler(method, read, bodies, frames, implementation, poll)
     if descriptor.server_streaming:
         return stream_handler(method, read, bodies, frames, implementation)
     if has_pages(descriptor):

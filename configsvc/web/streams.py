@@ -17,11 +17,26 @@ from configsvc.web.events import Frames, StreamWriter
 from configsvc.web.exchange import Exchange
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
+from configsvc.web.polling import PollMethod, is_polled, poll_handler
 from configsvc.web.requests import RequestReader
 from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+
+
+def watch_handler(
+    method: Method, read: OriginReader, bodies: Bodies, frames: Frames, answer: StreamMethod, poll: PollMethod
+) -> Handler:
+    """Return the handler of watches, which answers with a stream, or once if the client asks to wait."""
+    stream = stream_handler(method, read, bodies, frames, answer)
+    once = poll_handler(method, read, bodies, frames, poll)
+
+    async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
+        is_once = is_polled(exchange) and exchange.scope["method"] != "HEAD"
+        await (once if is_once else stream)(exchange, route, variables)
+
+    return handle
 
 
 def stream_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Frames, answer: StreamMethod) -> Handler:

@@ -156,6 +156,40 @@ class EventFollower(Follower):
             self._begins_anew = True
 
 
+class PollFollower(EventFollower):
+    """Follows by long polling: it stores its view, and the last resume token."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        parameters: dict[str, str] = {}
+        for address in cycle(self._addresses):
+            request = WatchConfigurationsRequest(selectors=self._request.selectors)
+            if not parameters and not self._begins_anew:
+                parameters = {"resume_token": self._request.resume_token}
+            page, parameters = parameters, {}
+            with suppress(BrokenError, OSError):
+                async with asyncio.timeout(LIMIT_SECONDS), opened(address, request, wait="0.5s", **page) as answer:
+                    document = await answer.json()
+                    if answer.status == HTTPStatus.OK:
+                        parameters = self._take(document)
+                        continue
+                    self._heed(document)
+            # What was begun to be read is read again.
+            self._together = []
+            await asyncio.sleep(MOST_PAUSE_SECONDS)
+
+    def _take(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """Apply what an answer completes; return the parameters that ask for the rest."""
+        for message in document["messages"]:
+            self._together += message.get("events", ())
+            if "resume_token" in message:
+                self._apply(message["resume_token"])
+        if "next_page_token" in document:
+            return {"page_token": document["next_page_token"]}
+        self._apply(document["resume_token"])
+        return {}
+
+
 class _Recorded:
     """A stub that tells when the program has read on, so that it has done with a message that has a token."""
 
@@ -190,8 +224,10 @@ class _Impatient:
 
 
 def event_followers_of(addresses: Sequence[str]) -> list[Follower]:
-    """Return followers over server-sent events of everything, and of one application."""
-    return [EventFollower(addresses, watch_of()), EventFollower(addresses, watch_of(selector("bank")))]
+    """Return followers over HTTP of everything, and of one application: by server-sent events and by long polling."""
+    kinds = (EventFollower, PollFollower)
+    # Each keeps its token in a request of its own.
+    return [kind(addresses, watch_of(*selectors)) for kind in kinds for selectors in ((), (selector("bank"),))]
 
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:

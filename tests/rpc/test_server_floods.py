@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ImportConfigurationsRequest, WatchConfigurationsRequest
+from configsvc.process import descriptors
 from configsvc.rpc import server as module
 from tests.api.calls import create, create_application, failing
 from tests.identity.tokens import bearing, oidc_settings
@@ -220,7 +221,7 @@ async def test_a_thousand_watches_share_two_connections(database_url: str) -> No
 async def test_connections_beyond_the_limit_are_closed_and_closed_ones_make_room(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(descriptors, "MAX_CONNECTIONS", 3)
     async with running_service(database_url) as service, frames(service.address):
         async with frames(service.address):
             with pytest.raises((AssertionError, ConnectionError)):
@@ -242,9 +243,10 @@ async def accepted(service: Service) -> bool:
 
 
 def test_connections_leave_descriptors_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for descriptors, connections in ((1024, 824), (256, 128), (1_000_000, 20_000)):
-        monkeypatch.setattr(module.resource, "getrlimit", lambda _, soft=descriptors: (soft, soft))
-        assert module._connections() == connections
+    for limit, connections in ((1024, 824), (256, 128), (1_000_000, 20_000)):
+        monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _, soft=limit: (soft, soft))
+        assert descriptors.connection_limit(doors=1) == connections
+        assert 2 * descriptors.connection_limit(doors=2) <= max(connections, 2 * descriptors.MAX_CONNECTIONS)
 
 
 async def synced(watch: Any) -> None:

@@ -56,10 +56,10 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_gets_no_synced_m
 
     with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
         audience = Audience(EVERYTHING, ContentForm.STRUCT)
-        sending = Sending(Progress(0), feed.history, encode, write)
+        sending = Sending(Progress(0), feed.history, encode, write, None)
         watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
         # The feed is two revisions behind the head.
-        following = asyncio.create_task(watch.follow(5, 7))
+        following = asyncio.create_task(watch.follow(position_after(5), 7, delivering=False))
         async with asyncio.timeout(LIMIT_SECONDS):
             while not len(feed._waiters):  # noqa: ASYNC110  # it can only be asked
                 await asyncio.sleep(0)
@@ -89,9 +89,9 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
         selection = Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything())
         audience = Audience(selection, ContentForm.STRUCT)
-        sending = Sending(Progress(0), feed.history, encode, write)
+        sending = Sending(Progress(0), feed.history, encode, write, None)
         watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
-        following = asyncio.create_task(watch.follow(0, 0))
+        following = asyncio.create_task(watch.follow(position_after(0), 0, delivering=False))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):
             while not len(feed._waiters):

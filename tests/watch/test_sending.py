@@ -142,7 +142,7 @@ async def sent(slots: Slots | None, read: asyncio.Event | None, made: asyncio.Ev
             await read.wait()
 
     caller_slots.set(slots)
-    sending = Sending(Progress(0), History(""), encode, write)
+    sending = Sending(Progress(0), History(""), encode, write, None)
     async with sending.slot():
         if made:
             await made.wait()

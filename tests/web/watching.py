@@ -39,6 +39,7 @@ async def with_http_epoch(address: str, request: WatchConfigurationsRequest) -> 
 async def opened(address: str, request: WatchConfigurationsRequest, **parameters: str) -> AsyncGenerator[Answer]:
     """Ask for a watch; a resumed one says so in the header that browsers send."""
     fields: dict[str, Any] = MessageToDict(request, preserving_proto_field_name=True)
+    # A poll says it as it likes.
     token = "" if parameters else fields.pop("resume_token", "")
     headers = {"last-event-id": token} if token else {}
     path = path_of(**parameters) if parameters else WATCH
