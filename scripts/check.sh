@@ -20,6 +20,8 @@ step "buf lint" buf lint
 step "buf format" buf format protos --diff --exit-code
 step "buf breaking" scripts/breaking.sh
 step "generated code" scripts/generated-fresh.sh
+step "OpenAPI" scripts/lint-openapi.sh
+step "Swagger UI" scripts/swagger-ui.sh --check
 step "stubs of other languages" scripts/stubs.sh
 step "SQL" scripts/lint-sql.sh
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.longrunning.operations_pb2_grpc import OperationsStub
@@ -71,7 +71,7 @@ class Door(Enum):
 class Service:
     """Stubs for a running service, over one of its doors; `stop` ends it, as SIGTERM would.
 
-    `address` and `channel` are those of gRPC, and `http` is a client of the other door, whatever the stubs use.
+    `address` and `channel` are those of gRPC, and empty if the stubs use HTTP; `http` is there whatever they use.
     """
 
     door: Door
@@ -122,8 +122,8 @@ async def running_service(
                 return
             http_address = f"127.0.0.1:{servers.http.port}"
             async with http_client(f"http://{http_address}") as http:
-                service = replace(service, http_address=http_address, http=http)
-                yield over_http(service, http) if door is Door.HTTP else service
+                both = replace(service, http_address=http_address, http=http)
+                yield over_http(both, http) if door is Door.HTTP else both
     finally:
         stop.set()
         await serving
@@ -179,7 +179,17 @@ def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> 
 def over_http(service: Service, http: HttpClient) -> Service:
     """Return the service with stubs on the HTTP door; health stays on gRPC, as it is no part of the contract."""
     stubs = {name: http.stub(descriptor) for name, descriptor in STUBS.items()}
-    return replace(service, door=Door.HTTP, http=http, **stubs)
+    return replace(service, door=Door.HTTP, address="", channel=_NO_CHANNEL, http=http, **stubs)
+
+
+class _NoChannel:
+    """The channel of stubs over HTTP."""
+
+    def __getattr__(self, _: str) -> NoReturn:
+        raise AssertionError("the test is about gRPC: mark it with grpc_only")
+
+
+_NO_CHANNEL: Any = _NoChannel()
 
 
 def method_of(service: Service, method: MethodDescriptor) -> Any:

@@ -40,6 +40,9 @@ def listening_sockets(listen: str, *, backlog: int, shared: bool) -> list[socket
         number = int(port) or _free_port(host)
         for family, address in _addresses(host):
             sockets.append(_listening(family, address, number, backlog=backlog, shared=shared))
+            # Connections inherit it. asyncio sets it only where sockets name their protocol; otherwise the second piece
+            # of an answer waits 40 ms for the client to acknowledge the first.
+            sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         for one in sockets:
             one.close()

@@ -14,7 +14,7 @@ from configsvc.web.calls import Handler
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
-from configsvc.web.requests import invalid
+from configsvc.web.pages import VERBS, Pages
 from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
@@ -31,6 +31,7 @@ class Door:
         health: HealthPages,
         browsers: BrowserRules,
     ) -> None:
+        self._pages = Pages()
         self._routes = routes
         self._handlers = handlers
         self._health = health
@@ -67,31 +68,29 @@ class Door:
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
-        try:
-            match = self._routes.match("GET" if verb == "HEAD" else verb, path)
-        except ValueError as error:
-            raise invalid("path", str(error)) from error
-        if match is None:
-            await _not_found(exchange, path, self._routes.verbs(path))
-        else:
+        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
+        if match is not None:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
+        elif verb in VERBS and self._pages.has(path):
+            await self._pages.answer(exchange, path)
+        else:
+            await _not_found(exchange, path, self._verbs(path))
 
     async def _options(self, exchange: Exchange, path: str) -> None:
-        try:
-            verbs = self._routes.verbs(path)
-        except ValueError as error:
-            raise invalid("path", str(error)) from error
+        verbs = self._verbs(path)
         if not verbs:
             await _not_found(exchange, path, verbs)
             return
         allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
         await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
 
+    def _verbs(self, path: str) -> tuple[str, ...]:
+        return VERBS if self._pages.has(path) else self._routes.verbs(path)
+
 
 async def _not_found(exchange: Exchange, path: str, verbs: tuple[str, ...]) -> None:
     if not verbs:
-        message = f"nothing is at {path[:MAX_SHOWN]}: see /docs"
-        await _refuse(exchange, Status(code=Code.NOT_FOUND, message=message))
+        await _refuse(exchange, Status(code=Code.NOT_FOUND, message=f"nothing is at {path[:MAX_SHOWN]}: see /docs"))
         return
     status = Status(code=Code.UNIMPLEMENTED, message=f"this path takes {', '.join(verbs)} only")
     await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", ", ".join(verbs).encode())])

@@ -37,7 +37,18 @@ async def _nothing() -> None:
 class Exchange:
     """One request and its answer. `gone` is true once the client has closed the connection."""
 
-    __slots__ = ("_values", "_when_done", "always", "gone", "headers", "receive", "scope", "send", "started")
+    __slots__ = (
+        "_values",
+        "_when_done",
+        "always",
+        "gone",
+        "headers",
+        "receive",
+        "scope",
+        "security",
+        "send",
+        "started",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -46,6 +57,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Headers of the answer, whatever it is.
         self.always: Headers = []
+        self.security = SECURITY_HEADERS
         self.gone = False
         # True once the status line was sent.
         self.started = False
@@ -114,7 +126,7 @@ class Exchange:
         """Send the status line and the headers."""
         self.started = True
         await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*SECURITY_HEADERS, *self.always, *headers]}
+            {"type": "http.response.start", "status": status, "headers": [*self.security, *self.always, *headers]}
         )
 
     async def write(self, data: bytes, *, more: bool) -> None:
@@ -134,7 +146,7 @@ class Exchange:
         """Send a whole answer, compressed if the client offers that and it is worth it."""
         if LEAST_COMPRESSED_BYTES <= len(body) <= MOST_COMPRESSED_BYTES:
             headers = [*headers, (b"vary", b"accept-encoding")]
-            if self._takes_gzip():
+            if self.takes_gzip():
                 body = gzip.compress(body, compresslevel=1, mtime=0)
                 headers.append((b"content-encoding", b"gzip"))
         if status not in _WITHOUT_BODY:
@@ -142,7 +154,8 @@ class Exchange:
         await self.start(status, headers)
         await self.write(b"" if self.scope["method"] == "HEAD" else body, more=False)
 
-    def _takes_gzip(self) -> bool:
+    def takes_gzip(self) -> bool:
+        """Return whether the client takes answers that are compressed."""
         offers = ",".join(self.values(b"accept-encoding"))
         weights = dict(_offer(offer) for offer in offers.lower().split(","))
         return weights.get("gzip", weights.get("*", 0.0)) > 0

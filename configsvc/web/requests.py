@@ -24,7 +24,8 @@ from configsvc.web.json_reader import (
 )
 from configsvc.web.templates import decoded
 
-MAX_PARAMETERS = 1000
+# More than the 1,000 names that a selector can have.
+MAX_PARAMETERS = 2000
 # Parameters may leave out the names of these fields.
 _IMPLIED = ("key", "selector", "selectors")
 # A parameter that stands for one of these messages is its name.

@@ -1,8 +1,14 @@
 """Headers of every answer, which tell browsers to do nothing with it that nobody asked for."""
 
-SECURITY_HEADERS = (
+_ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+SECURITY_HEADERS = (*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+# No script, no style and no address but those of this service. Swagger UI's styles have pictures in them.
+_PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = (*_ALWAYS, (b"content-security-policy", _PAGE_POLICY))

@@ -21,8 +21,9 @@ from configsvc.domain.access import Role
 from configsvc.rpc.server import SERVICES
 from tests.access.people import ROOT, STRANGER, Person, Target, as_, bind, make, nothing, people_of, until_known
 from tests.access.rpcs import NEEDED, REQUESTS, Named, is_allowed
+from tests.doors.marks import grpc_only
+from tests.doors.outcomes import Outcome, code_of, outcome_of
 from tests.identity.tokens import oidc_settings
-from tests.doors.outcomes import outcome_of
 from tests.service import Door, Service, running_service, struct
 from tests.storage.reading import Session
 from tests.storage.statements import Statements
@@ -71,6 +72,7 @@ async def served(service: Service) -> dict[str, descriptor_pb2.ServiceDescriptor
     return found
 
 
+@grpc_only("HTTP has no reflection: tests/doors/test_annotations.py")
 async def test_every_method_that_is_served_declares_its_permission(service: Service) -> None:
     for name, described in (await served(service)).items():
         for method in described.method:
@@ -89,9 +91,7 @@ class Answer:
     details: tuple[bytes, ...]
 
 
-async def call(
-    service: Service, method: MethodDescriptor, request: Message, person: Person | None
-) -> grpc.StatusCode | grpc.aio.AioRpcError:
+async def call(service: Service, method: MethodDescriptor, request: Message, person: Person | None) -> Outcome:
     """Return OK, also for a stream that has begun, or the error."""
     return await outcome_of(service, method, request, as_(person) if person else ())
 
@@ -126,7 +126,7 @@ class Matrix:
             async with self.turns:
                 outcome = await call(self.service, method, request, person)
             case = f"{method.name} of {target.application} by {person.name}, by {'id' if by_id else 'name'}: {outcome}"
-            code = outcome.code() if isinstance(outcome, grpc.aio.AioRpcError) else outcome
+            code = code_of(outcome)
             if is_allowed(method.name, person, target, self.owners):
                 assert code in (MISSING if target is self.missing else PRESENT.get(method.name, OK)), case
             else:

@@ -14,6 +14,7 @@ from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.api.statuses import TRANSLATIONS
 from configsvc.domain.errors import ConfigsvcError, DatabaseUnavailableError
 from tests.api.calls import Connection, create, create_application, failing, get, head, names, patch
+from tests.doors.marks import grpc_only
 from tests.rpc.served import OURS
 from tests.service import LIMIT_SECONDS, Service, error_info_of, status_of
 
@@ -98,6 +99,7 @@ async def test_a_transaction_left_open_does_not_hold_up_other_writes(service: Se
     assert await head(service) == 8
 
 
+@grpc_only("grpcurl speaks gRPC")
 async def test_grpcurl_shows_the_details_decoded(service: Service) -> None:
     method = "configapi.v1.ApplicationService/CreateApplication"
     request = json.dumps({"name": "..", "requestId": "x"})
@@ -110,6 +112,7 @@ async def test_grpcurl_shows_the_details_decoded(service: Service) -> None:
     assert (code, faults) == (64 + StatusCode.INVALID_ARGUMENT.value[0], {"name", "request_id"})
 
 
+@grpc_only("grpcurl speaks gRPC")
 async def test_grpcurl_creates_and_gets(service: Service) -> None:
     code, out, err = await grpcurl(
         "-d", '{"name": "shop"}', service.address, "configapi.v1.ApplicationService/CreateApplication"
@@ -124,6 +127,7 @@ async def test_grpcurl_creates_and_gets(service: Service) -> None:
     assert (code, json.loads(out)["configuration"]["config"]) == (0, request["config"])
 
 
+@grpc_only("grpcurl speaks gRPC")
 async def test_grpcurl_lists_and_describes(service: Service) -> None:
     wanted = {
         *OURS,

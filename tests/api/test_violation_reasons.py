@@ -1,6 +1,7 @@
 """Reasons of violations: constants that a program can decide by, where the description is for people."""
 
 import re
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -16,9 +17,10 @@ from configsvc.domain.jsonschema.keywords import IN_PLACE, MEMBERS
 from configsvc.domain.jsonschema.messages import LEAVES
 from tests.api.calls import create, failing
 from tests.api.test_reserved_keys import reasons_of
+from tests.doors.bindings import request_of
 from tests.operations.operating import PER_ITEM, imported, item, items_of
 from tests.schemas.calls import create_schema
-from tests.service import Service
+from tests.service import STUBS, Door, Service
 from tests.writes import batches
 
 # The form that google.rpc prescribes.
@@ -62,11 +64,23 @@ async def test_the_error_of_an_item_names_the_keyword(pinned: Service) -> None:
     assert [violation.reason for violation in bad_request.field_violations] == ["MINIMUM"]
 
 
-async def test_a_field_that_the_server_does_not_know_is_named_as_such(service: Service) -> None:
+async def create_over_grpc(service: Service) -> None:
+    """Create an application with a field of another version."""
     call = service.channel.unary_unary("/configapi.v1.ApplicationService/CreateApplication")
-    request = CreateApplicationRequest(name="shop").SerializeToString() + b"\xf8\x3f\x01"
+    await call(CreateApplicationRequest(name="shop").SerializeToString() + b"\xf8\x3f\x01")
+
+
+async def create_over_http(service: Service) -> None:
+    """Create an application with a field of another version."""
+    assert service.http
+    method = STUBS["applications"].methods_by_name["CreateApplication"]
+    request = replace(request_of(method, CreateApplicationRequest(name="shop")), body=b'{"name":"shop","colour":1}')
+    await service.http.send(method, request)
+
+
+async def test_a_field_that_the_server_does_not_know_is_named_as_such(service: Service) -> None:
     with failing(grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_FIELD") as caught:
-        await call(request)
+        await (create_over_http(service) if service.door is Door.HTTP else create_over_grpc(service))
     assert set(reasons_of(caught.value).values()) == {"UNSUPPORTED_FIELD"}
 
 

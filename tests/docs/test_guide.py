@@ -9,10 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configapi.v1.method_rules_pb2 import Permission, rules
 from configsvc.cli.main import serve_command
 from configsvc.process.settings import Settings
-from configsvc.rpc.server import SERVICES
 from tests.service import Service
 from tests.watch.changing import watching, with_epoch
 
@@ -192,22 +190,3 @@ def shown(default: object) -> str:
 
 def test_the_readme_is_short() -> None:
     assert len(document(README).splitlines()) <= 120
-
-
-def test_the_table_of_methods_is_complete_and_true() -> None:
-    rows = re.findall(
-        r"^\| (?:`(\w+)` )?\| `(\w+)` \| (\w+) \| \S.*\|$", document("docs/reference/api.md"), re.MULTILINE
-    )
-    listed: dict[str, list[tuple[str, str]]] = {}
-    service = ""
-    for name, method, needed in rows:
-        service = name or service
-        listed.setdefault(service, []).append((method, f"PERMISSION_{needed}"))
-    assert listed == {
-        service.name: [
-            (method.name, Permission.Name(method.GetOptions().Extensions[rules].permission))
-            for method in service.methods
-        ]
-        for service in SERVICES
-        if service.full_name.startswith("configapi.")
-    }

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 
 import grpc
@@ -23,7 +24,7 @@ from tests.doors.calls import Call, StreamCall, UnaryCall, UploadCall
 from tests.doors.proto_json import Tree, message_of, parsed, text_of, tree_of
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-HTTP_STATUSES = {
+HTTP_STATUSES: dict[int, int] = {
     Code.CANCELLED: 499,
     Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
@@ -102,7 +103,7 @@ class HttpClient:
         async with self.http.stream(
             request.verb, request.target, content=request.body, headers=[*headers, *_headers_for(request)]
         ) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != HTTPStatus.OK:
                 await response.aread()
                 raise _error_of(response)
             call.opened(_metadata(response))
@@ -116,7 +117,7 @@ class HttpClient:
     def _answer(
         self, method: MethodDescriptor, response: httpx.Response, response_body: str, *, as_text: bool
     ) -> Message:
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != HTTPStatus.OK:
             raise _error_of(response)
         tree = parsed(response.text)
         if response_body:

@@ -8,10 +8,10 @@ from google.protobuf.message import Message
 
 from tests.service import Service, method_of
 
+Outcome = grpc.StatusCode | grpc.aio.AioRpcError
 
-async def outcome_of(
-    service: Service, method: MethodDescriptor, request: Message, metadata: Any = ()
-) -> grpc.StatusCode | grpc.aio.AioRpcError:
+
+async def outcome_of(service: Service, method: MethodDescriptor, request: Message, metadata: Any = ()) -> Outcome:
     """Return OK, also for a stream that has begun, or the error."""
     call = method_of(service, method)(iter([request]) if method.client_streaming else request, metadata=metadata)
     try:
@@ -21,3 +21,7 @@ async def outcome_of(
     finally:
         call.cancel()
     return grpc.StatusCode.OK
+
+
+def code_of(outcome: Outcome) -> grpc.StatusCode:
+    return outcome.code() if isinstance(outcome, grpc.aio.AioRpcError) else outcome

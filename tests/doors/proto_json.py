@@ -1,21 +1,21 @@
 """Messages to proto JSON and back, as a client of the HTTP door writes and reads them: contents are plain JSON.
 
-Made from the descriptors and google.protobuf alone, so that it can judge what the service writes.
+Made from the descriptors alone, so that it can judge what the service writes.
 """
 
 import json
+import math
 from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import Default
-from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 TEXT_SUFFIX = "_json"
 WIDE = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
 TEXTS = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"})
 STRUCTS = frozenset({"google.protobuf.Struct", "google.protobuf.ListValue"})
-MAX_DEPTH = 400
 
 M = TypeVar("M", bound=Message)
 Tree = dict[str, Any]
@@ -150,7 +150,7 @@ def _plain_of_value(value: Any) -> Any:
 
 
 def _plain_number(number: float) -> Raw:
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         raise InexpressibleError(f"JSON has no {number}")
     return Raw(int(number) if number.is_integer() and abs(number) < 2**63 else repr(number))
 
@@ -163,54 +163,93 @@ def message_of(kind: type[M], tree: Tree, *, as_text: bool) -> M:
 
     Fails unless the answer is proto JSON with the names of the proto.
     """
-    descriptor = cast("Descriptor", kind.DESCRIPTOR)
-    return ParseDict(_for_library(descriptor, tree, as_text=as_text), kind(), max_recursion_depth=MAX_DEPTH)
+    message = kind()
+    _fill(message, tree, as_text=as_text)
+    return message
 
 
-def _for_library(descriptor: Descriptor, tree: Tree, *, as_text: bool) -> Tree:
-    """Return the tree with contents and numbers as the library of protobuf reads them."""
-    found: Tree = {}
+def _fill(message: Message, tree: Tree, *, as_text: bool) -> None:
+    descriptor = cast("Descriptor", message.DESCRIPTOR)
     for name, member in tree.items():
         field = descriptor.fields_by_name.get(name)
         assert field is not None, f"{descriptor.full_name} has no field {name}"
-        if content_of(descriptor, field):
-            found |= {f"{name}{TEXT_SUFFIX}": text_of(member)} if as_text else {name: _with_floats(member)}
-        elif field.message_type is not None and field.message_type.GetOptions().map_entry:
-            found[name] = member
-        elif field.is_repeated:
-            found[name] = [_one_for_library(field, one, as_text=as_text) for one in member]
+        if as_text and content_of(descriptor, field):
+            setattr(message, f"{name}{TEXT_SUFFIX}", text_of(member))
+        elif field.message_type is None:
+            _set_scalar(message, field, member)
         else:
-            found[name] = _one_for_library(field, member, as_text=as_text)
-    return found
+            _set_message(getattr(message, name), field, member, as_text=as_text)
 
 
-def _one_for_library(field: FieldDescriptor, member: Any, *, as_text: bool) -> Any:
-    if field.message_type is None:
-        # int64 is a text, int32 and unknown values of enums are numbers.
-        assert isinstance(member, Raw) is (field.cpp_type == FieldDescriptor.CPPTYPE_INT32), (field.full_name, member)
-        return int(member) if isinstance(member, Raw) else member
-    name = field.message_type.full_name
-    if name == "google.protobuf.Any":
-        return _any_for_library(member, as_text=as_text)
-    if name in TEXTS or name in STRUCTS:
-        return _with_floats(member)
-    return _for_library(field.message_type, member, as_text=as_text)
+def _set_scalar(message: Any, field: FieldDescriptor, member: Any) -> None:
+    if field.is_repeated:
+        getattr(message, field.name).extend(_scalar(field, one) for one in member)
+    else:
+        setattr(message, field.name, _scalar(field, member))
 
 
-def _any_for_library(member: Tree, *, as_text: bool) -> Tree:
-    url = member["@type"]
-    descriptor = Default().FindMessageTypeByName(url.rpartition("/")[2])
-    rest = {name: one for name, one in member.items() if name != "@type"}
-    if descriptor.file.package == "google.protobuf":
-        return {"@type": url, "value": _with_floats(rest["value"])}
-    return {"@type": url, **_for_library(descriptor, rest, as_text=as_text)}
+def _scalar(field: FieldDescriptor, member: Any) -> Any:
+    # int64 is a text, int32 a number.
+    assert isinstance(member, Raw) is (field.cpp_type == FieldDescriptor.CPPTYPE_INT32), (field.full_name, member)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_name[member].number
+    return int(member) if isinstance(member, Raw) or field.cpp_type in WIDE else member
 
 
-def _with_floats(value: Any) -> Any:
-    if isinstance(value, Raw):
-        return float(value)
+def _set_message(target: Any, field: FieldDescriptor, member: Any, *, as_text: bool) -> None:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        target.update(member)
+    elif field.is_repeated:
+        for one in member:
+            _fill_message(target.add(), one, as_text=as_text)
+    else:
+        target.SetInParent()
+        _fill_message(target, member, as_text=as_text)
+
+
+def _fill_message(target: Any, member: Any, *, as_text: bool) -> None:
+    name = target.DESCRIPTOR.full_name
+    if name in TEXTS:
+        target.FromJsonString(member)
+    elif name in STRUCTS:
+        _fill_plain(target, member)
+    elif name == "google.protobuf.Any":
+        _fill_any(target, member, as_text=as_text)
+    else:
+        _fill(target, member, as_text=as_text)
+
+
+def _fill_any(target: Any, member: Tree, *, as_text: bool) -> None:
+    rest = dict(member)
+    url = rest.pop("@type")
+    inner = GetMessageClass(Default().FindMessageTypeByName(url.rpartition("/")[2]))()
+    if cast("Descriptor", inner.DESCRIPTOR).file.package == "google.protobuf":
+        _fill_message(inner, rest["value"], as_text=as_text)
+    else:
+        _fill(inner, rest, as_text=as_text)
+    target.type_url, target.value = url, inner.SerializeToString()
+
+
+def _fill_plain(target: Any, value: Any) -> None:
+    """Fill a Struct or a ListValue."""
     if isinstance(value, dict):
-        return {name: _with_floats(member) for name, member in cast("Tree", value).items()}
-    if isinstance(value, list):
-        return [_with_floats(member) for member in cast("list[Any]", value)]
-    return value
+        for name, member in cast("Tree", value).items():
+            _fill_value(target.fields[name], member)
+    else:
+        for member in value:
+            _fill_value(target.values.add(), member)
+
+
+def _fill_value(target: Any, value: Any) -> None:
+    if isinstance(value, Raw):
+        target.number_value = float(value)
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    elif value is None:
+        target.null_value = 0
+    else:
+        inner = target.struct_value if isinstance(value, dict) else target.list_value
+        inner.SetInParent()
+        _fill_plain(inner, value)

@@ -2,11 +2,11 @@
 
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from configsvc.process.ports import shared_port
+from configsvc.process.ports import listening_sockets, shared_port
 from configsvc.process.startup import StartError
 
 ADDRESSES = ["127.0.0.1", "[::1]", "localhost", "0.0.0.0", "[::]"]
@@ -91,3 +91,13 @@ def test_port_0_is_another_one_each_time() -> None:
     with shared_port("127.0.0.1:0") as one, shared_port("127.0.0.1:0") as two:
         assert 0 not in {port_of(one), port_of(two)}
         assert one != two
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_a_connection_sends_each_piece_without_waiting_for_the_client_to_acknowledge_the_one_before(host: str) -> None:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(one) for one in listening_sockets(f"{host}:0", backlog=1, shared=False)]
+        stack.enter_context(socket.create_connection(sockets[0].getsockname()[:2]))
+        accepted, _ = sockets[0].accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

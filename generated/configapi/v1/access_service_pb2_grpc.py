@@ -43,8 +43,9 @@ class AccessServiceServicer(object):
 
     def CreateRoleBinding(self, request, context):
         """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
-        ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
-        caller is admin of that application or, for a binding for all applications, admin of all.
+        NOT_FOUND if the application does not exist; ALREADY_EXISTS if the principal already has this
+        role there. PERMISSION_DENIED unless the caller is admin of that application or, for a binding
+        for all applications, admin of all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -52,16 +53,18 @@ class AccessServiceServicer(object):
 
     def ListRoleBindings(self, request, context):
         """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
-        others see those of the applications that they are admin of.
+        others see those of the applications that they are admin of. NOT_FOUND if the application does
+        not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRoleBinding(self, request, context):
-        """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
-        in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
-        admin of all applications.
+        """Deletes a role binding. NOT_FOUND if it does not exist, unless allow_missing is set. Streams
+        that depended on it end with PERMISSION_DENIED within a second, in every process.
+        FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an admin of all
+        applications.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

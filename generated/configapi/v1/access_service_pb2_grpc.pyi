@@ -35,17 +35,20 @@ class AccessServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
     CreateRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.CreateRoleBindingResponse]
     """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
-    ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
-    caller is admin of that application or, for a binding for all applications, admin of all.
+    NOT_FOUND if the application does not exist; ALREADY_EXISTS if the principal already has this
+    role there. PERMISSION_DENIED unless the caller is admin of that application or, for a binding
+    for all applications, admin of all.
     """
     ListRoleBindings: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListRoleBindingsRequest, _access_service_pb2.ListRoleBindingsResponse]
     """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
-    others see those of the applications that they are admin of.
+    others see those of the applications that they are admin of. NOT_FOUND if the application does
+    not exist.
     """
     DeleteRoleBinding: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.DeleteRoleBindingRequest, _access_service_pb2.DeleteRoleBindingResponse]
-    """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
-    in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
-    admin of all applications.
+    """Deletes a role binding. NOT_FOUND if it does not exist, unless allow_missing is set. Streams
+    that depended on it end with PERMISSION_DENIED within a second, in every process.
+    FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an admin of all
+    applications.
     """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]
     """Returns the identity and the roles of the caller."""
@@ -57,17 +60,20 @@ class AccessServiceAsyncStub(AccessServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateRoleBindingRequest, _access_service_pb2.CreateRoleBindingResponse]  # type: ignore[assignment]
     """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
-    ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
-    caller is admin of that application or, for a binding for all applications, admin of all.
+    NOT_FOUND if the application does not exist; ALREADY_EXISTS if the principal already has this
+    role there. PERMISSION_DENIED unless the caller is admin of that application or, for a binding
+    for all applications, admin of all.
     """
     ListRoleBindings: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListRoleBindingsRequest, _access_service_pb2.ListRoleBindingsResponse]  # type: ignore[assignment]
     """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
-    others see those of the applications that they are admin of.
+    others see those of the applications that they are admin of. NOT_FOUND if the application does
+    not exist.
     """
     DeleteRoleBinding: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeleteRoleBindingRequest, _access_service_pb2.DeleteRoleBindingResponse]  # type: ignore[assignment]
-    """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
-    in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
-    admin of all applications.
+    """Deletes a role binding. NOT_FOUND if it does not exist, unless allow_missing is set. Streams
+    that depended on it end with PERMISSION_DENIED within a second, in every process.
+    FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an admin of all
+    applications.
     """
     GetCaller: _aio.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Returns the identity and the roles of the caller."""
@@ -82,8 +88,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.CreateRoleBindingResponse, _abc.Awaitable[_access_service_pb2.CreateRoleBindingResponse]]:
         """Creates a role binding. It takes effect in every process as soon as the commit arrives there.
-        ALREADY_EXISTS if the principal already has this role there. PERMISSION_DENIED unless the
-        caller is admin of that application or, for a binding for all applications, admin of all.
+        NOT_FOUND if the application does not exist; ALREADY_EXISTS if the principal already has this
+        role there. PERMISSION_DENIED unless the caller is admin of that application or, for a binding
+        for all applications, admin of all.
         """
 
     @_abc_1.abstractmethod
@@ -93,7 +100,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ListRoleBindingsResponse, _abc.Awaitable[_access_service_pb2.ListRoleBindingsResponse]]:
         """Lists role bindings in the order of their ids. An admin of all applications sees all bindings;
-        others see those of the applications that they are admin of.
+        others see those of the applications that they are admin of. NOT_FOUND if the application does
+        not exist.
         """
 
     @_abc_1.abstractmethod
@@ -102,9 +110,10 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.DeleteRoleBindingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.DeleteRoleBindingResponse, _abc.Awaitable[_access_service_pb2.DeleteRoleBindingResponse]]:
-        """Deletes a role binding. Streams that depended on it end with PERMISSION_DENIED within a second,
-        in every process. FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an
-        admin of all applications.
+        """Deletes a role binding. NOT_FOUND if it does not exist, unless allow_missing is set. Streams
+        that depended on it end with PERMISSION_DENIED within a second, in every process.
+        FAILED_PRECONDITION, reason LAST_ADMIN, for the last binding that makes an admin of all
+        applications.
         """
 
     @_abc_1.abstractmethod

@@ -80,8 +80,9 @@ class ApplicationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteApplication(self, request, context):
-        """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
-        they are deleted in the same commit.
+        """Deletes an application. NOT_FOUND if it does not exist, unless allow_missing is set;
+        FAILED_PRECONDITION if it has configurations, unless force is set: then they are deleted in the
+        same commit; ABORTED if expected_version or expected_etag is not the current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

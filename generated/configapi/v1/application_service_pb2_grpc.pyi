@@ -49,8 +49,9 @@ class ApplicationServiceStub:
     name is taken.
     """
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
-    """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
-    they are deleted in the same commit.
+    """Deletes an application. NOT_FOUND if it does not exist, unless allow_missing is set;
+    FAILED_PRECONDITION if it has configurations, unless force is set: then they are deleted in the
+    same commit; ABORTED if expected_version or expected_etag is not the current one.
     """
 
 @_typing.type_check_only
@@ -74,8 +75,9 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     name is taken.
     """
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
-    """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
-    they are deleted in the same commit.
+    """Deletes an application. NOT_FOUND if it does not exist, unless allow_missing is set;
+    FAILED_PRECONDITION if it has configurations, unless force is set: then they are deleted in the
+    same commit; ABORTED if expected_version or expected_etag is not the current one.
     """
 
 class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -126,8 +128,9 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.DeleteApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_service_pb2.DeleteApplicationResponse, _abc.Awaitable[_application_service_pb2.DeleteApplicationResponse]]:
-        """Deletes an application. FAILED_PRECONDITION if it has configurations, unless force is set: then
-        they are deleted in the same commit.
+        """Deletes an application. NOT_FOUND if it does not exist, unless allow_missing is set;
+        FAILED_PRECONDITION if it has configurations, unless force is set: then they are deleted in the
+        same commit; ABORTED if expected_version or expected_etag is not the current one.
         """
 
 def add_ApplicationServiceServicer_to_server(servicer: ApplicationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -126,15 +126,18 @@ class SchemaServiceServicer(object):
 
     def CheckSchemaVersion(self, request, context):
         """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
-        in mode STRICT, and whether the change is backward compatible.
+        in mode STRICT, and whether the change is backward compatible. NOT_FOUND if the schema does not
+        exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchema(self, request, context):
-        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
-        configuration is pinned to one of them or another schema refers to one.
+        """Deletes a schema with all of its versions. NOT_FOUND if it does not exist, unless allow_missing
+        is set; ABORTED if expected_version or expected_etag is not the current one.
+        FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a configuration is pinned to one of them or
+        another schema refers to one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,11 +58,14 @@ class SchemaServiceStub:
     """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist."""
     CheckSchemaVersion: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.CheckSchemaVersionRequest, _schema_service_pb2.CheckSchemaVersionResponse]
     """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
-    in mode STRICT, and whether the change is backward compatible.
+    in mode STRICT, and whether the change is backward compatible. NOT_FOUND if the schema does not
+    exist.
     """
     DeleteSchema: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.DeleteSchemaRequest, _schema_service_pb2.DeleteSchemaResponse]
-    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
-    configuration is pinned to one of them or another schema refers to one.
+    """Deletes a schema with all of its versions. NOT_FOUND if it does not exist, unless allow_missing
+    is set; ABORTED if expected_version or expected_etag is not the current one.
+    FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a configuration is pinned to one of them or
+    another schema refers to one.
     """
     ImportSchemas: _grpc.UnaryUnaryMultiCallable[_schema_service_pb2.ImportSchemasRequest, _schema_service_pb2.ImportSchemasResponse]
     """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
@@ -103,11 +106,14 @@ class SchemaServiceAsyncStub(SchemaServiceStub):
     """Lists the versions of a schema, newest first. NOT_FOUND if the schema does not exist."""
     CheckSchemaVersion: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.CheckSchemaVersionRequest, _schema_service_pb2.CheckSchemaVersionResponse]  # type: ignore[assignment]
     """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
-    in mode STRICT, and whether the change is backward compatible.
+    in mode STRICT, and whether the change is backward compatible. NOT_FOUND if the schema does not
+    exist.
     """
     DeleteSchema: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.DeleteSchemaRequest, _schema_service_pb2.DeleteSchemaResponse]  # type: ignore[assignment]
-    """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
-    configuration is pinned to one of them or another schema refers to one.
+    """Deletes a schema with all of its versions. NOT_FOUND if it does not exist, unless allow_missing
+    is set; ABORTED if expected_version or expected_etag is not the current one.
+    FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a configuration is pinned to one of them or
+    another schema refers to one.
     """
     ImportSchemas: _aio.UnaryUnaryMultiCallable[_schema_service_pb2.ImportSchemasRequest, _schema_service_pb2.ImportSchemasResponse]  # type: ignore[assignment]
     """Creates schemas, or new versions of existing ones, all in one commit or none. Documents that
@@ -187,7 +193,8 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.CheckSchemaVersionResponse, _abc.Awaitable[_schema_service_pb2.CheckSchemaVersionResponse]]:
         """Checks a new version of a schema without creating it: returns the effect of CreateSchemaVersion
-        in mode STRICT, and whether the change is backward compatible.
+        in mode STRICT, and whether the change is backward compatible. NOT_FOUND if the schema does not
+        exist.
         """
 
     @_abc_1.abstractmethod
@@ -196,8 +203,10 @@ class SchemaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schema_service_pb2.DeleteSchemaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schema_service_pb2.DeleteSchemaResponse, _abc.Awaitable[_schema_service_pb2.DeleteSchemaResponse]]:
-        """Deletes a schema with all of its versions. FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a
-        configuration is pinned to one of them or another schema refers to one.
+        """Deletes a schema with all of its versions. NOT_FOUND if it does not exist, unless allow_missing
+        is set; ABORTED if expected_version or expected_etag is not the current one.
+        FAILED_PRECONDITION, reason SCHEMA_IN_USE, if a configuration is pinned to one of them or
+        another schema refers to one.
         """
 
     @_abc_1.abstractmethod
