@@ -15,8 +15,7 @@ from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
 from configsvc.web.pages import VERBS, Pages
-from configsvc.web.requests import invalid
-from configsvc.web.routes import Match, Routes
+from configsvc.web.routes import Routes
 
 MAX_SHOWN = 200
 TENANT_HEADER = TENANT_KEY.encode()
@@ -69,7 +68,7 @@ class Door:
             return
         if exchange.has(TENANT_HEADER):
             raise TENANT_REFUSED
-        match = self._match("GET" if verb == "HEAD" else verb, path)
+        match = self._routes.match("GET" if verb == "HEAD" else verb, path)
         if match is not None:
             await self._handlers[match.route.method](exchange, match.route, match.variables)
         elif verb in VERBS and self._pages.has(path):
@@ -85,19 +84,8 @@ class Door:
         allow = (b"allow", ", ".join(("OPTIONS", *verbs)).encode())
         await exchange.answer(204, b"", [allow, *self._browsers.preflight(exchange)])
 
-    def _match(self, verb: str, path: str) -> Match | None:
-        try:
-            return self._routes.match(verb, path)
-        except ValueError as error:
-            raise invalid("path", str(error)) from error
-
     def _verbs(self, path: str) -> tuple[str, ...]:
-        if self._pages.has(path):
-            return VERBS
-        try:
-            return self._routes.verbs(path)
-        except ValueError as error:
-            raise invalid("path", str(error)) from error
+        return VERBS if self._pages.has(path) else self._routes.verbs(path)
 
 
 async def _not_found(exchange: Exchange, path: str, verbs: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from google.api.annotations_pb2 import http
 from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from configsvc.web.requests import invalid
 from configsvc.web.templates import Matcher, Template, Variables, split_verb, template
 
 OPERATIONS = "/api/v1/operations"
@@ -63,15 +64,18 @@ class Routes:
     def match(self, verb: str, path: str) -> Match | None:
         """Return the route for a raw path, with or without a last slash; None if no method has it.
 
-        Raises ValueError if a variable is badly encoded.
+        Raises InvalidRequestError if a variable is badly encoded.
         """
         path, custom_verb = self._split(path)
         matcher = self._matchers.get((verb, custom_verb))
-        found = matcher.match(path) if matcher else None
+        try:
+            found = matcher.match(path) if matcher else None
+        except ValueError as error:
+            raise invalid("path", str(error)) from error
         return Match(route=found[0], variables=found[1]) if found else None
 
     def verbs(self, path: str) -> tuple[str, ...]:
-        """Return the verbs that a raw path has. Raises ValueError."""
+        """Return the verbs that a raw path has. Raises InvalidRequestError."""
         return tuple(verb for verb in self._verbs if self.match(verb, path))
 
     def _split(self, path: str) -> tuple[str, str]:

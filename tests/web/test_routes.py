@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configsvc.api.services import SERVICES
+from configsvc.domain.errors import InvalidRequestError
 from configsvc.web.routes import Route, Routes
 from configsvc.web.templates import Matcher, template
 
@@ -147,7 +148,7 @@ def test_other_paths_mean_nothing(path: str) -> None:
 
 @pytest.mark.parametrize("written", ["%", "%4", "%zz", "a%", "%u0041", "%ff", "%c3", "%ed%a0%80"])
 def test_a_path_that_is_badly_encoded_is_a_fault(written: str) -> None:
-    with pytest.raises(ValueError, match=r"has a %|is not UTF-8"):
+    with pytest.raises(InvalidRequestError, match=r"has a %|is not UTF-8"):
         ROUTES.match("GET", f"/api/v1/applications/{written}")
 
 

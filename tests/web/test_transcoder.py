@@ -256,7 +256,8 @@ ANEW = {"id", "create_time", "update_time", "server_time", "feed_lag", "commit_t
 
 
 def test_every_route_is_compared_or_has_its_reason() -> None:
-    known = dict.fromkeys(("application", "web", "pinned", "schema", "operation", "binding"), "x")
+    names = ["application", "web", "pinned", "schema", "operation", "binding"]
+    known = dict.fromkeys(names, "x")
     compared: set[Route] = set()
     for make in REQUESTS:
         request = make(known)
@@ -478,7 +479,7 @@ async def test_real_schemas_and_configurations_have_the_same_answers(doors: Door
                 creation = Request("POST", NEW, body)
                 ours, theirs = await doors.both(creation)
                 if ours.status_code != 200:
-                    # The members of a Struct have no order, hence its faults have none, of which those that fit are listed.
+                    # Members of a Struct have no order, hence its faults have none, of which as many are listed as fit.
                     assert (ours.status_code, reason_in(ours)) == (theirs.status_code, reason_in(theirs))
                 else:
                     assert comparable(ours, creation) == comparable(theirs, creation), (schema, name)

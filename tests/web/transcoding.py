@@ -45,7 +45,9 @@ def _descriptors() -> bytes:
     """
     found = FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
     for method in (method for file in found.file for service in file.service for method in service.method):
-        rule: Any = method.options.Extensions[http]
+        # The types of extensions are known to no type checker.
+        options: Any = method.options
+        rule = options.Extensions[http]
         for binding in (rule, *rule.additional_bindings):
             binding.response_body = ""
     return found.SerializeToString()
