@@ -5,9 +5,10 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.service import Door, Service, running_service
+from tests.service import Service, running_service
 
 CHUNK = 65_536
 
@@ -172,9 +173,9 @@ async def proxied_address(address: str, *, own_host: str = "127.0.0.1") -> Async
 
 
 @asynccontextmanager
-async def far_service(database_url: str, door: Door = Door.GRPC) -> AsyncGenerator[tuple[Service, Proxy]]:
+async def far_service(database_url: str, **settings: Any) -> AsyncGenerator[tuple[Service, Proxy]]:
     """Run a service that reaches its database through a proxy."""
-    async with proxied(database_url) as (proxy, url), running_service(url, door=door) as service:
+    async with proxied(database_url) as (proxy, url), running_service(url, **settings) as service:
         try:
             yield service, proxy
         finally:

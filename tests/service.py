@@ -109,8 +109,8 @@ async def running_service(
     """
     stop = asyncio.Event()
     bound: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
-    http_listen = "127.0.0.1:0" if door is Door.HTTP else None
-    settings = settings_of(**{"shutdown_grace_seconds": grace_seconds, "http_listen": http_listen} | more)
+    of_door: dict[str, Any] = {"http_listen": "127.0.0.1:0"} if door is Door.HTTP else {}
+    settings = settings_of(**{"shutdown_grace_seconds": grace_seconds} | of_door | more)
     serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=bound.set_result))
     serving.add_done_callback(lambda task: bound.done() or bound.cancel())
     try:

@@ -18,6 +18,7 @@ from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
 
 JSON = "application/json"
+LINES = "application/x-ndjson"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 # What `curl -d` says of its data unless it is told otherwise. No form of a browser can send PUT or PATCH.
@@ -48,11 +49,17 @@ def _check_body_headers(route: Route, exchange: Exchange) -> None:
     if content_type is None or not route.body:
         return
     kind, _, parameters = content_type.lower().partition(";")
-    allowed = _TYPES.get(route.body, (JSON,)) if route.method.name == "UpdateConfiguration" else (JSON,)
+    allowed = _types_of(route)
     if kind.strip() not in allowed:
         raise invalid("content-type", f"is {kind.strip()[:100]!r}: must be one of {', '.join(allowed)}")
     if parameters.replace(" ", "").replace('"', "") not in ("", "charset=utf-8"):
         raise invalid("content-type", "has parameters other than charset=utf-8")
+
+
+def _types_of(route: Route) -> tuple[str, ...]:
+    if route.method.client_streaming:
+        return LINES, JSON
+    return _TYPES.get(route.body, (JSON,)) if route.method.name == "UpdateConfiguration" else (JSON,)
 
 
 def _has_etag(route: Route) -> bool:

@@ -62,7 +62,7 @@ class Frames:
             self._shared.put(encoded, frame)
         return frame
 
-    async def answer(self, size_bytes: int, make: Callable[[], bytes]) -> bytes:
+    async def made_of(self, size_bytes: int, make: Callable[[], bytes]) -> bytes:
         """Return what `make` returns without blocking other calls. `size_bytes`: about as much as it is made of."""
         return make() if size_bytes <= LARGE_BYTES else await self._large.run(make)
 

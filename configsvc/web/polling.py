@@ -11,15 +11,15 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, W
 from configsvc.access.caller import Caller
 from configsvc.api.methods import Method
 from configsvc.api.polling import PolledPage
-from configsvc.domain.errors import InvalidRequestError, Violation
 from configsvc.limits.bodies import Bodies
-from configsvc.web.calls import Handler, Variables, admit, begin, fail, read_request
+from configsvc.web.calls import Handler, admit, begin, fail, read_request
 from configsvc.web.events import Frames
 from configsvc.web.exchange import Exchange, Headers
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
-from configsvc.web.requests import parsed_query
+from configsvc.web.requests import invalid, parsed_query
 from configsvc.web.routes import Route
+from configsvc.web.templates import Variables
 
 # The parameters of long polling, which are no fields of the request.
 WAIT, PAGE_TOKEN = "wait", "page_token"
@@ -49,7 +49,7 @@ def poll_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Fra
             async with exchange.cancelled_when_gone():
                 with method.revocable(caller) as revocable_caller:
                     page = await poll(request, revocable_caller, wish.page_token, wish.wait_seconds)
-                body = await frames.answer(sum(map(len, page.messages)), partial(_document, page))
+                body = await frames.made_of(sum(map(len, page.messages)), partial(_document, page))
             if caller.quota:
                 caller.quota.hold_answer(len(body), exchange.when_done)
         except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
@@ -73,11 +73,11 @@ def _taken(exchange: Exchange) -> _Wish:
     own = {name: [piece for piece in pieces if _name_of(piece) == name] for name in (WAIT, PAGE_TOKEN)}
     for name, found in own.items():
         if len(found) > 1:
-            raise _invalid(name, "is there more than once")
+            raise invalid(name, "is there more than once")
     exchange.scope["query_string"] = b"&".join(piece for piece in pieces if _name_of(piece) not in own)
     wait, page_token = (parsed_query(found[0])[0][1] if found else None for found in own.values())
     if wait is None:
-        raise _invalid(WAIT, "is required beside page_token: the time to wait for a change, like 30s")
+        raise invalid(WAIT, "is required beside page_token: the time to wait for a change, like 30s")
     return _Wish(wait_seconds=_seconds(wait), page_token=page_token)
 
 
@@ -90,15 +90,11 @@ def _seconds(text: str) -> float:
     try:
         wait.FromJsonString(text)
     except ValueError as error:
-        raise _invalid(WAIT, f"is {text[:100]!r}: must be like 30s") from error
+        raise invalid(WAIT, f"is {text[:100]!r}: must be like 30s") from error
     seconds = wait.seconds + wait.nanos / 1e9
     if not 0 <= seconds <= MOST_WAIT_SECONDS:
-        raise _invalid(WAIT, f"is {seconds:g} s: must be between 0 s and {MOST_WAIT_SECONDS:g} s")
+        raise invalid(WAIT, f"is {seconds:g} s: must be between 0 s and {MOST_WAIT_SECONDS:g} s")
     return seconds
-
-
-def _invalid(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError((Violation(field=field, description=description),))
 
 
 def _document(page: PolledPage) -> bytes:

@@ -131,7 +131,7 @@ def _handler(
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
-        return upload_handler(method, read, implementation)
+        return upload_handler(method, read, frames, implementation)
     poll = getattr(servicer, "poll", None)
     if descriptor.name == "WatchConfigurations" and poll:
         return watch_handler(method, read, bodies, frames, implementation, poll)

@@ -1,16 +1,19 @@
 """Methods over HTTP that answer with a stream, or take one."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from configsvc.api.methods import Method, StreamMethod, UploadMethod
-from configsvc.domain.errors import InvalidRequestError, Violation
+from configsvc.domain.errors import FaultyRequestError, RateLimitedError
 from configsvc.limits.bodies import Bodies
-from configsvc.web.binding import text_of
+from configsvc.web.binding import bound, check_headers, text_of
 from configsvc.web.calls import Handler, admit, begin, class_of, fail, read_request
 from configsvc.web.errors import error_body, error_headers
 from configsvc.web.events import Frames, StreamWriter
@@ -18,11 +21,13 @@ from configsvc.web.exchange import Exchange
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
 from configsvc.web.polling import PollMethod, is_polled, poll_handler
-from configsvc.web.requests import RequestReader
+from configsvc.web.requests import RequestReader, invalid
 from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
 
+# Of an upload: what a message over gRPC may have, and the time that a client has to send it.
 MAX_LINE_BYTES = 4 * 1024 * 1024
+UPLOAD_LINE_SECONDS = 60.0
 
 
 def watch_handler(
@@ -80,22 +85,22 @@ def resume(request: Any, exchange: Exchange) -> None:
         return
     start = request.WhichOneof("start")
     if start is not None and (start != "resume_token" or request.resume_token != token):
-        description = f"is another start than the parameter {start}: send one of them"
-        raise InvalidRequestError((Violation(field="last-event-id", description=description),))
+        raise invalid("last-event-id", f"is another start than the parameter {start}: send one of them")
     request.resume_token = token
 
 
-def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> Handler:
+def upload_handler(method: Method, read: OriginReader, frames: Frames, answer: UploadMethod) -> Handler:
     """Return the handler of a method that takes a stream of JSON lines and answers once."""
 
-    async def handle(exchange: Exchange, route: Route, _variables: Variables) -> None:
+    async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
         call = begin(method, read, exchange)
         try:
             caller = await admit(method, call, read, exchange)
             if caller.quota:
                 caller.quota.begin_call(exchange.when_done)
+            check_headers(route, exchange)
             with method.revocable(caller) as revocable_caller:
-                answered = await answer(_uploaded(exchange, route), revocable_caller)
+                answered = await answer(_uploaded(exchange, route, variables, frames), revocable_caller)
         except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
             method.observe(call)
             await fail(error, method, call, exchange)
@@ -106,29 +111,70 @@ def upload_handler(method: Method, read: OriginReader, answer: UploadMethod) -> 
     return handle
 
 
-async def _uploaded(exchange: Exchange, route: Route) -> AsyncGenerator[bytes]:
-    """Yield the encoded messages of the lines of a body."""
-    async for line in _lines(exchange):
-        if line.strip():
-            yield _message_of(line, route).SerializeToString()
+async def _uploaded(exchange: Exchange, route: Route, variables: Variables, frames: Frames) -> AsyncGenerator[bytes]:
+    """Yield the encoded messages of the lines of a body. The first one has what parameters and headers say."""
+    lines = _lines(exchange)
+    is_first = True
+    while (found := await _next(lines)) is not None:
+        number, line = found
+        make = partial(_first_message, line, route, variables, exchange) if is_first else partial(_message, line, route)
+        with _at_line(number):
+            encoded = await frames.made_of(len(line), make)
+        yield encoded
+        is_first = False
 
 
-async def _lines(exchange: Exchange) -> AsyncGenerator[bytes]:
-    kept = b""
+async def _next(lines: AsyncIterator[tuple[int, bytes]]) -> tuple[int, bytes] | None:
+    """Return the next line of an upload; None at its end. Raises RateLimitedError if it does not arrive in time."""
+    try:
+        async with asyncio.timeout(UPLOAD_LINE_SECONDS):
+            return await anext(lines, None)
+    except TimeoutError as error:
+        text = f"the next line of the upload did not arrive within {UPLOAD_LINE_SECONDS:g} s: upload again"
+        raise RateLimitedError(text, retry_seconds=1.0) from error
+
+
+async def _lines(exchange: Exchange) -> AsyncGenerator[tuple[int, bytes]]:
+    """Yield the lines of a body that are not empty, with their numbers, from 1 on."""
+    number, line = 1, bytearray()
     async for chunk in exchange.chunks():
-        *whole, kept = (kept + chunk).split(b"\n")
-        for line in whole:
-            yield line
-        if len(kept) > MAX_LINE_BYTES:
-            raise InvalidRequestError(
-                (Violation(field="body", description=f"has a line of more than {MAX_LINE_BYTES} bytes"),)
-            )
-    yield kept
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            line += end
+            if line.strip():
+                yield number, _checked(number, line)
+            number, line = number + 1, bytearray()
+        line += rest
+        _checked(number, line)
+    if line.strip():
+        yield number, bytes(line)
 
 
-def _message_of(line: bytes, route: Route) -> Message:
+def _checked(number: int, line: bytearray) -> bytes:
+    if len(line) > MAX_LINE_BYTES:
+        raise invalid(f"line {number}", f"has more than {MAX_LINE_BYTES} bytes: spread its items over several lines")
+    return bytes(line)
+
+
+@contextmanager
+def _at_line(number: int) -> Generator[None]:
+    """Name the line in the faults that are found in it."""
+    try:
+        yield
+    except FaultyRequestError as error:
+        named = (replace(one, field=f"line {number}: {one.field}") for one in error.violations)
+        raise type(error)(tuple(named), error.omitted) from error
+
+
+def _first_message(line: bytes, route: Route, variables: Variables, exchange: Exchange) -> bytes:
+    message = class_of(route.method.input_type)()
+    bound(route, variables, exchange, line, message)
+    return message.SerializeToString()
+
+
+def _message(line: bytes, route: Route) -> bytes:
     message = class_of(route.method.input_type)()
     reader = RequestReader(message)
     reader.read_json(text_of(line), "")
     reader.finish()
-    return message
+    return message.SerializeToString()

@@ -95,9 +95,14 @@ def required(name: str) -> Kind:
 
 @asynccontextmanager
 async def running_proxy(
-    kind: Kind, folder: Path, upstream: str, authority: Authority | None, *changes: tuple[str, str]
+    kind: Kind,
+    folder: Path,
+    upstream: str,
+    authority: Authority | None,
+    *changes: tuple[str, str],
+    http_upstream: str = "127.0.0.1:9",
 ) -> AsyncGenerator[RealProxy]:
-    """Run a proxy in front of the address, with its file in deploy/ and these changes (each pattern must occur).
+    """Run a proxy in front of the addresses, with its file in deploy/ and these changes (each pattern must occur).
 
     Without an authority it listens in clear text.
     """
@@ -108,6 +113,8 @@ async def running_proxy(
     local = [
         (r"\b127\.0\.0\.1:50051\b", upstream),
         (r"address: 127\.0\.0\.1, port_value: 50051\b", f"address: {host}, port_value: {upstream_port}"),
+        (r"\b127\.0\.0\.1:50080\b", http_upstream),
+        (r"port_value: 50080\b", f"port_value: {http_upstream.rpartition(':')[2]}"),
         (r"(listen |bind :)8443\b", rf"\g<1>{port}"),
         (r"address: 0\.0\.0\.0, port_value: 8443\b", f"address: 127.0.0.1, port_value: {port}"),
         (r"/etc/ssl/configsvc/", f"{folder}/"),

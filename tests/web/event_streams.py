@@ -6,6 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -148,21 +149,23 @@ async def requested(
     headers: dict[str, str] | None = None,
     body: bytes = b"",
     receive_bytes: int | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[Answer]:
-    """Send a request on a connection of its own; yield its answer. With `receive_bytes`, the kernel keeps no more."""
-    async with connection(address, receive_bytes) as (reader, writer):
+    """Send a request on a connection of its own; yield its answer. `receive_bytes`: how much is read ahead."""
+    async with connection(address, receive_bytes, tls) as (reader, writer):
         writer.write(head(method, path, {"content-length": str(len(body)), **(headers or {})}) + body)
         yield await answer(reader, writer)
 
 
 @asynccontextmanager
 async def connection(
-    address: str, receive_bytes: int | None = None
+    address: str, receive_bytes: int | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect; close the connection at the end."""
     host, _, port = address.rpartition(":")
     limit = 2**26 if receive_bytes is None else receive_bytes
-    reader, writer = await asyncio.open_connection(host, int(port), limit=limit)
+    name = "localhost" if tls else None
+    reader, writer = await asyncio.open_connection(host, int(port), limit=limit, ssl=tls, server_hostname=name)
     try:
         yield reader, writer
     finally:

@@ -79,7 +79,7 @@ async def connection(address: str, tls: ssl.SSLContext | None = None, limit: int
             await writer.wait_closed()
 
 
-def request(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
+def request(method: str, path: str, body: bytes | None = None, **headers: Any) -> bytes:
     """Return the bytes of a request. Underscores in the names of headers stand for hyphens."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {headers.pop('Host', 'localhost')}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -89,7 +89,7 @@ def request(method: str, path: str, body: bytes | None = None, **headers: str) -
 
 
 async def ask(
-    address: str, method: str, path: str, body: bytes | None = None, tls: ssl.SSLContext | None = None, **headers: str
+    address: str, method: str, path: str, body: bytes | None = None, tls: ssl.SSLContext | None = None, **headers: Any
 ) -> Reply:
     """Send one request on a connection of its own, and return the answer."""
     async with connection(address, tls) as raw:

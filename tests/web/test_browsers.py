@@ -1,5 +1,7 @@
 """Browsers: pages of other sites cannot use a service that their visitors reach."""
 
+from typing import Any
+
 import pytest
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
@@ -43,7 +45,9 @@ async def names(service: Service) -> list[str]:
 async def test_without_authentication_this_machine_is_reached_under_its_own_names_only(
     database_url: str, host: str, status: int, *, insecure: bool
 ) -> None:
-    listen = {"http_listen": "0.0.0.0:0", "insecure": True} if insecure else {"http_listen": "127.0.0.1:0"}
+    listen: dict[str, Any] = (
+        {"http_listen": "0.0.0.0:0", "insecure": True} if insecure else {"http_listen": "127.0.0.1:0"}
+    )
     async with running_service(database_url, **listen) as service:
         assert (await ask(service.http_address, "POST", APPLICATIONS, CREATE, Host=host)).status == status
         assert await names(service) == ["forged"] * (status == 200)
@@ -79,7 +83,7 @@ async def test_http_1_0_without_a_host_is_refused(http: Service) -> None:
         {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"},
     ],
 )
-async def test_requests_of_foreign_pages_change_nothing(http: Service, headers: dict[str, str]) -> None:
+async def test_requests_of_foreign_pages_change_nothing(http: Service, headers: dict[str, Any]) -> None:
     for verb, path in (("POST", APPLICATIONS), ("PUT", f"{APPLICATIONS}/shop/configurations/x")):
         reply = await ask(http.http_address, verb, path, CREATE, **headers)
         assert (reply.status, "access-control-allow-origin" in reply.headers) == (403, False)
@@ -94,9 +98,13 @@ async def test_two_origins_are_none(http: Service) -> None:
 
 
 async def test_own_pages_and_links_from_elsewhere_work(http: Service) -> None:
-    own = {"Host": "localhost:50080", "Origin": "http://localhost:50080", "Sec_Fetch_Site": "same-origin"}
+    own: dict[str, Any] = {
+        "Host": "localhost:50080",
+        "Origin": "http://localhost:50080",
+        "Sec_Fetch_Site": "same-origin",
+    }
     assert (await ask(http.http_address, "POST", APPLICATIONS, CREATE, **own)).status == 200
-    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    link: dict[str, Any] = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     assert (await ask(http.http_address, "GET", APPLICATIONS, **link)).status == 200
 
 
@@ -105,18 +113,18 @@ def allowed(reply: Reply) -> str | None:
 
 
 async def test_pages_of_other_origins_are_not_allowed_unless_the_settings_say_so(http: Service) -> None:
-    preflight = {"Origin": ALLOWED, "Access_Control_Request_Method": "PUT"}
+    preflight: dict[str, Any] = {"Origin": ALLOWED, "Access_Control_Request_Method": "PUT"}
     reply = await ask(http.http_address, "OPTIONS", APPLICATIONS, **preflight)
     assert reply.status == 403
     assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
 async def test_pages_of_allowed_origins_may_use_the_service_and_read_its_errors(database_url: str) -> None:
-    settings = {"http_listen": "127.0.0.1:0", "cors_origins": f"{ALLOWED}, http://localhost:3000"}
+    settings: dict[str, Any] = {"http_listen": "127.0.0.1:0", "cors_origins": f"{ALLOWED}, http://localhost:3000"}
     async with running_service(database_url, **settings) as service:
         address = service.http_address
         for origin in (ALLOWED, "http://localhost:3000"):
-            asked = {"Origin": origin, "Access_Control_Request_Method": "PUT"}
+            asked: dict[str, Any] = {"Origin": origin, "Access_Control_Request_Method": "PUT"}
             reply = await ask(
                 address, "OPTIONS", APPLICATIONS, Access_Control_Request_Headers="authorization,if-match", **asked
             )

@@ -11,7 +11,7 @@ import pytest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configsvc.process import descriptors
 from configsvc.web import open_connections
-from configsvc.web.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from configsvc.web.heads import MAX_HEADERS, MAX_TARGET_BYTES
 from tests.api.calls import create
 from tests.process.running import serving
 from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service, running_service
@@ -121,7 +121,7 @@ async def test_trailers_count_as_nothing(http: Service) -> None:
         raw.send(start, b'10\r\n{"name":"trail"}\r\n0\r\nX-Change-Request: FORGED\r\nHost: evil.example\r\n\r\n', GET)
         assert [(await raw.reply()).status for _ in range(2)] == [200, 200]
     changes = (await http.audit.ListChanges(ListChangesRequest())).changes
-    assert {change.change_request for change in changes} == {""}
+    assert {change.origin.change_request for change in changes} == {""}
 
 
 @pytest.mark.parametrize("endless", [b"1;" + b"x" * 1000 + b"\r\na\r\n", b"1\r\na\r\n" * 100, b"1;" + b"x" * 1000])
@@ -235,8 +235,8 @@ async def test_a_silent_connection_makes_room_for_another_and_a_busy_one_does_no
                 assert (await other.start())[0] == 200
                 assert await silent.ended() == b""
                 async with connection(service.http_address) as refused:
+                    refused.send(GET)
                     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                        refused.send(GET)
                         await refused.reply()
 
 

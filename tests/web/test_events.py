@@ -156,7 +156,7 @@ async def test_what_a_stream_of_events_has_is_what_the_log_has(http: Service, ps
         (path_of(resume_token="1-1-1-1-1:1"), 400, "EPOCH_CHANGED"),
         (path_of(progress_interval="1ms"), 400, "INVALID_REQUEST"),
         (path_of(**{"snapshot.min_revision": "1000"}), 400, "REVISION_UNKNOWN"),
-        (path_of(nonsense="1"), 400, "INVALID_REQUEST"),
+        (path_of(nonsense="1"), 400, "UNSUPPORTED_FIELD"),
     ],
 )
 async def test_an_error_before_the_first_message_is_an_answer_with_its_own_status(

@@ -10,6 +10,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from configsvc.app.run import run_service
 from tests.identity.tokens import oidc_settings
+from tests.proxy import far_service
 from tests.service import LIMIT_SECONDS, Service, connected, running_service, settings_of, wait_for_health
 from tests.web.raw_http import ask
 
@@ -79,3 +80,15 @@ async def test_health_is_that_of_grpc_at_the_start_and_in_the_drain_delay(databa
     finally:
         serving.cancel()
         await asyncio.wait([serving], timeout=LIMIT_SECONDS)
+
+
+async def test_health_is_that_of_grpc_while_the_database_is_away(database_url: str) -> None:
+    async with far_service(database_url, http_listen="127.0.0.1:0") as (service, cable):
+        await cable.cut()
+        await wait_for_health(service, HealthCheckResponse.NOT_SERVING)
+        assert (await rpc_state(service), await http_states(service.http_address)) == (503, [503, 503, 200])
+        state = json.loads((await ask(service.http_address, "GET", "/health")).body)
+        assert (state["status"], state["database"]) == ("NOT_SERVING", {"reachable": False})
+        cable.restore()
+        await wait_for_health(service, HealthCheckResponse.SERVING)
+        assert (await rpc_state(service), await http_states(service.http_address)) == (200, [200, 200, 200])
