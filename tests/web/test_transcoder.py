@@ -247,6 +247,11 @@ REQUESTS: list[Callable[[dict[str, str]], Request]] = [
     lambda _: Request("GET", "/api/v1/role-bindings"),
     lambda known: Request("DELETE", f"/api/v1/role-bindings/{known['binding']}?validate_only=true"),
     lambda _: Request("DELETE", "/api/v1/role-bindings/x"),
+    lambda known: Request(
+        "POST", f"{ALL}:delete", {"id": known["web"], "validate_only": True, "expected_version": "2"}
+    ),
+    lambda _: Request("POST", "/api/v1/schemas:delete", {"name": "s"}),
+    lambda known: Request("POST", "/api/v1/role-bindings:delete", {"id": known["binding"], "validate_only": True}),
     lambda _: Request("GET", "/api/v1/caller"),
     lambda _: Request("GET", "/api/v1/status"),
     lambda _: Request("GET", "/api/v1/watches"),
@@ -296,6 +301,9 @@ def _steady(value: Any) -> Any:
     """Return a JSON value without what is made anew for each answer."""
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
+        if "additions" in members:
+            # Members of a Struct have no order.
+            members = {**members, "additions": sorted(members["additions"], key=json.dumps)}
         return {name: "" if name in ANEW else _steady(member) for name, member in members.items()}
     if isinstance(value, list):
         return [_steady(item) for item in cast("list[Any]", value)]
