@@ -87,9 +87,13 @@ class RealProxy:
 
 def required(name: str) -> Kind:
     """Return the kind of proxy. Skips the test if it is not installed."""
-    kind = KINDS[name]
+    return installed(KINDS[name])
+
+
+def installed(kind: Kind) -> Kind:
+    """Return a kind of proxy. Skips the test if it is not installed."""
     if not shutil.which(kind.program):
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{kind.program} is not installed")
     return kind
 
 
@@ -106,8 +110,8 @@ async def running_proxy(
     text = (DEPLOY / kind.file).read_text(encoding="utf-8")
     host, _, upstream_port = upstream.rpartition(":")
     local = [
-        (r"\b127\.0\.0\.1:50051\b", upstream),
-        (r"address: 127\.0\.0\.1, port_value: 50051\b", f"address: {host}, port_value: {upstream_port}"),
+        (r"\b127\.0\.0\.1:(50051|50080)\b", upstream),
+        (r"address: 127\.0\.0\.1, port_value: (50051|50080)\b", f"address: {host}, port_value: {upstream_port}"),
         (r"(listen |bind :)8443\b", rf"\g<1>{port}"),
         (r"address: 0\.0\.0\.0, port_value: 8443\b", f"address: 127.0.0.1, port_value: {port}"),
         (r"/etc/ssl/configsvc/", f"{folder}/"),
