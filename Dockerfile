@@ -19,7 +19,7 @@ RUN useradd --system --create-home --home-dir /var/lib/configsvc configsvc
 USER configsvc
 WORKDIR /var/lib/configsvc
 ENV PATH=/opt/configsvc/bin:$PATH
-EXPOSE 50051
+EXPOSE 50051 50080
 # A list, so that the service itself receives SIGTERM and drains.
 ENTRYPOINT ["configsvc"]
 CMD ["serve"]

@@ -14,6 +14,8 @@ from configsvc.web.exchange import Exchange, Headers
 MAX_AGE_SECONDS = 600
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _ANSWER_HEADERS = b"etag, location, retry-after, x-configsvc-revision, x-configsvc-epoch, x-configsvc-changed"
+# Nobody can register a name that ends like these; nor one without a dot.
+_PRIVATE = (".localhost", ".local", ".internal", ".svc", ".home.arpa")
 _HOST = re.compile(r"(?:(?P<name>[^\[\]:@/?#\s]+)|\[(?P<address>[0-9a-fA-F:.]+)\])(?::[0-9]{1,5})?")
 
 
@@ -27,10 +29,10 @@ class BrowserRules:
     def refusal(self, exchange: Exchange) -> str | None:
         """Return why a request is refused; None if it is not. Raises InvalidRequestError."""
         host = exchange.header(b"host") or ""
-        if self.trusts_everybody and _reached_locally(exchange) and not _names_this_machine(host):
-            # A name of somebody else that resolves to this machine (DNS rebinding).
+        if self.trusts_everybody and not self._is_own_name(exchange, host):
             return (
-                f"the Host header is {host[:100]!r}: without authentication, this address has the name localhost only"
+                f"the Host header is {host[:100]!r}: without authentication, the service has no public name. Use "
+                "localhost, an address, or a name that CONFIGSVC_CORS_ORIGINS has"
             )
         origin = exchange.header(b"origin")
         if origin is None:
@@ -38,6 +40,21 @@ class BrowserRules:
         if origin in self.origins or _is_own_page(origin, host, exchange.scope["scheme"]):
             return None
         return f"pages of {origin[:100]} may not use this service: see CONFIGSVC_CORS_ORIGINS"
+
+    def _is_own_name(self, exchange: Exchange, host: str) -> bool:
+        """Return whether nobody else can own the name that the service was reached under.
+
+        A page of its owner would be taken for one of ours once the name resolves to this address (DNS rebinding).
+        """
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = (match["name"] or match["address"]).lower()
+        if any(urlsplit(origin).netloc.lower() == host.lower() for origin in self.origins):
+            return True
+        if _reached_locally(exchange):
+            return name == "localhost" or _is_loopback(name)
+        return "." not in name or name.endswith(_PRIVATE) or _is_address(name)
 
     def headers(self, exchange: Exchange) -> Headers:
         """Return the headers that let a page of an allowed origin read the answer."""
@@ -69,11 +86,11 @@ def _reached_locally(exchange: Exchange) -> bool:
     return server is not None and _is_loopback(server[0])
 
 
-def _names_this_machine(host: str) -> bool:
-    match = _HOST.fullmatch(host)
-    return match is not None and (
-        (match["name"] or "").lower() == "localhost" or _is_loopback(match["name"] or match["address"])
-    )
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def _is_loopback(text: str) -> bool:

@@ -51,7 +51,7 @@ class Raw:
         line, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
         version, status, _ = line.split(" ", 2)
         assert version == "HTTP/1.1"
-        return int(status), {name: value for name, _, value in (entry.partition(": ") for entry in lines)}
+        return int(status), {name.lower(): value for name, _, value in (entry.partition(": ") for entry in lines)}
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the chunks of the body."""

@@ -1,10 +1,15 @@
 """Browsers: pages of other sites cannot use a service that their visitors reach."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
+from configsvc.web.browsers import BrowserRules
+from configsvc.web.exchange import Exchange
+from tests.identity.tokens import oidc_settings
 from tests.service import Service, running_service
 from tests.web.raw_http import Reply, ask, connection
 
@@ -51,6 +56,32 @@ async def test_without_authentication_this_machine_is_reached_under_its_own_name
     async with running_service(database_url, **listen) as service:
         assert (await ask(service.http_address, "POST", APPLICATIONS, CREATE, Host=host)).status == status
         assert await names(service) == ["forged"] * (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("10.1.2.3:50080", 200),
+        ("[2001:db8::1]", 200),
+        ("configsvc:50080", 200),
+        ("configsvc.prod.svc.cluster.local", 200),
+        ("console.example", 200),
+        ("evil.example", 403),
+        ("local.evil.example", 403),
+        ("1.2.3.4.evil.example", 403),
+        ("console.example.evil.example", 403),
+    ],
+)
+async def test_without_authentication_no_address_has_a_name_that_others_could_own(host: str, status: int) -> None:
+    rules = BrowserRules(origins=frozenset((ALLOWED,)), trusts_everybody=True)
+    scope = {"server": ("10.1.2.3", 50080), "scheme": "http", "method": "GET", "headers": [(b"host", host.encode())]}
+    exchange = Exchange(scope, lambda: asyncio.sleep(0, {}), lambda _: asyncio.sleep(0))
+    assert (rules.refusal(exchange) is None) == (status == 200)
+
+
+async def test_with_authentication_the_service_has_any_name(database_url: str, tmp_path: Path) -> None:
+    async with running_service(database_url, http_listen="127.0.0.1:0", **oidc_settings(tmp_path)) as service:
+        assert (await ask(service.http_address, "GET", APPLICATIONS, Host="configsvc.example.com")).status == 401
 
 
 async def test_the_host_of_a_target_counts_instead_of_the_header(http: Service) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configsvc.web import events
 from tests.identity.authorities import Authority
 from tests.rpc.real_proxies import KINDS, required, running_proxy
@@ -164,3 +165,15 @@ async def test_the_lines_of_an_import_pass_a_proxy_as_they_come(proxied: Behind,
         writer.write(b"0\r\n\r\n")
         assert (await answer(reader, writer)).status == 200
     await until_names(proxied.service, "a", "b")
+
+
+async def test_names_with_slashes_and_the_clients_address_pass_a_proxy(proxied: Behind) -> None:
+    await create(proxied.service, "a/b")
+    for name in ("a/b", "a%2Fb"):
+        path = f"/api/v1/applications/shop/configurations/{name}"
+        async with proxied.requested(path, method="PUT", body=b'{"over": "a proxy"}') as reply:
+            assert reply.status == 200
+            assert (await reply.json())["name"] == "a/b"
+    listed = await proxied.service.audit.ListChanges(ListChangesRequest())
+    # From the header: an address without a port.
+    assert listed.changes[0].peer.count(":") == 1
