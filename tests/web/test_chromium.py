@@ -65,7 +65,7 @@ path => new Promise((resolve, reject) => {
   const source = new EventSource(path), names = [];
   const note = event => {
     names.push(event.type);
-    if (event.type === "synced") window.synced = true;
+    if (event.type === "synced") window.noteSynced();
     if (event.type === "change") {
       source.close();
       resolve({names, id: event.lastEventId, data: JSON.parse(event.data)});
@@ -136,8 +136,10 @@ async def test_a_page_reads_a_watch_with_a_token_and_resumes_it_with_the_last_id
 async def test_an_event_source_watches_a_service_without_authentication(http: Service, browser: Tab) -> None:
     await create_web(http)
     await browser.page.goto(f"http://{http.http_address}/docs")
+    # Promises, as the page's Content-Security-Policy forbids the texts that Playwright's waiting evaluates.
+    await browser.page.evaluate("() => { window.synced = new Promise(done => { window.noteSynced = done; }); }")
     await browser.page.evaluate(f"path => {{ window.seen = ({EVENT_SOURCE})(path); }}", WATCH)
-    await browser.page.wait_for_function("window.synced")
+    await browser.page.evaluate("() => window.synced.then(() => null)")
     await fetched(browser, WEB, method="PATCH", headers=MERGE_PATCH, body={"n": 2})
     seen = await browser.page.evaluate("window.seen")
     assert seen["data"]["events"][0]["configuration"]["config"] == {"n": 2}
