@@ -6,6 +6,7 @@ certificate is sent by a browser for any page. So pages are told apart by header
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -69,6 +70,8 @@ def _reached_locally(exchange: Exchange) -> bool:
     return server is not None and _is_loopback(server[0])
 
 
+# Nearly all requests have the same few.
+@lru_cache(maxsize=64)
 def _names_this_machine(host: str) -> bool:
     match = _HOST.fullmatch(host)
     return match is not None and (
@@ -76,6 +79,7 @@ def _names_this_machine(host: str) -> bool:
     )
 
 
+@lru_cache(maxsize=64)
 def _is_loopback(text: str) -> bool:
     try:
         address = ip_address(text)
