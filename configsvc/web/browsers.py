@@ -6,6 +6,7 @@ certificate is sent by a browser for any page. So pages are told apart by header
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ class BrowserRules:
     def refusal(self, exchange: Exchange) -> str | None:
         """Return why a request is refused; None if it is not. Raises InvalidRequestError."""
         host = exchange.header(b"host") or ""
-        if self.trusts_everybody and not self._is_own_name(exchange, host):
+        if self.trusts_everybody and not _is_own_name(host, self.origins, locally=_reached_locally(exchange)):
             return (
                 f"the Host header is {host[:100]!r}: without authentication, the service has no public name. Use "
                 "localhost, an address, or a name that CONFIGSVC_CORS_ORIGINS has"
@@ -40,21 +41,6 @@ class BrowserRules:
         if origin in self.origins or _is_own_page(origin, host, exchange.scope["scheme"]):
             return None
         return f"pages of {origin[:100]} may not use this service: see CONFIGSVC_CORS_ORIGINS"
-
-    def _is_own_name(self, exchange: Exchange, host: str) -> bool:
-        """Return whether nobody else can own the name that the service was reached under.
-
-        A page of its owner would be taken for one of ours once the name resolves to this address (DNS rebinding).
-        """
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = (match["name"] or match["address"]).lower()
-        if any(urlsplit(origin).netloc.lower() == host.lower() for origin in self.origins):
-            return True
-        if _reached_locally(exchange):
-            return name == "localhost" or _is_loopback(name)
-        return "." not in name or name.endswith(_PRIVATE) or _is_address(name)
 
     def headers(self, exchange: Exchange) -> Headers:
         """Return the headers that let a page of an allowed origin read the answer."""
@@ -86,6 +72,24 @@ def _reached_locally(exchange: Exchange) -> bool:
     return server is not None and _is_loopback(server[0])
 
 
+# Nearly all requests have the same few.
+@lru_cache(maxsize=64)
+def _is_own_name(host: str, origins: frozenset[str], *, locally: bool) -> bool:
+    """Return whether nobody else can own the name that the service was reached under.
+
+    A page of its owner would be taken for one of ours once the name resolves to this address (DNS rebinding).
+    """
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = (match["name"] or match["address"]).lower()
+    if any(urlsplit(origin).netloc.lower() == host.lower() for origin in origins):
+        return True
+    if locally:
+        return name == "localhost" or _is_loopback(name)
+    return "." not in name or name.endswith(_PRIVATE) or _is_address(name)
+
+
 def _is_address(text: str) -> bool:
     try:
         return bool(ip_address(text))
@@ -93,6 +97,7 @@ def _is_address(text: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def _is_loopback(text: str) -> bool:
     try:
         address = ip_address(text)

@@ -60,9 +60,5 @@ async def transcoder(folder: Path, upstream: str) -> AsyncGenerator[str]:
     descriptors = folder / "descriptors.binpb"
     descriptors.write_bytes(_descriptors())
     filters = _FILTER.format(kind=_KIND, descriptors=descriptors, services=services)
-    changes = (
-        ("codec_type: HTTP2", "codec_type: AUTO"),
-        (r"http_filters:\n", filters.replace("\\", r"\\")),
-    )
-    async with running_proxy(required("envoy"), folder, upstream, None, *changes) as proxy:
+    async with running_proxy(required("envoy"), folder, upstream, None, (r"http_filters:\n", filters)) as proxy:
         yield f"http://{proxy.address}"
