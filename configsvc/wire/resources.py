@@ -1,6 +1,7 @@
 """Configurations as messages."""
 
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
+from configapi.v1.configuration_service_pb2 import ConfigurationItem
 from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import Configuration
 from configsvc.wire.json_fields import set_json
@@ -34,11 +35,19 @@ def configuration_message(
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
-        try:
-            set_json(message, "config", configuration.config, as_text=as_text)
-        except (ValueError, OverflowError) as error:
-            raise _unreadable(configuration) from error
+        set_content(message, configuration, as_text=as_text)
     return message
+
+
+def set_content(
+    message: ConfigurationMessage | ConfigurationItem, configuration: Configuration, *, as_text: bool
+) -> None:
+    """Set the content of a configuration that has been read. Raises RecordUnreadableError if it cannot be converted."""
+    assert configuration.config is not None
+    try:
+        set_json(message, "config", configuration.config, as_text=as_text)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise _unreadable(configuration) from error
 
 
 def _unreadable(configuration: Configuration) -> RecordUnreadableError:

@@ -21,7 +21,6 @@ from configsvc.domain.selection import Effect
 from configsvc.domain.watching import CommitMessage, ContentForm, ExistingMessage, OpenedMessage, ProgressMessage
 from configsvc.wire.content import struct_of
 from configsvc.wire.history import CHANGE_TYPES
-from configsvc.wire.json_fields import set_json
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
 from configsvc.wire.times import duration, timestamp
@@ -45,7 +44,10 @@ def encoded_opened(epoch: str, message: OpenedMessage) -> tuple[bytes, ...]:
 
 
 def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
-    """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES."""
+    """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES.
+
+    Raises RecordUnreadableError.
+    """
     events = (
         ConfigurationEvent(effect=EFFECT_SET, configuration=_existing(configuration, message.form))
         for configuration in message.configurations
@@ -57,10 +59,9 @@ def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
 
 
 def _existing(configuration: Configuration, form: ContentForm) -> ConfigurationMessage:
-    message = configuration_message(configuration, with_config=False)
-    if form is not ContentForm.ABSENT and configuration.config is not None:
-        set_json(message, "config", configuration.config, as_text=form is ContentForm.JSON)
-    return message
+    return configuration_message(
+        configuration, with_config=form is not ContentForm.ABSENT, as_text=form is ContentForm.JSON
+    )
 
 
 def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
