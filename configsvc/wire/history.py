@@ -12,7 +12,7 @@ from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResp
 from configsvc.domain.content import encode_json
 from configsvc.domain.differences import Comparison
 from configsvc.domain.models import ConfigurationVersion, Operation
-from configsvc.wire.content import list_value_of
+from configsvc.wire.content import fill_list
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.times import timestamp
 
@@ -49,5 +49,5 @@ def comparison_message(comparison: Comparison, *, as_text: bool) -> DiffConfigur
     if as_text:
         message.patch_json = encode_json(comparison.patch)
     else:
-        message.patch.CopyFrom(list_value_of(comparison.patch))
+        fill_list(message.patch, comparison.patch)
     return message

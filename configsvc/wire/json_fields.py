@@ -8,7 +8,7 @@ from configsvc.domain.errors import Violations
 from configsvc.domain.json_patch import checked_json_patch
 from configsvc.domain.json_text import content_from_text, list_from_text
 from configsvc.wire import fields
-from configsvc.wire.content import content_from, list_from, struct_of
+from configsvc.wire.content import content_from, fill_struct, list_from
 
 _FORMATS = frozenset(ContentFormat.values())
 
@@ -71,4 +71,4 @@ def set_json(message: Message, name: str, value: JsonObject, *, as_text: bool) -
     if as_text:
         setattr(message, f"{name}_json", encode_json(value))
     else:
-        getattr(message, name).CopyFrom(struct_of(value))
+        fill_struct(getattr(message, name), value)

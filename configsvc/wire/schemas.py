@@ -34,7 +34,7 @@ from configsvc.domain.schema_versions import (
     VersionPage,
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.wire.content import struct_of
+from configsvc.wire.content import fill_struct
 from configsvc.wire.paging import fitting_list, fitting_page
 from configsvc.wire.responses import ELEMENT_BYTES, ROOM_BYTES, listed, size_of
 from configsvc.wire.times import timestamp
@@ -85,7 +85,7 @@ def document_message(document: JsonObject, name: str, *, as_text: bool) -> Schem
     if as_text:
         message.document_json = encode_json(document)
     elif _fits_struct(document, 1):
-        message.document.CopyFrom(struct_of(document))
+        fill_struct(message.document, document)
     else:
         raise FormatUnsuitableError("schema document", name)
     # As a Struct, small numbers take several times their text.

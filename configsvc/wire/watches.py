@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterator
 
-from google.protobuf.struct_pb2 import Struct
-
 from configapi.v1.change_pb2 import ChangeOrigin
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
@@ -19,7 +17,7 @@ from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.models import Configuration, ConfigurationChange, Operation
 from configsvc.domain.selection import Effect
 from configsvc.domain.watching import CommitMessage, ContentForm, ExistingMessage, OpenedMessage, ProgressMessage
-from configsvc.wire.content import struct_of
+from configsvc.wire.content import fill_struct
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.resources import configuration_message
 from configsvc.wire.responses import grouped
@@ -98,7 +96,7 @@ def _setting(change: ConfigurationChange, message: CommitMessage) -> Configurati
     event = ConfigurationEvent(effect=EFFECT_SET, configuration=configuration_message(change.configuration))
     match message.form:
         case ContentForm.STRUCT:
-            event.configuration.config.CopyFrom(_struct(change))
+            _fill_content(event.configuration, change)
         case ContentForm.JSON:
             assert change.config_text is not None
             event.configuration.config_json = change.config_text
@@ -141,10 +139,10 @@ def _origin(change: ConfigurationChange) -> ChangeOrigin:
     )
 
 
-def _struct(change: ConfigurationChange) -> Struct:
+def _fill_content(message: ConfigurationMessage, change: ConfigurationChange) -> None:
     assert change.config_text is not None
     try:
-        return struct_of(json.loads(change.config_text))
+        fill_struct(message.config, json.loads(change.config_text))
     except (ValueError, OverflowError, RecursionError) as error:
         raise unreadable_revision(change.configuration.revision) from error
 

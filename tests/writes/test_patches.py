@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationChangeItem, ConfigurationWrite
-from configsvc.wire.content import list_value_of
+from configsvc.wire.content import fill_list
 from tests.api.calls import Connection, content, create, failing, get, head, key, refused
 from tests.service import Service, struct, violations_of
 from tests.writes.batches import creation, write
@@ -18,7 +18,9 @@ from tests.writes.schemas import REPLICAS, make_schema, pin
 
 
 def values(*operations: dict[str, Any]) -> ListValue:
-    return list_value_of([*operations])
+    message = ListValue()
+    fill_list(message, [*operations])
+    return message
 
 
 async def test_a_json_patch_comes_as_a_list_or_as_text(shop: Service) -> None:
