@@ -130,7 +130,12 @@ def check_content_size(
     content: JsonObject | list[JsonValue], field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> None:
     """Add a fault if the content exceeds limit_bytes as compact JSON in UTF-8."""
-    size = len(encode_json(content).encode())
+    check_text_size(encode_json(content), field, violations, limit_bytes=limit_bytes)
+
+
+def check_text_size(text: str, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES) -> None:
+    """Add a fault if compact JSON text exceeds limit_bytes in UTF-8."""
+    size = len(text.encode())
     if size > limit_bytes:
         violations.add(field, f"has {size} bytes as compact JSON: at most {limit_bytes} are allowed")
 

@@ -15,7 +15,7 @@ from configsvc.domain.content import (
 )
 from configsvc.domain.errors import Violations
 
-# JSON text is at most this many times the bytes of a Struct: a control character takes one byte there, and six as text.
+# JSON text is at most this many times as long as a Struct or ListValue: a control character is one byte, six as text.
 TEXT_GROWTH = 6
 
 
@@ -42,7 +42,7 @@ def list_from(
     items = canonical_list([_json(value, without_kind) for value in values.values], field, found)
     if without_kind:
         _add_missing_kinds(Value(list_value=values), field, found)
-    if not found:
+    if not found and values.ByteSize() * TEXT_GROWTH > limit_bytes:
         check_content_size(items, field, found, limit_bytes=limit_bytes)
     violations.extend(found)
     return items
