@@ -57,7 +57,8 @@ def _parsed(
     text: str, kind: type[Container], field: str, violations: Violations, *, wide_numbers: bool
 ) -> Container | None:
     """Return the value of the text if it is of the kind; None after a fault."""
-    parsing = _Parsing(wide_numbers)
+    # Only an escape can be half of a pair, and few texts have one.
+    parsing = _Parsing(wide_numbers, may_have_halves="\\ud" in text or "\\uD" in text)
     try:
         text.encode()
         value: JsonValue = json.loads(
@@ -111,6 +112,7 @@ class _Parsing:
     """
 
     wide_numbers: bool
+    may_have_halves: bool
     repeated: dict[int, tuple[JsonObject, list[str]]] = field(default_factory=dict[int, tuple[JsonObject, list[str]]])
     has_unfit: bool = False
 
@@ -132,12 +134,14 @@ class _Parsing:
         return self._unfit(f"is {text[:MAX_SHOWN]}, and a double is not exact beyond 2^53-1: write it as a string")
 
     def number(self, text: str) -> int | float:
+        value = float(text)
+        if repr(value) == text and not value.is_integer():
+            return value
         exact = _decimal(text)
         if exact is None or abs(exact.adjusted()) > MAX_DIGITS:
             return self._unfit(f"is the number {text[:MAX_SHOWN]}, which is too large or too small")
         if exact == exact.to_integral_value():
             return self._kept(int(exact), text)
-        value = float(text)
         if Decimal(repr(value)) != exact:
             return self._unfit(
                 f"is the number {text[:MAX_SHOWN]}, which a double cannot represent exactly: write it as a string"
@@ -153,7 +157,7 @@ class _Parsing:
 
     def faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
         """Yield the JSON Pointers and descriptions of the faults of a parsed value."""
-        if self.repeated or self.has_unfit or not _is_encodable(value):
+        if self.repeated or self.has_unfit or (self.may_have_halves and not _is_encodable(value)):
             yield from self._faults(value, pointer)
 
     def _faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:

@@ -96,12 +96,22 @@ def test_faults_within_the_content_have_their_pointers() -> None:
         ("1e-400", "which a double cannot represent exactly"),
         (f"1{'0' * MAX_DIGITS}", "at most 1000 are allowed"),
         ('"\\ud800"', "half of a surrogate pair"),
+        ('"\\uDBFF"', "half of a surrogate pair"),
+        ('"a\\udc00"', "half of a surrogate pair"),
+        ('"\\uDFFF\\uD800"', "half of a surrogate pair"),
     ],
 )
 def test_a_value_that_cannot_be_kept_is_a_fault_with_its_pointer(value: str, fault: str) -> None:
     ((field, description),) = faults_of(f'{{"b":[1,{{"a/b":{value}}}]}}').items()
     assert field == "json/b/1/a~1b"
     assert fault in description
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\uDE00", r"\uD83D\ude00", "\N{GRINNING FACE}"])
+def test_a_whole_surrogate_pair_is_one_character(text: str) -> None:
+    violations = Violations()
+    found = content_from_text(f'{{"a":"{text}"}}', "json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=False)
+    assert (found, violations.found) == ({"a": "\N{GRINNING FACE}"}, ())
 
 
 def test_repeated_keys_are_faults_with_their_pointers() -> None:
