@@ -30,9 +30,9 @@ from configsvc.domain.operations import (
     ImportMessage,
     ImportOptions,
     ItemError,
-    ItemFault,
     StagedItem,
     encoded_faults,
+    fault_of,
 )
 from configsvc.wire.fields import application_ref, not_one_of
 from configsvc.wire.fingerprints import fingerprint
@@ -97,7 +97,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
             violations.add("schema.version", f"is {item.schema.version}: must not be negative")
     if item.expected_version < 0:
         violations.add("expected_version", f"is {item.expected_version}: must not be negative")
-    faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
+    faults = [fault_of(violation) for violation in violations.found]
     return StagedItem(
         application=_storable(item.application.name),
         application_id=_storable(ref.id) if isinstance(ref, IdRef) else None,

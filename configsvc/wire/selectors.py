@@ -17,7 +17,7 @@ _PARTS_OF_NAMES = frozenset({"application", "name_prefix", "names"})
 
 
 def name_selector(message: ConfigurationSelector, field: str, user: str, violations: Violations) -> Selector:
-    """Return a selector by names alone; add a fault for each other part. `user`: as the fault ends."""
+    """Return a selector by names alone; add a fault for each other part. `user`: the end of "is not supported in"."""
     for part, _ in message.ListFields():
         if part.name not in _PARTS_OF_NAMES:
             description = f"is not supported in {user}: select by application, name_prefix and names"
