@@ -11,6 +11,7 @@ from configapi.v1.configuration_service_pb2 import ConfigurationVersion as Confi
 from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse
 from configsvc.domain.content import encode_json
 from configsvc.domain.differences import Comparison
+from configsvc.domain.errors import FormatUnsuitableError
 from configsvc.domain.models import ConfigurationVersion, Operation
 from configsvc.wire.content import fill_list
 from configsvc.wire.resources import configuration_message
@@ -40,7 +41,10 @@ def version_message(version: ConfigurationVersion, *, as_text: bool) -> Configur
 
 
 def comparison_message(comparison: Comparison, *, as_text: bool) -> DiffConfigurationVersionsResponse:
-    """Return the message of the differences between two versions."""
+    """Return the message of the differences between two versions.
+
+    Raises FormatUnsuitableError if a ListValue cannot hold the patch.
+    """
     message = DiffConfigurationVersionsResponse(
         from_configuration=configuration_message(comparison.before, with_config=False),
         to_configuration=configuration_message(comparison.after, with_config=False),
@@ -48,6 +52,10 @@ def comparison_message(comparison: Comparison, *, as_text: bool) -> DiffConfigur
     )
     if as_text:
         message.patch_json = encode_json(comparison.patch)
-    else:
+        return message
+    try:
         fill_list(message.patch, comparison.patch)
+    except OverflowError as error:
+        newer = comparison.after
+        raise FormatUnsuitableError("comparison", f"{newer.application}:{newer.name}") from error
     return message

@@ -242,7 +242,7 @@ def new_version(request: CreateSchemaVersionRequest, author: Author) -> NewVersi
         context = fields.write_context(request, author, violations)
         as_text = wants_json(request.format, violations)
     assert new is not None
-    answer = document_message(new.document, f"of {ref}", as_text=as_text)
+    answer = document_message(new.document, str(ref), as_text=as_text)
     return NewVersion(ref=ref, new=new, strict=strict, expected=expected, context=context, answer=answer)
 
 

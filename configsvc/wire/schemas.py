@@ -79,7 +79,7 @@ def creation_response(done: Done[Schema], additions: Sequence[Addition], epoch: 
 def document_message(document: JsonObject, name: str, *, as_text: bool) -> SchemaVersionMessage:
     """Return a message with a document. A large one takes tens of milliseconds.
 
-    `name`: that of the version. Raises FormatUnsuitableError if a Struct cannot hold it, or ResponseTooLargeError.
+    `name`: the version, for errors. Raises FormatUnsuitableError if a Struct cannot hold it, or ResponseTooLargeError.
     """
     message = SchemaVersionMessage()
     if as_text:
@@ -109,7 +109,7 @@ def schema_version_message(version: SchemaVersion, *, as_text: bool) -> SchemaVe
     if version.document is None:
         return _completed(SchemaVersionMessage(), version)
     document = json.loads(version.document)
-    return _completed(document_message(document, f"of {version.schema}@{version.version}", as_text=as_text), version)
+    return _completed(document_message(document, f"{version.schema}@{version.version}", as_text=as_text), version)
 
 
 def _completed(message: SchemaVersionMessage, version: SchemaVersion) -> SchemaVersionMessage:

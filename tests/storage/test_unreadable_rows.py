@@ -155,6 +155,28 @@ async def test_an_export_or_a_watch_names_the_configuration_whose_content_it_can
     assert [item.name for item in as_text] == ["bad", "web"]
 
 
+async def test_a_comparison_or_a_dry_run_with_a_number_that_no_double_holds_is_shown_as_text_alone(
+    service: Service, database_url: str
+) -> None:
+    await two_versions(service)
+    await pinned(service, 1)
+    constraint = "ALTER TABLE configurations DROP CONSTRAINT configuration_numbers_are_exact"
+    await execute(database_url, constraint)
+    await damage(database_url, "configurations", "config", """'{"port": 1, "n": 1e400}'""", "name = 'c0'")
+    operation = await migrated(service, validate_only=True)
+    with failing(grpc.StatusCode.FAILED_PRECONDITION, "FORMAT_UNSUITABLE") as caught:
+        await items_of(service, operation)
+    assert str(caught.value.details()).startswith("operation item shop:c0 cannot be a google.protobuf.Struct")
+    (shown,) = await items_of(service, operation, format=CONTENT_FORMAT_JSON)
+    assert "0" * 400 in shown.before_json
+    await patch(service, "c0", {"port": 2, "n": None})
+    await damage(database_url, "change_records", "content", """'{"port": 2, "n": 1e400}'""", "version = 2")
+    with failing(grpc.StatusCode.FAILED_PRECONDITION, "FORMAT_UNSUITABLE") as caught:
+        await diff(service, key=key("c0"))
+    assert str(caught.value.details()).startswith("comparison shop:c0 cannot be a google.protobuf.Struct")
+    assert "0" * 400 in (await diff(service, key=key("c0"), format=CONTENT_FORMAT_JSON)).patch_json
+
+
 async def _ended(call: AsyncIterable[object]) -> None:
     async for _ in call:
         pass
