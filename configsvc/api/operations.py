@@ -89,10 +89,12 @@ class OperationsServicer:
         if owner is None:
             # Registers the role, so that the wait ends with it.
             caller.require_everywhere(Role.ADMIN)
+        # As everywhere, never newer than the data: those of the last poll.
+        epoch = self._feed.epoch_for("")
         with caller.long_lived("wait"):
             limit = parsed.limit_seconds
             operation = await self._operations.wait(parsed.operation_id, owner, check, limit_seconds=limit)
-        return operation_message(operation, self._feed.epoch_for(""))
+        return operation_message(operation, epoch)
 
 
 class OperationServicer:
