@@ -36,7 +36,7 @@ async def parsed_batch(
             write = batch_write(message, f"writes[{index}]", context, violations)
             if write is not None:
                 writes.append(write)
-            if index % WRITES_AT_A_TIME == 0:
+            if (index + 1) % WRITES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
     return writes, conditions, context
 
@@ -59,7 +59,7 @@ async def batch_response(result: BatchResult, epoch: str) -> BatchWriteConfigura
     response = BatchWriteConfigurationsResponse(revision=result.revision, epoch=epoch, changed=changed)
     for index, done in enumerate(result.outcomes):
         response.outcomes.append(_outcome(done))
-        if index % WRITES_AT_A_TIME == 0:
+        if (index + 1) % WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return response
 
