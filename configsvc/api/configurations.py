@@ -79,7 +79,6 @@ class ConfigurationServicer:
         guard: Guard,
         feed: Feed,
     ) -> None:
-        self._feed = feed
         self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from configsvc.domain.content import (
+    MAX_CONTENT_BYTES,
     MAX_NUMBER,
     JsonObject,
     JsonValue,
@@ -42,13 +43,13 @@ def content_from_text(
     return content
 
 
-def list_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> list[JsonValue]:
+def list_from_text(text: str, field: str, violations: Violations) -> list[JsonValue]:
     """Return the canonical items of a JSON array, whose numbers a double holds. Add every fault."""
     found = Violations()
     value = _parsed(text, list, field, found, wide_numbers=False)
     items: list[JsonValue] = [] if value is None else canonical_list(value, field, found)
-    if not found and len(text.encode()) > limit_bytes:
-        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    if not found and len(text.encode()) > MAX_CONTENT_BYTES:
+        check_content_size(items, field, found)
     violations.extend(found)
     return items
 

@@ -25,7 +25,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
-from configsvc.domain.sizes import LISTED_BYTES, first_within
+from configsvc.domain.sizes import first_listed
 
 
 class OperationKind(StrEnum):
@@ -223,7 +223,7 @@ class StagedItem(NamedTuple):
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
     """Return the first faults as JSON text: a list of lists of field, keyword or reason, and message."""
-    kept = first_within(faults, lambda fault: len(fault.field) + len(fault.message), LISTED_BYTES)
+    kept = first_listed(faults, lambda fault: len(fault.field) + len(fault.message))
     return encode_json([[fault.field, fault.keyword or fault.reason, fault.message] for fault in kept])
 
 

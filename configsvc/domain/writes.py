@@ -7,7 +7,6 @@ from configsvc.domain.errors import (
     InvalidRequestError,
     RecordUnreadableError,
     ResourceNotFoundError,
-    VersionMismatchError,
     Violation,
     Violations,
 )
@@ -223,12 +222,6 @@ def check_expected(expected: Expectation, current: Configuration) -> None:
     expected.check_version(current.version)
     if expected.etag:
         expected.check_etag(etag_of(current.id, current.version, current.update_time), current.version)
-
-
-def check_version(expected: int, current: int) -> None:
-    """Raise VersionMismatchError if a version is expected, and not the current one."""
-    if expected and expected != current:
-        raise VersionMismatchError(expected=expected, current=current)
 
 
 def pin_to_check(

@@ -140,7 +140,7 @@ def _reading(request: AnyReading, parsed: Parsed, violations: Violations) -> Rea
 def listing(request: ListConfigurationsRequest, scope: Scope) -> Reading[ConfigurationListing]:
     with Violations() as violations:
         listing = ConfigurationListing(
-            chosen=configuration_filter(request.selector, "selector", scope, violations),
+            chosen=configuration_filter(request.selector, scope, violations),
             moment=moment(request, violations),
             with_config=fields.wants_config(request.view, violations),
             with_deleted=request.show_deleted,

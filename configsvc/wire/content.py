@@ -33,17 +33,15 @@ def content_from(
     return content
 
 
-def list_from(
-    values: ListValue, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
-) -> list[JsonValue]:
+def list_from(values: ListValue, field: str, violations: Violations) -> list[JsonValue]:
     """Return the canonical JSON of a ListValue; add every fault, with the index of its item."""
     found = Violations()
     without_kind: list[Value] = []
     items = canonical_list([_json(value, without_kind) for value in values.values], field, found)
     if without_kind:
         _add_missing_kinds(Value(list_value=values), field, found)
-    if not found and values.ByteSize() * TEXT_GROWTH > limit_bytes:
-        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    if not found and values.ByteSize() * TEXT_GROWTH > MAX_CONTENT_BYTES:
+        check_content_size(items, field, found)
     violations.extend(found)
     return items
 

@@ -23,7 +23,7 @@ from configsvc.wire.selectors import configuration_filter
 def export(request: ExportConfigurationsRequest, scope: Scope) -> ConfigurationExport:
     with Violations() as violations:
         return ConfigurationExport(
-            chosen=configuration_filter(request.selector, "selector", scope, violations),
+            chosen=configuration_filter(request.selector, scope, violations),
             moment=moment(request, violations),
             epoch=epoch(request.epoch, violations),
             as_text=wants_json(request.format, violations),

@@ -29,20 +29,18 @@ def name_selector(message: ConfigurationSelector, field: str, user: str, violati
     )
 
 
-def configuration_filter(
-    message: ConfigurationSelector, field: str, scope: Scope, violations: Violations
-) -> ConfigurationFilter:
-    """Return the filter that the selector means, within the scope."""
+def configuration_filter(message: ConfigurationSelector, scope: Scope, violations: Violations) -> ConfigurationFilter:
+    """Return the filter that the `selector` of a request means, within the scope."""
     schema = None
     if message.HasField("schema"):
-        schema = schema_version_ref(message.schema, path_of(field, "schema"), violations)
+        schema = schema_version_ref(message.schema, "selector.schema", violations)
     return ConfigurationFilter(
         scope=scope,
-        application=_application(message, path_of(field, "application"), violations),
-        name_prefix=_name_prefix(message, path_of(field, "name_prefix"), violations),
-        names=_names(message, path_of(field, "names"), violations),
-        contains=json_object(message, "contains", field, violations),
-        json_path=_json_path(message.json_path, path_of(field, "json_path"), violations),
+        application=_application(message, "selector.application", violations),
+        name_prefix=_name_prefix(message, "selector.name_prefix", violations),
+        names=_names(message, "selector.names", violations),
+        contains=json_object(message, "contains", "selector", violations),
+        json_path=_json_path(message.json_path, "selector.json_path", violations),
         schema=schema,
     )
 
