@@ -5,7 +5,7 @@ from configapi.v1.selector_pb2 import Precondition as PreconditionMessage
 from configsvc.domain.errors import Violations
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Scope
-from configsvc.wire.moments import MAX_EPOCH_LENGTH
+from configsvc.wire.moments import epoch
 from configsvc.wire.selectors import name_selector
 
 MAX_PRECONDITIONS = 100
@@ -36,14 +36,12 @@ def _precondition(message: PreconditionMessage, field: str, scope: Scope, violat
         violations.add(path, "is required; it may be empty, which selects all configurations")
     if message.unchanged_since < 1:
         violations.add(f"{field}.unchanged_since", f"is {message.unchanged_since}: must be a revision, from 1")
-    if len(message.epoch) > MAX_EPOCH_LENGTH:
-        violations.add(f"{field}.epoch", "was not issued by this service")
     selector = name_selector(message.selector, path, "a precondition", violations)
     return Precondition(
         application=selector.application,
         name_prefix=selector.name_prefix,
         names=selector.names,
         unchanged_since=message.unchanged_since,
-        epoch=message.epoch,
+        epoch=epoch(message.epoch, violations, field=f"{field}.epoch"),
         scope=scope,
     )

@@ -13,7 +13,7 @@ from configsvc.domain.selection import Selection
 from configsvc.domain.watching import After, ContentForm, Snapshot, WatchInstance, WatchRequest
 from configsvc.wire.fields import non_negative, wants_config
 from configsvc.wire.json_fields import wants_json
-from configsvc.wire.moments import MAX_EPOCH_LENGTH
+from configsvc.wire.moments import MAX_EPOCH_LENGTH, epoch
 from configsvc.wire.selectors import name_selector
 
 MAX_SELECTORS = 100
@@ -73,10 +73,10 @@ def _position_of(token: str, violations: Violations) -> After:
 def _history_position(position: HistoryPosition, violations: Violations) -> After:
     if not position.epoch:
         violations.add("history.epoch", "is required: a revision means something else in another history")
-    elif len(position.epoch) > MAX_EPOCH_LENGTH:
-        violations.add("history.epoch", "was not issued by this service")
-    revision = non_negative(position.after_revision, "history.after_revision", violations)
-    return After(epoch=position.epoch, revision=revision)
+    return After(
+        epoch=epoch(position.epoch, violations, field="history.epoch"),
+        revision=non_negative(position.after_revision, "history.after_revision", violations),
+    )
 
 
 def _progress_interval(request: WatchConfigurationsRequest, violations: Violations) -> float:
