@@ -203,8 +203,14 @@ def merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:
 
 def same_json(left: JsonValue, right: JsonValue) -> bool:
     """Return whether two canonical values are the same JSON. Unlike with ==, true is not 1."""
+    # Most are not even equal, which is known in a tenth of the time.
+    return left == right and _same_kinds(left, right)
+
+
+def _same_kinds(left: JsonValue, right: JsonValue) -> bool:
+    """Return whether two equal values have booleans in the same places."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same_json(value, right[key]) for key, value in left.items())
+        return all(_same_kinds(value, right[key]) for key, value in left.items())
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same_json, left, right))
-    return isinstance(left, bool) == isinstance(right, bool) and left == right
+        return all(map(_same_kinds, left, right))
+    return isinstance(left, bool) == isinstance(right, bool)

@@ -62,7 +62,10 @@ def _stored_object(struct: Struct, depth: int) -> JsonObject:
 def _stored(value: Value, depth: int) -> JsonValue:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return _stored_text(value.string_value)
+        text = value.string_value
+        if "\0" in text:
+            raise _UnfitError
+        return text
     if kind == "number_value":
         return _stored_number(value.number_value)
     if kind == "bool_value":
@@ -74,12 +77,6 @@ def _stored(value: Value, depth: int) -> JsonValue:
     if kind == "struct_value":
         return _stored_object(value.struct_value, depth + 1)
     return [_stored(item, depth + 1) for item in value.list_value.values]
-
-
-def _stored_text(text: str) -> str:
-    if "\0" in text:
-        raise _UnfitError
-    return text
 
 
 def _stored_number(number: float) -> int | float:
@@ -156,15 +153,17 @@ def _json_of(value: Value) -> JsonValue:
 def fill_struct(struct: Struct, content: JsonObject) -> None:
     """Set an empty Struct, usually a field of a message, to a JSON object: half as long as Struct.update takes."""
     struct.SetInParent()
+    fields = struct.fields
     for key, value in content.items():
-        _fill(struct.fields[key], value)
+        _fill(fields[key], value)
 
 
 def fill_list(values: ListValue, items: list[JsonValue]) -> None:
     """Set an empty ListValue, usually a field of a message, to a JSON array."""
     values.SetInParent()
+    add = values.values.add
     for item in items:
-        _fill(values.values.add(), item)
+        _fill(add(), item)
 
 
 def _fill(message: Value, value: JsonValue) -> None:
