@@ -94,7 +94,7 @@ class ConfigurationServicer:
     ) -> CreateConfigurationResponse:
         creation = write_requests.creation(request, caller.author(caller.scope(Role.EDITOR)))
         caller.require_application(Role.EDITOR, creation.application)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(CreateConfigurationResponse, request, await self._configurations.create(creation), epoch)
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> bytes:
@@ -163,7 +163,7 @@ class ConfigurationServicer:
     ) -> UpdateConfigurationResponse:
         update = write_requests.update(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (update.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(UpdateConfigurationResponse, request, await self._configurations.update(update), epoch)
 
     async def DeleteConfiguration(
@@ -171,7 +171,7 @@ class ConfigurationServicer:
     ) -> DeleteConfigurationResponse:
         deletion = write_requests.deletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (deletion.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         done = await self._configurations.delete(deletion)
         return DeleteConfigurationResponse(revision=done.result, epoch=epoch, changed=done.changed)
 
@@ -199,7 +199,7 @@ class ConfigurationServicer:
     ) -> RollbackConfigurationResponse:
         rollback = write_requests.rollback(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (rollback.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(RollbackConfigurationResponse, request, await self._configurations.restore(rollback), epoch)
 
     async def UndeleteConfiguration(
@@ -207,7 +207,7 @@ class ConfigurationServicer:
     ) -> UndeleteConfigurationResponse:
         undeletion = write_requests.undeletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (undeletion.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(UndeleteConfigurationResponse, request, await self._configurations.restore(undeletion), epoch)
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
@@ -242,7 +242,7 @@ class ConfigurationServicer:
         author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
         writes, preconditions, context = await parsed_batch(request, author, visible)
         await self._require_batch(caller, writes, preconditions)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         result = await self._configurations.write_many(writes, preconditions, context)
         return await batch_response(result, epoch)
 
