@@ -26,7 +26,7 @@ class AccessServicer:
 
     async def CreateRoleBinding(self, request: CreateRoleBindingRequest, caller: Caller) -> CreateRoleBindingResponse:
         parsed = wire.creation(request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         created = await self._role_bindings.create(
             caller, parsed.principal, parsed.role, parsed.application, parsed.context
         )
@@ -39,7 +39,7 @@ class AccessServicer:
 
     async def DeleteRoleBinding(self, request: DeleteRoleBindingRequest, caller: Caller) -> DeleteRoleBindingResponse:
         parsed = wire.deletion(request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         deleted = await self._role_bindings.delete(
             caller, parsed.id, allow_missing=parsed.allow_missing, context=parsed.context
         )

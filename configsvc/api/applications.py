@@ -32,7 +32,7 @@ class ApplicationServicer:
 
     async def CreateApplication(self, request: CreateApplicationRequest, caller: Caller) -> CreateApplicationResponse:
         parsed = wire.creation(request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         created = await self._applications.create(parsed.name, parsed.comments, parsed.context)
         return wire.creation_response(created, epoch)
 
@@ -52,7 +52,7 @@ class ApplicationServicer:
     async def UpdateApplication(self, request: UpdateApplicationRequest, caller: Caller) -> UpdateApplicationResponse:
         parsed = wire.update(request, caller.author(caller.scope(Role.ADMIN)))
         _require_admin(caller, parsed)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         updated = await self._applications.update(
             parsed.ref,
             parsed.values,
@@ -65,7 +65,7 @@ class ApplicationServicer:
     async def DeleteApplication(self, request: DeleteApplicationRequest, caller: Caller) -> DeleteApplicationResponse:
         parsed = wire.deletion(request, caller.author(caller.scope(Role.ADMIN)))
         caller.require_application(Role.ADMIN, parsed.ref)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         deleted = await self._applications.delete(
             parsed.ref,
             force=parsed.force,

@@ -16,7 +16,7 @@ from configsvc.domain.scope import Scope
 from configsvc.domain.writes import BatchWrite, Creation, Upsert
 from configsvc.wire.fields import write_context
 from configsvc.wire.preconditions import preconditions
-from configsvc.wire.resources import configuration_message
+from configsvc.wire.resources import fill_configuration
 from configsvc.wire.writes import MAX_WRITES, batch_write, check_number
 from configsvc.writes.atomic_batch import BatchResult
 
@@ -36,7 +36,7 @@ async def parsed_batch(
             write = batch_write(message, f"writes[{index}]", context, violations)
             if write is not None:
                 writes.append(write)
-            if index % WRITES_AT_A_TIME == 0:
+            if (index + 1) % WRITES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
     return writes, conditions, context
 
@@ -59,14 +59,13 @@ async def batch_response(result: BatchResult, epoch: str) -> BatchWriteConfigura
     response = BatchWriteConfigurationsResponse(revision=result.revision, epoch=epoch, changed=changed)
     for index, done in enumerate(result.outcomes):
         response.outcomes.append(_outcome(done))
-        if index % WRITES_AT_A_TIME == 0:
+        if (index + 1) % WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return response
 
 
 def _outcome(done: Done[Configuration | None]) -> ConfigurationWriteOutcome:
-    if done.result is None:
-        return ConfigurationWriteOutcome(changed=done.changed)
-    return ConfigurationWriteOutcome(
-        configuration=configuration_message(done.result, with_config=False), changed=done.changed
-    )
+    outcome = ConfigurationWriteOutcome(changed=done.changed)
+    if done.result is not None:
+        fill_configuration(outcome.configuration, done.result, with_config=False)
+    return outcome

@@ -83,7 +83,6 @@ class ConfigurationServicer:
         guard: Guard,
         feed: Feed,
     ) -> None:
-        self._feed = feed
         self._quotas = quotas
         self._large = large
         self._encoder = WatchEncoder(large)
@@ -99,7 +98,7 @@ class ConfigurationServicer:
     ) -> CreateConfigurationResponse:
         creation = write_requests.creation(request, caller.author(caller.scope(Role.EDITOR)))
         caller.require_application(Role.EDITOR, creation.application)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(CreateConfigurationResponse, request, await self._configurations.create(creation), epoch)
 
     async def GetConfiguration(self, data: bytes, caller: Caller) -> Encoded:
@@ -168,7 +167,7 @@ class ConfigurationServicer:
     ) -> UpdateConfigurationResponse:
         update = write_requests.update(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (update.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(UpdateConfigurationResponse, request, await self._configurations.update(update), epoch)
 
     async def DeleteConfiguration(
@@ -176,7 +175,7 @@ class ConfigurationServicer:
     ) -> DeleteConfigurationResponse:
         deletion = write_requests.deletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (deletion.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         done = await self._configurations.delete(deletion)
         return DeleteConfigurationResponse(revision=done.result, epoch=epoch, changed=done.changed)
 
@@ -204,7 +203,7 @@ class ConfigurationServicer:
     ) -> RollbackConfigurationResponse:
         rollback = write_requests.rollback(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (rollback.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(RollbackConfigurationResponse, request, await self._configurations.restore(rollback), epoch)
 
     async def UndeleteConfiguration(
@@ -212,7 +211,7 @@ class ConfigurationServicer:
     ) -> UndeleteConfigurationResponse:
         undeletion = write_requests.undeletion(request, caller.author(caller.scope(Role.EDITOR)))
         await self._guard.require_configurations(caller, Role.EDITOR, (undeletion.ref,))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return written(UndeleteConfigurationResponse, request, await self._configurations.restore(undeletion), epoch)
 
     async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
@@ -247,7 +246,7 @@ class ConfigurationServicer:
         author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
         writes, preconditions, context = await parsed_batch(request, author, visible)
         await self._require_batch(caller, writes, preconditions)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         result = await self._configurations.write_many(writes, preconditions, context)
         return await batch_response(result, epoch)
 

@@ -66,14 +66,14 @@ class OperationsServicer:
 
     async def ListOperations(self, request: ListOperationsRequest, caller: Caller) -> ListOperationsResponse:
         parsed = wire.listing(request)
-        message = partial(operation_message, epoch=self._feed.epoch_for(""))
+        message = partial(operation_message, epoch=self._feed.epoch_for())
         page, last = await self._operations.page(owner_of(caller), after=parsed.after, limit=parsed.limit)
         last_key = None if last is None else (last,)
         fitted = fitting_page(request, page, message, lambda operation: (operation.id,), last_key=last_key)
         return ListOperationsResponse(operations=fitted.messages, next_page_token=fitted.next_page_token)
 
     async def GetOperation(self, request: GetOperationRequest, caller: Caller) -> Operation:
-        operation_id, epoch = wire.operation_id(request.name), self._feed.epoch_for("")
+        operation_id, epoch = wire.operation_id(request.name), self._feed.epoch_for()
         return operation_message(await self._operations.get(operation_id, owner_of(caller)), epoch)
 
     async def CancelOperation(self, request: CancelOperationRequest, caller: Caller) -> Empty:
@@ -89,10 +89,12 @@ class OperationsServicer:
         if owner is None:
             # Registers the role, so that the wait ends with it.
             caller.require_everywhere(Role.ADMIN)
+        # As everywhere, never newer than the data: those of the last poll.
+        epoch = self._feed.epoch_for()
         with caller.long_lived("wait"):
             limit = parsed.limit_seconds
             operation = await self._operations.wait(parsed.operation_id, owner, check, limit_seconds=limit)
-        return operation_message(operation, self._feed.epoch_for(""))
+        return operation_message(operation, epoch)
 
 
 class OperationServicer:

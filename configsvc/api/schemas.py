@@ -73,13 +73,13 @@ class SchemaServicer:
             caller.require_everywhere(Role.EDITOR)
         else:
             caller.require_application(Role.EDITOR, parsed.application)
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         started = await self._migrations.start(parsed.settings, parsed.application, parsed.context)
         return operation_message(started, epoch)
 
     async def CreateSchema(self, request: CreateSchemaRequest, caller: Caller) -> CreateSchemaResponse:
         parsed = await asyncio.to_thread(wire.new_schema, request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         created = await self._schemas.create(parsed.name, parsed.comments, parsed.new, parsed.context)
         return creation_response(created, parsed.new.additions, epoch)
 
@@ -106,7 +106,7 @@ class SchemaServicer:
         self, request: CreateSchemaVersionRequest, caller: Caller
     ) -> CreateSchemaVersionResponse:
         parsed = await asyncio.to_thread(wire.new_version, request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         created = await self._versions.create(
             parsed.ref, parsed.new, strict=parsed.strict, expected=parsed.expected, context=parsed.context
         )
@@ -129,7 +129,7 @@ class SchemaServicer:
 
     async def DeleteSchema(self, request: DeleteSchemaRequest, caller: Caller) -> DeleteSchemaResponse:
         parsed = wire.deletion(request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         deleted = await self._schemas.delete(
             parsed.ref, expected=parsed.expected, allow_missing=parsed.allow_missing, context=parsed.context
         )
@@ -137,6 +137,6 @@ class SchemaServicer:
 
     async def ImportSchemas(self, request: ImportSchemasRequest, caller: Caller) -> ImportSchemasResponse:
         parsed = await asyncio.to_thread(wire.schema_import, request, caller.author(Everything()))
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         imported = await self._importer.run(parsed.imported, strict=parsed.strict, context=parsed.context)
         return await asyncio.to_thread(import_response, imported, epoch)

@@ -21,8 +21,9 @@ from configsvc.watch.registry import WatchRegistry
 from configsvc.wire import open_watches
 from configsvc.wire.configurations import MAX_BATCH
 from configsvc.wire.paging import MAX_PAGE_SIZE
+from configsvc.wire.selectors import MAX_SELECTOR_NAMES
 from configsvc.wire.times import duration, timestamp
-from configsvc.wire.watch_requests import MAX_SELECTOR_NAMES, MAX_SELECTORS
+from configsvc.wire.watch_requests import MAX_SELECTORS
 from configsvc.wire.writes import MAX_WRITES
 
 

@@ -51,7 +51,7 @@ class Uploads:
             self._shared -= 1
 
     async def _start(self, requests: AsyncIterable[bytes], caller: Caller) -> Operation:
-        epoch = self._feed.epoch_for("")
+        epoch = self._feed.epoch_for()
         return operation_message(await self._imports.start(self._read(requests, caller), caller), epoch)
 
     async def _read(self, requests: AsyncIterable[bytes], caller: Caller) -> AsyncGenerator[ImportMessage]:

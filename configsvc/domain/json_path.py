@@ -44,9 +44,9 @@ class _Token(NamedTuple):
 def canonical_json_path(text: str) -> str:
     """Return the canonical form of a predicate. Raises JsonPathError."""
     parser = _Parser(_tokens(text))
-    if parser.sees("word", "strict"):
+    if parser.sees_word("strict"):
         raise parser.fault("strict mode is not supported: leave it out")
-    if parser.sees("word", "lax"):
+    if parser.sees_word("lax"):
         parser.take()
     predicate = parser.predicate()
     parser.expect("end", "", "&&, || or the end")
@@ -93,8 +93,8 @@ class _Parser:
     def next(self) -> _Token:
         return self.tokens[self.place]
 
-    def sees(self, kind: str, text: str) -> bool:
-        return self.next[:2] == (kind, text)
+    def sees_word(self, text: str) -> bool:
+        return self.next.kind == "word" and self.next.text == text
 
     def sees_sign(self, *signs: str) -> bool:
         return self.next.kind == "sign" and self.next.text in signs
@@ -129,20 +129,20 @@ class _Parser:
     def _term(self) -> str:
         if self.sees_sign("!"):
             self.take()
-            if not self.sees_sign("(") and not self.sees("word", "exists"):
+            if not self.sees_sign("(") and not self.sees_word("exists"):
                 raise self.expected("( or exists after !")
             return f"!{self._delimited()}"
         if self.sees_sign("("):
             inner = self._delimited()
-            if not self.sees("word", "is"):
+            if not self.sees_word("is"):
                 return inner
             self.take()
             self.expect("word", "unknown", "unknown")
             return f"{inner} is unknown"
-        return self._delimited() if self.sees("word", "exists") else self._comparison()
+        return self._delimited() if self.sees_word("exists") else self._comparison()
 
     def _delimited(self) -> str:
-        if self.sees("word", "exists"):
+        if self.sees_word("exists"):
             self.take()
             self.expect("sign", "(", "( after exists")
             path = self._path()
@@ -165,11 +165,11 @@ class _Parser:
             value = self._value()
             return f"{value} {self._operator()} {self._compared_path()}"
         path = self._path()
-        if self.sees("word", "starts"):
+        if self.sees_word("starts"):
             self.take()
             self.expect("word", "with", "with")
             return f"{path} starts with {self._string()}"
-        if self.sees("word", "like_regex"):
+        if self.sees_word("like_regex"):
             self.take()
             return f"{path} like_regex {self._pattern()}"
         operator = self._operator()
@@ -226,7 +226,7 @@ class _Parser:
 
     def _pattern(self) -> str:
         pattern = self._string()
-        if not self.sees("word", "flag"):
+        if not self.sees_word("flag"):
             return pattern
         self.take()
         position = self.next.position
@@ -294,13 +294,13 @@ class _Parser:
 
     def _range(self) -> str:
         first = self._index()
-        if not self.sees("word", "to"):
+        if not self.sees_word("to"):
             return first
         self.take()
         return f"{first} to {self._index()}"
 
     def _index(self) -> str:
-        if not self.sees("word", "last"):
+        if not self.sees_word("last"):
             return self._position()
         self.take()
         if self.sees_sign("-"):

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from configsvc.domain.content import (
+    MAX_CONTENT_BYTES,
     MAX_NUMBER,
     JsonObject,
     JsonValue,
@@ -42,13 +43,13 @@ def content_from_text(
     return content
 
 
-def list_from_text(text: str, field: str, violations: Violations, *, limit_bytes: int) -> list[JsonValue]:
+def list_from_text(text: str, field: str, violations: Violations) -> list[JsonValue]:
     """Return the canonical items of a JSON array, whose numbers a double holds. Add every fault."""
     found = Violations()
     value = _parsed(text, list, field, found, wide_numbers=False)
     items: list[JsonValue] = [] if value is None else canonical_list(value, field, found)
-    if not found and len(text.encode()) > limit_bytes:
-        check_content_size(items, field, found, limit_bytes=limit_bytes)
+    if not found and len(text.encode()) > MAX_CONTENT_BYTES:
+        check_content_size(items, field, found)
     violations.extend(found)
     return items
 
@@ -57,7 +58,8 @@ def _parsed(
     text: str, kind: type[Container], field: str, violations: Violations, *, wide_numbers: bool
 ) -> Container | None:
     """Return the value of the text if it is of the kind; None after a fault."""
-    parsing = _Parsing(wide_numbers)
+    # Only an escape can be half of a pair, and few texts have one.
+    parsing = _Parsing(wide_numbers, may_have_halves="\\ud" in text or "\\uD" in text)
     try:
         text.encode()
         value: JsonValue = json.loads(
@@ -111,6 +113,7 @@ class _Parsing:
     """
 
     wide_numbers: bool
+    may_have_halves: bool
     repeated: dict[int, tuple[JsonObject, list[str]]] = field(default_factory=dict[int, tuple[JsonObject, list[str]]])
     has_unfit: bool = False
 
@@ -132,12 +135,14 @@ class _Parsing:
         return self._unfit(f"is {text[:MAX_SHOWN]}, and a double is not exact beyond 2^53-1: write it as a string")
 
     def number(self, text: str) -> int | float:
+        value = float(text)
+        if repr(value) == text and not value.is_integer():
+            return value
         exact = _decimal(text)
         if exact is None or abs(exact.adjusted()) > MAX_DIGITS:
             return self._unfit(f"is the number {text[:MAX_SHOWN]}, which is too large or too small")
         if exact == exact.to_integral_value():
             return self._kept(int(exact), text)
-        value = float(text)
         if Decimal(repr(value)) != exact:
             return self._unfit(
                 f"is the number {text[:MAX_SHOWN]}, which a double cannot represent exactly: write it as a string"
@@ -153,7 +158,7 @@ class _Parsing:
 
     def faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
         """Yield the JSON Pointers and descriptions of the faults of a parsed value."""
-        if self.repeated or self.has_unfit or not _is_encodable(value):
+        if self.repeated or self.has_unfit or (self.may_have_halves and not _is_encodable(value)):
             yield from self._faults(value, pointer)
 
     def _faults(self, value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:

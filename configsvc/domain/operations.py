@@ -25,7 +25,7 @@ from configsvc.domain.errors import (
 )
 from configsvc.domain.models import Origin, SchemaVersionRef
 from configsvc.domain.scope import Scope
-from configsvc.domain.sizes import LISTED_BYTES, first_within
+from configsvc.domain.sizes import first_listed
 
 
 class OperationKind(StrEnum):
@@ -143,12 +143,18 @@ class MigrationSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFault:
     """A fault of an item. field: path in the item, config plus a JSON Pointer for faults inside it; keyword: the one of
-    the schema that is violated, or empty.
+    the schema that is violated, or empty; reason: a reason of our own, only without a keyword.
     """
 
     field: str
     keyword: str
     message: str
+    reason: str = ""
+
+
+def fault_of(violation: Violation) -> ItemFault:
+    """Return the fault of an item whose request has a violation."""
+    return ItemFault(field=violation.field, keyword="", message=violation.description, reason=violation.reason)
 
 
 class ItemError(StrEnum):
@@ -216,16 +222,21 @@ class StagedItem(NamedTuple):
 
 
 def encoded_faults(faults: Iterable[ItemFault]) -> str:
-    """Return the first faults as JSON text: a list of lists of field, keyword and message."""
-    kept = first_within(faults, lambda fault: len(fault.field) + len(fault.message), LISTED_BYTES)
-    return encode_json([[fault.field, fault.keyword, fault.message] for fault in kept])
+    """Return the first faults as JSON text: a list of lists of field, keyword or reason, and message."""
+    kept = first_listed(faults, lambda fault: len(fault.field) + len(fault.message))
+    return encode_json([[fault.field, fault.keyword or fault.reason, fault.message] for fault in kept])
 
 
 def decoded_faults(text: str) -> tuple[ItemFault, ...]:
     """Return the faults in a text of encoded_faults."""
-    return tuple(
-        ItemFault(field=field, keyword=keyword, message=message) for field, keyword, message in json.loads(text)
-    )
+    return tuple(_decoded_fault(*fault) for fault in json.loads(text))
+
+
+def _decoded_fault(field: str, kind: str, message: str) -> ItemFault:
+    # The database takes three texts. No keyword of JSON Schema is upper case, and every reason is.
+    if kind.isupper():
+        return ItemFault(field=field, keyword="", message=message, reason=kind)
+    return ItemFault(field=field, keyword=kind, message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +285,7 @@ def error_of_item(item: OperationItem) -> ConfigsvcError | None:
 
 def _violations(item: OperationItem) -> tuple[Violation, ...]:
     return tuple(
-        Violation(field=fault.field, description=fault.message, reason=reason_of_keyword(fault.keyword))
+        Violation(field=fault.field, description=fault.message, reason=fault.reason or reason_of_keyword(fault.keyword))
         for fault in item.faults
     )
 

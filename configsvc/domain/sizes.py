@@ -13,13 +13,13 @@ MAX_LISTED = 100
 LISTED_BYTES = 128 * 1024
 
 
-def first_within(items: Iterable[Item], size: Callable[[Item], int], limit_bytes: int) -> tuple[Item, ...]:
-    """Return the first items, of at most limit_bytes together, but at least one if there is any."""
+def first_listed(items: Iterable[Item], size: Callable[[Item], int]) -> tuple[Item, ...]:
+    """Return the first items, of at most LISTED_BYTES together, but at least one if there is any."""
     kept: list[Item] = []
     total = 0
     for item in items:
         total += size(item)
-        if kept and total > limit_bytes:
+        if kept and total > LISTED_BYTES:
             break
         kept.append(item)
     return tuple(kept)

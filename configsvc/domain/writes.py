@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from configsvc.domain.content import JsonObject, canonical_content, check_content_size, merge_patch, same_json
+from configsvc.domain.content import JsonObject, canonical_content, check_text_size, merge_patch, same_json
 from configsvc.domain.errors import (
     InvalidRequestError,
     RecordUnreadableError,
     ResourceNotFoundError,
-    VersionMismatchError,
     Violation,
     Violations,
 )
@@ -22,6 +21,7 @@ from configsvc.domain.models import (
     KeyRef,
     MergePatch,
     NameRef,
+    Patch,
     PinnedVersion,
     SchemaVersionRef,
     Unpinned,
@@ -224,12 +224,6 @@ def check_expected(expected: Expectation, current: Configuration) -> None:
         expected.check_etag(etag_of(current.id, current.version, current.update_time), current.version)
 
 
-def check_version(expected: int, current: int) -> None:
-    """Raise VersionMismatchError if a version is expected, and not the current one."""
-    if expected and expected != current:
-        raise VersionMismatchError(expected=expected, current=current)
-
-
 def pin_to_check(
     write: ConfigurationWrite,
     found: Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None,
@@ -261,7 +255,7 @@ def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVers
     """Return the configuration with the new values, pinned to pin if they have a schema; None if nothing changes.
 
     The current config may be None, except for a patch; then a new one counts as a change. Raises InvalidRequestError if
-    a patch cannot be applied, or makes the config too large or too deep.
+    a patch cannot be applied, or makes the config too deep.
     """
     name = current.name if values.name is None else values.name
     comments = current.comments if values.comments is None else values.comments
@@ -291,6 +285,10 @@ def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> Json
     else:
         patched = after_json_patch(current, patch.operations, patch.field)
     with Violations() as violations:
-        patched = canonical_content(patched, patch.field, violations)
-        check_content_size(patched, patch.field, violations)
-    return patched
+        return canonical_content(patched, patch.field, violations)
+
+
+def check_patched_size(text: str, patch: Patch) -> None:
+    """Check that a content is not too large after a patch, given as compact JSON text. Raises InvalidRequestError."""
+    with Violations() as violations:
+        check_text_size(text, patch.field, violations)

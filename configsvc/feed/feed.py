@@ -163,7 +163,7 @@ class Feed:
         if expected != self._history.epoch:
             raise EpochChangedError(expected=expected, current=self._history.epoch)
 
-    def epoch_for(self, expected: str) -> str:
+    def epoch_for(self, expected: str = "") -> str:
         """Return the epoch for a response that is about to be read. `expected`: what the request names; empty: any.
 
         Raises EpochChangedError, or DatabaseUnavailableError before the first contact with the database.

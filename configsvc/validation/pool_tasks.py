@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
-from configsvc.domain.content import JsonObject, encode_json, same_json
+from configsvc.domain.content import JsonObject, same_json
 from configsvc.domain.errors import InvalidRequestError
 from configsvc.domain.jsonschema.faults import Fault
 from configsvc.domain.jsonschema.validator import Validator
 from configsvc.domain.models import PinnedVersion, SchemaVersionRef
-from configsvc.domain.operations import ItemFault
+from configsvc.domain.operations import ItemFault, fault_of
 from configsvc.domain.transformations import transformed
 from configsvc.offload.forks import CpuTimeExceededError, call_within
 from configsvc.validation.limits import CPU_SECONDS, STEPS_AT_ONCE, TOO_SLOW
@@ -137,11 +137,9 @@ def _transformed(validator: Validator, transformation: Transformation, config: s
     except ValueError as error:
         return Transformed(config=None, faults=(_unreadable(error),), is_same=False, violates=False)
     try:
-        after = transformed(before, json_patch=transformation.json_patch, merge=transformation.merge_patch)
+        after, text = transformed(before, json_patch=transformation.json_patch, merge=transformation.merge_patch)
     except InvalidRequestError as error:
-        faults = (ItemFault(field=fault.field, keyword="", message=fault.description) for fault in error.violations)
-        return Transformed(config=None, faults=tuple(faults), is_same=False, violates=False)
-    text = encode_json(after)
+        return Transformed(config=None, faults=tuple(map(fault_of, error.violations)), is_same=False, violates=False)
     faults = _faults_of_config(validator, after, text)
     return Transformed(
         config=text,

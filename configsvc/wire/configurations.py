@@ -43,7 +43,7 @@ from configsvc.wire.json_fields import set_json, wants_json
 from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import configuration_key, fitting_list, fitting_page, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
-from configsvc.wire.resources import configuration_message
+from configsvc.wire.resources import configuration_message, fill_configuration
 from configsvc.wire.responses import fitting
 from configsvc.wire.selectors import configuration_filter
 
@@ -140,7 +140,7 @@ def _reading(request: AnyReading, parsed: Parsed, violations: Violations) -> Rea
 def listing(request: ListConfigurationsRequest, scope: Scope) -> Reading[ConfigurationListing]:
     with Violations() as violations:
         listing = ConfigurationListing(
-            chosen=configuration_filter(request.selector, "selector", scope, violations),
+            chosen=configuration_filter(request.selector, scope, violations),
             moment=moment(request, violations),
             with_config=fields.wants_config(request.view, violations),
             with_deleted=request.show_deleted,
@@ -173,8 +173,9 @@ def comparison(request: DiffConfigurationVersionsRequest) -> VersionPair:
 
 def encoded_response(configuration: Configuration, *, as_text: bool) -> bytes:
     """Return an encoded GetConfigurationResponse that lacks its revision and epoch: see `encoded_moment`."""
-    message = configuration_message(configuration, as_text=as_text)
-    return GetConfigurationResponse(configuration=message).SerializeToString()
+    response = GetConfigurationResponse()
+    fill_configuration(response.configuration, configuration, as_text=as_text)
+    return response.SerializeToString()
 
 
 def response_as_text(encoded: bytes) -> bytes:
@@ -201,9 +202,10 @@ def batch_response(
 
 
 def _result(configuration: Configuration | None, *, as_text: bool) -> ConfigurationResult:
-    if configuration is None:
-        return ConfigurationResult()
-    return ConfigurationResult(configuration=configuration_message(configuration, as_text=as_text))
+    result = ConfigurationResult()
+    if configuration is not None:
+        fill_configuration(result.configuration, configuration, as_text=as_text)
+    return result
 
 
 def list_response(

@@ -13,8 +13,9 @@ from configsvc.domain.errors import Violations
 from configsvc.domain.models import Configuration
 from configsvc.domain.requests import ConfigurationExport
 from configsvc.domain.scope import Scope
-from configsvc.wire.json_fields import set_json, wants_json
+from configsvc.wire.json_fields import wants_json
 from configsvc.wire.moments import epoch, moment
+from configsvc.wire.resources import set_content
 from configsvc.wire.responses import grouped
 from configsvc.wire.selectors import configuration_filter
 
@@ -22,7 +23,7 @@ from configsvc.wire.selectors import configuration_filter
 def export(request: ExportConfigurationsRequest, scope: Scope) -> ConfigurationExport:
     with Violations() as violations:
         return ConfigurationExport(
-            chosen=configuration_filter(request.selector, "selector", scope, violations),
+            chosen=configuration_filter(request.selector, scope, violations),
             moment=moment(request, violations),
             epoch=epoch(request.epoch, violations),
             as_text=wants_json(request.format, violations),
@@ -34,7 +35,7 @@ def encoded_exports(
 ) -> list[bytes]:
     """Return the responses that carry the configurations; one response if there are none.
 
-    Each has at most MESSAGE_LIMIT_BYTES, unless a single configuration is larger.
+    Each has at most MESSAGE_LIMIT_BYTES, unless a single configuration is larger. Raises RecordUnreadableError.
     """
     groups = list(grouped(map(partial(_item, as_text=as_text), configurations))) or [[]]
     return [
@@ -44,13 +45,12 @@ def encoded_exports(
 
 
 def _item(configuration: Configuration, *, as_text: bool) -> ConfigurationItem:
-    assert configuration.config is not None
     item = ConfigurationItem(
         application=ApplicationRef(name=configuration.application),
         name=configuration.name,
         comments=configuration.comments,
     )
-    set_json(item, "config", configuration.config, as_text=as_text)
+    set_content(item, configuration, as_text=as_text)
     if configuration.schema is not None:
         item.schema.schema = configuration.schema.schema
         item.schema.version = configuration.schema.version

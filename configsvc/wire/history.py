@@ -11,9 +11,10 @@ from configapi.v1.configuration_service_pb2 import ConfigurationVersion as Confi
 from configapi.v1.configuration_service_pb2 import DiffConfigurationVersionsResponse
 from configsvc.domain.content import encode_json
 from configsvc.domain.differences import Comparison
+from configsvc.domain.errors import FormatUnsuitableError
 from configsvc.domain.models import ConfigurationVersion, Operation
-from configsvc.wire.content import list_value_of
-from configsvc.wire.resources import configuration_message
+from configsvc.wire.content import fill_list
+from configsvc.wire.resources import fill_configuration
 from configsvc.wire.times import timestamp
 
 CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
@@ -26,8 +27,7 @@ CHANGE_TYPES: dict[Operation, ChangeType.ValueType] = {
 def version_message(version: ConfigurationVersion, *, as_text: bool) -> ConfigurationVersionMessage:
     """Return the message of a version."""
     configuration = version.configuration
-    return ConfigurationVersionMessage(
-        configuration=configuration_message(configuration, as_text=as_text),
+    message = ConfigurationVersionMessage(
         type=CHANGE_TYPES[version.operation],
         origin=ChangeOrigin(
             actor=configuration.updated_by,
@@ -37,17 +37,26 @@ def version_message(version: ConfigurationVersion, *, as_text: bool) -> Configur
             commit_time=timestamp(configuration.update_time),
         ),
     )
+    fill_configuration(message.configuration, configuration, as_text=as_text)
+    return message
 
 
 def comparison_message(comparison: Comparison, *, as_text: bool) -> DiffConfigurationVersionsResponse:
-    """Return the message of the differences between two versions."""
+    """Return the message of the differences between two versions.
+
+    Raises FormatUnsuitableError if a ListValue cannot hold the patch.
+    """
     message = DiffConfigurationVersionsResponse(
-        from_configuration=configuration_message(comparison.before, with_config=False),
-        to_configuration=configuration_message(comparison.after, with_config=False),
         text=comparison.text,
     )
+    fill_configuration(message.from_configuration, comparison.before, with_config=False)
+    fill_configuration(message.to_configuration, comparison.after, with_config=False)
     if as_text:
         message.patch_json = encode_json(comparison.patch)
-    else:
-        message.patch.CopyFrom(list_value_of(comparison.patch))
+        return message
+    try:
+        fill_list(message.patch, comparison.patch)
+    except OverflowError as error:
+        newer = comparison.after
+        raise FormatUnsuitableError("comparison", f"{newer.application}:{newer.name}") from error
     return message

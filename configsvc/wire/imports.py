@@ -23,21 +23,21 @@ from configsvc.domain.names import (
     canonical_request_id,
     check_change_request,
     check_configuration_name,
-    check_name,
     check_text,
 )
 from configsvc.domain.operations import (
     ImportMessage,
     ImportOptions,
     ItemError,
-    ItemFault,
     StagedItem,
     encoded_faults,
+    fault_of,
 )
+from configsvc.wire.expectations import expectation
 from configsvc.wire.fields import application_ref, not_one_of
 from configsvc.wire.fingerprints import fingerprint
-from configsvc.wire.json_fields import json_object
 from configsvc.wire.unknown_fields import refuse_unknown_fields
+from configsvc.wire.writes import new_pin, required_config
 
 MAX_MESSAGE_ITEMS = 1000
 
@@ -84,28 +84,20 @@ def _staged(item: ConfigurationItem) -> StagedItem:
     ref = application_ref(item.application, "application", violations)
     check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
-    config = json_object(item, "config", "", violations)
-    if config is None:
-        violations.add("config", "is required, and may be empty: set config or config_json")
-    text = None if config is None else encode_json(config)
-    if config is not None and text is not None:
-        add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
-    pinned = item.HasField("schema")
-    if pinned:
-        check_name(item.schema.schema, "schema.schema", violations)
-        if item.schema.version < 0:
-            violations.add("schema.version", f"is {item.schema.version}: must not be negative")
-    if item.expected_version < 0:
-        violations.add("expected_version", f"is {item.expected_version}: must not be negative")
-    faults = [ItemFault(field=fault.field, keyword="", message=fault.description) for fault in violations.found]
+    config = required_config(item, "", violations)
+    text = encode_json(config)
+    add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
+    pin = new_pin(item, "", violations)
+    expected = expectation(item, "", violations)
+    faults = [fault_of(violation) for violation in violations.found]
     return StagedItem(
         application=_storable(item.application.name),
         application_id=_storable(ref.id) if isinstance(ref, IdRef) else None,
         name=_storable(item.name),
-        expected_version=item.expected_version if item.HasField("expected_version") and not faults else None,
+        expected_version=None if faults else expected.version,
         comments="" if faults else item.comments,
-        schema=_storable(item.schema.schema) if pinned else None,
-        schema_version=item.schema.version if pinned else None,
+        schema=_storable(pin.schema) if pin else None,
+        schema_version=pin.version if pin else None,
         configuration_id=str(ULID()),
         config=None if faults else text,
         state="FAILED" if faults else "WAITING",

@@ -2,13 +2,17 @@
 
 from google.protobuf.message import Message
 
+from configapi.v1.configuration_service_pb2 import ConfigurationChangeItem, UpdateConfigurationRequest
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, ContentFormat
-from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, JsonValue, encode_json
+from configapi.v1.schema_service_pb2 import MigrateConfigurationsRequest
+from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_patch import checked_json_patch
 from configsvc.domain.json_text import content_from_text, list_from_text
 from configsvc.wire import fields
-from configsvc.wire.content import content_from, list_from, struct_of
+from configsvc.wire.content import content_from, fill_struct, list_from
+
+AnyPatched = UpdateConfigurationRequest | ConfigurationChangeItem | MigrateConfigurationsRequest
 
 _FORMATS = frozenset(ContentFormat.values())
 
@@ -37,26 +41,19 @@ def json_object(
     return None
 
 
-def json_list(message: Message, name: str, field: str, violations: Violations) -> list[JsonValue] | None:
-    """Return the list in the field `name`, a ListValue, or in `name`_json, JSON text; None if neither is set."""
-    if message.HasField(name):
-        return list_from(getattr(message, name), fields.path_of(field, name), violations)
-    as_text = f"{name}_json"
-    if message.HasField(as_text):
-        path = fields.path_of(field, as_text)
-        return list_from_text(getattr(message, as_text), path, violations, limit_bytes=MAX_CONTENT_BYTES)
-    return None
-
-
-def json_patch(message: Message, field: str, violations: Violations) -> list[JsonObject] | None:
+def json_patch(message: AnyPatched, field: str, violations: Violations) -> list[JsonObject] | None:
     """Return the operations of the JSON Patch in `json_patch` or `json_patch_json`; None if neither is set."""
     found = Violations()
-    items = json_list(message, "json_patch", field, found)
-    violations.extend(found)
-    if items is None or found:
+    if message.HasField("json_patch"):
+        path = fields.path_of(field, "json_patch")
+        items = list_from(message.json_patch, path, found)
+    elif message.HasField("json_patch_json"):
+        path = fields.path_of(field, "json_patch_json")
+        items = list_from_text(message.json_patch_json, path, found)
+    else:
         return None
-    name = "json_patch" if message.HasField("json_patch") else "json_patch_json"
-    return checked_json_patch(items, fields.path_of(field, name), violations)
+    violations.extend(found)
+    return None if found else checked_json_patch(items, path, violations)
 
 
 def wants_json(content_format: ContentFormat.ValueType, violations: Violations) -> bool:
@@ -71,4 +68,4 @@ def set_json(message: Message, name: str, value: JsonObject, *, as_text: bool) -
     if as_text:
         setattr(message, f"{name}_json", encode_json(value))
     else:
-        getattr(message, name).CopyFrom(struct_of(value))
+        fill_struct(getattr(message, name), value)

@@ -34,8 +34,8 @@ def moment(request: Message, violations: Violations) -> Moment:
             raise AssertionError(f"not a moment of a list: {name}")
 
 
-def epoch(value: str, violations: Violations) -> str:
+def epoch(value: str, violations: Violations, *, field: str = "epoch") -> str:
     """Return the epoch that a request expects; empty: any."""
     if len(value) > MAX_EPOCH_LENGTH:
-        violations.add("epoch", "was not issued by this service")
+        violations.add(field, "was not issued by this service")
     return value

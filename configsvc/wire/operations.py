@@ -149,7 +149,7 @@ def _result(operation: BulkOperation, epoch: str) -> ImportConfigurationsResult 
 def item_message(item: OperationItem, error: Status | None, *, as_text: bool) -> OperationItemMessage:
     """Return the message of an item and of the error with which it failed.
 
-    Raises FormatUnsuitableError if its contents as Structs would exceed a response.
+    Raises FormatUnsuitableError if Structs cannot hold its contents, or would exceed a response.
     """
     message = OperationItemMessage(
         index=item.index,
@@ -158,16 +158,24 @@ def item_message(item: OperationItem, error: Status | None, *, as_text: bool) ->
         type=ChangeType.Value(f"CHANGE_TYPE_{item.change or 'UNSPECIFIED'}"),
         error=error,
     )
-    if item.before is not None:
-        set_json(message, "before", item.before, as_text=as_text)
-    if item.after is not None:
-        set_json(message, "after", item.after, as_text=as_text)
-    if message.ByteSize() > ITEM_BYTES and not as_text:
-        raise FormatUnsuitableError("operation item", f"{item.application}/{item.name}")
+    _set_contents(message, item, as_text=as_text)
     faults = [fault for fault in map(_content_fault, item.faults) if fault]
     message.fault_count = len(faults)
     message.faults.extend(listed(faults, ITEM_BYTES - message.ByteSize()))
     return message
+
+
+def _set_contents(message: OperationItemMessage, item: OperationItem, *, as_text: bool) -> None:
+    unsuitable = FormatUnsuitableError("operation item", f"{item.application}:{item.name}")
+    try:
+        if item.before is not None:
+            set_json(message, "before", item.before, as_text=as_text)
+        if item.after is not None:
+            set_json(message, "after", item.after, as_text=as_text)
+    except OverflowError as error:
+        raise unsuitable from error
+    if message.ByteSize() > ITEM_BYTES and not as_text:
+        raise unsuitable
 
 
 def _content_fault(fault: ItemFault) -> ContentFault | None:

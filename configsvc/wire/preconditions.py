@@ -1,19 +1,16 @@
 """Preconditions of a batch. Each function adds the faults that it finds."""
 
 from configapi.v1.configuration_service_pb2 import BatchWriteConfigurationsRequest
-from configapi.v1.selector_pb2 import ConfigurationSelector
 from configapi.v1.selector_pb2 import Precondition as PreconditionMessage
 from configsvc.domain.errors import Violations
-from configsvc.domain.names import check_configuration_name, check_name_prefix
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Scope
-from configsvc.wire import fields
-from configsvc.wire.moments import MAX_EPOCH_LENGTH
+from configsvc.wire.moments import epoch
+from configsvc.wire.selectors import name_selector
 
 MAX_PRECONDITIONS = 100
 # Of all preconditions: others wait for the last check.
 MAX_PRECONDITION_NAMES = 1000
-_SUPPORTED = frozenset({"application", "name_prefix", "names"})
 
 
 def preconditions(
@@ -34,30 +31,17 @@ def preconditions(
 
 
 def _precondition(message: PreconditionMessage, field: str, scope: Scope, violations: Violations) -> Precondition:
-    selector, path = message.selector, f"{field}.selector"
+    path = f"{field}.selector"
     if not message.HasField("selector"):
         violations.add(path, "is required; it may be empty, which selects all configurations")
     if message.unchanged_since < 1:
         violations.add(f"{field}.unchanged_since", f"is {message.unchanged_since}: must be a revision, from 1")
-    if len(message.epoch) > MAX_EPOCH_LENGTH:
-        violations.add(f"{field}.epoch", "was not issued by this service")
-    _check_selector(selector, path, violations)
-    named = selector.HasField("application")
+    selector = name_selector(message.selector, path, "a precondition", violations)
     return Precondition(
-        application=fields.application_ref(selector.application, f"{path}.application", violations) if named else None,
+        application=selector.application,
         name_prefix=selector.name_prefix,
-        names=frozenset(selector.names),
+        names=selector.names,
         unchanged_since=message.unchanged_since,
-        epoch=message.epoch,
+        epoch=epoch(message.epoch, violations, field=f"{field}.epoch"),
         scope=scope,
     )
-
-
-def _check_selector(selector: ConfigurationSelector, field: str, violations: Violations) -> None:
-    for part, _ in selector.ListFields():
-        if part.name not in _SUPPORTED:
-            description = "is not supported in a precondition: select by application, name_prefix and names"
-            violations.add(f"{field}.{part.name}", description)
-    check_name_prefix(selector.name_prefix, f"{field}.name_prefix", violations)
-    for index, name in enumerate(selector.names):
-        check_configuration_name(name, f"{field}.names[{index}]", violations)

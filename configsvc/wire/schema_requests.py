@@ -24,25 +24,23 @@ from configapi.v1.schema_service_pb2 import (
 from configapi.v1.schema_service_pb2 import (
     ImportedSchema as ImportedSchemaMessage,
 )
-from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.errors import Violations
 from configsvc.domain.expectations import Expectation
 from configsvc.domain.models import ApplicationRef, IdRef, Moment, NameRef, SchemaRef, SchemaVersionRef, WriteContext
-from configsvc.domain.names import check_configuration_name, check_id, check_name, check_name_prefix
+from configsvc.domain.names import check_id, check_name
 from configsvc.domain.operations import MigrationSettings
 from configsvc.domain.requests import Author, PageRequest, SchemaVersionListing
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES, ImportedSchema, NewDocument, new_document
+from configsvc.domain.selection import Selector
 from configsvc.wire import fields
 from configsvc.wire.expectations import expectation
 from configsvc.wire.json_fields import json_object, json_patch, wants_json
 from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import name_key, number_key, page_request
 from configsvc.wire.schemas import document_message
+from configsvc.wire.selectors import name_selector
 
 MAX_IMPORTED = 1000
-MAX_NAMES = 1000
-
-_SELECTED_BY = frozenset({"application", "name_prefix", "names"})
 
 AnySchemaRef = (
     GetSchemaRequest
@@ -244,7 +242,7 @@ def new_version(request: CreateSchemaVersionRequest, author: Author) -> NewVersi
         context = fields.write_context(request, author, violations)
         as_text = wants_json(request.format, violations)
     assert new is not None
-    answer = document_message(new.document, f"of {ref}", as_text=as_text)
+    answer = document_message(new.document, str(ref), as_text=as_text)
     return NewVersion(ref=ref, new=new, strict=strict, expected=expected, context=context, answer=answer)
 
 
@@ -330,41 +328,23 @@ def migration(request: MigrateConfigurationsRequest, author: Author) -> Migratio
             from_version=fields.non_negative(request.from_version, "from_version", violations),
             application_id=None,
             name_prefix=selector.name_prefix,
-            names=list(dict.fromkeys(selector.names)),
+            names=sorted(selector.names),
             json_patch=json_patch(request, "", violations),
             merge_patch=json_object(request, "merge_patch", "", violations),
             valid_only=request.valid_only,
             validate_only=request.validate_only,
         )
-        application = None
-        if selector.HasField("application"):
-            application = fields.application_ref(selector.application, "selector.application", violations)
-    return Migration(settings=settings, application=application, context=context)
+    return Migration(settings=settings, application=selector.application, context=context)
 
 
-def _selector(request: MigrateConfigurationsRequest, violations: Violations) -> ConfigurationSelector:
+def _selector(request: MigrateConfigurationsRequest, violations: Violations) -> Selector:
     """Return the selector; an empty one selects everything."""
-    selector = request.selector
     match request.WhichOneof("selection"):
         case None:
             violations.add("selection", "is required: set selector, or all_configurations to migrate everything")
-        case "selector":
-            _check_selector(selector, violations)
-        case "all_configurations":
+        case "selector" if not request.selector.ListFields():
+            description = "selects everything: set application, name_prefix or names, or all_configurations"
+            violations.add("selector", description)
+        case _:
             pass
-    return selector
-
-
-def _check_selector(selector: ConfigurationSelector, violations: Violations) -> None:
-    parts = [field.name for field, _ in selector.ListFields()]
-    if not parts:
-        violations.add("selector", "selects everything: set application, name_prefix or names, or all_configurations")
-    for part in parts:
-        if part not in _SELECTED_BY:
-            description = "is not supported in a migration: select by application, name_prefix and names"
-            violations.add(f"selector.{part}", description)
-    check_name_prefix(selector.name_prefix, "selector.name_prefix", violations)
-    if len(selector.names) > MAX_NAMES:
-        violations.add("selector.names", f"has {len(selector.names)} items: at most {MAX_NAMES} are allowed")
-    for index, name in enumerate(selector.names[:MAX_NAMES]):
-        check_configuration_name(name, f"selector.names[{index}]", violations)
+    return name_selector(request.selector, "selector", "a migration", violations)

@@ -34,7 +34,7 @@ from configsvc.domain.schema_versions import (
     VersionPage,
 )
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.wire.content import struct_of
+from configsvc.wire.content import fill_struct
 from configsvc.wire.paging import fitting_list, fitting_page
 from configsvc.wire.responses import ELEMENT_BYTES, ROOM_BYTES, listed, size_of
 from configsvc.wire.times import timestamp
@@ -79,13 +79,13 @@ def creation_response(done: Done[Schema], additions: Sequence[Addition], epoch: 
 def document_message(document: JsonObject, name: str, *, as_text: bool) -> SchemaVersionMessage:
     """Return a message with a document. A large one takes tens of milliseconds.
 
-    `name`: that of the version. Raises FormatUnsuitableError if a Struct cannot hold it, or ResponseTooLargeError.
+    `name`: the version, for errors. Raises FormatUnsuitableError if a Struct cannot hold it, or ResponseTooLargeError.
     """
     message = SchemaVersionMessage()
     if as_text:
         message.document_json = encode_json(document)
     elif _fits_struct(document, 1):
-        message.document.CopyFrom(struct_of(document))
+        fill_struct(message.document, document)
     else:
         raise FormatUnsuitableError("schema document", name)
     # As a Struct, small numbers take several times their text.
@@ -109,7 +109,7 @@ def schema_version_message(version: SchemaVersion, *, as_text: bool) -> SchemaVe
     if version.document is None:
         return _completed(SchemaVersionMessage(), version)
     document = json.loads(version.document)
-    return _completed(document_message(document, f"of {version.schema}@{version.version}", as_text=as_text), version)
+    return _completed(document_message(document, f"{version.schema}@{version.version}", as_text=as_text), version)
 
 
 def _completed(message: SchemaVersionMessage, version: SchemaVersion) -> SchemaVersionMessage:

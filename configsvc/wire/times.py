@@ -14,9 +14,17 @@ _NANOS = 1_000_000_000
 
 def timestamp(time: datetime) -> Timestamp:
     """Return the message of a time."""
+    message = Timestamp()
+    fill_timestamp(message, time)
+    return message
+
+
+def fill_timestamp(message: Timestamp, time: datetime) -> None:
+    """Set a Timestamp, usually a field of a message, to a time."""
     # PostgreSQL's infinity comes without a zone, as the last time of Python.
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1000
 
 
 def duration(seconds: float) -> Duration:

@@ -6,18 +6,17 @@ from google.protobuf.duration_pb2 import Duration
 
 from configapi.v1.configuration_service_pb2 import HistoryPosition, WatchConfigurationsRequest
 from configapi.v1.configuration_service_pb2 import WatchInstance as WatchInstanceMessage
-from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.errors import Violations
-from configsvc.domain.names import check_configuration_name, check_name_prefix, check_text
+from configsvc.domain.names import check_text
 from configsvc.domain.scope import Scope
-from configsvc.domain.selection import Selection, Selector
+from configsvc.domain.selection import Selection
 from configsvc.domain.watching import After, ContentForm, Snapshot, WatchInstance, WatchRequest
-from configsvc.wire.fields import application_ref, non_negative, wants_config
+from configsvc.wire.fields import non_negative, wants_config
 from configsvc.wire.json_fields import wants_json
-from configsvc.wire.moments import MAX_EPOCH_LENGTH
+from configsvc.wire.moments import MAX_EPOCH_LENGTH, epoch
+from configsvc.wire.selectors import name_selector
 
 MAX_SELECTORS = 100
-MAX_SELECTOR_NAMES = 1000
 MAX_LABELS = 32
 MAX_LABEL_KEY_LENGTH = 63
 MAX_INSTANCE_TEXT_LENGTH = 256
@@ -25,7 +24,6 @@ DEFAULT_PROGRESS_SECONDS = 10.0
 LEAST_PROGRESS_SECONDS = 0.1
 MOST_PROGRESS_SECONDS = 3600.0
 
-_UNSUPPORTED = frozenset({"schema", "contains", "contains_json", "json_path"})
 _MAX_REVISION = 2**63 - 1
 _RESUME_TOKEN = re.compile(
     rf"(?P<epoch>[0-9A-Za-z._-]{{1,{MAX_EPOCH_LENGTH}}}):(?P<revision>0|[1-9][0-9]{{0,18}})", re.ASCII
@@ -40,7 +38,7 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchReq
             selection=Selection(
                 scope=scope,
                 selectors=tuple(
-                    _selector(selector, f"selectors[{index}]", violations)
+                    name_selector(selector, f"selectors[{index}]", "a watch yet", violations)
                     for index, selector in enumerate(request.selectors[:MAX_SELECTORS])
                 ),
             ),
@@ -49,22 +47,6 @@ def watch_request(request: WatchConfigurationsRequest, scope: Scope) -> WatchReq
             form=_form(request, violations),
             instance=_instance(request.instance, violations) if request.HasField("instance") else None,
         )
-
-
-def _selector(message: ConfigurationSelector, field: str, violations: Violations) -> Selector:
-    for part, _ in message.ListFields():
-        if part.name in _UNSUPPORTED:
-            description = "is not supported in a watch yet: select by application, name_prefix and names"
-            violations.add(f"{field}.{part.name}", description)
-    application = None
-    if message.HasField("application"):
-        application = application_ref(message.application, f"{field}.application", violations)
-    if len(message.names) > MAX_SELECTOR_NAMES:
-        violations.add(f"{field}.names", f"has {len(message.names)} items: at most {MAX_SELECTOR_NAMES} are allowed")
-    for index, name in enumerate(message.names[:MAX_SELECTOR_NAMES]):
-        check_configuration_name(name, f"{field}.names[{index}]", violations)
-    check_name_prefix(message.name_prefix, f"{field}.name_prefix", violations)
-    return Selector(application=application, name_prefix=message.name_prefix, names=frozenset(message.names))
 
 
 def _start(request: WatchConfigurationsRequest, violations: Violations) -> Snapshot | After:
@@ -91,10 +73,10 @@ def _position_of(token: str, violations: Violations) -> After:
 def _history_position(position: HistoryPosition, violations: Violations) -> After:
     if not position.epoch:
         violations.add("history.epoch", "is required: a revision means something else in another history")
-    elif len(position.epoch) > MAX_EPOCH_LENGTH:
-        violations.add("history.epoch", "was not issued by this service")
-    revision = non_negative(position.after_revision, "history.after_revision", violations)
-    return After(epoch=position.epoch, revision=revision)
+    return After(
+        epoch=epoch(position.epoch, violations, field="history.epoch"),
+        revision=non_negative(position.after_revision, "history.after_revision", violations),
+    )
 
 
 def _progress_interval(request: WatchConfigurationsRequest, violations: Violations) -> float:

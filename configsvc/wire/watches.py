@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterator
 
-from google.protobuf.struct_pb2 import Struct
-
 from configapi.v1.change_pb2 import ChangeOrigin
 from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_pb2 import ConfigurationKey
@@ -19,12 +17,11 @@ from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.models import Configuration, ConfigurationChange, Operation
 from configsvc.domain.selection import Effect
 from configsvc.domain.watching import CommitMessage, ContentForm, ExistingMessage, OpenedMessage, ProgressMessage
-from configsvc.wire.content import struct_of
+from configsvc.wire.content import fill_struct
 from configsvc.wire.history import CHANGE_TYPES
-from configsvc.wire.json_fields import set_json
-from configsvc.wire.resources import configuration_message
+from configsvc.wire.resources import fill_configuration
 from configsvc.wire.responses import grouped
-from configsvc.wire.times import duration, timestamp
+from configsvc.wire.times import duration, fill_timestamp
 
 
 def resume_token(epoch: str, revision: int) -> str:
@@ -45,22 +42,26 @@ def encoded_opened(epoch: str, message: OpenedMessage) -> tuple[bytes, ...]:
 
 
 def encoded_snapshot(epoch: str, message: ExistingMessage) -> tuple[bytes, ...]:
-    """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES."""
-    events = (
-        ConfigurationEvent(effect=EFFECT_SET, configuration=_existing(configuration, message.form))
-        for configuration in message.configurations
-    )
+    """Return the responses that carry a part of a snapshot, each of at most MESSAGE_LIMIT_BYTES.
+
+    Raises RecordUnreadableError.
+    """
+    events = (_existing(configuration, message.form) for configuration in message.configurations)
     return tuple(
         WatchConfigurationsResponse(revision=message.revision, epoch=epoch, events=group, more=True).SerializeToString()
         for group in grouped(events)
     )
 
 
-def _existing(configuration: Configuration, form: ContentForm) -> ConfigurationMessage:
-    message = configuration_message(configuration, with_config=False)
-    if form is not ContentForm.ABSENT and configuration.config is not None:
-        set_json(message, "config", configuration.config, as_text=form is ContentForm.JSON)
-    return message
+def _existing(configuration: Configuration, form: ContentForm) -> ConfigurationEvent:
+    event = ConfigurationEvent(effect=EFFECT_SET)
+    fill_configuration(
+        event.configuration,
+        configuration,
+        with_config=form is not ContentForm.ABSENT,
+        as_text=form is ContentForm.JSON,
+    )
+    return event
 
 
 def encoded_commit(epoch: str, message: CommitMessage) -> tuple[bytes, ...]:
@@ -89,15 +90,16 @@ def _events(message: CommitMessage) -> Iterator[ConfigurationEvent]:
         event = _removal(change) if effect is Effect.REMOVE else _setting(change, message)
         event.change = CHANGE_TYPES[change.operation]
         event.previous_version = change.previous_version
-        event.origin.CopyFrom(_origin(change))
+        _fill_origin(event.origin, change)
         yield event
 
 
 def _setting(change: ConfigurationChange, message: CommitMessage) -> ConfigurationEvent:
-    event = ConfigurationEvent(effect=EFFECT_SET, configuration=configuration_message(change.configuration))
+    event = ConfigurationEvent(effect=EFFECT_SET)
+    fill_configuration(event.configuration, change.configuration)
     match message.form:
         case ContentForm.STRUCT:
-            event.configuration.config.CopyFrom(_struct(change))
+            _fill_content(event.configuration, change)
         case ContentForm.JSON:
             assert change.config_text is not None
             event.configuration.config_json = change.config_text
@@ -119,7 +121,9 @@ def _is_renamed(change: ConfigurationChange) -> bool:
 
 def _removal(change: ConfigurationChange) -> ConfigurationEvent:
     """Return the event of a configuration that is gone for the watch, under the last names that it sent."""
-    configuration = configuration_message(change.configuration)
+    event = ConfigurationEvent(effect=EFFECT_REMOVE)
+    configuration = event.configuration
+    fill_configuration(configuration, change.configuration)
     configuration.application_id = change.previous_application_id
     configuration.application = change.previous_application
     configuration.name = change.previous_name
@@ -127,23 +131,21 @@ def _removal(change: ConfigurationChange) -> ConfigurationEvent:
         # It has moved: its new state is visible only to readers of the other application.
         configuration.ClearField("comments")
         configuration.ClearField("schema")
-    return ConfigurationEvent(effect=EFFECT_REMOVE, configuration=configuration)
+    return event
 
 
-def _origin(change: ConfigurationChange) -> ChangeOrigin:
-    return ChangeOrigin(
-        actor=change.actor,
-        reason=change.reason,
-        request_id=change.request_id,
-        change_request=change.change_request,
-        commit_time=timestamp(change.configuration.update_time),
-    )
+def _fill_origin(message: ChangeOrigin, change: ConfigurationChange) -> None:
+    message.actor = change.actor
+    message.reason = change.reason
+    message.request_id = change.request_id
+    message.change_request = change.change_request
+    fill_timestamp(message.commit_time, change.configuration.update_time)
 
 
-def _struct(change: ConfigurationChange) -> Struct:
+def _fill_content(message: ConfigurationMessage, change: ConfigurationChange) -> None:
     assert change.config_text is not None
     try:
-        return struct_of(json.loads(change.config_text))
+        fill_struct(message.config, json.loads(change.config_text))
     except (ValueError, OverflowError, RecursionError) as error:
         raise unreadable_revision(change.configuration.revision) from error
 

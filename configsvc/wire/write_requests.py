@@ -21,7 +21,7 @@ from configsvc.domain.writes import Creation, Deletion, Rollback, Undeletion, Up
 from configsvc.wire import fields
 from configsvc.wire.expectations import expectation
 from configsvc.wire.json_fields import wants_json
-from configsvc.wire.resources import configuration_message
+from configsvc.wire.resources import fill_configuration
 from configsvc.wire.writes import change, new_pin, required_config
 
 AnyWriteRequest: TypeAlias = (
@@ -94,9 +94,6 @@ def written(
     response: type[AnyResponse], request: AnyWriteRequest, done: Done[Configuration], epoch: str
 ) -> AnyResponse:
     """Return the response of a type to a write, with the content in the form that the request wants."""
-    return response(
-        configuration=configuration_message(done.result, as_text=request.format == CONTENT_FORMAT_JSON),
-        revision=done.result.revision,
-        epoch=epoch,
-        changed=done.changed,
-    )
+    message = response(revision=done.result.revision, epoch=epoch, changed=done.changed)
+    fill_configuration(message.configuration, done.result, as_text=request.format == CONTENT_FORMAT_JSON)
+    return message

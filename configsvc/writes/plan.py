@@ -8,7 +8,7 @@ from ulid import ULID
 
 from configsvc.domain.content import JsonObject, check_storable, encode_json
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceExistsError, ResourceNotFoundError
-from configsvc.domain.models import Configuration, Effect, PinnedVersion, SchemaVersionRef, Written
+from configsvc.domain.models import Configuration, Effect, Patch, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -20,6 +20,7 @@ from configsvc.domain.writes import (
     RetryNextGroup,
     Update,
     check_expected,
+    check_patched_size,
     pin_to_check,
     resolved,
     updated,
@@ -152,7 +153,7 @@ class Plan:
         pin = pins.resolved(write.schema)
         if isinstance(pin, LockedElsewhere):
             return pin
-        if self._conflicts({(owner.id, write.name)}) or (text := self._encoded_if_fits(write.config)) is None:
+        if self._conflicts({(owner.id, write.name)}) or (text := self._encoded_if_fits(write.config, None)) is None:
             return RetryNextGroup()
         if pin is not None:
             self.checks[index] = pins.check(pin, write.config, text)
@@ -175,7 +176,7 @@ class Plan:
             return unchanged(current)
         keys = _keys_of_rename(current, configuration)
         new = configuration.config if values.has_content else None
-        text = None if new is None else self._encoded_if_fits(new)
+        text = None if new is None else self._encoded_if_fits(new, values.patch)
         if self._conflicts(keys) or (new is not None and text is None):
             return RetryNextGroup()
         if pin is not None:
@@ -194,11 +195,13 @@ class Plan:
         """Return whether another write of the group uses one of these ids or names."""
         return self._limit_bytes is not None and not needed.isdisjoint(self._used)
 
-    def _encoded_if_fits(self, config: JsonObject) -> str | None:
+    def _encoded_if_fits(self, config: JsonObject, patch: Patch | None) -> str | None:
         # Encode no more once the group is full: writes left for later groups would be encoded again and again.
         if self._is_full:
             return None
         text = encode_json(config)
+        if patch is not None:
+            check_patched_size(text, patch)
         check_storable(config, text)
         if self._limit_bytes is None:
             return text

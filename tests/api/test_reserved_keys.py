@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.status_pb2 import Status
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import RollbackConfigurationRequest
@@ -61,8 +62,12 @@ async def stored_in_sql(psql: Connection) -> None:
 
 def reasons_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
     """Return the reason of each violation, by its field."""
+    return reasons_in(status_of(error))
+
+
+def reasons_in(status: Status) -> dict[str, str]:
     bad_request = BadRequest()
-    assert any(detail.Unpack(bad_request) for detail in status_of(error).details)
+    assert any(detail.Unpack(bad_request) for detail in status.details)
     return {violation.field: violation.reason for violation in bad_request.field_violations}
 
 
@@ -86,6 +91,7 @@ async def test_an_import_fails_the_items_that_have_a_reserved_key(shop: Service)
     operation = await imported(shop, item("bad", RESERVED), item("good", {"a": 1}), mode=PER_ITEM)
     bad, good = await items_of(shop, operation)
     assert [fault.pointer for fault in bad.faults] == ["/list/0/deep/$configsvc.ref"]
+    assert reasons_in(bad.error) == {"config/list/0/deep/$configsvc.ref": "RESERVED_KEY"}
     assert not good.faults
 
 
@@ -97,6 +103,7 @@ async def test_a_migration_does_not_make_a_reserved_key_but_moves_what_sql_store
     await pin(psql, "sql", config=STORED)
     moved = await items_of(service, await migrated(service))
     assert [fault.pointer for one in moved for fault in one.faults] == ["/list/0/deep/$configsvc.ref"]
+    assert [reasons_in(one.error) for one in moved] == [{"config/list/0/deep/$configsvc.ref": "RESERVED_KEY"}]
 
 
 async def test_what_sql_stored_stays_readable_and_its_other_fields_can_be_changed(

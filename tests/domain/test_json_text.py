@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.domain.content import MAX_CONTENT_DEPTH, encode_json
+from configsvc.domain.content import MAX_CONTENT_BYTES, MAX_CONTENT_DEPTH, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_text import MAX_DIGITS, content_from_text, list_from_text
 from tests.domain.contents import exact
@@ -96,12 +96,22 @@ def test_faults_within_the_content_have_their_pointers() -> None:
         ("1e-400", "which a double cannot represent exactly"),
         (f"1{'0' * MAX_DIGITS}", "at most 1000 are allowed"),
         ('"\\ud800"', "half of a surrogate pair"),
+        ('"\\uDBFF"', "half of a surrogate pair"),
+        ('"a\\udc00"', "half of a surrogate pair"),
+        ('"\\uDFFF\\uD800"', "half of a surrogate pair"),
     ],
 )
 def test_a_value_that_cannot_be_kept_is_a_fault_with_its_pointer(value: str, fault: str) -> None:
     ((field, description),) = faults_of(f'{{"b":[1,{{"a/b":{value}}}]}}').items()
     assert field == "json/b/1/a~1b"
     assert fault in description
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\uDE00", r"\uD83D\ude00", "\N{GRINNING FACE}"])
+def test_a_whole_surrogate_pair_is_one_character(text: str) -> None:
+    violations = Violations()
+    found = content_from_text(f'{{"a":"{text}"}}', "json", violations, limit_bytes=LIMIT_BYTES, wide_numbers=False)
+    assert (found, violations.found) == ({"a": "\N{GRINNING FACE}"}, ())
 
 
 def test_repeated_keys_are_faults_with_their_pointers() -> None:
@@ -130,16 +140,16 @@ def test_a_content_as_text_has_every_whole_number_that_a_double_holds() -> None:
     assert (content, violations.found) == ({"a": 9007199254740991, "b": -9007199254740991}, ())
 
 
-def list_faults_of(text: str, limit_bytes: int = LIMIT_BYTES) -> dict[str, str]:
+def list_faults_of(text: str) -> dict[str, str]:
     violations = Violations()
-    list_from_text(text, "json", violations, limit_bytes=limit_bytes)
+    list_from_text(text, "json", violations)
     return {violation.field: violation.description for violation in violations.found}
 
 
 def test_a_list_as_text_has_its_items_in_order() -> None:
     violations = Violations()
 
-    items = list_from_text('[1, 2.0, {"a": [null, true]}, "b"]', "json", violations, limit_bytes=LIMIT_BYTES)
+    items = list_from_text('[1, 2.0, {"a": [null, true]}, "b"]', "json", violations)
 
     assert (items, violations.found) == ([1, 2, {"a": [None, True]}, "b"], ())
 
@@ -157,4 +167,6 @@ def test_what_is_no_list_as_text_is_one_fault(text: str) -> None:
 
 
 def test_a_list_as_text_has_a_limit() -> None:
-    assert list_faults_of('["0123456789"]', limit_bytes=10).keys() == {"json"}
+    room = MAX_CONTENT_BYTES - len('[""]')
+    assert list_faults_of(f'[ "{"x" * room}" ]') == {}
+    assert list_faults_of(f'["{"x" * (room + 1)}"]').keys() == {"json"}

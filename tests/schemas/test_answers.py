@@ -297,14 +297,20 @@ async def test_a_document_that_a_struct_cannot_hold_is_an_error_unless_json_is_a
     text = f'{{"maximum":{LARGE}}}'
     await service.schemas.CreateSchema(CreateSchemaRequest(name="web", document_json=text))
     schemas = service.schemas
-    reads: list[Callable[..., Any]] = [
-        lambda **form: schemas.GetSchemaVersion(GetSchemaVersionRequest(name="web", **form)),
-        lambda **form: schemas.ListSchemaVersions(ListSchemaVersionsRequest(name="web", **form)),
-        lambda **form: schemas.CreateSchemaVersion(CreateSchemaVersionRequest(name="web", document_json=text, **form)),
+    reads: list[tuple[str, Callable[..., Any]]] = [
+        ("web@1", lambda **form: schemas.GetSchemaVersion(GetSchemaVersionRequest(name="web", **form))),
+        ("web@1", lambda **form: schemas.ListSchemaVersions(ListSchemaVersionsRequest(name="web", **form))),
+        (
+            "web",
+            lambda **form: schemas.CreateSchemaVersion(
+                CreateSchemaVersionRequest(name="web", document_json=text, **form)
+            ),
+        ),
     ]
-    for read in reads:
+    for name, read in reads:
         with failing(StatusCode.FAILED_PRECONDITION, "FORMAT_UNSUITABLE") as caught:
             await read()
+        assert str(caught.value.details()).startswith(f"schema document {name} cannot be a google.protobuf.Struct")
         assert "format JSON" in str(caught.value.details())
         assert text in str(await read(format=CONTENT_FORMAT_JSON)).replace("\\", "")
         with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):

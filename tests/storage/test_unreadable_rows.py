@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import random
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from pathlib import Path
 
 import grpc
@@ -21,7 +21,9 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_FULL
 from configapi.v1.configuration_service_pb2 import (
     BatchGetConfigurationsRequest,
     RollbackConfigurationRequest,
+    WatchConfigurationsRequest,
 )
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configsvc.domain.content import JsonObject
 from tests.access.bindings import EDITOR, bind
@@ -135,6 +137,49 @@ async def test_a_number_that_no_double_holds_is_an_error_of_its_configuration(sh
     await damage(database_url, "configurations", "config", """'{"n": 1e400}'""", "name = 'bad'")
     async with running_service(database_url) as other:
         assert await unreadable(get(other, "bad")) == "configuration shop:bad"
+        assert await unreadable(names(other, view=CONFIGURATION_VIEW_FULL)) == "configuration shop:bad"
+
+
+async def test_an_export_or_a_watch_names_the_configuration_whose_content_it_cannot_convert(
+    shop: Service, database_url: str
+) -> None:
+    for name in ("bad", "web"):
+        await create(shop, name, {"n": 1})
+    await execute(database_url, "ALTER TABLE configurations DROP CONSTRAINT configuration_numbers_are_exact")
+    await damage(database_url, "configurations", "config", """'{"n": 1e400}'""", "name = 'bad'")
+    watched = shop.configurations.WatchConfigurations(WatchConfigurationsRequest())
+    assert await unreadable(export(shop)) == "configuration shop:bad"
+    assert await unreadable(_ended(watched)) == "configuration shop:bad"
+    # As text, every number can be read.
+    as_text = items(await export(shop, format=CONTENT_FORMAT_JSON))
+    assert [item.name for item in as_text] == ["bad", "web"]
+
+
+async def test_a_comparison_or_a_dry_run_with_a_number_that_no_double_holds_is_shown_as_text_alone(
+    service: Service, database_url: str
+) -> None:
+    await two_versions(service)
+    await pinned(service, 1)
+    constraint = "ALTER TABLE configurations DROP CONSTRAINT configuration_numbers_are_exact"
+    await execute(database_url, constraint)
+    await damage(database_url, "configurations", "config", """'{"port": 1, "n": 1e400}'""", "name = 'c0'")
+    operation = await migrated(service, validate_only=True)
+    with failing(grpc.StatusCode.FAILED_PRECONDITION, "FORMAT_UNSUITABLE") as caught:
+        await items_of(service, operation)
+    assert str(caught.value.details()).startswith("operation item shop:c0 cannot be a google.protobuf.Struct")
+    (shown,) = await items_of(service, operation, format=CONTENT_FORMAT_JSON)
+    assert "0" * 400 in shown.before_json
+    await patch(service, "c0", {"port": 2, "n": None})
+    await damage(database_url, "change_records", "content", """'{"port": 2, "n": 1e400}'""", "version = 2")
+    with failing(grpc.StatusCode.FAILED_PRECONDITION, "FORMAT_UNSUITABLE") as caught:
+        await diff(service, key=key("c0"))
+    assert str(caught.value.details()).startswith("comparison shop:c0 cannot be a google.protobuf.Struct")
+    assert "0" * 400 in (await diff(service, key=key("c0"), format=CONTENT_FORMAT_JSON)).patch_json
+
+
+async def _ended(call: AsyncIterable[object]) -> None:
+    async for _ in call:
+        pass
 
 
 async def test_an_infinite_time_is_shown_as_the_last_one(shop: Service, database_url: str) -> None:

@@ -29,7 +29,6 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.domain.content import JsonObject, encode_json, merge_patch
-from configsvc.wire.content import struct_of
 from tests.postgres import cloned_database, plain_connection
 from tests.robustness.form import FORM, PATIENCE_SECONDS
 from tests.service import Service, running_service, struct
@@ -261,7 +260,7 @@ class Machine(RuleBasedStateMachine):
             del self.model.state[owner][name]
 
     def _set(self, known: Known, config: JsonObject) -> None:
-        if struct_of(known.config) != struct_of(config):
+        if struct(known.config) != struct(config):
             known.config = config
             known.version += 1
 
@@ -319,7 +318,7 @@ class Machine(RuleBasedStateMachine):
         last = await head(self.psql)
         everything = await self._listed(ListConfigurationsRequest(), last)
         assert {(known.application, known.name): (known.version, known.config) for known in everything.values()} == {
-            key: (known.version, struct_of(known.config)) for key, known in self.model.shown().items()
+            key: (known.version, struct(known.config)) for key, known in self.model.shown().items()
         }
         history = await read_history(self.url)
         for watcher in self.watchers:

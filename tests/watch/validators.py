@@ -8,9 +8,9 @@ from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_BASIC, Configurati
 from configapi.v1.configuration_service_pb2 import EFFECT_REMOVE, ConfigurationEvent, WatchConfigurationsResponse
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configsvc.domain.models import Operation
-from configsvc.wire.content import struct_of
 from configsvc.wire.history import CHANGE_TYPES
 from configsvc.wire.times import timestamp
+from tests.service import struct
 from tests.watch.history import Change, Expected, History, selected
 from tests.watch.recording import Recording, is_bookmark, is_existing
 
@@ -205,10 +205,10 @@ def _same_content(recording: Recording, event: ConfigurationEvent, change: Chang
     assert configuration.WhichOneof("content") == wanted
     if wanted:
         assert change.config is not None
-        assert _content(configuration) == struct_of(change.config)
+        assert _content(configuration) == struct(change.config)
 
 
 def _content(configuration: Configuration) -> Struct:
     if configuration.HasField("config_json"):
-        return struct_of(json.loads(configuration.config_json))
+        return struct(json.loads(configuration.config_json))
     return configuration.config

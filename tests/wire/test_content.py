@@ -6,8 +6,20 @@ from hypothesis import given
 
 from configsvc.domain.content import JsonObject, JsonValue, same_json
 from configsvc.domain.errors import InvalidRequestError, Violations
-from configsvc.wire.content import content_from, list_from, list_value_of, struct_of
+from configsvc.wire.content import content_from, fill_list, fill_struct, list_from
 from tests.domain.contents import objects
+
+
+def struct_of(content: JsonObject) -> Struct:
+    message = Struct()
+    fill_struct(message, content)
+    return message
+
+
+def list_of(items: list[JsonValue]) -> ListValue:
+    message = ListValue()
+    fill_list(message, items)
+    return message
 
 
 def parsed(struct: Struct) -> tuple[JsonObject, dict[str, str]]:
@@ -74,7 +86,7 @@ def test_a_content_that_is_too_large_is_a_fault_of_the_whole() -> None:
 
 
 def test_faults_of_a_list_have_the_index_of_the_item() -> None:
-    values = list_value_of([1, {"a": "\0"}, [1e300]])
+    values = list_of([1, {"a": "\0"}, [1e300]])
     values.values.add()
     violations = Violations()
 
@@ -87,4 +99,4 @@ def test_a_list_has_its_items_in_order() -> None:
     items: list[JsonValue] = [1, "a", None, {"b": [True, 0.5]}]
     violations = Violations()
 
-    assert (list_from(list_value_of(items), "json_patch", violations), violations.found) == (items, ())
+    assert (list_from(list_of(items), "json_patch", violations), violations.found) == (items, ())

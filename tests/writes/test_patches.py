@@ -9,7 +9,8 @@ from grpc import StatusCode
 
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ConfigurationChangeItem, ConfigurationWrite
-from configsvc.wire.content import list_value_of
+from configsvc.domain.content import MAX_CONTENT_BYTES
+from configsvc.wire.content import fill_list
 from tests.api.calls import Connection, content, create, failing, get, head, key, refused
 from tests.service import Service, struct, violations_of
 from tests.writes.batches import creation, write
@@ -18,7 +19,9 @@ from tests.writes.schemas import REPLICAS, make_schema, pin
 
 
 def values(*operations: dict[str, Any]) -> ListValue:
-    return list_value_of([*operations])
+    message = ListValue()
+    fill_list(message, [*operations])
+    return message
 
 
 async def test_a_json_patch_comes_as_a_list_or_as_text(shop: Service) -> None:
@@ -56,6 +59,22 @@ async def test_a_patch_that_cannot_be_applied_changes_nothing_and_names_the_oper
     assert found[0] == "writes[1].json_patch_json/0"
     assert '"/x/y"' in found[1]
     assert await head(shop) == before
+
+
+async def test_a_patch_may_fill_a_content_to_its_limit_and_not_beyond(shop: Service) -> None:
+    half = "x" * (MAX_CONTENT_BYTES // 2)
+    room = MAX_CONTENT_BYTES - len(half) - len('{"a":"","b":""}')
+    await create(shop, "web", {"a": half})
+    add = {"op": "add", "path": "/b", "value": "y" * (room + 1)}
+    async with refused(shop, "merge_patch"):
+        await updating(shop, merge_patch=struct({"b": "y" * (room + 1)}))
+    async with refused(shop, "json_patch_json"):
+        await updating(shop, json_patch_json=json.dumps([add]))
+    item = ConfigurationChangeItem(key=key("web"), json_patch=values(add))
+    with failing(StatusCode.FAILED_PRECONDITION, "BATCH_FAILED") as caught:
+        await write(shop, ConfigurationWrite(update=item))
+    assert list(violations_of(caught.value)) == ["writes[0].json_patch"]
+    assert (await updating(shop, merge_patch=struct({"b": "y" * room}))).configuration.version == 2
 
 
 async def test_what_is_no_patch_is_refused(shop: Service) -> None:

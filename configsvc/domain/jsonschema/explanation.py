@@ -16,7 +16,7 @@ from configsvc.domain.jsonschema.faults import MAX_FAULTS, Fault, pointer_of, si
 from configsvc.domain.jsonschema.keywords import subschemas
 from configsvc.domain.jsonschema.linked import Node
 from configsvc.domain.jsonschema.messages import LEAVES, MAX_SHOWN, PATTERN_LIMIT, describe, shortened
-from configsvc.domain.sizes import LISTED_BYTES, first_within
+from configsvc.domain.sizes import first_listed
 
 MAX_STEPS = 20_000
 # Each level takes five frames of Python's stack.
@@ -39,7 +39,7 @@ class Explanation:
 
     def faults(self, config: JsonObject) -> tuple[Fault, ...]:
         found = dict.fromkeys(self._at(self._schemas.root, config, ""))
-        return first_within(islice(found, MAX_FAULTS), size_of, LISTED_BYTES) or (self._first(config),)
+        return first_listed(islice(found, MAX_FAULTS), size_of) or (self._first(config),)
 
     def _first(self, config: JsonObject) -> Fault:
         """Return the first error of jsonschema-rs, for what the walk does not find."""
