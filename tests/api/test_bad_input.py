@@ -269,7 +269,10 @@ async def test_a_bad_name_prefix_is_refused(shop: Service) -> None:
         2.0**53,
         -(2.0**53),
         1e300,
-        *(pytest.param(number, marks=grpc_only("JSON has no such number")) for number in (math.nan, math.inf, -math.inf)),
+        *(
+            pytest.param(number, marks=grpc_only("JSON has no such number"))
+            for number in (math.nan, math.inf, -math.inf)
+        ),
     ],
 )
 async def test_a_number_that_is_not_exact_is_refused(shop: Service, number: float) -> None:

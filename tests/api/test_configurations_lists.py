@@ -405,9 +405,7 @@ async def test_a_list_takes_min_revision(shop: Service) -> None:
     assert await head(shop) == 2
 
 
-async def test_one_process_reads_what_was_written_through_another(
-    shop: Service, database_url: str, door: Door
-) -> None:
+async def test_one_process_reads_what_was_written_through_another(shop: Service, database_url: str, door: Door) -> None:
     async with running_service(database_url, door=door) as other:
         for number in range(10):
             created = await create(shop, f"c{number}")

@@ -21,8 +21,8 @@ from configsvc.domain.access import Role
 from configsvc.rpc.server import SERVICES
 from tests.access.people import ROOT, STRANGER, Person, Target, as_, bind, make, nothing, people_of, until_known
 from tests.access.rpcs import NEEDED, REQUESTS, Named, is_allowed
-from tests.identity.tokens import oidc_settings
 from tests.doors.outcomes import outcome_of
+from tests.identity.tokens import oidc_settings
 from tests.service import Door, Service, running_service, struct
 from tests.storage.reading import Session
 from tests.storage.statements import Statements

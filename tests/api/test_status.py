@@ -12,10 +12,10 @@ from configapi.v1.selector_pb2 import ConfigurationSelector
 from configapi.v1.server_service_pb2 import ServerLimits
 from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, key_ref, pages, refused
+from tests.doors.bindings import request_of
 from tests.feed.status import status, until
 from tests.proxy import far_service
 from tests.schemas.calls import create_schema
-from tests.doors.bindings import request_of
 from tests.service import STUBS, Door, Service, running_service
 from tests.writes import batches
 

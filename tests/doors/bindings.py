@@ -16,8 +16,8 @@ from google.protobuf.message import Message
 
 from tests.doors.proto_json import (
     STRUCTS,
-    TEXTS,
     TEXT_SUFFIX,
+    TEXTS,
     InexpressibleError,
     Raw,
     content_of,
