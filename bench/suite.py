@@ -29,6 +29,7 @@ from bench.measure import (
     strict,
     validation,
     watches,
+    web,
     writes,
 )
 from bench.measure.comparison import ComparedGroup, Side
@@ -58,6 +59,7 @@ class Group(StrEnum):
 
     READS = "reads"
     WATCHES = "watches"
+    WEB = "web"
     COLD_READS = "cold-reads"
     HISTORY = "history"
     WRITES = "writes"
@@ -69,6 +71,7 @@ class Group(StrEnum):
 
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], ...]] = {
     Group.READS: (reads.measure,),
+    Group.WEB: (web.measure,),
     Group.COLD_READS: (cold_reads.measure,),
     Group.HISTORY: (history.measure,),
     Group.WRITES: (writes.measure,),

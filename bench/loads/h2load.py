@@ -12,6 +12,8 @@ from bench.peers.programs import output_of, program
 from bench.peers.provider import HEADER
 
 CONNECTIONS, STREAMS = 8, 16
+# One request at a time on each.
+HTTP1_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,13 @@ class H2load:
     async def checked(self, answer_bytes: int, seconds: float) -> Done:
         """Run for a number of seconds. Raises RuntimeError if an answer has another length."""
         return _done(await self.run(seconds), answer_bytes)
+
+
+async def http1(url: str, answer_bytes: int, seconds: float, *headers: str) -> Done:
+    """Repeat a GET over HTTP/1.1 for a number of seconds. Raises RuntimeError if an answer has another length."""
+    load = ["--h1", "-c", str(HTTP1_CONNECTIONS), "-D", f"{seconds * 1000:.0f}ms"]
+    named = [part for header in headers for part in ("-H", header)]
+    return _done(await output_of(program("h2load"), *load, *named, url), answer_bytes)
 
 
 def _done(printed: str, answer_bytes: int) -> Done:

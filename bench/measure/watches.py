@@ -61,7 +61,7 @@ async def loads(run: Run, stack: AsyncExitStack, *, most: int) -> dict[str, Load
     """Start the service, open at most `most` watches, and return the load of deliveries to them."""
     commits = await stack.enter_async_context(committer(run.database_url))
     server = await stack.enter_async_context(run.service())
-    subject = await _service(stack, server, commits)
+    subject = await service_subject(stack, server, commits)
     watchers = min(most, run.plan.watchers[-1])
     await subject.watchers.ask(watchers=watchers)
     return {f"delivery, {_counted(watchers)}": Load(server=server, put=partial(_deliver_for, subject))}
@@ -70,7 +70,7 @@ async def loads(run: Run, stack: AsyncExitStack, *, most: int) -> dict[str, Load
 async def _deliver_for(subject: Subject, seconds: float) -> Done:
     began, taken, delivered = time.monotonic(), 0.0, 0
     while taken < seconds:
-        delivered += len(await _deliver(subject, 1))
+        delivered += len(await deliver(subject, 1))
         taken = time.monotonic() - began
     return Done(count=delivered, seconds=taken)
 
@@ -83,7 +83,7 @@ async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list
     bare_watch = Call(path=bare.WATCH, request=b"")
     publish = await _change_by(stack, bare_server, Call(path=bare.PUBLISH, request=message))
     subjects = [
-        await _service(stack, service, commits),
+        await service_subject(stack, service, commits),
         await _subject(stack, BARE, bare_server, bare_watch, publish, greetings=1),
     ]
     if not missing("etcd"):
@@ -94,7 +94,7 @@ async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list
     return subjects
 
 
-async def _service(stack: AsyncExitStack, server: Running, commits: Committer) -> Subject:
+async def service_subject(stack: AsyncExitStack, server: Running, commits: Committer) -> Subject:
     # The opening, a snapshot and synced precede the changes.
     return await _subject(stack, SERVICE, server, messages.watch(), commits.commit, greetings=3)
 
@@ -144,14 +144,14 @@ async def _climb(run: Run, samples: Samples, subjects: list[Subject], commits: C
         for subject in subjects:
             await subject.watchers.ask(watchers=watchers)
             # The first delivery allocates memory once; the measurement of memory comes after it.
-            await _deliver(subject, 1)
+            await deliver(subject, 1)
             weight = subject.server.resident_kib()
             alone = resident.setdefault(subject.name, weight)
             if watchers > 1:
                 samples[subject.name, "memory_kib", watchers].append((weight - alone) / (watchers - 1))
         commits.heard_ms.clear()
         for subject in subjects:
-            await _measure_deliveries(samples, subject, watchers, run.commits(watchers))
+            await measure_deliveries(samples, subject, watchers, run.commits(watchers))
         _add_latencies(samples, LISTEN, watchers, commits.heard_ms)
         shown = ", ".join(
             f"{subject.name} {samples[subject.name, 'p50_ms', watchers][-1]:.2f} ms" for subject in subjects
@@ -159,9 +159,9 @@ async def _climb(run: Run, samples: Samples, subjects: list[Subject], commits: C
         run.say(f"{turn} {watchers:,} watchers, median from commit to watcher: {shown}")
 
 
-async def _measure_deliveries(samples: Samples, subject: Subject, watchers: int, commits: int) -> None:
+async def measure_deliveries(samples: Samples, subject: Subject, watchers: int, commits: int) -> None:
     before = subject.server.cpu_seconds()
-    latencies_ms = await _deliver(subject, commits)
+    latencies_ms = await deliver(subject, commits)
     used = subject.server.cpu_seconds() - before
     samples[subject.name, "cpu_us", watchers].append(used * 1e6 / (watchers * commits))
     _add_latencies(samples, subject.name, watchers, latencies_ms)
@@ -172,7 +172,7 @@ def _add_latencies(samples: Samples, name: str, watchers: int, latencies_ms: lis
     samples[name, "p99_ms", watchers].append(percentile(latencies_ms, 99))
 
 
-async def _deliver(subject: Subject, commits: int) -> list[float]:
+async def deliver(subject: Subject, commits: int) -> list[float]:
     """Make one change after the other, each after all deliveries of the last; return the latency of each delivery."""
     latencies_ms: list[float] = []
     for _ in range(commits):

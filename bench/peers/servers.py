@@ -58,6 +58,17 @@ async def bare(answer: bytes, folder: Path) -> AsyncGenerator[Running]:
 
 
 @asynccontextmanager
+async def bare_web(answer: bytes, folder: Path) -> AsyncGenerator[Running]:
+    """Start `bench.peers.bare_web`, which answers with the bytes."""
+    address = free_address()
+    file = folder / f"answer-{address}.bin"
+    file.write_bytes(answer)
+    command = [sys.executable, "-m", "bench.peers.bare_web", address, str(file)]
+    async with running(command, address, folder / f"bare-web-{address}.log") as server:
+        yield server
+
+
+@asynccontextmanager
 async def etcd(folder: Path) -> AsyncGenerator[Running]:
     """Start one etcd node with its default durability."""
     address, peer_url = free_address(), f"http://{free_address()}"
