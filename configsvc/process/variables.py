@@ -15,7 +15,9 @@ log = structlog.get_logger()
 
 SETTINGS = frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)
 # Read by the tests and the benchmarks of this project.
-TOOLS = frozenset(f"{PREFIX}{name}" for name in ("EXAMPLES", "ROBUSTNESS", "ROBUSTNESS_SEED", "TEST_POSTGRES_BIN"))
+TOOLS = frozenset(
+    f"{PREFIX}{name}" for name in ("CONFORMANCE", "EXAMPLES", "ROBUSTNESS", "ROBUSTNESS_SEED", "TEST_POSTGRES_BIN")
+)
 
 # Kubernetes describes each service in such variables to the pods of its namespace. For one named configsvc, or
 # configsvc-headless, they begin like ours.

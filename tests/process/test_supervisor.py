@@ -457,6 +457,8 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         log_level="warning",
         log_format="console",
         mtls_listen="[::1]:1",
+        http_listen="[::1]:2",
+        cors_origins="https://console.example.com",
         tls_certificate_file=Path("server.pem"),
         tls_key_file=Path("server-key.pem"),
         tls_client_ca_file=Path("authorities.pem"),
