@@ -1,13 +1,20 @@
-"""The entry point. It imports nothing of the server, which need not be installed."""
+"""The entry point. It imports nothing of the server, which need not be installed, and nothing of a command before it
+runs.
+"""
 
 import importlib
-from importlib.metadata import version as installed_version
+import os
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from configsvc.cli.commands import command, lazily
+from configsvc.cli.session import Session
+
 app = typer.Typer(
     help="A configuration service: versioned JSON over gRPC, stored in PostgreSQL, with lossless watches.",
+    epilog="`configsvc context set NAME --server HOST:PORT` says where the service is; localhost:50051 otherwise.",
     no_args_is_help=True,
     # Its markup would swallow what stands in brackets.
     rich_markup_mode=None,
@@ -38,6 +45,42 @@ LogFormat = Annotated[
         help="Log format: json, console, or auto: console on a terminal, else json. [env: CONFIGSVC_LOG_FORMAT]"
     ),
 ]
+
+GROUPS = {
+    "config": ("configsvc.cli.config_group", "Configurations: read, change, watch and compare them."),
+    "app": ("configsvc.cli.applications", "Applications, the owners of configurations."),
+    "schema": ("configsvc.cli.schemas", "Schemas, which configurations must satisfy."),
+    "access": ("configsvc.cli.access", "Roles of users, groups and certificates."),
+    "audit": ("configsvc.cli.audit", "The audit trail: who changed what, when, and why."),
+    "operation": ("configsvc.cli.operations", "Imports and migrations in the background."),
+    "context": ("configsvc.cli.contexts_group", "Services to talk to, and credentials for them."),
+}
+for name, (module, text) in GROUPS.items():
+    app.add_typer(typer.Typer(cls=lazily(module), no_args_is_help=True, rich_markup_mode=None), name=name, help=text)
+
+
+@command(app, "status", prints=True)
+def status_command(session: Session) -> None:
+    """Show the server's version, and how fresh its data is."""
+    importlib.import_module("configsvc.cli.about").print_status(session)
+
+
+@command(app, "whoami", prints=True)
+def whoami_command(session: Session) -> None:
+    """Show who the service takes you for, and your roles."""
+    importlib.import_module("configsvc.cli.about").print_caller(session)
+
+
+class Shell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@app.command("completion")
+def completion_command(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.", show_default=False)]) -> None:
+    """Print a script that completes commands, options and names: source <(configsvc completion bash)."""
+    typer.echo(importlib.import_module("configsvc.cli.shells").script(shell))
 
 
 @app.command("serve")
@@ -141,7 +184,9 @@ def migrate_command(
 @app.command("version")
 def version_command() -> None:
     """Print the version."""
-    typer.echo(installed_version("configsvc"))
+    from importlib.metadata import version  # noqa: PLC0415
+
+    typer.echo(version("configsvc"))
 
 
 def _server() -> Any:
@@ -172,4 +217,6 @@ def _prepare_process() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    if "_CONFIGSVC_COMPLETE" in os.environ:
+        importlib.import_module("configsvc.cli.shells").prepare_completion()
+    app(prog_name="configsvc")
