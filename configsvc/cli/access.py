@@ -86,7 +86,10 @@ def delete(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="Id of the role binding, from `access list`.")],
     ignore_missing: options.IgnoreMissing = False,
 ) -> None:
-    """Take a role away. Streams that depend on it end within a second."""
+    """Take a role away.
+
+    Streams that depend on it end within a second.
+    """
     calls = session.connection
     request = pb.DeleteRoleBindingRequest(id=identifier, allow_missing=ignore_missing, **session.change())
     session.report_deletion(identifier, calls.call(calls.access.DeleteRoleBinding, request))

@@ -53,7 +53,7 @@ def apply(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name.")],
     comments: options.Comments = None,
 ) -> None:
-    """Create an application, or change its comments if they are given. It may exist."""
+    """Create an application, or change its comments."""
     fields = {} if comments is None else {"comments": comments}
     _update(session, name, fields, allow_missing=True)
 

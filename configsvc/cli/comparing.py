@@ -18,7 +18,7 @@ from configsvc.cli.session import Session, pages
 
 @command(app, "history", prints=True)
 def history(session: Session, key: options.Key, limit: options.Limit = None) -> None:
-    """List the versions of a configuration, newest first, even of a deleted one."""
+    """List versions, newest first, even of a deleted one."""
     found, compacted = versions_of(session, key, full=session.structured, limit=limit)
     session.print_many(found, tables.VERSIONS)
     if compacted and (limit is None or len(found) < limit):
@@ -62,7 +62,10 @@ def diff(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there is a difference, with 0 if there is none.")
     ] = False,
 ) -> None:
-    """Show what changed: by the newest version, between two versions, or between the newest one and a file."""
+    """Show what changed between versions, or would by a file.
+
+    Without versions and file, what the newest version changed.
+    """
     if file is not None:
         if from_version is not None:
             raise UsageError("--file compares with the newest version: leave the versions out")
@@ -131,7 +134,7 @@ def _short(value: Any) -> str:
 
 @command(app, "blame", prints=True)
 def blame(session: Session, key: options.Key) -> None:
-    """Show who last set each value of a configuration, when, and why."""
+    """Show who last set each value, when, and why."""
     blamer = _blamer(session, key)
     if session.structured:
         session.print_value([_plain_blame(found) for found in blamer.found])

@@ -47,7 +47,7 @@ def list_(
     at: options.At = None,
     limit: options.Limit = None,
 ) -> None:
-    """List configurations. With -o json or -o yaml, with their contents."""
+    """List configurations; with -o json and yaml, with contents."""
     request = pb.ListConfigurationsRequest(
         selector=selector_of(selection, schema=schema, contains=contains, where=where),
         view=pb.CONFIGURATION_VIEW_FULL if session.structured else pb.CONFIGURATION_VIEW_BASIC,
@@ -99,7 +99,7 @@ def get(
     version: Annotated[int | None, typer.Option(min=1, help="This version.")] = None,
     at: options.At = None,
 ) -> None:
-    """Print a configuration; with PATH, its content or a part of it."""
+    """Print a configuration, or the part of its content at PATH."""
     if version is not None and at is not None:
         raise UsageError("--version and --at exclude each other")
     found = fetch(session, key, **({"version": version} if version is not None else moment_of(at)))
@@ -188,7 +188,10 @@ def apply(
     comments: options.Comments = None,
     expected_version: options.ExpectedVersion = None,
 ) -> None:
-    """Create a configuration, or replace its content. Schema and comments stay unless they are given."""
+    """Create a configuration, or replace its content.
+
+    Schema and comments stay unless they are given.
+    """
     content = parse_document(read_text(file), file)
     values: dict[str, Any] = {"config_json": compact_json(content)}
     if schema is not None:
@@ -240,7 +243,7 @@ def update_(
     comments: options.Comments = None,
     expected_version: options.ExpectedVersion = None,
 ) -> None:
-    """Change the name, the schema or the comments of a configuration."""
+    """Change name, schema or comments of a configuration."""
     if schema and no_schema:
         raise UsageError("--schema and --no-schema exclude each other")
     values: dict[str, Any] = {"name": name, "comments": comments, "schema": schema_ref(schema)}
@@ -269,7 +272,7 @@ def delete(
 
 @command(app, "undelete", prints=True, changes=True)
 def undelete(session: Session, key: options.Key) -> None:
-    """Restore a deleted configuration, with its id and its history."""
+    """Restore a deleted configuration with its history."""
     request = pb.UndeleteConfigurationRequest(key=key_of(key), format=pb.CONTENT_FORMAT_JSON, **session.change())
     _print_restored(session, session.connection.configurations.UndeleteConfiguration, request, "restored", "restore")
 
@@ -309,7 +312,10 @@ def copy(
     target: options.Key,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the target if it exists.")] = False,
 ) -> None:
-    """Copy content, schema and comments of a configuration to another key."""
+    """Copy a configuration to another key.
+
+    Content, schema and comments are copied; the history is not.
+    """
     key_of(target)
     found = fetch(session, source)
     schema = found.schema if found.HasField("schema") else None

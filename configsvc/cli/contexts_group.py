@@ -61,7 +61,10 @@ def list_(session: Session) -> None:
 
 @command(app, "get", prints=True)
 def get(session: Session, name: OptionalName = None) -> None:
-    """Print a context; without NAME, what commands use now, with variables taken into account."""
+    """Print a context, or what commands use now.
+
+    The latter takes variables into account.
+    """
     if name is not None:
         found = _described(load_contexts(), _existing(name))
     else:
@@ -113,7 +116,10 @@ def set_(
         bool | None, typer.Option(help="Send tokens without TLS, for meshes that encrypt.")
     ] = None,
 ) -> None:
-    """Create a context, or change what is given. An empty value removes it. The first context is the current one."""
+    """Create a context, or change it.
+
+    What is not given stays, and an empty value removes it. The first context is the current one.
+    """
     given: dict[str, Any] = {
         "server": None if server is None else checked_server(server),
         "token_file": token_file,
@@ -156,7 +162,10 @@ def delete(session: Session, name: Name) -> None:  # noqa: ARG001
 
 @command(app, "login", connects=False)
 def login(session: Session, name: OptionalName = None) -> None:  # noqa: ARG001
-    """Sign in at the OpenID provider of a context, with a code that a browser asks for (device flow)."""
+    """Sign in at the OpenID provider of a context.
+
+    A browser, on any machine, asks for a code that this command prints (device flow).
+    """
     contexts = load_contexts()
     name = name or contexts.current
     if not name:

@@ -43,10 +43,11 @@ class _Draft:
 
 @command(app, "edit", prints=True, changes=True)
 def edit(session: Session, key: options.Key, yes: options.Yes = False) -> None:
-    """Edit the content of a configuration in $VISUAL or $EDITOR, check it, show the difference, and write it.
+    """Edit the content of a configuration in $EDITOR.
 
-    The text is YAML, or JSON with -o json. A text that is refused comes back with its faults as comments. Whatever
-    happens, it is kept in a file until it is written.
+    $VISUAL goes before $EDITOR. The text is YAML, or JSON with -o json. It is checked, and the difference is shown,
+    before it is written. A text that is refused comes back with its faults as comments. Whatever happens, it is kept in
+    a file until it is written.
     """
     if not (yes or session.can_ask):
         raise UsageError("nobody can confirm the change", hint="--yes writes it without asking.")

@@ -8,9 +8,18 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from configsvc.cli.commands import command, lazily
 from configsvc.cli.session import Session
+
+
+class Commands(TyperGroup):
+    """The commands, those that most people need first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*GROUPS, *(name for name in super().list_commands(ctx) if name not in GROUPS)]
+
 
 app = typer.Typer(
     help="A configuration service: versioned JSON over gRPC, stored in PostgreSQL, with lossless watches.",
@@ -20,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    cls=Commands,
 )
 
 DatabaseUrl = Annotated[
@@ -79,7 +89,11 @@ class Shell(StrEnum):
 
 @app.command("completion")
 def completion_command(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.", show_default=False)]) -> None:
-    """Print a script that completes commands, options and names: source <(configsvc completion bash)."""
+    """Print a script for completion in a shell.
+
+    In ~/.bashrc: source <(configsvc completion bash). In ~/.zshrc: source <(configsvc completion zsh).
+    For fish: configsvc completion fish >~/.config/fish/completions/configsvc.fish.
+    """
     typer.echo(importlib.import_module("configsvc.cli.shells").script(shell))
 
 

@@ -22,7 +22,7 @@ def _name(identifier: str) -> str:
 
 @command(app, "list", prints=True)
 def list_(session: Session, limit: Limit = None) -> None:
-    """List your operations, or all if you are an admin of all applications."""
+    """List operations: yours, or all for an admin."""
     calls = session.connection
     request = pb.ListOperationsRequest(name="operations")
     found = pages(lambda page: calls.call(calls.operations.ListOperations, page), request, "operations", limit)
@@ -42,7 +42,7 @@ def _get(session: Session, identifier: str) -> "pb.Operation":
 
 @command(app, "wait", prints=True)
 def wait(session: Session, identifier: Id) -> None:
-    """Wait for the end of an operation. Exits as the operation does."""
+    """Wait for the end of an operation; fail if it failed."""
     wait_for_end(session, _get(session, identifier))
 
 

@@ -51,7 +51,10 @@ def get(
         ),
     ],
 ) -> None:
-    """Print the document of a schema. With -o json or -o yaml, everything about the version."""
+    """Print the document of a schema.
+
+    With -o json and yaml, everything about the version.
+    """
     ref = schema_version_of(schema)
     calls = session.connection
     request = pb.GetSchemaVersionRequest(
@@ -111,7 +114,9 @@ def apply(
     as_written: AsWritten = False,
     pinned: Pinned = False,
 ) -> None:
-    """Create a schema, or a new version of it; nothing if its newest version has this document.
+    """Create a schema, or a new version of it.
+
+    Does nothing if its newest version has this document.
 
     All configurations that are pinned to the schema move to the new version, which is refused if one would violate it.
     """
@@ -139,7 +144,7 @@ def check(
     file: options.File,
     as_written: AsWritten = False,
 ) -> None:
-    """Show what `apply` would refuse: the configurations that violate a new version, with their faults.
+    """Show the configurations that would violate a new version.
 
     Exits with 7 if there are any.
     """
@@ -189,7 +194,10 @@ def migrate(
     valid_only: Annotated[bool, typer.Option("--valid-only", help="Move those that can be moved.")] = False,
     wait: options.Wait = False,
 ) -> None:
-    """Move configurations to another version of their schema, in the background."""
+    """Move configurations to another version of a schema.
+
+    They move in the background. Prints the operation's id, unless --wait is given.
+    """
     if (selection is None) is not everything:
         raise UsageError("name an application, or --all")
     ref = schema_version_of(schema)
@@ -220,7 +228,10 @@ def delete(
     yes: options.Yes = False,
     ignore_missing: options.IgnoreMissing = False,
 ) -> None:
-    """Delete a schema with all of its versions. It cannot be brought back."""
+    """Delete a schema with all of its versions.
+
+    It cannot be brought back.
+    """
     if not (yes or session.dry_run):
         session.confirm(f"delete the schema {name} with all of its versions")
     calls = session.connection

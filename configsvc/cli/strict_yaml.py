@@ -19,7 +19,7 @@ _FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _EXACT = {"true": True, "false": False, "null": None, "": None, "~": None}
 _GUESSED = (
     (re.compile(r"true|false|null", re.IGNORECASE), "write {lower} in small letters"),
-    (re.compile(r"y|n|yes|no|on|off", re.IGNORECASE), "write true or false"),
+    (re.compile(r"yes|no|on|off", re.IGNORECASE), "write true or false"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"), "JSON has no dates"),
     (re.compile(r"[-+]?\.(?:inf|nan)", re.IGNORECASE), "JSON has no infinities"),
     (re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"), "it could be a number of base 60"),

@@ -35,9 +35,9 @@ def export(
     ] = "-",
     at: options.At = None,
 ) -> None:
-    """Write configurations, all of one revision, as a JSON document that `config import` reads.
+    """Write configurations as a document for `import`.
 
-    It has a configuration on each line.
+    It is JSON with a configuration on each line, all as of one revision.
     """
     request = pb.ExportConfigurationsRequest(
         selector=selector_of(selection), format=pb.CONTENT_FORMAT_JSON, **moment_of(at)
@@ -125,9 +125,9 @@ def import_(
     ] = False,
     wait: options.Wait = False,
 ) -> None:
-    """Create configurations from a document of `config export`, in the background.
+    """Create configurations from a document of `export`.
 
-    Prints the operation's id, unless --wait is given.
+    They are created in the background. Prints the operation's id, unless --wait is given.
     """
     items = _items_of(parse_document(read_text(file), file), file)
     settings = pb.ImportConfigurationsRequest(

@@ -25,7 +25,10 @@ def set_(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="JSON, or YAML in one line.")],
     string: Annotated[bool, typer.Option("--string", help="Take VALUE as text, whatever it looks like.")] = False,
 ) -> None:
-    """Set one value of a configuration; objects on the way to it are made."""
+    """Set one value of a configuration.
+
+    Objects on the way to it are made.
+    """
     parts = pointer_of(path)
     new = value if string else _value(value)
     _change_content(session, key, lambda content: with_value(content, parts, new, key))

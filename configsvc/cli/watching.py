@@ -87,7 +87,7 @@ def watch(
         int | None, typer.Option(min=0, metavar="REVISION", help="Begin with the changes after this revision.")
     ] = None,
 ) -> None:
-    """Show what exists, then every change as it is committed, until Ctrl-C.
+    """Show what exists, then each change, until Ctrl-C.
 
     With -o json, each event is one line. A connection that is lost is made again, and nothing is missed. --timeout
     limits the time until the first answer.
