@@ -42,6 +42,13 @@ def wait_for_end(session: "Session", operation: "pb.Operation") -> None:
     if operation.HasField("error"):
         raise _failure(session, operation)
     say(f"{identifier} succeeded: {_counts(operation)}")
+    if tables.metadata_of(operation).failed_count:
+        raise CliError(
+            "some items failed; the others are written",
+            ExitCode.INVALID,
+            details=_failed_items(session, operation.name),
+            hint=f"`configsvc operation items {identifier} --failed` lists them all.",
+        )
 
 
 def _ended(session: "Session", operation: "pb.Operation", end: float | None) -> "pb.Operation":
@@ -82,14 +89,18 @@ def _failure(session: "Session", operation: "pb.Operation") -> CliError:
     failure.hint = failure.hint.replace(" ID", f" {identifier}")
     if failure.reason == "ITEMS_FAILED":
         failure.details += _failed_items(session, operation.name)
+    if any(line.endswith(" already exists") for line in failure.details):
+        failure.hint += " --replace replaces what exists."
     return failure
 
 
 def _failed_items(session: "Session", operation: str) -> list[str]:
+    from configsvc.cli.connection import readable  # noqa: PLC0415
+
     calls = session.connection
     request = pb.ListOperationItemsRequest(operation=operation, failed_only=True, page_size=MAX_SHOWN_ITEMS)
     answer = calls.call(calls.items.ListOperationItems, request)
-    lines = [line for item in answer.items for line in item_lines(item)]
+    lines = [readable(line) for item in answer.items for line in item_lines(item)]
     return lines + (["… and more"] if answer.next_page_token else [])
 
 

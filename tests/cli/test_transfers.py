@@ -57,8 +57,13 @@ async def test_a_failed_import_lists_what_failed_and_exits_with_7(cli: Cli, appl
     listed = (await cli.ok("operation", "items", identifier, "--failed", "-o", "name")).out
     assert listed == f"{application}/c1\n"
     assert (await cli("operation", "wait", identifier)).code == 7
-    partly = await cli.ok("config", "import", "-f", "items.json", "--wait", "--per-item")
+    partly = await cli("config", "import", "-f", "items.json", "--wait", "--per-item")
+    assert partly.code == 7
     assert "1 created, 1 failed" in partly.err
+    assert f"item 1, {application}/c1: " in partly.err
+    existing = await cli("config", "import", "-f", cli.write("one.json", items(application, {})), "--wait")
+    assert f"configuration {application}/c0 already exists" in existing.err
+    assert "--replace" in existing.err
 
 
 async def test_without_wait_the_operation_is_printed_and_can_be_followed(cli: Cli, application: str) -> None:
