@@ -128,6 +128,19 @@ class Connection:
             self._say(f"{failure.text}; trying again")
         time.sleep(delay)
 
+    def stream(self, method: Callable[..., Any], request: "pb.Message") -> Iterator[Any]:
+        """Yield the messages of a stream, which is begun again until the first one is there. It may take as long as it
+        takes, unless --timeout is given. Raises CliError.
+        """
+
+        def begin(request: Any, **options: Any) -> tuple[Any, Any]:
+            call = method(request, timeout=self._timeout_seconds, metadata=options["metadata"])
+            return call, next(call)
+
+        call, first = self.call(begin, request)
+        yield first
+        yield from self.translated(call)
+
     def translated(self, call: Any) -> Iterator[Any]:
         """Yield the messages of a stream. Raises CliError."""
         try:

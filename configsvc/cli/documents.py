@@ -44,6 +44,8 @@ class _RepeatedKeyError(ValueError):
 def read_text(source: str) -> str:
     """Return the text of a file; - is standard input. Raises CliError."""
     try:
+        if source == "-" and sys.stdin.isatty():
+            sys.stderr.write("reading standard input, up to Ctrl-D\n")
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as error:

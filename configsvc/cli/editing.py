@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -84,12 +85,20 @@ def _edit_until_written(session: Session, draft: _Draft, *, yes: bool) -> None:
             draft.show(text, _remarks(session, draft, error))
 
 
+def _leave_to_the_editor(_number: int, _frame: object) -> None:
+    pass
+
+
 def _open_editor(path: Path) -> None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    # Ctrl-C is for the editor, as in Git. A handler, unlike SIG_IGN, does not reach it.
+    before = signal.signal(signal.SIGINT, _leave_to_the_editor)
     try:
         done = subprocess.run([*shlex.split(editor), str(path)], check=False)
     except (OSError, ValueError) as error:
         raise CliError(f"cannot start the editor {editor}: {error}", hint="Set EDITOR to a program.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
     if done.returncode:
         raise CliError(f"the editor ended with code {done.returncode}; nothing was written")
 

@@ -4,14 +4,18 @@ runs.
 
 import importlib
 import os
+import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
 from configsvc.cli.commands import command, lazily
 from configsvc.cli.session import Session
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 
 class Commands(TyperGroup):
@@ -231,6 +235,9 @@ def _prepare_process() -> None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its number.
+        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     if "_CONFIGSVC_COMPLETE" in os.environ:
         importlib.import_module("configsvc.cli.shells").prepare_completion()
     app(prog_name="configsvc")

@@ -88,8 +88,10 @@ def print_resources(
 ) -> None:
     """Print resources in the format: many as an array, a single one as an object."""
     match form or Format.TABLE:
-        case Format.TABLE:
+        case Format.TABLE if messages:
             print_table(messages, table.columns)
+        case Format.TABLE:
+            say("nothing found")
         case Format.NAME:
             for message in messages:
                 write(safe(table.name(message)))

@@ -18,12 +18,17 @@ def plain(message: "pb.Message") -> dict[str, Any]:
             if _is_json(field):
                 found[field.name.removesuffix(_JSON)] = parse_json(value)
             else:
-                found[field.name] = _repeated(field, value) if field.is_repeated else _single(field, value)
+                found[field.name] = _repeated(field, value) if _is_repeated(field, value) else _single(field, value)
     return found
 
 
 def _is_json(field: Any) -> bool:
     return field.name.endswith(_JSON) and field.has_presence
+
+
+def _is_repeated(field: Any, value: Any) -> bool:
+    # FieldDescriptor.is_repeated is newer than the oldest protobuf that is supported.
+    return not field.has_presence and hasattr(value, "MergeFrom")
 
 
 def _repeated(field: Any, value: Any) -> Any:

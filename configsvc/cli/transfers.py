@@ -44,7 +44,7 @@ def export(
     )
     with _written(file) as output, progress("exporting") as advance:
         count = 0
-        for answer in _answers(session, request):
+        for answer in session.connection.stream(session.connection.configurations.ExportConfigurations, request):
             if count == 0 and not output.started:
                 output.start(answer.revision, answer.epoch)
             for item in answer.items:
@@ -53,14 +53,6 @@ def export(
             advance(count, None)
         output.end()
     say(f"exported {count} configurations at revision {output.revision}")
-
-
-def _answers(session: Session, request: Any) -> Iterator[Any]:
-    calls = session.connection
-    method = calls.configurations.ExportConfigurations
-    # Without --timeout, an export may take as long as it takes.
-    call = method(request, timeout=session.timeout_seconds, metadata=calls.metadata())
-    yield from calls.translated(call)
 
 
 class _Document:

@@ -1,9 +1,14 @@
 """The documents of the command line agree with it."""
 
+import asyncio
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.cli.running import Cli
+from tests.process.running import CONFIGSVC, LIMIT_SECONDS
+from tests.service import Service
 
 PROJECT = Path(__file__).parents[2]
 
@@ -26,6 +31,23 @@ def test_every_command_and_option_of_the_guide_exists() -> None:
     assert [one for one in used if one not in commands and one.split()[0] not in {"whoami", "completion"}] == []
     options = set(re.findall(r"--[a-z-]+", guide))
     assert options - set(re.findall(r"--[a-z-]+", reference)) == set()
+
+
+async def test_the_first_commands_of_the_guide_work_as_they_stand(service: Service, tmp_path: Path) -> None:
+    guide = (PROJECT / "docs/guide/command-line.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^```sh\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)[0].splitlines()
+    program = "\n".join(command for command in commands if " watch " not in command)
+    cli = Cli(tmp_path, {"CONFIGSVC_SERVER": service.address})
+    environment = cli.environment()
+    path = f"{Path(CONFIGSVC[0]).parent}:{environment['PATH']}"
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-ec", program), env={**environment, "PATH": path}, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(LIMIT_SECONDS):
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert '"rate": 250' in out.decode()
+    assert "more load" in out.decode()
 
 
 def test_help_imports_nothing_heavy() -> None:
