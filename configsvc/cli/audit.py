@@ -44,7 +44,7 @@ def list_(
     name: Annotated[str, typer.Option(metavar="NAME", help="Only changes of resources with this name.")] = "",
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only commits at or after this time.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only commits before this time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most results.")] = DEFAULT_LIMIT,
+    limit: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Most results.")] = DEFAULT_LIMIT,
 ) -> None:
     """List changes, newest first: who changed what, when, and why."""
     application, _, resource = (selection or "").partition("/")

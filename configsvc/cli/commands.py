@@ -46,7 +46,7 @@ _CONNECTION = {
     ],
     "timeout": Annotated[
         float | None,
-        typer.Option(help="Time limit, such as 30s (the default) or 2m.", metavar="DURATION", parser=seconds),
+        typer.Option(help="Time limit, such as 2m. Without it, each call has 30s.", metavar="DURATION", parser=seconds),
     ],
     "no_input": Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")],
 }
@@ -77,9 +77,11 @@ def command(
     prints: bool = False,
     changes: bool = False,
     connects: bool = True,
+    takes_dashes: bool = False,
 ) -> Callable[[Command], Command]:
     """Register a function that takes a Session as a command, with the options that its kind has: `prints` adds -o,
-    `changes` --reason, --change-request and --dry-run, `connects` those of the connection.
+    `changes` --reason, --change-request and --dry-run, `connects` those of the connection. With `takes_dashes`,
+    arguments may begin with a dash, as -5 does: what is no option is an argument.
     """
     shared: dict[str, Any] = {
         **(_OUTPUT if prints else {}),
@@ -102,7 +104,7 @@ def command(
         keywords = (parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)
         cast("Any", run).__signature__ = inspect.Signature([*keywords, *added])
         run.__doc__ = function.__doc__
-        app.command(name)(run)
+        app.command(name, context_settings={"ignore_unknown_options": takes_dashes})(run)
         return function
 
     return register

@@ -96,7 +96,7 @@ def get(
         str | None,
         typer.Argument(metavar="PATH", help="JSON Pointer: print this value only; / is the whole content."),
     ] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="This version.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, metavar="VERSION", help="This version.")] = None,
     at: options.At = None,
 ) -> None:
     """Print a configuration, or the part of its content at PATH."""

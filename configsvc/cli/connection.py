@@ -64,7 +64,8 @@ class Connection:
     def __init__(self, name: str, context: Context, timeout_seconds: float | None, say: Callable[[str], None]) -> None:
         self.context = context
         self._timeout_seconds = timeout_seconds
-        self._end = time.monotonic() + (timeout_seconds or DEFAULT_SECONDS)
+        # Of --timeout.
+        self._end = time.monotonic() + (timeout_seconds or 0)
         self._say = say
         self._name = name
         self._token: str | None = None
@@ -109,20 +110,21 @@ class Connection:
 
         return getattr(import_module(module), name)(self._channel)
 
-    def call(self, method: Callable[..., Answer], request: "pb.Message") -> Answer:
-        """Return the answer of a unary method, after retries that are safe: reads, and writes with a request_id.
-        Raises CliError.
+    def call(self, method: Callable[..., Answer], request: "pb.Message", seconds: float = DEFAULT_SECONDS) -> Answer:
+        """Return the answer of a unary method, after retries that are safe: reads, and writes with a request_id. The
+        call may take that long, unless --timeout limits the command. Raises CliError.
         """
+        end = time.monotonic() + seconds if self._timeout_seconds is None else self._end
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return method(request, timeout=max(self._end - time.monotonic(), 0.001), metadata=self.metadata())
+                return method(request, timeout=max(end - time.monotonic(), 0.001), metadata=self.metadata())
             except grpc.RpcError as error:
-                self._wait_for_retry(failure_of(error, self.context), error, attempt)
+                self._wait_for_retry(failure_of(error, self.context), error, attempt, end)
         raise AssertionError
 
-    def _wait_for_retry(self, failure: CliError, error: grpc.RpcError, attempt: int) -> None:
+    def _wait_for_retry(self, failure: CliError, error: grpc.RpcError, attempt: int, end: float) -> None:
         delay = _retry_delay(error, attempt)
-        if delay is None or attempt == MAX_ATTEMPTS or time.monotonic() + delay > self._end:
+        if delay is None or attempt == MAX_ATTEMPTS or time.monotonic() + delay > end:
             raise failure from None
         if attempt == 1:
             self._say(f"{failure.text}; trying again")
@@ -148,14 +150,9 @@ class Connection:
         except grpc.RpcError as error:
             raise failure_of(error, self.context) from None
 
-    @property
-    def timeout_seconds(self) -> float | None:
-        """The value of --timeout."""
-        return self._timeout_seconds
-
-    def extend(self, seconds: float = DEFAULT_SECONDS) -> None:
-        """Give the next calls time again, unless --timeout says how much: a person or a large file took the rest."""
-        self._end = time.monotonic() + (self._timeout_seconds or seconds)
+    def extend(self) -> None:
+        """Begin the time of --timeout again: a person took the rest, or an operation, whose limit it is."""
+        self._end = time.monotonic() + (self._timeout_seconds or 0)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return the metadata of a call. Raises CliError."""

@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ def edit(session: Session, key: options.Key, yes: options.Yes = False) -> None:
     os.close(descriptor)
     draft = _Draft(key, Path(name), content, found.version)
     text = pretty_json(content) + "\n" if session.output is Format.JSON else yaml_text(content)
+    # It was the format of the text.
+    session.output = None
     draft.show(text, [f"{key}, version {found.version}. These lines are left out. Save and close to write it."])
     try:
         _edit_until_written(session, draft, yes=yes)
@@ -112,7 +115,7 @@ def _write(session: Session, draft: _Draft, text: str, *, yes: bool) -> bool:
         return True
     session.connection.extend()
     _check(session, draft, content)
-    print_difference(difference.line for difference in found)
+    print_difference((difference.line for difference in found), sys.stderr)
     if not yes:
         answer = session.ask(f"Write this to {draft.key}? [y]es, [e]dit again, [n]o: ").lower()
         if answer in {"e", "edit"}:

@@ -151,7 +151,7 @@ UNEXPLAINED = {
     ),
     "DEADLINE_EXCEEDED": Advice(
         ExitCode.UNAVAILABLE,
-        "A write may have been made: look with `history` before you repeat it. --timeout 2m gives it more time.",
+        "--timeout 2m gives it more time. If it was a write, it may have been made: `history` tells.",
     ),
     "UNAUTHENTICATED": Advice(ExitCode.NOT_PERMITTED, "A proxy in front of the service refuses the credentials."),
     "PERMISSION_DENIED": Advice(ExitCode.NOT_PERMITTED, "A proxy in front of the service refuses the credentials."),

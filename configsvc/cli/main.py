@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 DatabaseUrl = Annotated[
@@ -71,6 +72,16 @@ GROUPS = {
 }
 for name, (module, text) in GROUPS.items():
     app.add_typer(typer.Typer(cls=lazily(module), no_args_is_help=True, rich_markup_mode=None), name=name, help=text)
+
+
+@app.callback(invoke_without_command=True)
+def configsvc(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Serve configurations, or work with a service."""
+    if version:
+        version_command()
+        raise typer.Exit
 
 
 @command(app, "status", prints=True)

@@ -35,7 +35,7 @@ Schema = Annotated[
 ]
 Comments = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text for people.")]
 At = Annotated[str | None, typer.Option(metavar="REVISION|TIME", help="State at this revision or time.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Most results.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Most results.")]
 ExpectedVersion = Annotated[
     int | None,
     typer.Option("--expected-version", min=0, metavar="VERSION", help="Fail unless this is the current version."),

@@ -133,9 +133,10 @@ def _width(text: str) -> int:
     )
 
 
-def print_difference(lines: Iterable[str]) -> None:
+def print_difference(lines: Iterable[str], stream: TextIO | None = None) -> None:
     """Print lines of a difference: + added, - removed, ~ changed."""
+    target = stream or sys.stdout
     styles = {"+": "added", "-": "removed", "~": "changed"}
     for line in lines:
         style = styles.get(line[:1])
-        write(paint(safe(line), style) if style else safe(line))
+        target.write((paint(safe(line), style, target) if style else safe(line)) + "\n")

@@ -129,13 +129,12 @@ def import_(
         **session.change(),
     )
     calls = session.connection
-    calls.extend(UPLOAD_SECONDS)
     with progress("sending") as advance:
 
         def send(_request: Any, **options: Any) -> "pb.Operation":
             return calls.configurations.ImportConfigurations(_messages(settings, items, advance), **options)
 
-        operation = calls.call(send, settings)
+        operation = calls.call(send, settings, UPLOAD_SECONDS)
     submitted(session, operation, wait=wait)
 
 

@@ -9,7 +9,7 @@ from configsvc.cli import options
 from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, fetch, update
 from configsvc.cli.documents import Json, compact_json, parse_document, parse_json
-from configsvc.cli.failures import CliError
+from configsvc.cli.failures import CliError, UsageError
 from configsvc.cli.keys import pointer_of, with_value, without_value
 from configsvc.cli.session import Session
 
@@ -17,7 +17,7 @@ from configsvc.cli.session import Session
 MAX_OVERTAKEN = 5
 
 
-@command(app, "set", prints=True, changes=True)
+@command(app, "set", prints=True, changes=True, takes_dashes=True)
 def set_(
     session: Session,
     key: options.Key,
@@ -29,6 +29,9 @@ def set_(
 
     Objects on the way to it are made.
     """
+    for given in (key, path, value):
+        if given.startswith("--"):
+            raise UsageError(f"there is no option {given}", "A value that begins with two dashes goes after --.")
     parts = pointer_of(path)
     new = value if string else _value(value)
     _change_content(session, key, lambda content: with_value(content, parts, new, key))

@@ -11,7 +11,8 @@ from configsvc.cli.progress import progress
 if TYPE_CHECKING:
     from configsvc.cli.session import Session
 
-STEP_SECONDS = 10
+# Between two looks at the progress.
+STEP_SECONDS = 1.0
 MAX_SHOWN_ITEMS = 20
 
 
@@ -63,7 +64,7 @@ def _ended(session: "Session", operation: "pb.Operation", end: float | None) -> 
                     hint=f"It goes on: `configsvc operation wait {tables.operation_id(operation)}`.",
                 )
             left = STEP_SECONDS if end is None else min(STEP_SECONDS, max(end - time.monotonic(), 0.1))
-            request.timeout.FromMilliseconds(round(1000 * min(left, 1.0)))
+            request.timeout.FromMilliseconds(round(1000 * left))
             calls.extend()
             operation = calls.call(calls.operations.WaitOperation, request)
             metadata = tables.metadata_of(operation)

@@ -66,7 +66,7 @@ class View:
             event
             for event in events
             if event.configuration.id not in self._known
-            or self._known[event.configuration.id].version != event.configuration.version
+            or self._known[event.configuration.id].etag != event.configuration.etag
         ]
 
     def start_over(self) -> None:
@@ -129,9 +129,9 @@ def _events(session: "Session", request: "pb.WatchConfigurationsRequest") -> Ite
             say(f"{error.text}; trying again")
             if error.reason in _START_OVER:
                 view.start_over()
+                request.ClearField("start")
             heard = heard and error.code is not ExitCode.NOT_PERMITTED
         view.lose_half()
-        request.ClearField("start")
         if view.token:
             request.resume_token = view.token
         time.sleep(random.uniform(0, delay))  # noqa: S311
@@ -141,7 +141,7 @@ def _events(session: "Session", request: "pb.WatchConfigurationsRequest") -> Ite
 
 def _check_worth_another_attempt(error: CliError, *, heard: bool, late: bool) -> None:
     """Raise the error if another attempt cannot help. A token that expired can: the next one is new."""
-    refused = bool(error.reason) and error.code in _REFUSED
+    refused = bool(error.reason) and (error.code in _REFUSED or (error.reason in _START_OVER and not heard))
     expired = error.reason == "UNAUTHENTICATED" and heard
     if (refused and not expired) or (not heard and late):
         raise error

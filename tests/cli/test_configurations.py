@@ -98,6 +98,7 @@ async def test_set_and_unset_change_one_value_and_keep_the_rest(cli: Cli, applic
     await cli.ok("config", "set", key, "/hosts/-", "c")
     await cli.ok("config", "set", key, "/hosts/0", '{"name": "x"}')
     await cli.ok("config", "set", key, "/name", "017", "--string")
+    await cli.ok("config", "set", key, "/offset", "-5")
     await cli.ok("config", "unset", key, "/tls/port")
     assert (await cli.ok("config", "get", key, "/")).json == {
         "replicas": 3,
@@ -105,6 +106,7 @@ async def test_set_and_unset_change_one_value_and_keep_the_rest(cli: Cli, applic
         "hosts": [{"name": "x"}, "b", "c"],
         "limits": {"rate": 100},
         "name": "017",
+        "offset": -5,
     }
     assert "nothing to change" in (await cli.ok("config", "set", key, "/name", "017", "--string")).err
 
@@ -221,6 +223,7 @@ async def test_a_missing_configuration_is_named_as_the_command_line_writes_it(cl
         ("config", "set", "shop/web", "replicas", "3"),
         ("config", "get", "shop/web", "--version", "1", "--at", "1"),
         ("config", "update", "shop/web"),
+        ("config", "set", "shop/web", "/x", "--resaon"),
         ("config", "create", "shop/web"),
         ("config", "create", "shop/web", "-f", "missing.json"),
         ("config", "list", "--timeout", "soon"),

@@ -144,7 +144,7 @@ async def test_edit_works_without_a_terminal_with_yes(cli: Cli, application: str
     same = await cli.ok("config", "edit", key, "--yes", EDITOR="true")
     assert same.err == "no changes; nothing was written\n"
     done = await cli.ok("config", "edit", key, "--yes", "-o", "json", EDITOR="sed -i 's/: 3/: 4/'")
-    assert done.out.startswith("~ /replicas: 3 → 4\n")
+    assert (done.out, done.err.splitlines()[0]) == ("", "~ /replicas: 3 → 4")
 
 
 async def test_imports_show_progress_on_a_terminal_alone(cli: Cli, application: str) -> None:

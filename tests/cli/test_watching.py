@@ -69,6 +69,8 @@ async def test_watch_prints_a_line_for_people_and_begins_where_it_is_told(servic
     assert head[:2] == ["TIME", "CHANGE"]
     assert created[1:] == ["created", "shop/web", "1", "anonymous", "first"]
     assert updated[1:4] == ["updated", "shop/web", "2"]
+    unknown = await cli("config", "watch", "--since", "99")
+    assert (unknown.code, unknown.err.count("trying again")) == (3, 0)
 
 
 def message(*events: ConfigurationEvent, token: str = "") -> WatchConfigurationsResponse:
@@ -78,6 +80,7 @@ def message(*events: ConfigurationEvent, token: str = "") -> WatchConfigurations
 def event(identifier: str, version: int = 1, *, removes: bool = False) -> ConfigurationEvent:
     found = ConfigurationEvent(effect=EFFECT_REMOVE if removes else EFFECT_SET)
     found.configuration.id, found.configuration.version = identifier, version
+    found.configuration.etag = f"{identifier}@{version}"
     return found
 
 
