@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from configsvc.cli.failures import ADVICE, UNEXPECTED, UNEXPLAINED
 from tests.cli.running import Cli
 from tests.process.running import CONFIGSVC, LIMIT_SECONDS
 from tests.service import Service
@@ -75,3 +76,16 @@ def test_help_imports_nothing_heavy() -> None:
     ours = {name for name in modules if name.startswith("configsvc")}
     assert len(ours) <= 12, ours
     assert len(modules) <= 300, len(modules)
+
+
+def test_hints_name_commands_that_exist() -> None:
+    reference = (PROJECT / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    commands = set(re.findall(r"^#{2,3} configsvc (.+)$", reference, re.MULTILINE))
+    groups = {command.split()[0] for command in commands}
+    hints = [advice.hint for advice in (*ADVICE.values(), *UNEXPLAINED.values(), UNEXPECTED)]
+    named = [found for hint in hints for found in re.findall(r"`(?:configsvc )?([a-z]+(?: [a-z]+)?)", hint)]
+    assert len(named) > 20
+    leaves = {command.split()[-1] for command in commands}
+    assert [one for one in named if one not in commands and one.split()[0] not in groups | leaves] == []
+    options = {option for hint in hints for option in re.findall(r"--[a-z-]+", hint)}
+    assert options - set(re.findall(r"--[a-z-]+", reference)) == set()
