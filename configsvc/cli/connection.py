@@ -15,7 +15,7 @@ import grpc
 from configsvc.cli import pb
 from configsvc.cli.contexts import Context
 from configsvc.cli.credentials import bearer_token
-from configsvc.cli.failures import CliError, ExitCode, advice_of
+from configsvc.cli.failures import ADVICE, MISSING, CliError, ExitCode, advice_of
 
 if TYPE_CHECKING:
     from configapi.v1.access_service_pb2_grpc import AccessServiceStub
@@ -216,10 +216,15 @@ def failure_of_status(status: "pb.Status") -> CliError:
         text + _count_of_others(status.message) if text else readable(status.message),
         advice.code,
         details=details_of(status),
-        hint=advice.hint,
+        hint=_hint_for_missing(status) if info.reason == "RESOURCE_NOT_FOUND" else advice.hint,
         reason=info.reason,
         metadata=dict(info.metadata),
     )
+
+
+def _hint_for_missing(status: "pb.Status") -> str:
+    missing = _unpacked(status, pb.ResourceInfo()) or pb.ResourceInfo()
+    return MISSING.get(missing.resource_type, ADVICE["RESOURCE_NOT_FOUND"].hint)
 
 
 def _unexplained(code: str, text: str, context: Context) -> str:
@@ -259,7 +264,14 @@ def details_of(status: "pb.Status") -> list[str]:
 
 def readable_field(field: str) -> str:
     """Return the JSON Pointer of a fault inside of a content, and the name of any other field."""
-    for prefix in ("config_json", "config", "configuration.config", "document_json", "document"):
+    for prefix in (
+        "config_json",
+        "config",
+        "configuration.config_json",
+        "configuration.config",
+        "document_json",
+        "document",
+    ):
         if field == prefix:
             return "the content"
         if field.startswith(f"{prefix}/"):

@@ -143,6 +143,17 @@ ADVICE = {
     "PRECONDITION_FAILED": Advice(ExitCode.CONFLICT, "What you read has changed. Read again, and decide again."),
 }
 
+# For kinds of resources that do not exist, in place of the hint for all of them.
+MISSING = {
+    "application": "`configsvc app list` shows the applications that you may read.",
+    "configuration": "`configsvc config list APPLICATION` shows what exists; `config list --deleted` what existed, "
+    "`config history KEY` its versions.",
+    "operation": "`configsvc operation list` shows your operations.",
+    "role binding": "`configsvc access list` shows the role bindings.",
+    "schema": "`configsvc schema list` shows the schemas.",
+    "schema version": "`configsvc schema history NAME` shows the versions.",
+}
+
 # Errors without a reason of the service: they come from a library or a proxy.
 UNEXPLAINED = {
     "UNAVAILABLE": Advice(

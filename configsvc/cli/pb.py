@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
-    from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
+    from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
     from google.rpc.status_pb2 import Status
 
     from configapi.v1.access_service_pb2 import (

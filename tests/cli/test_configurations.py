@@ -213,6 +213,10 @@ async def test_a_missing_configuration_is_named_as_the_command_line_writes_it(cl
     missing = await cli("config", "get", f"{application}/web")
     assert missing.code == 3
     assert f"configuration {application}/web does not exist" in missing.err
+    assert "`config list --deleted`" in missing.err
+    assert "`configsvc schema history NAME`" in (await cli("schema", "get", "none@2")).err
+    faulty = await cli("config", "apply", f"{application}/web", "-f", "-", stdin='{"a": 1e400}')
+    assert faulty.err.splitlines()[1].startswith("  /a: ")
 
 
 @pytest.mark.parametrize(

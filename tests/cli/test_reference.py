@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from configsvc.cli.failures import ADVICE, UNEXPECTED, UNEXPLAINED
+from configsvc.cli.failures import ADVICE, MISSING, UNEXPECTED, UNEXPLAINED
 from tests.cli.running import Cli
 from tests.process.running import CONFIGSVC, LIMIT_SECONDS
 from tests.service import Service
@@ -83,6 +83,7 @@ def test_hints_name_commands_that_exist() -> None:
     commands = set(re.findall(r"^#{2,3} configsvc (.+)$", reference, re.MULTILINE))
     groups = {command.split()[0] for command in commands}
     hints = [advice.hint for advice in (*ADVICE.values(), *UNEXPLAINED.values(), UNEXPECTED)]
+    hints += MISSING.values()
     named = [found for hint in hints for found in re.findall(r"`(?:configsvc )?([a-z]+(?: [a-z]+)?)", hint)]
     assert len(named) > 20
     leaves = {command.split()[-1] for command in commands}
