@@ -133,6 +133,10 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes -
 # The image installs the first, development the second.
 EXTRAS = --extra server --extra embedded
 
+.PHONY: command-line-reference
+command-line-reference: setup ## write docs/reference/command-line.md from the commands
+	@$(BIN)/python scripts/command_line_reference.py
+
 .PHONY: lock
 lock: setup ## update the lock files (LOCK_ARGUMENTS=--upgrade for the newest versions)
 	@$(LOCK) $(EXTRAS) --output-file requirements.lock pyproject.toml

@@ -1,18 +1,40 @@
-"""The entry point. It imports nothing of the server, which need not be installed."""
+"""The entry point. It imports nothing of the server, which need not be installed, and nothing of a command before it
+runs.
+"""
 
 import importlib
-from importlib.metadata import version as installed_version
-from typing import Annotated, Any
+import os
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
+
+from configsvc.cli.commands import command, lazily
+from configsvc.cli.session import Session
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
+
+
+class Commands(TyperGroup):
+    """The commands, those that most people need first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*GROUPS, *(name for name in super().list_commands(ctx) if name not in GROUPS)]
+
 
 app = typer.Typer(
     help="A configuration service: versioned JSON over gRPC, stored in PostgreSQL, with lossless watches.",
+    epilog="`configsvc context set NAME --server HOST:PORT` says where the service is; localhost:50051 otherwise.",
     no_args_is_help=True,
     # Its markup would swallow what stands in brackets.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 DatabaseUrl = Annotated[
@@ -38,6 +60,56 @@ LogFormat = Annotated[
         help="Log format: json, console, or auto: console on a terminal, else json. [env: CONFIGSVC_LOG_FORMAT]"
     ),
 ]
+
+GROUPS = {
+    "config": ("configsvc.cli.config_group", "Configurations: read, change, watch and compare them."),
+    "app": ("configsvc.cli.applications", "Applications, the owners of configurations."),
+    "schema": ("configsvc.cli.schemas", "Schemas, which configurations must satisfy."),
+    "access": ("configsvc.cli.access", "Roles of users, groups and certificates."),
+    "audit": ("configsvc.cli.audit", "The audit trail: who changed what, when, and why."),
+    "operation": ("configsvc.cli.operations", "Imports and migrations in the background."),
+    "context": ("configsvc.cli.contexts_group", "Services to talk to, and credentials for them."),
+}
+for name, (module, text) in GROUPS.items():
+    app.add_typer(typer.Typer(cls=lazily(module), no_args_is_help=True, rich_markup_mode=None), name=name, help=text)
+
+
+@app.callback(invoke_without_command=True)
+def configsvc(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Serve configurations, or work with a service."""
+    if version:
+        version_command()
+        raise typer.Exit
+
+
+@command(app, "status", prints=True)
+def status_command(session: Session) -> None:
+    """Show the server's version, and how fresh its data is."""
+    importlib.import_module("configsvc.cli.about").print_status(session)
+
+
+@command(app, "whoami", prints=True)
+def whoami_command(session: Session) -> None:
+    """Show who the service takes you for, and your roles."""
+    importlib.import_module("configsvc.cli.about").print_caller(session)
+
+
+class Shell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@app.command("completion")
+def completion_command(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.", show_default=False)]) -> None:
+    """Print a script for completion in a shell.
+
+    In ~/.bashrc: source <(configsvc completion bash). In ~/.zshrc: source <(configsvc completion zsh).
+    For fish: configsvc completion fish >~/.config/fish/completions/configsvc.fish.
+    """
+    typer.echo(importlib.import_module("configsvc.cli.shells").script(shell))
 
 
 @app.command("serve")
@@ -146,7 +218,9 @@ def migrate_command(
 @app.command("version")
 def version_command() -> None:
     """Print the version."""
-    typer.echo(installed_version("configsvc"))
+    from importlib.metadata import version  # noqa: PLC0415
+
+    typer.echo(version("configsvc"))
 
 
 def _server() -> Any:
@@ -177,4 +251,9 @@ def _prepare_process() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its number.
+        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+    if "_CONFIGSVC_COMPLETE" in os.environ:
+        importlib.import_module("configsvc.cli.shells").prepare_completion()
+    app(prog_name="configsvc")

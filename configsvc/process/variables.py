@@ -19,6 +19,9 @@ TOOLS = frozenset(
     f"{PREFIX}{name}" for name in ("CONFORMANCE", "EXAMPLES", "ROBUSTNESS", "ROBUSTNESS_SEED", "TEST_POSTGRES_BIN")
 )
 
+# Read by the client commands, on the same machine.
+CLIENT = frozenset(f"{PREFIX}{name}" for name in ("CONTEXT", "DEBUG", "INSTANCE", "SERVER"))
+
 # Kubernetes describes each service in such variables to the pods of its namespace. For one named configsvc, or
 # configsvc-headless, they begin like ours.
 _INJECTED = re.compile(r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -66,7 +69,7 @@ def _is_empty(variable: Variable) -> bool:
 
 
 def _is_unknown(variable: Variable) -> bool:
-    return variable.name.upper() not in SETTINGS | TOOLS and not _is_injected(variable)
+    return variable.name.upper() not in SETTINGS | TOOLS | CLIENT and not _is_injected(variable)
 
 
 def _is_injected(variable: Variable) -> bool:

@@ -52,6 +52,11 @@ def test_the_bare_wheel_is_a_client_and_says_how_to_get_the_server(wheel: Path, 
     helped = bare.run(bare.configsvc, "--help")
     assert (helped.returncode, "migrate" in helped.stdout) == (0, True)
     assert "--listen" in bare.run(bare.configsvc, "serve", "--help").stdout
+    assert "rollback" in bare.run(bare.configsvc, "config", "--help").stdout
+    away = bare.run(bare.configsvc, "config", "get", "shop/web", "--server", "127.0.0.1:1")
+    assert (away.returncode, away.stderr.splitlines()[-1].startswith("hint: ")) == (6, True)
+    bare_yaml = bare.run(bare.configsvc, "config", "set", "shop/web", "/x", "017")
+    assert bare_yaml.returncode == 7
     for command in ("serve", "migrate"):
         refused = bare.run(bare.configsvc, command)
         assert refused.returncode == 1

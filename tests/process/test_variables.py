@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from configsvc.process.settings import Settings
-from configsvc.process.variables import TOOLS
+from configsvc.process.variables import CLIENT, TOOLS
 from tests.process.running import Program, program
 
 PROJECT = Path(__file__).parents[2]
@@ -85,8 +85,8 @@ async def test_an_unknown_variable_is_named_with_the_one_that_was_probably_meant
     ]
 
 
-async def test_what_kubernetes_and_the_tools_of_this_project_set_is_not_warned_about(tmp_path: Path) -> None:
-    tools = {name.removeprefix("CONFIGSVC_"): "1" for name in TOOLS}
+async def test_what_kubernetes_the_client_and_the_tools_of_this_project_set_is_not_warned_about(tmp_path: Path) -> None:
+    tools = {name.removeprefix("CONFIGSVC_"): "1" for name in TOOLS | CLIENT}
     found = await warned(tmp_path, **KUBERNETES, **tools)
     assert not any(found.values())
 
@@ -97,7 +97,14 @@ def test_the_tools_of_this_project_read_these_variables() -> None:
         for file in (PROJECT / folder).rglob("*.py"):
             read |= set(re.findall(r"environ[^\n]*?\"(CONFIGSVC_[A-Z_]+)\"", file.read_text(encoding="utf-8")))
     settings = {f"CONFIGSVC_{name.upper()}" for name in Settings.model_fields}
-    assert read - settings == TOOLS
+    assert read - settings - CLIENT == TOOLS
+
+
+def test_the_client_commands_read_these_variables() -> None:
+    read: set[str] = set()
+    for file in (PROJECT / "configsvc" / "cli").glob("*.py"):
+        read |= set(re.findall(r"environ[^\n]*?\"(CONFIGSVC_[A-Z_]+)\"", file.read_text(encoding="utf-8")))
+    assert read == CLIENT
 
 
 @pytest.mark.parametrize("flag", ["--database-url", "--data-dir", "--listen", "--log-level", "--metrics-listen"])

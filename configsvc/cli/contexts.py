@@ -1,0 +1,168 @@
+"""Contexts: where services are, and what proves the caller's identity there. One file, for its owner alone."""
+
+import json
+import os
+import stat
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from configsvc.cli.failures import CliError, ExitCode, UsageError
+
+DEFAULT_SERVER = "localhost:50051"
+_LOOPBACK = ("localhost", "127.", "[::1]", "unix:")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A service, and the caller's credentials for it. Secrets are in other files, or come from a command."""
+
+    server: str = DEFAULT_SERVER
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    token_file: str = ""
+    token_command: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_scope: str = ""
+    # A mesh that encrypts for the program takes tokens in clear text.
+    allow_plaintext_token: bool = False
+
+    @property
+    def tls(self) -> bool:
+        """True if the connection is encrypted."""
+        return self.server.startswith("https://") or bool(self.ca_file or self.cert_file)
+
+    @property
+    def target(self) -> str:
+        """The address for gRPC."""
+        if not self.server.startswith(("https://", "http://")):
+            return self.server
+        parts = urlsplit(self.server)
+        return parts.netloc if parts.port else f"{parts.netloc}:{443 if self.server.startswith('https') else 80}"
+
+    @property
+    def local(self) -> bool:
+        """True if the service is on this machine."""
+        return self.target.startswith(_LOOPBACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """All contexts by name, and the current one's name."""
+
+    current: str = ""
+    contexts: dict[str, Context] = field(default_factory=dict[str, Context])
+
+    def named(self, name: str) -> Context:
+        """Return a context. Raises CliError."""
+        if name in self.contexts:
+            return self.contexts[name]
+        known = ", ".join(sorted(self.contexts)) or "none"
+        raise CliError(
+            f"there is no context {name}",
+            ExitCode.NOT_FOUND,
+            hint=f"Known contexts: {known}. `configsvc context set {name} --server ADDRESS` makes it.",
+        )
+
+    def with_context(self, name: str, context: Context) -> "Contexts":
+        """Return the contexts with this one; the first one is the current one."""
+        return Contexts(self.current or name, {**self.contexts, name: context})
+
+    def without(self, name: str) -> "Contexts":
+        """Return the contexts without this one. Raises CliError."""
+        self.named(name)
+        left = {other: context for other, context in self.contexts.items() if other != name}
+        return Contexts("" if self.current == name else self.current, left)
+
+
+def folder() -> Path:
+    """Return the folder of the program's settings."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "configsvc"
+
+
+def contexts_file() -> Path:
+    """Return the file of the contexts."""
+    return folder() / "contexts.json"
+
+
+def load_contexts() -> Contexts:
+    """Read the contexts; none if there is no file. Raises CliError."""
+    path = contexts_file()
+    try:
+        with path.open(encoding="utf-8") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                print(f"configsvc: warning: others can read {path}: chmod 600 {path}", file=sys.stderr)  # noqa: T201
+            stored: dict[str, Any] = json.load(file)
+        contexts = {name: Context(**context) for name, context in stored["contexts"].items()}
+        return Contexts(stored["current"], contexts)
+    except FileNotFoundError:
+        return Contexts()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CliError(
+            f"cannot read the contexts in {path}: {error}", hint="Correct the file, or move it away and begin anew."
+        ) from None
+
+
+def save_contexts(contexts: Contexts) -> None:
+    """Write the contexts. Raises CliError."""
+    named = {
+        name: {key: value for key, value in asdict(context).items() if value}
+        for name, context in contexts.contexts.items()
+    }
+    write_private(contexts_file(), json.dumps({"current": contexts.current, "contexts": named}, indent=2) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file atomically with one that only its owner can read. Raises CliError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        raise CliError(f"cannot write {path}: {error.strerror}") from None
+
+
+def chosen_context(name: str | None, server: str | None) -> tuple[str, Context]:
+    """Return the context of a command, with its name; empty without one. A server that is named without a context gets
+    no credentials of the current one, which are meant for another server. Raises CliError.
+    """
+    name = name or os.environ.get("CONFIGSVC_CONTEXT")
+    server = server or os.environ.get("CONFIGSVC_SERVER")
+    if server and not name:
+        return "", from_environment(Context(server=checked_server(server)))
+    contexts = load_contexts()
+    name = name or contexts.current
+    context = contexts.named(name) if name else Context()
+    if server:
+        context = replace(context, server=checked_server(server))
+    return name, from_environment(context)
+
+
+def from_environment(context: Context) -> Context:
+    """Return the context with the files that variables name."""
+    named = {
+        key: os.environ.get(f"CONFIGSVC_{key.upper()}", "")
+        for key in ("token_file", "ca_file", "cert_file", "key_file")
+    }
+    return replace(context, **{key: value for key, value in named.items() if value})
+
+
+def checked_server(server: str) -> str:
+    """Return an address that gRPC can use. Raises UsageError."""
+    address = server.removeprefix("https://").removeprefix("http://").rstrip("/")
+    if server.startswith("unix:"):
+        return server
+    if not address or "/" in address or any(character.isspace() for character in address):
+        raise UsageError(f"{server!r} is no address: write HOST:PORT, https://HOST:PORT for TLS, or unix:PATH")
+    host, colon, port = address.rpartition(":")
+    if not server.startswith(("https://", "http://")) and not (colon and host and port.isdecimal()):
+        raise UsageError(f"{server!r} has no port: write HOST:PORT, for example {address}:50051")
+    return server.rstrip("/")

@@ -1,0 +1,216 @@
+"""Documents of users: JSON and strict YAML into values, and values into text. Nothing is rounded or guessed: whole
+numbers are int, fractions Decimal, and members keep their order.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from configsvc.cli.failures import CliError, ExitCode
+
+Json = Any
+Paint = Callable[[str, str], str]
+
+# Control characters that a terminal could obey. JSON escapes those below U+0020 itself.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029]")
+# A string that YAML readers of any version take for a string.
+_PLAIN_YAML = re.compile(r"[A-Za-z_/][\w./@-]*(?: [\w./@-]+)*", re.ASCII)
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+_PRINTABLE_LINES = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
+
+
+def _unpainted(text: str, _style: str) -> str:
+    return text
+
+
+def is_object(value: Json) -> TypeGuard[dict[str, Json]]:
+    """Return true for an object of JSON."""
+    return isinstance(value, dict)
+
+
+def is_array(value: Json) -> TypeGuard[list[Json]]:
+    """Return true for an array of JSON."""
+    return isinstance(value, list)
+
+
+class _RepeatedKeyError(ValueError):
+    pass
+
+
+def read_text(source: str) -> str:
+    """Return the text of a file; - is standard input. Raises CliError."""
+    try:
+        if source == "-" and sys.stdin.isatty():
+            sys.stderr.write("reading standard input, up to Ctrl-D\n")
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise CliError(f"cannot read {source}: {error.strerror}", ExitCode.USAGE) from None
+    except UnicodeDecodeError as error:
+        raise CliError(f"{source} is not UTF-8: byte {error.start + 1} cannot be read", ExitCode.INVALID) from None
+
+
+def parse_document(text: str, source: str) -> Json:
+    """Parse JSON or strict YAML. Raises CliError with line and column."""
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            if source.endswith(".json"):
+                raise _fault_of_json(error, text, source) from None
+    # Imported late: JSON needs none of it.
+    from configsvc.cli.strict_yaml import parse_yaml  # noqa: PLC0415
+
+    return parse_yaml(text, source)
+
+
+def parse_json(text: str) -> Json:
+    """Parse JSON exactly. Raises ValueError, also for a repeated key, NaN and infinities."""
+    try:
+        return json.loads(
+            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_members_without_repetition
+        )
+    except RecursionError:
+        raise ValueError("the document is nested too deeply") from None
+
+
+def _refuse_constant(text: str) -> Json:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _members_without_repetition(members: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, value in members:
+        if name in found:
+            raise _RepeatedKeyError(name)
+        found[name] = value
+    return found
+
+
+def _fault_of_json(error: ValueError, text: str, source: str) -> CliError:
+    if isinstance(error, json.JSONDecodeError):
+        return CliError(f"{source}:{error.lineno}:{error.colno}: {error.msg}", ExitCode.INVALID)
+    if isinstance(error, _RepeatedKeyError):
+        return CliError(f"{source}{_place_of_repeated(str(error), text)}: {_repeated(error)}", ExitCode.INVALID)
+    return CliError(f"{source}: {error}", ExitCode.INVALID)
+
+
+def _repeated(error: ValueError) -> str:
+    return f"the key {json.dumps(str(error), ensure_ascii=False)} stands twice in one object"
+
+
+def _place_of_repeated(key: str, text: str) -> str:
+    """Return the place of the last such key: the line and column where the text has it as a key."""
+    places = [found.start() for found in re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)]
+    if not places:
+        return ""
+    before = text[: places[-1]]
+    return f":{before.count(chr(10)) + 1}:{len(before) - (before.rfind(chr(10)) + 1) + 1}"
+
+
+def compact_json(value: Json) -> str:
+    """Return JSON text for the service."""
+    return "".join(_json(value, "", "", _unpainted))
+
+
+def pretty_json(value: Json, paint: Paint = _unpainted) -> str:
+    """Return indented JSON text for people."""
+    return "".join(_json(value, "\n", "  ", paint))
+
+
+def scalar_text(value: Json) -> str:
+    """Return the JSON text of a number, a string, true, false or null."""
+    match value:
+        case str():
+            return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+        case True | False | None:
+            return json.dumps(value)
+        case _:
+            return str(value)
+
+
+def _json(value: Json, line: str, indent: str, paint: Paint) -> Iterator[str]:
+    inner = line + indent
+    if is_object(value) and value:
+        separator = "{"
+        for name, member in value.items():
+            yield f"{separator}{inner}{paint(scalar_text(name), 'key')}:{' ' if line else ''}"
+            yield from _json(member, inner, indent, paint)
+            separator = ","
+        yield line + "}"
+    elif is_array(value) and value:
+        separator = "["
+        for element in value:
+            yield separator + inner
+            yield from _json(element, inner, indent, paint)
+            separator = ","
+        yield line + "]"
+    else:
+        yield _leaf(value, scalar_text, paint)
+
+
+def _leaf(value: Json, string: Callable[[str], str], paint: Paint) -> str:
+    match value:
+        case dict():
+            return "{}"
+        case list():
+            return "[]"
+        case str():
+            return paint(string(value), "string")
+        case _:
+            return paint(scalar_text(value), "number")
+
+
+def yaml_text(value: Json, paint: Paint = _unpainted) -> str:
+    """Return YAML that every reader, strict or not, takes for this value."""
+    return "\n".join(_yaml(value, "", paint)) + "\n"
+
+
+def _yaml(value: Json, indent: str, paint: Paint) -> Iterator[str]:
+    if is_object(value) and value:
+        for name, member in value.items():
+            yield from _entry(f"{indent}{paint(_yaml_scalar(name), 'key')}:", member, indent, paint)
+    elif is_array(value) and value:
+        for element in value:
+            yield from _element(element, indent, paint)
+    else:
+        yield indent + _leaf(value, _yaml_scalar, paint)
+
+
+def _element(element: Json, indent: str, paint: Paint) -> Iterator[str]:
+    if isinstance(element, dict | list) and element:
+        first, *others = _yaml(element, indent + "  ", paint)
+        yield f"{indent}- {first[len(indent) + 2 :]}"
+        yield from others
+    else:
+        yield from _entry(f"{indent}-", element, indent, paint)
+
+
+def _entry(head: str, value: Json, indent: str, paint: Paint) -> Iterator[str]:
+    if isinstance(value, dict | list) and value:
+        yield head
+        yield from _yaml(value, indent + "  ", paint)
+    elif isinstance(value, str) and _fits_a_block(value):
+        yield f"{head} |{'' if value.endswith(chr(10)) else '-'}"
+        yield from (indent + "  " + line if line else "" for line in value.removesuffix("\n").split("\n"))
+    else:
+        yield f"{head} {_leaf(value, _yaml_scalar, paint)}"
+
+
+def _fits_a_block(text: str) -> bool:
+    lines = text.removesuffix("\n").split("\n")
+    return (
+        len(lines) > 1
+        and bool(lines[0] and lines[-1])
+        and not lines[0].startswith(" ")
+        and all(not line or (_PRINTABLE_LINES.fullmatch(line) and not line.endswith(" ")) for line in lines)
+    )
+
+
+def _yaml_scalar(text: str) -> str:
+    plain = _PLAIN_YAML.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else scalar_text(text)
