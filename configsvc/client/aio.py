@@ -7,6 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Unpack
 
+from configsvc.client.copies import Copies
+from configsvc.client.disk import Disk
 from configsvc.client.engine import Engine
 from configsvc.client.errors import ConfigError, NotReadyError, StoppedError
 from configsvc.client.feed import Feed
@@ -31,6 +33,7 @@ class ConfigClient(Configs):
         self._settings = settings = Settings(address=address, application=application, **options)
         super().__init__(Store(settings.instance, stale_after=settings.stale_after, on_stale=settings.on_stale))
         self._tasks: list[asyncio.Task[None]] = []
+        self._copies = Copies(Disk(settings.disk_folder, settings), self._store) if settings.disk_folder else None
         self._is_used = False
 
     async def __aenter__(self) -> "ConfigClient":
@@ -57,26 +60,34 @@ class ConfigClient(Configs):
             raise
 
     async def _start(self) -> None:
-        feed = self._feed()
-        self._run(feed.run(), "configsvc-feed")
+        settled = asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_timeout):
-                await feed.settled.wait()
+                if self._copies:
+                    await self._copies.load()
+                self._run(self._feed(settled).run(), "configsvc-feed")
+                await settled.wait()
         if self._store.stopped:
             raise self._store.stopped
         if self._store.view is None:
             why = self._store.last_error or "no answer"
             raise NotReadyError(f"nothing has arrived within {self._settings.start_timeout:g} s: {why}")
+        if self._copies:
+            self._run(self._copies.run(), "configsvc-copies")
+        if not settled.is_set():
+            log.warning("started from the copy on disk, %.0f s old: %s", self.staleness, self._store.last_error)
 
-    def _feed(self) -> Feed:
+    def _feed(self, settled: asyncio.Event) -> Feed:
         # Imported here: it brings grpc, which takes long, and must not be active where a program forks.
         from configsvc.client.grpc_transport import GrpcTransport  # noqa: PLC0415
 
-        settings = self._settings
+        settings, copies = self._settings, self._copies
         engine = Engine(
             self._store.view, accepts_empty=settings.accept_empty, renews_credentials=callable(settings.token)
         )
-        return Feed(engine, self._store, GrpcTransport(settings), settings.token)
+        changed = copies.due.set if copies else lambda: None
+        transport = GrpcTransport(settings)
+        return Feed(engine, self._store, transport, token=settings.token, settled=settled, changed=changed)
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -98,6 +109,8 @@ class ConfigClient(Configs):
             async with asyncio.timeout(self._settings.close_timeout):
                 if self._tasks:
                     await asyncio.wait(self._tasks)
+                if self._copies:
+                    await self._copies.save()
                 while self._callbacks.running:  # noqa: ASYNC110  # threads do not tell a loop that they end
                     await asyncio.sleep(_POLL_SECONDS)
         for name in (*[task.get_name() for task in self._tasks if not task.done()], *self._callbacks.running):

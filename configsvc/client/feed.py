@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 import random
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -33,15 +34,23 @@ class Transport(Protocol):
 class Feed:
     """Follows the service until it is cancelled or refused for good."""
 
-    def __init__(self, engine: Engine, store: Store, transport: Transport, token: Token | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        transport: Transport,
+        *,
+        token: Token | None,
+        settled: asyncio.Event,
+        changed: Callable[[], None],
+    ) -> None:
         self._engine = engine
         self._store = store
         self._transport = transport
         self._token = token
+        self._changed = changed
         # Set once the service has sent everything, or refuses to.
-        self.settled = asyncio.Event()
-        # Set when the view has changed, and cleared by whoever keeps copies.
-        self.changed = asyncio.Event()
+        self._settled = settled
 
     async def run(self) -> None:
         """Follow."""
@@ -58,7 +67,7 @@ class Feed:
     def _stop(self, end: End) -> None:
         log.error("the service refuses the watch, so the configurations no longer change: %s", end.text)
         self._store.end(StoppedError(f"the service refuses the watch: {end.text}", code=end.code, reason=end.reason))
-        self.settled.set()
+        self._settled.set()
 
     async def _follow(self) -> End:
         """Follow one stream, and return its end."""
@@ -98,6 +107,6 @@ class Feed:
             store.confirm()
             store.is_connected, store.last_error = True, ""
         if step.changes:
-            self.changed.set()
+            self._changed()
         if step.is_live or store.has_refused_empty:
-            self.settled.set()
+            self._settled.set()

@@ -90,7 +90,13 @@ class GrpcTransport:
         async with self._channel() as channel:
             stub: ConfigurationServiceAsyncStub = ConfigurationServiceStub(channel)
             metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
-            yield GrpcStream(stub.WatchConfigurations(request, metadata=metadata))
+            call = stub.WatchConfigurations(request, metadata=metadata)
+            try:
+                yield GrpcStream(call)
+            finally:
+                call.cancel()
+                # The library has a task for each call, which ends after this.
+                await call.code()
 
     def _channel(self) -> grpc.aio.Channel:
         options = [*_OPTIONS, ("grpc.enable_http_proxy", int(not self._settings.is_local))]

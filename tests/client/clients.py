@@ -1,6 +1,7 @@
 """Clients of a service in tests, and waiting for what they see."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,3 +51,14 @@ def shown(change: Change) -> tuple[str, Any, Any]:
     """Return the name and contents of a change."""
     before = change.before.content if change.before else None
     return change.name, before, change.after.content if change.after else None
+
+
+async def run_program(text: str, *arguments: str) -> str:
+    """Run a program of its own, which must succeed; return its output."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", text, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(LIMIT_SECONDS):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
