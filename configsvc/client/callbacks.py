@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -9,6 +10,8 @@ from configsvc.client.errors import ConfigError
 from configsvc.client.mailbox import EndedError, Mailbox
 from configsvc.client.store import Store
 from configsvc.client.view import Change
+
+_POLL_SECONDS = 0.01
 
 log = logging.getLogger("configsvc.client")
 
@@ -59,9 +62,17 @@ class Callbacks:
         for _, changes in self._running:
             changes.end()
 
-    @property
-    def running(self) -> list[str]:
-        """The names of functions whose threads have not ended, this one aside."""
+    def waits(self, limit_seconds: float) -> Iterator[float]:
+        """Yield pauses until the threads have ended, or the time is over."""
+        until = time.monotonic() + limit_seconds
+        while running := self._alive():
+            if time.monotonic() > until:
+                log.warning("still running after %g s: %s", limit_seconds, ", ".join(running))
+                return
+            yield _POLL_SECONDS
+
+    def _alive(self) -> list[str]:
+        """Return the names of the threads that have not ended, this one aside."""
         here = threading.current_thread()
         return [thread.name for thread, _ in self._running if thread.is_alive() and thread is not here]
 

@@ -23,8 +23,17 @@ class Copies:
     def __init__(self, disk: Disk, store: Store) -> None:
         self._disk = disk
         self._store = store
-        # Set when there is something to save.
-        self.due = asyncio.Event()
+        self._due = asyncio.Event()
+        self._ends = asyncio.Event()
+
+    def ask(self) -> None:
+        """Save soon."""
+        self._due.set()
+
+    def end(self) -> None:
+        """Save a last time, and end."""
+        self._ends.set()
+        self._due.set()
 
     async def load(self) -> None:
         """Let readers see the copy, with its age."""
@@ -33,21 +42,27 @@ class Copies:
             self._store.confirm(age=copy.age)
 
     async def run(self) -> None:
-        """Save until cancelled."""
+        """Save until told to end."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(MOST_SECONDS):
-                    await self.due.wait()
-            self.due.clear()
-            await self.save()
-            await asyncio.sleep(LEAST_SECONDS)
+            await _wait(self._due, MOST_SECONDS)
+            self._due.clear()
+            await self._save()
+            if self._ends.is_set():
+                return
+            await _wait(self._ends, LEAST_SECONDS)
 
-    async def save(self) -> None:
+    async def _save(self) -> None:
         """Save what the service has sent."""
         view = self._store.view
         if view and self._store.source == "service":
             copy = Copy(view=view, confirmed_at=time.time() - self._store.staleness)
             await _in_thread(lambda: self._disk.save(copy))
+
+
+async def _wait(event: asyncio.Event, limit_seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_seconds):
+            await event.wait()
 
 
 async def _in_thread(work: Callable[[], Answer]) -> Answer:
@@ -72,5 +87,9 @@ async def _in_thread(work: Callable[[], Answer]) -> Answer:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, failure)
 
-    threading.Thread(target=run, daemon=True, name="configsvc-disk").start()
-    return await answer
+    thread = threading.Thread(target=run, daemon=True, name="configsvc-disk")
+    thread.start()
+    await asyncio.wait((answer,))
+    # It ends now, and is not to outlive the client by a moment.
+    thread.join()
+    return answer.result()

@@ -1,9 +1,11 @@
 """Watches over gRPC. Imported when a client starts, as nothing else needs grpc."""
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -26,9 +28,7 @@ from configsvc.client.engine import End, Event, Message
 from configsvc.client.settings import Settings, Tls
 from configsvc.client.view import Configuration
 
-if TYPE_CHECKING:
-    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
-
+_READ_AHEAD = 4
 _OPTIONS = (
     # The service refuses pings closer than 10 s.
     ("grpc.keepalive_time_ms", 20_000),
@@ -45,18 +45,52 @@ _DETAILS = "grpc-status-details-bin"
 
 
 class GrpcStream:
-    """One stream of messages."""
+    """One stream, read by a thread.
+
+    Not by grpc.aio, which disturbs the loops of a process if there are several, as there are in programs with a
+    blocking client. The thread also spares the program's loop the parsing of a large snapshot.
+    """
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[Message | End] = asyncio.Queue()
+        # How many messages the thread may read ahead of the loop.
+        self._room = threading.Semaphore(_READ_AHEAD)
+        self._is_over = False
+        self._thread = threading.Thread(target=self._read_all, daemon=True, name="configsvc-stream")
+        self._thread.start()
 
     async def read(self) -> Message | End:
         """Return the next message, or the end of the stream."""
+        message = await self._arrived.get()
+        self._room.release()
+        self._is_over = isinstance(message, End)
+        return message
+
+    async def close(self) -> None:
+        """End the stream and its thread."""
+        self._call.cancel()
+        while not self._is_over:
+            await self.read()
+        self._thread.join()
+
+    def _read_all(self) -> None:
+        end = End(text="the service ended the watch")
         try:
-            answer = await self._call.read()
-        except grpc.aio.AioRpcError as error:
-            return _end_of(error)
-        return End(text="the service ended the watch") if answer is grpc.aio.EOF else _message_of(answer)
+            for answer in self._call:
+                self._hand_over(_message_of(answer))
+        except grpc.RpcError as error:
+            end = _end_of(error)
+        except Exception as error:  # noqa: BLE001  # nobody awaits a thread: the feed has to hear of it
+            end = End(text=f"a message cannot be read: {error!r}")
+        self._hand_over(end)
+
+    def _hand_over(self, message: Message | End) -> None:
+        self._room.acquire()
+        # Not if the loop is closed.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, message)
 
 
 class GrpcTransport:
@@ -87,28 +121,25 @@ class GrpcTransport:
         request.CopyFrom(self._request)
         if resume_token:
             request.resume_token = resume_token
-        async with self._channel() as channel:
-            stub: ConfigurationServiceAsyncStub = ConfigurationServiceStub(channel)
-            metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
-            call = stub.WatchConfigurations(request, metadata=metadata)
+        metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
+        with self._channel() as channel:
+            stream = GrpcStream(ConfigurationServiceStub(channel).WatchConfigurations(request, metadata=metadata))
             try:
-                yield GrpcStream(call)
+                yield stream
             finally:
-                call.cancel()
-                # The library has a task for each call, which ends after this.
-                await call.code()
+                await stream.close()
 
-    def _channel(self) -> grpc.aio.Channel:
+    def _channel(self) -> grpc.Channel:
         options = [*_OPTIONS, ("grpc.enable_http_proxy", int(not self._settings.is_local))]
         if not self._settings.tls:
-            return grpc.aio.insecure_channel(self._settings.address, options)
+            return grpc.insecure_channel(self._settings.address, options)
         tls = self._settings.tls if isinstance(self._settings.tls, Tls) else Tls()
         credentials = grpc.ssl_channel_credentials(
             root_certificates=_bytes_of(tls.authority),
             private_key=_bytes_of(tls.key),
             certificate_chain=_bytes_of(tls.certificate),
         )
-        return grpc.aio.secure_channel(self._settings.address, credentials, options)
+        return grpc.secure_channel(self._settings.address, credentials, options)
 
 
 def _duration(seconds: float) -> Duration:
@@ -148,7 +179,7 @@ def _event_of(event: ConfigurationEvent) -> Event:
     return Event(removes=removes, configuration=configuration, actor=event.origin.actor, reason=event.origin.reason)
 
 
-def _end_of(error: grpc.aio.AioRpcError) -> End:
+def _end_of(error: Any) -> End:
     trailers: Mapping[str, Any] = dict(error.trailing_metadata() or ())
     reason, retry_seconds = _details_of(trailers.get(_DETAILS, b""))
     code, text = error.code().name, error.details() or ""

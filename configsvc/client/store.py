@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from configsvc.client.errors import ConfigError, Fault, NotReadyError, RefusedError, StaleError
 from configsvc.client.mailbox import Mailbox
 from configsvc.client.models import UnfitError, reader_of
-from configsvc.client.settings import Instance, OnStale
+from configsvc.client.settings import Instance, Settings
 from configsvc.client.view import Change, Configuration, View
 
 Model = TypeVar("Model")
@@ -95,8 +95,8 @@ class Bound(Generic[Model]):
 class Store:
     """The state that a feed, the disk copy or a test changes, and that readers see. Reads take no lock."""
 
-    def __init__(self, instance: Instance, *, stale_after: float | None = None, on_stale: OnStale = "warn") -> None:
-        self.instance = instance
+    def __init__(self, settings: Settings) -> None:
+        self.instance = settings.instance
         self.source = ""
         self.is_connected = False
         self.is_forked = False
@@ -108,8 +108,9 @@ class Store:
         self.applied_revision = 0
         self.refused_revision = 0
         self.refused_faults: tuple[Fault, ...] = ()
-        self._stale_after = math.inf if stale_after is None or on_stale == "keep" else stale_after
-        self._raises = on_stale == "raise"
+        keeps = settings.stale_after is None or settings.on_stale == "keep"
+        self._stale_after = math.inf if keeps else settings.stale_after or 0.0
+        self._raises = settings.on_stale == "raise"
         self._has_warned = False
         self._fresh_at = -math.inf
         self._present: Present | None = None

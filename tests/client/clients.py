@@ -58,7 +58,12 @@ async def run_program(text: str, *arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", text, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(LIMIT_SECONDS):
-        output, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
     assert process.returncode == 0, errors.decode()
     return output.decode()

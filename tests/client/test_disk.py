@@ -160,7 +160,7 @@ def save_often(folder: Path, number: int) -> None:
     disk = Disk(folder, Settings(address="config:1", application="shop"))
     many = [configuration(f"c{one}", number) for one in range(200)]
     view = View(token="one:1", by_id={one.id: one for one in many}, by_name={one.name: one for one in many})
-    for _ in range(100):
+    for _ in range(25):
         disk.save(Copy(view=view, confirmed_at=0.0))
 
 
