@@ -51,11 +51,11 @@ class ConfigClient(Configs):
 
     def changes(self, name: str | None = None) -> AsyncIterator[Change]:
         """Return the changes from now on, of one name or of all. A reader that is slow gets several as one."""
-        return _Changes(self._store, name)
+        return Changes(self._store, name)
 
 
-class _Changes(AsyncIterator[Change]):
-    """Changes as they come, until the client is closed."""
+class Changes(AsyncIterator[Change]):
+    """Changes as they come, for a task that waits for them. It ends when the client is closed."""
 
     def __init__(self, store: Store, name: str | None) -> None:
         loop, self._arrived = asyncio.get_running_loop(), asyncio.Event()
@@ -70,10 +70,10 @@ class _Changes(AsyncIterator[Change]):
 
     async def __anext__(self) -> Change:
         while True:
-            self._arrived.clear()
             try:
                 if change := self._mailbox.take():
                     return change
             except EndedError:
                 raise StopAsyncIteration from None
             await self._arrived.wait()
+            self._arrived.clear()

@@ -85,7 +85,7 @@ class ConfigClient(Configs):
     def close(self) -> None:
         """End everything that the client has started, within twice `close_timeout`. What it has stays readable."""
         self._callbacks.end()
-        if self._thread and self._thread is not threading.current_thread():
+        if self._thread and self._thread is not threading.current_thread() and not self._store.is_forked:
             self._end_thread(self._thread)
         for seconds in self._callbacks.waits(self._settings.close_timeout):
             time.sleep(seconds)

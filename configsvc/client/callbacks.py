@@ -27,13 +27,13 @@ class WaitingChanges(Iterator[Change]):
     def __next__(self) -> Change:
         """Wait for a change. Raises StoppedError if the client has stopped."""
         while True:
-            self._arrived.clear()
             try:
                 if change := self._mailbox.take():
                     return change
             except EndedError:
                 raise StopIteration from None
             self._arrived.wait()
+            self._arrived.clear()
 
     def end(self) -> None:
         """Let the iteration end, once everything was taken."""

@@ -10,6 +10,7 @@ from configsvc.client.disk import Disk
 from configsvc.client.engine import Engine
 from configsvc.client.errors import ConfigError, NotReadyError, StoppedError
 from configsvc.client.feed import Feed
+from configsvc.client.forks import FORKS
 from configsvc.client.settings import Settings
 from configsvc.client.store import Store
 
@@ -32,6 +33,7 @@ class Following:
         if self._is_used:
             raise ConfigError("a client can be started once: make another one")
         self._is_used = True
+        FORKS.begin(self._store)
         try:
             await self._start()
         except BaseException:
@@ -81,6 +83,9 @@ class Following:
 
     async def close(self) -> None:
         """End the tasks, within `close_timeout`."""
+        if self._store.is_forked:
+            return  # the tasks are those of the parent
+        FORKS.end(self._store)
         self._store.end()
         if self._feed_task:
             self._feed_task.cancel()

@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from configsvc.client.errors import ConfigError, Fault, NotReadyError, RefusedError, StaleError
+from configsvc.client.errors import ConfigError, Fault, NotReadyError, RefusedError, StaleError, StoppedError
 from configsvc.client.mailbox import Mailbox
 from configsvc.client.models import UnfitError, reader_of
 from configsvc.client.settings import Instance, Settings
 from configsvc.client.view import Change, Configuration, View
 
 Model = TypeVar("Model")
+
+_FORKED = (
+    "this process was forked from one whose client was started: it keeps the configurations of that time, "
+    "and sees no changes. Start the client after the fork"
+)
 
 log = logging.getLogger("configsvc.client")
 
@@ -110,6 +115,7 @@ class Store:
         self.refused_faults: tuple[Fault, ...] = ()
         keeps = settings.stale_after is None or settings.on_stale == "keep"
         self._stale_after = math.inf if keeps else settings.stale_after or 0.0
+        self._limit_before_fork = self._stale_after
         self._raises = settings.on_stale == "raise"
         self._has_warned = False
         self._fresh_at = -math.inf
@@ -130,6 +136,11 @@ class Store:
         return self._present
 
     def _meet_stale(self) -> None:
+        if self._stale_after < 0:
+            self._stale_after = self._limit_before_fork
+            log.warning("%s", _FORKED)
+            if self.staleness <= self._stale_after:
+                return
         text = f"the configurations are {self.staleness:.0f} s old: {self.last_error or 'nothing has arrived since'}"
         if self._raises:
             raise StaleError(text)
@@ -212,6 +223,16 @@ class Store:
             self._is_over, self.is_connected = True, False
             for mailbox in list(self._mailboxes):
                 mailbox.end(self.stopped)
+
+    def mark_forked(self) -> None:
+        """Keep the view in a forked child, where nothing arrives, and say so at the next read."""
+        self._lock = threading.RLock()
+        for mailbox in list(self._mailboxes):
+            mailbox.forget_locks()
+        self.is_forked, self.last_error = True, _FORKED
+        self.end(StoppedError(_FORKED))
+        # Below any staleness, so that the next read comes to `_meet_stale`.
+        self._limit_before_fork, self._stale_after = self._stale_after, -1.0
 
     def status(self) -> Status:
         """Return the state."""
