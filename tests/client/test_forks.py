@@ -57,6 +57,20 @@ if child:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
+CLOSED_BEFORE_THE_FORK = """
+import os, sys
+from configsvc.client.blocking import ConfigClient
+with ConfigClient(sys.argv[1], application="shop") as configs:
+    pass
+child = os.fork()
+if child == 0:
+    assert not configs.status.is_forked
+    with ConfigClient(sys.argv[1], application="shop") as configs:
+        print(configs["limits"], configs.status.source, flush=True)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
 LOOP = """
 import asyncio, logging, os, sys
 from configsvc.client import ConfigClient
@@ -98,3 +112,7 @@ async def test_a_client_that_is_made_before_the_fork_can_be_started_in_each_proc
 
 async def test_a_child_of_a_program_with_a_loop_keeps_what_it_inherited(service: Service) -> None:
     assert await run_program(LOOP, service.address) == "{'n': 1} True\n7 True\n"
+
+
+async def test_a_client_that_was_closed_before_the_fork_disturbs_nothing(service: Service) -> None:
+    assert await run_program(CLOSED_BEFORE_THE_FORK, service.address) == "{'n': 1} service\n7\n"
