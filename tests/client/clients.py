@@ -53,10 +53,13 @@ def shown(change: Change) -> tuple[str, Any, Any]:
     return change.name, before, change.after.content if change.after else None
 
 
-async def run_program(text: str, *arguments: str) -> str:
+async def run_program(text: str, *arguments: str, variables: dict[str, str] | None = None) -> str:
     """Run a program of its own, which must succeed; return its output."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", text, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", text, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=variables,
     )
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
