@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from configsvc.client import Change, ConfigClient
@@ -53,10 +54,12 @@ def shown(change: Change) -> tuple[str, Any, Any]:
     return change.name, before, change.after.content if change.after else None
 
 
-async def run_program(text: str, *arguments: str, variables: dict[str, str] | None = None) -> str:
+async def run_program(
+    text: str, *arguments: str, variables: dict[str, str] | None = None, python: Path | str = sys.executable
+) -> str:
     """Run a program of its own, which must succeed; return its output."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", text, *arguments),
+        *(python, "-c", text, *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=variables,
