@@ -5,30 +5,21 @@ import inspect
 import logging
 import random
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from configsvc.client.engine import End, Engine, Message, Step
+from configsvc.client.engine import End, Engine, Step
 from configsvc.client.errors import StoppedError
 from configsvc.client.settings import Token
 from configsvc.client.store import Store
+
+if TYPE_CHECKING:
+    # It brings grpc, which is not imported before a client starts.
+    from configsvc.client.grpc_transport import GrpcTransport
 
 # For the function of the program that returns a token.
 TOKEN_SECONDS = 10.0
 
 log = logging.getLogger("configsvc.client")
-
-
-class Stream(Protocol):
-    """A stream of messages that ends with an `End`."""
-
-    async def read(self) -> Message | End: ...
-
-
-class Transport(Protocol):
-    """A way to the service: gRPC, or that of a test."""
-
-    def stream(self, resume_token: str, bearer: str) -> AbstractAsyncContextManager[Stream]: ...
 
 
 class Feed:
@@ -38,7 +29,7 @@ class Feed:
         self,
         engine: Engine,
         store: Store,
-        transport: Transport,
+        transport: "GrpcTransport",
         *,
         token: Token | None,
         settled: asyncio.Event,
@@ -93,8 +84,9 @@ class Feed:
         token = self._token() if callable(self._token) else self._token or ""
         if inspect.isawaitable(token):
             async with asyncio.timeout(TOKEN_SECONDS):
-                return await token
-        return token
+                token = await token
+        # A file ends with a line break.
+        return token.strip()
 
     def _take(self, step: Step) -> None:
         store = self._store

@@ -29,6 +29,8 @@ from configsvc.client.settings import Settings, Tls
 from configsvc.client.view import Configuration
 
 _READ_AHEAD = 4
+# The end of a cancelled call comes from the library itself, at once.
+_CLOSE_SECONDS = 5.0
 _OPTIONS = (
     # The service refuses pings closer than 10 s.
     ("grpc.keepalive_time_ms", 20_000),
@@ -71,9 +73,11 @@ class GrpcStream:
     async def close(self) -> None:
         """End the stream and its thread."""
         self._call.cancel()
-        while not self._is_over:
-            await self.read()
-        self._thread.join()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while not self._is_over:
+                    await self.read()
+                self._thread.join()
 
     def _read_all(self) -> None:
         end = End(text="the service ended the watch")

@@ -35,6 +35,9 @@ class Configs:
     def __contains__(self, name: object) -> bool:
         return name in self._store.read().view.by_name
 
+    # A new view could come between two steps: iterate over a snapshot.
+    __iter__ = None
+
     def snapshot(self) -> Snapshot:
         """Return all contents at one revision. Raises NotReadyError or StaleError."""
         return Snapshot(self._store.read().view)

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -15,7 +16,7 @@ OnStale = Literal["keep", "warn", "raise"]
 _MOST_CHARACTERS = 256
 # The usual interval, and the least that the service takes.
 _BOOKMARK_SECONDS = (10.0, 0.1)
-_LOOPBACK = ("localhost", "127.", "[::1]", "unix:", "unix-abstract:", "ipv4:127.", "ipv6:[::1]")
+_SOCKETS = ("unix:", "unix-abstract:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,13 @@ class Tls:
     authority: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _instance_id() -> str:
@@ -96,6 +104,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.address or not self.application:
             raise ValueError("address and application must not be empty")
+        if isinstance(self.names, str):
+            raise ValueError("names must be a list of names")  # noqa: TRY004  # as the others
         if self.names and self.prefix:
             raise ValueError("set names or prefix, not both")
         if self.on_stale not in {"keep", "warn", "raise"}:
@@ -108,7 +118,10 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """True if the address is of this machine."""
-        return self.address.startswith(_LOOPBACK)
+        if self.address.startswith(_SOCKETS):
+            return True
+        addresses = self.address.removeprefix("ipv4:").removeprefix("ipv6:").split(",")
+        return all(_is_loopback(address.rpartition(":")[0].strip("[]")) for address in addresses)
 
     @property
     def bookmark_seconds(self) -> float:

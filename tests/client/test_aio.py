@@ -43,6 +43,8 @@ async def test_a_read_comes_from_memory_without_an_await(service: Service, psql:
         assert configs["limits"] == {"requests": 5, "nested": {"list": [1, 2.5, "three", None]}}
         assert "limits" in configs
         assert (configs.get("other"), configs.get("other", 1)) == (None, 1)
+        with pytest.raises(TypeError, match="iterable"):
+            iter(configs)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
         with pytest.raises(KeyError, match="other"):
             _ = configs["other"]
 
@@ -357,6 +359,44 @@ async def test_no_token_leaves_the_machine_in_clear_text_by_accident() -> None:
     for options in ({"tls": True}, {"tls": Tls()}, {"tls": False}):
         client_of("config:50051", token="secret", **options)
     assert "secret" not in repr(Settings(address="localhost:1", application="shop", token="secret"))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("localhost:50051", True),
+        ("127.0.0.1:50051", True),
+        ("[::1]:50051", True),
+        ("unix:/run/configsvc", True),
+        ("ipv4:127.0.0.1:1,127.0.0.2:2", True),
+        ("ipv4:127.0.0.1:1,10.0.0.1:2", False),
+        ("localhost.example.com:50051", False),
+        ("127.example.com:50051", False),
+        ("10.0.0.1:50051", False),
+        ("config:50051", False),
+    ],
+)
+def test_only_addresses_of_this_machine_are_taken_for_such(address: str, is_local: bool) -> None:
+    assert Settings(address=address, application="shop").is_local == is_local
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"application": ""}, {"address": ""}, {"names": "limits"}, {"names": ["a"], "prefix": "b"}, {"on_stale": "die"}],
+)
+def test_wrong_options_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"address": "config:1", "application": "shop"}
+    with pytest.raises(ValueError, match=r"must|set"):
+        Settings(**options | wrong)
+
+
+async def test_a_token_from_a_file_may_end_with_a_line_break(database_url: str, tmp_path: Path, psql: Session) -> None:
+    await put(psql, "limits", "{}")
+    async with (
+        running_service(database_url, **oidc_settings(tmp_path)) as service,
+        client_of(service.address, token=lambda: f"{token('root')}\n") as configs,
+    ):
+        assert configs["limits"] == {}
 
 
 async def test_a_client_speaks_tls_with_a_certificate_of_its_own(
