@@ -40,7 +40,6 @@ class Feed:
         self._transport = transport
         self._token = token
         self._changed = changed
-        # Set once the service has sent everything, or refuses to.
         self._settled = settled
 
     async def run(self) -> None:

@@ -26,6 +26,8 @@ class Following:
         self._copies = Copies(Disk(settings.disk_folder, settings), store) if settings.disk_folder else None
         self._feed_task: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        # Set once the service has sent everything, or the feed has ended.
+        self._settled = asyncio.Event()
         self._is_used = False
 
     async def start(self) -> None:
@@ -41,13 +43,12 @@ class Following:
             raise
 
     async def _start(self) -> None:
-        settled = asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_timeout):
                 if self._copies:
                     await self._copies.load()
-                self._feed_task = self._run(self._feed(settled).run(), "configsvc-feed")
-                await settled.wait()
+                self._feed_task = self._run(self._feed().run(), "configsvc-feed")
+                await self._settled.wait()
         if self._store.stopped:
             raise self._store.stopped
         if self._store.view is None:
@@ -55,10 +56,10 @@ class Following:
             raise NotReadyError(f"nothing has arrived within {self._settings.start_timeout:g} s: {why}")
         if self._copies:
             self._run(self._copies.run(), "configsvc-copies")
-        if not settled.is_set():
+        if not self._settled.is_set():
             log.warning("started from the copy on disk, %.0f s old: %s", self._store.staleness, self._store.last_error)
 
-    def _feed(self, settled: asyncio.Event) -> Feed:
+    def _feed(self) -> Feed:
         # Imported here: it brings grpc, which takes long, and must not be active where a program forks.
         from configsvc.client.grpc_transport import GrpcTransport  # noqa: PLC0415
 
@@ -68,7 +69,7 @@ class Following:
         )
         changed = copies.ask if copies else lambda: None
         transport = GrpcTransport(settings)
-        return Feed(engine, self._store, transport, token=settings.token, settled=settled, changed=changed)
+        return Feed(engine, self._store, transport, token=settings.token, settled=self._settled, changed=changed)
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -80,6 +81,7 @@ class Following:
         if not task.cancelled() and (error := task.exception()):
             log.error("the client failed", exc_info=error)
             self._store.end(StoppedError(f"the client failed: {error!r}"))
+            self._settled.set()
 
     async def close(self) -> None:
         """End the tasks, within `close_timeout`."""

@@ -27,9 +27,14 @@ class Mailbox:
         with self._lock:
             for change in changes:
                 if self._name in {None, change.name}:
-                    earlier = self._waiting.pop(change.name, None)
-                    self._waiting[change.name] = replace(change, before=earlier.before) if earlier else change
+                    self._add(change)
         self._wake()
+
+    def _add(self, change: Change) -> None:
+        earlier = self._waiting.pop(change.name, None)
+        joined = replace(change, before=earlier.before) if earlier else change
+        if joined.before != joined.after:
+            self._waiting[change.name] = joined
 
     def end(self, error: ConfigError | None) -> None:
         """Let the reader end once it has taken everything, with an error or without."""

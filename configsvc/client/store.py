@@ -72,10 +72,11 @@ class Present:
 class Bound(Generic[Model]):
     """A configuration as a model: `value` is the newest one that the model has accepted."""
 
-    def __init__(self, store: "Store", name: str, read: Callable[[str], Model]) -> None:
+    def __init__(self, store: "Store", name: str, model: type[Model]) -> None:
         self._store = store
-        self._read = read
+        self._read: Callable[[str], Model] = reader_of(model)
         self.name = name
+        self.model = model
 
     def parse(self, configuration: Configuration | None) -> Model:
         """Return the value of a configuration. Raises UnfitError."""
@@ -93,7 +94,7 @@ class Bound(Generic[Model]):
         """The newest valid value. Raises RefusedError if there was none yet, and what reads raise."""
         values = self._store.read().values
         if self not in values:
-            raise RefusedError(self.name, self._store.refusals[self.name].faults)
+            raise RefusedError(self.name, self._store.refusals[self].faults)
         return values[self]
 
 
@@ -108,7 +109,7 @@ class Store:
         self.has_refused_empty = False
         self.last_error = ""
         self.stopped: ConfigError | None = None
-        self.refusals: dict[str, Refusal] = {}
+        self.refusals: dict[Bound[Any], Refusal] = {}
         self.refused_count = 0
         self.applied_revision = 0
         self.refused_revision = 0
@@ -170,39 +171,40 @@ class Store:
         """Yield the value of a model in a view: the last good one if it refuses the content; none without one."""
         last = self._present.values if self._present else dict[Bound[Any], Any]()
         configuration = view.by_name.get(bound.name)
-        if bound in last and configuration is not None and configuration == self._bound[bound]:
-            yield last[bound]
+        if configuration == self._bound[bound] and (bound in last or bound in self.refusals):
+            yield from [last[bound]] if bound in last else []
             return
         self._bound[bound] = configuration
         try:
             value = bound.parse(configuration)
         except UnfitError as error:
-            self._refuse(bound.name, configuration, view, error.faults)
+            self._refuse(bound, configuration, view, error.faults)
             yield from [last[bound]] if bound in last else []
         else:
-            self.refusals.pop(bound.name, None)
+            self.refusals.pop(bound, None)
             yield value
 
-    def _refuse(self, name: str, refused: Configuration | None, view: View, faults: tuple[Fault, ...]) -> None:
+    def _refuse(
+        self, bound: "Bound[Any]", refused: Configuration | None, view: View, faults: tuple[Fault, ...]
+    ) -> None:
         version, revision = (refused.version, refused.revision) if refused else (0, view.revision)
-        refusal = Refusal(version=version, revision=revision, faults=faults)
-        if self.refusals.get(name) != refusal:
-            self.refusals[name] = refusal
-            self.refused_count += 1
-            # Messages of models can quote contents, which are not for logs.
-            pointers = ", ".join(fault.pointer or "the content" for fault in faults[:10])
-            log.error("%s version %d does not fit its model; the last good value stays: %s", name, version, pointers)
+        self.refusals[bound] = Refusal(version=version, revision=revision, faults=faults)
+        self.refused_count += 1
+        # Messages of models can quote contents, which are not for logs.
+        places = ", ".join(fault.pointer or "the content" for fault in faults[:10])
+        log.error("%s version %d does not fit its model; the last good value stays: %s", bound.name, version, places)
 
     def bind(self, name: str, model: type[Model]) -> "Bound[Model]":
         """Return a configuration as a model. Raises RefusedError if there is a view and the model refuses it."""
-        bound = Bound(self, name, reader_of(model))
         with self._lock:
-            self._bound[bound] = None
-            if self._present:
+            found = next((one for one in self._bound if one.name == name and one.model is model), None)
+            bound = found or Bound(self, name, model)
+            self._bound.setdefault(bound, None)
+            if found is None and self._present:
                 self.swap(self._present.view, (), source=self.source)
-                if bound not in self._present.values:
-                    del self._bound[bound]
-                    raise RefusedError(name, self.refusals[name].faults)
+            if self._present and bound not in self._present.values:
+                del self._bound[bound]
+                raise RefusedError(name, self.refusals.pop(bound).faults)
         return bound
 
     def confirm(self, *, age: float = 0.0) -> None:
@@ -248,7 +250,7 @@ class Store:
             staleness=self.staleness,
             last_error=self.last_error,
             stopped=str(self.stopped or ""),
-            refusals=dict(self.refusals),
+            refusals={bound.name: refusal for bound, refusal in list(self.refusals.items())},
             refused_count=self.refused_count,
             instance=self.instance,
             applied_revision=self.applied_revision,

@@ -107,6 +107,28 @@ async def test_a_slow_reader_gets_several_changes_as_one(service: Service, psql:
         assert shown(await anext(changes)) == ("limits", {"n": 0}, {"n": 5})
 
 
+async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Service, psql: Session) -> None:
+    async with client_of(service.address) as configs:
+        changes = configs.changes()
+        await put(psql, "passing", "{}")
+        await until(lambda: "passing" in configs)
+        await remove(psql, "passing")
+        await put(psql, "staying", "{}")
+        assert shown(await anext(changes)) == ("staying", None, {})
+
+
+async def test_a_failure_of_the_client_itself_is_told_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("a mistake")
+
+    monkeypatch.setattr("configsvc.client.feed.Feed._take", fail)
+    with pytest.raises(StoppedError, match="a mistake"):
+        await client_of(service.address, start_timeout=60.0).start()
+    assert "the client failed" in caplog.text
+
+
 async def test_only_the_chosen_names_are_followed(service: Service, psql: Session) -> None:
     for name in ("a", "b/x", "b/y"):
         await put(psql, name, "{}")
@@ -466,6 +488,27 @@ async def test_a_bound_configuration_that_is_deleted_leaves_its_last_value(servi
         await until(lambda: "limits" not in configs)
         assert limits.value == Limits(requests=5)
         assert configs.status.refusals["limits"].version == 0
+
+
+async def test_binding_twice_gives_the_same(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5, "beta": true}')
+    async with client_of(service.address) as configs:
+        assert configs.bind("limits", Limits) is configs.bind("limits", Limits)
+        assert configs.bind("limits", Flags).value == Flags(beta=True)
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                configs.bind("missing", Limits)
+        assert len(configs._store._bound) == 2
+
+
+async def test_one_of_two_models_of_a_configuration_can_refuse_it(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5, "beta": true}')
+    async with client_of(service.address) as configs:
+        limits, flags = configs.bind("limits", Limits), configs.bind("limits", Flags)
+        await put(psql, "limits", '{"requests": 6, "beta": 1}')
+        await until(lambda: limits.value.requests == 6)
+        assert flags.value == Flags(beta=True)
+        assert [fault.pointer for fault in configs.status.refusals["limits"].faults] == ["/beta"]
 
 
 async def test_a_mistake_in_a_validator_does_not_stop_the_feed(service: Service, psql: Session) -> None:
