@@ -75,10 +75,12 @@ class ConfigClient(Configs):
         following = Following(self._settings, self._store)
         try:
             await following.start()
-            self._started.set_result(None)
-            await asyncio.Event().wait()
-        except ConfigError as error:
+        except Exception as error:  # noqa: BLE001  # it is raised where the start is awaited
             self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        try:
+            await asyncio.Event().wait()
         finally:
             await following.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -44,6 +45,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 _DETAILS = "grpc-status-details-bin"
+_DOMAIN = "configsvc"
 
 
 class GrpcStream:
@@ -191,8 +193,11 @@ def _end_of(error: Any) -> End:
 
 
 def _details_of(status: bytes) -> tuple[str, float]:
-    """Return the reason and the delay of an error of the service."""
+    """Return the reason and the delay of an error of the service; none if the details are of somebody else."""
     info, retry = ErrorInfo(), RetryInfo()
-    for detail in Status.FromString(status).details:
-        _ = detail.Unpack(info) or detail.Unpack(retry)
-    return info.reason, retry.retry_delay.ToMilliseconds() / 1000
+    try:
+        for detail in Status.FromString(status).details:
+            _ = detail.Unpack(info) or detail.Unpack(retry)
+    except DecodeError:
+        return "", 0.0
+    return info.reason if info.domain == _DOMAIN else "", retry.retry_delay.ToMilliseconds() / 1000
