@@ -114,6 +114,7 @@ async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Servic
         await until(lambda: "passing" in configs)
         await remove(psql, "passing")
         await put(psql, "staying", "{}")
+        await until(lambda: "staying" in configs)
         assert shown(await anext(changes)) == ("staying", None, {})
 
 

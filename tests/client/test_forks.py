@@ -140,7 +140,7 @@ def application(environ, start_response):
 """
 
 HOOKS = """
-def post_fork(server, worker):
+def post_worker_init(worker):
     import application
     if not application.configs.status.is_ready:
         application.configs.start()
