@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -167,13 +168,24 @@ async def gunicorn(folder: Path, address: str, starts: str) -> AsyncGenerator[st
         *(sys.executable, "-m", "gunicorn", *arguments, "application:application"),
         cwd=folder,
         env=os.environ | {"ADDRESS": address, "STARTS": starts},
+        start_new_session=True,
     )
     try:
         yield str(socket)
     finally:
+        assert await ended(process) == 0
+
+
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """End a program and all that it started; return its exit code."""
+    try:
         process.terminate()
         async with asyncio.timeout(LIMIT_SECONDS):
-            assert await process.wait() == 0
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def answer(socket: str) -> str:
@@ -257,10 +269,9 @@ async def test_tasks_of_celery_follow_or_keep_what_they_inherited(
         *(sys.executable, "-m", "celery", *arguments, "--without-gossip", "--without-mingle"),
         cwd=tmp_path,
         env=variables,
+        start_new_session=True,
     )
     try:
         assert await run_program(CALLS, variables=variables) == f"{said}\n"
     finally:
-        worker.terminate()
-        async with asyncio.timeout(LIMIT_SECONDS):
-            await worker.wait()
+        await ended(worker)
