@@ -43,11 +43,20 @@ class FakeConfigs(Configs):
 
     @classmethod
     def from_export(
-        cls, file: Path, *, schemas: Mapping[str, Mapping[str, Any]] | None = None, **options: Unpack[Options]
+        cls,
+        file: Path,
+        *,
+        application: str | None = None,
+        schemas: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Unpack[Options],
     ) -> "FakeConfigs":
-        """Return the configurations of an export in JSON, as grpcurl writes it."""
+        """Return the configurations of an export in JSON, as grpcurl writes it; if it has several, of one application."""
         items = [item for part in _json_values(Path(file).read_text(encoding="utf-8")) for item in part["items"]]
-        return cls({item["name"]: _content_of(item) for item in items}, schemas=schemas, **options)
+        applications = {item["application"]["name"] for item in items}
+        if application is None and len(applications) > 1:
+            raise ValueError(f"the export has several applications, name one: {', '.join(sorted(applications))}")
+        wanted = [item for item in items if application in {None, item["application"]["name"]}]
+        return cls({item["name"]: _content_of(item) for item in wanted}, schemas=schemas, **options)
 
     def set(self, name: str, content: Mapping[str, Any]) -> None:
         """Create or replace a configuration."""

@@ -595,3 +595,31 @@ heavy = [name for name in ("grpc", "google.protobuf", "pydantic", "configapi") i
 assert not heavy, heavy
 assert threading.active_count() == 1
 """)
+
+
+UNDER_UVLOOP = """
+import sys, uvloop
+from configsvc.client import ConfigClient
+
+async def main():
+    async with ConfigClient(sys.argv[1], application="shop") as configs:
+        print(configs["limits"])
+
+uvloop.run(main())
+"""
+
+
+async def test_a_client_works_under_uvloop(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    assert await run_program(UNDER_UVLOOP, service.address) == "{'n': 1}\n"
+
+
+async def test_attempts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", 0.0)
+    caplog.set_level("INFO", "configsvc.client")
+    threads = threading.active_count()
+    starting = asyncio.create_task(client_of(NOWHERE, start_timeout=60.0).start())
+    await until(lambda: caplog.text.count("will be opened again") > 200)
+    starting.cancel()
+    await asyncio.wait((starting,))
+    await until(lambda: threading.active_count() <= threads)

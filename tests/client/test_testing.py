@@ -101,6 +101,15 @@ async def test_an_export_is_what_a_test_begins_with(service: Service, psql: Sess
         assert dict(configs.snapshot()) == {"limits": {"n": 1, "deep": [{"a": None}]}, "flags": {}}
 
 
+def test_an_export_of_several_applications_needs_the_name_of_one(tmp_path: Path) -> None:
+    items = [{"application": {"name": name}, "name": "limits", "config": {"of": name}} for name in ("a", "b")]
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps({"items": items}), encoding="utf-8")
+    with pytest.raises(ValueError, match="name one: a, b"):
+        FakeConfigs.from_export(file)
+    assert FakeConfigs.from_export(file, application="b")["limits"] == {"of": "b"}
+
+
 def test_the_fixture_is_there_wherever_the_package_is_installed(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(
         "def test_own(fake_configs):\n"
