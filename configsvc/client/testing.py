@@ -50,7 +50,7 @@ class FakeConfigs(Configs):
         schemas: Mapping[str, Mapping[str, Any]] | None = None,
         **options: Unpack[Options],
     ) -> "FakeConfigs":
-        """Return the configurations of an export in JSON, as grpcurl writes it: those of its only application, or of one."""
+        """Return the configurations of one application in an export, which is JSON as grpcurl writes it."""
         items = [item for part in _json_values(Path(file).read_text(encoding="utf-8")) for item in part["items"]]
         applications = {item["application"]["name"] for item in items}
         if application is None and len(applications) > 1:
