@@ -98,6 +98,3 @@ class Following:
             for task in late:
                 task.cancel()
                 log.warning("still running after %g s: %s", self._settings.close_timeout, task.get_name())
-        # They hold the last connection, and with it a thread of grpc.
-        self._feed_task = None
-        self._tasks.clear()

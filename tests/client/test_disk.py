@@ -172,7 +172,9 @@ def test_two_processes_share_a_file_and_each_reads_a_whole_copy(folder: Path) ->
     disk = Disk(folder, Settings(address="config:1", application="shop"))
     seen: set[int] = set()
     while any(writer.is_alive() for writer in writers):
-        if copy := disk.load():
+        copy = disk.load()
+        assert copy or not seen, "a copy that was there is gone"
+        if copy:
             (version,) = {one.version for one in copy.view.by_name.values()}
             seen.add(version)
     for writer in writers:
