@@ -219,7 +219,8 @@ async def test_workers_of_gunicorn_with_preload_keep_what_they_inherited(
     async with gunicorn(tmp_path, service.address, "at import") as socket:
         await until_answered(socket, "1 True False")
         await put(psql, "limits", '{"n": 2}')
-        assert {await answer(socket) for _ in range(5)} == {"1 True False"}
+        # A worker may be forked after the change, and then it inherits that.
+        assert {(await answer(socket)).partition(" ")[2] for _ in range(5)} == {"True False"}
 
 
 TASKS = """
