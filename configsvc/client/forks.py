@@ -19,8 +19,8 @@ class Forks:
         """Note that a store is followed from now on. Raises ConfigError in a child where nothing would arrive."""
         if self._is_silent:
             raise ConfigError(
-                "this process was forked while a client of its parent was started, so nothing would arrive: "
-                "start clients after the fork, and close those of the parent before it"
+                "this process was forked from one in which a client had been started, so nothing would arrive: "
+                "start clients after the fork only"
             )
         if not self._is_registered:
             os.register_at_fork(after_in_child=self._mark)
@@ -32,9 +32,9 @@ class Forks:
         self._followed.discard(store)
 
     def _mark(self) -> None:
-        followed = list(self._followed)
-        self._is_silent = self._is_silent or bool(followed)
-        for store in followed:
+        # Also if all were closed: threads of gRPC outlive its channels by a moment, and a child without them can hang.
+        self._is_silent = True
+        for store in list(self._followed):
             store.mark_forked()
 
 
