@@ -20,6 +20,7 @@ from rich.console import Console
 from bench.loads import messages
 from bench.measure import (
     batches,
+    clients,
     cold_reads,
     comparison,
     floods,
@@ -67,6 +68,7 @@ class Group(StrEnum):
     IMPORTS = "imports"
     FLOODS = "floods"
     STRICT = "strict"
+    CLIENTS = "clients"
 
 
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], ...]] = {
@@ -79,6 +81,7 @@ _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], 
     Group.IMPORTS: (imports.measure,),
     Group.FLOODS: (floods.measure,),
     Group.STRICT: (strict.measure,),
+    Group.CLIENTS: (clients.measure,),
 }
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import run, server_folder
+from tests.robustness.followers import LOST_SECONDS, MOST_PAUSE_SECONDS
 from tests.robustness.form import IS_LONG
 from tests.robustness.server import OwnServer, own_server, prepare_server
 
@@ -27,6 +28,9 @@ async def server(prepared_server: Path) -> AsyncGenerator[OwnServer]:
 @pytest.fixture(autouse=True)
 def shorter_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits for an unavailable database, except in the long form, which waits as in production."""
+    # As those of the program of the guide: see followers.py.
+    monkeypatch.setattr("configsvc.client.engine.LOST_SECONDS", LOST_SECONDS)
+    monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", MOST_PAUSE_SECONDS)
     if not IS_LONG:
         monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 2.0)
         monkeypatch.setattr("configsvc.feed.feed.RECONNECT_LAST_SECONDS", 0.5)

@@ -1,7 +1,7 @@
-"""The programs of the guide and the README, which store only their view and the last resume token, in every fault."""
+"""The programs of the guide and the README and the client library, each with its view, in every fault."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,8 +13,11 @@ import grpc
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configsvc.client import Change, ConfigClient
+from configsvc.client.mailbox import Mailbox
 from tests.docs.follower import View, follow_of, program, short_program
 from tests.robustness.clients import watch_of
+from tests.robustness.traffic import APPLICATIONS
 from tests.watch.changing import selector
 from tests.web.event_streams import Answer, BrokenError
 from tests.web.watching import opened
@@ -190,6 +193,49 @@ class PollFollower(EventFollower):
         return {}
 
 
+class ClientFollower(Follower):
+    """Runs the client library instead, for one application."""
+
+    def __init__(self, addresses: Sequence[str], application: str) -> None:
+        super().__init__(addresses, watch_of(selector(application)))
+        # It asks for bookmarks at a third of the limit.
+        interval = self._request.progress_interval.ToMilliseconds() / 1000
+        self._client = ConfigClient(
+            self._target,
+            application=application,
+            stale_after=3 * interval,
+            on_stale="keep",
+            # The traffic deletes and moves everything now and then, also while a client begins anew.
+            accept_empty=True,
+            start_timeout=LIMIT_SECONDS,
+        )
+        self._recorder = _Recorder(self._record)
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        self._client._store.attach(self._recorder)
+        async with self._client:
+            await asyncio.Event().wait()
+
+    def _record(self) -> None:
+        view = self._client._store.view
+        assert view is not None
+        assert {one.name: one for one in view.by_id.values()} == view.by_name
+        versions = {key: configuration.version for key, configuration in view.by_id.items()}
+        self.sights.append(Sight(token=view.token, revision=view.revision, versions=versions))
+
+
+class _Recorder(Mailbox):
+    """A mailbox that tells of each view that readers get."""
+
+    def __init__(self, swapped: Callable[[], None]) -> None:
+        super().__init__(None, lambda: None)
+        self._swapped = swapped
+
+    def put(self, changes: Iterable[Change]) -> None:
+        self._swapped()
+
+
 class _Recorded:
     """A stub that tells when the program has read on, so that it has done with a message that has a token."""
 
@@ -231,6 +277,7 @@ def event_followers_of(addresses: Sequence[str]) -> list[Follower]:
 
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:
-    """Return followers of everything, and of one of the applications that the traffic changes."""
+    """Return followers of everything, and of single applications that the traffic changes."""
     bank = watch_of(selector("bank"))
-    return [Follower(addresses, watch_of()), Follower(addresses, bank), ShortFollower(addresses, watch_of())]
+    programs = [Follower(addresses, watch_of()), Follower(addresses, bank), ShortFollower(addresses, watch_of())]
+    return [*programs, *(ClientFollower(addresses, name) for name in APPLICATIONS)]

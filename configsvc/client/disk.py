@@ -1,0 +1,116 @@
+"""The copy on disk of the last view, from which a program starts while the service is away."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configsvc.client.settings import Settings, Tls
+from configsvc.client.view import Configuration, View
+
+_FORMAT = 1
+_FIELDS = ("id", "name", "version", "revision", "text", "schema", "schema_version", "updated_by")
+
+log = logging.getLogger("configsvc.client")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A view, and the time at which it was known to be up to date, by the clock of the machine."""
+
+    view: View
+    confirmed_at: float
+
+    @property
+    def age(self) -> float:
+        """The seconds since then."""
+        return max(0.0, time.time() - self.confirmed_at)
+
+
+class Disk:
+    """The file of one service, selection and identity. Several processes can share it: the last one that saves wins."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        certificate = str(settings.tls.certificate) if isinstance(settings.tls, Tls) else ""
+        selection = [settings.address, settings.application, *sorted(settings.names)]
+        key = json.dumps([selection, settings.prefix, settings.identity, certificate])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        self.file = Path(folder) / f"{settings.application}-{digest}.json"
+
+    def load(self) -> Copy | None:
+        """Return what was saved last; None if there is nothing, or nothing that can be trusted."""
+        try:
+            return _decode(self._own_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("the copy %s is not used: %s", self.file, error)
+            return None
+
+    def _own_bytes(self) -> bytes:
+        with self.file.open("rb") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                raise ValueError("it belongs to another user")
+            return file.read()
+
+    def save(self, copy: Copy) -> None:
+        """Replace the file as a whole. A failure is logged, and the old file stays."""
+        try:
+            self._replace(_encode(copy))
+        except OSError as error:
+            log.warning("the copy %s was not saved: %s", self.file, error)
+
+    def _replace(self, data: bytes) -> None:
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Only its owner can read it, as mkstemp makes it.
+        descriptor, name = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.stem}-", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.file)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+
+
+def _encode(copy: Copy) -> bytes:
+    view = copy.view
+    configurations = [{name: getattr(one, name) for name in _FIELDS} for one in view.by_id.values()]
+    body: dict[str, Any] = {
+        "confirmed_at": copy.confirmed_at,
+        "token": view.token,
+        "revision": view.revision,
+        "epoch": view.epoch,
+        "configurations": configurations,
+    }
+    text = json.dumps(body).encode()
+    header = json.dumps({"format": _FORMAT, "sha256": hashlib.sha256(text).hexdigest()}).encode()
+    return header + b"\n" + text
+
+
+def _decode(data: bytes) -> Copy:
+    header_text, _, text = data.partition(b"\n")
+    header = json.loads(header_text)
+    if header["format"] != _FORMAT:
+        raise ValueError(f"its format {header['format']} is not known")
+    if header["sha256"] != hashlib.sha256(text).hexdigest():
+        raise ValueError("its checksum is wrong")
+    body = json.loads(text)
+    configurations = [Configuration(**one) for one in body["configurations"]]
+    view = View(
+        token=body["token"],
+        revision=body["revision"],
+        epoch=body["epoch"],
+        by_id={one.id: one for one in configurations},
+        by_name={one.name: one for one in configurations},
+    )
+    return Copy(view=view, confirmed_at=body["confirmed_at"])

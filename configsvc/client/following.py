@@ -1,0 +1,100 @@
+"""Everything that a started client runs in a loop: its feed, and the task that keeps the copy on disk."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+
+from configsvc.client.copies import Copies
+from configsvc.client.disk import Disk
+from configsvc.client.engine import Engine
+from configsvc.client.errors import ConfigError, NotReadyError, StoppedError
+from configsvc.client.feed import Feed
+from configsvc.client.forks import FORKS
+from configsvc.client.settings import Settings
+from configsvc.client.store import Store
+
+log = logging.getLogger("configsvc.client")
+
+
+class Following:
+    """The tasks that keep a store up to date."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._copies = Copies(Disk(settings.disk_folder, settings), store) if settings.disk_folder else None
+        self._feed_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        # Set once the service has sent everything, or the feed has ended.
+        self._settled = asyncio.Event()
+        self._is_used = False
+
+    async def start(self) -> None:
+        """Wait until all configurations have arrived, at most `start_timeout`. Raises StoppedError or NotReadyError."""
+        if self._is_used:
+            raise ConfigError("a client can be started once: make another one")
+        self._is_used = True
+        FORKS.begin(self._store)
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.start_timeout):
+                if self._copies:
+                    await self._copies.load()
+                self._feed_task = self._run(self._feed().run(), "configsvc-feed")
+                await self._settled.wait()
+        if self._store.stopped:
+            raise self._store.stopped
+        if self._store.view is None:
+            why = self._store.last_error or "no answer"
+            raise NotReadyError(f"nothing has arrived within {self._settings.start_timeout:g} s: {why}")
+        if self._copies:
+            self._run(self._copies.run(), "configsvc-copies")
+        if not self._settled.is_set():
+            log.warning("started from the copy on disk, %.0f s old: %s", self._store.staleness, self._store.last_error)
+
+    def _feed(self) -> Feed:
+        # Imported here: it brings grpc, which takes long, and must not be active where a program forks.
+        from configsvc.client.grpc_transport import GrpcTransport  # noqa: PLC0415
+
+        settings, copies = self._settings, self._copies
+        engine = Engine(
+            self._store.view, accepts_empty=settings.accept_empty, renews_credentials=callable(settings.token)
+        )
+        changed = copies.ask if copies else lambda: None
+        transport = GrpcTransport(settings)
+        return Feed(engine, self._store, transport, token=settings.token, settled=self._settled, changed=changed)
+
+    def _run(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the client failed", exc_info=error)
+            self._store.end(StoppedError(f"the client failed: {error!r}"))
+            self._settled.set()
+
+    async def close(self) -> None:
+        """End the tasks, within `close_timeout`."""
+        if self._store.is_forked:
+            return  # the tasks are those of the parent
+        FORKS.end(self._store)
+        self._store.end()
+        if self._feed_task:
+            self._feed_task.cancel()
+        if self._copies:
+            self._copies.end()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._settings.close_timeout)
+            for task in late:
+                task.cancel()
+                log.warning("still running after %g s: %s", self._settings.close_timeout, task.get_name())

@@ -1,0 +1,625 @@
+"""The asyncio client against a real service, by the complaints about other libraries that each test answers."""
+
+import asyncio
+import copy
+import json
+import pickle
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+from configapi.v1.server_service_pb2 import ListWatchesRequest
+from configsvc.client import (
+    Change,
+    ConfigError,
+    NotReadyError,
+    RefusedError,
+    StaleError,
+    StoppedError,
+    Tls,
+)
+from configsvc.client.settings import Settings
+from tests.client.clients import client_of, put, remove, run_program, shown, until
+from tests.docs.test_follower import served
+from tests.identity.authorities import Authority, files_in, uri
+from tests.identity.tokens import oidc_settings, token
+from tests.proxy import proxied_address
+from tests.service import Service, running_service
+from tests.storage.reading import Session
+
+# An address at which nobody listens.
+NOWHERE = "127.0.0.1:9"
+
+
+async def test_a_read_comes_from_memory_without_an_await(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5, "nested": {"list": [1, 2.5, "three", null]}}')
+    async with client_of(service.address) as configs:
+        service.stop.set()
+        assert configs["limits"] == {"requests": 5, "nested": {"list": [1, 2.5, "three", None]}}
+        assert "limits" in configs
+        assert (configs.get("other"), configs.get("other", 1)) == (None, 1)
+        with pytest.raises(TypeError, match="iterable"):
+            iter(configs)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        with pytest.raises(KeyError, match="other"):
+            _ = configs["other"]
+
+
+async def test_a_content_cannot_be_changed_by_accident_but_copied(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"a": {"b": [1, {"c": 2}]}}')
+    async with client_of(service.address) as configs:
+        limits: Any = configs["limits"]
+        for change in (
+            lambda: limits.update(a=1),
+            lambda: limits["a"].pop("b"),
+            lambda: limits["a"]["b"].append(3),
+            limits["a"]["b"][1].clear,
+        ):
+            with pytest.raises(TypeError, match="read-only"):
+                change()
+        copied = copy.deepcopy(limits)
+        copied["a"]["b"][1]["c"] = 3
+        assert json.loads(json.dumps(limits)) == pickle.loads(pickle.dumps(limits)) == {"a": {"b": [1, {"c": 2}]}}
+
+
+async def test_a_change_arrives_in_the_iteration_and_in_reads(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    async with client_of(service.address) as configs:
+        changes = configs.changes("limits")
+        await put(psql, "other", "{}")
+        await put(psql, "limits", '{"n": 2}')
+        change = await anext(changes)
+        assert shown(change) == ("limits", {"n": 1}, {"n": 2})
+        assert change.actor.startswith("database:")
+        assert configs["limits"] == {"n": 2}
+        await remove(psql, "limits")
+        assert shown(await anext(changes)) == ("limits", {"n": 2}, None)
+    assert [change async for change in changes] == []
+
+
+async def test_a_commit_over_several_configurations_is_seen_as_one(service: Service, psql: Session) -> None:
+    await put(psql, "a", '{"n": 0}')
+    await put(psql, "b", '{"n": 0}')
+    seen: list[tuple[Any, Any]] = []
+    async with client_of(service.address) as configs:
+        changes = configs.changes()
+        for number in range(1, 30):
+            await psql.execute("UPDATE configurations SET config = jsonb_build_object('n', $1::int)", number)
+            while configs.snapshot()["a"]["n"] < number:
+                await anext(changes)
+                snapshot = configs.snapshot()
+                seen.append((snapshot["a"], snapshot["b"]))
+        assert configs.snapshot().revision == configs.status.revision
+    assert all(a == b for a, b in seen)
+
+
+async def test_a_slow_reader_gets_several_changes_as_one(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 0}')
+    async with client_of(service.address) as configs:
+        changes = configs.changes()
+        for number in range(1, 6):
+            await put(psql, "limits", f'{{"n": {number}}}')
+        await until(lambda: configs["limits"]["n"] == 5)
+        assert shown(await anext(changes)) == ("limits", {"n": 0}, {"n": 5})
+
+
+async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Service, psql: Session) -> None:
+    async with client_of(service.address) as configs:
+        changes = configs.changes()
+        await put(psql, "passing", "{}")
+        await until(lambda: "passing" in configs)
+        await remove(psql, "passing")
+        await put(psql, "staying", "{}")
+        await until(lambda: "staying" in configs)
+        assert shown(await anext(changes)) == ("staying", None, {})
+
+
+async def test_a_failure_of_the_client_itself_is_told_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("a mistake")
+
+    monkeypatch.setattr("configsvc.client.feed.Feed._take", fail)
+    with pytest.raises(StoppedError, match="a mistake"):
+        await client_of(service.address, start_timeout=60.0).start()
+    assert "the client failed" in caplog.text
+
+
+async def test_only_the_chosen_names_are_followed(service: Service, psql: Session) -> None:
+    for name in ("a", "b/x", "b/y"):
+        await put(psql, name, "{}")
+    async with client_of(service.address, names=["a"]) as one, client_of(service.address, prefix="b/") as two:
+        assert sorted(one.snapshot()) == ["a"]
+        assert sorted(two.snapshot()) == ["b/x", "b/y"]
+
+
+async def test_reads_before_the_start_raise(service: Service) -> None:
+    configs = client_of(service.address)
+    for read in (lambda: configs["limits"], lambda: configs.get("limits"), configs.snapshot, lambda: "a" in configs):
+        with pytest.raises(NotReadyError):
+            read()
+    assert not configs.status.is_ready
+    assert configs.staleness == float("inf")
+
+
+async def test_the_start_is_bounded_and_says_what_is_wrong() -> None:
+    for address in (NOWHERE, "no-such-host.invalid:50051"):
+        started = time.monotonic()
+        with pytest.raises(NotReadyError, match="UNAVAILABLE"):
+            await client_of(address, start_timeout=1.0).start()
+        assert time.monotonic() - started < 20
+
+
+async def test_the_start_is_bounded_where_the_network_swallows_everything(service: Service) -> None:
+    async with proxied_address(service.address) as (network, address):
+        network.freeze()
+        with pytest.raises(NotReadyError, match="no answer"):
+            await client_of(address, start_timeout=0.5).start()
+        network.restore()
+
+
+async def test_a_client_is_started_once(service: Service) -> None:
+    async with client_of(service.address) as configs:
+        with pytest.raises(ConfigError, match="once"):
+            await configs.start()
+
+
+OUTLIVES_NOTHING = """
+import asyncio, gc, pathlib, sys, threading
+from configsvc.client import ConfigClient
+
+async def main():
+    # The library has threads of its own, for all channels of the process.
+    async with ConfigClient(sys.argv[1], application="shop"):
+        pass
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    async with ConfigClient(sys.argv[1], application="shop", disk_folder=pathlib.Path(sys.argv[2])) as configs:
+        configs.on_change(lambda _: None)
+        changes = asyncio.create_task(anext(configs.changes(), None))
+        await asyncio.sleep(0)
+    assert await changes is None
+    assert asyncio.all_tasks() - tasks == set()
+    gc.collect()
+    left = set(threading.enumerate()) - threads
+    assert not left, left
+    assert configs["limits"] == {}
+    await configs.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_no_task_and_no_thread_outlives_the_close(service: Service, psql: Session, tmp_path: Path) -> None:
+    await put(psql, "limits", "{}")
+    await run_program(OUTLIVES_NOTHING, service.address, str(tmp_path / "copies"))
+
+
+async def test_restarts_of_the_service_are_outlived_and_nothing_is_missed(
+    database_url: str, psql: Session, tmp_path: Path
+) -> None:
+    listen = f"unix:{tmp_path}/socket"
+    await put(psql, "limits", '{"n": 1}')
+    async with served(database_url, listen):
+        configs = client_of(listen)
+        await configs.start()
+    try:
+        await until(lambda: not configs.status.is_connected)
+        await put(psql, "limits", '{"n": 2}')
+        assert configs["limits"] == {"n": 1}
+        assert "SHUTTING_DOWN" in configs.status.last_error or "UNAVAILABLE" in configs.status.last_error
+        async with served(database_url, listen):
+            await until(lambda: configs["limits"] == {"n": 2})
+            await until(lambda: configs.status.is_connected)
+            assert configs.status.last_error == ""
+    finally:
+        await configs.close()
+
+
+async def test_the_view_is_never_blank_while_it_begins_anew_after_compaction(
+    database_url: str, psql: Session, tmp_path: Path
+) -> None:
+    listen = f"unix:{tmp_path}/socket"
+    await put(psql, "limits", '{"n": 1}')
+    await put(psql, "gone", "{}")
+    async with served(database_url, listen):
+        configs = client_of(listen)
+        await configs.start()
+    try:
+        await remove(psql, "gone")
+        await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
+        assert sorted(configs.snapshot()) == ["gone", "limits"]
+        changes = configs.changes()
+        async with served(database_url, listen):
+            assert shown(await anext(changes)) == ("gone", {}, None)
+        assert sorted(configs.snapshot()) == ["limits"]
+    finally:
+        await configs.close()
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_an_empty_snapshot_where_there_was_data_is_for_the_policy_to_accept(
+    accepts: bool, database_url: str, psql: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listen = f"unix:{tmp_path}/socket"
+    await put(psql, "limits", '{"n": 1}')
+    async with served(database_url, listen):
+        configs = client_of(listen, accept_empty=accepts)
+        await configs.start()
+    try:
+        await remove(psql, "limits")
+        await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
+        async with served(database_url, listen):
+            await until(lambda: configs.status.has_refused_empty != ("limits" not in configs))
+            assert configs.status.has_refused_empty != accepts
+            assert ("limits" in configs) != accepts
+            assert ("refused an empty snapshot" in caplog.text) != accepts
+            await put(psql, "flags", "{}")
+            await until(lambda: sorted(configs.snapshot()) == ["flags"])
+            assert not configs.status.has_refused_empty
+    finally:
+        await configs.close()
+
+
+async def test_a_connection_that_is_silently_lost_is_noticed_after_three_bookmarks(
+    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.client.engine.LOST_SECONDS", 0.6)
+    async with (
+        proxied_address(service.address) as (network, address),
+        client_of(address, stale_after=0.3, on_stale="keep") as configs,
+    ):
+        network.swallow()
+        await put(psql, "limits", "{}")
+        await until(lambda: "limits" in configs)
+
+
+async def test_staleness_is_known_from_bookmarks(service: Service, psql: Session) -> None:
+    await put(psql, "limits", "{}")
+    async with (
+        proxied_address(service.address) as (network, address),
+        client_of(address, stale_after=1.0, on_stale="raise") as configs,
+    ):
+        network.freeze()
+        await until(lambda: configs.staleness > 1.0)
+        with pytest.raises(StaleError, match="old"):
+            _ = configs["limits"]
+        network.restore()
+        await until(lambda: configs.staleness < 0.5)
+        assert configs["limits"] == {}
+
+
+async def test_the_policy_for_staleness_keeps_or_warns_once(
+    service: Service, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", "{}")
+    async with (
+        client_of(service.address, stale_after=0.0, on_stale="keep") as keeps,
+        client_of(service.address, stale_after=0.0, on_stale="warn") as warns,
+    ):
+        assert keeps["limits"] == {}
+        assert "old" not in caplog.text
+        assert [warns["limits"] for _ in range(3)] == [{}, {}, {}]
+        assert caplog.text.count("s old") == 1
+
+
+async def test_a_token_that_expires_is_a_normal_reconnect(database_url: str, psql: Session, tmp_path: Path) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    asked: list[float] = []
+
+    async def renewed() -> str:
+        asked.append(time.time())
+        await asyncio.sleep(0)
+        return token("root", exp=time.time() + 1.5)
+
+    async with (
+        running_service(database_url, **oidc_settings(tmp_path, oidc_leeway_seconds=0)) as service,
+        client_of(service.address, token=renewed) as configs,
+    ):
+        await until(lambda: len(asked) >= 2 and configs.status.is_connected)
+        await put(psql, "limits", '{"n": 2}')
+        await until(lambda: configs["limits"] == {"n": 2})
+
+
+async def test_a_token_function_that_fails_or_hangs_stops_nothing(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, psql: Session
+) -> None:
+    monkeypatch.setattr("configsvc.client.feed.TOKEN_SECONDS", 0.1)
+    await put(psql, "limits", "{}")
+    tries: list[None] = []
+
+    async def unreliable() -> str:
+        tries.append(None)
+        if len(tries) == 1:
+            raise LookupError("the provider is away")
+        if len(tries) == 2:
+            await asyncio.Event().wait()
+        return token("root")
+
+    async with (
+        running_service(database_url, **oidc_settings(tmp_path)) as service,
+        client_of(service.address, token=unreliable) as configs,
+    ):
+        assert configs["limits"] == {}
+        assert len(tries) == 3
+
+
+@pytest.mark.parametrize(("given", "reason"), [("nobody", "PERMISSION_DENIED"), ("", "UNAUTHENTICATED")])
+async def test_a_refusal_for_good_fails_the_start_at_once_with_its_reason(
+    given: str, reason: str, database_url: str, tmp_path: Path
+) -> None:
+    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+        with pytest.raises(StoppedError, match=reason) as caught:
+            await client_of(service.address, token=token(given) if given else None, start_timeout=60).start()
+        assert caught.value.reason == reason
+
+
+async def test_who_loses_its_role_keeps_its_view_and_is_told(database_url: str, psql: Session, tmp_path: Path) -> None:
+    await put(psql, "limits", "{}")
+    await psql.execute(
+        """INSERT INTO role_bindings (principal, role, application_id)
+        SELECT 'user:ann', 'VIEWER', id FROM applications"""
+    )
+    async with (
+        running_service(database_url, **oidc_settings(tmp_path)) as service,
+        client_of(service.address, token=token("ann")) as configs,
+    ):
+        changes = configs.changes()
+        await psql.execute("DELETE FROM role_bindings WHERE principal = 'user:ann'")
+        with pytest.raises(StoppedError, match="PERMISSION_DENIED"):
+            await anext(changes)
+        assert configs["limits"] == {}
+        assert "PERMISSION_DENIED" in configs.status.stopped
+
+
+async def test_no_token_leaves_the_machine_in_clear_text_by_accident() -> None:
+    with pytest.raises(ValueError, match="clear text"):
+        client_of("config:50051", token="secret")
+    for options in ({"tls": True}, {"tls": Tls()}, {"tls": False}):
+        client_of("config:50051", token="secret", **options)
+    assert "secret" not in repr(Settings(address="localhost:1", application="shop", token="secret"))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("localhost:50051", True),
+        ("127.0.0.1:50051", True),
+        ("[::1]:50051", True),
+        ("unix:/run/configsvc", True),
+        ("ipv4:127.0.0.1:1,127.0.0.2:2", True),
+        ("ipv4:127.0.0.1:1,10.0.0.1:2", False),
+        ("localhost.example.com:50051", False),
+        ("127.example.com:50051", False),
+        ("10.0.0.1:50051", False),
+        ("config:50051", False),
+    ],
+)
+def test_only_addresses_of_this_machine_are_taken_for_such(address: str, is_local: bool) -> None:
+    assert Settings(address=address, application="shop").is_local == is_local
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"application": ""}, {"address": ""}, {"names": "limits"}, {"names": ["a"], "prefix": "b"}, {"on_stale": "die"}],
+)
+def test_wrong_options_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"address": "config:1", "application": "shop"}
+    with pytest.raises(ValueError, match=r"must|set"):
+        Settings(**options | wrong)
+
+
+async def test_a_token_from_a_file_may_end_with_a_line_break(database_url: str, tmp_path: Path, psql: Session) -> None:
+    await put(psql, "limits", "{}")
+    async with (
+        running_service(database_url, **oidc_settings(tmp_path)) as service,
+        client_of(service.address, token=lambda: f"{token('root')}\n") as configs,
+    ):
+        assert configs["limits"] == {}
+
+
+async def test_a_client_speaks_tls_with_a_certificate_of_its_own(
+    database_url: str, psql: Session, tmp_path: Path
+) -> None:
+    await put(psql, "limits", "{}")
+    authority = Authority()
+    files, pair = files_in(tmp_path, authority), authority.pair(uri())
+    certificate, key, trusted = tmp_path / "own.pem", tmp_path / "own.key", tmp_path / "trusted.pem"
+    certificate.write_bytes(pair.certificate)
+    key.write_bytes(pair.key)
+    trusted.write_bytes(authority.pem)
+    async with running_service(database_url, credentials=authority.trusting(pair), **files.settings()) as service:
+        address = service.address.replace("127.0.0.1", "localhost")
+        async with client_of(address, tls=Tls(authority=trusted, certificate=certificate, key=key)) as configs:
+            assert configs["limits"] == {}
+        with pytest.raises(NotReadyError):
+            await client_of(address, tls=True, start_timeout=1.0).start()
+
+
+class Limits(BaseModel):
+    requests: int = Field(ge=0)
+    regions: list[str] = []
+
+    @field_validator("requests")
+    @classmethod
+    def even(cls, value: int) -> int:
+        if value == 13:
+            raise RuntimeError("a mistake in the program")
+        return value
+
+
+@dataclass(frozen=True)
+class Flags:
+    beta: bool
+    share: float = 0.5
+
+
+async def test_a_bound_model_is_always_the_newest_valid_one(
+    service: Service, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", '{"requests": 5}')
+    await put(psql, "flags", '{"beta": true, "unknown": 1}')
+    async with client_of(service.address) as configs:
+        limits, flags = configs.bind("limits", Limits), configs.bind("flags", Flags)
+        assert (limits.value, flags.value) == (Limits(requests=5), Flags(beta=True, share=0.5))
+        await put(psql, "limits", '{"requests": 6, "regions": ["eu", 7, "secret-value"]}')
+        await until(lambda: configs.status.refused_count == 1)
+        assert limits.value == Limits(requests=5)
+        refusal = configs.status.refusals["limits"]
+        assert (refusal.version, [fault.pointer for fault in refusal.faults]) == (2, ["/regions/1"])
+        assert "/regions/1" in caplog.text
+        assert "secret-value" not in caplog.text
+        await put(psql, "flags", '{"beta": false}')
+        await until(lambda: not flags.value.beta)
+        assert configs.status.refused_count == 1
+        await put(psql, "limits", '{"requests": 7}')
+        await until(lambda: limits.value == Limits(requests=7))
+        assert configs.status.refusals == {}
+
+
+async def test_a_bound_configuration_that_is_deleted_leaves_its_last_value(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5}')
+    async with client_of(service.address) as configs:
+        limits = configs.bind("limits", Limits)
+        await remove(psql, "limits")
+        await until(lambda: "limits" not in configs)
+        assert limits.value == Limits(requests=5)
+        assert configs.status.refusals["limits"].version == 0
+
+
+async def test_binding_twice_gives_the_same(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5, "beta": true}')
+    async with client_of(service.address) as configs:
+        assert configs.bind("limits", Limits) is configs.bind("limits", Limits)
+        assert configs.bind("limits", Flags).value == Flags(beta=True)
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                configs.bind("missing", Limits)
+        assert len(configs._store._bound) == 2
+
+
+async def test_one_of_two_models_of_a_configuration_can_refuse_it(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5, "beta": true}')
+    async with client_of(service.address) as configs:
+        limits, flags = configs.bind("limits", Limits), configs.bind("limits", Flags)
+        await put(psql, "limits", '{"requests": 6, "beta": 1}')
+        await until(lambda: limits.value.requests == 6)
+        assert flags.value == Flags(beta=True)
+        assert [fault.pointer for fault in configs.status.refusals["limits"].faults] == ["/beta"]
+
+
+async def test_a_mistake_in_a_validator_does_not_stop_the_feed(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 5}')
+    async with client_of(service.address) as configs:
+        limits = configs.bind("limits", Limits)
+        await put(psql, "limits", '{"requests": 13}')
+        await until(lambda: configs.status.refused_count == 1)
+        await put(psql, "limits", '{"requests": 6}')
+        await until(lambda: limits.value.requests == 6)
+
+
+async def test_a_model_that_refuses_what_is_there_is_an_error_at_once(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": -1}')
+    async with client_of(service.address) as configs:
+        with pytest.raises(RefusedError, match="/requests"):
+            configs.bind("limits", Limits)
+        with pytest.raises(RefusedError, match="no configuration"):
+            configs.bind("missing", Limits)
+
+
+async def test_a_model_that_is_bound_before_the_start_has_its_value_after_it(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"requests": 1}')
+    configs = client_of(service.address)
+    limits, missing = configs.bind("limits", Limits), configs.bind("missing", Limits)
+    with pytest.raises(NotReadyError):
+        _ = limits.value
+    async with configs:
+        assert limits.value.requests == 1
+        with pytest.raises(RefusedError, match="no configuration"):
+            _ = missing.value
+
+
+async def test_a_callback_that_fails_or_never_returns_holds_up_nobody(
+    service: Service, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    release, seen = threading.Event(), list[Change]()
+    configs = client_of(service.address, close_timeout=0.3)
+    configs.on_change(lambda _: release.wait())
+    configs.on_change(lambda _: 1 / 0)
+    configs.on_change(seen.append, "limits")
+    async with configs:
+        await put(psql, "limits", '{"n": 1}')
+        await until(lambda: len(seen) == 1)
+        await put(psql, "limits", '{"n": 2}')
+        await until(lambda: len(seen) == 2)
+        assert configs["limits"] == {"n": 2}
+    assert "a callback failed" in caplog.text
+    assert "still running" in caplog.text
+    release.set()
+    await until(lambda: not configs._callbacks._alive())
+
+
+async def test_a_callback_can_read_and_sees_the_change(service: Service, psql: Session) -> None:
+    seen: list[Any] = []
+    configs = client_of(service.address)
+    configs.on_change(lambda change: seen.append(configs[change.name]))
+    async with configs:
+        await put(psql, "limits", '{"n": 1}')
+        await until(lambda: seen == [{"n": 1}])
+
+
+async def test_a_watch_says_who_it_is(service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    from configsvc.client import Instance  # noqa: PLC0415
+
+    monkeypatch.setenv("CONFIGSVC_INSTANCE", "payments-7f9c")
+    instance = Instance(labels={"zone": "eu"}, program="payments", version="1.2")
+    async with client_of(service.address, instance=instance) as configs:
+        (watch,) = (await service.server.ListWatches(ListWatchesRequest())).watches
+        shown = watch.instance
+        assert (shown.id, dict(shown.labels)) == ("payments-7f9c", {"zone": "eu"})
+        assert (shown.program, shown.version) == ("payments", "1.2")
+        configs.report_applied(7)
+        assert (configs.status.instance.id, configs.status.applied_revision) == ("payments-7f9c", 7)
+
+
+async def test_importing_and_making_a_client_imports_no_grpc_and_does_no_io() -> None:
+    await run_program("""
+import sys, threading
+from configsvc.client import ConfigClient
+configs = ConfigClient("config:50051", application="payments")
+heavy = [name for name in ("grpc", "google.protobuf", "pydantic", "configapi") if name in sys.modules]
+assert not heavy, heavy
+assert threading.active_count() == 1
+""")
+
+
+UNDER_UVLOOP = """
+import sys, uvloop
+from configsvc.client import ConfigClient
+
+async def main():
+    async with ConfigClient(sys.argv[1], application="shop") as configs:
+        print(configs["limits"])
+
+uvloop.run(main())
+"""
+
+
+async def test_a_client_works_under_uvloop(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    assert await run_program(UNDER_UVLOOP, service.address) == "{'n': 1}\n"
+
+
+async def test_attempts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", 0.0)
+    caplog.set_level("INFO", "configsvc.client")
+    threads = threading.active_count()
+    starting = asyncio.create_task(client_of(NOWHERE, start_timeout=60.0).start())
+    await until(lambda: caplog.text.count("will be opened again") > 200)
+    starting.cancel()
+    await asyncio.wait((starting,))
+    await until(lambda: threading.active_count() <= threads)

@@ -1,0 +1,187 @@
+"""The client for programs without a loop, in programs of their own."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from configsvc.client import NotReadyError
+from configsvc.client.blocking import ConfigClient
+from tests.client.clients import LIMIT_SECONDS, put, run_program, wait_until
+from tests.process.running import serving
+from tests.service import Service
+from tests.storage.reading import Session
+
+READS = """
+import sys
+from configsvc.client.blocking import ConfigClient
+with ConfigClient(sys.argv[1], application="shop") as configs:
+    limits = configs["limits"]
+    print(limits["n"], sorted(configs.snapshot()), configs.get("other"), configs.status.source)
+"""
+
+FOLLOWS = """
+import sys
+from dataclasses import dataclass
+from configsvc.client.blocking import ConfigClient
+
+@dataclass
+class Limits:
+    n: int
+
+with ConfigClient(sys.argv[1], application="shop") as configs:
+    limits = configs.bind("limits", Limits)
+    changes = configs.changes("limits")
+    print("ready", flush=True)
+    for change in changes:
+        print(change.after.content["n"], limits.value.n, configs["limits"]["n"], flush=True)
+        if limits.value.n == 3:
+            break
+"""
+
+OUTLIVES_NOTHING = """
+import gc, os, sys, threading, time
+from configsvc.client.blocking import ConfigClient
+from configsvc.client import NotReadyError
+for address in (sys.argv[1], sys.argv[1], "127.0.0.1:9"):
+    ended = threading.Event()
+    def follow(changes):
+        for change in changes: pass
+        ended.set()
+    configs = ConfigClient(address, application="shop", start_timeout=5 if address != "127.0.0.1:9" else 0.2)
+    configs.on_change(lambda change: None)
+    threading.Thread(target=follow, args=(configs.changes(),)).start()
+    try:
+        configs.start()
+    except NotReadyError:
+        assert address == "127.0.0.1:9"
+    configs.close()
+    assert ended.wait(10)
+    for _ in range(500):
+        gc.collect()
+        if threading.active_count() == 1: break
+        time.sleep(0.01)
+    assert threading.active_count() == 1, threading.enumerate()
+"""
+
+FORGETS_TO_CLOSE = """
+import sys
+from configsvc.client.blocking import ConfigClient
+configs = ConfigClient(sys.argv[1], application="shop")
+configs.start()
+configs.on_change(print)
+print(configs["limits"]["n"])
+"""
+
+IS_INTERRUPTED = """
+import os, signal, sys, threading
+from configsvc.client.blocking import ConfigClient
+configs = ConfigClient(sys.argv[1], application="shop", start_timeout=60)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    configs.start()
+except KeyboardInterrupt:
+    print(sorted(thread.name for thread in threading.enumerate() if "configsvc" in thread.name))
+"""
+
+
+async def test_a_program_without_a_loop_reads_from_memory(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    assert await run_program(READS, service.address) == "1 ['limits'] None service\n"
+
+
+async def test_a_program_without_a_loop_waits_for_changes(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    running = asyncio.create_task(run_program(FOLLOWS, service.address))
+    for number in (2, 3):
+        # It may begin at any time: what it then sees last is what there is.
+        await asyncio.sleep(0)
+        await put(psql, "limits", f'{{"n": {number}}}')
+    while not running.done():
+        await psql.execute("UPDATE configurations SET config = '{\"n\": 2}'")
+        await psql.execute("UPDATE configurations SET config = '{\"n\": 3}'")
+        await asyncio.wait((running,), timeout=0.1)
+    assert (await running).splitlines()[-1] in {"3 3 3", "2 3 3"}
+
+
+async def test_nothing_outlives_the_close(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    await run_program(OUTLIVES_NOTHING, service.address)
+
+
+async def test_a_program_that_forgets_to_close_ends(service: Service, psql: Session) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    assert await run_program(FORGETS_TO_CLOSE, service.address) == "1\n"
+
+
+async def test_an_interrupt_ends_the_start_and_its_thread() -> None:
+    assert await run_program(IS_INTERRUPTED, "127.0.0.1:9") == "[]\n"
+
+
+def test_the_start_is_bounded_and_says_what_is_wrong() -> None:
+    with pytest.raises(NotReadyError, match="UNAVAILABLE"):
+        ConfigClient("127.0.0.1:9", application="shop", start_timeout=0.5).start()
+
+
+async def test_it_works_beside_another_loop_of_the_same_process(
+    tmp_path: Path, database_url: str, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    async with serving(tmp_path, database_url) as (_, service):
+        seen: list[int] = []
+
+        def follow() -> None:
+            with ConfigClient(service.address, application="shop") as configs:
+                for number in range(2, 10):
+                    changes = configs.changes()
+                    asyncio.run_coroutine_threadsafe(put(psql, "limits", f'{{"n": {number}}}'), loop).result()
+                    change = next(changes)
+                    seen.append(change.after.content["n"] if change.after else 0)
+
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.to_thread(follow)
+        assert seen == list(range(2, 10))
+    assert "Exception" not in caplog.text
+
+
+class Readers:
+    """Threads that compare two configurations that every commit makes equal."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.torn: list[object] = []
+        self.reads = 0
+
+    def follow(self, address: str) -> None:
+        """Read until a commit says that it is the last one."""
+        with ConfigClient(address, application="shop") as configs:
+            threads = [threading.Thread(target=self._read, args=(configs,)) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: configs["a"]["n"] == 20)
+            self.over.set()
+            for thread in threads:
+                thread.join()
+
+    def _read(self, configs: ConfigClient) -> None:
+        while not self.over.is_set():
+            snapshot = configs.snapshot()
+            self.reads += 1
+            if snapshot["a"] != snapshot["b"]:
+                self.torn.append(snapshot)
+
+
+async def test_threads_read_whole_views_while_they_change(service: Service, psql: Session) -> None:
+    await put(psql, "a", '{"n": 0}')
+    await put(psql, "b", '{"n": 0}')
+    readers = Readers()
+    following = asyncio.create_task(asyncio.to_thread(readers.follow, service.address))
+    while not following.done():
+        for number in range(21):
+            await psql.execute("UPDATE configurations SET config = jsonb_build_object('n', $1::int)", number)
+        await asyncio.wait((following,), timeout=0.1)
+    await following
+    assert readers.reads
+    assert readers.torn == []
