@@ -1,5 +1,6 @@
 """Assembly of one service from its settings."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -124,6 +125,13 @@ class Servers:
 
     rpc: Server
     http: HttpServer | None
+
+    async def serve_http(self) -> None:
+        """Serve HTTP until cancelled, or nothing if it is off."""
+        if self.http:
+            await self.http.run()
+        else:
+            await asyncio.Event().wait()
 
     def set_serving(self, serving: bool) -> None:
         """Change the health that both servers report."""

@@ -81,7 +81,10 @@ async def run_service(
         servers = new_servers(private, engines, registry)
         publish()
         drained = asyncio.Event()
-        async with running(_run_background(settings, engines, servers, checking_pool, drained)) as background:
+        async with (
+            running(servers.serve_http()) as http,
+            running(_run_background(settings, engines, checking_pool, drained)) as background,
+        ):
             try:
                 await servers.rpc.start()
                 started(servers)
@@ -89,7 +92,7 @@ async def run_service(
                     running(stop.wait()) as stopped,
                     running(_show_health(servers, engines.feed, ready)) as health,
                 ):
-                    await asyncio.wait((stopped, health, background), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((stopped, health, http, background), return_when=asyncio.FIRST_COMPLETED)
                 # Also after a background task failed, so that clients are told instead of cut off.
                 delay = settings.drain_delay_seconds if stop.is_set() else 0.0
                 await _drain(servers, engines, delay, settings.shutdown_grace_seconds)
@@ -103,7 +106,7 @@ async def run_service(
 
 
 async def _run_background(
-    settings: Settings, engines: Engines, servers: Servers, checking_pool: ProcessPool, drained: asyncio.Event
+    settings: Settings, engines: Engines, checking_pool: ProcessPool, drained: asyncio.Event
 ) -> None:
     """Run the background tasks until the server is drained and running operations are given back.
 
@@ -119,8 +122,6 @@ async def _run_background(
             tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
             tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
         ]
-        if servers.http:
-            endless.append(tasks.create_task(servers.http.run(), name="http"))
         if engines.tokens:
             endless.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
         await drained.wait()

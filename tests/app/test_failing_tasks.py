@@ -10,16 +10,17 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from tests.api.calls import Connection, failing
-from tests.service import LIMIT_SECONDS, Service, running_service, wait_for_health
+from tests.service import LIMIT_SECONDS, Door, Service, running_service, wait_for_health
 
 
+@pytest.mark.parametrize("door", Door)
 @pytest.mark.parametrize("delay_seconds", [0.0, 1.0])
 async def test_a_task_that_dies_ends_the_service_and_tells_the_watches(
-    database_url: str, psql: Connection, delay_seconds: float
+    database_url: str, psql: Connection, delay_seconds: float, door: Door
 ) -> None:
     told = False
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
-        async with running_service(database_url, drain_delay_seconds=delay_seconds) as service:
+        async with running_service(database_url, door=door, drain_delay_seconds=delay_seconds) as service:
             watch = await watching(service)
             if delay_seconds:
                 # It dies while the service ends.
