@@ -35,7 +35,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.access.caller import Caller, Guard
 from configsvc.api.batches import batch_response, parsed_batch, targets_of
 from configsvc.api.methods import Encoded, Write
-from configsvc.api.polling import Poll, PolledPage
+from configsvc.api.polling import Poll, Polled, PolledPage
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
 from configsvc.configurations.export import exported
@@ -48,7 +48,7 @@ from configsvc.domain.errors import DatabaseUnavailableError, ResourceNotFoundEr
 from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import ConfigurationExport
-from configsvc.domain.scope import Only
+from configsvc.domain.scope import Only, Scope
 from configsvc.domain.selection import Selection
 from configsvc.domain.watching import After, RestOfSnapshot, Snapshot, Watcher, WatchRequest
 from configsvc.domain.writes import BatchWrite
@@ -271,26 +271,36 @@ class ConfigurationServicer:
         Raises DatabaseUnavailableError if nothing was heard of the log lately: silence would not tell that nothing
         has changed.
         """
-        parsed, skipped = _watch_request(request, caller), 0
-        scope = parsed.selection.scope
-        if page_token is not None:
-            rest, skipped = parsed_watch_page_token(request, scope, page_token)
-            parsed = replace(parsed, start=rest)
+        parsed, skipped = _rest_of(request, _watch_request(request, caller), page_token)
         whole = isinstance(parsed.start, Snapshot | RestOfSnapshot)
         polled = await Poll(wait_seconds, whole=whole, skipped=skipped).collect(partial(self._watch, parsed, caller))
         if not polled.messages and not self._feed.live:
             raise DatabaseUnavailableError
-        place = polled.place
-        if isinstance(place, After) and not polled.skipped:
-            token = resume_token(place.epoch, place.revision)
-            return PolledPage(messages=polled.messages, resume_token=token, next_page_token="")
-        token = watch_page_token(request, scope, place, polled.skipped)
-        return PolledPage(messages=polled.messages, resume_token="", next_page_token=token)
+        return _polled_page(request, parsed.selection.scope, polled)
 
     async def _watch(self, parsed: WatchRequest, caller: Caller, write: Write, passing: Passing | None) -> None:
         watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
         with self._quotas.watching(caller.quota, parsed.size_bytes):
             await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write, passing)
+
+
+def _rest_of(
+    request: WatchConfigurationsRequest, parsed: WatchRequest, page_token: str | None
+) -> tuple[WatchRequest, int]:
+    """Return the watch that goes on where a page has ended, and how many of its first events were in the page."""
+    if page_token is None:
+        return parsed, 0
+    rest, skipped = parsed_watch_page_token(request, parsed.selection.scope, page_token)
+    return replace(parsed, start=rest), skipped
+
+
+def _polled_page(request: WatchConfigurationsRequest, scope: Scope, polled: Polled) -> PolledPage:
+    place = polled.place
+    if isinstance(place, After) and not polled.skipped:
+        token = resume_token(place.epoch, place.revision)
+        return PolledPage(messages=polled.messages, resume_token=token, next_page_token="")
+    token = watch_page_token(request, scope, place, polled.skipped)
+    return PolledPage(messages=polled.messages, resume_token="", next_page_token=token)
 
 
 def _watch_request(request: WatchConfigurationsRequest, caller: Caller) -> WatchRequest:

@@ -252,8 +252,9 @@ def _prepare_process() -> None:
 def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets its number.
-        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+        # A terminal that cannot show a character gets its number. A closed one is no stream.
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     if "_CONFIGSVC_COMPLETE" in os.environ:
         importlib.import_module("configsvc.cli.shells").prepare_completion()
     app(prog_name="configsvc")

@@ -3,6 +3,8 @@
 So this module imports little, and its results are small to send.
 """
 
+import re
+from dataclasses import replace
 from hashlib import sha256
 
 from ulid import ULID
@@ -14,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
     ImportMode,
 )
 from configsvc.domain.content import add_reserved_members, encode_json
-from configsvc.domain.errors import Violations
+from configsvc.domain.errors import Violation, Violations
 from configsvc.domain.models import IdRef
 from configsvc.domain.names import (
     MAX_COMMENTS_LENGTH,
@@ -89,7 +91,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
     add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
     pin = new_pin(item, "", violations)
     expected = expectation(item, "", violations)
-    faults = [fault_of(violation) for violation in violations.found]
+    faults = [fault_of(_of_content(violation)) for violation in violations.found]
     return StagedItem(
         application=_storable(item.application.name),
         application_id=_storable(ref.id) if isinstance(ref, IdRef) else None,
@@ -104,6 +106,11 @@ def _staged(item: ConfigurationItem) -> StagedItem:
         error=ItemError.INVALID.value if faults else None,
         faults=encoded_faults(faults),
     )
+
+
+def _of_content(violation: Violation) -> Violation:
+    # What is kept of an item does not say in which form its content came.
+    return replace(violation, field=re.sub("^config_json(?=/|$)", "config", violation.field))
 
 
 def _storable(name: str) -> str:

@@ -181,6 +181,6 @@ def _set_contents(message: OperationItemMessage, item: OperationItem, *, as_text
 def _content_fault(fault: ItemFault) -> ContentFault | None:
     """Return a fault of the content; None for one of another field."""
     field, slash, pointer = fault.field.partition("/")
-    if field not in {"config", "config_json"}:
+    if field != "config":
         return None
     return ContentFault(pointer=slash + pointer, keyword=fault.keyword, message=fault.message)

@@ -137,7 +137,7 @@ async def test_faults_of_a_text_are_faults_of_the_content(service: Service) -> N
     (failed,) = await items_of(service, operation)
     assert [fault.pointer for fault in failed.faults] == ["/a/b"]
     assert failed.fault_count == 1
-    assert failed.error.message.startswith("config_json/a/b")
+    assert failed.error.message.startswith("config/a/b")
 
 
 # Expected versions
