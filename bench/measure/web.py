@@ -31,7 +31,7 @@ WATCH = (
 WATCHERS = 1000
 WARM_UP_SECONDS = 0.4
 AT_LEAST_08 = Target(at="least", bound=0.8)
-HTTP, GRPC, BARE = "HTTP", "gRPC", "bare"
+HTTP, GRPC, BARE, STARLETTE = "HTTP", "gRPC", "bare", "Starlette"
 # Of a watch over HTTP: the opening, a snapshot and synced.
 GREETINGS = 3
 
@@ -79,6 +79,7 @@ async def _read_loads(run: Run, stack: AsyncExitStack, server: Running, http: st
     return {
         HTTP: Load(server=server, put=partial(http1, f"http://{http}{PATH}", len(answer))),
         BARE: Load(server=limit, put=partial(http1, f"http://{limit.address}{bare_web.GET}", len(answer))),
+        STARLETTE: Load(server=limit, put=partial(http1, f"http://{limit.address}{bare_web.STARLETTE}", len(answer))),
         GRPC: Load(server=server, put=partial(flood.checked, size)),
     }
 
@@ -140,15 +141,22 @@ def _read_rows(figure: Callable[[str, int], Figure]) -> tuple[Row, ...]:
             "GetConfiguration over HTTP, 650 B",
             "calls/s",
             figure(HTTP, 0),
-            limit=("a bare ASGI handler", figure(BARE, 0)),
+            limit=("a bare Starlette handler", figure(STARLETTE, 0)),
             target=AT_LEAST_08,
+        ),
+        row(
+            "http_get_configuration_beside_asgi",
+            "the same, against ASGI alone",
+            "calls/s",
+            figure(HTTP, 0),
+            limit=("a bare ASGI handler", figure(BARE, 0)),
         ),
         row(
             "http_get_configuration_cpu",
             "the same, processor time per call",
             "µs",
             figure(HTTP, 1),
-            limit=("a bare ASGI handler", figure(BARE, 1)),
+            limit=("a bare Starlette handler", figure(STARLETTE, 1)),
         ),
         row(
             "http_get_configuration_beside_grpc",

@@ -1,15 +1,22 @@
-"""The limit over HTTP: an ASGI handler under uvicorn that does no work. Run as `bench.peers.bare_web ADDRESS FILE`."""
+"""The limits over HTTP: handlers under uvicorn that do no work, of Starlette and of ASGI alone.
+
+Run as `bench.peers.bare_web ADDRESS FILE`.
+"""
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-GET, WATCH, PUBLISH = "/get", "/watch", "/publish"
+GET, STARLETTE, WATCH, PUBLISH = "/get", "/starlette", "/watch", "/publish"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -21,16 +28,22 @@ class BareWeb:
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
         self._headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+        self._starlette = Starlette(routes=[Route(STARLETTE, self._respond)])
         self._published: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["path"] == WATCH:
             await self._watch(send)
+        elif scope["path"] == STARLETTE:
+            await self._starlette(scope, receive, cast("Any", send))
         elif scope["path"] == PUBLISH:
             await self._publish((await receive())["body"], send)
         else:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers})
             await send({"type": "http.response.body", "body": self._answer})
+
+    async def _respond(self, _request: Request) -> Response:
+        return Response(self._answer, media_type="application/json")
 
     async def _watch(self, send: Send) -> None:
         published = self._published
