@@ -229,6 +229,12 @@ class Connection(HttpToolsProtocol):
         """Break off the answer, so that the client does not take it for a whole one."""
         if self._running is not None:
             self._running.disconnected = True
+        self._reset()
+
+    def _reset(self) -> None:
+        # Otherwise the kernel would offer what is left. And to a client of HTTP/1.0, an end like any other is a whole
+        # answer.
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
         self.transport.abort()
 
     def on_response_complete(self) -> None:
@@ -301,7 +307,10 @@ class Connection(HttpToolsProtocol):
     def drop(self) -> None:
         """End the connection at once."""
         self._shared.left(self)
-        self.transport.abort()
+        if self._running is not None and self._running.response_started:
+            self._reset()
+        else:
+            self.transport.abort()
 
     def end_late_head(self) -> None:
         """End a connection whose request does not arrive; with an answer if it has begun."""
@@ -325,9 +334,8 @@ class Connection(HttpToolsProtocol):
         del self._shared.unread[self]
         left = self.transport.get_write_buffer_size()
         if left == size:
-            # Otherwise, the kernel would go on to offer the answer.
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
-            self.drop()
+            self._shared.left(self)
+            self._reset()
         else:
             self._shared.unread[self] = now, left
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
@@ -20,6 +21,7 @@ from configsvc.domain.watching import LARGE_BYTES
 from configsvc.offload.threads import LargeAnswers
 from configsvc.web.exchange import Exchange, Headers
 from configsvc.web.messages import json_text
+from configsvc.web.requests import invalid
 
 EVENTS = b"text/event-stream"
 LINES = b"application/x-ndjson"
@@ -165,3 +167,17 @@ def _failed_event(status: Status) -> bytes:
 def _jittered(milliseconds: int) -> int:
     # So that clients do not come back all at once.
     return round(milliseconds * random.uniform(1, 1.5))  # noqa: S311  # nobody gains by guessing it
+
+
+def resume(request: Any, exchange: Exchange) -> None:
+    """Set the start of a watch that a client resumes as the event stream specification says.
+
+    Raises InvalidRequestError if the request has another start.
+    """
+    token = exchange.header(b"last-event-id")
+    if token is None or "resume_token" not in request.DESCRIPTOR.fields_by_name:
+        return
+    start = request.WhichOneof("start")
+    if start is not None and (start != "resume_token" or request.resume_token != token):
+        raise invalid("last-event-id", f"is another start than the parameter {start}: send one of them")
+    request.resume_token = token

@@ -13,7 +13,7 @@ from configsvc.api.methods import Method
 from configsvc.api.polling import PolledPage
 from configsvc.limits.bodies import Bodies
 from configsvc.web.calls import Handler, admit, begin, fail, read_request
-from configsvc.web.events import Frames
+from configsvc.web.events import Frames, resume
 from configsvc.web.exchange import Exchange, Headers
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
@@ -46,6 +46,7 @@ def poll_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Fra
             caller = (await admit(method, call, read, exchange))._replace(peer=read.peer(exchange.scope))
             wish = _taken(exchange)
             request = call.request = await read_request(bodies, caller, read, exchange, route, variables)
+            resume(request, exchange)
             async with exchange.cancelled_when_gone():
                 with method.revocable(caller) as revocable_caller:
                     page = await poll(request, revocable_caller, wish.page_token, wish.wait_seconds)

@@ -76,7 +76,10 @@ class Routes:
 
     def verbs(self, path: str) -> tuple[str, ...]:
         """Return the verbs that a raw path has. Raises InvalidRequestError."""
-        return tuple(verb for verb in self._verbs if self.match(verb, path))
+        matches = {verb: match for verb in self._verbs if (match := self.match(verb, path))}
+        read = matches.get("GET")
+        # A stream would be closed again at once.
+        return (*matches, *(("HEAD",) if read and not read.route.method.server_streaming else ()))
 
     def _split(self, path: str) -> tuple[str, str]:
         path = path.removesuffix("/")

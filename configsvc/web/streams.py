@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
@@ -16,7 +15,7 @@ from configsvc.limits.bodies import Bodies
 from configsvc.web.binding import bound, check_headers, text_of
 from configsvc.web.calls import Handler, admit, begin, class_of, fail, read_request
 from configsvc.web.errors import error_body, error_headers
-from configsvc.web.events import Frames, StreamWriter
+from configsvc.web.events import Frames, StreamWriter, resume
 from configsvc.web.exchange import Exchange
 from configsvc.web.messages import json_text
 from configsvc.web.origins import OriginReader
@@ -75,20 +74,6 @@ async def _refuse_head(exchange: Exchange) -> None:
     await exchange.answer(405, error_body(status), [*error_headers(status), (b"allow", b"GET, POST")])
 
 
-def resume(request: Any, exchange: Exchange) -> None:
-    """Set the start of a watch that a client resumes as the event stream specification says.
-
-    Raises InvalidRequestError if the request has another start.
-    """
-    token = exchange.header(b"last-event-id")
-    if token is None or "resume_token" not in request.DESCRIPTOR.fields_by_name:
-        return
-    start = request.WhichOneof("start")
-    if start is not None and (start != "resume_token" or request.resume_token != token):
-        raise invalid("last-event-id", f"is another start than the parameter {start}: send one of them")
-    request.resume_token = token
-
-
 def upload_handler(method: Method, read: OriginReader, frames: Frames, answer: UploadMethod) -> Handler:
     """Return the handler of a method that takes a stream of JSON lines and answers once."""
 
@@ -141,19 +126,19 @@ async def _lines(exchange: Exchange) -> AsyncGenerator[tuple[int, bytes]]:
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             line += end
+            _check_size(number, line)
             if line.strip():
-                yield number, _checked(number, line)
+                yield number, bytes(line)
             number, line = number + 1, bytearray()
         line += rest
-        _checked(number, line)
+        _check_size(number, line)
     if line.strip():
         yield number, bytes(line)
 
 
-def _checked(number: int, line: bytearray) -> bytes:
+def _check_size(number: int, line: bytearray) -> None:
     if len(line) > MAX_LINE_BYTES:
         raise invalid(f"line {number}", f"has more than {MAX_LINE_BYTES} bytes: spread its items over several lines")
-    return bytes(line)
 
 
 @contextmanager

@@ -177,7 +177,7 @@ async def test_pages_of_allowed_origins_may_use_the_service_and_read_its_errors(
 
 async def test_a_path_names_its_verbs(http: Service) -> None:
     reply = await ask(http.http_address, "OPTIONS", APPLICATIONS)
-    assert (reply.status, set(reply.headers["allow"].split(", "))) == (204, {"OPTIONS", "GET", "POST"})
+    assert (reply.status, set(reply.headers["allow"].split(", "))) == (204, {"OPTIONS", "GET", "HEAD", "POST"})
     assert (await ask(http.http_address, "OPTIONS", "/nothing")).status == 404
     assert (await ask(http.http_address, "DELETE", APPLICATIONS)).status == 405
 

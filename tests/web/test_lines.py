@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from configsvc.web import streams
 from tests.access.people import Person, as_, make, unbind, until_known
 from tests.app.scraping import measured_service
 from tests.identity.tokens import oidc_settings
-from tests.service import POLL_SECONDS, Service, running_service
-from tests.storage.reading import Session
+from tests.service import POLL_SECONDS, Door, Service, running_service
+from tests.storage.reading import Session, application
 from tests.watch.changing import create, fill
 from tests.web.event_streams import answer, connection, head, requested
 from tests.web.test_events import violations
@@ -230,3 +230,17 @@ async def test_a_role_that_is_lost_ends_an_import(database_url: str, psql: Sessi
 async def test_an_import_without_lines_is_refused(http: Service) -> None:
     status, _ = await imported(http, b"\n")
     assert status == 400
+
+
+async def test_an_export_over_http_1_0_that_is_cut_off_ends_with_a_broken_connection(
+    database_url: str, psql: Session
+) -> None:
+    await application(psql)
+    await fill(psql, 80, size=200_000)
+    async with AsyncExitStack() as stack:
+        async with running_service(database_url, door=Door.HTTP, grace_seconds=0.1) as service:
+            reader, writer = await stack.enter_async_context(connection(service.http_address, receive_bytes=1024))
+            writer.write(head("GET", EXPORT, {}).replace(b"HTTP/1.1", b"HTTP/1.0"))
+            assert (await reader.readline()).split()[1] == b"200"
+        with pytest.raises(ConnectionResetError):
+            await reader.read(-1)

@@ -159,6 +159,9 @@ async def test_a_poll_resumes_after_the_last_event_id(http: Service) -> None:
     headers = {"last-event-id": token}
     async with requested(http.http_address, path_of(wait="0s"), headers=headers) as answer:
         assert names(await answer.json()) == ["web"]
+    other = path_of(wait="0s", resume_token=f"{token}0")
+    async with requested(http.http_address, other, headers=headers) as refused:
+        assert [one["field"] for one in violations(await refused.json())] == ["last-event-id"]
 
 
 async def test_a_poll_that_cannot_go_on_is_refused_with_its_status(http: Service) -> None:

@@ -1,5 +1,6 @@
 """Requests over HTTP: what paths, parameters and bodies say, and the faults that only they can have."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from tests.api.calls import create_application
 from tests.postgres import cloned_database
-from tests.service import running_service
+from tests.service import LIMIT_SECONDS, running_service
 from tests.web.faults import JSON, fields_in, reason_in, status_in, violations_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -106,7 +107,7 @@ async def test_a_path_that_means_nothing_is_not_found_and_one_with_other_verbs_n
     response = await web.post(f"{NEW}/web")
     assert (response.status_code, set(response.headers["allow"].split(", "))) == (
         405,
-        {"GET", "PATCH", "PUT", "DELETE"},
+        {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
     )
     assert status_in(response).message
 
@@ -327,3 +328,63 @@ async def test_hundred_faults_are_listed_and_the_others_counted(web: httpx.Async
     found = len(fields_in(response))
     assert 0 < found <= 100
     assert f"and {150 - found} more" in status_in(response).message
+
+
+HUGE = "1e1000000000000000000"
+HALF = "\\ud800"
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (f'{{"zz":{HUGE}}}', ["zz"]),
+        (f'{{"zz":[{{"a":-{HUGE}}}]}}', ["zz"]),
+        (f'{{"schema":{{"version":{HUGE}}}}}', ["schema.version"]),
+        (f'{{"schema":{{"version":0.{"1" * 30}e-1{"0" * 30}}}}}', ["schema.version"]),
+        (f'{{"name":{HUGE}}}', ["name"]),
+        (f'{{"{HALF}":1}}', ["\\ud800"]),
+        (f'{{"schema":{{"a{HALF}":1}}}}', ["schema.a\\ud800"]),
+        (f'{{"schema":{{"schema":{{"{HALF}":1}}}}}}', ["schema.schema"]),
+        (f'{{"{HALF}":1,"{HALF}":2}}', ["\\ud800"]),
+        (f'{{"format":"{HALF}"}}', ["format"]),
+        (f'{{"schema":"{HALF}"}}', ["schema"]),
+        (f'{{"zz":{{"{HALF}":1,"{HALF}":2}}}}', ["body"]),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+async def test_huge_exponents_and_half_characters_are_faults_of_the_body(
+    web: httpx.AsyncClient, body: str, fields: list[str]
+) -> None:
+    response = await web.post(NEW, content=body, headers=JSON)
+    assert sorted(set(fields_in(response))) == fields, response.text
+
+
+@pytest.mark.parametrize("member", ["page_size", "min_revision", "page_token", "as_of_time", "names", "selector"])
+async def test_a_huge_exponent_fits_no_field(web: httpx.AsyncClient, member: str) -> None:
+    response = await web.post(f"{ALL}:list", content=f'{{"{member}":{HUGE}}}', headers=JSON)
+    assert fields_in(response) == [member]
+
+
+async def test_a_huge_exponent_in_a_line_of_an_import_is_named_with_its_line(web: httpx.AsyncClient) -> None:
+    lines = f'{{}}\n{{"zz":{HUGE}}}\n'
+    response = await web.post(f"{ALL}:import", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert fields_in(response)[-1] == "line 2: zz"
+
+
+@pytest.mark.parametrize("value", ["null", '"x"', "{}", "1", "false"])
+async def test_a_list_is_refused_if_the_body_has_something_else_for_a_parameter(
+    web: httpx.AsyncClient, value: str
+) -> None:
+    expected = [("names", "is both in the body and a parameter")]
+    response = await web.post(f"{ALL}:list?names=a", content=f'{{"selector":{{"names":{value}}}}}', headers=JSON)
+    assert violations_in(response)[:1] == expected
+    response = await web.post(f"{ALL}:watch?names=a", content=f'{{"selectors":[{{"names":{value}}}]}}', headers=JSON)
+    assert violations_in(response)[:1] == expected
+
+
+async def test_a_repeated_member_among_many_is_found_in_one_pass(web: httpx.AsyncClient) -> None:
+    # In quadratic time, this takes minutes.
+    members = ",".join(f'"{n}":0' for n in (*range(250_000), 249_999))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        response = await web.post(NEW, content=f'{{"zz":{{{members}}}}}', headers=JSON)
+    assert violations_in(response) == [("body", "is not JSON: the member '249999' is there more than once")]
