@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from configsvc.domain.errors import Violations
-from configsvc.web.json_reader import TEXT_SUFFIX, Json, JsonObject, is_content, is_list, is_object
+from configsvc.web.json_reader import TEXT_SUFFIX, Json, JsonObject, is_content, is_list, is_object, shown
 
 # Messages that are text in JSON, with an example of each.
 TEXTS = {
@@ -65,7 +65,7 @@ def _set_map(target: Any, entry: Descriptor, value: Json, path: str, violations:
         try:
             target[_unicode(key)] = _scalar(entry.fields_by_name["value"], one)
         except _UnfitError as error:
-            violations.add(f"{path}[{key[:100]}]", str(error))
+            violations.add(f"{path}[{shown(key)}]", str(error))
 
 
 def _set_list(target: Any, field: FieldDescriptor, value: Json, path: str, violations: Violations) -> None:
@@ -134,7 +134,8 @@ def _unicode(text: str) -> str:
 
 def _enum(enum: EnumDescriptor, value: Json) -> int:
     names = enum.values_by_name
-    if isinstance(value, str) and value in names:
+    # The descriptor fails on half a surrogate pair.
+    if isinstance(value, str) and value.isascii() and value in names:
         return names[value].number
     if _is_whole(value) and -(2**31) <= int(value) < 2**31:
         return int(value)

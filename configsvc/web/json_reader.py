@@ -5,7 +5,7 @@ What `json.loads` makes of a content cannot be undone: 1.10 is a float, and of t
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias, TypeGuard
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -67,7 +67,7 @@ class Reader:
             value, at = self._member(at, descriptor, field, path, name)
             key = field.name if field else name
             if key in found:
-                self._violations.add(f"{path}{name[:MAX_SHOWN]}", "is there more than once")
+                self._violations.add(f"{path}{shown(name)}", "is there more than once")
             found[key] = value
             at = self._next(at)
             if self._text[at : at + 1] == "}":
@@ -114,7 +114,11 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 def _whole(text: str) -> int | float:
     """Return a number that is written with a point or an exponent, and is whole, as an integer."""
-    exact = Decimal(text)
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        # An exponent of more than 18 digits.
+        return float(text)
     return int(exact) if abs(exact.adjusted()) < MAX_DIGITS and exact == exact.to_integral_value() else float(text)
 
 
@@ -123,11 +127,11 @@ def _integer(text: str) -> int | float:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the member {repeated[:MAX_SHOWN]!r} is there more than once")
+    found: JsonObject = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the member {name[:MAX_SHOWN]!r} is there more than once")
+        found[name] = value
     return found
 
 
@@ -138,6 +142,9 @@ _contents = json.JSONDecoder(parse_int=float)
 
 def field_named(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     """Return the field with a name of the proto, or in camel case."""
+    # The descriptor fails on half a surrogate pair.
+    if not name.isascii():
+        return None
     return descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
 
 
@@ -150,7 +157,12 @@ def is_content(field: FieldDescriptor) -> bool:
 def add_unknown(unknown: Violations, descriptor: Descriptor, path: str, name: str) -> None:
     """Add the fault that a message has no field of a name."""
     description = f"is not a field of {descriptor.name} that this server knows"
-    unknown.add(f"{path}{name[:MAX_SHOWN]}", description, "UNSUPPORTED_FIELD")
+    unknown.add(f"{path}{shown(name)}", description, "UNSUPPORTED_FIELD")
+
+
+def shown(name: str) -> str:
+    """Return the start of a name as text, with halves of surrogate pairs escaped."""
+    return name[:MAX_SHOWN].encode(errors="backslashreplace").decode()
 
 
 def _inner(field: FieldDescriptor) -> Descriptor | None:

@@ -30,6 +30,7 @@ MAX_PARAMETERS = 2000
 _IMPLIED = ("key", "selector", "selectors")
 # A parameter that stands for one of these messages is its name.
 _NAMES = {"configapi.v1.ApplicationRef": "name", "configapi.v1.SchemaVersionRef": "schema"}
+_TWICE = "is both in the body and a parameter"
 
 Parameters = Iterable[tuple[str, str]]
 
@@ -102,11 +103,15 @@ class RequestReader:
             inner: Json = values.setdefault(part, empty)
             inner = inner[0] if is_list(inner) and len(inner) == 1 else inner
             if not is_object(inner):
-                self._violations.add(name, "is both in the body and a parameter")
+                self._violations.add(name, _TWICE)
                 return
             values = inner
         if field.is_repeated:
-            values.setdefault(last, []).append(_value(field, text))
+            found: Json = values.setdefault(last, [])
+            if is_list(found):
+                found.append(_value(field, text))
+            else:
+                self._violations.add(name, _TWICE)
         elif last in values:
             self._violations.add(name, "is there more than once")
         else:
