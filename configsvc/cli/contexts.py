@@ -4,15 +4,15 @@ import json
 import os
 import stat
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from configsvc.cli.failures import CliError, ExitCode, UsageError
 
 DEFAULT_SERVER = "localhost:50051"
-_LOOPBACK = ("localhost", "127.", "[::1]", "unix:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,15 @@ class Context:
     @property
     def local(self) -> bool:
         """True if the service is on this machine."""
-        return self.target.startswith(_LOOPBACK)
+        return self.target.startswith("unix:") or is_loopback(urlsplit(f"//{self.target}").hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return true for localhost and for the loopback addresses. A name that only begins like one is elsewhere."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +106,33 @@ def load_contexts() -> Contexts:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 print(f"configsvc: warning: others can read {path}: chmod 600 {path}", file=sys.stderr)  # noqa: T201
             stored: dict[str, Any] = json.load(file)
-        contexts = {name: Context(**context) for name, context in stored["contexts"].items()}
-        return Contexts(stored["current"], contexts)
+        return _contexts_of(stored)
     except FileNotFoundError:
         return Contexts()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, CliError) as error:
         raise CliError(
             f"cannot read the contexts in {path}: {error}", hint="Correct the file, or move it away and begin anew."
         ) from None
+
+
+def _contexts_of(stored: dict[str, Any]) -> Contexts:
+    if not isinstance(stored["current"], str):
+        raise TypeError("the current context is no name")
+    return Contexts(stored["current"], {name: _context_of(name, found) for name, found in stored["contexts"].items()})
+
+
+def _context_of(name: str, stored: dict[str, Any]) -> Context:
+    kinds: dict[str, type] = {field.name: type(cast("object", field.default)) for field in fields(Context)}
+    for member, value in stored.items():
+        if member not in kinds:
+            raise TypeError(f"the context {name} has an unknown member {member}")
+        if not isinstance(value, kinds[member]):
+            raise TypeError(
+                f"{member} of the context {name} is no {'text' if kinds[member] is str else 'true or false'}"
+            )
+    context = Context(**stored)
+    checked_server(context.server)
+    return context
 
 
 def save_contexts(contexts: Contexts) -> None:
@@ -120,6 +147,8 @@ def save_contexts(contexts: Contexts) -> None:
 def write_private(path: Path, text: str) -> None:
     """Replace a file atomically with one that only its owner can read. Raises CliError."""
     try:
+        # A link to the file stays one.
+        path = path.resolve()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -157,12 +186,24 @@ def from_environment(context: Context) -> Context:
 
 def checked_server(server: str) -> str:
     """Return an address that gRPC can use. Raises UsageError."""
-    address = server.removeprefix("https://").removeprefix("http://").rstrip("/")
     if server.startswith("unix:"):
         return server
-    if not address or "/" in address or any(character.isspace() for character in address):
+    address = server.removeprefix("https://").removeprefix("http://").rstrip("/")
+    host, port = _host_and_port(address)
+    if not host or port == 0:
         raise UsageError(f"{server!r} is no address: write HOST:PORT, https://HOST:PORT for TLS, or unix:PATH")
-    host, colon, port = address.rpartition(":")
-    if not server.startswith(("https://", "http://")) and not (colon and host and port.isdecimal()):
+    if port is None and not server.startswith(("https://", "http://")):
         raise UsageError(f"{server!r} has no port: write HOST:PORT, for example {address}:50051")
     return server.rstrip("/")
+
+
+def _host_and_port(address: str) -> tuple[str, int | None]:
+    """Return the host, empty if the address is none, and the port."""
+    if any(character in "/@?#\\" or character.isspace() for character in address) or address.endswith(":"):
+        return "", None
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "", None
+    return host, port

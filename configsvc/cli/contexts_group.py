@@ -2,12 +2,21 @@
 
 from dataclasses import asdict, replace
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from configsvc.cli.commands import command, group
 from configsvc.cli.completion import complete_contexts
-from configsvc.cli.contexts import Context, Contexts, checked_server, chosen_context, load_contexts, save_contexts
+from configsvc.cli.contexts import (
+    Context,
+    Contexts,
+    checked_server,
+    chosen_context,
+    is_loopback,
+    load_contexts,
+    save_contexts,
+)
 from configsvc.cli.credentials import device_login, forget_login
 from configsvc.cli.failures import UsageError
 from configsvc.cli.output import Column, Format, Table, print_pairs, say
@@ -145,11 +154,20 @@ def _check(name: str, context: Context) -> None:
     sources = [context.token_file, context.token_command, context.oidc_issuer]
     if sum(map(bool, sources)) > 1:
         raise UsageError("a context has one source of tokens: a file, a command or a sign-in", "'' removes the other.")
-    local = ("http://localhost", "http://127.0.0.1", "http://[::1]")
-    if context.oidc_issuer and not context.oidc_issuer.startswith(("https://", *local)):
+    if context.oidc_issuer and not _is_safe_issuer(context.oidc_issuer):
         raise UsageError("the OpenID provider must be an https:// address")
     if bool(context.cert_file) is not bool(context.key_file):
         raise UsageError("a client certificate needs both --cert-file and --key-file")
+
+
+def _is_safe_issuer(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+        )
+    except ValueError:
+        return False
 
 
 @command(app, "delete", connects=False)

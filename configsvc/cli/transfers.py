@@ -1,5 +1,7 @@
 """The commands `config export` and `config import`: many configurations as one JSON document."""
 
+import os
+import stat
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -79,20 +81,33 @@ class _Document:
 
 @contextmanager
 def _written(file: str) -> Generator[_Document]:
-    """Yield a document; a file appears only when it is whole. Raises CliError."""
+    """Yield a document. Raises CliError."""
     if file == "-":
         yield _Document(sys.stdout)
         return
     path = Path(file)
-    draft = path.with_name(f".{path.name}.partial")
     try:
-        with draft.open("w", encoding="utf-8") as stream:
+        # A pipe or a device takes what is written, and stays.
+        direct = path.exists() and not path.is_file()
+        with path.open("w", encoding="utf-8") if direct else _replaced(path.resolve()) as stream:
             yield _Document(stream)
-        draft.replace(path)
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replaced(path: Path) -> Generator[TextIO]:
+    """Yield a file that takes the place and the mode of another one when it is whole."""
+    draft = path.with_name(f".{path.name}.partial")
+    with draft.open("w", encoding="utf-8") as stream:
+        try:
+            if path.exists():
+                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
+            yield stream
+            stream.flush()
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _plain_item(item: "pb.ConfigurationItem") -> Json:

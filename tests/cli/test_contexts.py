@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from configsvc.cli.contexts import Context, checked_server
 from tests.cli.running import Cli
 from tests.identity.authorities import ROOT, Authority, files_in, uri
 from tests.identity.tokens import oidc_settings, token
@@ -67,7 +68,13 @@ async def test_flags_go_before_variables_and_variables_before_the_current_contex
     assert (await cli("status", "--context", "none")).code == 3
 
 
-@pytest.mark.parametrize("server", ["", "host", "http://a/b", "a b:1", "host:port"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("", "host", "http://a/b", "a b:1", "host:port", "host:99999", "::1:50051", "a@b:1", "host:0"),
+        *("https://localhost:abc", "https://localhost:99999", "https://localhost:", "http://[::1:1"),
+    ],
+)
 async def test_an_address_that_cannot_be_one_is_refused(tmp_path: Path, server: str) -> None:
     refused = await Cli(tmp_path)("context", "set", "one", "--server", server)
     assert refused.code == 2
@@ -112,6 +119,47 @@ async def test_a_token_never_goes_to_another_machine_in_clear_text(tmp_path: Pat
     assert refused.code == 1
     assert "in clear text" in refused.err
     assert "secret" not in refused.err
+
+
+@pytest.mark.parametrize(
+    "server", ["localhost.evil.invalid:50051", "http://127.evil.invalid:1", "localhostile.com:443"]
+)
+async def test_a_name_that_begins_like_this_machine_gets_no_token_in_clear_text(tmp_path: Path, server: str) -> None:
+    cli = Cli(tmp_path)
+    cli.write("token", "secret")
+    refused = await cli("status", "--server", server, "--timeout", "1s", CONFIGSVC_TOKEN_FILE="token")
+    assert "in clear text" in refused.err
+    issuer = ("--oidc-issuer", "http://localhost.evil.invalid", "--oidc-client-id", "cli")
+    assert (await cli("context", "set", "s", "--server", "a:1", *issuer)).code == 2
+
+
+@pytest.mark.parametrize("server", ["localhost:1", "127.0.0.2:1", "[::1]:1", "http://LOCALHOST", "unix:/a"])
+def test_this_machine_is_known_by_its_names_and_addresses(server: str) -> None:
+    assert Context(checked_server(server)).local
+
+
+@pytest.mark.parametrize(
+    "context",
+    ['{"server": 5}', '{"sever": "a:1"}', '{"server": "http://a:b"}', '{"allow_plaintext_token": "no"}', "[1]"],
+)
+async def test_a_damaged_file_of_contexts_is_named(tmp_path: Path, context: str) -> None:
+    cli = Cli(tmp_path)
+    await cli.ok("context", "set", "one", "--server", "one:1")
+    contexts_file(cli).write_text(f'{{"current": "one", "contexts": {{"one": {context}}}}}', encoding="utf-8")
+    refused = await cli("status")
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: cannot read the contexts in {contexts_file(cli)}: ")
+    assert "__init__" not in refused.err
+
+
+async def test_a_link_to_the_file_of_contexts_stays_one(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    await cli.ok("context", "set", "one", "--server", "one:1")
+    elsewhere = contexts_file(cli).rename(tmp_path / "elsewhere.json")
+    contexts_file(cli).symlink_to(elsewhere)
+    await cli.ok("context", "set", "two", "--server", "two:1")
+    assert contexts_file(cli).is_symlink()
+    assert "two:1" in elsewhere.read_text(encoding="utf-8")
 
 
 async def test_a_client_certificate_proves_who_calls(database_url: str, tmp_path: Path) -> None:

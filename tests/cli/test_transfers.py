@@ -1,6 +1,8 @@
 """Export, import and operations, as a process against a real service."""
 
 import json
+import os
+import stat
 
 import pytest
 
@@ -36,6 +38,25 @@ async def test_an_export_is_imported_as_it_was(cli: Cli, application: str) -> No
     assert again["configurations"] == json.loads(text)["configurations"]
     same = await cli.ok("config", "import", "-f", "shop.json", "--replace", "--wait")
     assert same.err.endswith(" succeeded: 2 unchanged\n")
+
+
+async def test_an_export_keeps_links_modes_and_pipes(cli: Cli, application: str) -> None:
+    await cli.ok("app", "create", application)
+    file, link, pipe = (cli.folder / name for name in ("file", "link", "pipe"))
+    file.touch(mode=0o600)
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    await cli.ok("config", "export", application, "-f", "link")
+    assert link.is_symlink()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    await cli.ok("config", "export", application, "-f", "pipe")
+    assert os.read(reading, 65536) == file.read_bytes()
+    os.close(reading)
+    assert pipe.is_fifo()
+    assert (await cli.ok("config", "export", application, "-f", "/dev/stdout")).out == file.read_text()
+    refused = await cli("config", "export", application, "-f", "file/inside")
+    assert (refused.code, refused.err) == (1, "error: cannot write file/inside: Not a directory\n")
 
 
 async def test_an_import_of_many_goes_in_several_messages(cli: Cli, application: str) -> None:
