@@ -67,6 +67,11 @@ def _has_etag(route: Route) -> bool:
     return "expected_etag" in fields or "update_mask" in fields
 
 
+def is_read_whole(route: Route) -> bool:
+    """Return whether the body is read member by member: contents and patches are passed on as text."""
+    return route.body == "*" or (route.body not in ("", "merge_patch") and route.verb != "PUT")
+
+
 def bound(route: Route, variables: Variables, exchange: Exchange, body: bytes, message: Any) -> None:
     """Set the fields of a new message. Raises InvalidRequestError or UnsupportedFieldError."""
     reader = RequestReader(message)

@@ -1,6 +1,9 @@
 """Calls over HTTP, as all kinds of methods begin and fail: the same gate, limits, counts and log lines as gRPC."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -8,9 +11,11 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from configsvc.access.caller import Caller
+from configsvc.aio import finish
 from configsvc.api.methods import Call, Method
+from configsvc.domain.watching import LARGE_BYTES
 from configsvc.limits.bodies import Bodies
-from configsvc.web.binding import bind_parameters, bound, check_headers
+from configsvc.web.binding import bind_parameters, bound, check_headers, is_read_whole
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
 from configsvc.web.exchange import Exchange
@@ -22,6 +27,9 @@ from configsvc.web.templates import Variables
 # Clients repeat their reads.
 CACHED_REQUESTS = 4096
 CACHED_QUERY_BYTES = 1024
+
+# One at a time, so that the event loop gets its turns.
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
 Handler = Callable[[Exchange, Route, Variables], Awaitable[None]]
 
@@ -44,8 +52,19 @@ async def read_request(
     check_headers(route, exchange)
     body = await _read_body(bodies, caller, read, exchange) if exchange.has_body else b""
     message = class_of(route.method.input_type)()
-    bound(route, variables, exchange, body, message)
+    bind = partial(bound, route, variables, exchange, body, message)
+    if len(body) > LARGE_BYTES and is_read_whole(route):
+        await _in_thread(caller, bind)
+    else:
+        bind()
     return message
+
+
+async def _in_thread(caller: Caller, bind: Callable[[], None]) -> None:
+    """Read a large request without blocking other calls. Each caller has at most one in the queue."""
+    slots = caller.quota.slots if caller.quota else None
+    async with slots.answers if slots else nullcontext():
+        await finish(asyncio.get_running_loop().run_in_executor(_THREAD, bind))
 
 
 async def read_encoded(

@@ -62,6 +62,8 @@ def _set_map(target: Any, entry: Descriptor, value: Json, path: str, violations:
     if not is_object(value):
         raise _UnfitError("must be an object")
     for key, one in value.items():
+        if violations.omitted:
+            return
         try:
             target[_unicode(key)] = _scalar(entry.fields_by_name["value"], one)
         except _UnfitError as error:
@@ -72,6 +74,9 @@ def _set_list(target: Any, field: FieldDescriptor, value: Json, path: str, viola
     if not is_list(value):
         raise _UnfitError("must be a list")
     for index, one in enumerate(value):
+        # The request fails, and no further fault would be listed.
+        if violations.omitted:
+            return
         place = f"{path}[{index}]"
         try:
             if field.message_type is not None:
@@ -97,8 +102,8 @@ def _set_text(message: Any, value: Json, example: str) -> None:
         raise _UnfitError(f"must be a text like {example}")
     if message.DESCRIPTOR.name == "FieldMask":
         # In JSON its names are in camel case; those of the proto are read, too.
-        paths = (re.sub("[A-Z]", _lowered, _unicode(path.strip())) for path in value.split(","))
-        message.paths.extend(filter(None, paths))
+        paths = re.sub("[A-Z]", _lowered, _unicode(value)).split(",")
+        message.paths.extend(filter(None, map(str.strip, paths)))
         return
     try:
         message.FromJsonString(value)

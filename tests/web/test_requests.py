@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+import traceback
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -9,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from configsvc.web import json_reader
 from tests.api.calls import create_application
 from tests.postgres import cloned_database
 from tests.service import LIMIT_SECONDS, running_service
@@ -388,3 +391,26 @@ async def test_a_repeated_member_among_many_is_found_in_one_pass(web: httpx.Asyn
     async with asyncio.timeout(LIMIT_SECONDS):
         response = await web.post(NEW, content=f'{{"zz":{{{members}}}}}', headers=JSON)
     assert violations_in(response) == [("body", "is not JSON: the member '249999' is there more than once")]
+
+
+async def test_half_a_character_in_the_key_of_a_map_is_a_fault_of_the_body(web: httpx.AsyncClient) -> None:
+    body = f'{{"instance":{{"id":"a","labels":{{"{HALF}":"x"}}}}}}'
+    response = await web.post(f"{ALL}:watch", content=body, headers=JSON)
+    assert fields_in(response) == ["instance.labels[\\ud800]"]
+
+
+async def test_other_calls_are_answered_while_a_large_body_is_read(web: httpx.AsyncClient) -> None:
+    body = f'{{"writes":[{",".join(["1"] * 1_000_000)}]}}'
+    large = asyncio.create_task(web.post(f"{ALL}:batchWrite", content=body, headers=JSON))
+    answered = 0
+    while not large.done():
+        assert (await web.get("/health/live")).status_code == 200
+        answered += is_reading()
+    assert answered
+    assert fields_in(await large)[:2] == ["writes[0]", "writes[1]"]
+
+
+def is_reading() -> bool:
+    """Return whether another thread of this process reads JSON now."""
+    frames = (frame for first in sys._current_frames().values() for frame, _ in traceback.walk_stack(first))
+    return any(frame.f_code.co_filename == json_reader.__file__ for frame in frames)
