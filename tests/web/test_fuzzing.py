@@ -96,6 +96,23 @@ JSON = st.recursive(
 BODIES = st.one_of(st.none(), st.binary(max_size=50), JSON.map(lambda value: json.dumps(value).encode()))
 NAMES = ["name", "config", "application", "page_size", "page_token", "filter", "request_id", "update_mask", "expect"]
 FIELDS = sorted({field.name for s in SERVICES for m in s.methods for field in m.input_type.fields} | set(NAMES))
+# Parts of JSON texts that no value of Python is written as: huge exponents, half characters and repeated members.
+ODD = ["1e1000000000000000000", "-0.1E-1000000000000000000", "1e400", '"\\ud800"', '"\\udfff,a"', "null", "{}", "[]"]
+ODD_NAMES = ['"\\ud800"', '"a\\udc00"', '"zz"', *map(json.dumps, FIELDS)]
+MEMBERS = st.one_of(st.sampled_from(ODD_NAMES[:3]), st.sampled_from(ODD_NAMES))
+
+
+def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Return texts of objects, whose members may be repeated."""
+    members = st.tuples(MEMBERS, values).map(":".join)
+    return st.lists(members, max_size=4).map(lambda texts: f"{{{','.join(texts)}}}")
+
+
+TEXTS = st.recursive(
+    st.one_of(st.sampled_from(ODD), JSON.map(json.dumps)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3).map(lambda texts: f"[{','.join(texts)}]"), objects(inner)),
+    max_leaves=8,
+)
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
@@ -114,7 +131,11 @@ HEADERS = st.dictionaries(
     st.sampled_from(ROUTES),
     st.lists(SEGMENTS, min_size=4, max_size=4),
     st.lists(st.tuples(st.one_of(st.sampled_from(FIELDS), st.text(max_size=5)), VALUES), max_size=4),
-    st.one_of(BODIES, st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4).map(lambda v: json.dumps(v).encode())),
+    st.one_of(
+        BODIES,
+        st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4).map(lambda v: json.dumps(v).encode()),
+        objects(TEXTS).map(str.encode),
+    ),
     HEADERS,
     st.sampled_from(["", "", "", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"]),
 )
@@ -137,6 +158,36 @@ async def test_any_request_of_any_route_gets_an_answer_that_is_no_fault_of_ours(
     async with asyncio.timeout(LIMIT_SECONDS):
         status = await first_status(served, other or verb, f"{path}?{query}", body, headers)
     assert status < 500 or status in (501, 503), (verb, path, query, body, headers)
+
+
+# Paths without variables, whose methods select configurations.
+SELECTING = [
+    (route.path, holder)
+    for route in Routes(SERVICES).all
+    for holder in ("selector", "selectors")
+    if route.body == "*" and "{" not in route.path and holder in route.method.input_type.fields_by_name
+]
+SELECTED = ["names", "name_prefix", "application", "labels", "page_size", "selector", "instance", "start"]
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(SELECTING),
+    st.sampled_from(SELECTED),
+    VALUES,
+    TEXTS,
+    st.sampled_from(["{}", "[{}]", "[{},{}]", "[[{}]]", ""]),
+)
+async def test_any_field_in_both_body_and_query_gets_an_answer_that_is_no_fault_of_ours(
+    served: Service, selecting: tuple[str, str], name: str, value: str, text: str, held: str
+) -> None:
+    path, holder = selecting
+    member = f'{{"{name}":{text}}}'
+    body = f'{{"{holder}":{held.replace("{}", member)}}}' if held else member
+    async with asyncio.timeout(LIMIT_SECONDS):
+        target = f"{path}?{name}={quote(value)}"
+        status = await first_status(served, "POST", target, body.encode(), {"Content-Type": "application/json"})
+    assert status < 500 or status in (501, 503), (target, body)
 
 
 async def first_status(served: Service, verb: str, target: str, body: bytes | None, headers: dict[str, str]) -> int:
