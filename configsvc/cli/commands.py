@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, cast
 
@@ -15,7 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from configsvc.cli.completion import complete_contexts
-from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.documents import MAX_NUMBER
+from configsvc.cli.failures import CliError, ExitCode, UsageError
 from configsvc.cli.output import Format, paint, safe
 from configsvc.cli.session import Session
 
@@ -95,7 +97,7 @@ def command(
         def run(**values: Any) -> None:
             options = {key: values.pop(key) for key in shared}
             session = _session(options)
-            end_with_exit_code(lambda: function(session, **values), session.close)
+            end_with_exit_code(lambda: _run(function, session, values), session.close)
 
         added = (
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=_DEFAULTS.get(key))
@@ -108,6 +110,13 @@ def command(
         return function
 
     return register
+
+
+def _run(function: Command, session: Session, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, int) and value > MAX_NUMBER:
+            raise UsageError(f"{name.replace('_', '-')}: the number {value} is too large")
+    function(session, **values)
 
 
 def _session(options: dict[str, Any]) -> Session:
@@ -124,22 +133,37 @@ def end_with_exit_code(run: Callable[[], None], close: Callable[[], None] = lamb
             sys.stdout.flush()
         finally:
             close()
-    except CliError as error:
-        code = error.code
-        print_error(error)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = ExitCode.BROKEN_PIPE
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:  # noqa: BLE001  # one line, not a traceback
-        code = ExitCode.ERROR
-        _print_unexpected(error)
+        known = _known(error)
+        print_error(known)
+        code = known.code
     if code is not ExitCode.OK:
         raise typer.Exit(code) from None
+
+
+def _known(error: Exception) -> CliError:
+    match error:
+        case CliError():
+            return error
+        case OSError():
+            _drop_output()
+            return CliError(f"cannot read or write {error.filename or 'standard output'}: {error.strerror or error}")
+        case UnicodeEncodeError():
+            return CliError("a text is not UTF-8, or has half of a pair of surrogates", ExitCode.INVALID)
+        case _:
+            return _unexpected(error)
+
+
+def _drop_output() -> None:
+    # Python would complain when it flushes at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(error: CliError) -> None:
@@ -150,17 +174,17 @@ def print_error(error: CliError) -> None:
     lines += (f"  {key}: {safe(value)}" for key, value in error.metadata.items() if key == "error_id")
     if error.hint:
         lines.append(f"{paint('hint', 'hint', sys.stderr)}: {safe(error.hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    # The exit code says it, too.
+    with suppress(OSError):
+        sys.stderr.write("\n".join(lines) + "\n")
 
 
-def _print_unexpected(error: Exception) -> None:
+def _unexpected(error: Exception) -> CliError:
     if os.environ.get("CONFIGSVC_DEBUG"):
         traceback.print_exception(error)
-    print_error(
-        CliError(
-            f"a fault of this program: {type(error).__name__}: {error}",
-            hint="Report it, with what CONFIGSVC_DEBUG=1 shows.",
-        )
+    return CliError(
+        f"a fault of this program: {type(error).__name__}: {error}",
+        hint="Report it, with what CONFIGSVC_DEBUG=1 shows.",
     )
 
 

@@ -1,5 +1,6 @@
 """The commands of configurations."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from configsvc.cli.keys import (
     schema_version_of,
     value_at,
 )
-from configsvc.cli.output import Format, print_pairs
+from configsvc.cli.output import Format, print_pairs, safe
 from configsvc.cli.plain import time_text
 from configsvc.cli.session import Session, pages
 
@@ -112,9 +113,10 @@ def get(
 
 
 def print_part(session: Session, value: "Json") -> None:
-    """Print a part of a content; a string, unless -o is given, as it is, for scripts."""
+    """Print a part of a content; a string, unless -o is given or a terminal shows it, as it is, for scripts."""
     if isinstance(value, str) and session.output is None:
-        typer.echo(value)
+        # Not typer.echo, which leaves out escape sequences where it shows no colours.
+        sys.stdout.write((safe(value) if sys.stdout.isatty() else value) + "\n")
     else:
         session.print_value(value)
 

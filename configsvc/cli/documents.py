@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -15,8 +15,12 @@ from configsvc.cli.failures import CliError, ExitCode
 Json = Any
 Paint = Callable[[str, str], str]
 
+# The largest whole number of the API.
+MAX_NUMBER = 2**63 - 1
+
 # Control characters that a terminal could obey. JSON escapes those below U+0020 itself.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # A string that YAML readers of any version take for a string.
 _PLAIN_YAML = re.compile(r"[A-Za-z_/][\w./@-]*(?: [\w./@-]+)*", re.ASCII)
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
@@ -71,11 +75,23 @@ def parse_document(text: str, source: str) -> Json:
 def parse_json(text: str) -> Json:
     """Parse JSON exactly. Raises ValueError, also for a repeated key, NaN and infinities."""
     try:
-        return json.loads(
-            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_members_without_repetition
+        value = json.loads(
+            text, parse_float=_fraction, parse_constant=_refuse_constant, object_pairs_hook=_members_without_repetition
         )
+        if _ESCAPED_SURROGATE.search(text):
+            compact_json(value).encode()
     except RecursionError:
         raise ValueError("the document is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a pair of surrogates is no character") from None
+    return value
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"the exponent of {text} is too large") from None
 
 
 def _refuse_constant(text: str) -> Json:

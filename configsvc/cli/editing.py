@@ -13,7 +13,7 @@ from configsvc.cli import options
 from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, fetch, update
 from configsvc.cli.differences import differences
-from configsvc.cli.documents import Json, compact_json, parse_document, parse_json, pretty_json, yaml_text
+from configsvc.cli.documents import Json, compact_json, parse_document, parse_json, pretty_json, read_text, yaml_text
 from configsvc.cli.failures import CliError, ExitCode, UsageError
 from configsvc.cli.output import Format, print_difference, say
 from configsvc.cli.session import Session
@@ -34,7 +34,7 @@ class _Draft:
 
     @property
     def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+        return read_text(str(self.path))
 
     def show(self, text: str, remarks: list[str]) -> None:
         """Write a text with remarks above it, in place of earlier ones."""
@@ -66,9 +66,10 @@ def edit(session: Session, key: options.Key, yes: options.Yes = False) -> None:
     try:
         _edit_until_written(session, draft, yes=yes)
     except BaseException:
-        say(f"your text is kept in {draft.path}")
+        if draft.path.exists():
+            say(f"your text is kept in {draft.path}")
         raise
-    draft.path.unlink()
+    draft.path.unlink(missing_ok=True)
 
 
 def _edit_until_written(session: Session, draft: _Draft, *, yes: bool) -> None:
@@ -108,7 +109,9 @@ def _open_editor(path: Path) -> None:
 
 def _write(session: Session, draft: _Draft, text: str, *, yes: bool) -> bool:
     """Write the text; return false to go back to the editor. Raises CliError."""
-    content = parse_document(text, draft.path.name)
+    # A blank line for each remark, so that faults have their lines.
+    lines = ("" if line.startswith(_MARK) else line for line in text.split("\n"))
+    content = parse_document("\n".join(lines), draft.path.name)
     found = list(differences(draft.original, content))
     if not found:
         say("no changes; nothing was written")

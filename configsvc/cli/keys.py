@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from configsvc.cli import pb
-from configsvc.cli.documents import Json, is_array, is_object
+from configsvc.cli.documents import MAX_NUMBER, Json, is_array, is_object
 from configsvc.cli.failures import CliError, ExitCode, UsageError
 
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -30,9 +30,9 @@ def key_text(configuration: Any) -> str:
 def schema_version_of(text: str) -> "pb.SchemaVersionRef":
     """Parse NAME or NAME@VERSION. Raises UsageError."""
     name, at, version = text.partition("@")
-    if not name or (at and not version.isdecimal()) or (at and int(version) == 0):
+    if not name or (at and not version.isdecimal()) or (at and _number(version) == 0):
         raise UsageError(f"{text!r} is no schema: write NAME, or NAME@VERSION, for example service@3")
-    return pb.SchemaVersionRef(schema=name, version=int(version or 0))
+    return pb.SchemaVersionRef(schema=name, version=_number(version or "0"))
 
 
 def schema_text(schema: "pb.SchemaVersionRef") -> str:
@@ -45,18 +45,24 @@ def moment_of(text: str | None) -> dict[str, Any]:
     if text is None:
         return {"latest": True}
     if text.isdecimal():
-        return {"as_of_revision": int(text)}
+        return {"as_of_revision": _number(text)}
     return {"as_of_time": timestamp_of(text)}
+
+
+def _number(text: str) -> int:
+    if len(text) > len(str(MAX_NUMBER)) or int(text) > MAX_NUMBER:
+        raise UsageError(f"the number {text} is too large")
+    return int(text)
 
 
 def timestamp_of(text: str) -> "pb.Timestamp":
     """Parse a time in ISO 8601; UTC without a zone. Raises UsageError."""
+    stamp = pb.Timestamp()
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        stamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no time: write it like 2026-01-31T12:00:00Z") from None
-    stamp = pb.Timestamp()
-    stamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=UTC))
     return stamp
 
 

@@ -249,12 +249,24 @@ def _prepare_process() -> None:
     install_standard_error()
 
 
+def _open_closed_streams() -> None:
+    streams = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+    if all(getattr(sys, name) is not None for name, _ in streams):
+        return
+    from configsvc.process.descriptors import open_standard_descriptors  # noqa: PLC0415
+
+    open_standard_descriptors()
+    for descriptor, (name, mode) in enumerate(streams):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main() -> None:
     """Run the command line."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets its number. A closed one is no stream.
-        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+        # A terminal that cannot show a character gets its number.
+        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     if "_CONFIGSVC_COMPLETE" in os.environ:
         importlib.import_module("configsvc.cli.shells").prepare_completion()
     app(prog_name="configsvc")

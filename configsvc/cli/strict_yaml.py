@@ -3,7 +3,7 @@ column, and so are anchors, tags and repeated keys.
 """
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ruamel.yaml import YAML as _YAML
@@ -30,11 +30,28 @@ _GUESSED = (
     ),
     (re.compile(r"<<|="), "YAML's merge keys are not JSON"),
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 200
 
 
 def parse_yaml(text: str, source: str) -> Any:
     """Return the value of the only document. Raises CliError."""
+    return _value(_root(text, source), source, 0)
+
+
+def parse_yaml_line(text: str, source: str) -> Any:
+    """Return the value that a line is as a whole: a plain scalar, or a collection in brackets. Raises CliError."""
+    root = _root(text, source)
+    if root.id == "scalar":
+        whole = root.style is None and root.value == text
+    else:
+        whole = bool(root.flow_style) and root.end_mark.index == len(text.rstrip()) and len(text.splitlines()) == 1
+    if not whole:
+        raise _fault(source, root.start_mark, "this is neither JSON nor one plain value of YAML")
+    return _value(root, source, 0)
+
+
+def _root(text: str, source: str) -> Any:
     try:
         _check_events(text, source)
         node = YAML(typ="safe", pure=True).compose(text)
@@ -46,7 +63,7 @@ def parse_yaml(text: str, source: str) -> Any:
         raise CliError(f"{source}: this is not YAML: {str(error).splitlines()[0]}", ExitCode.INVALID) from None
     if node is None:
         raise CliError(f"{source} is empty", ExitCode.INVALID, hint="Write {} for an empty object.")
-    return _value(node, source, 0)
+    return node
 
 
 def _check_events(text: str, source: str) -> None:
@@ -89,7 +106,7 @@ def _members(node: Any, source: str, depth: int) -> dict[str, Any]:
 
 
 def _scalar(node: Any, source: str) -> Any:
-    text = str(node.value)
+    text = _without_surrogates(str(node.value), node, source)
     if node.style is not None:
         return text
     if text in _EXACT:
@@ -97,7 +114,7 @@ def _scalar(node: Any, source: str) -> Any:
     if _WHOLE.fullmatch(text):
         return _whole(text, node, source)
     if _FRACTION.fullmatch(text):
-        return Decimal(text)
+        return _fraction(text, node, source)
     for pattern, advice in _GUESSED:
         if pattern.fullmatch(text):
             better = advice.format(lower=text.lower())
@@ -110,6 +127,21 @@ def _whole(text: str, node: Any, source: str) -> int:
         return int(text)
     except ValueError:
         raise _fault(source, node.start_mark, "the number has too many digits") from None
+
+
+def _fraction(text: str, node: Any, source: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise _fault(source, node.start_mark, "the exponent of the number is too large") from None
+
+
+def _without_surrogates(text: str, node: Any, source: str) -> str:
+    """Return the text with each pair of surrogates, as JSON escapes a character, as that character."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
+    except UnicodeDecodeError:
+        raise _fault(source, node.start_mark, "half of a pair of surrogates is no character") from None
 
 
 def _fault(source: str, mark: Any, problem: str) -> CliError:

@@ -1,6 +1,7 @@
 """The commands that change one value of a configuration."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from configsvc.cli import options
 from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, fetch, update
-from configsvc.cli.documents import Json, compact_json, parse_document, parse_json
+from configsvc.cli.documents import Json, compact_json, parse_json
 from configsvc.cli.failures import CliError, UsageError
 from configsvc.cli.keys import pointer_of, with_value, without_value
 from configsvc.cli.session import Session
@@ -38,10 +39,17 @@ def set_(
 
 
 def _value(text: str) -> Json:
+    # Imported late: JSON needs none of it.
+    from configsvc.cli.strict_yaml import parse_yaml_line  # noqa: PLC0415
+
+    if not text:
+        return ""
+    with suppress(ValueError):
+        return parse_json(text)
     try:
-        return parse_document(text, "VALUE") if text else ""
+        return parse_yaml_line(text, "VALUE")
     except CliError as error:
-        error.hint = error.hint or "--string takes VALUE as text."
+        error.hint = "--string takes VALUE as text."
         raise
 
 

@@ -111,6 +111,31 @@ async def test_set_and_unset_change_one_value_and_keep_the_rest(cli: Cli, applic
     assert "nothing to change" in (await cli.ok("config", "set", key, "/name", "017", "--string")).err
 
 
+async def test_set_takes_a_value_as_a_whole_or_not_at_all(cli: Cli, application: str) -> None:
+    key = await prepared(cli, application, "{}")
+    taken = {"plain text": "plain text", "{a: [x, 1]}": {"a": ["x", 1]}, r'"\ud83d\ude00 #1"': "😀 #1", "null": None}
+    for value, expected in taken.items():
+        await cli.ok("config", "set", key, "/x", value)
+        assert (await cli.ok("config", "get", key, "/x", "-o", "json")).json == expected
+    for value in (
+        "p@ss #1",
+        "error: none",
+        "a\nb",
+        " a",
+        "[a\n b]",
+        "{a: 1} # b",
+        "- a",
+        "'a'",
+        "# a",
+        "@a",
+        "a: |\n  b",
+    ):
+        refused = await cli("config", "set", key, "/x", value)
+        assert (refused.code, refused.err.splitlines()[-1]) == (7, "hint: --string takes VALUE as text."), value
+    await cli.ok("config", "set", key, "/x", "p@ss #1\n", "--string")
+    assert (await cli.ok("config", "get", key, "/x", "-o", "json")).json == "p@ss #1\n"
+
+
 @pytest.mark.parametrize("value", ["017", "yes", "2026-01-31", ".inf", "1_000", "{a: 1, a: 2}"])
 async def test_set_refuses_a_value_that_yaml_readers_take_for_different_things(
     cli: Cli, application: str, value: str

@@ -52,6 +52,9 @@ VALUES = st.recursive(
         ("null: a", "1:1"),
         ("a: 1\n---\nb: 2", "2:1"),
         ("a: [1,", "1:7"),
+        ("a: 1e99999999999999999999", "1:4"),
+        ('{"a": 1e99999999999999999999}', "1:7"),
+        (r'{"a": "\ud83d"}', "1:7"),
     ],
 )
 def test_yaml_that_could_be_misread_is_refused_with_line_and_column(text: str, place: str) -> None:
@@ -75,6 +78,8 @@ def test_yaml_that_could_be_misread_is_refused_with_line_and_column(text: str, p
         ("a: 0.1000000000000000055511151231257827", {"a": Decimal("0.1000000000000000055511151231257827")}),
         ('# a comment\n{"a": 1, # another\n "b": [2]}', {"a": 1, "b": [2]}),
         ("b: 1\na: 2", {"b": 1, "a": 2}),
+        (r'{"a": "\ud83d\ude00"}', {"a": "😀"}),
+        ('# a comment\n{"a": "\\ud83d\\ude00"}', {"a": "😀"}),
         ("a: |\n  x\n  y\n", {"a": "x\ny\n"}),
     ],
 )
@@ -84,7 +89,19 @@ def test_yaml_that_has_one_meaning_is_taken_exactly(text: str, value: object) ->
     assert list(found) == list(value)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', '{"a": 1} x', "[" * 5000, "{'a': 1}", '{"a": 1,}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN",
+        '{"a": Infinity}',
+        '{"a": 1} x',
+        "[" * 5000,
+        "{'a': 1}",
+        '{"a": 1,}',
+        r'"\ud83d"',
+        "1e99999999999999999999",
+    ],
+)
 def test_json_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(CliError):
         parse_document(text if text.startswith(("{", "[")) else f"[{text}]", "file.json")

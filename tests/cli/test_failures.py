@@ -14,6 +14,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.cli.failures import ADVICE, ExitCode
 from tests.cli.running import Cli
+from tests.process.running import CONFIGSVC
 from tests.service import running_service
 
 LIMIT_SECONDS = 45.0
@@ -83,6 +84,55 @@ async def breaking_once(address: str) -> AsyncGenerator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+TOO_LARGE = "99999999999999999999"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("config", "get", "a/b", "--at", TOO_LARGE), 2),
+        (("config", "get", "a/b", "--at", "0001-01-01T00:00:00+14:00"), 2),
+        (("config", "get", "a/b", "--version", TOO_LARGE), 2),
+        (("config", "rollback", "a/b", TOO_LARGE), 2),
+        (("config", "list", "--schema", f"a@{TOO_LARGE}"), 2),
+        (("config", "set", "a/b", "/x", f"1e{TOO_LARGE}"), 7),
+        (("config", "list", "--contains", '{"x": "\\ud83d"}'), 7),
+        (("config", "get", "a/\udcff"), 7),
+        (("status", "--server", "https://localhost:abc"), 2),
+    ],
+)
+async def test_what_a_user_wrote_is_no_fault_of_the_program(
+    tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    refused = await Cli(tmp_path, {"CONFIGSVC_SERVER": "127.0.0.1:1"})(*arguments)
+    assert refused.code == code
+    assert "fault of this program" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("context list -o json >/dev/full", 1, "error: cannot read or write standard output: No space left on device"),
+        ("context list >&-", 0, "nothing found"),
+        ("context get nope 2>&-", 3, ""),
+        ("context get nope 2>/dev/full", 3, ""),
+        ("config apply a/b -f - <&-", 7, "error: - is empty"),
+        ("version >&- 2>&- <&-", 0, ""),
+    ],
+)
+async def test_streams_that_are_closed_or_full_are_no_fault_of_the_program(
+    tmp_path: Path, command: str, code: int, said: str
+) -> None:
+    cli = Cli(tmp_path, {"CONFIGSVC_SERVER": "127.0.0.1:1"})
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f"exec {CONFIGSVC[0]} {command}"), env=cli.environment(), stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(LIMIT_SECONDS):
+        _, err = await shell.communicate()
+    assert shell.returncode == code
+    assert (err.decode().splitlines() or [""])[0] == said
 
 
 async def test_the_time_limit_is_kept_where_nothing_answers(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ async def test_what_others_wrote_cannot_command_a_terminal(cli: Cli, application
     table = (await cli.ok("app", "list")).out
     assert "\u202e" not in table
     assert "\\u202e" in table
+    key = f"{application}/web"
+    await cli.ok("config", "create", key, "-f", "-", stdin=r'{"x": "\u001b[31m"}')
+    assert (await cli.ok("config", "get", key, "/x")).out == "\033[31m\n"
+    async with cli.terminal("config", "get", key, "/x") as terminal:
+        assert await terminal.end() == 0
+        assert terminal.text == "\\x1b[31m\r\n"
 
 
 async def test_a_deletion_that_cannot_be_undone_asks_and_no_input_refuses(cli: Cli, application: str) -> None:
@@ -118,6 +124,25 @@ async def test_a_text_is_never_lost(cli: Cli, application: str) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.unlink()
     assert (await cli.ok("config", "get", key, "/replicas")).out == "3\n"
+
+
+async def test_an_editor_that_removes_the_file_or_saves_no_utf_8_is_reported(cli: Cli, application: str) -> None:
+    key = await prepared(cli, application)
+    cli.write("latin.sh", "printf 'a: \\351\\n' >\"$1\"\n")
+    latin = await cli("config", "edit", key, "--yes", EDITOR=f"sh {cli.folder}/latin.sh")
+    assert latin.code == 7
+    assert "is not UTF-8: byte 4 cannot be read" in latin.err
+    Path(latin.err.split("your text is kept in ")[1].split()[0]).unlink()
+    removed = await cli("config", "edit", key, "--yes", EDITOR="rm")
+    assert "cannot read " in removed.err
+    assert "your text is kept" not in removed.err
+
+
+async def test_edit_takes_escapes_of_json(cli: Cli, application: str) -> None:
+    key = await prepared(cli, application)
+    command = editor(cli, r's/"replicas": 3/"replicas": "\\ud83d\\ude00"/')
+    await cli.ok("config", "edit", key, "-o", "json", "--yes", EDITOR=command)
+    assert (await cli.ok("config", "get", key, "/replicas")).out == "😀\n"
 
 
 async def test_edit_on_top_of_somebody_elses_change_shows_it_first(cli: Cli, application: str) -> None:
