@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from configsvc.client.errors import Fault
 from configsvc.client.models import UnfitError, pointer_of
@@ -14,21 +14,37 @@ _PLAIN: dict[Any, str] = {str: "text", bool: "true or false", int: "a whole numb
 
 def check_annotations(model: Any) -> None:
     """Raise TypeError if a field of a dataclass has a type that cannot be read from JSON."""
-    for hint in get_type_hints(model).values():
-        _check(hint)
+    _check(model, set())
 
 
-def _check(hint: Any) -> None:
+def _check(hint: Any, known: set[Any]) -> None:
     if dataclasses.is_dataclass(hint):
-        check_annotations(hint)
+        _check_fields(hint, known)
         return
     if get_origin(hint) in _READERS:
+        if get_origin(hint) in {dict, Mapping} and get_args(hint)[0] not in {str, Any}:
+            raise _unfit(hint)
         for argument in get_args(hint):
             if get_origin(hint) is not Literal and argument is not Ellipsis:
-                _check(argument)
+                _check(argument, known)
         return
     if not (hint in {Any, type(None)} or hint in _PLAIN or hint in _READERS or _is(hint, enum.Enum)):
-        raise TypeError(f"a dataclass for configurations cannot have the type {hint!r}: use a pydantic model")
+        raise _unfit(hint)
+
+
+def _check_fields(model: Any, known: set[Any]) -> None:
+    """Check a dataclass, unless it is known: it can have itself in a field."""
+    if model in known:
+        return
+    known.add(model)
+    ignored = {field.name for field in dataclasses.fields(model) if not field.init}
+    for name, hint in get_type_hints(model).items():
+        if name not in ignored and ClassVar not in {hint, get_origin(hint)}:
+            _check(hint, known)
+
+
+def _unfit(hint: Any) -> TypeError:
+    return TypeError(f"a dataclass for configurations cannot have the type {hint!r}: use a pydantic model")
 
 
 def convert(value: Any, hint: Any, pointer: str) -> Any:

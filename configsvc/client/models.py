@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from configsvc.client.errors import Fault
@@ -38,9 +38,23 @@ def _pydantic_reader(model: Any) -> Callable[[str], Any]:
         try:
             return model.model_validate_json(text)
         except ValidationError as error:
-            raise UnfitError(*[Fault(pointer_of(*fault["loc"]), fault["msg"]) for fault in error.errors()]) from None
+            content = json.loads(text)
+            faults = [Fault(pointer_of(*_steps(fault, content)), fault["msg"]) for fault in error.errors()]
+            raise UnfitError(*faults) from None
 
     return read
+
+
+def _steps(fault: Any, content: Any) -> Iterator[str | int]:
+    """Yield the steps to a fault as far as the content has them: pydantic adds some of its own, as for unions."""
+    for place, step in enumerate(fault["loc"], start=1):
+        try:
+            content = content[step if isinstance(content, list) else str(step)]
+        except (LookupError, TypeError):
+            if fault["type"] == "missing" and place == len(fault["loc"]):
+                yield step
+            return
+        yield step
 
 
 def pointer_of(*steps: str | int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -137,3 +137,46 @@ def test_a_fault_of_a_pydantic_model_is_named_by_its_json_pointer() -> None:
 
     assert list(faults(Model, {"ports": {"a/b": [1, "x"]}})) == ["/ports/a~1b/1"]
     assert pointer_of() == ""
+
+
+def test_a_pointer_of_a_pydantic_model_ends_where_the_content_does() -> None:
+    class Inner(BaseModel):
+        port: int
+
+    class Model(BaseModel):
+        union: int | bool | None = None
+        inner: Inner | int | None = None
+        keys: dict[int, str] = {}
+
+    assert set(faults(Model, {"union": {"a": 1}})) == {"/union"}
+    assert set(faults(Model, {"inner": {}})) == {"/inner"}
+    assert set(faults(Model, {"keys": {"a": "x"}})) == {"/keys/a"}
+    assert set(faults(Inner, {})) == {"/port"}
+
+
+@dataclass
+class Node:
+    children: "list[Node]" = field(default_factory=list["Node"])
+
+
+def test_a_dataclass_can_have_itself_in_a_field() -> None:
+    assert reader_of(Node)('{"children": [{}]}') == Node([Node()])
+
+
+def test_only_fields_that_a_content_sets_need_a_type_of_json() -> None:
+    @dataclass
+    class Model:
+        shared: ClassVar[datetime]
+        n: int
+        derived: object = field(init=False, default=None)
+
+    assert reader_of(Model)('{"n": 1}') == Model(1)
+
+
+def test_the_keys_of_objects_are_text() -> None:
+    @dataclass
+    class Model:
+        ports: dict[int, str]
+
+    with pytest.raises(TypeError, match="pydantic model"):
+        reader_of(Model)
