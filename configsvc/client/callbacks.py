@@ -87,5 +87,5 @@ def _call_for_each(callback: Callable[[Change], object], changes: WaitingChanges
 def _call(callback: Callable[[Change], object], change: Change) -> None:
     try:
         callback(change)
-    except Exception:
+    except BaseException:  # also sys.exit(), which would end this thread alone, and silently
         log.exception("a callback failed for a change of %s", change.name)

@@ -1,5 +1,6 @@
 """The part of a client that reads, the same for every face."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -50,7 +51,12 @@ class Configs:
         return self._store.bind(name, model)
 
     def on_change(self, callback: Callable[[Change], object], name: str | None = None) -> None:
-        """Call a function for each change, of one name or of all, in a thread that the feed does not wait for."""
+        """Call a function for each change, of one name or of all, in a thread that the feed does not wait for.
+
+        Raises TypeError for an async function: use `changes`.
+        """
+        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__):
+            raise TypeError("on_change cannot await an async function: use `async for change in client.changes()`")
         self._callbacks.add(callback, name)
 
     def report_applied(self, revision: int) -> None:

@@ -92,9 +92,12 @@ class Bound(Generic[Model]):
     @property
     def value(self) -> Model:
         """The newest valid value. Raises RefusedError if there was none yet, and what reads raise."""
-        values = self._store.read().values
+        values, refusal = self._store.read().values, self._store.refusals.get(self)
+        if self not in values and refusal is None:
+            # Another thread has just swapped in a value: a refusal goes after that.
+            values = self._store.read().values
         if self not in values:
-            raise RefusedError(self.name, self._store.refusals[self].faults)
+            raise RefusedError(self.name, refusal.faults if refusal else ())
         return values[self]
 
 
@@ -162,12 +165,15 @@ class Store:
     def swap(self, view: View, changes: tuple[Change, ...], *, source: str) -> None:
         """Let readers see another view, with all bound values, and tell those who wait for changes."""
         with self._lock:
-            values = {bound: value for bound in self._bound for value in self._value(bound, view)}
+            accepted: list[Bound[Any]] = []
+            values = {bound: value for bound in self._bound for value in self._value(bound, view, accepted)}
             self._present, self.source = Present(view=view, values=values), source
+            for bound in accepted:
+                self.refusals.pop(bound, None)
             for mailbox in list(self._mailboxes):
                 mailbox.put(changes)
 
-    def _value(self, bound: "Bound[Any]", view: View) -> Iterator[Any]:
+    def _value(self, bound: "Bound[Any]", view: View, accepted: "list[Bound[Any]]") -> Iterator[Any]:
         """Yield the value of a model in a view: the last good one if it refuses the content; none without one."""
         last = self._present.values if self._present else dict[Bound[Any], Any]()
         configuration = view.by_name.get(bound.name)
@@ -181,7 +187,7 @@ class Store:
             self._refuse(bound, configuration, view, error.faults)
             yield from [last[bound]] if bound in last else []
         else:
-            self.refusals.pop(bound, None)
+            accepted.append(bound)
             yield value
 
     def _refuse(
@@ -203,8 +209,10 @@ class Store:
             if found is None and self._present:
                 self.swap(self._present.view, (), source=self.source)
             if self._present and bound not in self._present.values:
-                del self._bound[bound]
-                raise RefusedError(name, self.refusals.pop(bound).faults)
+                faults = self.refusals[bound].faults
+                if found is None:
+                    del self._bound[bound], self.refusals[bound]
+                raise RefusedError(name, faults)
         return bound
 
     def confirm(self, *, age: float = 0.0) -> None:

@@ -50,12 +50,12 @@ class FakeConfigs(Configs):
         schemas: Mapping[str, Mapping[str, Any]] | None = None,
         **options: Unpack[Options],
     ) -> "FakeConfigs":
-        """Return the configurations of one application in an export, which is JSON as grpcurl writes it."""
-        items = [item for part in _json_values(Path(file).read_text(encoding="utf-8")) for item in part["items"]]
-        applications = {item["application"]["name"] for item in items}
+        """Return the configurations of one application in an export, of `configsvc config export` or of grpcurl."""
+        items = [item for part in _json_values(Path(file).read_text(encoding="utf-8")) for item in _items_of(part)]
+        applications = {_application_of(item) for item in items}
         if application is None and len(applications) > 1:
             raise ValueError(f"the export has several applications, name one: {', '.join(sorted(applications))}")
-        wanted = [item for item in items if application in {None, item["application"]["name"]}]
+        wanted = [item for item in items if application in {None, _application_of(item)}]
         return cls({item["name"]: _content_of(item) for item in wanted}, schemas=schemas, **options)
 
     def set(self, name: str, content: Mapping[str, Any]) -> None:
@@ -134,6 +134,15 @@ def _json_values(text: str) -> Iterator[Any]:
         value, end = decoder.raw_decode(text)
         yield value
         text = text[end:]
+
+
+def _items_of(part: Mapping[str, Any]) -> list[Any]:
+    return part["configurations"] if "configurations" in part else part["items"]
+
+
+def _application_of(item: Mapping[str, Any]) -> str:
+    application = item["application"]
+    return application if isinstance(application, str) else application["name"]
 
 
 def _content_of(item: Mapping[str, Any]) -> Mapping[str, Any]:

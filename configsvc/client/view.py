@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from configsvc.client.contents import ReadOnlyDict, parse
@@ -64,13 +65,19 @@ class Snapshot(Mapping[str, Mapping[str, Any]]):
     def __init__(self, view: View) -> None:
         self.revision = view.revision
         self.epoch = view.epoch
-        self.configurations = view.by_name
+        self._by_name = view.by_name
+
+    @property
+    def configurations(self) -> Mapping[str, Configuration]:
+        """The configurations by name, read-only."""
+        # Made here, as it cannot be pickled.
+        return MappingProxyType(self._by_name)
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
-        return self.configurations[name].content
+        return self._by_name[name].content
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.configurations)
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(self.configurations)
+        return len(self._by_name)

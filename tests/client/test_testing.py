@@ -1,14 +1,17 @@
 """The configurations that programs use in their tests."""
 
 import asyncio
+import copy
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 from configsvc.client import ConfigError, NotReadyError, RefusedError, StaleError, StoppedError
 from configsvc.client.reading import Configs
@@ -131,3 +134,78 @@ def test_to_check_schemas_takes_a_package_and_says_so(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "jsonschema.validators", None)
     with pytest.raises(ConfigError, match="pip install jsonschema"):
         FakeConfigs({"web": {}}, schemas={"web": {}})
+
+
+def test_an_export_of_the_command_line_is_what_a_test_begins_with(tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    items = [{"application": "shop", "name": "limits", "config": {"n": 1}}]
+    file.write_text(json.dumps({"revision": 5, "epoch": "one", "configurations": items}), encoding="utf-8")
+    assert dict(FakeConfigs.from_export(file, application="shop").snapshot()) == {"limits": {"n": 1}}
+
+
+def test_a_value_is_there_while_another_thread_swaps_in_the_first_valid_one() -> None:
+    checking, goes_on = threading.Event(), threading.Event()
+
+    class Slow(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def wait(cls, n: int) -> int:
+            if n == 2:
+                checking.set()
+                assert goes_on.wait(30)
+            return n
+
+    configs = FakeConfigs()
+    limits, _ = configs.bind("limits", Limits), configs.bind("slow", Slow)
+    configs.update({"limits": {"n": "x"}, "slow": {"n": 1}})
+    swapping = threading.Thread(target=configs.update, args=({"limits": {"n": 1}, "slow": {"n": 2}},))
+    swapping.start()
+    assert checking.wait(30)
+    with pytest.raises(RefusedError):
+        _ = limits.value
+    goes_on.set()
+    swapping.join()
+    assert (limits.value, configs.status.refusals) == (Limits(1), {})
+
+
+def test_a_model_that_was_refused_can_be_bound_again() -> None:
+    configs = FakeConfigs()
+    limits = configs.bind("limits", Limits)
+    configs.set("limits", {"n": "x"})
+    with pytest.raises(RefusedError):
+        configs.bind("limits", Limits)
+    with pytest.raises(RefusedError):
+        _ = limits.value
+    configs.set("limits", {"n": 1})
+    assert limits.value == Limits(1)
+
+
+def test_an_async_function_is_no_callback() -> None:
+    async def follow(_: object) -> None: ...
+
+    with FakeConfigs({}) as configs, pytest.raises(TypeError, match="async for"):
+        configs.on_change(follow)
+
+
+def test_a_callback_that_exits_is_logged_and_called_again(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[object] = []
+
+    def leave(change: object) -> None:
+        seen.append(change)
+        sys.exit(1)
+
+    with FakeConfigs({}) as configs:
+        configs.on_change(leave)
+        for number in (1, 2):
+            configs.set("limits", {"n": number})
+            wait_until(lambda number=number: len(seen) == number)
+    assert "a callback failed" in caplog.text
+
+
+def test_a_snapshot_cannot_be_changed() -> None:
+    configs = FakeConfigs({"limits": {}})
+    with pytest.raises(TypeError):
+        del configs.snapshot().configurations["limits"]  # type: ignore[attr-defined]  # pyright: ignore[reportIndexIssue]
+    assert dict(copy.deepcopy(configs.snapshot())) == {"limits": {}}
