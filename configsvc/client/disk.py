@@ -14,7 +14,7 @@ from typing import Any
 from configsvc.client.settings import Settings, Tls
 from configsvc.client.view import Configuration, View
 
-_FORMAT = 1
+_FORMAT = 2
 _FIELDS = ("id", "name", "version", "revision", "text", "schema", "schema_version", "updated_by")
 
 log = logging.getLogger("configsvc.client")
@@ -39,17 +39,18 @@ class Disk:
     def __init__(self, folder: Path, settings: Settings) -> None:
         certificate = str(settings.tls.certificate) if isinstance(settings.tls, Tls) else ""
         selection = [settings.address, settings.application, *sorted(settings.names)]
-        key = json.dumps([selection, settings.prefix, settings.identity, certificate])
-        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        # In the name of the file and in the file itself, which can be copied to another name.
+        self._key = json.dumps([selection, settings.prefix, settings.identity, certificate])
+        digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
         self.file = Path(folder) / f"{settings.application}-{digest}.json"
 
     def load(self) -> Copy | None:
         """Return what was saved last; None if there is nothing, or nothing that can be trusted."""
         try:
-            return _decode(self._own_bytes())
+            return _decode(self._own_bytes(), self._key)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("the copy %s is not used: %s", self.file, error)
             return None
 
@@ -62,7 +63,7 @@ class Disk:
     def save(self, copy: Copy) -> None:
         """Replace the file as a whole. A failure is logged, and the old file stays."""
         try:
-            self._replace(_encode(copy))
+            self._replace(_encode(copy, self._key))
         except OSError as error:
             log.warning("the copy %s was not saved: %s", self.file, error)
 
@@ -82,10 +83,11 @@ class Disk:
             raise
 
 
-def _encode(copy: Copy) -> bytes:
+def _encode(copy: Copy, key: str) -> bytes:
     view = copy.view
     configurations = [{name: getattr(one, name) for name in _FIELDS} for one in view.by_id.values()]
     body: dict[str, Any] = {
+        "key": key,
         "confirmed_at": copy.confirmed_at,
         "token": view.token,
         "revision": view.revision,
@@ -97,7 +99,7 @@ def _encode(copy: Copy) -> bytes:
     return header + b"\n" + text
 
 
-def _decode(data: bytes) -> Copy:
+def _decode(data: bytes, key: str) -> Copy:
     header_text, _, text = data.partition(b"\n")
     header = json.loads(header_text)
     if header["format"] != _FORMAT:
@@ -105,6 +107,8 @@ def _decode(data: bytes) -> Copy:
     if header["sha256"] != hashlib.sha256(text).hexdigest():
         raise ValueError("its checksum is wrong")
     body = json.loads(text)
+    if body["key"] != key:
+        raise ValueError("it is the copy of another service, selection or identity")
     configurations = [Configuration(**one) for one in body["configurations"]]
     view = View(
         token=body["token"],

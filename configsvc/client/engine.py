@@ -17,9 +17,11 @@ MOST_PAUSE_SECONDS = 10.0
 
 # The service no longer has the position of the token: only a new snapshot helps.
 _ANEW = "OUT_OF_RANGE"
+# Perhaps of the token, which can be damaged on disk.
+_INVALID = "INVALID_ARGUMENT"
 # The same call can never succeed, provided that the service says so: without ErrorInfo, a code comes from a library or
 # a proxy, and means nothing.
-_FINAL = frozenset({"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED"})
+_FINAL = frozenset({_INVALID, "PERMISSION_DENIED", "UNAUTHENTICATED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +102,15 @@ class Engine:
         self._known = view or _EMPTY
         self._staged: list[Event] = []
         self._is_synced = False
+        # The present stream was opened with a token.
+        self._resumes = False
         self._failures = 0
 
     def begin(self) -> str:
         """Begin a stream. Return the token to resume from; empty: begin with a snapshot."""
         self._staged.clear()
         self._is_synced = False
+        self._resumes = bool(self._token)
         return self._token
 
     def receive(self, message: Message) -> Step:
@@ -117,8 +122,9 @@ class Engine:
         if not message.token:
             return _NOTHING
         events, self._staged = self._staged, []
-        is_snapshot, self._token = not self._token, message.token
+        is_snapshot = not self._token
         self._known = _apply(_EMPTY if is_snapshot else self._known, events, message)
+        self._token = message.token
         self._failures = 0
         follows = not is_snapshot and not self.has_refused_empty
         self.has_refused_empty = self._refuses(is_snapshot=is_snapshot)
@@ -134,9 +140,11 @@ class Engine:
 
     def end(self, end: End) -> Pause | None:
         """Return the pause before the next stream; None: stop, for the same call can never succeed."""
-        if end.code == _ANEW:
-            self._token = ""
-        elif self._is_final(end):
+        is_final = self._is_final(end)
+        if end.code == _ANEW or (is_final and end.code == _INVALID and self._resumes):
+            if self._token:
+                self._token, self._failures = "", 0
+        elif is_final:
             return None
         most = min(FIRST_PAUSE_SECONDS * 2**self._failures, MOST_PAUSE_SECONDS)
         # Bounded, as a power of two is not.

@@ -78,6 +78,9 @@ class Feed:
             return End(text=f"nothing has arrived for {self._engine.silence_seconds:.0f} s")
         except OSError as error:  # files of certificates
             return End(text=f"the connection cannot be made: {error}")
+        except Exception as error:  # such as that there are no more threads: it can pass, and the program lives on
+            log.exception("the watch failed")
+            return End(text=f"the watch failed: {error!r}")
 
     async def _bearer(self) -> str:
         token = self._token() if callable(self._token) else self._token or ""

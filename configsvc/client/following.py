@@ -29,10 +29,11 @@ class Following:
         # Set once the service has sent everything, or the feed has ended.
         self._settled = asyncio.Event()
         self._is_used = False
+        self._is_closed = False
 
     async def start(self) -> None:
         """Wait until all configurations have arrived, at most `start_timeout`. Raises StoppedError or NotReadyError."""
-        if self._is_used:
+        if self._is_used or self._is_closed:
             raise ConfigError("a client can be started once: make another one")
         self._is_used = True
         FORKS.begin(self._store)
@@ -46,9 +47,12 @@ class Following:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_timeout):
                 if self._copies:
-                    await self._copies.load()
-                self._feed_task = self._run(self._feed().run(), "configsvc-feed")
-                await self._settled.wait()
+                    await self._load(self._copies)
+                if not self._is_closed:
+                    self._feed_task = self._run(self._feed().run(), "configsvc-feed")
+                    await self._settled.wait()
+        if self._is_closed:
+            raise ConfigError("the client was closed while starting")
         if self._store.stopped:
             raise self._store.stopped
         if self._store.view is None:
@@ -58,6 +62,15 @@ class Following:
             self._run(self._copies.run(), "configsvc-copies")
         if not self._settled.is_set():
             log.warning("started from the copy on disk, %.0f s old: %s", self._store.staleness, self._store.last_error)
+
+    async def _load(self, copies: Copies) -> None:
+        # A disk that hangs leaves the other half to the service.
+        limit_seconds = self._settings.start_timeout / 2
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await copies.load()
+        except TimeoutError:
+            log.warning("the copy on disk is not used: it could not be read within %g s", limit_seconds)
 
     def _feed(self) -> Feed:
         # Imported here: it brings grpc, which takes long, and must not be active where a program forks.
@@ -87,8 +100,11 @@ class Following:
         """End the tasks, within `close_timeout`."""
         if self._store.is_forked:
             return  # the tasks are those of the parent
+        self._is_closed = True
         FORKS.end(self._store)
         self._store.end()
+        # For a start that waits.
+        self._settled.set()
         if self._feed_task:
             self._feed_task.cancel()
         if self._copies:

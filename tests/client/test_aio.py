@@ -23,6 +23,7 @@ from configsvc.client import (
     StoppedError,
     Tls,
 )
+from configsvc.client.grpc_transport import GrpcTransport
 from configsvc.client.settings import Settings
 from tests.client.clients import client_of, put, remove, run_program, shown, until
 from tests.docs.test_follower import served
@@ -118,16 +119,22 @@ async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Servic
         assert shown(await anext(changes)) == ("staying", None, {})
 
 
-async def test_a_failure_of_the_client_itself_is_told_at_once(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_failure_that_nobody_has_foreseen_is_logged_and_outlived(
+    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> None:
-        raise LookupError("a mistake")
+    await put(psql, "limits", "{}")
+    stream, failures = GrpcTransport.stream, [RuntimeError("can't start new thread")]
 
-    monkeypatch.setattr("configsvc.client.feed.Feed._take", fail)
-    with pytest.raises(StoppedError, match="a mistake"):
-        await client_of(service.address, start_timeout=60.0).start()
-    assert "the client failed" in caplog.text
+    def fail_once(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return stream(*arguments)
+
+    monkeypatch.setattr(GrpcTransport, "stream", fail_once)
+    async with client_of(service.address) as configs:
+        assert configs["limits"] == {}
+    assert "Traceback" in caplog.text
+    assert "can't start new thread" in caplog.text
 
 
 async def test_only_the_chosen_names_are_followed(service: Service, psql: Session) -> None:
@@ -623,3 +630,15 @@ async def test_attempts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, ca
     starting.cancel()
     await asyncio.wait((starting,))
     await until(lambda: threading.active_count() <= threads)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+async def test_a_close_ends_a_start_that_waits(seconds: float, tmp_path: Path) -> None:
+    configs = client_of(NOWHERE, start_timeout=60.0, disk_folder=tmp_path)
+    starting = asyncio.create_task(configs.start())
+    await asyncio.sleep(seconds)
+    await configs.close()
+    with pytest.raises(ConfigError, match="closed while starting"):
+        async with asyncio.timeout(10):
+            await starting
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("configsvc")]

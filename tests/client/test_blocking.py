@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from configsvc.client import NotReadyError
+from configsvc.client import ConfigError, NotReadyError
 from configsvc.client.blocking import ConfigClient
 from tests.client.clients import LIMIT_SECONDS, put, run_program, wait_until
 from tests.process.running import serving
@@ -185,3 +186,23 @@ async def test_threads_read_whole_views_while_they_change(service: Service, psql
     await following
     assert readers.reads
     assert readers.torn == []
+
+
+def test_a_close_ends_a_start_that_waits() -> None:
+    configs = ConfigClient("127.0.0.1:9", application="shop", start_timeout=60.0)
+    threading.Timer(0.3, configs.close).start()
+    begun = time.monotonic()
+    with pytest.raises(ConfigError, match="closed while starting"):
+        configs.start()
+    assert time.monotonic() - begun < LIMIT_SECONDS
+    with pytest.raises(ConfigError, match="once"):
+        configs.start()
+
+
+def test_a_loop_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("asyncio.events.new_event_loop", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        ConfigClient("127.0.0.1:9", application="shop", start_timeout=60.0).start()

@@ -86,10 +86,11 @@ async def test_without_service_and_copy_there_is_no_start(tmp_path: Path, folder
     [
         lambda data: data[:-10],
         lambda data: data.replace(b'"revision"', b'"Revision"'),
-        lambda data: data.replace(b'"format": 1', b'"format": 2'),
+        lambda data: data.replace(b'"format": 2', b'"format": 3'),
         lambda data: b"",
         lambda data: b"[]\n{}",
         lambda data: b"\xff" + data,
+        lambda data: b"[" * 200_000,
     ],
 )
 async def test_a_damaged_copy_is_not_used_and_not_deleted(
@@ -193,3 +194,34 @@ def test_a_copy_has_its_checksum_over_everything(folder: Path) -> None:
     for place in range(len(body)):
         disk.file.write_bytes(header + b"\n" + body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
         assert disk.load() is None
+
+
+def save_one(disk: Disk, token: str = "one:1") -> None:
+    one = configuration("limits")
+    disk.save(Copy(view=View(token=token, by_id={one.id: one}, by_name={"limits": one}), confirmed_at=5.0))
+
+
+def test_the_copy_of_another_application_is_not_used(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shop, other = (Disk(folder, Settings(address="config:1", application=name)) for name in ("shop", "other"))
+    save_one(other)
+    other.file.rename(shop.file)
+    assert shop.load() is None
+    assert "another service, selection or identity" in caplog.text
+
+
+async def test_a_copy_with_a_token_that_the_service_does_not_take_is_replaced(
+    service: Service, psql: Session, folder: Path
+) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    save_one(Disk(folder, Settings(address=service.address, application="shop")), token="damaged")
+    async with client_of(service.address, disk_folder=folder) as configs:
+        assert (configs["limits"], configs.status.source) == ({"n": 1}, "service")
+
+
+async def test_a_disk_that_hangs_leaves_time_for_the_service(service: Service, psql: Session, folder: Path) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    file = Disk(folder, Settings(address=service.address, application="shop")).file
+    folder.mkdir()
+    os.mkfifo(file)
+    async with client_of(service.address, disk_folder=folder, start_timeout=4.0) as configs:
+        assert configs["limits"] == {"n": 1}

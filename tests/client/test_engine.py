@@ -263,3 +263,25 @@ def patched(view: View | None, changes: object) -> dict[str, int]:
         if change.after:
             copy[change.name] = change.after.version
     return copy
+
+
+INVALID = End(code="INVALID_ARGUMENT", reason="INVALID_ARGUMENT")
+
+
+def test_a_token_that_the_service_does_not_take_is_given_up_once() -> None:
+    engine = Engine(View(token="damaged"))
+    assert engine.begin() == "damaged"
+    assert engine.end(INVALID) is not None
+    assert engine.begin() == ""
+    assert engine.end(INVALID) is None
+
+
+def test_the_pauses_begin_anew_with_a_new_snapshot() -> None:
+    engine = synced(puts("limits"))
+    for _ in range(5):
+        engine.begin()
+        engine.end(BROKEN)
+    engine.begin()
+    assert engine.end(COMPACTED) == Pause(least_seconds=0.0, most_seconds=1.0)
+    engine.begin()
+    assert engine.end(COMPACTED) == Pause(least_seconds=0.0, most_seconds=2.0)
