@@ -148,7 +148,7 @@ def write_private(path: Path, text: str) -> None:
     """Replace a file atomically with one that only its owner can read. Raises CliError."""
     try:
         # A link to the file stays one.
-        path = path.resolve()
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

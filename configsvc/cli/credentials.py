@@ -138,9 +138,14 @@ def _login_file(name: str) -> Path:
 
 def _stored_login(name: str) -> dict[str, Any]:
     try:
-        return json.loads(_login_file(name).read_text(encoding="utf-8"))
+        login: Any = json.loads(_login_file(name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    match login:
+        case {"token": str(), "expires": int() | float()}:
+            return login
+        case _:
+            return {}
 
 
 def _store_login(name: str, context: Context, answer: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ def _written(file: str) -> Generator[_Document]:
     try:
         # A pipe or a device takes what is written, and stays.
         direct = path.exists() and not path.is_file()
-        with path.open("w", encoding="utf-8") if direct else _replaced(path.resolve()) as stream:
+        with path.open("w", encoding="utf-8") if direct else _replaced(Path(os.path.realpath(path))) as stream:
             yield _Document(stream)
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from None

@@ -152,6 +152,21 @@ async def test_a_damaged_file_of_contexts_is_named(tmp_path: Path, context: str)
     assert "__init__" not in refused.err
 
 
+@pytest.mark.parametrize(
+    "login", ["[1]", '{"issuer": "https://i"}', '{"issuer": "https://i", "token": 1, "expires": 1}']
+)
+async def test_a_damaged_sign_in_is_none(tmp_path: Path, login: str) -> None:
+    cli = Cli(tmp_path)
+    await cli.ok(
+        "context", "set", "s", "--server", "localhost:1", "--oidc-issuer", "https://i", "--oidc-client-id", "c"
+    )
+    stored = contexts_file(cli).parent / "logins" / "s.json"
+    stored.parent.mkdir()
+    stored.write_text(login, encoding="utf-8")
+    refused = await cli("status")
+    assert (refused.code, refused.err.splitlines()[0]) == (4, "error: not signed in to https://i")
+
+
 async def test_a_link_to_the_file_of_contexts_stays_one(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     await cli.ok("context", "set", "one", "--server", "one:1")

@@ -55,6 +55,8 @@ async def test_an_export_keeps_links_modes_and_pipes(cli: Cli, application: str)
     os.close(reading)
     assert pipe.is_fifo()
     assert (await cli.ok("config", "export", application, "-f", "/dev/stdout")).out == file.read_text()
+    (cli.folder / "loop").symlink_to("loop")
+    await cli.ok("config", "export", application, "-f", "loop")
     refused = await cli("config", "export", application, "-f", "file/inside")
     assert (refused.code, refused.err) == (1, "error: cannot write file/inside: Not a directory\n")
 
