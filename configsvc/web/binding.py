@@ -67,8 +67,8 @@ def _has_etag(route: Route) -> bool:
     return "expected_etag" in fields or "update_mask" in fields
 
 
-def is_read_whole(route: Route) -> bool:
-    """Return whether the body is read member by member: contents and patches are passed on as text."""
+def is_parsed(route: Route) -> bool:
+    """Return whether the body is parsed here: contents and patches stay text."""
     return route.body == "*" or (route.body not in ("", "merge_patch") and route.verb != "PUT")
 
 

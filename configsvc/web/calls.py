@@ -15,7 +15,7 @@ from configsvc.aio import finish
 from configsvc.api.methods import Call, Method
 from configsvc.domain.watching import LARGE_BYTES
 from configsvc.limits.bodies import Bodies
-from configsvc.web.binding import bind_parameters, bound, check_headers, is_read_whole
+from configsvc.web.binding import bind_parameters, bound, check_headers, is_parsed
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
 from configsvc.web.exchange import Exchange
@@ -53,7 +53,7 @@ async def read_request(
     body = await _read_body(bodies, caller, read, exchange) if exchange.has_body else b""
     message = class_of(route.method.input_type)()
     bind = partial(bound, route, variables, exchange, body, message)
-    if len(body) > LARGE_BYTES and is_read_whole(route):
+    if len(body) > LARGE_BYTES and is_parsed(route):
         await _in_thread(caller, bind)
     else:
         bind()

@@ -62,8 +62,6 @@ def _set_map(target: Any, entry: Descriptor, value: Json, path: str, violations:
     if not is_object(value):
         raise _UnfitError("must be an object")
     for key, one in value.items():
-        if violations.omitted:
-            return
         try:
             target[_unicode(key)] = _scalar(entry.fields_by_name["value"], one)
         except _UnfitError as error:
@@ -74,32 +72,37 @@ def _set_list(target: Any, field: FieldDescriptor, value: Json, path: str, viola
     if not is_list(value):
         raise _UnfitError("must be a list")
     for index, one in enumerate(value):
-        # The request fails, and no further fault would be listed.
-        if violations.omitted:
-            return
-        place = f"{path}[{index}]"
+        # No further fault is listed then, and each is counted.
+        place = "" if violations.omitted else f"{path}[{index}]"
         try:
-            if field.message_type is not None:
-                _set_message(target.add(), one, place, violations)
-            else:
+            if field.message_type is None:
                 target.append(_scalar(field, one))
+            else:
+                # A message that is added takes memory until the request is gone.
+                _check_kind(field.message_type, one)
+                _set_message(target.add(), one, place, violations)
         except _UnfitError as error:
             violations.add(place, str(error))
 
 
 def _set_message(message: Message, value: Json, path: str, violations: Violations) -> None:
+    _check_kind(cast("Descriptor", message.DESCRIPTOR), value)
     example = TEXTS.get(message.DESCRIPTOR.full_name)
     if example:
         _set_text(message, value, example)
-    elif is_object(value):
-        fill(message, value, violations, f"{path}.")
     else:
+        fill(message, value, violations, f"{path}.")
+
+
+def _check_kind(descriptor: Descriptor, value: Json) -> None:
+    example = TEXTS.get(descriptor.full_name)
+    if example and not isinstance(value, str):
+        raise _UnfitError(f"must be a text like {example}")
+    if not example and not is_object(value):
         raise _UnfitError("must be an object")
 
 
-def _set_text(message: Any, value: Json, example: str) -> None:
-    if not isinstance(value, str):
-        raise _UnfitError(f"must be a text like {example}")
+def _set_text(message: Any, value: str, example: str) -> None:
     if message.DESCRIPTOR.name == "FieldMask":
         # In JSON its names are in camel case; those of the proto are read, too.
         paths = re.sub("[A-Z]", _lowered, _unicode(value)).split(",")

@@ -399,6 +399,12 @@ async def test_half_a_character_in_the_key_of_a_map_is_a_fault_of_the_body(web: 
     assert fields_in(response) == ["instance.labels[\\ud800]"]
 
 
+@pytest.mark.parametrize("body", [{"writes": [1] * 150}, {"writes": [{"create": {"name": 1}}] * 150}])
+async def test_items_that_do_not_fit_are_all_counted(web: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    response = await web.post(f"{ALL}:batchWrite", json=body)
+    assert f"and {150 - len(fields_in(response))} more" in status_in(response).message
+
+
 async def test_other_calls_are_answered_while_a_large_body_is_read(web: httpx.AsyncClient) -> None:
     body = f'{{"writes":[{",".join(["1"] * 1_000_000)}]}}'
     large = asyncio.create_task(web.post(f"{ALL}:batchWrite", content=body, headers=JSON))
