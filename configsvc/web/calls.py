@@ -1,9 +1,7 @@
 """Calls over HTTP, as all kinds of methods begin and fail: the same gate, limits, counts and log lines as gRPC."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -11,10 +9,10 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from configsvc.access.caller import Caller
-from configsvc.aio import finish
 from configsvc.api.methods import Call, Method
 from configsvc.domain.watching import LARGE_BYTES
 from configsvc.limits.bodies import Bodies
+from configsvc.offload.threads import LargeAnswers
 from configsvc.web.binding import bind_parameters, bound, check_headers, is_parsed
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
@@ -27,9 +25,6 @@ from configsvc.web.templates import Variables
 # Clients repeat their reads.
 CACHED_REQUESTS = 4096
 CACHED_QUERY_BYTES = 1024
-
-# One at a time, so that the event loop gets its turns.
-_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
 
 Handler = Callable[[Exchange, Route, Variables], Awaitable[None]]
 
@@ -45,36 +40,36 @@ async def admit(method: Method, call: Call, read: OriginReader, exchange: Exchan
     return caller._replace(origin=read.origin(exchange)) if method.changes_something else caller
 
 
-async def read_request(
-    bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange, route: Route, variables: Variables
-) -> Any:
-    """Return the request. Raises RateLimitedError, InvalidRequestError, UnsupportedFieldError or CancelledError."""
-    check_headers(route, exchange)
-    body = await _read_body(bodies, caller, read, exchange) if exchange.has_body else b""
-    message = class_of(route.method.input_type)()
-    bind = partial(bound, route, variables, exchange, body, message)
-    if len(body) > LARGE_BYTES and is_parsed(route):
-        await _in_thread(caller, bind)
-    else:
-        bind()
-    return message
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Reads the requests of all methods."""
 
+    origins: OriginReader
+    bodies: Bodies
+    large: LargeAnswers
 
-async def _in_thread(caller: Caller, bind: Callable[[], None]) -> None:
-    """Read a large request without blocking other calls. Each caller has at most one in the queue."""
-    slots = caller.quota.slots if caller.quota else None
-    async with slots.answers if slots else nullcontext():
-        await finish(asyncio.get_running_loop().run_in_executor(_THREAD, bind))
+    async def read(self, caller: Caller, exchange: Exchange, route: Route, variables: Variables) -> Any:
+        """Return a request. Raises RateLimitedError, InvalidRequestError, UnsupportedFieldError or CancelledError."""
+        check_headers(route, exchange)
+        body = await self._body(caller, exchange) if exchange.has_body else b""
+        message = class_of(route.method.input_type)()
+        bind = partial(bound, route, variables, exchange, body, message)
+        if len(body) > LARGE_BYTES and is_parsed(route):
+            await self.large.run(bind)
+        else:
+            bind()
+        return message
 
+    async def read_encoded(self, caller: Caller, exchange: Exchange, route: Route, variables: Variables) -> bytes:
+        """Return the encoded request of a method that reads, like `read`, or recall it."""
+        query = exchange.scope["query_string"]
+        if exchange.has_body or exchange.has(b"if-match") or len(query) > CACHED_QUERY_BYTES:
+            return (await self.read(caller, exchange, route, variables)).SerializeToString()
+        return _encoded(route, tuple(variables.items()), query)
 
-async def read_encoded(
-    bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange, route: Route, variables: Variables
-) -> bytes:
-    """Return the encoded request of a method that reads, like `read_request`, or recall it."""
-    query = exchange.scope["query_string"]
-    if exchange.has_body or exchange.has(b"if-match") or len(query) > CACHED_QUERY_BYTES:
-        return (await read_request(bodies, caller, read, exchange, route, variables)).SerializeToString()
-    return _encoded(route, tuple(variables.items()), query)
+    async def _body(self, caller: Caller, exchange: Exchange) -> bytes:
+        slots = caller.quota.slots.bodies if caller.quota else None
+        return await self.bodies.receive(exchange.body, partial(self.origins.peer, exchange.scope), slots)
 
 
 @lru_cache(maxsize=CACHED_REQUESTS)
@@ -82,11 +77,6 @@ def _encoded(route: Route, variables: tuple[tuple[str, str], ...], query: bytes)
     message = class_of(route.method.input_type)()
     bind_parameters(RequestReader(message), route, dict(variables), query, message)
     return message.SerializeToString()
-
-
-async def _read_body(bodies: Bodies, caller: Caller, read: OriginReader, exchange: Exchange) -> bytes:
-    slots = caller.quota.slots.bodies if caller.quota else None
-    return await bodies.receive(exchange.body, partial(read.peer, exchange.scope), slots)
 
 
 @cache

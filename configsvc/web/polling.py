@@ -11,12 +11,10 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, W
 from configsvc.access.caller import Caller
 from configsvc.api.methods import Method
 from configsvc.api.polling import PolledPage
-from configsvc.limits.bodies import Bodies
-from configsvc.web.calls import Handler, admit, begin, fail, read_request
+from configsvc.web.calls import Handler, Requests, admit, begin, fail
 from configsvc.web.events import Frames, resume
 from configsvc.web.exchange import Exchange, Headers
 from configsvc.web.messages import json_text
-from configsvc.web.origins import OriginReader
 from configsvc.web.requests import invalid, parsed_query
 from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
@@ -37,15 +35,16 @@ class _Wish(NamedTuple):
     page_token: str | None
 
 
-def poll_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Frames, poll: PollMethod) -> Handler:
+def poll_handler(method: Method, requests: Requests, frames: Frames, poll: PollMethod) -> Handler:
     """Return the handler of a watch that is polled."""
+    read = requests.origins
 
     async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
         call = begin(method, read, exchange)
         try:
             caller = (await admit(method, call, read, exchange))._replace(peer=read.peer(exchange.scope))
             wish = _taken(exchange)
-            request = call.request = await read_request(bodies, caller, read, exchange, route, variables)
+            request = call.request = await requests.read(caller, exchange, route, variables)
             resume(request, exchange)
             async with exchange.cancelled_when_gone():
                 with method.revocable(caller) as revocable_caller:

@@ -18,7 +18,7 @@ from configsvc.domain.peers import TrustedProxies
 from configsvc.limits.bodies import Bodies
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
-from configsvc.web.calls import Handler
+from configsvc.web.calls import Handler, Requests
 from configsvc.web.connections import Connection
 from configsvc.web.door import Door
 from configsvc.web.events import Frames
@@ -109,10 +109,10 @@ def build_http_server(  # noqa: PLR0913
     max_connections: int,
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
-    read = OriginReader(trusted_proxies, methods.admission.authenticator)
-    bodies, frames = Bodies(SHARED_BODIES), Frames(methods.large)
+    origins = OriginReader(trusted_proxies, methods.admission.authenticator)
+    requests, frames = Requests(origins, Bodies(SHARED_BODIES), methods.large), Frames(methods.large)
     handlers = {
-        method: _handler(method, methods, servicers[service.name], read, bodies, frames)
+        method: _handler(method, methods, servicers[service.name], requests, frames)
         for service in SERVICES
         for method in service.methods
     }
@@ -127,19 +127,19 @@ def build_http_server(  # noqa: PLR0913
 
 
 def _handler(
-    descriptor: MethodDescriptor, methods: Methods, servicer: object, read: OriginReader, bodies: Bodies, frames: Frames
+    descriptor: MethodDescriptor, methods: Methods, servicer: object, requests: Requests, frames: Frames
 ) -> Handler:
     method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
     if descriptor.client_streaming:
-        return upload_handler(method, read, frames, implementation)
+        return upload_handler(method, requests.origins, frames, implementation)
     poll = getattr(servicer, "poll", None)
     if descriptor.name == "WatchConfigurations" and poll:
-        return watch_handler(method, read, bodies, frames, implementation, poll)
+        return watch_handler(method, requests, frames, implementation, poll)
     if descriptor.server_streaming:
-        return stream_handler(method, read, bodies, frames, implementation)
+        return stream_handler(method, requests, frames, implementation)
     if has_pages(descriptor):
         implementation = paged(implementation, methods.epoch_for)
     lasts = descriptor.name in getattr(servicer, "LASTS", ())
     answer = revocable(method, implementation) if lasts else implementation
     takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
-    return unary_handler(method, read, bodies, answer, methods.large, takes_bytes=takes_bytes, lasts=lasts)
+    return unary_handler(method, requests, answer, takes_bytes=takes_bytes, lasts=lasts)

@@ -11,9 +11,8 @@ from google.rpc.status_pb2 import Status
 
 from configsvc.api.methods import Method, StreamMethod, UploadMethod
 from configsvc.domain.errors import FaultyRequestError, RateLimitedError
-from configsvc.limits.bodies import Bodies
 from configsvc.web.binding import bound, check_headers, text_of
-from configsvc.web.calls import Handler, admit, begin, class_of, fail, read_request
+from configsvc.web.calls import Handler, Requests, admit, begin, class_of, fail
 from configsvc.web.errors import error_body, error_headers
 from configsvc.web.events import Frames, StreamWriter, resume
 from configsvc.web.exchange import Exchange
@@ -30,11 +29,11 @@ UPLOAD_LINE_SECONDS = 60.0
 
 
 def watch_handler(
-    method: Method, read: OriginReader, bodies: Bodies, frames: Frames, answer: StreamMethod, poll: PollMethod
+    method: Method, requests: Requests, frames: Frames, answer: StreamMethod, poll: PollMethod
 ) -> Handler:
     """Return the handler of watches, which answers with a stream, or once if the client asks to wait."""
-    stream = stream_handler(method, read, bodies, frames, answer)
-    once = poll_handler(method, read, bodies, frames, poll)
+    stream = stream_handler(method, requests, frames, answer)
+    once = poll_handler(method, requests, frames, poll)
 
     async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
         is_once = is_polled(exchange) and exchange.scope["method"] != "HEAD"
@@ -43,8 +42,9 @@ def watch_handler(
     return handle
 
 
-def stream_handler(method: Method, read: OriginReader, bodies: Bodies, frames: Frames, answer: StreamMethod) -> Handler:
+def stream_handler(method: Method, requests: Requests, frames: Frames, answer: StreamMethod) -> Handler:
     """Return the handler of a method that answers with a stream."""
+    read = requests.origins
 
     async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
         if exchange.scope["method"] == "HEAD":
@@ -54,7 +54,7 @@ def stream_handler(method: Method, read: OriginReader, bodies: Bodies, frames: F
         writer = StreamWriter(exchange, frames, class_of(route.method.output_type))
         try:
             caller = (await admit(method, call, read, exchange))._replace(peer=read.peer(exchange.scope))
-            request = call.request = await read_request(bodies, caller, read, exchange, route, variables)
+            request = call.request = await requests.read(caller, exchange, route, variables)
             resume(request, exchange)
             async with writer.attended():
                 with method.revocable(caller) as revocable_caller:

@@ -12,12 +12,10 @@ from configsvc.api.methods import Encoded, Method, UnaryMethod
 from configsvc.domain.bounded_cache import BoundedCache
 from configsvc.domain.errors import ResponseTooLargeError
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from configsvc.limits.bodies import Bodies
 from configsvc.offload.threads import LargeAnswers
-from configsvc.web.calls import Handler, admit, begin, class_of, fail, read_encoded, read_request
+from configsvc.web.calls import Handler, Requests, admit, begin, class_of, fail
 from configsvc.web.exchange import Exchange, Headers
 from configsvc.web.messages import json_text
-from configsvc.web.origins import OriginReader
 from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
 
@@ -34,16 +32,15 @@ Answer = tuple[bytes, Headers]
 
 def unary_handler(
     method: Method,
-    read: OriginReader,
-    bodies: Bodies,
+    requests: Requests,
     answer: UnaryMethod,
-    large: LargeAnswers,
     *,
     takes_bytes: bool,
     lasts: bool,
 ) -> Handler:
     """Return the handler of a method that answers once."""
-    written = AnswerWriter(large)
+    written = AnswerWriter(requests.large)
+    read = requests.origins
 
     async def handle(exchange: Exchange, route: Route, variables: Variables) -> None:
         call = begin(method, read, exchange)
@@ -52,9 +49,9 @@ def unary_handler(
             if caller.quota:
                 caller.quota.begin_call(exchange.when_done)
             if takes_bytes:
-                request = call.request = await read_encoded(bodies, caller, read, exchange, route, variables)
+                request = call.request = await requests.read_encoded(caller, exchange, route, variables)
             else:
-                request = call.request = await read_request(bodies, caller, read, exchange, route, variables)
+                request = call.request = await requests.read(caller, exchange, route, variables)
             async with exchange.cancelled_when_gone() if lasts else nullcontext():
                 answered = await answer(request, caller)
             body, headers = await written.of(route, answered, is_bounded=not method.changes_something)
