@@ -40,12 +40,13 @@ UploadMethod = Callable[[AsyncIterable[bytes], Caller], Awaitable[Message]]
 
 
 class Call:
-    """One call in progress. `peer` is asked only when a line is logged: transports make the text anew each time."""
+    """One call in progress. `peer` and `trace_id` are asked only when a line is logged: that costs microseconds."""
 
-    __slots__ = ("actor", "peer", "request", "started")
+    __slots__ = ("actor", "peer", "request", "started", "trace_id")
 
-    def __init__(self, peer: Callable[[], str]) -> None:
+    def __init__(self, peer: Callable[[], str], trace_id: Callable[[], str]) -> None:
         self.peer = peer
+        self.trace_id = trace_id
         self.started = time.perf_counter()
         self.request: object = None
         # Empty until the caller is identified.
@@ -161,6 +162,8 @@ class Method:
             self._log(level_of(code), code, call, reason=reason, **more)
 
     def _log(self, level: int, code: str, call: Call, **more: str) -> None:
+        if trace_id := call.trace_id():
+            more["trace_id"] = trace_id
         log.log(
             level,
             "call",

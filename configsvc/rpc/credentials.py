@@ -11,6 +11,7 @@ from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, V
 from configsvc.domain.models import Origin
 from configsvc.domain.names import MAX_CHANGE_REQUEST_LENGTH
 from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.traces import TRACE_KEY, trace_id_of
 from configsvc.identity.authenticator import Authenticator
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -43,6 +44,11 @@ class CallReader:
 def call_reader(authenticator: Authenticator, proxies: TrustedProxies) -> CallReader:
     """Return the reader of calls that come directly, or through these proxies."""
     return CallReader(credentials=credentials_reader(authenticator), peer=_peer_reader(proxies))
+
+
+def trace_id(context: Context) -> str:
+    """Return the ID of the trace that the call belongs to; empty if its metadata name none."""
+    return trace_id_of(value for key, value in context.invocation_metadata() or () if key == TRACE_KEY)
 
 
 def _peer_reader(proxies: TrustedProxies) -> ReadPeer:

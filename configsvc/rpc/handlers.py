@@ -17,7 +17,7 @@ from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.limits.quotas import Quota
 from configsvc.rpc.compression import exempt, uncompressed
-from configsvc.rpc.credentials import CallReader, Context
+from configsvc.rpc.credentials import CallReader, Context, trace_id
 from configsvc.rpc.failures import Failure, failure_of
 from configsvc.telemetry.calls import InFlight
 
@@ -45,7 +45,7 @@ def unary_handler(method: Method, read: CallReader, bodies: Bodies, parse: Parse
     )
 
     async def handle(_: Requests, context: Context) -> bytes:
-        call = Call(partial(read.peer, context))
+        call = Call(partial(read.peer, context), partial(trace_id, context))
         _count(in_flight, context)
         try:
             caller = await admit(call, read.credentials(context))
@@ -81,7 +81,7 @@ def upload_handler(method: Method, read: CallReader, answer: UploadMethod) -> An
     """Return the handler of a method that takes a stream of requests, which it parses itself, and answers once."""
 
     async def handle(requests: Requests, context: Context) -> bytes:
-        call = Call(partial(read.peer, context))
+        call = Call(partial(read.peer, context), partial(trace_id, context))
         _count(method.in_flight, context)
         try:
             caller = await method.admit(call, read.credentials(context))
@@ -157,7 +157,7 @@ def stream_handler(
     """Return the handler of a method that answers with a stream of encoded messages."""
 
     async def handle(_: Requests, context: Context) -> None:
-        call = Call(partial(read.peer, context))
+        call = Call(partial(read.peer, context), partial(trace_id, context))
         _count(method.in_flight, context)
         try:
             caller = (await method.admit(call, read.credentials(context)))._replace(peer=read.peer(context))

@@ -17,7 +17,7 @@ from configsvc.web.binding import bind_parameters, bound, check_headers, is_pars
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers, in_json
 from configsvc.web.events import StreamWriter
 from configsvc.web.exchange import Exchange
-from configsvc.web.origins import OriginReader
+from configsvc.web.origins import OriginReader, trace_id
 from configsvc.web.requests import RequestReader
 from configsvc.web.routes import Route
 from configsvc.web.templates import Variables
@@ -32,7 +32,7 @@ Handler = Callable[[Exchange, Route, Variables], Awaitable[None]]
 def begin(method: Method, read: OriginReader, exchange: Exchange) -> Call:
     method.in_flight.begin()
     exchange.when_done(method.in_flight.end)
-    return Call(partial(read.peer, exchange.scope))
+    return Call(partial(read.peer, exchange.scope), partial(trace_id, exchange.scope))
 
 
 async def admit(method: Method, call: Call, read: OriginReader, exchange: Exchange) -> Caller:

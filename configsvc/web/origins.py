@@ -8,6 +8,7 @@ from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, V
 from configsvc.domain.models import Origin
 from configsvc.domain.names import MAX_CHANGE_REQUEST_LENGTH
 from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.traces import TRACE_KEY, trace_id_of
 from configsvc.identity.authenticator import Authenticator
 from configsvc.web.exchange import Exchange, Scope
 
@@ -46,6 +47,11 @@ class OriginReader:
             description = f"must occur once, with 1 to {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters"
             raise InvalidRequestError((Violation(field="x-change-request", description=description),))
         return Origin(peer=self.peer(exchange.scope), change_request=given[0] if given else "")
+
+
+def trace_id(scope: Scope) -> str:
+    """Return the ID of the trace that the request belongs to; empty if its headers name none."""
+    return trace_id_of(_values(scope, TRACE_KEY.encode()))
 
 
 def _values(scope: Scope, wanted: bytes) -> Iterable[str]:

@@ -113,6 +113,28 @@ async def lines_of(lines: list[Any], metrics: Metrics) -> list[dict[str, Any]]:
     return sorted(({name: value for name, value in line.items() if name not in OF_ITS_OWN} for line in calls), key=repr)
 
 
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+TRACES = {
+    f"00-{TRACE_ID}-b7ad6b7169203331-01": TRACE_ID,
+    f"01-{TRACE_ID}-b7ad6b7169203331-01-later": TRACE_ID,
+    f"ff-{TRACE_ID}-b7ad6b7169203331-01": None,
+    f"00-{'0' * 32}-b7ad6b7169203331-01": None,
+    f"00-{TRACE_ID.upper()}-b7ad6b7169203331-01": None,
+    "nonsense": None,
+}
+
+
+async def test_the_line_of_a_call_names_its_trace(database_url: str) -> None:
+    async with doors(database_url) as both:
+        for service in both.both:
+            for number, (traceparent, trace_id) in enumerate(TRACES.items()):
+                request = CreateApplicationRequest(name=f"{service.door.value}-{number}")
+                with capture_logs() as lines:
+                    await service.applications.CreateApplication(request, metadata=(("traceparent", traceparent),))
+                    await both.metrics.until("configsvc_calls_in_flight", 0)
+                assert [line.get("trace_id") for line in lines if line["event"] == "call"] == [trace_id]
+
+
 async def counts_of(metrics: Metrics) -> dict[tuple[str, ...], float]:
     """Return the counts of calls, of refused calls and of durations."""
     names = ("configsvc_calls_total", "configsvc_refused_calls_total", "configsvc_call_seconds_count")

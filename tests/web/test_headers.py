@@ -206,11 +206,6 @@ async def test_headers_that_occur_twice_or_name_a_tenant_are_refused(web: httpx.
         assert fields_in(response) == ["x-configsvc-tenant"]
 
 
-async def test_a_trace_is_ignored_as_over_grpc(web: httpx.AsyncClient) -> None:
-    headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    assert (await web.get("/api/v1/status", headers=headers)).status_code == 200
-
-
 # Types and encodings
 
 
