@@ -70,6 +70,9 @@ from configsvc.domain.names import (
 from configsvc.domain.requests import Author
 from configsvc.wire.fingerprints import fingerprint
 
+# More than any resource has fields.
+MAX_MASK_PATHS = 100
+
 AnyApplicationRef = ApplicationRefMessage | GetApplicationRequest | UpdateApplicationRequest | DeleteApplicationRequest
 AnyConfigurationRef = (
     ConfigurationRefMessage
@@ -223,6 +226,9 @@ def updated_paths(
     mask: FieldMask, field: str, allowed: tuple[str, ...], populated: Collection[str], violations: Violations
 ) -> Collection[str]:
     """Return the fields to update: those in the mask or, without one, those that are populated."""
+    if len(mask.paths) > MAX_MASK_PATHS:
+        violations.add(field, f"lists {len(mask.paths)} fields: at most {MAX_MASK_PATHS} are allowed")
+        return populated
     for path in mask.paths:
         if path != "*" and path not in allowed:
             violations.add(field, f"lists {path[:100]!r}: only {', '.join(allowed)} and * can be updated")

@@ -476,6 +476,20 @@ async def test_invalid_utf8_is_refused_wherever_it_is(shop: Service, broken: byt
             await send_bytes(shop, METHODS[request.DESCRIPTOR.full_name], data)
 
 
+async def test_a_mask_lists_a_hundred_fields_at_most(shop: Service) -> None:
+    for count in (100, 101):
+        mask = FieldMask(paths=["comments"] * count)
+        for request in (
+            UpdateApplicationRequest(name="shop", application=Application(comments="c"), update_mask=mask),
+            UpdateConfigurationRequest(key=key("web"), configuration=Configuration(comments="c"), update_mask=mask),
+        ):
+            if count > 100:
+                async with refused(shop, "update_mask"):
+                    await send(shop, request)
+            else:
+                await send(shop, request)
+
+
 # Required fields and their values
 
 
