@@ -1,6 +1,7 @@
 """Assembly of one service from its settings."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.reads import Encoding, Reads
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
+from configsvc.domain.connections import ConnectionRules
 from configsvc.domain.operations import OperationKind
 from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
@@ -148,53 +150,13 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
     watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
     servicers = _servicers(engines, reads, watches, large, quotas, watches_per_caller=settings.watches_per_caller)
-    calls = CallMetrics()
+    methods = _methods(settings, engines, quotas, large)
     try:
-        certificates = Certificates() if "mtls" in settings.ways else None
-        admission = Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas)
-        methods = Methods(
-            admission=admission,
-            metrics=calls,
-            in_flight=InFlight(),
-            drain=Drain(),
-            refusals=Refusals(),
-            epoch_for=engines.feed.epoch_for,
-            large=large,
-        )
-        proxies, shared_port = trusted_proxies(settings.trusted_proxies), settings.workers > 1
-        # Both doors take their connections from the descriptors of this process.
-        max_connections = connection_limit(doors=2 if settings.http_listen else 1)
-        files = _certificate_files(settings)
-        server = build_server(
-            servicers,
-            methods,
-            _addresses(settings, files),
-            trusted_proxies=proxies,
-            shared_port=shared_port,
-            connection_age_seconds=settings.connection_age_seconds,
-            max_connections=max_connections,
-        )
-        http = None
-        if settings.http_listen:
-            http = build_http_server(
-                servicers,
-                methods,
-                settings.http_listen,
-                tls=_http_tls(settings, files),
-                trusted_proxies=proxies,
-                health=HealthPages(engines.database, engines.feed, version("configsvc")),
-                browsers=BrowserRules(
-                    origins=frozenset(filter(None, settings.cors_origins.split(","))),
-                    trusts_everybody=settings.auth == "none",
-                ),
-                shared_port=shared_port,
-                connection_age_seconds=settings.connection_age_seconds,
-                max_connections=max_connections,
-            )
+        servers = _bound_servers(settings, engines, servicers, methods)
     except (AddressInUseError, CertificateError) as error:
         raise StartError(str(error)) from error
     collectors = (
-        *(calls, server.in_flight, watches, engines.feed, reads, engines.cache),
+        *(methods.metrics, methods.in_flight, watches, engines.feed, reads, engines.cache),
         *(
             engines.group_commit,
             engines.batches.validators,
@@ -203,9 +165,49 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
             engines.database,
         ),
     )
-    for collector in (*collectors, *((http.connections,) if http else ())):
+    for collector in (*collectors, *((servers.http.connections,) if servers.http else ())):
         registry.register(collector)
-    return Servers(rpc=server, http=http)
+    return servers
+
+
+def _methods(settings: Settings, engines: Engines, quotas: Quotas, large: LargeAnswers) -> Methods:
+    certificates = Certificates() if "mtls" in settings.ways else None
+    return Methods(
+        admission=Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas),
+        metrics=CallMetrics(),
+        in_flight=InFlight(),
+        drain=Drain(),
+        refusals=Refusals(),
+        epoch_for=engines.feed.epoch_for,
+        large=large,
+    )
+
+
+def _bound_servers(settings: Settings, engines: Engines, servicers: Mapping[str, object], methods: Methods) -> Servers:
+    files = _certificate_files(settings)
+    rules = ConnectionRules(
+        trusted_proxies=trusted_proxies(settings.trusted_proxies),
+        shared_port=settings.workers > 1,
+        age_seconds=settings.connection_age_seconds,
+        # Both doors take their connections from the descriptors of this process.
+        most=connection_limit(doors=2 if settings.http_listen else 1),
+    )
+    rpc = build_server(servicers, methods, _addresses(settings, files), rules)
+    if not settings.http_listen:
+        return Servers(rpc=rpc, http=None)
+    http = build_http_server(
+        servicers,
+        methods,
+        settings.http_listen,
+        rules,
+        tls=_http_tls(settings, files),
+        health=HealthPages(engines.database, engines.feed, version("configsvc")),
+        browsers=BrowserRules(
+            origins=frozenset(filter(None, settings.cors_origins.split(","))),
+            trusts_everybody=settings.auth == "none",
+        ),
+    )
+    return Servers(rpc=rpc, http=http)
 
 
 def _servicers(

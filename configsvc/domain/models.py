@@ -13,8 +13,8 @@ Resource = TypeVar("Resource")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """The owner of configurations. `revision` is 0 before the commit."""
+class Versioned:
+    """The part of a resource that all with versions have. `revision` is 0 before the commit."""
 
     id: str
     name: str
@@ -28,6 +28,11 @@ class Application:
     def etag(self) -> str:
         """An opaque text that differs for each version; empty before the commit."""
         return etag_of(self.id, self.version, self.update_time) if self.revision else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application(Versioned):
+    """The owner of configurations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,51 +55,27 @@ class PinnedVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
-    """A named JSON Schema with numbered versions. `revision` is 0 before the commit."""
+class Schema(Versioned):
+    """A named JSON Schema with numbered versions."""
 
-    id: str
-    name: str
-    comments: str
     latest_version: int
-    version: int
-    revision: int
-    create_time: datetime
-    update_time: datetime
-
-    @property
-    def etag(self) -> str:
-        """An opaque text that differs for each version; empty before the commit."""
-        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(Versioned):
     """A named JSON object of an application.
 
     `config` is None if it was not requested, or is no longer known. `schema` is the version that it is pinned to.
-    `revision` is 0 before the commit. `delete_time` is set in lists of deleted configurations.
+    `delete_time` is set in lists of deleted configurations.
     """
 
-    id: str
     application_id: str
     application: str
-    name: str
-    comments: str
     config: JsonObject | None
     schema: SchemaVersionRef | None
-    version: int
-    revision: int
-    create_time: datetime
-    update_time: datetime
     created_by: str
     updated_by: str
     delete_time: datetime | None = None
-
-    @property
-    def etag(self) -> str:
-        """An opaque text that differs for each version; empty before the commit."""
-        return etag_of(self.id, self.version, self.update_time) if self.revision else ""
 
 
 # Of those with one key, the places of the living one and of the end: before and after the ids of deleted ones.

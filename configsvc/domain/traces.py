@@ -8,8 +8,6 @@ TRACE_KEY = "traceparent"
 _TRACE_PARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[ -~]{1,256})?"
 )
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[ -~]{1,256})?"
-)
 
 
 def trace_id_of(headers: Iterable[str | bytes]) -> str:

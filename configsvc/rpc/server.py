@@ -15,7 +15,7 @@ from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
-from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.connections import ConnectionRules
 from configsvc.domain.sizes import MAX_REQUEST_BYTES
 from configsvc.limits.bodies import Bodies
 from configsvc.rpc import compression, health
@@ -147,20 +147,15 @@ def build_server(
     servicers: Mapping[str, object],
     methods: Methods,
     addresses: Sequence[Address],
-    *,
-    trusted_proxies: TrustedProxies,
-    shared_port: bool,
-    connection_age_seconds: float,
-    max_connections: int,
+    rules: ConnectionRules,
 ) -> Server:
     """Build a server from servicers by service name. Raises AddressInUseError.
 
-    Servers share a port only if all of them set `shared_port`. Connections older than `connection_age_seconds` are
-    closed (0: none); their calls have CONNECTION_GRACE_SECONDS to end.
+    Calls of a connection that is too old have CONNECTION_GRACE_SECONDS to end.
     """
     _GRPC_LOG.addFilter(_shows_no_header)
-    grpc_server = grpc.aio.server(options=_options(shared_port, connection_age_seconds, max_connections))
-    read = call_reader(methods.admission.authenticator, trusted_proxies)
+    grpc_server = grpc.aio.server(options=_options(rules))
+    read = call_reader(methods.admission.authenticator, rules.trusted_proxies)
     bodies = Bodies(SHARED_BODIES)
     grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
     for service in SERVICES:
@@ -179,20 +174,20 @@ def build_server(
         in_flight=methods.in_flight,
         drain=methods.drain,
         refusals=methods.refusals,
-        shared_port=shared_port,
+        shared_port=rules.shared_port,
         ports=tuple(_port(grpc_server, address) for address in addresses),
     )
 
 
-def _options(shared_port: bool, connection_age_seconds: float, max_connections: int) -> list[tuple[str, int]]:
+def _options(rules: ConnectionRules) -> list[tuple[str, int]]:
     options = [
         *OPTIONS,
-        ("grpc.so_reuseport", int(shared_port)),
-        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.so_reuseport", int(rules.shared_port)),
+        ("grpc.max_allowed_incoming_connections", rules.most),
     ]
-    if connection_age_seconds:
+    if rules.age_seconds:
         options += [
-            ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_ms", round(rules.age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
         ]
     return options

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from configsvc.api.methods import Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
-from configsvc.domain.peers import TrustedProxies
+from configsvc.domain.connections import ConnectionRules
 from configsvc.limits.bodies import Bodies
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
@@ -95,21 +95,18 @@ class HttpServer:
             one.drop()
 
 
-def build_http_server(  # noqa: PLR0913
+def build_http_server(
     servicers: Mapping[str, object],
     methods: Methods,
     listen: str,
+    rules: ConnectionRules,
     *,
     tls: ssl.SSLContext | None,
-    trusted_proxies: TrustedProxies,
     health: HealthPages,
     browsers: BrowserRules,
-    shared_port: bool,
-    connection_age_seconds: float,
-    max_connections: int,
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
-    origins = OriginReader(trusted_proxies, methods.admission.authenticator)
+    origins = OriginReader(rules.trusted_proxies, methods.admission.authenticator)
     requests, frames = Requests(origins, Bodies(SHARED_BODIES), methods.large), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], requests, frames)
@@ -118,9 +115,9 @@ def build_http_server(  # noqa: PLR0913
     }
     app = Door(Routes(SERVICES), handlers, health, browsers)
     return HttpServer(
-        connections=Connections(app, max_connections, age_seconds=connection_age_seconds),
+        connections=Connections(app, rules.most, age_seconds=rules.age_seconds),
         health=health,
-        sockets=listening_sockets(listen, backlog=BACKLOG, shared=shared_port),
+        sockets=listening_sockets(listen, backlog=BACKLOG, shared=rules.shared_port),
         tls=tls,
         listeners=[],
     )
