@@ -1,0 +1,1 @@
+"""Git as the source of configurations: trees of files, plans, and their application."""
