@@ -72,9 +72,12 @@ LIMIT 1;
 -- The configuration with id $1 at revision $2; nulls if it did not exist. A binary search, because it may have many
 -- versions.
 WITH RECURSIVE search AS (
-    SELECT min(version) - 1 AS low, max(version) AS high
-    FROM change_records
-    WHERE kind = 'CONFIGURATION' AND resource_id = $1
+    -- Not min and max, for which a generic plan, made for resources with few versions, reads them all.
+    SELECT
+        (SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version LIMIT 1) - 1 AS low,
+        (
+            SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version DESC LIMIT 1
+        ) AS high
     UNION ALL
     SELECT
         CASE WHEN middle.revision <= $2 THEN middle.version ELSE search.low END,
@@ -85,6 +88,8 @@ WITH RECURSIVE search AS (
         FROM change_records AS r
         JOIN commits ON commits.id = r.commit_id
         WHERE r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = (search.low + search.high + 1) / 2
+        -- Otherwise a generic plan joins all versions, in each step.
+        LIMIT 1
     ) AS middle
     WHERE search.low < search.high
 )
