@@ -95,7 +95,7 @@ WITH RECURSIVE search AS (
 )
 SELECT
     revision_counter.revision AS head_revision, compaction.revision AS compacted_revision,
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content::text AS config, r.schema, r.schema_version,
     r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
     commits.time AS update_time, r.created_by, r.actor AS updated_by
 FROM revision_counter
@@ -128,7 +128,7 @@ WITH page AS (
 )
 SELECT
     kept.oldest_version, m.rows_found,
-    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content::text END AS config,
     m.schema, m.schema_version, m.version, commits.revision,
     coalesce(nullif(m.create_time, m.time), commits.time) AS create_time, commits.time AS update_time, m.created_by,
     m.actor AS updated_by, m.operation, m.reason, m.request_id, m.origin ->> 'change_request' AS change_request,
