@@ -21,6 +21,7 @@ from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods
 from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
+from configsvc.api.sources import SourceServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
 from configsvc.configurations.applications import Applications
@@ -28,6 +29,7 @@ from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
 from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.reads import Encoding, Reads
+from configsvc.configurations.sources import Sources
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.connections import ConnectionRules
@@ -65,6 +67,7 @@ from configsvc.watch.watches import Watches
 from configsvc.wire.configurations import converted_response, encoded_response
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
+from configsvc.writes.source_writes import SourceWrites
 from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
@@ -250,6 +253,7 @@ def _servicers(
             version("configsvc"),
             watches_per_caller=watches_per_caller,
         ),
+        "SourceService": SourceServicer(Sources(database, writes, SourceWrites(engines.batches), reads), engines.feed),
     }
 
 

@@ -26,6 +26,14 @@ FILL = (
         jsonb_build_object('n', number, 'tags', jsonb_build_array('t' || number))
     FROM generate_series(1, 5000) AS number
     """,
+    """
+    INSERT INTO application_sources (application_id, repository, path, commit, version, apply_time, applied_by)
+    SELECT id, 'repository', '', 'commit', 1, now(), 'user:ann' FROM applications
+    """,
+    """
+    INSERT INTO applied_configurations (application_id, configuration_id, version, name)
+    SELECT application_id, id, version, name FROM configurations
+    """,
     "INSERT INTO schemas (name) SELECT 'schema' || number FROM generate_series(1, 2000) AS number",
     """
     INSERT INTO schema_versions (schema, document)
@@ -512,3 +520,18 @@ async def test_lookups_use_indexes_in_a_database_without_statistics(database_url
             scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
             assert not kinds & {"Hash Join", "Merge Join"}, statement
             assert scanned <= {"commit_order", "compaction"}, statement
+
+
+async def test_marks_are_found_by_the_application_and_the_configuration(connection: "Connection") -> None:
+    own = await application_id(connection)
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations ORDER BY id LIMIT 100")]
+    for name, arguments in (
+        ("list_marks", (own, None, ids[0], 51)),
+        ("marked", (own, ids)),
+        ("unmark", (own, ids)),
+        ("mark", (own, ids)),
+        ("count_marks", (own,)),
+    ):
+        indexes, scanned = await plan(connection, "sources", name, *arguments)
+        assert name == "mark" or "applied_configurations_pkey" in indexes, name
+        assert scanned <= {"application_sources"}, name
