@@ -5,11 +5,12 @@ column, and so are anchors, tags and repeated keys.
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 from ruamel.yaml import YAML as _YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, DocumentStartEvent, ScalarEvent
+from ruamel.yaml.reader import ReaderError
 
 from configsvc.cli.failures import CliError, ExitCode
 
@@ -92,6 +93,12 @@ def _root(text: str, source: str) -> Any:
         fault: Any = error
         mark = fault.problem_mark or fault.context_mark
         raise _fault(source, mark, fault.problem or "this is not YAML") from None
+    except ReaderError as error:
+        position: int = cast("Any", error).position
+        before = text[:position]
+        place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        problem = f"{source}:{place}: the character U+{ord(text[position]):04X} must be escaped in quotes"
+        raise CliError(problem, ExitCode.INVALID) from None
     except (YAMLError, RecursionError, ValueError) as error:
         raise CliError(f"{source}: this is not YAML: {str(error).splitlines()[0]}", ExitCode.INVALID) from None
     if node is None:
