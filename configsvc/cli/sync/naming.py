@@ -4,6 +4,7 @@ systems keep.
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 APPLICATIONS = "applications"
@@ -14,6 +15,13 @@ _ESCAPE = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
 _CAPITAL = re.compile("[A-Z]")
 # Files of Windows that stand for devices, whatever their ending.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
+
+
+class Ending(StrEnum):
+    """The form of new files."""
+
+    YAML = "yaml"
+    JSON = "json"
 
 
 class EscapeError(ValueError):
