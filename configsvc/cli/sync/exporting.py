@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from configsvc.cli.documents import Json, is_object
+from configsvc.cli.documents import Json
 from configsvc.cli.failures import CliError, ExitCode
-from configsvc.cli.sync.files import read_document
+from configsvc.cli.sync.files import Faults, list_files, read_document
 from configsvc.cli.sync.naming import APPLICATIONS, SCHEMAS, SETTINGS, Ending, paths_of, twins
 from configsvc.cli.sync.pins import MEMBER, is_relative, leads_to_a_schema, path_to, with_comment
 from configsvc.cli.sync.reading import read_tree
@@ -64,9 +64,8 @@ def write_tree(directory: Path, export: Export, *, ending: Ending, prune: bool) 
 
 def _tree_there(directory: Path) -> Tree:
     nothing = Tree(schemas={}, applications={})
-    parts = [directory / name for name in (SCHEMAS, APPLICATIONS)]
-    has_files = any(path.is_file() for part in parts for path in part.rglob("*"))
-    return read_tree(directory) if has_files else nothing
+    faults = Faults()
+    return read_tree(directory) if list_files(directory, faults).files or faults.found else nothing
 
 
 def _delete(directory: Path, path: PurePosixPath) -> None:
@@ -118,7 +117,8 @@ class _Writing:
         for name, (_, document) in self._export.schemas.items():
             self._add_schema(name, document)
         folders = {name: folder.path for name, folder in self._before.applications.items()}
-        new = paths_of({*folders, *self._export.applications})
+        taken = [PurePosixPath(path.name) for path in folders.values()]
+        new = paths_of({*folders, *self._export.applications}, taken)
         for name, comments in self._export.applications.items():
             self._add_application(name, comments, folders.get(name, PurePosixPath(APPLICATIONS, new[name])))
         for name, folder in self._before.applications.items():
@@ -128,7 +128,7 @@ class _Writing:
         return self._texts
 
     def _check_paths(self) -> None:
-        there = (one.path for folder in self._before.applications.values() for one in folder.configurations.values())
+        there = [one.path for folder in self._before.applications.values() for one in folder.configurations.values()]
         for path, other in twins([*there, *self._texts]).items():
             raise CliError(f"{path} and {other} would be one file on some systems: rename the file", ExitCode.INVALID)
         for path in self._texts:
@@ -177,7 +177,8 @@ class _Writing:
         self, folder: PurePosixPath, files: Mapping[str, ConfigurationFile], names: Iterable[str]
     ) -> dict[str, PurePosixPath]:
         """Return the path of each configuration: that of its file, or a new one without an ending."""
-        new = paths_of({*files, *names})
+        taken = [file.path.relative_to(folder) for file in files.values()]
+        new = paths_of({*files, *names}, taken)
         return {name: files[name].path if name in files else folder / new[name] for name in names}
 
     def _miss_configurations(
@@ -207,6 +208,10 @@ class _Writing:
             path_of, text = file.path, self._changed(one, file, settings)
         else:
             path_of, text = self._new(one, path, settings)
+        own = one.config.get(MEMBER)
+        if is_relative(own) and leads_to_a_schema(str(own), path_of):
+            problem = "has a $schema of its own that a tree takes for its schema"
+            raise CliError(f"{one.application}/{one.name} {problem}: {own}", ExitCode.INVALID)
         self._texts[path_of] = text
 
     def _changed(self, one: Exported, file: ConfigurationFile, settings: _Settings) -> str:
@@ -231,18 +236,13 @@ class _Writing:
         endings = (self._ending, *(ending for ending in Ending if ending is not self._ending))
         for ending in endings:
             target = path.with_name(f"{path.name}.{ending}")
-            if self._is_folder(target):
-                continue
             line = self._line(one, target)
             content = one.config if ending is Ending.YAML else _with_member(one.config, line)
             text = new_text(content, str(target))
             if text is not None:
                 self._state_pin(one, line, settings)
                 return target, with_comment(text, line) if ending is Ending.YAML else text
-        raise CliError(f"{one.application}/{one.name} has no file name that is free: {path}", ExitCode.INVALID)
-
-    def _is_folder(self, target: PurePosixPath) -> bool:
-        return any(target in path.parents for path in self._texts) or (self._directory / target).is_dir()
+        raise AssertionError("JSON can hold every content")
 
     def _line(self, one: Exported, path: PurePosixPath) -> str | None:
         """Return the `$schema` line of a file, None if it has none."""
@@ -252,12 +252,7 @@ class _Writing:
 
     def _needs_entry(self, one: Exported, path: PurePosixPath) -> bool:
         """Return true if a `$schema` line cannot say the pin: of an older version, or beside a `$schema` of its own."""
-        own = one.config.get(MEMBER) if is_object(one.config) else None
-        if is_relative(own) and leads_to_a_schema(str(own), path):
-            raise CliError(
-                f"{one.application}/{one.name} has a $schema of its own that a tree takes for its schema: {own}",
-                ExitCode.INVALID,
-            )
+        own = one.config.get(MEMBER)
         is_older = one.schema is not None and self._export.schemas[one.schema.schema][0] != one.schema.version
         return is_older or is_relative(own) or (own is not None and path.suffix == ".json")
 
