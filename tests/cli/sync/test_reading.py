@@ -22,9 +22,26 @@ from configsvc.domain.json_text import content_from_text
 from configsvc.domain.names import check_configuration_name, check_name
 from configsvc.domain.schema_versions import MAX_DOCUMENT_BYTES
 from tests.cli.sync.trees import FILES, tree_of
+from tests.docs.test_guide import blocks
 
 WEB = '{"type": "object"}'
 SHOP = "applications/shop"
+
+
+def test_the_files_of_the_guide_are_a_tree(tmp_path: Path) -> None:
+    guide = "docs/guide/git.md"
+    (json_file,) = blocks(guide, "json")
+    yaml_file, settings_file, *_ = blocks(guide, "yaml")
+    files = {
+        "schemas/limits.json": WEB,
+        "applications/payments/_application.yaml": settings_file,
+        "applications/payments/limits.yaml": yaml_file,
+        "applications/payments/other.json": json_file,
+    }
+    payments = read_tree(tree_of(tmp_path, files)).applications["payments"]
+    assert payments.configurations["limits"].schema == Pin(schema="limits", version=3)
+    assert payments.configurations["other"].config == {"max": 100}
+    assert payments.bindings == (Binding(principal="group:payments", role="editor"),)
 
 
 def faults_of(directory: Path) -> list[str]:
