@@ -143,7 +143,8 @@ def render_command(
 ) -> None:
     """Write files from templates and configurations.
 
-    In a template, configs["payments/limits"].rate is a value. A file is replaced as a whole, and only if its content changes. --timeout limits the wait for the service.
+    In a template, configs["payments/limits"].rate is a value. A file is replaced as a whole, and only if its content
+    changes. --timeout limits the wait for the service.
     """
     import_module("configsvc.cli.rendering").run(
         session,
