@@ -1,4 +1,6 @@
-"""Signals of this process as events of a queue, for a command that passes them on to a program."""
+"""Signals of this process as events of a queue, for a command that passes them on to a program. Linux has what this
+needs: macOS does not tell who sent a signal.
+"""
 
 import os
 import signal
@@ -10,9 +12,18 @@ from typing import Any
 
 # What the kernel sends, such as for Ctrl-C on a terminal. Linux; Python has no name for it.
 _SI_KERNEL = 0x80
-_NAMES = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGALRM")
+_NAMED = {
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGALRM,
+}
 # Python ignores them, and a program expects their default.
-IGNORED_BY_PYTHON = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
@@ -26,11 +37,7 @@ class Arrived:
 
 def forwarded() -> set[int]:
     """Return the signals that go to the program, those for real time included."""
-    first = getattr(signal, "SIGRTMIN", None)
-    real_time = (
-        set(range(first, signal.SIGRTMAX + 1)) & set(signal.valid_signals()) if first is not None else set[int]()
-    )
-    return {getattr(signal, name) for name in _NAMES} | real_time
+    return _NAMED | set(range(signal.SIGRTMIN, signal.SIGRTMAX + 1))
 
 
 def receive_signals(events: Any) -> Iterable[int]:
@@ -48,17 +55,8 @@ def receive_signals(events: Any) -> Iterable[int]:
 
 def _wait_for_ever(wanted: set[int], events: Any) -> None:
     while True:
-        with suppress(InterruptedError):
-            events.put(_next(wanted))
-
-
-def _next(wanted: set[int]) -> Arrived:
-    if hasattr(signal, "sigwaitinfo"):
         found = signal.sigwaitinfo(wanted)
-        return Arrived(found.si_signo, found.si_code == _SI_KERNEL)
-    # Systems that do not tell the sender: what a key of the terminal can send is taken for that.
-    number = signal.sigwait(wanted)
-    return Arrived(number, number in {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH} and has_terminal())
+        events.put(Arrived(found.si_signo, found.si_code == _SI_KERNEL))
 
 
 def has_terminal() -> bool:

@@ -9,6 +9,7 @@ import resource
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
@@ -217,7 +218,9 @@ def outcome_of(task: Task) -> Outcome:
 def main() -> None:
     """Do the task of standard input."""
     task: Task = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    # macOS refuses it.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     json.dump(outcome_of(task), sys.stdout)
 
 

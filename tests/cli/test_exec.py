@@ -25,8 +25,9 @@ from configsvc.cli.documents import parse_json
 from configsvc.cli.failures import CliError
 from configsvc.cli.supervising import LONGEST_PAUSE_SECONDS, pause_seconds
 from configsvc.cli.variables import Variables, environment_of
-from tests.cli.running import Cli
+from tests.cli.running import Cli, Done
 from tests.client.clients import until
+from tests.identity.authorities import Authority, files_in, uri
 from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program
 from tests.service import Service, running_service
 
@@ -383,6 +384,29 @@ async def test_a_token_command_starts_without_blocked_signals(tmp_path: Path) ->
             bearer_token("", Context(token_command="no-such-program"))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+async def test_the_credentials_of_the_context_are_used_and_a_missing_role_is_an_error_at_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    authority = Authority()
+    admin, stranger = authority.pair(uri()), authority.pair(uri("spiffe://example.org/stranger"))
+    files = files_in(tmp_path, authority)
+    async with running_service(database_url, credentials=authority.trusting(admin), **files.settings()) as service:
+        await put(service, "shop/web", '{"n": 1}')
+        ended: list[Done] = []
+        for number, pair in enumerate((admin, stranger)):
+            cli = Cli(tmp_path, {"CONFIGSVC_SERVER": f"https://localhost:{service.address.rsplit(':', 1)[1]}"})
+            certificate = tmp_path / cli.write(f"{number}.pem", pair.certificate.decode())
+            key = tmp_path / cli.write(f"{number}-key.pem", pair.key.decode())
+            variables = {"CA": files.authorities, "CERT": certificate, "KEY": key}
+            named = {f"CONFIGSVC_{name}_FILE": str(path) for name, path in variables.items()}
+            ended.append(await cli("exec", "--config", "shop/web", "--", "sh", "-c", "echo $N", **named))
+    allowed, refused = ended
+    assert (allowed.code, allowed.out) == (0, "1\n")
+    assert (refused.code, refused.out) == (4, "")
+    assert "PERMISSION_DENIED" in refused.err
+    assert "hint: `configsvc whoami`" in refused.err
 
 
 async def test_a_program_outlives_the_service_and_starts_from_the_copy_on_disk_without_it(
