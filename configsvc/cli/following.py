@@ -1,6 +1,7 @@
 """Configurations that a command follows, of several applications, across restarts of the service."""
 
 import logging
+import math
 import os
 import queue
 import sys
@@ -29,6 +30,8 @@ DEFAULT_SECONDS = 30.0
 # After this, a command says that it waits for the service.
 SILENT_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
+# A token is that of all clients that connect within this time: the command that prints it can be slow.
+TOKEN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Followed:
         self._is_deleted: set[str] = set()
         # While the token command runs: its end is not to be awaited by others.
         self.children = threading.Lock()
+        self._token = ""
+        self._token_at = -math.inf
         self._name, self._context = chosen_context(session.context, session.server)
         names: dict[str, list[str]] = defaultdict(list)
         for key in self._keys:
@@ -79,7 +84,7 @@ class Followed:
             context.target,
             application=application,
             names=names,
-            token=self._token if context.token_file or context.token_command or context.oidc_issuer else None,
+            token=self._bearer if context.token_file or context.token_command or context.oidc_issuer else None,
             tls=_tls(context) if context.tls else False,
             instance=Instance(program=program),
             start_timeout=self.seconds,
@@ -90,9 +95,12 @@ class Followed:
         client.on_change(lambda _: self._events.put(Changed()))
         return client
 
-    def _token(self) -> str:
+    def _bearer(self) -> str:
         with self.children:
-            return bearer_token(self._name, self._context)
+            if time.monotonic() - self._token_at >= TOKEN_SECONDS:
+                self._token = bearer_token(self._name, self._context)
+                self._token_at = time.monotonic()
+            return self._token
 
     def start(self) -> None:
         """Begin to follow, without waiting. Raises CliError for credentials that cannot be had."""
@@ -101,7 +109,7 @@ class Followed:
         logger = logging.getLogger("configsvc.client")
         logger.addHandler(_Talk())
         logger.propagate = False
-        self._token()
+        self._bearer()
         for application in self._clients:
             threading.Thread(target=self._start, args=(application,), daemon=True).start()
 

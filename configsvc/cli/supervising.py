@@ -15,7 +15,7 @@ from configsvc.cli.signals import ENDING, Arrived
 from configsvc.cli.tools import OnChange
 
 # A program that is restarted again within this time has to wait, longer each time, up to the second.
-STEADY_SECONDS = 60.0
+STEADY_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 60.0
 # Changes that never pause are acted upon after so many quiet periods.
 MOST_QUIET_PERIODS = 10
