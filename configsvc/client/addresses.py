@@ -29,11 +29,13 @@ def http_address_of(url: str) -> HttpAddress:
         parts = urlsplit(url)
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode()
-    except ValueError as error:
-        raise ValueError(f"the HTTP address is no URL: {error}") from None
+    except ValueError:
+        raise ValueError("the HTTP address is no URL: its host or port is wrong") from None
     if not is_http(url) or not host:
         raise ValueError("an HTTP address is https://host, http://host:port or the like, with a path or without")
-    if "@" in parts.netloc or parts.query or parts.fragment or not (parts.path.isascii() and parts.path.isprintable()):
+    # urlsplit leaves out line breaks.
+    is_plain = url.isprintable() and " " not in url and parts.path.isascii()
+    if "@" in parts.netloc or parts.query or parts.fragment or not is_plain:
         raise ValueError("an HTTP address has no user, no parameters and no fragment, and its path is encoded")
     is_secure = parts.scheme == "https"
     return HttpAddress(
