@@ -95,10 +95,13 @@ class FollowedConfigs(Configs):
         self._settings = settings
         # None: no thread of this client has followed yet.
         self._background: Background | None = None
+        # Those of parents. They are not freed in a child, where nobody may touch gRPC, not even to close a channel.
+        self._inherited: list[Background | None] = []
         if settings.http:
             self._store.follow_on = self._follow_on
 
     def _follow_on(self) -> None:
+        self._inherited.append(self._background)
         self._background = Background(self._settings, self._store, resumes=True)
-        self._background.start()
         self._callbacks.begin_anew()
+        self._background.start()

@@ -229,11 +229,11 @@ class Store:
 
     def attach(self, mailbox: Mailbox) -> None:
         """Put changes from now on into the mailbox, for as long as somebody holds it."""
-        self._wake()
         with self._lock:
             self._mailboxes.add(mailbox)
             if self._is_over:
                 mailbox.end(self.stopped)
+        self._wake()
 
     def end(self, error: ConfigError | None = None) -> None:
         """Note that no change will come any more, and end those who wait for changes; the first error counts."""
