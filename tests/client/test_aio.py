@@ -158,11 +158,14 @@ async def test_reads_before_the_start_raise(service: Service) -> None:
 
 
 async def test_the_start_is_bounded_and_says_what_is_wrong() -> None:
-    for address in (NOWHERE, "no-such-host.invalid:50051", f"http://{NOWHERE}", "https://no-such-host.invalid"):
+    async def fails(address: str) -> None:
         started = time.monotonic()
         with pytest.raises(NotReadyError, match="UNAVAILABLE"):
             await client_of(address, start_timeout=1.0).start()
         assert time.monotonic() - started < 20
+
+    addresses = NOWHERE, "no-such-host.invalid:50051", f"http://{NOWHERE}", "https://no-such-host.invalid"
+    await asyncio.gather(*map(fails, addresses))
 
 
 async def test_the_start_is_bounded_where_the_network_swallows_everything(address: str) -> None:

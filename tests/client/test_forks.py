@@ -102,7 +102,7 @@ asyncio.run(main())
 
 # The child first uses its client when it is told to. Each parent has a child: the last one follows.
 FOLLOWS_ON = """
-import json, os, sys, time
+import json, logging, os, sys, threading, time
 from configsvc.client import ConfigError
 from configsvc.client.blocking import ConfigClient
 
@@ -138,8 +138,12 @@ def fork(generations):
             fork(generations - 1)
         else:
             follow(configs, iteration)
-        sys.stdout.flush()
-        os._exit(7)
+        if generations > 1:
+            # What was not used and is closed never begins.
+            configs.close()
+            assert (configs["limits"]["n"], threading.active_count()) == (1, 1)
+        # Everything is torn down, which must not touch what the parent has open.
+        sys.exit(7)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 from dataclasses import dataclass
@@ -147,14 +151,20 @@ from dataclasses import dataclass
 class Limits:
     n: int
 
+class Kept(logging.Handler):
+    def emit(self, record):
+        ends.append(record.getMessage())
+
 options = json.loads(sys.argv[2])
-seen = []
+seen, ends = [], []
+logging.getLogger("configsvc.client").setLevel("INFO")
+logging.getLogger("configsvc.client").addHandler(Kept())
 with ConfigClient(sys.argv[1], application="shop", **options) as configs:
     configs.on_change(lambda change: seen.append(change.after.content["n"]))
     bound, iteration = configs.bind("limits", Limits), configs.changes()
     fork(int(sys.argv[3]))
     until(lambda: configs["limits"]["n"] == 2)
-    print(configs.status.is_connected, next(iteration).after.content["n"])
+    print(configs.status.is_connected, next(iteration).after.content["n"], ends)
 """
 
 CHILDREN_FOLLOW_ON = """
@@ -239,7 +249,7 @@ async def test_a_child_that_knows_the_http_door_follows_on_from_where_it_was(
         "2",
         "2 False",
         *["7"] * generations,
-        "True 2",
+        "True 2 []",
     ]
 
 
