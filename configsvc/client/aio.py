@@ -43,8 +43,8 @@ class ConfigClient(FollowedConfigs):
     async def close(self) -> None:
         """End everything that the client has started, within twice `close_timeout`. What it has stays readable."""
         self._callbacks.end()
-        if self._background:
-            # In a forked child, whose loop may be that of the parent, in which nothing can be awaited.
+        if self._background and not self._store.is_forked:
+            # In a child that follows on: its loop may be that of the parent, in which nothing can be awaited.
             self._background.end()
         else:
             await self._following.close()
