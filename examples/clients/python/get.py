@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
 
 # The library repeats reads. Writes are not in the file: after UNAVAILABLE, one may have been done.
 POLICY = Path(__file__).parents[3] / "deploy" / "service-config.json"
@@ -40,13 +41,19 @@ class TokenFile(grpc.AuthMetadataPlugin):
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
-    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+    def __call__(self, _: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
         callback((("authorization", f"Bearer {self._path.read_text(encoding='ascii').strip()}"),), None)
 
 
 def details_of(error: Any) -> dict[str, Any]:
     """Return what the error says. Without a reason, it comes from a library or a proxy: its code says nothing."""
-    found = {"code": error.code().name, "text": error.details(), "reason": "", "retrySeconds": 0.0, "faults": {}}
+    found: dict[str, Any] = {
+        "code": error.code().name,
+        "text": error.details(),
+        "reason": "",
+        "retrySeconds": 0.0,
+        "faults": {},
+    }
     info, retry, faults = ErrorInfo(), RetryInfo(), BadRequest()
     for detail in Status.FromString(dict(error.trailing_metadata()).get("grpc-status-details-bin", b"")).details:
         if detail.Unpack(info) and info.domain == "configsvc":
