@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build Get and Follow into FOLDER: build.sh FOLDER. Prints the class path to run them with.
-# Debian: protobuf-compiler libprotobuf-dev protobuf-compiler-grpc-java-plugin openjdk-17-jdk-headless libgrpc-java
+# Debian: protobuf-compiler libprotobuf-dev protobuf-compiler-grpc-java-plugin default-jdk-headless libgrpc-java
 # libprotobuf-java libnetty-java libgoogle-gson-java libguava-java libperfmark-java libgeronimo-annotation-1.3-spec-java
 set -euo pipefail
 folder=$(realpath --canonicalize-missing "$1")
