@@ -29,6 +29,8 @@ pytestmark = pytest.mark.timeout(120)
 GUIDE = "docs/guide/clients.md"
 # The first four attempts of the policy are repeated.
 ATTEMPTS = 5
+# More than a message holds, each with comments of 1,000 characters.
+MANY = 1_100
 
 
 @pytest.fixture(params=[*LANGUAGES, "python"])
@@ -140,20 +142,23 @@ async def test_the_programs_give_up_a_watch_that_can_never_succeed(
         assert await programs.exit_codes() == {1}
 
 
-async def test_the_programs_apply_a_commit_as_one_step(
+async def test_the_programs_apply_a_commit_or_a_snapshot_of_many_messages_as_one_step(
     clients: dict[str, Client], service: Service, psql: "Psql"
 ) -> None:
-    await put(psql, "web", '{"replicas": 1}')
+    await put(psql, "web", "{}")
+    await psql.execute(
+        """INSERT INTO configurations (application, name, comments, config)
+        SELECT 'shop', 'many/' || number, repeat('x', 1000), '{}' FROM generate_series(1, $1::int) AS number""",
+        MANY,
+    )
     async with following(clients, service.address, "shop") as programs:
-        assert await programs.agreed("view", "contents") == {"web": {"replicas": 1}}
-        async with psql.transaction():
-            await put(psql, "api", "{}")
-            await put(psql, "web", '{"replicas": 2}')
-        assert await programs.agreed("view", "contents") == {"api": {}, "web": {"replicas": 2}}
+        assert len(await programs.agreed("view", "changed")) == MANY + 1
+        await psql.execute("UPDATE configurations SET comments = repeat('y', 1000) WHERE name LIKE 'many/%'")
+        assert len(await programs.agreed("view", "changed")) == MANY
+        await psql.execute("DELETE FROM configurations WHERE name LIKE 'many/%'")
+        assert await programs.agreed("view", "contents") == {"web": {}}
         await psql.execute("UPDATE configurations SET name = 'www' WHERE name = 'web'")
-        assert await programs.agreed("view", "contents") == {"api": {}, "www": {"replicas": 2}}
-        await psql.execute("DELETE FROM configurations WHERE name = 'www'")
-        assert await programs.agreed("view", "contents") == {"api": {}}
+        assert await programs.agreed("view", "contents") == {"www": {}}
 
 
 async def address_of_service(database_url: str) -> str:

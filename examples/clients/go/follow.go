@@ -139,15 +139,15 @@ func follow(address, application, file string) {
 	}
 	for delay := 1.0; ; delay = math.Min(2*delay, 30) {
 		ended := detailsOf(watch(address, application, file, func() { delay = 0.5 }))
-		event, view := ended.fields(), state.Load().View
-		event["event"], event["kept"] = "ended", len(view)
+		if ended.Reason != "" && ended.Code == "OUT_OF_RANGE" {
+			// The history was compacted, or is another one. The view stays until the snapshot is complete.
+			state.Store(&State{View: state.Load().View})
+		}
+		event := ended.fields()
+		event["event"], event["kept"] = "ended", len(state.Load().View)
 		show(event)
 		if ended.Reason != "" && (ended.Code == "INVALID_ARGUMENT" || ended.Code == "PERMISSION_DENIED") {
 			return // the same call can never succeed
-		}
-		if ended.Reason != "" && ended.Code == "OUT_OF_RANGE" {
-			// The history was compacted, or is another one. The view stays until the snapshot is complete.
-			state.Store(&State{View: view})
 		}
 		time.Sleep(ended.Retry + time.Duration(delay*rand.Float64()*float64(time.Second)))
 	}

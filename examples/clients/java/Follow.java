@@ -66,16 +66,16 @@ final class Follow {
             } finally {
                 channel.shutdownNow();
             }
+            if (!ended.reason().isEmpty() && ended.code() == Code.OUT_OF_RANGE) {
+                // The history was compacted, or is another one. The view stays until the snapshot is complete.
+                state = new State("", state.view());
+            }
             var line = Get.GSON.toJsonTree(ended).getAsJsonObject();
             line.addProperty("event", "ended");
             line.addProperty("kept", state.view().size());
             System.out.println(line);
             if (!ended.reason().isEmpty() && FINAL.contains(ended.code())) {
                 System.exit(1); // the same call can never succeed
-            }
-            if (!ended.reason().isEmpty() && ended.code() == Code.OUT_OF_RANGE) {
-                // The history was compacted, or is another one. The view stays until the snapshot is complete.
-                state = new State("", state.view());
             }
             Thread.sleep((long) (1000 * (ended.retrySeconds() + delay * ThreadLocalRandom.current().nextDouble())));
         }

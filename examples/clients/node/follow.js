@@ -65,10 +65,10 @@ async function follow() {
     const error = await watch(client, () => { delay = 0.5; }).catch((caught) => caught);
     client.close();
     const ended = detailsOf(error ?? new Error('the stream ended'));
-    print({ event: 'ended', kept: Object.keys(state.view).length, ...ended });
-    if (ended.reason && FINAL.includes(ended.code)) return 1; // the same call can never succeed
     // The history was compacted, or is another one. The view stays until the snapshot is complete.
     if (ended.reason && ended.code === 'OUT_OF_RANGE') state = { token: '', view: state.view };
+    print({ event: 'ended', kept: Object.keys(state.view).length, ...ended });
+    if (ended.reason && FINAL.includes(ended.code)) return 1; // the same call can never succeed
     await sleep(1000 * (ended.retrySeconds + Math.random() * delay));
   }
 }
