@@ -26,7 +26,18 @@ NEEDED = {
     "java": ("javac", "protoc", "grpc_java_plugin", *(f"/usr/share/java/{one}.jar" for one in ("grpc-netty", "gson"))),
 }
 # The programs connect to this machine, whatever the variables of proxies say; the library of Debian's Go asks for its.
-ENVIRONMENT = ("env", "-u", "http_proxy", "-u", "https_proxy", "-u", "HTTPS_PROXY", "GRPC_GO_RETRY=on")
+ENVIRONMENT = (
+    "env",
+    "-u",
+    "grpc_proxy",
+    "-u",
+    "http_proxy",
+    "-u",
+    "https_proxy",
+    "-u",
+    "HTTPS_PROXY",
+    "GRPC_GO_RETRY=on",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

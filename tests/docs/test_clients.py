@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Building takes its time.
 pytestmark = pytest.mark.timeout(120)
 GUIDE = "docs/guide/clients.md"
+SOURCES = {".js", ".go", ".java", ".py"}
 # The first four attempts of the policy are repeated.
 ATTEMPTS = 5
 # More than a message holds, each with comments of 1,000 characters.
@@ -55,9 +56,6 @@ def test_the_guide_shows_the_programs_as_they_are() -> None:
     assert sorted(name for name, _ in shown) == sorted(name for name in files if "node_modules" not in name)
     for name, text in shown:
         assert text == files[name].read_text(encoding="utf-8"), name
-
-
-SOURCES = {".js", ".go", ".java", ".py"}
 
 
 async def test_a_program_reads_a_configuration_and_shows_what_an_error_says(
