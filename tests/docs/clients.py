@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,8 @@ NEEDED = {
     "java": ("javac", "protoc", "grpc_java_plugin", *(f"/usr/share/java/{one}.jar" for one in ("grpc-netty", "gson"))),
 }
 # The programs connect to this machine, whatever the variables of proxies say; the library of Debian's Go asks for its.
-ENVIRONMENT = (
-    "env",
-    "-u",
-    "grpc_proxy",
-    "-u",
-    "http_proxy",
-    "-u",
-    "https_proxy",
-    "-u",
-    "HTTPS_PROXY",
-    "GRPC_GO_RETRY=on",
-)
+PROXY_VARIABLES = ("grpc_proxy", "http_proxy", "https_proxy", "HTTPS_PROXY")
+ENVIRONMENT = ("env", *(f"--unset={name}" for name in PROXY_VARIABLES), "GRPC_GO_RETRY=on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,46 +95,51 @@ def _environment(variables: dict[str, str]) -> tuple[str, ...]:
 
 def client_in(language: str) -> Client:
     """Return the programs of a language, built once for their content, or skip."""
+    found = _client_or_fault(language)
+    return found if isinstance(found, Client) else pytest.skip(found)
+
+
+@cache
+def _client_or_fault(language: str) -> Client | str:
     missing = [one for one in NEEDED[language] if not (shutil.which(one) or Path("/", one).exists())]
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        return f"not installed: {', '.join(missing)}"
     folder = PROJECT / "build" / "clients" / language
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{language}.lock").open("w") as lock:
         # Other processes of pytest need the same.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return COMMANDS[language](folder, _built(language, folder))
+        stamp, digest = folder / "built.json", _digest(language)
+        built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
+        if built.get("digest") != digest:
+            done = _build(language, folder)
+            if language == "node" and done.returncode:
+                return f"npm could not install the packages: {done.stderr.strip()[:200]}"
+            assert done.returncode == 0, done.stderr
+            built = {"digest": digest, "output": done.stdout.strip()}
+            stamp.write_text(json.dumps(built), encoding="utf-8")
+    return COMMANDS[language](folder, built["output"])
 
 
-def _built(language: str, folder: Path) -> str:
-    """Build into the folder, unless it was built from the same files; return the output."""
-    stamp, digest = folder / "built.json", _digest(language)
-    if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8"))["digest"] == digest:
-        return json.loads(stamp.read_text(encoding="utf-8"))["output"]
+def _build(language: str, folder: Path) -> subprocess.CompletedProcess[str]:
     shutil.rmtree(folder)
     folder.mkdir()
     if language == "node":
         for file in (EXAMPLES / "node").glob("package*.json"):
             shutil.copy(file, folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"]
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"]
     else:
         command = [str(EXAMPLES / language / "build.sh"), str(folder)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
-    if done.returncode and language == "node":
-        pytest.skip(f"npm could not install the packages: {done.stderr.strip()[-200:]}")
-    assert done.returncode == 0, done.stderr
-    stamp.write_text(json.dumps({"digest": digest, "output": done.stdout.strip()}), encoding="utf-8")
-    return done.stdout.strip()
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
 
 
 def _digest(language: str) -> str:
+    """Return a digest of all files that a build reads, with some others."""
+    folders = (EXAMPLES / language, PROJECT / "protos", PROJECT / "third_party", PROJECT / "deploy")
+    files = (file for folder in folders for file in folder.rglob("*") if "node_modules" not in file.parts)
     digest = hashlib.sha256()
-    for folder in (EXAMPLES / language, PROJECT / "protos", PROJECT / "deploy" / "service-config.json"):
-        files = (
-            (file for file in folder.rglob("*") if "node_modules" not in file.parts) if folder.is_dir() else (folder,)
-        )
-        for file in sorted(file for file in files if file.is_file()):
-            digest.update(file.read_bytes())
+    for file in sorted(file for file in files if file.is_file()):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
