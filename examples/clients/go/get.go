@@ -88,7 +88,7 @@ func get(address, application, name string) (*configapiv1.Configuration, error) 
 		return nil, err
 	}
 	defer connection.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	key := &configapiv1.ConfigurationKey{Application: application, Name: name}
 	request := &configapiv1.GetConfigurationRequest{

@@ -108,7 +108,7 @@ final class Get {
 
     public static void main(String[] arguments) throws IOException {
         var channel = connect(arguments[0]);
-        var service = ConfigurationServiceGrpc.newBlockingStub(channel).withDeadlineAfter(20, TimeUnit.SECONDS);
+        var service = ConfigurationServiceGrpc.newBlockingStub(channel).withDeadlineAfter(30, TimeUnit.SECONDS);
         var key = ConfigurationKey.newBuilder().setApplication(arguments[1]).setName(arguments[2]);
         var request = GetConfigurationRequest.newBuilder().setKey(key).setFormat(ContentFormat.CONTENT_FORMAT_JSON);
         try {

@@ -59,7 +59,7 @@ function detailsOf(error) {
 async function get(client, application, name) {
   const request = { key: { application, name }, format: 'CONTENT_FORMAT_JSON' };
   const call = promisify(client.getConfiguration.bind(client));
-  const { configuration } = await call(request, { deadline: Date.now() + 20_000 });
+  const { configuration } = await call(request, { deadline: Date.now() + 30_000 });
   return { name, version: configuration.version, content: JSON.parse(configuration.configJson) };
 }
 

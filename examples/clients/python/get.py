@@ -71,7 +71,7 @@ def main(address: str, application: str, name: str) -> int:
     )
     with connect(address) as channel:
         try:
-            found = ConfigurationServiceStub(channel).GetConfiguration(request, timeout=20).configuration
+            found = ConfigurationServiceStub(channel).GetConfiguration(request, timeout=30).configuration
         except grpc.RpcError as error:
             print(json.dumps(details_of(error)))
             return 1
