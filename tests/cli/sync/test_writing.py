@@ -154,6 +154,22 @@ def test_json_keeps_indentation_order_and_its_schema_line() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("a:  # why\n# b\nb: 1\n", {"a": 2, "b": 1}, "a: 2  # why\n# b\nb: 1\n"),
+        ("a:\n- # why\n\n# next\n- 1\n", {"a": [2, 1]}, "a:\n- 2 # why\n\n# next\n- 1\n"),
+        ("a:\n-   1\n", {"a": [{"b": 1, "c": 2}]}, "a:\n- b: 1\n  c: 2\n"),
+        ("a: 1\n  # deep\nb: 2\n", {"a": "x\ny\n", "b": 2}, 'a: "x\\ny\\n"\n  # deep\nb: 2\n'),
+        ("a:\n  'x' # why\nb: 1\n", {"a": {"c": 1}, "b": 1}, "a:\n  # why\n  c: 1\nb: 1\n"),
+        ("# head\n\na: 1\n", {}, "# head\n\n{}\n"),
+        ("a: 1", {"a": 1, "b": 2}, "a: 1\nb: 2\n"),
+    ],
+)
+def test_forms_that_are_easily_broken_are_not(text: str, new: dict[str, Any], expected: str) -> None:
+    assert updated_text(text, new, "x.yaml") == expected
+
+
 def test_line_ends_stay() -> None:
     assert updated_text("a: 1 # x\r\nb: 2\r\n", {"a": 3, "b": 2, "c": [1]}, "x.yaml") == (
         "a: 3 # x\r\nb: 2\r\nc:\r\n  - 1\r\n"
