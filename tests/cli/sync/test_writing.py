@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc.cli.differences import same_value
@@ -193,6 +193,7 @@ def test_a_file_is_replaced_at_once_and_keeps_its_mode_and_its_links(tmp_path: P
     assert file.read_text() == "a: yes\n"
 
 
+@settings(max_examples=40)
 @given(OBJECTS)
 def test_any_content_is_read_as_it_was_written(content: dict[str, Any]) -> None:
     for source in ("x.yaml", "x.json"):
@@ -201,6 +202,7 @@ def test_any_content_is_read_as_it_was_written(content: dict[str, Any]) -> None:
         assert same_value(parse_document(text, source), content)
 
 
+@settings(max_examples=40)
 @given(OBJECTS, OBJECTS)
 def test_any_content_takes_the_place_of_any_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     for source, text in (("x.yaml", yaml_text(old)), ("x.json", pretty_json(old))):
@@ -238,6 +240,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, PLAIN, max_size=5), st.dictionaries(NAMES, PLAIN, max_size=5), st.booleans())
 def test_comments_of_members_that_stay_are_kept(old: dict[str, Any], new: dict[str, Any], dense: bool) -> None:
     text = "\n".join(["# head;", *commented(old, "", "", dense)]) + "\n" if old else "# head;\n{}\n"
@@ -249,6 +252,7 @@ def test_comments_of_members_that_stay_are_kept(old: dict[str, Any], new: dict[s
         assert dense or f"# above {path};" in found
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, PLAIN, max_size=5), st.dictionaries(NAMES, PLAIN, max_size=5))
 def test_a_change_and_its_reversal_are_the_same_content(old: dict[str, Any], new: dict[str, Any]) -> None:
     text = "\n".join(commented(old, "", "", False)) + "\n" if old else "{}\n"
