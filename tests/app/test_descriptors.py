@@ -104,6 +104,8 @@ async def test_the_log_says_when_no_file_descriptor_is_left_and_when_there_are_s
                 "out of file descriptors: new connections of clients and to the database fail or wait"
             )
         await running.wait_for("file descriptors are available again")
+        # With the low limit, gRPC would accept the connections that nobody holds any more at two a second.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
         async with connected(f"{host}:{port}", asyncio.Event()) as service:
             await create_application(service)
     assert (shortage["level"], shortage["reason"], shortage["limit"]) == ("error", "Too many open files", limit)
