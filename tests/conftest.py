@@ -2,6 +2,7 @@ import re
 import signal
 from collections.abc import AsyncGenerator, Generator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,13 @@ def postgres_server() -> Generator[str]:
     """Yield the URL of this worker's PostgreSQL server, on a database that no test uses."""
     with server_folder() as folder, running_server(folder) as url:
         yield url
+
+
+@pytest.fixture
+def data_dir() -> Generator[Path]:
+    """Yield an empty folder for one test's own server, in memory if there is room."""
+    with server_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

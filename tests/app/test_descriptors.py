@@ -19,15 +19,12 @@ from joserfc.jwk import ECKey
 from configapi.v1.access_service_pb2 import GetCallerRequest
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN
 from tests.api.calls import create, create_application, failing, head
-from tests.embedded.conftest import data_dir
 from tests.identity.tokens import AUDIENCE, ISSUER, oidc_settings
 from tests.process.running import CONFIGSVC, Program, program
 from tests.schemas.calls import create_schema
 from tests.service import LIMIT_SECONDS, Service, connected, reason_of, wait_for_health
 from tests.validation.test_checks import SLOW, TEXTS
 from tests.writes.schemas import pin
-
-__all__ = ["data_dir"]
 
 
 def in_shell(commands: str) -> tuple[str, ...]:
