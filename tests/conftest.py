@@ -1,3 +1,4 @@
+import multiprocessing
 import re
 import signal
 from collections.abc import AsyncGenerator, Generator
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from configsvc.offload import processes
 from tests.api.calls import create_application
 from tests.postgres import (
     cloned_database,
@@ -30,6 +32,11 @@ TEMPLATE = "template_migrated"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The pools of services within this process fork from one that has all modules already, and no gRPC, which spares each
+# of them half a second. The pools of programs, and those of tests/offload, are spawned.
+processes.START_METHOD = "forkserver"
+multiprocessing.set_forkserver_preload(["tests.offload.preloaded"])
 
 # No test fails for the time that it takes: others use the machine too.
 settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
