@@ -406,7 +406,7 @@ DRIVERS: dict[Callable[[Stage], Awaitable[None]], Driven] = {
 }
 
 
-ONE_DOOR = {
+ONE_DOOR: dict[Callable[[Stage], Awaitable[None]], str] = {
     libraries: "HTTP has pages of its own",
     additions: "what closing adds is bounded before a door is chosen, and takes ten seconds",
 }
