@@ -1,13 +1,16 @@
+import multiprocessing
 import re
 import signal
 from collections.abc import AsyncGenerator, Generator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from configsvc.offload import processes
 from tests.api.calls import create_application
 from tests.postgres import (
     cloned_database,
@@ -30,6 +33,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The pools of services within this process fork from one that has all modules already, and no gRPC, which spares each
+# of them half a second. The pools of programs, and those of tests/offload, are spawned.
+processes.START_METHOD = "forkserver"
+multiprocessing.set_forkserver_preload(["tests.offload.preloaded"])
+
 # No test fails for the time that it takes: others use the machine too.
 settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
 settings.load_profile("untimed")
@@ -40,6 +48,13 @@ def postgres_server() -> Generator[str]:
     """Yield the URL of this worker's PostgreSQL server, on a database that no test uses."""
     with server_folder() as folder, running_server(folder) as url:
         yield url
+
+
+@pytest.fixture
+def data_dir() -> Generator[Path]:
+    """Yield an empty folder for one test's own server, in memory if there is room."""
+    with server_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,9 @@ async def running_service(
                 both = replace(service, http_address=http_address, http=http)
                 yield over_http(both, http) if door is Door.HTTP else both
     finally:
+        if bound.done() and not bound.cancelled() and not stop.is_set():
+            # Unless the test looks at the end of the service, nobody calls any more.
+            bound.result().rpc.drain.quiet_seconds = 0.0
         stop.set()
         await serving
 

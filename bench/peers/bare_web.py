@@ -75,6 +75,8 @@ async def main(address: str, answer: bytes) -> None:
         access_log=False,
         server_header=False,
         backlog=4096,
+        # The streams never end by themselves.
+        timeout_graceful_shutdown=0,
     )
     await uvicorn.Server(config).serve()
 

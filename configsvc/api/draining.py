@@ -16,17 +16,18 @@ class Drain:
 
     def __init__(self) -> None:
         self.begun = False
+        self.quiet_seconds = QUIET_SECONDS
         self._last_arrival = 0.0
         self._left = asyncio.Event()
         self._endless: set[asyncio.Timeout] = set()
 
     async def hold(self, limit_seconds: float) -> None:
-        """Hold new calls from now on. Return when none has arrived for QUIET_SECONDS, or after the limit."""
+        """Hold new calls from now on. Return when none has arrived for quiet_seconds, or after the limit."""
         loop = asyncio.get_running_loop()
         self.begun = True
         self._last_arrival = loop.time()
         give_up = self._last_arrival + min(limit_seconds, QUIET_LIMIT_SECONDS)
-        while (left := min(self._last_arrival + QUIET_SECONDS, give_up) - loop.time()) > 0:  # noqa: ASYNC110
+        while (left := min(self._last_arrival + self.quiet_seconds, give_up) - loop.time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
 
     def refuse(self) -> None:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 PROCESSES = 1
+# A fork of a process that runs gRPC may hang.
+START_METHOD = "spawn"
 IDLE_SECONDS = 60.0
 
 
@@ -75,9 +77,8 @@ class ProcessPool:
 
     async def _submitted(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         if self._executor is None:
-            # Spawned, as a fork of a process that runs gRPC may hang.
             self._executor = ProcessPoolExecutor(
-                PROCESSES, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
+                PROCESSES, mp_context=multiprocessing.get_context(START_METHOD), initializer=_prepare_process
             )
         executor = self._executor
         try:

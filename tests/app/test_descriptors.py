@@ -19,15 +19,12 @@ from joserfc.jwk import ECKey
 from configapi.v1.access_service_pb2 import GetCallerRequest
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN
 from tests.api.calls import create, create_application, failing, head
-from tests.embedded.conftest import data_dir
 from tests.identity.tokens import AUDIENCE, ISSUER, oidc_settings
 from tests.process.running import CONFIGSVC, Program, program
 from tests.schemas.calls import create_schema
 from tests.service import LIMIT_SECONDS, Service, connected, reason_of, wait_for_health
 from tests.validation.test_checks import SLOW, TEXTS
 from tests.writes.schemas import pin
-
-__all__ = ["data_dir"]
 
 
 def in_shell(commands: str) -> tuple[str, ...]:
@@ -104,6 +101,8 @@ async def test_the_log_says_when_no_file_descriptor_is_left_and_when_there_are_s
                 "out of file descriptors: new connections of clients and to the database fail or wait"
             )
         await running.wait_for("file descriptors are available again")
+        # With the low limit, gRPC would accept the connections that nobody holds any more at two a second.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
         async with connected(f"{host}:{port}", asyncio.Event()) as service:
             await create_application(service)
     assert (shortage["level"], shortage["reason"], shortage["limit"]) == ("error", "Too many open files", limit)

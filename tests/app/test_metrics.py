@@ -283,8 +283,10 @@ async def test_a_call_that_fails_inside_is_counted_too(psql: Session, database_u
 
 
 async def test_strangers_who_hold_connections_to_the_metrics_take_few_threads_and_keep_nobody_out(
-    database_url: str,
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Where the kernel has no room for a connection, it is tried again a second later.
+    monkeypatch.setattr(BoundedServer, "request_queue_size", 100)
     async with measured_service(database_url) as (_, metrics), AsyncExitStack() as stack:
         before = threading.active_count()
         host, _, port = metrics.address.rpartition(":")

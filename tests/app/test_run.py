@@ -65,17 +65,19 @@ async def test_a_call_that_takes_longer_than_the_grace_is_cut_off(tmp_path: Path
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-async def test_the_embedded_database_ends_too_and_keeps_the_data(tmp_path: Path, number: signal.Signals) -> None:
-    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"))
+async def test_the_embedded_database_ends_too_and_keeps_the_data(
+    tmp_path: Path, data_dir: Path, number: signal.Signals
+) -> None:
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir))
     async with program(tmp_path, *arguments) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:
             await create_application(service, "shop")
             created = await create(service, "web", {"a": 1})
-        assert processes_of(tmp_path)
+        assert processes_of(data_dir)
         running.signal(number)
         assert await running.exit_code() == 0
-    assert processes_of(tmp_path) == []
+    assert processes_of(data_dir) == []
     async with program(tmp_path, *arguments) as running:
         ready = await running.wait_for("ready")
         async with connected(ready["listen"], asyncio.Event()) as service:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from bench.peers.programs import missing
 from bench.report.table import BEGIN, END
+from tests.postgres import server_folder
 
 PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240.0
@@ -27,19 +29,21 @@ ETCD = {
 
 async def bench(*arguments: str) -> str:
     """Run a command of the benchmark, check that it succeeds, and return its output."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench", *arguments),
-        cwd=PROJECT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+    with server_folder() as folder:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench", *arguments),
+            cwd=PROJECT,
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                output, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
     assert process.returncode == 0, errors.decode()
     return output.decode()
 

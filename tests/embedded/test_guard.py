@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -16,13 +17,22 @@ from configsvc.embedded.process import running_postmaster
 from tests.api.calls import create, create_application, get
 from tests.embedded.test_embedded import processes, query, server_pid, until
 from tests.postgres import PARAMETERS, chosen_binaries
-from tests.process.running import Program, program
+from tests.process.running import CONFIGSVC, Program, program
 from tests.service import connected, wait_for_health
+
+# Soon gives up a server that ended.
+SHORTENED = (
+    "from configsvc.cli.main import main; from configsvc.embedded import guard; guard.PAUSES = (0.0, 0.1); main()"
+)
+IMPATIENT = (sys.executable, "-c", SHORTENED)
 
 
 @asynccontextmanager
-async def embedded_service(folder: Path, workers: str = "1") -> AsyncGenerator[tuple[Program, str]]:
-    async with program(folder, "serve", listen="127.0.0.1:0", data_dir=str(folder), workers=workers) as running:
+async def embedded_service(
+    folder: Path, workers: str = "1", *, command: tuple[str, ...] = CONFIGSVC
+) -> AsyncGenerator[tuple[Program, str]]:
+    settings = {"listen": "127.0.0.1:0", "data_dir": str(folder), "workers": workers}
+    async with program(folder, "serve", command=command, **settings) as running:
         yield running, (await running.wait_for("ready"))["listen"]
 
 
@@ -46,16 +56,24 @@ async def test_a_server_that_is_killed_is_started_again_and_the_service_goes_on(
     assert processes(data_dir) == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_server_that_does_not_start_again_ends_the_service_with_an_error_that_names_its_log(
-    data_dir: Path, workers: str
+    data_dir: Path,
 ) -> None:
-    async with embedded_service(data_dir, workers) as (running, _):
-        with (data_dir / "postgres" / "postgresql.auto.conf").open("a") as settings:
+    # Side by side, as both wait for all attempts.
+    async with asyncio.TaskGroup() as tasks:
+        for workers in ("1", "2"):
+            folder = data_dir / workers
+            folder.mkdir()
+            tasks.create_task(end_with_nonsense(folder, workers))
+
+
+async def end_with_nonsense(folder: Path, workers: str) -> None:
+    async with embedded_service(folder, workers) as (running, _):
+        with (folder / "postgres" / "postgresql.auto.conf").open("a") as settings:
             settings.write("nonsense\n")
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(folder), signal.SIGKILL)
         assert await running.exit_code() == 1
-    check_the_error(running, data_dir, "contains errors")
+    check_the_error(running, folder, "contains errors")
 
 
 def check_the_error(running: Program, folder: Path, cause: str) -> None:
@@ -87,7 +105,7 @@ async def test_a_server_that_ends_on_a_full_disk_ends_the_service_with_an_error_
     data_dir: Path,
 ) -> None:
     with small_disk(data_dir) as disk:
-        async with embedded_service(disk) as (running, _):
+        async with embedded_service(disk, command=IMPATIENT) as (running, _):
             with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
                 while filler.write(bytes(4096)):
                     pass

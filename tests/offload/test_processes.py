@@ -17,6 +17,12 @@ from configsvc.offload import processes
 from configsvc.offload.processes import ProcessDiedError, ProcessPool
 
 
+@pytest.fixture(autouse=True)
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes as a service does outside of tests."""
+    monkeypatch.setattr(processes, "START_METHOD", "spawn")
+
+
 def work_for_long(begun: Path) -> None:
     begun.touch()
     time.sleep(120)

@@ -55,6 +55,8 @@ async def test_an_import_whose_process_is_killed_is_completed_by_another(
     # The other process takes over after this time without a sign of life.
     monkeypatch.setattr("configsvc.storage.jobs.HEARTBEAT_SECONDS", 3.0)
     monkeypatch.setattr("configsvc.storage.jobs.POLL_SECONDS", 0.5)
+    # Between the attempt that was killed and the next one.
+    monkeypatch.setattr("configsvc.operations.runner.FIRST_PAUSE_SECONDS", 0.5)
     async with running_service(database_url) as service:
         result = result_of(await ended(service, operation))
     assert (result.done_count, result.created_count, result.failed_count) == (FORM.many, FORM.many, 0)

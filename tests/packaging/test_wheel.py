@@ -93,10 +93,10 @@ async def test_the_wheel_serves_without_the_checkout(wheel: Path, tmp_path: Path
 
 
 async def test_the_wheel_serves_without_a_database_if_the_embedded_one_is_installed(
-    wheel: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path, data_dir: Path
 ) -> None:
     installed = environment(tmp_path / "installed", wheel, "server", "embedded")
-    await _serves(installed, "--data-dir", str(tmp_path / "data"))
+    await _serves(installed, "--data-dir", str(data_dir))
 
 
 async def _serves(installed: Environment, *arguments: str) -> None:

@@ -10,10 +10,14 @@ from tests.process.running import program, serving
 from tests.web.raw_http import ask
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
-    ("listen", "hosts"),
-    [("127.0.0.1:0", ["127.0.0.1"]), ("[::1]:0", ["[::1]"]), ("localhost:0", ["127.0.0.1"])],
+    ("listen", "hosts", "workers"),
+    [
+        ("127.0.0.1:0", ["127.0.0.1"], "1"),
+        ("127.0.0.1:0", ["127.0.0.1"], "2"),
+        ("[::1]:0", ["[::1]"], "1"),
+        ("localhost:0", ["127.0.0.1"], "2"),
+    ],
 )
 async def test_http_is_served_where_the_line_ready_says(
     tmp_path: Path, database_url: str, listen: str, hosts: list[str], workers: str

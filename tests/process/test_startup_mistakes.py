@@ -1,5 +1,6 @@
 """Mistakes of the start: one line that says what, where, and what to do; never a traceback or a password."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,16 +90,15 @@ async def test_parameters_that_cannot_be_followed_are_refused_by_name(parameters
         ("database=missing", 'database "missing" does not exist'),
     ],
 )
-@pytest.mark.parametrize("command", ["serve", "migrate"])
-async def test_what_the_server_refuses_is_one_line(
-    tmp_path: Path, tcp_url: str, parameters: str, said: str, command: str
-) -> None:
+async def test_what_the_server_refuses_is_one_line(tmp_path: Path, tcp_url: str, parameters: str, said: str) -> None:
     name, _, value = parameters.partition("=")
     url = f"{tcp_url}?{parameters}"
     if name == "database":
         url = with_database(tcp_url, value)
     elif name == "user":
         url = tcp_url.replace("configsvc:", f"{value}:", 1)
+    # Both commands migrate the database in the same way, and first of all.
+    command = "migrate" if name == "sslmode" else "serve"
     async with program(tmp_path, command, database_url=url) as running:
         assert await running.exit_code() == 1
     check_one_line(running, said, "configsvc: cannot use the database postgresql://", ":***@")
@@ -169,13 +169,18 @@ async def test_a_sequence_behind_its_table_is_refused_with_the_remedy(
             "SELECT setval('pgqueuer_id_seq', 7)"
         )
         await session.execute(statement)
-    for arguments in (("serve",), ("serve", "--no-migrate"), ("migrate",)):
-        async with program(tmp_path, *arguments, database_url=database_url) as running:
-            assert await running.exit_code() == 1
-        check_one_line(running, said)
+    async with asyncio.TaskGroup() as tasks:
+        for arguments in (("serve",), ("serve", "--no-migrate"), ("migrate",)):
+            tasks.create_task(refuse_to_start(tmp_path, *arguments, url=database_url, said=said))
     await execute(database_url, said)
     async with program(tmp_path, "migrate", database_url=database_url) as running:
         assert await running.exit_code() == 0
+
+
+async def refuse_to_start(folder: Path, *arguments: str, url: str, said: str) -> None:
+    async with program(folder, *arguments, database_url=url) as running:
+        assert await running.exit_code() == 1
+    check_one_line(running, said)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -394,8 +394,8 @@ async def test_the_supervisor_does_without_grpc_and_no_command_line_holds_the_pa
     assert "hunter2" not in running.text
 
 
-async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_path: Path) -> None:
-    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--workers", "2")
+async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_path: Path, data_dir: Path) -> None:
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir), "--workers", "2")
     async with program(tmp_path, *arguments, log_level="debug") as running:
         address = (await running.wait_for("ready"))["listen"]
         async with one_of_each(running, address) as services:
@@ -406,7 +406,7 @@ async def test_the_embedded_database_starts_once_and_ends_with_the_workers(tmp_p
         assert await running.exit_code() == 0
     assert len(running.events("embedded PostgreSQL ready")) == 1
     assert len(running.events("embedded PostgreSQL stopped")) == 1
-    assert processes_of(tmp_path) == []
+    assert processes_of(data_dir) == []
 
 
 async def test_workers_go_on_after_the_database_was_away(tmp_path: Path, database_url: str) -> None:

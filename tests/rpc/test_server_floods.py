@@ -162,6 +162,7 @@ async def test_strangers_who_withhold_bodies_from_health_end_their_own_calls_alo
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIBRARY_BODIES", 3)
+    monkeypatch.setattr("configsvc.limits.bodies.CHECK_SECONDS", 0.1)
     async with (
         running_service(database_url) as service,
         frames(service.address) as slow,

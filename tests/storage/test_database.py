@@ -17,8 +17,10 @@ async def write_that_never_ends(database: Database, under_way: asyncio.Event) ->
 
 @pytest.mark.parametrize("fault", ["freeze", "cut"])
 async def test_work_that_is_cancelled_ends_as_cancelled_although_its_connection_fails(
-    database_url: str, fault: str
+    database_url: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The rollback gets no answer for so long.
+    monkeypatch.setattr("configsvc.storage.database.COMMAND_TIMEOUT_SECONDS", 1.0)
     async with (
         proxied(database_url) as (cable, url),
         open_database(url, turn=connection_turn) as database,
