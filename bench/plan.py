@@ -64,7 +64,7 @@ QUICK = Plan(
     version_reads=20,
     imported=100,
     pinned=100,
-    crowd=5,
+    crowd=4,
 )
 MOST_COMMITS = 50
 

@@ -1,8 +1,9 @@
 """The client library over both transports: its start, its memory, a read, a change, and many that come back at once."""
 
+import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -10,7 +11,7 @@ import grpc
 from bench.loads import messages
 from bench.loads.calls import method
 from bench.loads.commits import Committer, committer
-from bench.loads.remote import remote
+from bench.loads.remote import Remote, remote
 from bench.peers import servers
 from bench.peers.processes import Running, free_address
 from bench.peers.programs import missing
@@ -40,11 +41,14 @@ async def measure(run: Run) -> tuple[Row, ...]:
         etcd = None if missing("etcd") else await stack.enter_async_context(servers.etcd(run.folder))
         for repetition in range(run.plan.repetitions):
             turn = f"{repetition + 1}/{run.plan.repetitions}"
-            async with _service(run, addresses):
-                for transport in TRANSPORTS:
-                    await _add_reader(run, samples, transport, _url(addresses, transport), commits, turn)
-            for transport in TRANSPORTS:
-                await _add_crowd(run, samples, transport, addresses, commits, turn)
+            async with AsyncExitStack() as crowds:
+                async with _service(run, addresses):
+                    for transport in TRANSPORTS:
+                        await _add_reader(run, samples, transport, _url(addresses, transport), commits, turn)
+                    crowd = [await _crowd(run, crowds, _url(addresses, transport)) for transport in TRANSPORTS]
+                await commits.commit()
+                async with _service(run, addresses):
+                    await _add_crowds(run, samples, crowd, commits, turn)
             if etcd:
                 samples["etcd get_us"] += (await _get_microseconds(etcd, QUICK_GETS if run.plan.quick else GETS),)
     reason = missing("etcd")
@@ -84,24 +88,23 @@ async def _add_reader(run: Run, samples: Samples, transport: str, address: str, 
     )
 
 
-async def _add_crowd(
-    run: Run, samples: Samples, transport: str, addresses: dict[str, str], commits: Committer, turn: str
-) -> None:
-    """Let many processes follow, take the service away, and measure the time until all have a change from meanwhile."""
-    async with AsyncExitStack() as stack:
-        async with _service(run, addresses):
-            arguments = (_url(addresses, transport), str(run.plan.crowd))
-            crowd = await stack.enter_async_context(remote("client_crowd", *arguments))
-            await crowd.ask(turn="")
-        await commits.commit()
-        async with _service(run, addresses):
-            serving_ns = time.monotonic_ns()
-            answer = await crowd.ask(turn=commits.turn)
-    # Some may be back before the service says that it serves.
-    back_ms = max(0.0, (answer["last_ns"] - serving_ns) / 1e6)
-    samples[f"{transport} back_ms"] += (back_ms,)
-    samples[f"{transport} own_mib"] += (answer["own_mib"],)
-    run.say(f"{turn} {run.plan.crowd} processes over {transport}: all back after {back_ms:,.0f} ms")
+async def _crowd(run: Run, stack: AsyncExitStack, address: str) -> Remote:
+    """Start half of the processes."""
+    crowd = await stack.enter_async_context(remote("client_crowd", address, str(run.plan.crowd // 2)))
+    await crowd.ask(turn="")
+    return crowd
+
+
+async def _add_crowds(run: Run, samples: Samples, crowds: Sequence[Remote], commits: Committer, turn: str) -> None:
+    """Measure the time until all have a change from while the service was away, after it has said that it serves."""
+    serving_ns = time.monotonic_ns()
+    answers = await asyncio.gather(*(crowd.ask(turn=commits.turn) for crowd in crowds))
+    for transport, answer in zip(TRANSPORTS, answers, strict=True):
+        # Some are back before that.
+        back_ms = max(0.0, (answer["last_ns"] - serving_ns) / 1e6)
+        samples[f"{transport} back_ms"] += (back_ms,)
+        samples[f"{transport} own_mib"] += (answer["own_mib"],)
+        run.say(f"{turn} {run.plan.crowd} processes: those over {transport} were back after {back_ms:,.0f} ms")
 
 
 async def _get_microseconds(etcd: Running, gets: int) -> float:
@@ -119,15 +122,15 @@ async def _get_microseconds(etcd: Running, gets: int) -> float:
 
 def _rows(run: Run, figure: Callable[[str], Figure], configurations: int) -> tuple[Row, ...]:
     following = f"client library, {configurations:,} configurations"
-    crowd = f"{run.plan.crowd} processes"
+    crowd = f"{run.plan.crowd} processes, half over each transport"
     # Key, title, unit and quantity of what is measured over each transport.
     quantities = (
         ("client_start", f"start{{}}, {following}", "ms", "start_ms"),
         ("client_start_cpu", f"start{{}} (processor time), {following}", "ms", "start_cpu_ms"),
         ("client_memory", f"memory{{}}, {following}", "MiB", "memory_mib"),
         ("client_change", f"a change{{}} (processor time), {following}", "µs", "change_us"),
-        ("client_crowd", f"{crowd}{{}}, from the restart of the service until all have a change", "ms", "back_ms"),
-        ("client_process", f"memory of one of {crowd}{{}}, of its own", "MiB", "own_mib"),
+        ("client_crowd", f"{crowd}: from the restart of the service until those{{}} have a change", "ms", "back_ms"),
+        ("client_process", f"{crowd}: the memory of one{{}} that is its own", "MiB", "own_mib"),
     )
     read = row(
         "client_read",
@@ -141,6 +144,6 @@ def _rows(run: Run, figure: Callable[[str], Figure], configurations: int) -> tup
     both = (
         row(key + suffix, title.format(over), unit, figure(f"{transport} {quantity}"))
         for key, title, unit, quantity in quantities
-        for transport, suffix, over in (("gRPC", "", ""), ("HTTP", "_http", " over HTTP"))
+        for transport, suffix, over in (("gRPC", "", " over gRPC"), ("HTTP", "_http", " over HTTP"))
     )
     return (read, *both)

@@ -25,7 +25,6 @@ from configsvc.client import (
     Tls,
 )
 from configsvc.client.grpc_transport import GrpcTransport
-from configsvc.client.http_transport import HttpTransport
 from configsvc.client.settings import Settings
 from tests.client.clients import addresses_of, client_of, doors_of, proxied, put, remove, run_program, shown, until
 from tests.identity.authorities import Authority, files_in, uri
@@ -100,9 +99,9 @@ async def test_a_commit_over_several_configurations_is_seen_as_one(address: str,
     assert all(a == b for a, b in seen)
 
 
-async def test_a_slow_reader_gets_several_changes_as_one(address: str, psql: Session) -> None:
+async def test_a_slow_reader_gets_several_changes_as_one(service: Service, psql: Session) -> None:
     await put(psql, "limits", '{"n": 0}')
-    async with client_of(address) as configs:
+    async with client_of(service.address) as configs:
         changes = configs.changes()
         for number in range(1, 6):
             await put(psql, "limits", f'{{"n": {number}}}')
@@ -122,19 +121,18 @@ async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Servic
 
 
 async def test_a_failure_that_nobody_has_foreseen_is_logged_and_outlived(
-    address: str, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await put(psql, "limits", "{}")
-    transport = HttpTransport if address.startswith("http") else GrpcTransport
-    stream, failures = transport.stream, [RuntimeError("can't start new thread")]
+    stream, failures = GrpcTransport.stream, [RuntimeError("can't start new thread")]
 
     def fail_once(*arguments: Any) -> Any:
         if failures:
             raise failures.pop()
         return stream(*arguments)
 
-    monkeypatch.setattr(transport, "stream", fail_once)
-    async with client_of(address) as configs:
+    monkeypatch.setattr(GrpcTransport, "stream", fail_once)
+    async with client_of(service.address) as configs:
         assert configs["limits"] == {}
     assert "Traceback" in caplog.text
     assert "can't start new thread" in caplog.text
