@@ -91,7 +91,8 @@ def adopt(session: Session, found: list[Adoption], commit: Commit) -> int:
                 **{**session.change(), **origin_of(session, commit)},
             )
             calls = session.connection
-            etag = calls.call(calls.sources.ApplySource, request).source.etag
+            answer = calls.call(calls.sources.ApplySource, request)
+            etag = etag if session.dry_run else answer.source.etag
     return sum(len(adoption.taken) for adoption in found)
 
 

@@ -16,6 +16,8 @@ from configsvc.cli.sync.planning import ApplicationPlan, Kind, Plan, PlanOptions
 from configsvc.cli.sync.requests import Part, origin_of, parts_of, refers_to, request_id, schema_parts
 from configsvc.cli.sync.tree import Tree
 
+Confirm = Callable[[Session, Plan], None]
+
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
 
@@ -49,11 +51,13 @@ def check_problems(made: Plan) -> None:
         )
 
 
-def apply_plan(session: Session, made: Plan, tree: Tree, commit: Commit) -> Result:
-    """Check a plan completely, and then apply it. Raises CliError."""
+def apply_plan(session: Session, made: Plan, tree: Tree, commit: Commit, confirm: Confirm | None = None) -> Result:
+    """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
     check_problems(made)
     applier = _Applier(session, made, commit)
     applier.check(tree)
+    if confirm is not None:
+        confirm(session, made)
     return Result(plan=made, revision=0 if session.dry_run else applier.apply())
 
 

@@ -44,8 +44,12 @@ def save_plan(
         "digest": digest_of_plan(made),
         "plan": document_of(made),
     }
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+    with Path(file).open("w", encoding="utf-8", opener=_for_the_user_alone) as stream:
         stream.write(compact_json(document) + "\n")
+
+
+def _for_the_user_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def load_plan(file: str) -> SavedPlan:
@@ -87,9 +91,7 @@ def check_tree_is_saved(saved: SavedPlan, tree: Tree) -> None:
 
 
 def bound(saved: SavedPlan, made: Plan, server: str) -> Plan:
-    """Return the plan that is made of the present state, bound to the revision of the saved one. Raises CliError if they
-    are not the same.
-    """
+    """Return a plan of the present state, bound to the revision of the saved one. Raises CliError if it is another."""
     if made.epoch != saved.epoch:
         raise CliError(
             f"the plan is for another service, {saved.server}: {server} has another history",

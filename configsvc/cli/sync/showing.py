@@ -6,6 +6,7 @@ from typing import Any
 from configsvc.cli.documents import Json
 from configsvc.cli.output import Format, paint, safe, write
 from configsvc.cli.session import Session
+from configsvc.cli.sync.adopting import Adoption
 from configsvc.cli.sync.planning import ApplicationPlan, Change, Drift, Kind, Plan, SchemaChange
 from configsvc.cli.sync.state import LiveBinding
 from configsvc.cli.sync.tree import Pin
@@ -98,6 +99,16 @@ def _binding_lines(plan: ApplicationPlan) -> Iterator[str]:
         yield f"- {plan.name}: {removed.binding.principal} is no longer {removed.binding.role}"
     for extra in plan.extra_bindings:
         yield f"  {plan.name}: {extra.binding.principal} is {extra.binding.role} by hand; --prune ends it"
+
+
+def adoption_lines(found: list[Adoption], differing: list[Change]) -> Iterator[str]:
+    """Yield the lines of an adoption."""
+    for adoption in found:
+        others = f"; {adoption.others} of others stay" if adoption.others else ""
+        yield f"{adoption.application.name}: adopts {len(adoption.taken)}{others}"
+        for change in differing:
+            if change.application == adoption.application.name:
+                yield from _change_lines(change)
 
 
 def _drift_end(plan: ApplicationPlan, drift: Drift) -> str:
