@@ -1,7 +1,7 @@
 """Application of plans: everything is checked before anything changes; then schemas, then one commit an application."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,26 @@ from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.output import say
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session
+from configsvc.cli.sync.checking import check_tree
 from configsvc.cli.sync.commit import Commit
-from configsvc.cli.sync.live import read_live
-from configsvc.cli.sync.planning import ApplicationPlan, Kind, Plan, PlanOptions, plan
+from configsvc.cli.sync.live import read_live, read_schema
+from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, PlanOptions, plan
+from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.requests import Part, origin_of, parts_of, refers_to, request_id, schema_parts
-from configsvc.cli.sync.tree import Tree
+from configsvc.cli.sync.tree import Pin, Tree
 
 Confirm = Callable[[Session, Plan], None]
 
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """A tree, and the folder that it was read from."""
+
+    directory: Path
+    tree: Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,30 +42,26 @@ class Result:
 
 def run(session: Session, directory: Path, commit: Commit, options: PlanOptions) -> Result:
     """Plan and apply a tree, without questions. With session.dry_run, nothing changes. Raises CliError."""
-    from configsvc.cli.sync.reading import read_tree  # noqa: PLC0415
-
     tree = read_tree(directory)
     made = plan(tree, read_live(session, tree, commit.source), commit.source, options)
-    return apply_plan(session, made, tree, commit)
+    return apply_plan(session, made, Files(directory=directory, tree=tree), commit)
 
 
 def check_problems(made: Plan) -> None:
     """Raise CliError if something forbids to apply the plan."""
-    if made.problems:
-        hints = dict.fromkeys(problem.hint for problem in made.problems if problem.hint)
-        raise CliError(
-            "the plan cannot be applied" if len(made.problems) > 1 else made.problems[0].text,
-            ExitCode.CONFLICT,
-            details=[problem.text for problem in made.problems] if len(made.problems) > 1 else [],
-            hint=" ".join(hints),
-        )
+    texts = [problem.text for problem in made.problems]
+    hint = " ".join(dict.fromkeys(problem.hint for problem in made.problems if problem.hint))
+    if len(texts) == 1:
+        raise CliError(texts[0], ExitCode.CONFLICT, hint=hint)
+    if texts:
+        raise CliError("the plan cannot be applied", ExitCode.CONFLICT, details=texts, hint=hint)
 
 
-def apply_plan(session: Session, made: Plan, tree: Tree, commit: Commit, confirm: Confirm | None = None) -> Result:
+def apply_plan(session: Session, made: Plan, files: Files, commit: Commit, confirm: Confirm | None = None) -> Result:
     """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
     check_problems(made)
     applier = _Applier(session, made, commit)
-    applier.check(tree)
+    applier.check(files)
     if confirm is not None:
         confirm(session, made)
     return Result(plan=made, revision=0 if session.dry_run else applier.apply())
@@ -71,13 +77,16 @@ class _Applier:
         self._commit = commit
         self._origin = origin_of(session, commit)
         self._applications = [application for application in made.applications if application.writes]
+        self._new_applications = {one.name for one in made.applications if one.creates}
+        self._new_pins = {Pin(schema=change.file.name, version=change.version) for change in made.schemas}
         self._revision = 0
 
     # Before anything changes
 
-    def check(self, tree: Tree) -> None:
+    def check(self, files: Files) -> None:
         """Let the service, and the validator of this program, find every fault. Raises CliError."""
-        self._check_files(tree)
+        if any(not self._service_checks(change) for change in self._plan.changes):
+            self._check_files(files)
         names: set[str] = set()
         for schemas in schema_parts(self._plan.schemas):
             # Of what an earlier call brings, the service knows nothing yet.
@@ -86,21 +95,29 @@ class _Applier:
             names |= {schema.name for schema in schemas}
         with progress("checking") as advance:
             for number, application in enumerate(self._applications):
-                self._check_application(application, names)
+                self._check_application(application)
                 advance(number + 1, len(self._applications))
 
-    def _check_files(self, tree: Tree) -> None:
-        from configsvc.cli.sync.checking import check_tree  # noqa: PLC0415
+    def _service_checks(self, change: Change) -> bool:
+        """Return true if the service can check a change before anything else changes: it has the application and the
+        schema version already.
+        """
+        return change.application not in self._new_applications and (change.pin not in self._new_pins)
 
-        check_tree(tree)
+    def _check_files(self, files: Files) -> None:
+        """Check the files with what they pin to, be it in the tree or stored."""
+        pinned = {change.pin.schema for change in self._plan.changes if change.pin} - set(files.tree.schemas)
+        stored = {name: read_schema(self._session, name) for name in sorted(pinned)}
+        check_tree(replace(files.tree, schemas={**files.tree.schemas, **stored}), files.directory, as_written=True)
 
-    def _check_application(self, application: ApplicationPlan, new_schemas: set[str]) -> None:
+    def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:
             self._create_application(application, validate_only=True)
             return
-        if any(change.pin and change.pin.schema in new_schemas for change in application.changes):
-            return
-        parts = parts_of(application, application.live.id)
+        checked = replace(
+            application, changes=[change for change in application.changes if self._service_checks(change)]
+        )
+        parts = parts_of(checked, application.live.id)
         # A name that an earlier part gives up is not free yet.
         renames = any(change.kind is Kind.RENAME for change in application.changes)
         for part in parts[:1] if renames else parts:

@@ -89,17 +89,18 @@ def apply(
     if target.is_file():
         if repository is not None or prune or prune_limit is not None or on_drift is not OnDrift.REFUSE:
             raise UsageError("a saved plan has its options: make another plan to change them")
-        made, tree, commit = _saved(session, target, directory)
+        made, files, commit = _saved(session, target, directory)
     else:
         if directory is not None:
             raise UsageError("--directory goes with a saved plan")
         tree = read_tree(target)
+        files = applying.Files(directory=target, tree=tree)
         commit = _commit_of(target, tree, repository, committed=True)
         chosen = PlanOptions(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
         made = plan_of(tree, read_live(session, tree, commit.source), commit.source, chosen)
     showing.print_plan(session, made)
     asks = made.changed and not (yes or session.dry_run or target.is_file())
-    result = applying.apply_plan(session, made, tree, commit, confirm=_ask if asks else None)
+    result = applying.apply_plan(session, made, files, commit, confirm=_ask if asks else None)
     session.report(
         f"applied {_counts(made)} (revision {result.revision})", f"would apply {_counts(made)}", changed=made.changed
     )
@@ -115,13 +116,15 @@ def _counts(made: Plan) -> str:
     return ", ".join(f"{made.count(kind)} {verb}" for kind, verb in verbs)
 
 
-def _saved(session: Session, file: Path, directory: Path | None) -> tuple[Plan, Tree, Commit]:
+def _saved(session: Session, file: Path, directory: Path | None) -> tuple[Plan, applying.Files, Commit]:
     saved = saving.load_plan(str(file))
-    tree = read_tree(directory or saved.directory)
+    folder = directory or saved.directory
+    tree = read_tree(folder)
     saving.check_tree_is_saved(saved, tree)
     source = saved.commit.source
     made = plan_of(tree, read_live(session, tree, source), source, saved.options)
-    return saving.bound(saved, made, session.connection.context.target), tree, saved.commit
+    bound = saving.bound(saved, made, session.connection.context.target)
+    return bound, applying.Files(directory=folder, tree=tree), saved.commit
 
 
 def _commit_of(directory: Path, tree: Tree, repository: str | None, *, committed: bool) -> Commit:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from configsvc.cli import pb
@@ -19,7 +20,7 @@ from configsvc.cli.sync.state import (
     Mark,
     SourceId,
 )
-from configsvc.cli.sync.tree import Binding, Pin, Tree
+from configsvc.cli.sync.tree import Binding, Pin, SchemaFile, Tree
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -54,6 +55,14 @@ def read_sources(session: Session, application: str | None = None) -> "list[pb.S
     calls = session.connection
     request = pb.ListSourcesRequest(application=pb.ApplicationRef(name=application) if application else None)
     return pages(lambda page: calls.call(calls.sources.ListSources, page), request, "sources")
+
+
+def read_schema(session: Session, name: str) -> SchemaFile:
+    """Return the newest version of a stored schema, as a tree would have it. Raises CliError."""
+    calls = session.connection
+    request = pb.GetSchemaVersionRequest(name=name, latest=True, format=pb.CONTENT_FORMAT_JSON)
+    found = calls.call(calls.schemas.GetSchemaVersion, request).schema_version
+    return SchemaFile(name=name, path=PurePosixPath(f"schemas/{name}.json"), document=parse_json(found.document_json))
 
 
 def _with_bindings(tree: Tree) -> set[str]:

@@ -44,12 +44,9 @@ def save_plan(
         "digest": digest_of_plan(made),
         "plan": document_of(made),
     }
-    with Path(file).open("w", encoding="utf-8", opener=_for_the_user_alone) as stream:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(compact_json(document) + "\n")
-
-
-def _for_the_user_alone(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def load_plan(file: str) -> SavedPlan:
