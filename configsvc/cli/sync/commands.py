@@ -8,7 +8,7 @@ import typer
 from configsvc.cli import options
 from configsvc.cli.commands import command, group
 from configsvc.cli.failures import UsageError
-from configsvc.cli.output import Column, Table, print_difference, say
+from configsvc.cli.output import Column, Table, print_difference, say, write
 from configsvc.cli.plain import time_text
 from configsvc.cli.session import Session
 from configsvc.cli.sync import adopting, applying, saving, showing
@@ -40,6 +40,11 @@ Drift = Annotated[
 ]
 
 
+@app.callback()
+def sync() -> None:
+    """Keep configurations as files in Git."""
+
+
 @command(app, "plan", prints=True)
 def plan(
     session: Session,
@@ -48,12 +53,21 @@ def plan(
     prune: Prune = False,
     prune_limit: PruneLimit = None,
     on_drift: Drift = OnDrift.REFUSE,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only check the files, without a service: pip install 'configsvc[tools]'.")
+    ] = False,
     out: Annotated[str | None, typer.Option(metavar="FILE", help="Save the plan, for `apply FILE`.")] = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there are changes, with 0 if there are none.")
     ] = False,
 ) -> None:
-    """Show what `apply` would change."""
+    """Show what `apply` would change.
+
+    With --offline, only check that the service would take the files.
+    """
+    if offline:
+        check_offline(directory)
+        return
     tree = read_tree(directory)
     commit = _commit_of(directory, tree, repository, committed=out is not None)
     chosen = PlanOptions(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
@@ -66,6 +80,16 @@ def plan(
         say(f"saved; apply it with: configsvc sync apply {out}")
     if detailed_exitcode and made.changed:
         raise typer.Exit(2)
+
+
+def check_offline(directory: Path) -> None:
+    """Read and check a tree, and say that it is valid. Raises CliError with every fault."""
+    from configsvc.cli.sync.checking import check_tree  # noqa: PLC0415
+
+    checked = check_tree(read_tree(directory), directory, as_written=True)
+    if checked.unchecked:
+        say(f"not checked, as the schema that they need is on the service alone: {', '.join(checked.unchecked)}")
+    write(f"{checked.configurations} configurations and {checked.schemas} schemas are valid")
 
 
 @command(app, "apply", prints=True, changes=True)

@@ -80,11 +80,11 @@ def _number_fault(value: int | Decimal, *, wide: bool) -> str | None:
     if isinstance(value, int):
         if len(str(value)) > MAX_DIGITS:
             return f"is a number with {len(str(value))} digits: at most {MAX_DIGITS} are allowed"
-        return _whole_fault(value, wide=wide)
+        return _whole_fault(value, _short(value), wide=wide)
     if abs(value.adjusted()) > MAX_DIGITS:
         return f"is the number {_short(value)}, which is too large or too small"
     if value == value.to_integral_value():
-        return _whole_fault(int(value), wide=wide)
+        return _whole_fault(int(value), _short(value), wide=wide)
     try:
         exact = Decimal(repr(float(value))) == value
     except (OverflowError, InvalidOperation):
@@ -96,9 +96,9 @@ def _number_fault(value: int | Decimal, *, wide: bool) -> str | None:
     )
 
 
-def _whole_fault(value: int, *, wide: bool) -> str | None:
+def _whole_fault(value: int, shown: str, *, wide: bool) -> str | None:
     if not wide and abs(value) > MAX_EXACT:
-        return f"is {_short(value)}, and a double is not exact beyond 2^53-1: write it as a string"
+        return f"is {shown}, and a double is not exact beyond 2^53-1: write it as a string"
     return None
 
 
