@@ -1,7 +1,6 @@
 """The commands `config export` and `config import`: many configurations as one JSON document."""
 
 import os
-import stat
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.keys import moment_of
 from configsvc.cli.output import say
 from configsvc.cli.progress import progress
+from configsvc.cli.replacing import replaced
 from configsvc.cli.session import Session
 from configsvc.cli.waiting import submitted
 
@@ -89,25 +89,10 @@ def _written(file: str) -> Generator[_Document]:
     try:
         # A pipe or a device takes what is written, and stays.
         direct = path.exists() and not path.is_file()
-        with path.open("w", encoding="utf-8") if direct else _replaced(Path(os.path.realpath(path))) as stream:
+        with path.open("w", encoding="utf-8") if direct else replaced(Path(os.path.realpath(path))) as stream:
             yield _Document(stream)
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from None
-
-
-@contextmanager
-def _replaced(path: Path) -> Generator[TextIO]:
-    """Yield a file that takes the place and the mode of another one when it is whole."""
-    draft = path.with_name(f".{path.name}.partial")
-    with draft.open("w", encoding="utf-8") as stream:
-        try:
-            if path.exists():
-                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
-            yield stream
-            stream.flush()
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _plain_item(item: "pb.ConfigurationItem") -> Json:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from configsvc.cli.documents import parse_document, parse_json, pretty_json, yaml_text
 from configsvc.cli.failures import CliError
-from configsvc.cli.sync.pins import MEMBER, is_relative
 from demo.files import CORPUS, valid_name
 from tests.domain.jsonschema import corpus
 
@@ -44,7 +43,7 @@ def corpus_files(kind: str) -> dict[str, str]:
     return files
 
 
-def _text(path: Path, content: dict[str, object]) -> str:
+def _text(path: Path, content: Mapping[str, object]) -> str:
     text = path.read_text(encoding="utf-8")
     exact = parse_json(json.dumps(content))
     try:
