@@ -11,6 +11,7 @@ from configapi.v1 import (
     operation_service_pb2,
     schema_service_pb2,
     server_service_pb2,
+    source_service_pb2,
 )
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
@@ -22,4 +23,5 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"],
+    source_service_pb2.DESCRIPTOR.services_by_name["SourceService"],
 )

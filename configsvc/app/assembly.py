@@ -21,6 +21,7 @@ from configsvc.api.draining import Drain
 from configsvc.api.methods import Methods
 from configsvc.api.operations import OperationServicer, OperationsServicer
 from configsvc.api.schemas import SchemaServicer
+from configsvc.api.sources import SourceServicer
 from configsvc.api.status import ServerServicer
 from configsvc.api.uploads import Uploads
 from configsvc.configurations.applications import Applications
@@ -253,6 +254,7 @@ def _servicers(
             version("configsvc"),
             watches_per_caller=watches_per_caller,
         ),
+        "SourceService": SourceServicer(),
     }
 
 

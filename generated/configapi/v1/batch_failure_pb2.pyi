@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BatchFailure(_message.Message):
-    """A detail of the error of BatchWriteConfigurations: the writes that failed."""
+    """A detail of the error of BatchWriteConfigurations and ApplySource: the writes that failed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

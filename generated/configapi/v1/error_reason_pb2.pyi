@@ -156,6 +156,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata precondition is its index, and changed_revision the revision of the latest such change.
     Read again, reconsider the batch, and retry.
     """
+    ERROR_REASON_SOURCE_MISMATCH: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION: another source owns the application; metadata repository, path and commit
+    name it, shortened to 300 bytes each. Apply that one, or release it first.
+    """
+    ERROR_REASON_SOURCE_NOT_ADOPTED: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION: the application has no source, but configurations; or the configuration of a
+    write exists, and the source does not own it. Set adopt to take it.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
 
@@ -297,6 +305,14 @@ ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 38
 """ABORTED: a precondition of the batch does not hold: something that it selects has changed.
 Metadata precondition is its index, and changed_revision the revision of the latest such change.
 Read again, reconsider the batch, and retry.
+"""
+ERROR_REASON_SOURCE_MISMATCH: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION: another source owns the application; metadata repository, path and commit
+name it, shortened to 300 bytes each. Apply that one, or release it first.
+"""
+ERROR_REASON_SOURCE_NOT_ADOPTED: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION: the application has no source, but configurations; or the configuration of a
+write exists, and the source does not own it. Set adopt to take it.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: a fault of the server. Search the server's log for metadata error_id."""
