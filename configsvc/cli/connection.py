@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
     from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+    from configapi.v1.source_service_pb2_grpc import SourceServiceStub
 
 Answer = TypeVar("Answer")
 Detail = TypeVar("Detail", bound="pb.Message")
@@ -98,6 +99,10 @@ class Connection:
     @property
     def server(self) -> "ServerServiceStub":
         return self._stub("configapi.v1.server_service_pb2_grpc", "ServerServiceStub")
+
+    @property
+    def sources(self) -> "SourceServiceStub":
+        return self._stub("configapi.v1.source_service_pb2_grpc", "SourceServiceStub")
 
     @property
     def operations(self) -> Any:

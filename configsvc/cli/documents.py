@@ -41,10 +41,6 @@ def is_array(value: Json) -> TypeGuard[list[Json]]:
     return isinstance(value, list)
 
 
-class _RepeatedKeyError(ValueError):
-    pass
-
-
 def read_text(source: str) -> str:
     """Return the text of a file; - is standard input. Raises CliError."""
     try:
@@ -102,30 +98,27 @@ def _members_without_repetition(members: list[tuple[str, Json]]) -> dict[str, Js
     found: dict[str, Json] = {}
     for name, value in members:
         if name in found:
-            raise _RepeatedKeyError(name)
+            raise ValueError(f"the key {json.dumps(name, ensure_ascii=False)} stands twice in one object")
         found[name] = value
     return found
 
 
 def _fault_of_json(error: ValueError, text: str, source: str) -> CliError:
+    """Return the faults with their places: the first as the text of the error, the others as its details."""
+    # Imported late: only faults need it.
+    from configsvc.cli.spans import JsonScanner, place_at  # noqa: PLC0415
+
+    scanner = JsonScanner(text)
+    last: list[tuple[int, str]] = []
+    try:
+        scanner.scan()
+    except json.JSONDecodeError as located:
+        last = [(located.pos, located.msg)]
     if isinstance(error, json.JSONDecodeError):
-        return CliError(f"{source}:{error.lineno}:{error.colno}: {error.msg}", ExitCode.INVALID)
-    if isinstance(error, _RepeatedKeyError):
-        return CliError(f"{source}{_place_of_repeated(str(error), text)}: {_repeated(error)}", ExitCode.INVALID)
-    return CliError(f"{source}: {error}", ExitCode.INVALID)
-
-
-def _repeated(error: ValueError) -> str:
-    return f"the key {json.dumps(str(error), ensure_ascii=False)} stands twice in one object"
-
-
-def _place_of_repeated(key: str, text: str) -> str:
-    """Return the place of the last such key: the line and column where the text has it as a key."""
-    places = [found.start() for found in re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)]
-    if not places:
-        return ""
-    before = text[: places[-1]]
-    return f":{before.count(chr(10)) + 1}:{len(before) - (before.rfind(chr(10)) + 1) + 1}"
+        last = [(error.pos, error.msg)]
+    found = [f"{source}:{place_at(text, offset)}: {message}" for offset, message in [*scanner.faults, *last]]
+    first, *others = found or [f"{source}: {error}"]
+    return CliError(first, ExitCode.INVALID, others)
 
 
 def compact_json(value: Json) -> str:

@@ -90,6 +90,11 @@ class SchemaChange:
     version: int
     live: LiveSchema | None = None
 
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The differences of the document."""
+        return tuple(differences(self.live.document, self.file.document)) if self.live else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -103,7 +108,8 @@ class Problem:
 class ApplicationPlan:
     """The actions for one application, which are one commit.
 
-    `marks` are set to these versions although nothing is written; `dropped` marks are of configurations that are gone.
+    The marks of `refreshed` are set to their versions, although nothing of them changes; the ids of `dropped` are those
+    of configurations that are gone.
     `left` are names that --prune would delete, `unmanaged` counts configurations that no source applied.
     """
 
@@ -111,7 +117,7 @@ class ApplicationPlan:
     live: LiveApplication | None = None
     changes: list[Change] = field(default_factory=list[Change])
     drifts: list[Drift] = field(default_factory=list[Drift])
-    marks: dict[str, int] = field(default_factory=dict[str, int])
+    refreshed: list[LiveConfiguration] = field(default_factory=list[LiveConfiguration])
     dropped: list[str] = field(default_factory=list[str])
     left: list[str] = field(default_factory=list[str])
     unmanaged: int = 0
@@ -150,7 +156,7 @@ class ApplicationPlan:
     @property
     def writes(self) -> bool:
         """True if there is something to write, be it marks alone."""
-        return self.changed or self.claims or self.releases or bool(self.marks or self.dropped)
+        return self.changed or self.claims or self.releases or bool(self.refreshed or self.dropped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +318,7 @@ class _Planner:
             )
             self._add(change, made, drift=_drift_text(by_hand, live))
         elif mark.version != live.version:
-            made.marks[live.id] = live.version
+            made.refreshed.append(live)
 
     def _plan_without_file(self, live: LiveConfiguration, made: ApplicationPlan) -> None:
         mark = self._live.marks.get(live.id)

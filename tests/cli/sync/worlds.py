@@ -76,8 +76,8 @@ class World:
         applications = {**self.live.applications, plan.name: after}
         marks = {key: mark for key, mark in self.live.marks.items() if key not in plan.dropped}
         self._set(applications=applications, marks=marks)
-        for key, version in plan.marks.items():
-            self._mark(replace(self.live.configurations[key], version=version))
+        for one in plan.refreshed:
+            self._mark(one)
         for kind in (Kind.DELETE, Kind.RENAME, Kind.UPDATE, Kind.CREATE):
             for change in plan.changes:
                 if change.kind is kind:
