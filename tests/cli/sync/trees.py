@@ -6,7 +6,6 @@ from pathlib import Path
 
 from configsvc.cli.documents import parse_document, parse_json, pretty_json, yaml_text
 from configsvc.cli.failures import CliError
-from configsvc.cli.sync.pins import MEMBER, is_relative
 from demo.files import CORPUS, valid_name
 from tests.domain.jsonschema import corpus
 
