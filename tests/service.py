@@ -23,6 +23,7 @@ from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
 from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from configapi.v1.source_service_pb2_grpc import SourceServiceStub
 from configsvc.api.services import SERVICES
 from configsvc.app.assembly import Servers
 from configsvc.app.run import run_service
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from configapi.v1.operation_service_pb2_grpc import OperationServiceAsyncStub
     from configapi.v1.schema_service_pb2_grpc import SchemaServiceAsyncStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceAsyncStub
+    from configapi.v1.source_service_pb2_grpc import SourceServiceAsyncStub
 
 LIMIT_SECONDS = 20.0
 # Between two looks at something that a test waits for.
@@ -56,6 +58,7 @@ STUBS = {
         "operations": "Operations",
         "schemas": "SchemaService",
         "server": "ServerService",
+        "sources": "SourceService",
     }.items()
 }
 
@@ -87,6 +90,7 @@ class Service:
     access: "AccessServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
     server: "ServerServiceAsyncStub"
+    sources: "SourceServiceAsyncStub"
     items: "OperationServiceAsyncStub"
     # Its package has no types for asyncio.
     operations: Any
@@ -169,6 +173,7 @@ def service_on(channel: grpc.aio.Channel, address: str, stop: asyncio.Event) -> 
         access=AccessServiceStub(channel),
         audit=AuditServiceStub(channel),
         server=ServerServiceStub(channel),
+        sources=SourceServiceStub(channel),
         items=OperationServiceStub(channel),
         operations=OperationsStub(channel),
         health=HealthStub(channel),

@@ -44,7 +44,7 @@ from configsvc.configurations.reads import Shown
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain import models
 from configsvc.domain.access import Role
-from configsvc.domain.errors import DatabaseUnavailableError, ResourceNotFoundError
+from configsvc.domain.errors import DatabaseUnavailableError, ResourceNotFoundError, Violations
 from configsvc.domain.models import ConfigurationRef, KeyRef, Now, Page, PastMoment
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import ConfigurationExport
@@ -244,7 +244,8 @@ class ConfigurationServicer:
         self, request: BatchWriteConfigurationsRequest, caller: Caller
     ) -> BatchWriteConfigurationsResponse:
         author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
-        writes, preconditions, context = await parsed_batch(request, author, visible)
+        with Violations() as violations:
+            writes, preconditions, context = await parsed_batch(request, author, visible, violations)
         await self._require_batch(caller, writes, preconditions)
         epoch = self._feed.epoch_for()
         result = await self._configurations.write_many(writes, preconditions, context)

@@ -130,6 +130,11 @@ def _fault_count(failure: errors.ConfigsvcError) -> int:
     return len(failure.violations) + failure.omitted if isinstance(failure, errors.FaultyRequestError) else 1
 
 
+def _other_source(error: errors.SourceMismatchError) -> dict[str, str]:
+    texts = {"repository": error.repository, "path": error.path, "commit": error.commit}
+    return {name: shortened(text, MAX_TEXT_BYTES) for name, text in texts.items()}
+
+
 def _slow_down(error: errors.RateLimitedError) -> Iterable[Message]:
     yield from _quota("calls")(error)
     yield from _later(error)
@@ -187,6 +192,15 @@ TRANSLATIONS: dict[type[errors.ConfigsvcError], Translation] = {
         Reason.ERROR_REASON_BATCH_FAILED,
         listings=_failed_writes,
         metadata=lambda error: {"failed_count": str(len(error.failures))},
+    ),
+    errors.SourceMismatchError: Translation(
+        Code.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_SOURCE_MISMATCH,
+        _resource_state("SOURCE_MISMATCH"),
+        metadata=_other_source,
+    ),
+    errors.SourceNotAdoptedError: Translation(
+        Code.FAILED_PRECONDITION, Reason.ERROR_REASON_SOURCE_NOT_ADOPTED, _resource_state("SOURCE_NOT_ADOPTED")
     ),
     errors.OperationRunningError: Translation(
         Code.FAILED_PRECONDITION, Reason.ERROR_REASON_OPERATION_RUNNING, _resource_state("OPERATION_RUNNING")

@@ -29,6 +29,7 @@ from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
 from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.reads import Encoding, Reads
+from configsvc.configurations.sources import Sources
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
 from configsvc.domain.connections import ConnectionRules
@@ -71,6 +72,7 @@ from configsvc.web.tls import renewed_context
 from configsvc.wire.configurations import encoded_response, response_as_text
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
+from configsvc.writes.source_writes import SourceWrites
 from configsvc.writes.transactions import Writes
 
 
@@ -254,7 +256,7 @@ def _servicers(
             version("configsvc"),
             watches_per_caller=watches_per_caller,
         ),
-        "SourceService": SourceServicer(),
+        "SourceService": SourceServicer(Sources(database, writes, SourceWrites(engines.batches), reads), engines.feed),
     }
 
 

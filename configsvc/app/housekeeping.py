@@ -11,7 +11,7 @@ import structlog
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.domain.models import Retention
 from configsvc.operations import queue
-from configsvc.storage import compaction, idempotency, operations
+from configsvc.storage import compaction, idempotency, operations, source_leases
 from configsvc.storage.database import Database
 from configsvc.writes.transactions import transaction
 
@@ -31,6 +31,7 @@ async def keep_house(database: Database, retention: Retention) -> None:
     short_works = {
         "requests": partial(purge_requests, database),
         "operations": partial(purge_operations, database),
+        "leases": partial(purge_leases, database),
         "jobs": partial(enqueue_again, database),
     }
     async with asyncio.TaskGroup() as tasks:
@@ -57,6 +58,14 @@ async def purge_requests(database: Database) -> None:
     while deleted == STEP:
         async with database.write() as connection:
             deleted = await idempotency.purge(connection, limit=STEP)
+
+
+async def purge_leases(database: Database) -> None:
+    """Delete expired leases of sources. Raises what `Database.write` raises."""
+    deleted = STEP
+    while deleted == STEP:
+        async with database.write() as connection:
+            deleted = await source_leases.purge(connection, limit=STEP)
 
 
 async def purge_operations(database: Database) -> None:

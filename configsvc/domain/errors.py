@@ -128,6 +128,24 @@ class BatchFailedError(ConfigsvcError):
         self.failures = failures
 
 
+class SourceMismatchError(ResourceError):
+    """An application that another source owns."""
+
+    verb = "has another source: apply that one, or release it first"
+
+    def __init__(self, application: str, *, repository: str, path: str, commit: str) -> None:
+        super().__init__("application", application)
+        self.repository = repository
+        self.path = path
+        self.commit = commit
+
+
+class SourceNotAdoptedError(ResourceError):
+    """An application with configurations, or a configuration, that no source owns and that is not to be adopted."""
+
+    verb = "exists already, and no source owns it: set adopt to take it"
+
+
 class OperationRunningError(ResourceError):
     """An operation that cannot be deleted before it ends."""
 

@@ -5,9 +5,9 @@
 BEGIN;
 
 REVOKE ALL ON
-    _pogo_migration, _pogo_version, applications, change_records, changes, commit_order, commits, compaction, configurations,
+    _pogo_migration, _pogo_version, application_sources, applications, applied_configurations, change_records, changes, commit_order, commits, compaction, configurations,
     function_digest, log_identity, operation_items, operations, pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics,
-    requests, revision_counter, role_bindings, schema_references, schema_versions, schemas
+    requests, revision_counter, role_bindings, schema_references, schema_versions, schemas, source_leases
 FROM :"role";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM :"role";
 
@@ -18,6 +18,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON applications, configurations, schemas, r
 GRANT SELECT, INSERT ON schema_versions TO :"role";
 GRANT SELECT, INSERT, DELETE ON schema_references TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON requests, operations, operation_items TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON application_sources, applied_configurations, source_leases TO :"role";
 
 -- The log, which compaction shortens.
 GRANT SELECT, DELETE ON change_records, commits TO :"role";

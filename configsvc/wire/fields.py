@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 from configapi.v1.access_service_pb2 import (
     CreateRoleBindingRequest,
@@ -44,6 +45,12 @@ from configapi.v1.schema_service_pb2 import (
     DeleteSchemaRequest,
     ImportSchemasRequest,
     MigrateConfigurationsRequest,
+)
+from configapi.v1.source_service_pb2 import (
+    ApplySourceRequest,
+    ListAppliedConfigurationsRequest,
+    ListSourcesRequest,
+    ReleaseSourceRequest,
 )
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -86,7 +93,8 @@ AnyConfigurationRef = (
     | ConfigurationChangeItem
     | ConfigurationDeletionItem
 )
-AnyOfApplication = CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest
+AnyOfApplication = CreateRoleBindingRequest | ListRoleBindingsRequest | ListChangesRequest | ListSourcesRequest
+AnyOfOneApplication = ApplySourceRequest | ReleaseSourceRequest | ListAppliedConfigurationsRequest
 AnyWrite = (
     UpdateApplicationRequest
     | UpdateConfigurationRequest
@@ -104,6 +112,7 @@ AnyWrite = (
     | MigrateConfigurationsRequest
     | CreateRoleBindingRequest
     | DeleteRoleBindingRequest
+    | ApplySourceRequest
 )
 
 
@@ -130,6 +139,11 @@ def application_if_any(request: AnyOfApplication, violations: Violations) -> App
     """Return the application that the request is about; None if it names none."""
     if not request.HasField("application"):
         return None
+    return application_ref(request.application, "application", violations)
+
+
+def required_application(request: AnyOfOneApplication, violations: Violations) -> ApplicationRef:
+    """Return the application that the request must name."""
     return application_ref(request.application, "application", violations)
 
 
@@ -165,10 +179,28 @@ def write_context(request: AnyWrite, author: Author, violations: Violations) -> 
         origin=origin(request.change_request, author.origin, violations),
         reason=request.reason,
         request_id=request_id,
-        fingerprint=fingerprint(request, without=("request_id",), salt=author.actor) if request_id else b"",
+        fingerprint=_fingerprint(request, request_id, author.actor),
         validate_only=request.validate_only,
         scope=author.scope,
     )
+
+
+def context_of_release(request: ReleaseSourceRequest, author: Author, violations: Violations) -> WriteContext:
+    """Return who asks for a change that is no part of the history, and so has no reason."""
+    request_id = canonical_request_id(request.request_id, "request_id", violations)
+    return WriteContext(
+        actor=author.actor,
+        origin=author.origin,
+        reason="",
+        request_id=request_id,
+        fingerprint=_fingerprint(request, request_id, author.actor),
+        validate_only=request.validate_only,
+        scope=author.scope,
+    )
+
+
+def _fingerprint(request: Message, request_id: str, actor: str) -> bytes:
+    return fingerprint(request, without=("request_id",), salt=actor) if request_id else b""
 
 
 def origin(change_request: str, given: Origin, violations: Violations) -> Origin:

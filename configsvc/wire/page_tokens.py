@@ -21,6 +21,7 @@ from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest, Li
 from configapi.v1.operation_service_pb2 import ListOperationItemsRequest
 from configapi.v1.schema_service_pb2 import ListSchemasRequest, ListSchemaVersionsRequest
 from configapi.v1.server_service_pb2 import ListWatchesRequest
+from configapi.v1.source_service_pb2 import ListAppliedConfigurationsRequest, ListSourcesRequest
 from configsvc.domain.errors import Violations
 from configsvc.wire.fingerprints import fingerprint
 
@@ -35,6 +36,8 @@ AnyList: TypeAlias = (
     | ListSchemaVersionsRequest
     | ListRoleBindingsRequest
     | ListWatchesRequest
+    | ListSourcesRequest
+    | ListAppliedConfigurationsRequest
 )
 
 AnyKey: TypeAlias = "list[str | int]"

@@ -1,21 +1,19 @@
 """Preconditions of a batch. Each function adds the faults that it finds."""
 
-from configapi.v1.configuration_service_pb2 import BatchWriteConfigurationsRequest
 from configapi.v1.selector_pb2 import Precondition as PreconditionMessage
 from configsvc.domain.errors import Violations
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Scope
 from configsvc.wire.moments import epoch
 from configsvc.wire.selectors import name_selector
+from configsvc.wire.writes import AnyBatch
 
 MAX_PRECONDITIONS = 100
 # Of all preconditions: others wait for the last check.
 MAX_PRECONDITION_NAMES = 1000
 
 
-def preconditions(
-    request: BatchWriteConfigurationsRequest, scope: Scope, violations: Violations
-) -> tuple[Precondition, ...]:
+def preconditions(request: AnyBatch, scope: Scope, violations: Violations) -> tuple[Precondition, ...]:
     """Return the preconditions of a batch, which see the configurations in the scope."""
     given = request.preconditions
     if len(given) > MAX_PRECONDITIONS:

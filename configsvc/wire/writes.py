@@ -15,6 +15,7 @@ from configapi.v1.configuration_service_pb2 import (
     UpdateConfigurationRequest,
 )
 from configapi.v1.configuration_service_pb2 import ConfigurationWrite as ConfigurationWriteMessage
+from configapi.v1.source_service_pb2 import ApplySourceRequest
 from configsvc.domain.content import JsonObject, JsonValue, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
@@ -35,6 +36,7 @@ from configsvc.wire.fields import path_of
 from configsvc.wire.json_fields import json_object, json_patch
 
 AnyChange: TypeAlias = UpdateConfigurationRequest | ConfigurationChangeItem
+AnyBatch: TypeAlias = BatchWriteConfigurationsRequest | ApplySourceRequest
 
 MAX_WRITES = 1000
 
@@ -133,10 +135,11 @@ def _changed_pin(new: ConfigurationMessage, field: str, violations: Violations) 
     return fields.schema_version_ref(new.schema, field, violations) if new.HasField("schema") else Unpinned()
 
 
-def check_number(request: BatchWriteConfigurationsRequest, violations: Violations) -> None:
-    """Check that there are neither too many writes nor none."""
-    if not 1 <= len(request.writes) <= MAX_WRITES:
-        violations.add("writes", f"has {len(request.writes)} items: must have between 1 and {MAX_WRITES}")
+def check_number(request: AnyBatch, violations: Violations) -> None:
+    """Check that there are neither too many writes nor, except of a source, none."""
+    least = 0 if isinstance(request, ApplySourceRequest) else 1
+    if not least <= len(request.writes) <= MAX_WRITES:
+        violations.add("writes", f"has {len(request.writes)} items: must have between {least} and {MAX_WRITES}")
 
 
 def batch_write(

@@ -13,7 +13,7 @@ from configsvc.domain.errors import (
     ResourceExistsError,
     WriteConflictError,
 )
-from configsvc.domain.models import Configuration, Done, WriteContext, Written
+from configsvc.domain.models import Configuration, Done, Effect, WriteContext, Written
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.writes import (
     AnyWrite,
@@ -35,7 +35,7 @@ from configsvc.writes.execution import apply_plan, done, effect_of, load_pins, l
 from configsvc.writes.plan import Changed, Kept, Outcome, Plan
 from configsvc.writes.preconditions import first_check, last_check
 from configsvc.writes.rollback import resolve_restorations
-from configsvc.writes.transactions import Writes, queue_key
+from configsvc.writes.transactions import Answer, Change, Load, Result, Writes, queue_key
 
 TRIES = 3
 
@@ -56,6 +56,11 @@ class Executed:
 
     outcomes: tuple[Outcome, ...]
     changed: Written | None
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """The effects of the writes that were made."""
+        return tuple(effect for outcome in self.outcomes if (effect := effect_of(outcome)))
 
 
 class AtomicBatches:
@@ -101,8 +106,16 @@ class AtomicBatches:
             return await self._execute_once(connection, writes, preconditions, context, with_config=with_config)
 
         async def load(connection: Connection, executed: Executed) -> BatchResult:
-            return await _load_result(connection, executed, with_config=with_config)
+            return await load_result(connection, executed, with_config=with_config)
 
+        return await self.run(subject, context, change, load)
+
+    async def run(
+        self, subject: str, context: WriteContext, change: Change[Result], load: Load[Result, Answer]
+    ) -> Answer:
+        """Make a change with `execute` in it, and load the result, as `Writes.run` does; try again if the change raises
+        ChangedBeforeLockError.
+        """
         for _ in range(TRIES):
             try:
                 return await self._writes.run(queue_key(context, subject), change, load, keep=not context.validate_only)
@@ -121,23 +134,23 @@ class AtomicBatches:
     ) -> Executed:
         earlier = None if context.validate_only else await idempotency.claim(connection, context)
         if earlier is not None:
-            outcomes = tuple(Kept(effect=effect) for effect in earlier.effects)
-            return Executed(outcomes=outcomes, changed=earlier.changed)
+            return repeated(earlier.effects, earlier.changed)
         checked = await first_check(connection, preconditions)
-        executed = _executed(await self._execute(connection, writes, with_config=with_config))
-        failures = _errors(executed.outcomes)
-        if failures:
-            raise BatchFailedError(failures)
-        await check_answer(connection, executed.outcomes)
-        effects = tuple(effect for outcome in executed.outcomes if (effect := effect_of(outcome)))
+        outcomes = await self.execute(connection, writes, with_config=with_config)
+        executed = await checked_outcomes(connection, outcomes)
         if not context.validate_only:
-            await idempotency.complete(connection, context, Earlier(effects=effects, changed=executed.changed))
+            earlier = Earlier(effects=executed.effects, changed=executed.changed)
+            await idempotency.complete(connection, context, earlier)
             await last_check(connection, preconditions, checked)
         return executed
 
-    async def _execute(
+    async def execute(
         self, connection: Connection, writes: Sequence[AnyWrite], *, with_config: bool
     ) -> tuple[Outcome, ...]:
+        """Make all writes, at least one, in the transaction of the caller, as far as possible; return their outcomes.
+
+        Raises ChangedBeforeLockError, WriteConflictError or WriteTooLargeError.
+        """
         resolved = await resolve_restorations(connection, writes)
         locked = await locks.lock_all(connection, resolved, with_config=with_config)
         plan = Plan(locked.writes, limit_bytes=None)
@@ -163,17 +176,28 @@ def _may_create(write: BatchWrite) -> bool:
     return isinstance(write, Update) and write.allow_missing
 
 
-def _executed(outcomes: tuple[Outcome, ...]) -> Executed:
+async def checked_outcomes(connection: Connection, outcomes: tuple[Outcome, ...]) -> Executed:
+    """Return what was done if all writes succeeded. Raises BatchFailedError or ResponseTooLargeError."""
+    failures = _errors(outcomes)
+    if failures:
+        raise BatchFailedError(failures)
+    await check_answer(connection, outcomes)
     changed = next((outcome for outcome in outcomes if isinstance(outcome, Changed)), None)
     effect = effect_of(changed) if changed else None
     return Executed(outcomes=outcomes, changed=effect.written if effect else None)
+
+
+def repeated(effects: Sequence[Effect], changed: Written | None) -> Executed:
+    """Return what an earlier call with the same request_id did."""
+    return Executed(outcomes=tuple(Kept(effect=effect) for effect in effects), changed=changed)
 
 
 def _errors(outcomes: Sequence[Outcome]) -> dict[int, ConfigsvcError]:
     return {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, ConfigsvcError)}
 
 
-async def _load_result(connection: Connection, executed: Executed, *, with_config: bool) -> BatchResult:
+async def load_result(connection: Connection, executed: Executed, *, with_config: bool) -> BatchResult:
+    """Return the result of what was executed, after the end of the transaction or within it."""
     configurations = await load_written(connection, executed.outcomes, with_config=with_config)
     outcomes = [done(outcome, configurations.get(index)) for index, outcome in enumerate(executed.outcomes)]
     revision = next(

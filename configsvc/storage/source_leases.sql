@@ -1,0 +1,31 @@
+-- name: acquire
+-- No row if another session created the lease after this statement began.
+WITH taken AS (
+    INSERT INTO source_leases AS lease (key, actor, repository, path, holder, expire_time)
+    VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::double precision * interval '1 second')
+    ON CONFLICT (key) DO UPDATE
+    SET holder = excluded.holder, expire_time = excluded.expire_time
+    WHERE lease.holder = excluded.holder OR lease.expire_time <= clock_timestamp()
+    RETURNING true AS acquired, holder, expire_time
+), found AS (
+    SELECT * FROM taken
+    UNION ALL
+    SELECT false, holder, expire_time FROM source_leases WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)
+)
+SELECT
+    acquired, holder, expire_time,
+    greatest(extract(epoch FROM expire_time - clock_timestamp()), 0)::double precision AS remaining_seconds
+FROM found;
+
+-- name: release
+DELETE FROM source_leases WHERE key = $1 AND holder = $2
+RETURNING expire_time > clock_timestamp();
+
+-- name: purge
+DELETE FROM source_leases
+WHERE key IN (
+    SELECT key FROM source_leases WHERE expire_time < clock_timestamp()
+    ORDER BY expire_time
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+);
