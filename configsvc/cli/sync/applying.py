@@ -7,7 +7,6 @@ from typing import Any
 
 from configsvc.cli import pb
 from configsvc.cli.failures import CliError, ExitCode
-from configsvc.cli.output import say
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session
 from configsvc.cli.sync.checking import check_tree
@@ -19,6 +18,7 @@ from configsvc.cli.sync.requests import Part, origin_of, parts_of, refers_to, re
 from configsvc.cli.sync.tree import Pin, Tree
 
 Confirm = Callable[[Session, Plan], None]
+Check = Callable[[], None]
 
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
@@ -40,11 +40,13 @@ class Result:
     revision: int
 
 
-def run(session: Session, directory: Path, commit: Commit, options: PlanOptions) -> Result:
-    """Plan and apply a tree, without questions. With session.dry_run, nothing changes. Raises CliError."""
+def run(session: Session, directory: Path, commit: Commit, options: PlanOptions, check: Check = lambda: None) -> Result:
+    """Plan and apply a tree, without questions. With session.dry_run, nothing changes. `check` is called before each
+    step, and ends it with a CliError. Raises CliError.
+    """
     tree = read_tree(directory)
     made = plan(tree, read_live(session, tree, commit.source), commit.source, options)
-    return apply_plan(session, made, Files(directory=directory, tree=tree), commit)
+    return apply_plan(session, made, Files(directory=directory, tree=tree), commit, check=check)
 
 
 def check_problems(made: Plan) -> None:
@@ -57,10 +59,17 @@ def check_problems(made: Plan) -> None:
         raise CliError("the plan cannot be applied", ExitCode.CONFLICT, details=texts, hint=hint)
 
 
-def apply_plan(session: Session, made: Plan, files: Files, commit: Commit, confirm: Confirm | None = None) -> Result:
+def apply_plan(
+    session: Session,
+    made: Plan,
+    files: Files,
+    commit: Commit,
+    confirm: Confirm | None = None,
+    check: Check = lambda: None,
+) -> Result:
     """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
     check_problems(made)
-    applier = _Applier(session, made, commit)
+    applier = _Applier(session, made, commit, check)
     applier.check(files)
     if confirm is not None:
         confirm(session, made)
@@ -70,8 +79,9 @@ def apply_plan(session: Session, made: Plan, files: Files, commit: Commit, confi
 class _Applier:
     """The calls that apply a plan."""
 
-    def __init__(self, session: Session, made: Plan, commit: Commit) -> None:
+    def __init__(self, session: Session, made: Plan, commit: Commit, check: Check) -> None:
         self._session = session
+        self._check_goes_on = check
         self._calls = session.connection
         self._plan = made
         self._commit = commit
@@ -95,6 +105,7 @@ class _Applier:
             names |= {schema.name for schema in schemas}
         with progress("checking") as advance:
             for number, application in enumerate(self._applications):
+                self._check_goes_on()
                 self._check_application(application)
                 advance(number + 1, len(self._applications))
 
@@ -130,9 +141,11 @@ class _Applier:
     def apply(self) -> int:
         """Apply the plan; return the revision of the last commit."""
         for schemas in schema_parts(self._plan.schemas):
+            self._check_goes_on()
             self._check_versions(self._import_schemas(schemas, validate_only=False))
         with progress("applying") as advance:
             for number, application in enumerate(self._applications):
+                self._check_goes_on()
                 self._apply_application(application)
                 advance(number + 1, len(self._applications))
         return self._revision
@@ -182,7 +195,7 @@ class _Applier:
     def _write(self, plan: ApplicationPlan, identifier: str, etag: str, unchanged_since: int) -> None:
         parts = parts_of(plan, identifier)
         if len(parts) > 1:
-            say(f"{plan.name}: too much for one commit; it is made in {len(parts)}")
+            self._session.tell(f"{plan.name}: too much for one commit; it is made in {len(parts)}")
         for part in parts:
             request = self._apply_request(identifier, etag, part, unchanged_since)
             answer = self._call(self._calls.sources.ApplySource, request)
