@@ -59,21 +59,9 @@ def check_problems(made: Plan) -> None:
         raise CliError("the plan cannot be applied", ExitCode.CONFLICT, details=texts, hint=hint)
 
 
-def apply_plan(
-    session: Session,
-    made: Plan,
-    files: Files,
-    commit: Commit,
-    confirm: Confirm | None = None,
-    check: Check = lambda: None,
-) -> Result:
+def apply_plan(session: Session, made: Plan, files: Files, commit: Commit, confirm: Confirm | None = None) -> Result:
     """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
-    check_problems(made)
-    applier = _Applier(session, made, commit, check)
-    applier.check(files)
-    if confirm is not None:
-        confirm(session, made)
-    return Result(plan=made, revision=0 if session.dry_run else applier.apply())
+    return _Applier(session, made, commit, check_goes_on=lambda: None).run(files, confirm)
 
 
 class _Applier:
@@ -89,7 +77,16 @@ class _Applier:
         self._applications = [application for application in made.applications if application.writes]
         self._new_applications = {one.name for one in made.applications if one.creates}
         self._new_pins = {Pin(schema=change.file.name, version=change.version) for change in made.schemas}
+        self._check_goes_on = check_goes_on
         self._revision = 0
+
+    def run(self, files: Files, confirm: Confirm | None) -> Result:
+        """Check everything, and then apply it."""
+        check_problems(self._plan)
+        self.check(files)
+        if confirm is not None:
+            confirm(self._session, self._plan)
+        return Result(plan=self._plan, revision=0 if self._session.dry_run else self.apply())
 
     # Before anything changes
 
@@ -255,6 +252,7 @@ class _Applier:
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         if not request.validate_only:
+            self._check_goes_on()
             request.request_id = request_id(self._plan, request)
         answer = self._calls.call(method, request, _SECONDS)
         # A released source is no commit.
