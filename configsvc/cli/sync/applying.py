@@ -59,9 +59,22 @@ def check_problems(made: Plan) -> None:
         raise CliError("the plan cannot be applied", ExitCode.CONFLICT, details=texts, hint=hint)
 
 
-def apply_plan(session: Session, made: Plan, files: Files, commit: Commit, confirm: Confirm | None = None) -> Result:
+def apply_plan(
+    session: Session,
+    made: Plan,
+    files: Files,
+    commit: Commit,
+    *,
+    confirm: Confirm | None = None,
+    check: Check = lambda: None,
+) -> Result:
     """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
-    return _Applier(session, made, commit, check_goes_on=lambda: None).run(files, confirm)
+    check_problems(made)
+    applier = _Applier(session, made, commit, check)
+    applier.check(files)
+    if confirm is not None:
+        confirm(session, made)
+    return Result(plan=made, revision=0 if session.dry_run else applier.apply())
 
 
 class _Applier:
@@ -77,16 +90,7 @@ class _Applier:
         self._applications = [application for application in made.applications if application.writes]
         self._new_applications = {one.name for one in made.applications if one.creates}
         self._new_pins = {Pin(schema=change.file.name, version=change.version) for change in made.schemas}
-        self._check_goes_on = check_goes_on
         self._revision = 0
-
-    def run(self, files: Files, confirm: Confirm | None) -> Result:
-        """Check everything, and then apply it."""
-        check_problems(self._plan)
-        self.check(files)
-        if confirm is not None:
-            confirm(self._session, self._plan)
-        return Result(plan=self._plan, revision=0 if self._session.dry_run else self.apply())
 
     # Before anything changes
 
@@ -138,11 +142,9 @@ class _Applier:
     def apply(self) -> int:
         """Apply the plan; return the revision of the last commit."""
         for schemas in schema_parts(self._plan.schemas):
-            self._check_goes_on()
             self._check_versions(self._import_schemas(schemas, validate_only=False))
         with progress("applying") as advance:
             for number, application in enumerate(self._applications):
-                self._check_goes_on()
                 self._apply_application(application)
                 advance(number + 1, len(self._applications))
         return self._revision
