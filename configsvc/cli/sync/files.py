@@ -90,12 +90,12 @@ def _list_folder(root: Path, directory: Path, path: PurePosixPath, listing: List
         faults.add(path, f"cannot be read: {error.strerror}")
         return
     for name in names:
-        if not _is_ignored(name):
+        if not name.startswith("."):
             _list_one(root, directory, path / name, listing, faults)
 
 
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or (name.upper().startswith("README") and not name.lower().endswith(_CONTENTS))
+def _is_readme(name: str) -> bool:
+    return name.upper().startswith("README") and not name.lower().endswith(_CONTENTS)
 
 
 def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing, faults: Faults) -> None:
@@ -112,6 +112,8 @@ def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing
             faults.add(path, "is a link to a folder: only links to files are followed")
         else:
             _list_folder(root, directory, path, listing, faults)
+    elif _is_readme(path.name):
+        pass
     elif stat.S_ISREG(state.st_mode):
         listing.files[path] = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
     else:

@@ -21,9 +21,13 @@ def update_file(path: Path, new_config: Json) -> bool:
 
 
 def updated_text(text: str, new_config: Json, source: str) -> str:
-    """Return the text of a file with another content. Raises CliError."""
+    """Return the text of a file with another content, and its `$schema` line. Raises CliError."""
+    return changed_text(text, _with_pin(parse_document(text, source), new_config), source)
+
+
+def changed_text(text: str, new: Json, source: str) -> str:
+    """Return the text of a document with another value. Raises CliError."""
     old = parse_document(text, source)
-    new = _with_pin(old, new_config)
     if same_value(old, new):
         return text
     for changed in (_spliced, _rewritten):

@@ -1,6 +1,5 @@
 """Changes of files: what does not differ stays as it was written."""
 
-import os
 import stat
 from collections.abc import Iterator
 from decimal import Decimal
@@ -171,7 +170,7 @@ def test_a_file_is_replaced_at_once_and_keeps_its_mode_and_its_links(tmp_path: P
     before = file.stat()
     assert not update_file(link, {"a": 2})
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert sorted(os.listdir(tmp_path)) == ["a.yaml", "b.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
     file.write_text("a: yes\n")
     with pytest.raises(CliError):
         update_file(link, {"a": 2})
