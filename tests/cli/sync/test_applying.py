@@ -540,3 +540,23 @@ async def test_on_a_terminal_apply_shows_the_plan_and_asks(sync: Sync, app: str,
         await terminal.wait_for("applied 1 created")
         assert await terminal.end() == 0
     assert await sync.content(app, "web") == {"a": 1}
+
+
+async def test_who_may_not_do_all_of_a_plan_does_nothing_of_it(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.write(**files(app, web={"n": 1}))
+    await sync.apply()
+    sync.write(**files(app, web={"n": 2}))
+    sync.write_text(f"applications/{app}/_application.yaml", "comments: new\n")
+    real = Connection.call
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        if isinstance(request, pb.UpdateApplicationRequest):
+            raise CliError("the role admin is missing", ExitCode.NOT_PERMITTED)
+        return real(self, method, request, *more)
+
+    monkeypatch.setattr(Connection, "call", call)
+    assert (await sync("apply", "--yes")).code == 4
+    assert await sync.content(app, "web") == {"n": 1}
+    assert (await sync("plan", "--prune-limit", "3")).code == 2
