@@ -1,11 +1,12 @@
 """The commands of Git as the source."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from configsvc.cli import options
+from configsvc.cli import options, pb
 from configsvc.cli.commands import command, group
 from configsvc.cli.failures import UsageError
 from configsvc.cli.output import Column, Table, print_difference, say, write
@@ -14,10 +15,11 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync import adopting, applying, saving, showing
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_sources, source_of
-from configsvc.cli.sync.planning import Kind, OnDrift, Plan, PlanOptions
+from configsvc.cli.sync.planning import ApplicationPlan, Kind, OnDrift, Plan, PlanOptions
 from configsvc.cli.sync.planning import plan as plan_of
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.saving import digest_of_tree
+from configsvc.cli.sync.state import SourceId
 from configsvc.cli.sync.tree import Tree
 
 app = group()
@@ -268,9 +270,9 @@ def release(
     session.report(f"released {len(found)} applications", f"would release {len(found)} applications")
 
 
-def _source_without_files(directory: Path, repository: str | None) -> Any:
+def _source_without_files(directory: Path, repository: str | None) -> SourceId:
     if repository is not None:
-        return Commit(repository=repository, commit="-").source
+        return SourceId(repository=repository)
     from configsvc.cli.sync.git import checkout_of  # noqa: PLC0415
 
     return checkout_of(directory).commit.source
@@ -302,19 +304,21 @@ def status(session: Session, directory: Directory = Path(), repository: Reposito
     live = read_live(session, tree, commit.source)
     made = plan_of(tree, live, commit.source, PlanOptions(on_drift=OnDrift.REPORT))
     sources = {one.application: one for one in read_sources(session) if source_of(one) == commit.source}
-    rows = [
-        {
-            "application": one.name,
-            "commit": sources[one.name].commit if one.name in sources else "",
-            "apply_time": time_text(sources[one.name].apply_time) if one.name in sources else "",
-            "applied_by": sources[one.name].applied_by if one.name in sources else "",
-            "owned": sum(mark.application == one.name for mark in live.marks.values()),
-            "drift": len(one.drifts),
-            "pending": len(one.changes),
-            "left": len(one.left),
-        }
-        for one in made.applications
-    ]
+    owned = Counter(mark.application for mark in live.marks.values())
+    rows = [_status_row(one, sources.get(one.name), owned[one.name]) for one in made.applications]
     session.print_many(rows, STATUS)
     for problem in made.problems:
         say(problem.text)
+
+
+def _status_row(plan: ApplicationPlan, source: "pb.Source | None", owned: int) -> dict[str, Any]:
+    return {
+        "application": plan.name,
+        "commit": source.commit if source else "",
+        "apply_time": time_text(source.apply_time) if source else "",
+        "applied_by": source.applied_by if source else "",
+        "owned": owned,
+        "drift": len(plan.drifts),
+        "pending": len(plan.changes),
+        "left": len(plan.left),
+    }

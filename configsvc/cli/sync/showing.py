@@ -31,7 +31,7 @@ def print_plan(session: Session, plan: Plan) -> None:
 
 
 def _painted(line: str) -> str:
-    style = _STYLES.get(line.split(" ", 1)[0] if not line.startswith(" ") else line.lstrip().split(" ", 1)[0])
+    style = _STYLES.get(line.lstrip().partition(" ")[0])
     return paint(safe(line), style) if style else safe(line)
 
 
