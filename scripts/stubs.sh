@@ -34,7 +34,7 @@ java() { with_plugin java grpc_java_plugin; }
 java_compiled() {
     local jars
     jars=$(printf '%s:' /usr/share/java/{protobuf,grpc-api,grpc-stub,grpc-protobuf,guava,geronimo-annotation-1.3-spec}.jar)
-    find $output/java -name '*.java' -exec javac -proc:none -nowarn -Xlint:none -cp "$jars" -d $output/classes {} + 2>&1 |
+    find $output/java -name '*.java' -exec javac -J-XX:TieredStopAtLevel=1 -proc:none -nowarn -Xlint:none -cp "$jars" -d $output/classes {} + 2>&1 |
         grep -v '^Note:'
     return "${PIPESTATUS[0]}"
 }

@@ -204,18 +204,22 @@ async def test_a_program_starts_only_when_all_configurations_are_there(
     present, late = f"{application}/present", f"{application}/late"
     await put(shared_service, present, '{"a": 1}')
     words = ("--config", present, "--config", late, "--", "sh", "-c", "echo started $A $B")
-    missing = await cli("exec", "--timeout", "300ms", *words)
-    assert (missing.code, missing.out) == (3, "")
-    assert f"there is no configuration {late}" in missing.err
+    never = (f"{application}/never", "--", "touch", "started")
+    # Beside the rest, as its limit must be long enough for the service to answer.
+    failing = asyncio.create_task(cli("exec", "--timeout", "5s", "--config", *never))
     async with executing(cli, *words) as program:
         await program.wait_for_text(f"configsvc: waiting up to 30 s for {late}")
         await put(shared_service, late, '{"b": 2}')
         await program.wait_for_text("started 1 2")
         assert await program.exit_code() == 0
-    async with executing(cli, "--config", f"{application}/never", "--", "true") as program:
+    async with executing(cli, "--config", *never) as program:
         await program.wait_for_text("waiting up to")
         program.signal(signal.SIGTERM)
         assert await program.exit_code() == 143
+    missing = await failing
+    assert (missing.code, missing.out) == (3, "")
+    assert f"there is no configuration {application}/never" in missing.err
+    assert not (cli.folder / "started").exists()
 
 
 async def test_a_change_restarts_the_program_and_kills_what_does_not_end(
@@ -247,12 +251,13 @@ async def test_many_changes_at_once_restart_the_program_a_few_times_and_end_with
 ) -> None:
     key = f"{application}/web"
     await put(shared_service, key, '{"n": 0}')
-    async with executing(cli, "--config", key, "--", "sh", "-c", 'echo "start $N"; exec sleep 1000') as program:
+    words = ("--quiet-period", "1s", "--config", key, "--", "sh", "-c", 'echo "start $N"; exec sleep 1000')
+    async with executing(cli, *words) as program:
         await program.wait_for_text("start 0")
-        for number in range(1, 31):
+        for number in range(1, 21):
             await put(shared_service, key, f'{{"n": {number}}}')
-        await program.wait_for_text("start 30")
-        assert program.text.count("start ") < 15
+        await program.wait_for_text("start 20")
+        assert program.text.count("start ") < 10
         program.signal(signal.SIGTERM)
         assert await program.exit_code() == 143
 
@@ -420,7 +425,7 @@ async def test_a_program_outlives_the_service_and_starts_from_the_copy_on_disk_w
         program = await stack.enter_async_context(executing(cli, *words))
         await program.wait_for_text("start 1")
         service.stop.set()
-        offline = await stack.enter_async_context(executing(cli, "--timeout", "1s", *words))
+        offline = await stack.enter_async_context(executing(cli, "--timeout", "3s", *words))
         await offline.wait_for_text("configsvc: started from the copy on disk")
         await offline.wait_for_text("start 1")
         restarted = await stack.enter_async_context(running_service(database_url, listen=service.address))
