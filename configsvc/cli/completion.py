@@ -18,7 +18,7 @@ MOST = 200
 def complete_contexts(incomplete: str) -> list[str]:
     """Return the names of contexts."""
     with suppress(CliError):
-        return [name for name in load_contexts().contexts if name.startswith(incomplete)]
+        return [name for name in load_contexts().names if name.startswith(incomplete)]
     return []
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from configapi.v1.operation_service_pb2_grpc import OperationServiceStub
     from configapi.v1.schema_service_pb2_grpc import SchemaServiceStub
     from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+    from configapi.v1.source_service_pb2_grpc import SourceServiceStub
 
 Answer = TypeVar("Answer")
 Detail = TypeVar("Detail", bound="pb.Message")
@@ -100,6 +101,10 @@ class Connection:
         return self._stub("configapi.v1.server_service_pb2_grpc", "ServerServiceStub")
 
     @property
+    def sources(self) -> "SourceServiceStub":
+        return self._stub("configapi.v1.source_service_pb2_grpc", "SourceServiceStub")
+
+    @property
     def operations(self) -> Any:
         # Its package has no types.
         return self._stub("google.longrunning.operations_pb2_grpc", "OperationsStub")
@@ -115,12 +120,26 @@ class Connection:
         call may take that long, unless --timeout limits the command. Raises CliError.
         """
         end = time.monotonic() + seconds if self._timeout_seconds is None else self._end
+        try:
+            return self._attempts(method, request, end)
+        except CliError as failure:
+            # A token that has expired since it was read. The service has done nothing.
+            if failure.reason != "UNAUTHENTICATED" or not self._read_another_token():
+                raise
+        return self._attempts(method, request, end)
+
+    def _attempts(self, method: Callable[..., Answer], request: "pb.Message", end: float) -> Answer:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return method(request, timeout=max(end - time.monotonic(), 0.001), metadata=self.metadata())
             except grpc.RpcError as error:
                 self._wait_for_retry(failure_of(error, self.context), error, attempt, end)
         raise AssertionError
+
+    def _read_another_token(self) -> bool:
+        before, self._token = self._token, None
+        self.metadata()
+        return self._token != before
 
     def _wait_for_retry(self, failure: CliError, error: grpc.RpcError, attempt: int, end: float) -> None:
         delay = _retry_delay(error, attempt)

@@ -61,17 +61,38 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenContext:
+    """A context that no command can use until it is set again. `stored` is what the file has, and keeps until then."""
+
+    stored: Any
+    fault: str
+    # The members that can be used.
+    rest: Context
+
+
+@dataclass(frozen=True, slots=True)
 class Contexts:
     """All contexts by name, and the current one's name."""
 
     current: str = ""
     contexts: dict[str, Context] = field(default_factory=dict[str, Context])
+    broken: dict[str, BrokenContext] = field(default_factory=dict[str, BrokenContext])
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all contexts, sorted."""
+        return sorted(self.contexts | self.broken)
 
     def named(self, name: str) -> Context:
         """Return a context. Raises CliError."""
         if name in self.contexts:
             return self.contexts[name]
-        known = ", ".join(sorted(self.contexts)) or "none"
+        if name in self.broken:
+            raise CliError(
+                f"the context {name} in {contexts_file()} cannot be used: {self.broken[name].fault}",
+                hint=f"`configsvc context set {name} --server ADDRESS` mends it; `context delete {name}` removes it.",
+            )
+        known = ", ".join(self.names) or "none"
         raise CliError(
             f"there is no context {name}",
             ExitCode.NOT_FOUND,
@@ -80,13 +101,16 @@ class Contexts:
 
     def with_context(self, name: str, context: Context) -> "Contexts":
         """Return the contexts with this one; the first one is the current one."""
-        return Contexts(self.current or name, {**self.contexts, name: context})
+        broken = {other: found for other, found in self.broken.items() if other != name}
+        return Contexts(self.current or name, {**self.contexts, name: context}, broken)
 
     def without(self, name: str) -> "Contexts":
         """Return the contexts without this one. Raises CliError."""
-        self.named(name)
+        if name not in self.broken:
+            self.named(name)
         left = {other: context for other, context in self.contexts.items() if other != name}
-        return Contexts("" if self.current == name else self.current, left)
+        broken = {other: found for other, found in self.broken.items() if other != name}
+        return Contexts("" if self.current == name else self.current, left, broken)
 
 
 def folder() -> Path:
@@ -120,31 +144,48 @@ def load_contexts() -> Contexts:
 def _contexts_of(stored: dict[str, Any]) -> Contexts:
     if not isinstance(stored["current"], str):
         raise TypeError("the current context is no name")
-    return Contexts(stored["current"], {name: _context_of(name, found) for name, found in stored["contexts"].items()})
+    contexts: dict[str, Context] = {}
+    broken: dict[str, BrokenContext] = {}
+    for name, found in stored["contexts"].items():
+        context, fault = _context_of(found)
+        if fault:
+            broken[name] = BrokenContext(found, fault, context)
+        else:
+            contexts[name] = context
+    return Contexts(stored["current"], contexts, broken)
 
 
-def _context_of(name: str, stored: dict[str, Any]) -> Context:
+def _context_of(stored: Any) -> tuple[Context, str]:
+    """Return the members of a context that can be used, and the fault of the others, if any."""
+    if not isinstance(stored, dict):
+        return Context(), "it is no object"
     kinds: dict[str, type] = {field.name: type(cast("object", field.default)) for field in fields(Context)}
-    for member, value in stored.items():
+    members, fault = dict(cast("dict[str, Any]", stored)), ""
+    for member, value in list(members.items()):
         if member not in kinds:
-            raise TypeError(f"the context {name} has an unknown member {member}")
-        if not isinstance(value, kinds[member]):
-            raise TypeError(
-                f"{member} of the context {name} is no {'text' if kinds[member] is str else 'true or false'}"
-            )
-    context = Context(**stored)
-    checked_server(context.server)
-    if context.http:
-        checked_http(context.http)
-    return context
+            fault = f"{member} is unknown"
+        elif not isinstance(value, kinds[member]):
+            fault = f"{member} is no {'text' if kinds[member] is str else 'true or false'}"
+        else:
+            continue
+        del members[member]
+    context = Context(**members)
+    try:
+        checked_server(context.server)
+        if context.http:
+            checked_http(context.http)
+    except UsageError as error:
+        return replace(context, server=DEFAULT_SERVER, http=""), error.text
+    return context, fault
 
 
 def save_contexts(contexts: Contexts) -> None:
     """Write the contexts. Raises CliError."""
-    named = {
+    named: dict[str, Any] = {
         name: {key: value for key, value in asdict(context).items() if value}
         for name, context in contexts.contexts.items()
     }
+    named |= {name: found.stored for name, found in contexts.broken.items()}
     write_private(contexts_file(), json.dumps({"current": contexts.current, "contexts": named}, indent=2) + "\n")
 
 

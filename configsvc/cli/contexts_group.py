@@ -36,13 +36,16 @@ _TABLE = Table(
         Column("CURRENT", lambda found: "*" if found["current"] else ""),
         Column("NAME", lambda found: found["name"]),
         Column("SERVER", lambda found: found["server"]),
-        Column("CREDENTIALS", lambda found: found["credentials"]),
+        Column("CREDENTIALS", lambda found: found["credentials"] or f"cannot be used: {found['fault']}"),
     ),
     lambda found: found["name"],
 )
 
 
 def _described(contexts: Contexts, name: str) -> dict[str, Any]:
+    if name in contexts.broken:
+        fault = contexts.broken[name].fault
+        return {"name": name, "current": name == contexts.current, "server": "", "credentials": "", "fault": fault}
     context = contexts.contexts[name]
     return {
         "name": name,
@@ -66,7 +69,7 @@ def _credentials(context: Context) -> str:
 def list_(session: Session) -> None:
     """List contexts."""
     contexts = load_contexts()
-    session.print_many([_described(contexts, name) for name in sorted(contexts.contexts)], _TABLE)
+    session.print_many([_described(contexts, name) for name in contexts.names], _TABLE)
 
 
 @command(app, "get", prints=True)
@@ -147,10 +150,17 @@ def set_(
         "allow_plaintext_token": allow_plaintext_token,
     }
     contexts = load_contexts()
-    context = replace(contexts.contexts.get(name, Context()), **{k: v for k, v in given.items() if v is not None})
+    context = replace(_before(contexts, name, server), **{k: v for k, v in given.items() if v is not None})
     _check(name, context)
     save_contexts(contexts.with_context(name, context))
     say(f"wrote the context {name}")
+
+
+def _before(contexts: Contexts, name: str, server: str | None) -> Context:
+    """Return the context that is changed. A broken one needs an address again. Raises CliError."""
+    if name in contexts.broken and server is not None:
+        return contexts.broken[name].rest
+    return contexts.named(name) if name in contexts.names else Context()
 
 
 def _check(name: str, context: Context) -> None:

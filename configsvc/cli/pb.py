@@ -53,9 +53,12 @@ if TYPE_CHECKING:
         EFFECT_SET,
         IMPORT_MODE_ATOMIC,
         IMPORT_MODE_PER_ITEM,
+        ConfigurationChangeItem,
+        ConfigurationDeletionItem,
         ConfigurationEvent,
         ConfigurationItem,
         ConfigurationVersion,
+        ConfigurationWrite,
         CreateConfigurationRequest,
         DeleteConfigurationRequest,
         DiffConfigurationVersionsRequest,
@@ -105,8 +108,16 @@ if TYPE_CHECKING:
         MigrateConfigurationsRequest,
         SchemaImport,
     )
-    from configapi.v1.selector_pb2 import ConfigurationSelector
+    from configapi.v1.selector_pb2 import ConfigurationSelector, Precondition
     from configapi.v1.server_service_pb2 import GetServerStatusRequest, GetServerStatusResponse
+    from configapi.v1.source_pb2 import AppliedConfiguration, Source, SourceRevision
+    from configapi.v1.source_service_pb2 import (
+        ApplySourceRequest,
+        ApplySourceResponse,
+        ListAppliedConfigurationsRequest,
+        ListSourcesRequest,
+        ReleaseSourceRequest,
+    )
 
 _MODULES = (
     "configapi.v1.configuration_service_pb2",
@@ -123,6 +134,8 @@ _MODULES = (
     "configapi.v1.batch_failure_pb2",
     "configapi.v1.operation_service_pb2",
     "configapi.v1.server_service_pb2",
+    "configapi.v1.source_pb2",
+    "configapi.v1.source_service_pb2",
     "google.longrunning.operations_pb2",
     "google.protobuf.duration_pb2",
     "google.protobuf.empty_pb2",

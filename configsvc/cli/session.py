@@ -27,6 +27,8 @@ class Session:
     reason: str = ""
     change_request: str = ""
     dry_run: bool = False
+    # Where talk about the connection goes.
+    tell: Callable[[str], None] = say
     _connection: "Connection | None" = field(default=None, init=False)
 
     @property
@@ -36,7 +38,7 @@ class Session:
             from configsvc.cli.connection import Connection  # noqa: PLC0415
 
             name, context = chosen_context(self.context, self.server)
-            self._connection = Connection(name, context, self.timeout_seconds, say)
+            self._connection = Connection(name, context, self.timeout_seconds, self.tell)
         return self._connection
 
     def reconnect(self) -> None:

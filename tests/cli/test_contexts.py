@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from configsvc.cli.contexts import Context, checked_server
+from configsvc.cli.contexts import Context, checked_server, load_contexts, save_contexts
+from configsvc.cli.failures import CliError
 from tests.cli.running import Cli
 from tests.identity.authorities import ROOT, Authority, files_in, uri
 from tests.identity.tokens import oidc_settings, token
@@ -112,6 +114,22 @@ async def test_tokens_come_from_a_file_or_a_command_and_prove_who_calls(database
         assert (await cli("whoami", "--context", "broken")).code == 4
 
 
+async def test_a_token_that_has_expired_is_read_again_once(database_url: str, tmp_path: Path) -> None:
+    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
+        cli = Cli(tmp_path)
+        now = int(time.time())
+        expired, others = token("root", exp=now - 600), [token("root", exp=now - 500), token("root")]
+        # Each run prints the first token that is left.
+        command = f"""sh -c 'head -n 1 "{tmp_path}/tokens"; sed -i 1d "{tmp_path}/tokens"'"""
+        await cli.ok("context", "set", "s", "--server", service.address, "--token-command", command)
+        cli.write("tokens", "\n".join([expired, others[1]]))
+        assert (await cli.ok("whoami", "-o", "name")).out == "user:root\n"
+        cli.write("tokens", "\n".join([expired, *others]))
+        refused = await cli("whoami")
+        assert refused.code == 4
+        assert (tmp_path / "tokens").read_text(encoding="utf-8").strip() == others[1]
+
+
 async def test_a_token_never_goes_to_another_machine_in_clear_text(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     cli.write("token", "secret")
@@ -138,18 +156,51 @@ def test_this_machine_is_known_by_its_names_and_addresses(server: str) -> None:
     assert Context(checked_server(server)).local
 
 
+def with_broken(cli: Cli, context: str) -> None:
+    contexts = f'{{"one": {{"server": "one:1"}}, "broken": {context}}}'
+    contexts_file(cli).parent.mkdir(parents=True)
+    contexts_file(cli).write_text(f'{{"current": "broken", "contexts": {contexts}}}', encoding="utf-8")
+    contexts_file(cli).chmod(0o600)
+
+
 @pytest.mark.parametrize(
     "context",
     ['{"server": 5}', '{"sever": "a:1"}', '{"server": "http://a:b"}', '{"allow_plaintext_token": "no"}', "[1]"],
 )
-async def test_a_damaged_file_of_contexts_is_named(tmp_path: Path, context: str) -> None:
+def test_a_broken_context_is_kept_as_it_is_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: str
+) -> None:
     cli = Cli(tmp_path)
-    await cli.ok("context", "set", "one", "--server", "one:1")
-    contexts_file(cli).write_text(f'{{"current": "one", "contexts": {{"one": {context}}}}}', encoding="utf-8")
+    with_broken(cli, context)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    contexts = load_contexts()
+    assert contexts.names == ["broken", "one"]
+    assert contexts.named("one").server == "one:1"
+    with pytest.raises(CliError, match=r"the context broken in .* cannot be used: ") as refused:
+        contexts.named("broken")
+    assert "__init__" not in refused.value.text
+    # Without the members that cannot be used, it would be another context.
+    save_contexts(contexts.with_context("two", Context("two:1")))
+    stored = json.loads(contexts_file(cli).read_text(encoding="utf-8"))
+    assert stored["contexts"]["broken"] == json.loads(context)
+
+
+async def test_a_bad_address_stops_only_commands_that_use_its_context_which_can_be_mended(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    with_broken(cli, '{"server": "a:b", "token_file": "t"}')
     refused = await cli("status")
     assert refused.code == 1
-    assert refused.err.startswith(f"error: cannot read the contexts in {contexts_file(cli)}: ")
-    assert "__init__" not in refused.err
+    assert refused.err.startswith(f"error: the context broken in {contexts_file(cli)} cannot be used: 'a:b' is no")
+    assert "`configsvc context set broken --server ADDRESS` mends it" in refused.err
+    listed = (await cli.ok("context", "list", "-o", "json")).json
+    assert [(one["name"], bool(one.get("fault"))) for one in listed] == [("broken", True), ("one", False)]
+    assert (await cli("context", "set", "broken", "--token-command", "t")).code == 1
+    await cli.ok("context", "set", "broken", "--server", "new:1")
+    mended = (await cli.ok("context", "get", "-o", "json")).json
+    assert (mended["name"], mended["server"], mended["token_file"]) == ("broken", "new:1", "t")
+    contexts_file(cli).write_text(contexts_file(cli).read_text(encoding="utf-8").replace("new:1", ""), encoding="utf-8")
+    await cli.ok("context", "delete", "broken")
+    assert (await cli.ok("context", "list", "-o", "name")).out == "one\n"
 
 
 @pytest.mark.parametrize(

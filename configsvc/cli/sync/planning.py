@@ -1,0 +1,461 @@
+"""The rules of a plan: from a tree, the live state and what was applied last to actions. No I/O."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from configsvc.cli.differences import Difference, differences, same_value
+from configsvc.cli.sync.matching import Pair, pairs_of
+from configsvc.cli.sync.state import Live, LiveApplication, LiveBinding, LiveConfiguration, LiveSchema, Mark, SourceId
+from configsvc.cli.sync.tree import (
+    ApplicationFolder,
+    Binding,
+    ConfigurationFile,
+    Pin,
+    SchemaFile,
+    Tree,
+    Unpinned,
+)
+
+# Deletions that need no --prune-limit: the larger of both.
+FREE_DELETIONS = 10
+FREE_SHARE_PERCENT = 20
+
+
+class OnDrift(StrEnum):
+    """The treatment of configurations that were changed by hand."""
+
+    REFUSE = "refuse"
+    REVERT = "revert"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """The options of a plan."""
+
+    prune: bool = False
+    prune_limit: int | None = None
+    on_drift: OnDrift = OnDrift.REFUSE
+
+
+class Kind(StrEnum):
+    """The kinds of changes."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RENAME = "rename"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of a configuration. `fields` are those that change: name, config, schema, comments; `pin` is the schema
+    version that it gets, None for none.
+    """
+
+    kind: Kind
+    application: str
+    name: str
+    file: ConfigurationFile | None = None
+    live: LiveConfiguration | None = None
+    fields: tuple[str, ...] = ()
+    pin: Pin | None = None
+    reverts_drift: bool = False
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The differences of the content, from the live one to that of the file."""
+        if self.file is None or self.live is None:
+            return ()
+        return tuple(differences(self.live.config, self.file.config))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A configuration that was changed by hand since it was applied, and is not what the tree says."""
+
+    application: str
+    name: str
+    text: str
+    file: ConfigurationFile | None = None
+    live: LiveConfiguration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaChange:
+    """A new schema, or a new version of one. `version` is the number that it will get."""
+
+    file: SchemaFile
+    version: int
+    live: LiveSchema | None = None
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The differences of the document."""
+        return tuple(differences(self.live.document, self.file.document)) if self.live else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A fact that forbids to apply a plan."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class ApplicationPlan:
+    """The actions for one application, which are one commit.
+
+    The marks of `refreshed` are set to their versions, although nothing of them changes; the ids of `dropped` are those
+    of configurations that are gone.
+    `left` are names that --prune would delete, `unmanaged` counts configurations that no source applied.
+    """
+
+    name: str
+    live: LiveApplication | None = None
+    changes: list[Change] = field(default_factory=list[Change])
+    drifts: list[Drift] = field(default_factory=list[Drift])
+    refreshed: list[LiveConfiguration] = field(default_factory=list[LiveConfiguration])
+    dropped: list[str] = field(default_factory=list[str])
+    left: list[str] = field(default_factory=list[str])
+    unmanaged: int = 0
+    comments: str | None = None
+    new_bindings: list[Binding] = field(default_factory=list[Binding])
+    removed_bindings: list[LiveBinding] = field(default_factory=list[LiveBinding])
+    extra_bindings: list[LiveBinding] = field(default_factory=list[LiveBinding])
+    # The folder left the tree.
+    leaves: bool = False
+    deletes: bool = False
+    # The source gives up the application, which others use.
+    releases: bool = False
+
+    @property
+    def creates(self) -> bool:
+        """True if the application does not exist yet."""
+        return self.live is None
+
+    @property
+    def changed(self) -> bool:
+        """True if something that people see changes."""
+        return bool(
+            self.creates
+            or self.deletes
+            or self.changes
+            or self.comments is not None
+            or self.new_bindings
+            or self.removed_bindings
+        )
+
+    @property
+    def claims(self) -> bool:
+        """True if the application gets this source as its owner."""
+        return self.live is None or self.live.owner is None
+
+    @property
+    def writes(self) -> bool:
+        """True if there is something to write, be it marks alone."""
+        return self.changed or self.claims or self.releases or bool(self.refreshed or self.dropped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The actions that make the service what the tree says. With problems, it must not be applied."""
+
+    source: SourceId
+    epoch: str
+    revision: int
+    schemas: tuple[SchemaChange, ...]
+    applications: tuple[ApplicationPlan, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        """The changes of all applications."""
+        return (change for application in self.applications for change in application.changes)
+
+    @property
+    def drifts(self) -> tuple[Drift, ...]:
+        """The drift of all applications."""
+        return tuple(drift for application in self.applications for drift in application.drifts)
+
+    @property
+    def changed(self) -> bool:
+        """True if something that people see changes."""
+        return bool(self.schemas) or any(application.changed for application in self.applications)
+
+    def count(self, kind: Kind) -> int:
+        """Return the number of configurations with this kind of change."""
+        return sum(change.kind is kind for change in self.changes)
+
+
+def plan(tree: Tree, live: Live, source: SourceId, options: PlanOptions) -> Plan:
+    """Return the plan that makes the service what the tree says."""
+    return _Planner(tree, live, source, options).plan()
+
+
+class _Planner:
+    """Collects the actions and problems of a plan."""
+
+    def __init__(self, tree: Tree, live: Live, source: SourceId, options: PlanOptions) -> None:
+        self._tree = tree
+        self._live = live
+        self._source = source
+        self._options = options
+        self._problems: list[Problem] = []
+        self._schemas = tuple(_schema_changes(tree, live))
+        self._newest = {name: schema.version for name, schema in live.schemas.items()} | {
+            change.file.name: change.version for change in self._schemas
+        }
+
+    def plan(self) -> Plan:
+        if not self._tree.applications and not self._tree.schemas:
+            self._refuse("the tree is empty", "Is this the right folder? An empty tree is never a plan.")
+        applications = [self._of_folder(folder) for _, folder in sorted(self._tree.applications.items())]
+        applications += [
+            self._of_left_application(application)
+            for name, application in sorted(self._live.applications.items())
+            if name not in self._tree.applications and application.owner == self._source
+        ]
+        self._check_deletions(applications)
+        return Plan(
+            source=self._source,
+            epoch=self._live.epoch,
+            revision=self._live.revision,
+            schemas=self._schemas,
+            applications=tuple(applications),
+            problems=tuple(self._problems),
+        )
+
+    def _refuse(self, text: str, hint: str = "") -> None:
+        self._problems.append(Problem(text=text, hint=hint))
+
+    def _of_folder(self, folder: ApplicationFolder) -> ApplicationPlan:
+        application = self._live.applications.get(folder.name)
+        made = ApplicationPlan(name=folder.name, live=application)
+        if application is not None and not self._owned(application):
+            return made
+        if folder.comments is not None and (application is None or folder.comments != application.comments):
+            made.comments = folder.comments
+        self._plan_bindings(folder, made)
+        self._plan_configurations(folder.configurations, made)
+        return made
+
+    def _owned(self, application: LiveApplication) -> bool:
+        if application.owner is not None and application.owner != self._source:
+            self._refuse(
+                f"the application {application.name} belongs to another source: {application.owner}",
+                "`configsvc sync release` gives it up there.",
+            )
+            return False
+        if application.owner is None and any(
+            one.application == application.name for one in self._live.configurations.values()
+        ):
+            self._refuse(
+                f"the application {application.name} has configurations, and no source owns it",
+                "`configsvc sync adopt` makes it this source's.",
+            )
+            return False
+        return True
+
+    def _of_left_application(self, application: LiveApplication) -> ApplicationPlan:
+        made = ApplicationPlan(name=application.name, live=application, leaves=True)
+        self._plan_configurations({}, made)
+        empties = self._options.prune and len(made.drifts) == sum(change.reverts_drift for change in made.changes)
+        made.deletes = empties and not made.unmanaged
+        made.releases = empties and bool(made.unmanaged)
+        return made
+
+    def _plan_bindings(self, folder: ApplicationFolder, made: ApplicationPlan) -> None:
+        if folder.bindings is None:
+            return
+        existing = (made.live.bindings or ()) if made.live else ()
+        has = {found.binding for found in existing}
+        made.new_bindings = [binding for binding in folder.bindings if binding not in has]
+        extra = [found for found in existing if found.binding not in folder.bindings]
+        if self._options.prune:
+            made.removed_bindings = extra
+        else:
+            made.extra_bindings = extra
+
+    # Configurations
+
+    def _plan_configurations(self, files: Mapping[str, ConfigurationFile], made: ApplicationPlan) -> None:
+        matched = pairs_of(made.name, files, self._live)
+        for text in matched.problems:
+            self._refuse(text)
+        for pair in matched.pairs:
+            self._plan_pair(pair, made)
+        for left in matched.without_file:
+            self._plan_without_file(left, made)
+        # A deletion by hand that stays is drift in the next plan, too.
+        kept = {drift.name for drift in made.drifts if drift.live is None} - {change.name for change in made.changes}
+        made.dropped = [mark.id for mark in matched.gone if mark.name not in kept]
+        self._check_names(made)
+
+    def _plan_pair(self, pair: Pair, made: ApplicationPlan) -> None:
+        file, live, mark = pair.file, pair.live, pair.mark
+        pin = self._pin_of(file, live)
+        if live is None:
+            change = Change(kind=Kind.CREATE, application=made.name, name=file.name, file=file, pin=pin)
+            self._add(change, made, drift="deleted" if mark is not None else "")
+        elif mark is None:
+            self._refuse(
+                f"{_key(live)} exists, and this source did not apply it",
+                "`configsvc sync adopt` makes it this source's.",
+            )
+        elif fields := _differing_fields(file, live, pin):
+            by_hand = _changed_by_hand(fields, live, mark)
+            change = Change(
+                kind=Kind.RENAME if "name" in fields else Kind.UPDATE,
+                application=made.name,
+                name=file.name,
+                file=file,
+                live=live,
+                fields=fields,
+                pin=pin,
+            )
+            self._add(change, made, drift=_drift_text(by_hand, live))
+        elif mark.version != live.version:
+            made.refreshed.append(live)
+
+    def _plan_without_file(self, live: LiveConfiguration, made: ApplicationPlan) -> None:
+        mark = self._live.marks.get(live.id)
+        if mark is None:
+            made.unmanaged += 1
+        elif not self._options.prune:
+            made.left.append(live.name)
+        else:
+            by_hand = _changed_by_hand(("name", "config", "schema", "comments"), live, mark)
+            change = Change(kind=Kind.DELETE, application=made.name, name=live.name, live=live)
+            self._add(change, made, drift=_drift_text(by_hand, live))
+
+    def _add(self, change: Change, made: ApplicationPlan, *, drift: str) -> None:
+        """Take a change into the plan, unless it would undo a change by hand that is to stay."""
+        if not drift:
+            made.changes.append(change)
+            return
+        name = change.live.name if change.live else change.name
+        made.drifts.append(
+            Drift(application=made.name, name=name, text=f"{drift} by hand", file=change.file, live=change.live)
+        )
+        match self._options.on_drift:
+            case OnDrift.REVERT:
+                made.changes.append(_reverting(change))
+            case OnDrift.REFUSE:
+                self._refuse(
+                    f"{made.name}/{name} was {drift} by hand since it was applied",
+                    "`configsvc sync pull` takes such changes over into the files; --on-drift revert undoes them, "
+                    "--on-drift report leaves them.",
+                )
+            case OnDrift.REPORT:
+                pass
+
+    def _pin_of(self, file: ConfigurationFile, live: LiveConfiguration | None) -> Pin | None:
+        """Return the schema version that a file asks for; that of the service if it states none."""
+        if file.schema is None:
+            return live.schema if live else None
+        if isinstance(file.schema, Unpinned):
+            return None
+        newest = self._newest.get(file.schema.schema)
+        if newest is None or (file.schema.version or 0) > newest:
+            version = "" if newest is None else f"@{file.schema.version}"
+            self._refuse(f"{file.path}: the schema {file.schema.schema}{version} is neither in the tree nor stored")
+            return None
+        return Pin(schema=file.schema.schema, version=file.schema.version or newest)
+
+    def _check_names(self, made: ApplicationPlan) -> None:
+        """Refuse renames to names that are not free at the time of the commit."""
+        given_up = {change.live.name for change in made.changes if change.kind is Kind.RENAME and change.live}
+        taken = {live.name for live in self._live.configurations.values() if live.application == made.name}
+        free = {change.name for change in made.changes if change.kind is Kind.DELETE}
+        for change in made.changes:
+            if change.kind is Kind.RENAME and change.name in taken - free:
+                if change.name in given_up:
+                    reason = "is given up by another rename: rename in two commits"
+                else:
+                    reason = "is that of another configuration, which the plan does not delete"
+                self._refuse(f"{made.name}/{change.live.name if change.live else ''}: the name {change.name} {reason}")
+
+    def _check_deletions(self, applications: list[ApplicationPlan]) -> None:
+        deleted = sum(change.kind is Kind.DELETE for made in applications for change in made.changes)
+        marked = sum(mark.id in self._live.configurations for mark in self._live.marks.values())
+        limit = prune_limit(marked, self._options)
+        if deleted > limit:
+            self._refuse(
+                f"{deleted} of the {marked} configurations of this source would be deleted, and the limit is {limit}",
+                f"If that is meant: --prune-limit {deleted}.",
+            )
+
+
+def prune_limit(marked: int, options: PlanOptions) -> int:
+    """Return the most configurations that a plan may delete."""
+    if options.prune_limit is not None:
+        return options.prune_limit
+    return max(FREE_DELETIONS, marked * FREE_SHARE_PERCENT // 100)
+
+
+def _schema_changes(tree: Tree, live: Live) -> Iterator[SchemaChange]:
+    for name, file in sorted(tree.schemas.items()):
+        existing = live.schemas.get(name)
+        if existing is None:
+            yield SchemaChange(file=file, version=1)
+        elif not same_value(existing.document, file.document):
+            yield SchemaChange(file=file, version=existing.version + 1, live=existing)
+
+
+def _differing_fields(file: ConfigurationFile, live: LiveConfiguration, pin: Pin | None) -> tuple[str, ...]:
+    """Return what the file states otherwise than the service has it."""
+    differing = {
+        "name": file.name != live.name,
+        "config": not same_value(file.config, live.config),
+        "schema": file.schema is not None and pin != live.schema,
+        "comments": file.comments is not None and file.comments != live.comments,
+    }
+    return tuple(name for name, differs in differing.items() if differs)
+
+
+def _changed_by_hand(fields: tuple[str, ...], live: LiveConfiguration, mark: Mark) -> tuple[str, ...]:
+    """Return those of the fields that changed since the mark. All of them, if what was applied is no longer kept."""
+    if live.version == mark.version:
+        return ()
+    applied = mark.applied
+    if applied is None:
+        return fields
+    changed = {
+        "name": applied.name != live.name,
+        "config": not same_value(applied.config, live.config),
+        # New versions of a schema may move configurations: that is no change of theirs.
+        "schema": _schema_name(applied.schema) != _schema_name(live.schema),
+        "comments": applied.comments != live.comments,
+    }
+    return tuple(name for name in fields if changed[name])
+
+
+def _schema_name(pin: Pin | None) -> str:
+    return pin.schema if pin else ""
+
+
+def _drift_text(by_hand: tuple[str, ...], live: LiveConfiguration) -> str:
+    """Return what was done by hand; empty if nothing."""
+    if not by_hand:
+        return ""
+    return "renamed" if by_hand == ("name",) else f"changed ({', '.join(by_hand)}; version {live.version})"
+
+
+def _reverting(change: Change) -> Change:
+    return Change(
+        kind=change.kind,
+        application=change.application,
+        name=change.name,
+        file=change.file,
+        live=change.live,
+        fields=change.fields,
+        pin=change.pin,
+        reverts_drift=True,
+    )
+
+
+def _key(live: LiveConfiguration) -> str:
+    return f"{live.application}/{live.name}"
