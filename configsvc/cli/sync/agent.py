@@ -84,6 +84,11 @@ class Agent:
         self._parts.git.stop()
 
     @property
+    def status(self) -> AgentStatus:
+        """The counts of its rounds."""
+        return self._parts.status
+
+    @property
     def stopping(self) -> bool:
         """True if it is to end."""
         return self._stopping.is_set()

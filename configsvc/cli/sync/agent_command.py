@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,7 +98,9 @@ def _stopped_by_signals(worker: Agent) -> Generator[None]:
             raise KeyboardInterrupt
         worker.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    # Python allows it in the main thread only.
+    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
