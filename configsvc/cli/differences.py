@@ -53,7 +53,7 @@ def differences(old: Json, new: Json, path: Path = ()) -> Iterator[Difference]:
     """Yield the differences of two values, in an order in which they can be applied. Elements of arrays are compared
     by index.
     """
-    if same(old, new):
+    if same_value(old, new):
         return
     if is_object(old) and is_object(new):
         names: list[str] = [*old, *(name for name in new if name not in old)]
@@ -79,12 +79,12 @@ def _member(old: Json, new: Json, path: Path) -> Iterator[Difference]:
         yield from differences(old, new, path)
 
 
-def same(one: Json, other: Json) -> bool:
+def same_value(one: Json, other: Json) -> bool:
     """Compare as JSON does: 1 is 1.0, and not true."""
     if is_object(one) and is_object(other):
-        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(same_value(one[name], other[name]) for name in one)
     if is_array(one) and is_array(other):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(same_value, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
@@ -114,7 +114,7 @@ class Blamer:
     def look_at(self, version: "pb.ConfigurationVersion", content: Json) -> None:
         """Take the next older version into account."""
         for path, blame in list(self._open.items()):
-            if same(_value_or_absent(content, path), blame.value):
+            if same_value(_value_or_absent(content, path), blame.value):
                 blame.version = version
             else:
                 del self._open[path]

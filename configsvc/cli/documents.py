@@ -19,12 +19,12 @@ Paint = Callable[[str, str], str]
 MAX_NUMBER = 2**63 - 1
 
 # Control characters that a terminal could obey. JSON escapes those below U+0020 itself.
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # A string that YAML readers of any version take for a string.
 _PLAIN_YAML = re.compile(r"[A-Za-z_/][\w./@-]*(?: [\w./@-]+)*", re.ASCII)
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-_PRINTABLE_LINES = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
+_PRINTABLE_LINES = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]+")
 
 
 def _unpainted(text: str, _style: str) -> str:
@@ -131,6 +131,11 @@ def pretty_json(value: Json, paint: Paint = _unpainted) -> str:
     return "".join(_json(value, "\n", "  ", paint))
 
 
+def indented_json(value: Json, line: str, step: str) -> str:
+    """Return JSON text whose lines begin as `line` does, a newline with spaces, and grow by `step`."""
+    return "".join(_json(value, line, step, _unpainted))
+
+
 def scalar_text(value: Json) -> str:
     """Return the JSON text of a number, a string, true, false or null."""
     match value:
@@ -179,38 +184,55 @@ def yaml_text(value: Json, paint: Paint = _unpainted) -> str:
     return "\n".join(_yaml(value, "", paint)) + "\n"
 
 
-def _yaml(value: Json, indent: str, paint: Paint) -> Iterator[str]:
+def yaml_lines(value: Json, indent: str = "", step: str = "  ") -> list[str]:
+    """Return the lines of YAML, which begin with indent, and grow by step."""
+    return list(_yaml(value, indent, _unpainted, step))
+
+
+def yaml_member(name: str, value: Json, indent: str, step: str) -> list[str]:
+    """Return the lines of a member of an object."""
+    return list(_entry(f"{indent}{yaml_scalar(name)}:", value, indent, _unpainted, step))
+
+
+def yaml_element(value: Json, indent: str, step: str) -> list[str]:
+    """Return the lines of an element of an array."""
+    return list(_element(value, indent, _unpainted, step))
+
+
+def _yaml(value: Json, indent: str, paint: Paint, step: str = "  ") -> Iterator[str]:
     if is_object(value) and value:
         for name, member in value.items():
-            yield from _entry(f"{indent}{paint(_yaml_scalar(name), 'key')}:", member, indent, paint)
+            yield from _entry(f"{indent}{paint(yaml_scalar(name), 'key')}:", member, indent, paint, step)
     elif is_array(value) and value:
         for element in value:
-            yield from _element(element, indent, paint)
+            yield from _element(element, indent, paint, step)
     else:
-        yield indent + _leaf(value, _yaml_scalar, paint)
+        yield indent + _leaf(value, yaml_scalar, paint)
 
 
-def _element(element: Json, indent: str, paint: Paint) -> Iterator[str]:
+def _element(element: Json, indent: str, paint: Paint, step: str) -> Iterator[str]:
     if isinstance(element, dict | list) and element:
-        first, *others = _yaml(element, indent + "  ", paint)
+        # Two columns, however large the step is: the dash and the space.
+        first, *others = _yaml(element, indent + "  ", paint, step)
         yield f"{indent}- {first[len(indent) + 2 :]}"
         yield from others
     else:
-        yield from _entry(f"{indent}-", element, indent, paint)
+        yield from _entry(f"{indent}-", element, indent, paint, step)
 
 
-def _entry(head: str, value: Json, indent: str, paint: Paint) -> Iterator[str]:
+def _entry(head: str, value: Json, indent: str, paint: Paint, step: str) -> Iterator[str]:
     if isinstance(value, dict | list) and value:
         yield head
-        yield from _yaml(value, indent + "  ", paint)
-    elif isinstance(value, str) and _fits_a_block(value):
+        yield from _yaml(value, indent + step, paint, step)
+    elif isinstance(value, str) and fits_a_block(value):
         yield f"{head} |{'' if value.endswith(chr(10)) else '-'}"
-        yield from (indent + "  " + line if line else "" for line in value.removesuffix("\n").split("\n"))
+        yield from (indent + step + line if line else "" for line in value.removesuffix("\n").split("\n"))
     else:
-        yield f"{head} {_leaf(value, _yaml_scalar, paint)}"
+        yield f"{head} {_leaf(value, yaml_scalar, paint)}"
 
 
-def _fits_a_block(text: str) -> bool:
+def fits_a_block(text: str) -> bool:
+    """Return true for a text of several lines that YAML can hold as they are."""
     lines = text.removesuffix("\n").split("\n")
     return (
         len(lines) > 1
@@ -220,6 +242,7 @@ def _fits_a_block(text: str) -> bool:
     )
 
 
-def _yaml_scalar(text: str) -> str:
+def yaml_scalar(text: str) -> str:
+    """Return a string as YAML in one line: plain if nobody can take it for something else."""
     plain = _PLAIN_YAML.fullmatch(text) and text.lower() not in _WORDS
     return text if plain else scalar_text(text)

@@ -1,7 +1,6 @@
 """The commands `config export` and `config import`: many configurations as one JSON document."""
 
 import os
-import stat
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,13 @@ from configsvc.cli import options, pb
 from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, selector_of
 from configsvc.cli.documents import Json, compact_json, is_array, is_object, parse_document, parse_json, read_text
-from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.failures import CliError, ExitCode, UsageError
 from configsvc.cli.keys import moment_of
 from configsvc.cli.output import say
 from configsvc.cli.progress import progress
+from configsvc.cli.replacing import replaced
 from configsvc.cli.session import Session
+from configsvc.cli.sync.naming import Ending
 from configsvc.cli.waiting import submitted
 
 # A message of an import has at most 4 MiB.
@@ -36,11 +37,31 @@ def export(
         str, typer.Option("--file", "-f", metavar="FILE", help="File to write; - is standard output.")
     ] = "-",
     at: options.At = None,
+    tree: Annotated[
+        str | None,
+        typer.Option(metavar="DIRECTORY", help="Folder to write as a tree of files for Git, in place of a document."),
+    ] = None,
+    ending: Annotated[
+        Ending, typer.Option("--format", help="Form of new files of a tree; those that are there keep theirs.")
+    ] = Ending.YAML,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete the files of a tree that are no longer on the service.")
+    ] = False,
 ) -> None:
-    """Write configurations as a document for `import`.
+    """Write configurations as a document for `import`, or as a tree of files.
 
-    It is JSON with a configuration on each line, all as of one revision.
+    The document is JSON with a configuration on each line, all as of one revision.
+
+    Files of a tree keep their comments, and those that are no longer on the service are named, and stay.
     """
+    if tree is not None:
+        if file != "-":
+            raise UsageError("--file and --tree exclude each other")
+        # Imported late: nothing else needs it.
+        from configsvc.cli.sync.fetching import export_tree  # noqa: PLC0415
+
+        export_tree(session, selection, at, Path(tree), ending=ending, prune=prune)
+        return
     request = pb.ExportConfigurationsRequest(
         selector=selector_of(selection), format=pb.CONTENT_FORMAT_JSON, **moment_of(at)
     )
@@ -89,25 +110,10 @@ def _written(file: str) -> Generator[_Document]:
     try:
         # A pipe or a device takes what is written, and stays.
         direct = path.exists() and not path.is_file()
-        with path.open("w", encoding="utf-8") if direct else _replaced(Path(os.path.realpath(path))) as stream:
+        with path.open("w", encoding="utf-8") if direct else replaced(Path(os.path.realpath(path))) as stream:
             yield _Document(stream)
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from None
-
-
-@contextmanager
-def _replaced(path: Path) -> Generator[TextIO]:
-    """Yield a file that takes the place and the mode of another one when it is whole."""
-    draft = path.with_name(f".{path.name}.partial")
-    with draft.open("w", encoding="utf-8") as stream:
-        try:
-            if path.exists():
-                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
-            yield stream
-            stream.flush()
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _plain_item(item: "pb.ConfigurationItem") -> Json:

@@ -64,6 +64,7 @@ def apply_plan(
     made: Plan,
     files: Files,
     commit: Commit,
+    *,
     confirm: Confirm | None = None,
     check: Check = lambda: None,
 ) -> Result:
@@ -141,11 +142,9 @@ class _Applier:
     def apply(self) -> int:
         """Apply the plan; return the revision of the last commit."""
         for schemas in schema_parts(self._plan.schemas):
-            self._check_goes_on()
             self._check_versions(self._import_schemas(schemas, validate_only=False))
         with progress("applying") as advance:
             for number, application in enumerate(self._applications):
-                self._check_goes_on()
                 self._apply_application(application)
                 advance(number + 1, len(self._applications))
         return self._revision
@@ -255,6 +254,7 @@ class _Applier:
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         if not request.validate_only:
+            self._check_goes_on()
             request.request_id = request_id(self._plan, request)
         answer = self._calls.call(method, request, _SECONDS)
         # A released source is no commit.

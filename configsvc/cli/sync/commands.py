@@ -192,6 +192,39 @@ def adopt(
     session.report(f"adopted {what}", f"would adopt {what}")
 
 
+@command(app, "pull")
+def pull(
+    session: Session,
+    directory: Directory = Path(),
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[APPLICATION/NAME]...",
+            help="Configurations; all that were changed by hand, if none is named.",
+            autocompletion=options.complete_keys,
+        ),
+    ] = None,
+    repository: Repository = None,
+) -> None:
+    """Take changes by hand over into the files.
+
+    Comments in the files stay. Commit what it changes: the next plan has then nothing to do for these configurations.
+    """
+    from configsvc.cli.sync import pulling  # noqa: PLC0415
+
+    tree = read_tree(directory)
+    source = _commit_of(directory, tree, repository, committed=False).source
+    live = read_live(session, tree, source)
+    drifts = pulling.chosen(plan_of(tree, live, source, pulling.REPORTED).drifts, keys or [])
+    if not drifts:
+        say("nothing was changed by hand")
+        return
+    for drift in drifts:
+        say(f"{drift.application}/{drift.name}: {drift.text}")
+    for path in pulling.pull(session, directory, tree, live, source, drifts):
+        write(str(path))
+
+
 @command(app, "release", changes=True)
 def release(
     session: Session,

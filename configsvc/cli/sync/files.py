@@ -90,12 +90,12 @@ def _list_folder(root: Path, directory: Path, path: PurePosixPath, listing: List
         faults.add(path, f"cannot be read: {error.strerror}")
         return
     for name in names:
-        if not _is_ignored(name):
+        if not name.startswith("."):
             _list_one(root, directory, path / name, listing, faults)
 
 
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or (name.upper().startswith("README") and not name.lower().endswith(_CONTENTS))
+def _is_readme(name: str) -> bool:
+    return name.upper().startswith("README") and not name.lower().endswith(_CONTENTS)
 
 
 def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing, faults: Faults) -> None:
@@ -112,6 +112,8 @@ def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing
             faults.add(path, "is a link to a folder: only links to files are followed")
         else:
             _list_folder(root, directory, path, listing, faults)
+    elif _is_readme(path.name):
+        pass
     elif stat.S_ISREG(state.st_mode):
         listing.files[path] = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
     else:
@@ -120,7 +122,7 @@ def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing
 
 def read_document(directory: Path, path: PurePosixPath) -> Document:
     """Read a JSON or YAML file of a tree. Raises CliError."""
-    text = _read_text(directory, path)
+    text = read_text(directory / path, str(path))
     if path.suffix == ".json" and text.lstrip()[:1] not in {"{", "["}:
         # parse_document would take it for YAML.
         raise CliError(f"{path}:1:1: {'the file is empty' if not text.strip() else 'must be a JSON object'}")
@@ -130,20 +132,21 @@ def read_document(directory: Path, path: PurePosixPath) -> Document:
         raise error if str(error).startswith(f"{path}:") else CliError(f"{path}:1:1: {error}") from None
 
 
-def _read_text(directory: Path, path: PurePosixPath) -> str:
+def read_text(file: Path, path: str) -> str:
+    """Return the text of a file; path: its name in errors. Raises CliError."""
     try:
-        with (directory / path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise CliError(f"{path}: cannot be read: {error.strerror}") from None
+        raise CliError(f"{path}: cannot be read: {error.strerror}", ExitCode.INVALID) from None
     if len(data) > MAX_FILE_BYTES:
-        raise CliError(f"{path}: has more than {MAX_FILE_BYTES} bytes")
+        raise CliError(f"{path}: has more than {MAX_FILE_BYTES} bytes", ExitCode.INVALID)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode(errors="replace")) + 1
-        raise CliError(f"{path}:{line}:{column}: is not UTF-8") from None
+        raise CliError(f"{path}:{line}:{column}: is not UTF-8", ExitCode.INVALID) from None
 
 
 def changed_files(before: Listing, after: Listing) -> Iterator[PurePosixPath]:

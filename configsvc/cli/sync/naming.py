@@ -4,6 +4,7 @@ systems keep.
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 APPLICATIONS = "applications"
@@ -12,8 +13,17 @@ SETTINGS = "_application.yaml"
 
 _ESCAPE = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
 _CAPITAL = re.compile("[A-Z]")
+_LETTER = re.compile("[A-Za-z]")
+_ENDINGS = (".yaml", ".yml", ".json")
 # Files of Windows that stand for devices, whatever their ending.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
+
+
+class Ending(StrEnum):
+    """The form of new files."""
+
+    YAML = "yaml"
+    JSON = "json"
 
 
 class EscapeError(ValueError):
@@ -31,12 +41,16 @@ def unescaped(part: str) -> str:
     return _ESCAPE.sub(character, part)
 
 
-def escaped(part: str, *, capitals: bool = False) -> str:
-    """Return the file name for a part of a name, without an ending."""
-    if capitals:
-        part = _CAPITAL.sub(_code, part)
+def escaped(part: str, characters: re.Pattern[str] | None = None, *, is_folder: bool = False) -> str:
+    """Return the file name for a part of a name, without an ending, with these characters escaped too."""
+    if characters:
+        part = characters.sub(_code, part)
     if part.startswith(".") or _DEVICE.match(part):
         part = _code(part[0]) + part[1:]
+    if is_folder and part.endswith(_ENDINGS):
+        # The file of another configuration could have this name.
+        stem, _, ending = part.rpartition(".")
+        part = f"{stem}%2E{ending}"
     return part[:-1] + "%2E" if part.endswith(".") else part
 
 
@@ -44,21 +58,29 @@ def _code(found: re.Match[str] | str) -> str:
     return f"%{ord(found[0]):02X}"
 
 
-def paths_of(names: Iterable[str]) -> dict[str, PurePosixPath]:
-    """Return a path without an ending for each name. Of names that differ only in capital letters, these are escaped:
-    some systems take such files for one.
+def paths_of(names: Iterable[str], taken: Iterable[PurePosixPath] = ()) -> dict[str, PurePosixPath]:
+    """Return a path without an ending for each name, beside those that are taken. Of names that differ only in capital
+    letters, these are escaped: some systems take such files for one.
     """
     names = list(names)
     spellings: dict[str, set[str]] = {}
     for name in names:
         for prefix in _prefixes(name):
             spellings.setdefault(prefix.lower(), set()).add(prefix)
-    return {name: _path(name, spellings) for name in names}
+    spelt = {prefix.lower(): prefix for path in taken for prefix in _prefixes(str(path.with_suffix("")))}
+    return {name: _path(name, spellings, spelt) for name in names}
 
 
-def _path(name: str, spellings: Mapping[str, set[str]]) -> PurePosixPath:
-    parts = zip(name.split("/"), _prefixes(name), strict=True)
-    return PurePosixPath(*(escaped(part, capitals=len(spellings[prefix.lower()]) > 1) for part, prefix in parts))
+def _path(name: str, spellings: Mapping[str, set[str]], taken: Mapping[str, str]) -> PurePosixPath:
+    path = PurePosixPath()
+    prefixes = _prefixes(name)
+    for prefix, part in zip(prefixes, name.split("/"), strict=True):
+        is_folder = prefix != name
+        capitals = _CAPITAL if len(spellings[prefix.lower()]) > 1 else None
+        own = path / escaped(part, capitals, is_folder=is_folder)
+        is_free = taken.get(str(own).lower(), str(own)) == str(own)
+        path = own if is_free else path / escaped(part, _LETTER, is_folder=is_folder)
+    return path
 
 
 def _prefixes(name: str) -> list[str]:

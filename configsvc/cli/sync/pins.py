@@ -77,3 +77,20 @@ def _line(document: Document, path: str, schemas: dict[PurePosixPath, str], plac
 def path_to(schema: str, path: PurePosixPath) -> str:
     """Return the relative path from a file to that of a schema."""
     return posixpath.relpath(f"{SCHEMAS}/{schema}.json", path.parent)
+
+
+def leads_to_a_schema(value: str, path: PurePosixPath) -> bool:
+    """Return true if a relative path leads from a file to one that a tree takes for a schema."""
+    target = PurePosixPath(posixpath.normpath(path.parent / value))
+    return target.parent == PurePosixPath(SCHEMAS)
+
+
+def with_comment(text: str, path: str | None) -> str:
+    """Return the text of a YAML file with this `$schema` line as a comment, or with none."""
+    for number, comment, _ in comments_at_top(text):
+        found = _COMMENT.match(comment)
+        if found and is_relative(found[1]):
+            lines = text.splitlines(keepends=True)
+            changed = [] if path is None else [lines[number - 1].replace(found[1], path)]
+            return "".join([*lines[: number - 1], *changed, *lines[number:]])
+    return text if path is None else f"# yaml-language-server: $schema={path}\n{text}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from configsvc.cli.differences import Difference, differences, same
+from configsvc.cli.differences import Difference, differences, same_value
 from configsvc.cli.sync.matching import Pair, pairs_of
 from configsvc.cli.sync.state import Live, LiveApplication, LiveBinding, LiveConfiguration, LiveSchema, Mark, SourceId
 from configsvc.cli.sync.tree import (
@@ -401,7 +401,7 @@ def _schema_changes(tree: Tree, live: Live) -> Iterator[SchemaChange]:
         existing = live.schemas.get(name)
         if existing is None:
             yield SchemaChange(file=file, version=1)
-        elif not same(existing.document, file.document):
+        elif not same_value(existing.document, file.document):
             yield SchemaChange(file=file, version=existing.version + 1, live=existing)
 
 
@@ -409,7 +409,7 @@ def _differing_fields(file: ConfigurationFile, live: LiveConfiguration, pin: Pin
     """Return what the file states otherwise than the service has it."""
     differing = {
         "name": file.name != live.name,
-        "config": not same(file.config, live.config),
+        "config": not same_value(file.config, live.config),
         "schema": file.schema is not None and pin != live.schema,
         "comments": file.comments is not None and file.comments != live.comments,
     }
@@ -425,7 +425,7 @@ def _changed_by_hand(fields: tuple[str, ...], live: LiveConfiguration, mark: Mar
         return fields
     changed = {
         "name": applied.name != live.name,
-        "config": not same(applied.config, live.config),
+        "config": not same_value(applied.config, live.config),
         # New versions of a schema may move configurations: that is no change of theirs.
         "schema": _schema_name(applied.schema) != _schema_name(live.schema),
         "comments": applied.comments != live.comments,

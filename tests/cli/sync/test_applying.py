@@ -295,6 +295,37 @@ async def test_status_shows_drift_and_what_is_pending(sync: Sync, app: str) -> N
     assert app in (await sync.ok("status")).out
 
 
+# Pull
+
+
+async def test_pull_turns_changes_by_hand_into_changes_of_the_files_and_keeps_comments(sync: Sync, app: str) -> None:
+    web = sync.write_text(f"applications/{app}/web.yaml", "# why\na: 1 # of a\nb: [1, 2]\n")
+    settings = f"applications/{app}/_application.yaml"
+    sync.write_text(settings, "# ours\nconfigurations:\n  web: {comments: old}  # of web\n  api: {comments: x}\n")
+    sync.write(**files(app, api={"a": 1}, old={"a": 1}, gone={"a": 1}))
+    await sync.apply()
+    assert "nothing was changed by hand" in (await sync.ok("pull")).err
+    await sync.set(app, "web", {"a": 2, "b": [1, 2], "c": "new"}, comments="by hand")
+    await sync.set(app, "api", {"a": 2})
+    await sync.set(app, "old", name="renamed")
+    await sync.delete(app, "gone")
+    one = await sync.ok("pull", f"{app}/api")
+    assert one.out.splitlines() == [f"applications/{app}/api.json"]
+    assert sorted(drift["name"] for drift in (await sync.plan())["drift"]) == ["gone", "renamed", "web"]
+    pulled = await sync.ok("pull")
+    assert f"applications/{app}/gone.json" in pulled.out
+    assert web.read_text() == "# why\na: 2 # of a\nb: [1, 2]\nc: new\n"
+    assert "# ours\n" in (sync.folder / settings).read_text()
+    assert "by hand" in (sync.folder / settings).read_text()
+    names = sorted(path.name for path in (sync.folder / f"applications/{app}").iterdir())
+    assert names == ["_application.yaml", "api.json", "renamed.json", "web.yaml"]
+    made = await sync.ok("plan", "--detailed-exitcode")
+    assert made.out.startswith("No changes")
+    await sync.apply()
+    assert not json.loads((await sync.ok("status", "-o", "json")).out)[0]["drift"]
+    assert (await sync("pull", f"{app}/web")).code == 3
+
+
 # Saved plans
 
 

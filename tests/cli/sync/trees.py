@@ -43,7 +43,7 @@ def corpus_files(kind: str) -> dict[str, str]:
     return files
 
 
-def _text(path: Path, content: dict[str, object]) -> str:
+def _text(path: Path, content: Mapping[str, object]) -> str:
     text = path.read_text(encoding="utf-8")
     exact = parse_json(json.dumps(content))
     try:

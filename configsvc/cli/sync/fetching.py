@@ -1,0 +1,101 @@
+"""Reading the state of a service for a tree."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from configsvc.cli import pb
+from configsvc.cli.configurations import selector_of
+from configsvc.cli.documents import Json, parse_json
+from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.keys import moment_of
+from configsvc.cli.output import say
+from configsvc.cli.progress import progress
+from configsvc.cli.session import Session, pages
+from configsvc.cli.sync.exporting import Export, Exported, write_tree
+from configsvc.cli.sync.naming import Ending
+from configsvc.cli.sync.tree import Pin
+
+_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9][A-Za-z0-9._-]*)@[1-9]")
+
+
+def export_tree(
+    session: Session, selection: str | None, at: str | None, directory: Path, *, ending: Ending, prune: bool
+) -> None:
+    """Write what is selected as a tree, and say what became of its files. Raises CliError."""
+    selector = selector_of(selection)
+    revision, items = _items(session, selector, at)
+    applications = _applications(session, selector, revision)
+    if not applications:
+        raise CliError("there is nothing to export", ExitCode.NOT_FOUND, hint="`configsvc app list` shows what exists.")
+    export = Export(
+        applications=applications,
+        configurations=items,
+        schemas=_schemas(session, {item.schema.schema for item in items if item.schema}),
+        covers=lambda application, name: _covers(selector, application, name),
+    )
+    written = write_tree(directory, export, ending=ending, prune=prune)
+    for path in written.missing:
+        say(f"{'deleted' if prune else 'no longer on the service'}: {path}")
+    say(f"exported {len(items)} configurations at revision {revision}: {len(written.changed)} files changed")
+
+
+def _items(session: Session, selector: "pb.ConfigurationSelector", at: str | None) -> tuple[int, list[Exported]]:
+    request = pb.ExportConfigurationsRequest(selector=selector, format=pb.CONTENT_FORMAT_JSON, **moment_of(at))
+    revision = 0
+    items: list[Exported] = []
+    with progress("exporting") as advance:
+        for answer in session.connection.stream(session.connection.configurations.ExportConfigurations, request):
+            revision = answer.revision
+            items += map(_exported, answer.items)
+            advance(len(items), None)
+    return revision, items
+
+
+def _exported(item: "pb.ConfigurationItem") -> Exported:
+    has_schema = item.HasField("schema")
+    return Exported(
+        application=item.application.name,
+        name=item.name,
+        comments=item.comments,
+        config=parse_json(item.config_json),
+        schema=Pin(schema=item.schema.schema, version=item.schema.version) if has_schema else None,
+    )
+
+
+def _applications(session: Session, selector: "pb.ConfigurationSelector", revision: int) -> dict[str, str]:
+    """Return the comments of the applications that are selected, as of the revision."""
+    calls = session.connection
+    only = selector.application.name
+    request = pb.ListApplicationsRequest(name_prefix=only, as_of_revision=revision)
+    found = pages(lambda page: calls.call(calls.applications.ListApplications, page), request, "applications")
+    return {one.name: one.comments for one in found if only in {"", one.name}}
+
+
+def _schemas(session: Session, names: set[str]) -> dict[str, tuple[int, Json]]:
+    """Return the newest versions of schemas, and of those that they refer to."""
+    found: dict[str, tuple[int, Json]] = {}
+    waiting = sorted(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        newest: Any = _newest(session, name)
+        found[name] = (newest.version, parse_json(newest.document_json))
+        waiting += _REFERENCE.findall(newest.document_json)
+    return dict(sorted(found.items()))
+
+
+def _newest(session: Session, name: str) -> "pb.SchemaVersion":
+    calls = session.connection
+    request = pb.GetSchemaVersionRequest(name=name, latest=True, format=pb.CONTENT_FORMAT_JSON)
+    return calls.call(calls.schemas.GetSchemaVersion, request).schema_version
+
+
+def _covers(selector: "pb.ConfigurationSelector", application: str, name: str) -> bool:
+    """Return true if a configuration would be exported. An empty name stands for the application itself."""
+    if selector.application.name not in {"", application}:
+        return False
+    if selector.names:
+        return name in selector.names
+    return name.startswith(selector.name_prefix)

@@ -1,0 +1,110 @@
+"""Changes by hand as changes of the files: comments and the form of the files stay."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.session import Session
+from configsvc.cli.sync.exporting import Export, Exported, write_tree
+from configsvc.cli.sync.files import read_document
+from configsvc.cli.sync.live import read_schema
+from configsvc.cli.sync.naming import SETTINGS, Ending, paths_of
+from configsvc.cli.sync.planning import Drift, OnDrift, PlanOptions, plan
+from configsvc.cli.sync.reading import read_tree
+from configsvc.cli.sync.state import Live, LiveConfiguration, SourceId
+from configsvc.cli.sync.tree import ConfigurationFile, Tree
+from configsvc.cli.sync.writing import update_file
+
+REPORTED = PlanOptions(on_drift=OnDrift.REPORT)
+
+
+def pull(
+    session: Session, directory: Path, tree: Tree, live: Live, source: SourceId, drifts: Sequence[Drift]
+) -> list[PurePosixPath]:
+    """Write what was changed by hand into the files; return the paths of those that changed or are gone.
+
+    The next plan has nothing to do for these configurations. Raises CliError.
+    """
+    moved = [path for drift in drifts for path in _move(directory, drift)]
+    if moved:
+        tree = read_tree(directory)
+    written = write_tree(directory, _export(session, tree, live, drifts), ending=Ending.YAML, prune=True)
+    _check(plan(read_tree(directory), live, source, REPORTED).drifts, drifts)
+    return sorted({*moved, *written.changed, *written.missing})
+
+
+def _check(left: Iterable[Drift], drifts: Sequence[Drift]) -> None:
+    names = {(drift.application, drift.name) for drift in left} & {(one.application, one.name) for one in drifts}
+    if names:
+        listed = ", ".join(f"{application}/{name}" for application, name in sorted(names))
+        raise CliError(f"the files still differ from the service after they were written: {listed}")
+
+
+def _export(session: Session, tree: Tree, live: Live, drifts: Sequence[Drift]) -> Export:
+    deleted = {(drift.application, drift.name) for drift in drifts if drift.live is None}
+    exported = [_exported(tree, drift.live) for drift in drifts if drift.live is not None]
+    pinned = {one.schema.schema for one in exported if one.schema is not None}
+    documents = {name: (tree.schemas.get(name) or read_schema(session, name)).document for name in sorted(pinned)}
+    return Export(
+        applications={drift.application: tree.applications[drift.application].comments or "" for drift in drifts},
+        configurations=exported,
+        schemas={name: (live.schemas[name].version, document) for name, document in documents.items()},
+        covers=lambda application, name: (application, name) in deleted,
+    )
+
+
+def _exported(tree: Tree, live: LiveConfiguration) -> Exported:
+    """Return a configuration with the comments and schema that its file states, and no others."""
+    file = tree.applications[live.application].configurations.get(live.name)
+    return Exported(
+        application=live.application,
+        name=live.name,
+        comments=live.comments if file is not None and file.comments is not None else "",
+        config=live.config,
+        schema=live.schema if file is not None and file.schema is not None else None,
+    )
+
+
+def _move(directory: Path, drift: Drift) -> list[PurePosixPath]:
+    """Give a file the name that its configuration has now, with what _application.yaml says of it."""
+    file, live = drift.file, drift.live
+    if file is None or live is None or live.name == file.name:
+        return []
+    folder = _folder_of(file)
+    path = paths_of([live.name])[live.name]
+    target = folder / path.with_name(f"{path.name}{file.path.suffix}")
+    if target.parent != file.path.parent:
+        raise CliError(
+            f"{live.application}/{live.name} was renamed by hand into another folder",
+            ExitCode.CONFLICT,
+            hint=f"Move {file.path} to {target}, correct its $schema line if it has one, and pull again.",
+        )
+    if (directory / target).exists():
+        raise CliError(f"{target} is there already, and is another configuration", ExitCode.CONFLICT)
+    (directory / file.path).replace(directory / target)
+    return [file.path, target, *_move_entry(directory, folder / SETTINGS, file.name, live.name)]
+
+
+def _folder_of(file: ConfigurationFile) -> PurePosixPath:
+    return PurePosixPath(*file.path.parts[:2])
+
+
+def _move_entry(directory: Path, settings: PurePosixPath, old: str, new: str) -> list[PurePosixPath]:
+    if not (directory / settings).is_file():
+        return []
+    content = read_document(directory, settings).content
+    entries = content.get("configurations", {})
+    if old not in entries:
+        return []
+    renamed = {new if name == old else name: entry for name, entry in entries.items()}
+    update_file(directory / settings, {**content, "configurations": renamed})
+    return [settings]
+
+
+def chosen(drifts: Iterable[Drift], keys: Sequence[str]) -> list[Drift]:
+    """Return the drift of these configurations; without keys, all of it. Raises CliError for one that has none."""
+    named = {f"{drift.application}/{drift.name}": drift for drift in drifts}
+    for key in keys:
+        if key not in named:
+            raise CliError(f"{key} was not changed by hand", ExitCode.NOT_FOUND)
+    return [named[key] for key in keys] if keys else list(named.values())
