@@ -72,11 +72,11 @@ class Agent:
         self._seen_outcome = Outcome.UNCHANGED
         self._look_again = 0.0
         # What the log has said already.
-        self._refused_commit = ""
-        self._refusal = ""
+        self._reported_commit = ""
         self._failure = ""
         self._drift: tuple[str, ...] = ()
         self._holder = ""
+        self._refusal: tuple[Commit, CliError] | None = None
 
     def stop(self) -> None:
         """End after the present step. Safe in a signal handler, and from other threads."""
@@ -110,6 +110,8 @@ class Agent:
         try:
             if self._round() is Outcome.STANDBY:
                 raise CliError(f"another agent has the lease: {self._holder}", ExitCode.CONFLICT)
+            if self._refusal is not None:
+                raise self._refusal[1]
         finally:
             self._parts.lease.release()
 
@@ -127,8 +129,9 @@ class Agent:
         failure = ""
         try:
             outcome = self._round()
-            failure = self._refusal if outcome is Outcome.REFUSED else ""
             self._say_recovered()
+            if outcome is Outcome.REFUSED and self._refusal is not None:
+                failure = self._reported(*self._refusal)
         except CliError as error:
             if self.stopping:
                 return Outcome.UNCHANGED
@@ -149,7 +152,7 @@ class Agent:
                 return Outcome.STANDBY
             commit = self._parts.clone.fetch()
             seen = _look(session, commit)
-            if seen == self._seen and time.monotonic() < self._look_again:
+            if seen is not None and seen == self._seen and time.monotonic() < self._look_again:
                 return self._seen_outcome
             outcome = self._applied(session, commit)
         finally:
@@ -167,9 +170,11 @@ class Agent:
         except CliError as error:
             if kind_of(error) is not FailureKind.COMMIT:
                 raise
-            self._refuse(commit, error)
+            self._parts.status.fail(FailureKind.COMMIT)
+            self._refusal = (commit, error)
             return Outcome.REFUSED
-        self._refused_commit = ""
+        self._refusal = None
+        self._reported_commit = ""
         self._succeed(commit, result)
         return Outcome.APPLIED if result.plan.changed or result.revision else Outcome.UNCHANGED
 
@@ -195,12 +200,11 @@ class Agent:
         reverted = self._options.on_drift is OnDrift.REVERT
         self._parts.status.applied(commit, 0 if reverted else len(left))
 
-    def _refuse(self, commit: Commit, error: CliError) -> None:
-        self._refusal = error.text
-        self._parts.status.fail(FailureKind.COMMIT)
-        if self._refused_commit != commit.commit:
-            self._refused_commit = commit.commit
+    def _reported(self, commit: Commit, error: CliError) -> str:
+        if self._reported_commit != commit.commit:
+            self._reported_commit = commit.commit
             log("error", "commit refused", **_named(commit), **_explained(error))
+        return error.text
 
     def _failed(self, kind: FailureKind, error: CliError) -> Outcome:
         self._parts.status.fail(kind)

@@ -25,6 +25,8 @@ from configsvc.cli.sync.lease import Lease, new_holder
 from configsvc.cli.sync.planning import OnDrift, PlanOptions
 from configsvc.cli.sync.state import SourceId
 
+INTERVAL_SECONDS = 30.0
+
 
 @command(app, "agent")
 def agent(
@@ -40,8 +42,8 @@ def agent(
     branch: Annotated[str, typer.Option(metavar="NAME", help="Branch to follow.")] = "main",
     path: Annotated[str, typer.Option(metavar="DIRECTORY", help="Folder of the files in the repository.")] = "",
     interval: Annotated[
-        float, typer.Option(metavar="DURATION", help="Time between two rounds.", parser=seconds)
-    ] = 30.0,
+        float | None, typer.Option(metavar="DURATION", help="Time between two rounds; default 30s.", parser=seconds)
+    ] = None,
     prune: Prune = False,
     on_drift: Drift = OnDrift.REFUSE,
     once: Annotated[bool, typer.Option("--once", help="Work for one round, and fail if it fails.")] = False,
@@ -76,9 +78,10 @@ def agent(
         )
 
     lease = Lease(lambda: new_session(None), source, new_holder())
-    status = AgentStatus(interval, branch, lambda: lease.held)
+    every = interval or INTERVAL_SECONDS
+    status = AgentStatus(every, branch, lambda: lease.held)
     parts = Parts(sessions=new_session, git=runner, clone=clone, lease=lease, status=status, apply=applying.run)
-    worker = Agent(parts, PlanOptions(prune=prune, on_drift=on_drift), interval)
+    worker = Agent(parts, PlanOptions(prune=prune, on_drift=on_drift), every)
     # An address that is wrong, or a context that does not exist.
     new_session().connection.close()
     with clone.locked(), served(health_listen, status) as listen, _stopped_by_signals(worker):

@@ -214,8 +214,8 @@ async def names_of(source: Source, app: str) -> list[str]:
     return found
 
 
-# Both applications are checked before the first one is applied.
-IN_THE_MIDDLE = 4
+# Both applications are checked, then the first one is created and gets its configuration.
+IN_THE_MIDDLE = 5
 
 
 async def test_an_agent_ends_between_two_applications_and_the_next_one_goes_on(source: Source, app: str) -> None:
