@@ -10,6 +10,8 @@ from typing import Any
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_COLON = re.compile(r"[ \t]*:")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _DEEPEST = 200
 
 
@@ -72,7 +74,7 @@ def spans_of(text: str, *, is_json: bool) -> Span:
     # Imported late: JSON needs none of it.
     from configsvc.cli.strict_yaml import compose_yaml  # noqa: PLC0415
 
-    return _yaml_span(compose_yaml(text))
+    return _yaml_span(compose_yaml(text), text)
 
 
 def offset_of(span: Span, parts: Sequence[str]) -> int:
@@ -86,21 +88,42 @@ def offset_of(span: Span, parts: Sequence[str]) -> int:
     return offset
 
 
-def _yaml_span(node: Any) -> Span:
+def _yaml_span(node: Any, text: str) -> Span:
     start, end = node.start_mark.index, node.end_mark.index
     match node.id:
         case "scalar":
             return Span(Kind.SCALAR, start, end, style=node.style or "")
         case "sequence":
-            elements = [_yaml_span(element) for element in node.value]
+            elements = [_beside(_yaml_span(element, text), _after_dash(text, element)) for element in node.value]
             members = [Member(str(index), one.start, one.start, one) for index, one in enumerate(elements)]
             return Span(Kind.ARRAY, start, end, bool(node.flow_style), members=members)
         case _:
-            members = [
-                Member(_whole_text(key.value), key.start_mark.index, key.end_mark.index, _yaml_span(value))
-                for key, value in node.value
-            ]
+            members = [_yaml_member(key, value, text) for key, value in node.value]
             return Span(Kind.OBJECT, start, end, bool(node.flow_style), members=members)
+
+
+def _yaml_member(key: Any, value: Any, text: str) -> Member:
+    start, end = key.start_mark.index, key.end_mark.index
+    colon = _COLON.match(text, end)
+    span = _beside(_yaml_span(value, text), colon.end() if colon else end)
+    return Member(_whole_text(key.value), start, end, span)
+
+
+def _beside(span: Span, offset: int) -> Span:
+    """Return the span, at an offset if the value is not written at all: YAML places that at what comes next."""
+    return span if span.end > span.start else Span(span.kind, offset, offset)
+
+
+def _after_dash(text: str, node: Any) -> int:
+    """Return the offset after the dash before an element that is not written at all."""
+    end = start = node.start_mark.index
+    while start:
+        start = text.rfind("\n", 0, end) + 1
+        written = _COMMENT.sub("", text[start:end]).rstrip()
+        if written:
+            return start + len(written)
+        end = start - 1
+    return node.start_mark.index
 
 
 def _whole_text(text: str) -> str:

@@ -55,6 +55,11 @@ def test_the_bare_wheel_is_a_client_and_says_how_to_get_the_server(wheel: Path, 
     assert "rollback" in bare.run(bare.configsvc, "config", "--help").stdout
     away = bare.run(bare.configsvc, "config", "get", "shop/web", "--server", "127.0.0.1:1")
     assert (away.returncode, away.stderr.splitlines()[-1].startswith("hint: ")) == (6, True)
+    folder = tmp_path / "tree" / "applications" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "web.yaml").write_text("port: 1\n", encoding="utf-8")
+    unchecked = bare.run(bare.configsvc, "sync", "plan", "--offline", tmp_path / "tree")
+    assert (unchecked.returncode, unchecked.stderr.splitlines()[-1]) == (1, "hint: pip install 'configsvc[tools]'")
     bare_yaml = bare.run(bare.configsvc, "config", "set", "shop/web", "/x", "017")
     assert bare_yaml.returncode == 7
     for command in ("serve", "migrate"):
@@ -62,6 +67,15 @@ def test_the_bare_wheel_is_a_client_and_says_how_to_get_the_server(wheel: Path, 
         assert refused.returncode == 1
         (line,) = refused.stderr.splitlines()
         assert line.endswith("pip install 'configsvc[server]'")
+
+
+def test_the_wheel_with_tools_checks_a_tree_without_the_server(wheel: Path, tmp_path: Path) -> None:
+    tools = environment(tmp_path / "tools", wheel, "tools")
+    folder = tmp_path / "tree" / "schemas"
+    folder.mkdir(parents=True)
+    (folder / "web.json").write_text('{"type": "object"}', encoding="utf-8")
+    checked = tools.run(tools.configsvc, "sync", "plan", "--offline", tmp_path / "tree")
+    assert (checked.returncode, checked.stdout) == (0, "0 configurations and 1 schemas are valid\n")
 
 
 def test_a_server_without_a_database_says_in_one_line_what_it_needs(wheel: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
 
 if TYPE_CHECKING:
     from configsvc.domain.content import JsonObject
-    from configsvc.domain.jsonschema.validator import Validator
+    from configsvc.domain.jsonschema.compiled import CompiledSchemas
     from configsvc.domain.models import SchemaVersionRef
     from configsvc.domain.schema_versions import NewDocument
 
@@ -47,7 +47,7 @@ def check_tree(tree: Tree, directory: Path, *, as_written: bool) -> Checked:
 def _require_tools() -> None:
     """Import what checks need, which the plain package does not install. Raises CliError."""
     try:
-        import_module("configsvc.domain.jsonschema.validator")
+        import_module("configsvc.domain.jsonschema.explanation")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("configsvc"):
             raise
@@ -66,13 +66,14 @@ class _Checking:
         self._directory = directory
         self._as_written = as_written
         self._documents: dict[str, NewDocument] = {}
-        self._validators: dict[str, Validator | None] = {}
+        self._compiled: dict[str, CompiledSchemas | None] = {}
 
     def run(self) -> None:
         for schema in self._tree.schemas.values():
             self._check_schema(schema)
-        for schema in self._documents:
-            self._validators[schema] = self._compiled(schema)
+        for schema, document in self._documents.items():
+            if document.references:
+                self._validator(schema)
         for folder in self._tree.applications.values():
             for configuration in folder.configurations.values():
                 self._check_configuration(configuration)
@@ -83,16 +84,22 @@ class _Checking:
         if document is not None:
             self._documents[schema.name] = document
 
-    def _compiled(self, schema: str) -> "Validator | None":
-        """Return the validator of a schema; None if it has a fault, or refers to one that is not in the tree."""
+    def _validator(self, schema: str) -> "CompiledSchemas | None":
+        """Return the compiled schema; None if it has a fault, or refers to one that is not in the tree."""
+        if schema in self._documents and schema not in self._compiled:
+            self._compiled[schema] = self._compile(schema)
+        return self._compiled.get(schema)
+
+    def _compile(self, schema: str) -> "CompiledSchemas | None":
+        # Not a Validator, which also computes the work that a service has to limit.
+        from configsvc.domain.jsonschema.compiled import CompiledSchemas  # noqa: PLC0415
         from configsvc.domain.jsonschema.linked import UnusableSchemaError  # noqa: PLC0415
-        from configsvc.domain.jsonschema.validator import Validator  # noqa: PLC0415
 
         referenced = self._referenced(schema)
         if referenced is None:
             return None
         try:
-            return Validator(self._documents[schema].document, referenced)
+            return CompiledSchemas(self._documents[schema].document, referenced)
         except UnusableSchemaError as error:
             self._add(self._tree.schemas[schema].path, [(error.pointer, error.message)])
             return None
@@ -116,9 +123,9 @@ class _Checking:
         content, found = _content(configuration.config)
         pin = configuration.schema
         if not found and isinstance(pin, Pin):
-            validator = self._validators.get(pin.schema) if pin.version is None else None
-            if validator is not None:
-                found = [(fault.pointer, fault.message) for fault in validator.faults(content)]
+            compiled = self._validator(pin.schema) if pin.version is None else None
+            if compiled is not None:
+                found = _violations(compiled, content)
             elif pin.version is not None or pin.schema not in self._tree.schemas or pin.schema in self._documents:
                 self.unchecked.append(f"{configuration.application}/{configuration.name}")
         self._add(configuration.path, found)
@@ -135,6 +142,14 @@ class _Checking:
         for pointer, message in found:
             parts = tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
             self.faults.found.append(document.fault(parts, message))
+
+
+def _violations(compiled: "CompiledSchemas", content: "JsonObject") -> list[Found]:
+    from configsvc.domain.jsonschema.explanation import Explanation  # noqa: PLC0415
+
+    if compiled.compiled.is_valid(content):
+        return []
+    return [(fault.pointer, fault.message) for fault in Explanation(compiled).faults(content)]
 
 
 def _new_document(document: Json, *, close: bool) -> "tuple[NewDocument | None, list[Found]]":

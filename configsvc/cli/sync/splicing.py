@@ -249,6 +249,8 @@ class _Block(_Flow):
     def change_root(self, span: Span, old: Json, new: Json) -> None:
         if span.flow:
             super().change_root(span, old, new)
+        elif not new:
+            raise RewriteError
         else:
             self._change_collection(span, old, new)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from configsvc.cli.documents import parse_document, parse_json, pretty_json, yaml_text
+from configsvc.cli.documents import parse_document, parse_json, yaml_text
 from configsvc.cli.failures import CliError
 from demo.files import CORPUS, valid_name
 from tests.domain.jsonschema import corpus
@@ -24,31 +24,30 @@ def tree_of(folder: Path, files: FILES) -> Path:
     return folder
 
 
-def corpus_files(kind: str) -> dict[str, str]:
+def corpus_files(kind: str, suffix: str = "") -> dict[str, str]:
     """Return the real configurations of a kind, each schema an application, as files of a tree: as they were written,
-    unless they have what a tree refuses.
+    unless strict YAML refuses them.
     """
     files: dict[str, str] = {}
-    for schema, document in corpus.documents().items():
-        files[f"schemas/{schema}.json"] = json.dumps(document)
+    for folder in sorted(path.parent for path in CORPUS.glob("*/schema.json")):
+        schema = folder.name
+        files[f"schemas/{schema}.json"] = (folder / "schema.json").read_text(encoding="utf-8")
         entries: dict[str, dict[str, str]] = {}
-        for name, content in corpus.configurations(schema, kind):
-            if f"{schema}/{name}" == BEYOND:
-                continue
-            ending = ".json" if name.endswith(".json") else ".yaml"
-            files[f"applications/{schema}/{valid_name(name)}{ending}"] = _text(CORPUS / schema / kind / name, content)
-            entries[valid_name(name)] = {"schema": schema}
+        for path in sorted((folder / kind).glob("*")):
+            if f"{schema}/{path.name}" != BEYOND:
+                ending = ".json" if path.suffix == ".json" else ".yaml"
+                files[f"applications/{schema}{suffix}/{valid_name(path.name)}{ending}"] = _text(path)
+                entries[valid_name(path.name)] = {"schema": schema}
         if entries:
-            files[f"applications/{schema}/_application.yaml"] = yaml_text({"configurations": entries})
+            files[f"applications/{schema}{suffix}/_application.yaml"] = yaml_text({"configurations": entries})
     return files
 
 
-def _text(path: Path, content: Mapping[str, object]) -> str:
+def _text(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    exact = parse_json(json.dumps(content))
     try:
-        if parse_document(text, path.name) == exact:
-            return text
+        if path.suffix != ".json":
+            parse_document(text, path.name)
     except CliError:
-        pass
-    return pretty_json(exact) if path.suffix == ".json" else yaml_text(exact)
+        return yaml_text(parse_json(json.dumps(corpus.loaded(path))))
+    return text

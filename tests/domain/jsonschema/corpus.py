@@ -31,10 +31,11 @@ def documents() -> dict[str, JsonObject]:
 def configurations(schema: str, kind: str) -> Iterator[tuple[str, JsonObject]]:
     """Yield the valid or invalid configurations of a schema, with their file names."""
     for path in sorted((CORPUS / schema / kind).glob("*")):
-        yield path.name, _loaded(path)
+        yield path.name, loaded(path)
 
 
-def _loaded(path: Path) -> JsonObject:
+def loaded(path: Path) -> JsonObject:
+    """Return the content of a file."""
     if path.suffix == ".json":
         return json.loads(path.read_text())
     yaml = YAML(typ="safe", pure=True)
