@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.sync import agent_pages, agent_status
@@ -78,3 +79,15 @@ def test_the_table_of_the_agents_metrics_is_complete() -> None:
     text = (PROJECT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(configsvc_sync_\w+)`\S* \| (\w+) \|", text, re.MULTILINE)
     assert rows == [(metric.name, metric.kind) for metric in METRICS]
+
+
+def test_the_deployments_to_copy_use_options_that_exist() -> None:
+    reference = (PROJECT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    section = reference.partition("configsvc sync agent\n")[2].partition("\n#")[0]
+    for name in ("configsvc-agent.service", "agent.yaml"):
+        text = (PROJECT / "deploy" / name).read_text(encoding="utf-8")
+        used = set(re.findall(r"(?<![\w-])--[a-z-]+(?![\w=])", text))
+        assert {"--health-listen", "--cache-dir"} <= used
+        assert [option for option in used if f"`{option}" not in section] == []
+    deployment = YAML(typ="safe").load((PROJECT / "deploy" / "agent.yaml").read_text(encoding="utf-8"))
+    assert deployment["kind"] == "Deployment"
