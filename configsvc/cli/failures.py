@@ -98,6 +98,12 @@ ADVICE = {
         "`configsvc config list --schema NAME` shows who uses it. Pin them to another schema, or delete them, first.",
     ),
     "BATCH_FAILED": Advice(ExitCode.INVALID, "Nothing was written. Correct what is listed, and run the command again."),
+    "SOURCE_MISMATCH": Advice(
+        ExitCode.CONFLICT, "Apply that repository and path, or release the application from it first."
+    ),
+    "SOURCE_NOT_ADOPTED": Advice(
+        ExitCode.CONFLICT, "Nothing was changed. Adopt it on purpose, or leave it out of the files."
+    ),
     "OPERATION_RUNNING": Advice(
         ExitCode.CONFLICT, "`configsvc operation cancel ID` ends it; `operation wait ID` waits for its end."
     ),

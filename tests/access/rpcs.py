@@ -16,9 +16,11 @@ from configapi.v1 import configuration_service_pb2 as configurations
 from configapi.v1 import operation_service_pb2 as items
 from configapi.v1 import schema_service_pb2 as schemas
 from configapi.v1 import server_service_pb2 as server
+from configapi.v1 import source_service_pb2 as sources
 from configapi.v1.application_pb2 import Application, ApplicationRef
 from configapi.v1.configuration_pb2 import Configuration, ConfigurationRef
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configapi.v1.source_pb2 import SourceRevision
 from configsvc.domain.access import Role
 from tests.access.people import Person, Target, key
 from tests.service import struct
@@ -76,6 +78,12 @@ NEEDED: dict[str, tuple[Role, About]] = {
     "ListRoleBindings": (Role.ADMIN, About.APPLICATION),
     "DeleteRoleBinding": (Role.ADMIN, About.APPLICATION),
     "GetCaller": (Role.NONE, About.ANY),
+    "ListSources": (Role.VIEWER, About.APPLICATION),
+    "ListAppliedConfigurations": (Role.VIEWER, About.APPLICATION),
+    "ApplySource": (Role.EDITOR, About.APPLICATION),
+    "ReleaseSource": (Role.EDITOR, About.APPLICATION),
+    "AcquireSourceLease": (Role.VIEWER, About.ANY),
+    "ReleaseSourceLease": (Role.VIEWER, About.ANY),
 }
 
 
@@ -186,6 +194,16 @@ REQUESTS: dict[str, Callable[[Named], Message]] = {
     "ListRoleBindings": lambda one: access.ListRoleBindingsRequest(**one.of_application),
     "DeleteRoleBinding": lambda one: access.DeleteRoleBindingRequest(id=one.target.role_binding_id, **DRY),
     "GetCaller": lambda _: access.GetCallerRequest(),
+    "ListSources": lambda one: sources.ListSourcesRequest(**one.of_application),
+    "ListAppliedConfigurations": lambda one: sources.ListAppliedConfigurationsRequest(**one.of_application),
+    "ApplySource": lambda one: sources.ApplySourceRequest(
+        **one.of_application, source=SourceRevision(repository="repository", commit="commit"), adopt=True, **DRY
+    ),
+    "ReleaseSource": lambda one: sources.ReleaseSourceRequest(**one.of_application, allow_missing=True, **DRY),
+    "AcquireSourceLease": lambda _: sources.AcquireSourceLeaseRequest(
+        repository="repository", holder="holder", duration=Duration(seconds=5)
+    ),
+    "ReleaseSourceLease": lambda _: sources.ReleaseSourceLeaseRequest(repository="repository", holder="holder"),
 }
 
 

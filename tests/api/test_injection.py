@@ -112,6 +112,17 @@ TAKEN: dict[str, Any] = {
     "ImportSchemas": {"schemas": [{"name": "queue", "document": {}}]},
     "MigrateConfigurations": {"schema": "web", "to_version": 1},
     "CreateRoleBinding": {"principal": "user:alice", "role": "ROLE_VIEWER", "application": {"name": "shop"}},
+    "ListSources": {"repository": "repository"},
+    "ListAppliedConfigurations": {"application": {"name": "shop"}},
+    "ApplySource": {
+        "application": {"name": "shop"},
+        "source": {"repository": "repository", "commit": "commit"},
+        "adopt": True,
+        "writes": [{"upsert": ITEM}],
+    },
+    "ReleaseSource": {"application": {"name": "shop"}, "allow_missing": True},
+    "AcquireSourceLease": {"repository": "repository", "holder": "holder", "duration": "5s"},
+    "ReleaseSourceLease": {"repository": "repository", "holder": "holder"},
 }
 
 
@@ -167,7 +178,7 @@ def requests_with(method: MethodDescriptor, text: str) -> Iterator[tuple[str, Me
 
 async def state_of(database: Connection) -> list[Any]:
     """Return everything that a command could have changed: relations, functions, roles, settings and all rows except
-    those of operations, which also keep failed attempts.
+    those of operations, which also keep failed attempts, and of leases, which have no dry run.
     """
     catalogue = await database.fetch(
         """SELECT 'relation', relname::text, relkind::text, relowner::text FROM pg_class
@@ -183,7 +194,7 @@ async def state_of(database: Connection) -> list[Any]:
     )
     tables = await database.fetch(
         """SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-        AND tablename !~ '^(operation|pgqueuer)' ORDER BY tablename"""
+        AND tablename !~ '^(operation|pgqueuer|source_leases)' ORDER BY tablename"""
     )
     rows = [
         (name, await database.fetchval(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {name} AS t"))

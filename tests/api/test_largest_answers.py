@@ -17,6 +17,7 @@ from google.longrunning.operations_proto_pb2 import (
     DeleteOperationRequest,
     ListOperationsRequest,
 )
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthListRequest
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
@@ -54,9 +55,14 @@ from configapi.v1.schema_service_pb2 import (
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configapi.v1.server_service_pb2 import GetServerStatusRequest, ListWatchesRequest
+from configapi.v1.source_service_pb2 import (
+    AcquireSourceLeaseRequest,
+    ReleaseSourceLeaseRequest,
+    ReleaseSourceRequest,
+)
 from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, JsonValue
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
-from tests.api import calls
+from tests.api import calls, sources
 from tests.api.calls import Connection, failing, head, key, key_ref
 from tests.doors.marks import grpc_only
 from tests.identity.tokens import bearing, oidc_settings
@@ -233,6 +239,40 @@ async def batch(stage: Stage) -> None:
     assert len(response.outcomes) == 620
 
 
+async def owned(stage: Stage) -> None:
+    """Sources with the longest texts, and writes as in a batch."""
+    service, stub = stage.service, stage.service.sources
+    await stage.psql.execute(
+        """
+        INSERT INTO configurations (application, name, comments, config)
+        SELECT 'shop', lpad(n::text, 256, 'c'), $1, '{}' FROM generate_series(1, 620) AS n
+        """,
+        LONG,
+    )
+    source = sources.revision(LONG[:256], repository=LONG, path=LONG)
+    writes = [batches.patch(name, {"a": 1}) for name in await calls.names(service, page_size=MANY)]
+    applied = await sources.apply(service, "shop", *writes, source=source, adopt=True)
+    assert applied.source.applied_count == 620
+    await stage.psql.execute(
+        "INSERT INTO applications (name) SELECT lpad(n::text, 256, 'a') FROM generate_series(1, $1) AS n", MANY
+    )
+    await stage.psql.execute(
+        """
+        INSERT INTO application_sources (application_id, repository, path, commit, version, apply_time, applied_by)
+        SELECT id, $1, $1, $2, 1, now(), $2 FROM applications WHERE name <> 'shop'
+        """,
+        LONG,
+        LONG[:256],
+    )
+    assert len(await sources.sources(service, page_size=MANY)) < MANY
+    assert len(await sources.marks(service, "shop")) == 620
+    shop = ApplicationRef(name="shop")
+    await stub.ReleaseSource(ReleaseSourceRequest(application=shop))
+    lease: dict[str, Any] = {"repository": LONG, "path": LONG, "holder": LONG[:256]}
+    await stub.AcquireSourceLease(AcquireSourceLeaseRequest(**lease, duration=Duration(seconds=5)))
+    await stub.ReleaseSourceLease(ReleaseSourceLeaseRequest(**lease))
+
+
 def with_additions(count: int, key: str) -> JsonObject:
     """Return a schema to which closing adds this many keywords, each with the key in its JSON Pointer."""
     objects: JsonObject = {str(number): {"properties": {"a": {}}} for number in range(count)}
@@ -399,6 +439,10 @@ DRIVERS: dict[Callable[[Stage], Awaitable[None]], Driven] = {
         methods="MigrateConfigurations ListOperationItems GetOperation ListOperations CancelOperation DeleteOperation "
         "WaitOperation",
         filled="ListOperationItems ListOperations",
+    ),
+    owned: Driven(
+        methods="ListSources ListAppliedConfigurations ApplySource ReleaseSource AcquireSourceLease ReleaseSourceLease",
+        filled="ListSources ApplySource",
     ),
     audit: Driven(methods="ListChanges", filled="ListChanges"),
     server: Driven(methods="GetServerStatus ListWatches", filled="ListWatches"),

@@ -31,7 +31,9 @@ from tests.storage.reading import Session, until_waiting
 # Whatever the start and migrations alone read.
 LEFT_OUT = {"function_digest", "_pogo_migration", "_pogo_version", "pgqueuer_schedules", "pgqueuer_statistics"}
 TABLES = (
+    "application_sources",
     "applications",
+    "applied_configurations",
     "change_records",
     "commit_order",
     "commits",
@@ -47,6 +49,7 @@ TABLES = (
     "schema_references",
     "schema_versions",
     "schemas",
+    "source_leases",
 )
 AT_ONCE = 4
 
@@ -91,8 +94,8 @@ def check(outcome: StatusCode | grpc.aio.AioRpcError, case: str) -> None:
     """Check that the call was done, or can be tried again."""
     if not isinstance(outcome, grpc.aio.AioRpcError):
         return
-    # Another call of the test may have created the resource, and a running operation cannot be deleted.
-    if outcome.code() is StatusCode.ALREADY_EXISTS or reason_of(outcome) == "OPERATION_RUNNING":
+    # Another call of the test may have created the resource, or the source, and a running operation cannot be deleted.
+    if outcome.code() is StatusCode.ALREADY_EXISTS or reason_of(outcome) in {"OPERATION_RUNNING", "VERSION_MISMATCH"}:
         return
     assert outcome.code() in {StatusCode.UNAVAILABLE, StatusCode.ABORTED}, (case, outcome)
     assert any(detail.Unpack(RetryInfo()) for detail in status_of(outcome).details), (case, outcome)

@@ -28,7 +28,7 @@ from configapi.v1.source_service_pb2 import (
     ListSourcesRequest,
     ReleaseSourceRequest,
 )
-from tests.api.calls import create, create_application, failing, get, head, names, refused
+from tests.api.calls import create, create_application, failing, get, head, names
 from tests.api.sources import PATH, REPOSITORY, apply, marks, revision, source_of, sources
 from tests.service import Service, error_info_of, reason_of, struct, violations_of
 from tests.writes.batches import creation, deletion, item, reasons, upsert
@@ -119,27 +119,34 @@ async def test_a_source_that_applies_what_is_there_already_stays_as_it_is(shared
 async def test_another_source_of_an_application_is_refused_whatever_it_sets(shared_service: Service, shop: str) -> None:
     owner = await apply(shared_service, shop, of(shop, "web", n=1))
     for other in (revision(path="elsewhere"), revision(repository="https://other.example.com/configs.git")):
-        for fields in ({}, {"adopt": True}, {"expected_etag": owner.source.etag}, {"validate_only": True}):
-            with failing(FAILED) as caught:
+        options: list[dict[str, Any]] = [
+            {},
+            {"adopt": True},
+            {"expected_etag": owner.source.etag},
+            {"validate_only": True},
+        ]
+        for fields in options:
+            with failing(FAILED, "SOURCE_MISMATCH") as caught:
                 await apply(shared_service, shop, of(shop, "web", n=2), source=other, **fields)
-            info = error_info_of(caught.value)
-            assert info.reason == "SOURCE_MISMATCH"
-            assert dict(info.metadata) == {"repository": REPOSITORY, "path": PATH, "commit": "c1"}
+            assert dict(error_info_of(caught.value).metadata) == {
+                "repository": REPOSITORY,
+                "path": PATH,
+                "commit": "c1",
+            }
     assert await source_of(shared_service, shop) == owner.source
     assert (await get(shared_service, "web", shop)).version == 1
 
 
 async def test_a_source_that_has_changed_meanwhile_is_a_conflict(shared_service: Service, shop: str) -> None:
-    for fields in ({"expected_etag": "unknown"}, {"expected_etag": "unknown", "adopt": True}):
-        with failing(ABORTED) as caught:
-            await apply(shared_service, shop, of(shop, "web", n=1), **fields)
+    for adopt in (False, True):
+        with failing(ABORTED, "VERSION_MISMATCH") as caught:
+            await apply(shared_service, shop, of(shop, "web", n=1), expected_etag="unknown", adopt=adopt)
         assert error_info_of(caught.value).metadata["current_version"] == "0"
     first = await apply(shared_service, shop, of(shop, "web", n=1))
     second = await apply(shared_service, shop, of(shop, "web", n=2), commit="c2", expected_etag=first.source.etag)
     for etag in ("", first.source.etag):
-        with failing(ABORTED) as caught:
+        with failing(ABORTED, "VERSION_MISMATCH") as caught:
             await apply(shared_service, shop, of(shop, "web", n=3), commit="c3", expected_etag=etag)
-        assert error_info_of(caught.value).reason == "VERSION_MISMATCH"
         assert error_info_of(caught.value).metadata["current_version"] == "2"
     assert await source_of(shared_service, shop) == second.source
     assert (await get(shared_service, "web", shop)).version == 2
@@ -148,7 +155,7 @@ async def test_a_source_that_has_changed_meanwhile_is_a_conflict(shared_service:
 async def test_an_application_with_configurations_is_taken_only_to_adopt_it(shared_service: Service, shop: str) -> None:
     await create(shared_service, "web", {"n": 1}, application=shop)
     for writes in ((), (of(shop, "new"),)):
-        with refused(FAILED, "SOURCE_NOT_ADOPTED"):
+        with failing(FAILED, "SOURCE_NOT_ADOPTED"):
             await apply(shared_service, shop, *writes)
     assert await source_of(shared_service, shop) is None
     adopted = await apply(shared_service, shop, of(shop, "web", n=1), adopt=True)
@@ -168,11 +175,10 @@ async def test_what_exists_without_a_mark_is_neither_changed_nor_deleted(shared_
         change_of(foreign[0].id, configuration=Configuration(name="other")),
     )
     for fields in ({}, {"validate_only": True}):
-        with failing(FAILED) as caught:
+        with failing(FAILED, "BATCH_FAILED") as caught:
             await apply(shared_service, shop, *writes[:4], commit="c2", expected_etag=first.source.etag, **fields)
-        assert reason_of(caught.value) == "BATCH_FAILED"
         assert reasons(caught.value) == dict.fromkeys((1, 2, 3), "SOURCE_NOT_ADOPTED")
-    with failing(FAILED) as caught:
+    with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, writes[4], commit="c2", expected_etag=first.source.etag)
     assert reasons(caught.value) == {0: "SOURCE_NOT_ADOPTED"}
     assert (await get(shared_service, "own", shop)).version == 1
@@ -192,7 +198,7 @@ async def test_a_mark_outlives_a_deletion_and_a_rename_by_hand(shared_service: S
     assert await marks(shared_service, shop) == {web: ("web", 1), api: ("api", 1)}
     # One that gets the name by hand is another configuration.
     await create(shared_service, "web", {"n": 1}, application=shop)
-    with failing(FAILED) as caught:
+    with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, of(shop, "web", n=2), expected_etag=applied.source.etag, commit="c2")
     assert reasons(caught.value) == {0: "SOURCE_NOT_ADOPTED"}
     # The renamed one is still the source's.
@@ -233,7 +239,7 @@ async def test_marks_can_be_released_without_a_deletion(shared_service: Service,
     assert await marks(shared_service, shop) == {web: ("web", 1)}
     assert (released.source.version, released.changed) == (2, False)
     assert (await get(shared_service, "kept", shop)).version == 1
-    with failing(FAILED) as caught:
+    with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, of(shop, "kept", n=2), expected_etag=released.source.etag)
     assert reasons(caught.value) == {0: "SOURCE_NOT_ADOPTED"}
 
@@ -241,21 +247,21 @@ async def test_marks_can_be_released_without_a_deletion(shared_service: Service,
 async def test_writes_reach_no_other_application(shared_service: Service, shop: str) -> None:
     other = (await create_application(shared_service, f"other-{ULID()}")).name
     foreign = await create(shared_service, "web", {"n": 1}, application=other)
-    with failing(StatusCode.INVALID_ARGUMENT) as caught:
+    with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         await apply(shared_service, shop, of(shop, "web"), of(other, "web"), deletion("web"), adopt=True)
     assert violations_of(caught.value).keys() == {"writes[1]", "writes[2]"}
     elsewhere = ConfigurationWrite(upsert=item("new"))
     elsewhere.upsert.application.id = foreign.application_id
-    with failing(FAILED) as caught:
+    with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, change_of(foreign.id, merge_patch=struct({"n": 2})), elsewhere, adopt=True)
     assert reasons(caught.value) == dict.fromkeys((0, 1), "RESOURCE_NOT_FOUND")
     nothing = await apply(shared_service, shop, deletion_of(foreign.id, allow_missing=True), adopt=True)
     assert not nothing.outcomes[0].changed
-    assert await names(shared_service, application=other) == ["web"]
+    assert await names(shared_service, application=ApplicationRef(name=other)) == ["web"]
 
 
 async def test_a_source_that_fails_leaves_nothing(shared_service: Service, shop: str) -> None:
-    with failing(FAILED) as caught:
+    with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, of(shop, "web"), deletion_of(str(ULID())))
     assert reasons(caught.value) == {1: "RESOURCE_NOT_FOUND"}
     assert await source_of(shared_service, shop) is None
@@ -264,7 +270,7 @@ async def test_a_source_that_fails_leaves_nothing(shared_service: Service, shop:
     await create(shared_service, "late", application=shop)
     selector = ConfigurationSelector(application=ApplicationRef(name=shop))
     conditions = [Precondition(selector=selector, unchanged_since=since)]
-    with refused(ABORTED, "PRECONDITION_FAILED"):
+    with failing(ABORTED, "PRECONDITION_FAILED"):
         await apply(
             shared_service,
             shop,
@@ -300,7 +306,7 @@ async def test_a_call_with_the_same_request_id_returns_the_first_answer(shared_s
         shared_service, shop, of(shop, "web", n=2), commit="c2", expected_etag=first.source.etag, request_id=ids[1]
     )
     assert repeated == second
-    with refused(FAILED, "REQUEST_ID_REUSED"):
+    with failing(FAILED, "REQUEST_ID_REUSED"):
         await apply(shared_service, shop, of(shop, "web", n=3), request_id=ids[0])
     third = str(ULID())
     assert await release(shared_service, shop, request_id=third)
@@ -310,44 +316,44 @@ async def test_a_call_with_the_same_request_id_returns_the_first_answer(shared_s
 
 
 async def test_of_many_that_apply_at_once_exactly_one_does(shared_service: Service, shop: str) -> None:
-    async def attempt(number: int, etag: str) -> Source | str:
+    async def attempt(commit: str, etag: str) -> Source | str:
         try:
-            commit = f"c{number}"
-            write = of(shop, f"web-{number}", n=number)
-            return (await apply(shared_service, shop, write, commit=commit, expected_etag=etag)).source
+            return (await apply(shared_service, shop, of(shop, commit), commit=commit, expected_etag=etag)).source
         except AioRpcError as error:
             return reason_of(error)
 
     etag = ""
-    for _ in range(3):
-        answers = await asyncio.gather(*(attempt(number, etag) for number in range(8)))
+    for turn in range(3):
+        answers = await asyncio.gather(*(attempt(f"c{turn}-{number}", etag) for number in range(8)))
         (winner,) = [one for one in answers if isinstance(one, Source)]
         assert {one for one in answers if isinstance(one, str)} <= {"VERSION_MISMATCH", "WRITE_CONFLICT"}
         assert await source_of(shared_service, shop) == winner
         etag = winner.etag
-    assert len(await names(shared_service, application=shop)) == len(await marks(shared_service, shop))
+    assert len(await names(shared_service, application=ApplicationRef(name=shop))) == len(
+        await marks(shared_service, shop)
+    )
 
 
 async def test_a_released_source_leaves_its_configurations_to_be_adopted_by_another(
     shared_service: Service, shop: str
 ) -> None:
     first = await apply(shared_service, shop, of(shop, "web", n=1))
-    with refused(ABORTED, "VERSION_MISMATCH"):
+    with failing(ABORTED, "VERSION_MISMATCH"):
         await release(shared_service, shop, expected_etag="another")
     assert await release(shared_service, shop, expected_etag=first.source.etag)
     assert await source_of(shared_service, shop) is None
     assert await marks(shared_service, shop) == {}
-    with refused(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+    with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
         await release(shared_service, shop)
     assert not await release(shared_service, shop, allow_missing=True)
     other = revision(path="elsewhere")
-    with refused(FAILED, "SOURCE_NOT_ADOPTED"):
+    with failing(FAILED, "SOURCE_NOT_ADOPTED"):
         await apply(shared_service, shop, of(shop, "web", n=1), source=other)
     taken = await apply(shared_service, shop, of(shop, "web", n=1), source=other, adopt=True)
     assert taken.source.version == 1
     # The same number of another source.
     assert taken.source.etag != first.source.etag
-    with refused(FAILED, "SOURCE_MISMATCH"):
+    with failing(FAILED, "SOURCE_MISMATCH"):
         await apply(shared_service, shop, of(shop, "web", n=1), expected_etag=first.source.etag)
 
 
@@ -366,7 +372,7 @@ async def test_a_source_follows_its_application_to_a_new_name_and_ends_with_it(
     assert again.source.version == 2
     await shared_service.applications.DeleteApplication(DeleteApplicationRequest(name=new, force=True))
     for made in (shop, new):
-        with refused(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
+        with failing(StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND"):
             await source_of(shared_service, made)
     await create_application(shared_service, new)
     assert await source_of(shared_service, new) is None
@@ -426,7 +432,7 @@ async def test_a_request_that_can_never_succeed_is_refused_with_its_faults(
 ) -> None:
     given: dict[str, Any] = {"application": ApplicationRef(name="shop"), "source": revision()}
     request = ApplySourceRequest(**given | fields)
-    with failing(StatusCode.INVALID_ARGUMENT) as caught:
+    with failing(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as caught:
         await shared_service.sources.ApplySource(request)
     assert violations_of(caught.value).keys() == faults
     assert "secret" not in str(violations_of(caught.value))

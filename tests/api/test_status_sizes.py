@@ -47,6 +47,10 @@ simple: dict[type[errors.ConfigsvcError], st.SearchStrategy[errors.ConfigsvcErro
     errors.FormatUnsuitableError: st.builds(errors.FormatUnsuitableError, texts, texts),
     errors.LastAdminError: st.builds(errors.LastAdminError, texts, texts),
     errors.OperationRunningError: st.builds(errors.OperationRunningError, texts, texts),
+    errors.SourceMismatchError: st.builds(
+        errors.SourceMismatchError, texts, repository=texts, path=texts, commit=texts
+    ),
+    errors.SourceNotAdoptedError: st.builds(errors.SourceNotAdoptedError, texts, texts),
     errors.OperationCancelledError: st.builds(errors.OperationCancelledError, texts),
     errors.ItemsFailedError: st.builds(errors.ItemsFailedError, numbers),
     errors.AttemptsExhaustedError: st.builds(errors.AttemptsExhaustedError, numbers),

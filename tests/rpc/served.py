@@ -121,5 +121,6 @@ OURS = (
     "configapi.v1.OperationService",
     "configapi.v1.SchemaService",
     "configapi.v1.ServerService",
+    "configapi.v1.SourceService",
     "google.longrunning.Operations",
 )

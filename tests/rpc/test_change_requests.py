@@ -17,6 +17,7 @@ from configapi.v1 import (
     operation_service_pb2,
     schema_service_pb2,
     server_service_pb2,
+    source_service_pb2,
 )
 from configapi.v1.access_service_pb2 import CreateRoleBindingRequest, DeleteRoleBindingRequest, Role
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -41,8 +42,10 @@ from configapi.v1.schema_service_pb2 import (
     MigrateConfigurationsRequest,
 )
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configapi.v1.source_service_pb2 import ApplySourceRequest
 from configsvc.domain.content import JsonObject
 from tests.api.calls import create, create_application, creation, delete, fields_at_fault, head, key, update
+from tests.api.sources import revision
 from tests.operations.operating import ended, item, messages
 from tests.schemas.calls import add_version, create_schema, import_request, version_request
 from tests.service import Service, struct
@@ -57,6 +60,7 @@ FILES = (
     operation_service_pb2,
     schema_service_pb2,
     server_service_pb2,
+    source_service_pb2,
 )
 IN_METADATA = (("x-change-request", "metadata-1"),)
 DOCUMENT: JsonObject = {"type": "object", "minProperties": 0}
@@ -152,6 +156,12 @@ def calls(service: Service, binding_id: str) -> dict[str, Callable[[dict[str, An
         "DeleteRoleBinding": lambda more: (
             service.access.DeleteRoleBinding,
             DeleteRoleBindingRequest(id=binding_id, **more),
+        ),
+        "ApplySource": lambda more: (
+            service.sources.ApplySource,
+            ApplySourceRequest(
+                application=shop, source=revision(), adopt=True, writes=[batches.deletion("web")], **more
+            ),
         ),
     }
 

@@ -19,6 +19,7 @@ SERVICES = (
     "AuditService",
     "AccessService",
     "ServerService",
+    "SourceService",
 )
 _KIND = "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
 _FILTER = """http_filters:
