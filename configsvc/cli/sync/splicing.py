@@ -391,7 +391,13 @@ class _Block(_Flow):
                 self.forget(count)
             else:
                 return
-        self._replace(span, colon, end, _Written.of(self, span, colon, new, column=column, is_element=is_element))
+        # Comments below would become lines of a text.
+        is_alone = end == self._next_line(max(self._end_of(span) - 1, 0))
+        if not (is_alone and (span.style in {"|", ">"} or not self.has_more(span.end))) and isinstance(new, str):
+            written = _Written(self.scalar(new, span.style), "")
+        else:
+            written = _Written.of(self, span, new, column=column, is_element=is_element)
+        self._replace(span, colon, end, written)
 
     def _replace(self, span: Span, colon: int, end: int, written: "_Written") -> None:
         head = f" {written.head}" if written.head else ""
@@ -409,7 +415,7 @@ class _Block(_Flow):
                 self._next_line(span.start), self._next_line(max(self._end_of(span) - 1, span.start)), written.below
             )
         elif is_beside:
-            spaces = self.text[colon : span.start] or " "
+            spaces = " " if written.below else self.text[colon : span.start] or " "
             self.edit(colon, span.end, spaces + written.head if written.head else "")
             self._insert_text(self._next_line(span.end), written.below)
         else:
@@ -430,7 +436,7 @@ class _Block(_Flow):
         if text:
             self.edit(offset, offset, text)
 
-    def has_comment(self, offset: int) -> bool:
+    def has_more(self, offset: int) -> bool:
         """Return true if something stands on the line from an offset on."""
         return bool(self.text[offset : self._next_line(offset)].strip())
 
@@ -443,7 +449,7 @@ class _Written:
     below: str
 
     @classmethod
-    def of(cls, splicer: _Block, span: Span, colon: int, value: Json, *, column: int, is_element: bool) -> "_Written":
+    def of(cls, splicer: _Block, span: Span, value: Json, *, column: int, is_element: bool) -> "_Written":
         """Return a value as it is written after a colon or a dash."""
         indent = " " * column
         if isinstance(value, dict | list) and value:
@@ -452,11 +458,9 @@ class _Written:
                 return cls(first[column + 2 :], _joined(others))
             return cls("", _joined(yaml_lines(value, indent + splicer.step, splicer.step)))
         if isinstance(value, str) and fits_a_block(value) and span.style not in {"'", '"'}:
-            is_alone = span.style == "|" or not splicer.has_comment(span.end)
-            if is_alone and colon <= span.start:
-                first, *others = yaml_member("x", value, indent, splicer.step)
-                return cls(first.removeprefix(f"{indent}x: "), _joined(others))
-        return cls(splicer.scalar(value, span.style if span.style in {"'", '"'} else ""), "")
+            first, *others = yaml_member("x", value, indent, splicer.step)
+            return cls(first.removeprefix(f"{indent}x: "), _joined(others))
+        return cls(splicer.scalar(value, span.style), "")
 
 
 def _joined(lines: Sequence[str]) -> str:
