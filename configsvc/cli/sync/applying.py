@@ -14,8 +14,8 @@ from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
 from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, PlanOptions, plan
 from configsvc.cli.sync.reading import read_tree
-from configsvc.cli.sync.requests import Part, origin_of, parts_of, refers_to, request_id, schema_parts
-from configsvc.cli.sync.tree import Pin, Tree
+from configsvc.cli.sync.requests import Part, origin_of, parts_of, references_of, request_id, schema_parts
+from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
 
 Confirm = Callable[[Session, Plan], None]
 Check = Callable[[], None]
@@ -96,12 +96,13 @@ class _Applier:
 
     def check(self, files: Files) -> None:
         """Let the service, and the validator of this program, find every fault. Raises CliError."""
-        if any(not self._service_checks(change) for change in self._plan.changes):
-            self._check_files(files)
+        unchecked = [change for change in self._plan.changes if not self._service_checks(change)]
+        if unchecked:
+            self._check_files(files, unchecked)
         names: set[str] = set()
         for schemas in schema_parts(self._plan.schemas):
             # Of what an earlier call brings, the service knows nothing yet.
-            if not refers_to(schemas, names):
+            if not names & {name for schema in schemas for name in references_of(schema.document_json)}:
                 self._import_schemas(schemas, validate_only=True)
             names |= {schema.name for schema in schemas}
         with progress("checking") as advance:
@@ -114,13 +115,27 @@ class _Applier:
         """Return true if the service can check a change before anything else changes: it has the application and the
         schema version already.
         """
-        return change.application not in self._new_applications and (change.pin not in self._new_pins)
+        return change.file is None or (
+            change.application not in self._new_applications and change.pin not in self._new_pins
+        )
 
-    def _check_files(self, files: Files) -> None:
-        """Check the files with what they pin to, be it in the tree or stored."""
-        pinned = {change.pin.schema for change in self._plan.changes if change.pin} - set(files.tree.schemas)
-        stored = {name: read_schema(self._session, name) for name in sorted(pinned)}
-        check_tree(replace(files.tree, schemas={**files.tree.schemas, **stored}), files.directory, as_written=True)
+    def _check_files(self, files: Files, changes: list[Change]) -> None:
+        """Check the contents of changes here, with the schemas of the tree, or else with stored ones."""
+        checked: dict[str, dict[str, ConfigurationFile]] = {}
+        for change in changes:
+            if change.file is not None:
+                checked.setdefault(change.application, {})[change.name] = change.file
+        applications = {
+            name: replace(files.tree.applications[name], configurations=found) for name, found in checked.items()
+        }
+        schemas: dict[str, SchemaFile] = {}
+        waiting = [change.pin.schema for change in changes if change.pin]
+        while waiting:
+            name = waiting.pop()
+            if name not in schemas:
+                schemas[name] = files.tree.schemas.get(name) or read_schema(self._session, name)
+                waiting += references_of(schemas[name].document)
+        check_tree(Tree(schemas=schemas, applications=applications), files.directory, as_written=True)
 
     def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:

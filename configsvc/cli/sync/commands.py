@@ -221,7 +221,7 @@ def pull(
         return
     for drift in drifts:
         say(f"{drift.application}/{drift.name}: {drift.text}")
-    for path in pulling.pull(session, directory, tree, live, source, drifts):
+    for path in pulling.pull(session, directory, tree, live, drifts):
         write(str(path))
 
 

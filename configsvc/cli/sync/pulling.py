@@ -9,18 +9,16 @@ from configsvc.cli.sync.exporting import Export, Exported, write_tree
 from configsvc.cli.sync.files import read_document
 from configsvc.cli.sync.live import read_schema
 from configsvc.cli.sync.naming import SETTINGS, Ending, paths_of
-from configsvc.cli.sync.planning import Drift, OnDrift, PlanOptions, plan
+from configsvc.cli.sync.planning import Drift, OnDrift, PlanOptions
 from configsvc.cli.sync.reading import read_tree
-from configsvc.cli.sync.state import Live, LiveConfiguration, SourceId
+from configsvc.cli.sync.state import Live, LiveConfiguration
 from configsvc.cli.sync.tree import ConfigurationFile, Tree
 from configsvc.cli.sync.writing import update_file
 
 REPORTED = PlanOptions(on_drift=OnDrift.REPORT)
 
 
-def pull(
-    session: Session, directory: Path, tree: Tree, live: Live, source: SourceId, drifts: Sequence[Drift]
-) -> list[PurePosixPath]:
+def pull(session: Session, directory: Path, tree: Tree, live: Live, drifts: Sequence[Drift]) -> list[PurePosixPath]:
     """Write what was changed by hand into the files; return the paths of those that changed or are gone.
 
     The next plan has nothing to do for these configurations. Raises CliError.
@@ -29,15 +27,7 @@ def pull(
     if moved:
         tree = read_tree(directory)
     written = write_tree(directory, _export(session, tree, live, drifts), ending=Ending.YAML, prune=True)
-    _check(plan(read_tree(directory), live, source, REPORTED).drifts, drifts)
     return sorted({*moved, *written.changed, *written.missing})
-
-
-def _check(left: Iterable[Drift], drifts: Sequence[Drift]) -> None:
-    names = {(drift.application, drift.name) for drift in left} & {(one.application, one.name) for one in drifts}
-    if names:
-        listed = ", ".join(f"{application}/{name}" for application, name in sorted(names))
-        raise CliError(f"the files still differ from the service after they were written: {listed}")
 
 
 def _export(session: Session, tree: Tree, live: Live, drifts: Sequence[Drift]) -> Export:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from configsvc.cli import pb
-from configsvc.cli.documents import compact_json
+from configsvc.cli.documents import Json, compact_json
 from configsvc.cli.session import Session
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, SchemaChange
@@ -75,7 +75,7 @@ def _in_order(changes: Iterable[SchemaChange]) -> Iterator[SchemaChange]:
     def visit(name: str) -> Iterator[SchemaChange]:
         change = open_changes.pop(name, None)
         if change is not None:
-            for reference in _REFERENCE.findall(compact_json(change.file.document)):
+            for reference in references_of(change.file.document):
                 yield from visit(reference)
             yield change
 
@@ -83,9 +83,9 @@ def _in_order(changes: Iterable[SchemaChange]) -> Iterator[SchemaChange]:
         yield from visit(name)
 
 
-def refers_to(schemas: "Iterable[pb.ImportedSchema]", names: set[str]) -> bool:
-    """Return true if one of the schemas refers to one of these."""
-    return any(names & set(_REFERENCE.findall(schema.document_json)) for schema in schemas)
+def references_of(document: Json) -> list[str]:
+    """Return the names of the schemas that a document, or its text, refers to."""
+    return _REFERENCE.findall(document if isinstance(document, str) else compact_json(document))
 
 
 # Configurations
