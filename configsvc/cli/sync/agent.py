@@ -139,7 +139,9 @@ class Agent:
             outcome = self._failed(kind_of(error), error)
         except Exception as error:  # noqa: BLE001  # it goes on
             failure = f"{type(error).__name__}: {error}"
-            outcome = self._failed(FailureKind.INTERNAL, CliError(failure, details=traceback.format_exc().splitlines()))
+            outcome = self._failed(
+                FailureKind.INTERNAL, CliError(failure, details=traceback.format_exc().splitlines()[-MAX_DETAILS:])
+            )
         self._parts.status.end_round(outcome, time.monotonic() - began, failure)
         return outcome
 
