@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import signal
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
@@ -17,7 +19,9 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync import applying
 from configsvc.cli.sync.agent import Agent
 from configsvc.cli.sync.commit import Commit
+from configsvc.cli.sync.lease import Lease
 from configsvc.cli.sync.planning import OnDrift, PlanOptions
+from configsvc.cli.sync.state import SourceId
 from tests.cli.running import Cli
 from tests.cli.sync.agents import Source, page, until
 from tests.cli.sync.repositories import SETTINGS, needs_git, new_repository
@@ -26,7 +30,7 @@ from tests.identity.tokens import oidc_settings, token
 from tests.postgres import cloned_database, plain_connection
 from tests.process.running import LIMIT_SECONDS
 from tests.proxy import proxied_address
-from tests.service import Service, running_service
+from tests.service import POLL_SECONDS, Service, running_service
 
 pytestmark = [needs_git, pytest.mark.asyncio(loop_scope="module")]
 
@@ -263,6 +267,20 @@ async def test_an_agent_waits_for_a_repository_that_is_away(source: Source, app:
         await running.has_applied(source.repository.commit(file(app, "web", a=2)))
 
 
+async def test_an_agent_ends_although_git_hangs(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = source.folder / "bin" / "git"
+    program.parent.mkdir()
+    hang = f'[[ " $* " == *" fetch "* ]] && touch {source.folder}/hanging && exec sleep 300'
+    program.write_text(f'#!/bin/bash\n{hang}\nexec {shutil.which("git")} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    async with source.running(source.agent()) as running:
+        await until((source.folder / "hanging").exists)
+        running.agent.stop()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.shield(running.task)
+
+
 async def test_an_unforeseen_fault_is_reported_and_the_agent_goes_on(source: Source, app: str) -> None:
     commit = source.repository.commit(file(app, "web", a=1))
 
@@ -312,6 +330,24 @@ async def test_an_agent_that_lost_the_lease_applies_nothing_more(
         assert running.sample("configsvc_sync_lease_held") == 0
         assert running.sample('configsvc_sync_failures_total{kind="lease"}') == 1
     assert await names_of(source, app) == [f"{app}.1"]
+
+
+async def test_a_lease_is_extended_between_rounds(source: Source, world: tuple[Service, str]) -> None:
+    def new_session() -> Session:
+        return Session(server=source.service.address)
+
+    lease = Lease(new_session, SourceId(repository="host/extended"), "one", 5.0)
+    await asyncio.to_thread(lease.acquire, new_session())
+    lease.start()
+    ends = "SELECT expire_time FROM source_leases WHERE repository = 'host/extended'"
+    async with plain_connection(world[1]) as connection, asyncio.timeout(LIMIT_SECONDS):
+        first = await connection.fetchval(ends)
+        while await connection.fetchval(ends) == first:  # noqa: ASYNC110  # the table tells nobody
+            await asyncio.sleep(POLL_SECONDS)
+        assert lease.held
+        await asyncio.to_thread(lease.release)
+        assert not lease.held
+        assert await connection.fetchval(ends) is None
 
 
 async def give_to(holder: str, source: Source, url: str) -> None:
