@@ -25,6 +25,14 @@ FILL = (
         jsonb_build_object('n', number, 'tags', jsonb_build_array('t' || number))
     FROM generate_series(1, 5000) AS number
     """,
+    """
+    INSERT INTO application_sources (application_id, repository, path, commit, version, apply_time, applied_by)
+    SELECT id, 'repository', '', 'commit', 1, now(), 'user:ann' FROM applications
+    """,
+    """
+    INSERT INTO applied_configurations (application_id, configuration_id, version, name)
+    SELECT application_id, id, version, name FROM configurations
+    """,
     "INSERT INTO schemas (name) SELECT 'schema' || number FROM generate_series(1, 2000) AS number",
     """
     INSERT INTO schema_versions (schema, document)
@@ -444,3 +452,18 @@ async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_change
             arguments = (revision, "", None, 51, scope)
             # At most some rows for each of the five applications, of thousands of records.
             assert await rows_read(connection, "applications", "list_past", *arguments) <= 100, (revision, scope)
+
+
+async def test_marks_are_found_by_the_application_and_the_configuration(connection: "Connection") -> None:
+    own = await application_id(connection)
+    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations ORDER BY id LIMIT 100")]
+    for name, arguments in (
+        ("list_marks", (own, None, ids[0], 51)),
+        ("marked", (own, ids)),
+        ("unmark", (own, ids)),
+        ("mark", (own, ids)),
+        ("count_marks", (own,)),
+    ):
+        indexes, scanned = await plan(connection, "sources", name, *arguments)
+        assert name == "mark" or "applied_configurations_pkey" in indexes, name
+        assert scanned <= {"application_sources"}, name
